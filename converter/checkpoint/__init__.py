@@ -1,0 +1,35 @@
+"""Readers of checkpoints in every layout, behind one interface: `Checkpoint`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as the checkpoint stores it."""
+
+    dtype: np.dtype
+    """NumPy's or `ml_dtypes`' (bfloat16, float8_e4m3fn, float8_e5m2)."""
+    shape: tuple[int, ...]
+
+
+class Checkpoint(Protocol):
+    """Lazy access to the tensors of a checkpoint; opening reads headers only."""
+
+    path: Path
+    """The folder or the single file that it was opened from."""
+    tensors: Mapping[str, StoredTensor]
+
+    def read(self, name: str) -> np.ndarray:
+        """Return one tensor, memory-mapped where the layout allows; raises `models.errors.BadFile`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files; arrays that were read must not be used any more."""
+        ...

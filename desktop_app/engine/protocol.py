@@ -1,0 +1,251 @@
+"""The messages between the application and the engine process: one JSON object a line, over stdin and stdout.
+
+Requests carry an `id`; every event names the request it belongs to. A request ends with exactly one `Done` or `Failed`;
+`Progress` and `Text` come before it. Large arrays go through files that the client names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+
+Message = Mapping[str, Any]
+"""A chat message as OpenAI's API writes it: role, content, optionally tool_calls, name, reasoning_content."""
+
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """How a model is put into memory."""
+
+    context: int = 4096
+    """Tokens that a chat may hold; 0: as many as the model was trained for."""
+    gpu_layers: int = -1
+    """Layers on a GPU; -1: all when there is one."""
+    threads: int = 0
+    """0: the physical cores."""
+    batch: int = 512
+    """Tokens of a prompt computed at once."""
+    kv_type: str = "f16"
+    """ggml type of the key-value cache."""
+    mmap: bool = True
+    mlock: bool = False
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How the next token is chosen."""
+
+    temperature: float = 0.7
+    """0: always the most probable token."""
+    top_k: int = 40
+    """0: no limit."""
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    """Applied to the last 64 tokens; 1: none."""
+    seed: int | None = None
+    """None: another one each time."""
+    max_tokens: int = 0
+    """0: until the model ends or the context is full."""
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """Base of all requests."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Load(Request):
+    """Load a GGUF file, unloading the current one. Result: `ModelInfo`."""
+
+    kind: ClassVar[str] = "load"
+    path: str
+    settings: LoadSettings = field(default_factory=LoadSettings)
+
+
+@dataclass(frozen=True)
+class Unload(Request):
+    """Free the model. Result: {}."""
+
+    kind: ClassVar[str] = "unload"
+
+
+@dataclass(frozen=True)
+class Generate(Request):
+    """Reply to a chat, streaming `Text`. Result: `Reply`."""
+
+    kind: ClassVar[str] = "generate"
+    messages: tuple[Message, ...]
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Cancel(Request):
+    """Stop the request `target` within 100 ms; that one ends as usual. Result: {}."""
+
+    kind: ClassVar[str] = "cancel"
+    target: int
+
+
+@dataclass(frozen=True)
+class Tokenize(Request):
+    """Result: {"ids": [...]}. `special`: markup such as <|im_start|> becomes its control token."""
+
+    kind: ClassVar[str] = "tokenize"
+    text: str
+    add_special: bool = True
+    special: bool = True
+
+
+@dataclass(frozen=True)
+class Prompt(Request):
+    """Render a chat without running it. Result: {"prompt": text}."""
+
+    kind: ClassVar[str] = "prompt"
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Logits(Request):
+    """Write the float32 logits [n_tokens, n_vocab] of every position to `out` (.npy). Result: {"shape": [n, v]}."""
+
+    kind: ClassVar[str] = "logits"
+    ids: tuple[int, ...]
+    out: str
+
+
+@dataclass(frozen=True)
+class SaveState(Request):
+    """Write the cache or recurrent state to `path`. Result: {"bytes": n}."""
+
+    kind: ClassVar[str] = "save_state"
+    path: str
+
+
+@dataclass(frozen=True)
+class LoadState(Request):
+    """Take up a state written by `SaveState` with the same model. Result: {"tokens": n}."""
+
+    kind: ClassVar[str] = "load_state"
+    path: str
+
+
+@dataclass(frozen=True)
+class Stats(Request):
+    """Result: {"resident_bytes": n, "tokens_in_context": n, "devices": [...]}; see `engine.stats`."""
+
+    kind: ClassVar[str] = "stats"
+
+
+@dataclass(frozen=True)
+class Devices(Request):
+    """List ggml's devices. Result: {"devices": [{name, description, type, total_bytes, free_bytes}], "system_info": text}."""
+
+    kind: ClassVar[str] = "devices"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the application needs to know of a loaded model."""
+
+    path: str
+    name: str
+    architecture: str
+    vocabulary_size: int
+    context: int
+    """Tokens that the loaded context holds; 0: no limit (recurrent models)."""
+    trained_context: int
+    parameters: int
+    file_type: str
+    """Quantization in words: Q4_K_M …"""
+    chat: bool
+    """The file carries a chat template."""
+    reasoning: bool = False
+    """The template knows about thinking."""
+    tools: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a generation ended and what it cost."""
+
+    text: str
+    """The whole reply, the same as all `Text` pieces together."""
+    reason: str
+    """end, stop (a stop text), length (max_tokens), full (context full), cancelled."""
+    prompt_tokens: int
+    reused_tokens: int
+    """Tokens of the prompt that were in the cache already."""
+    tokens: int
+    prompt_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the engine answers."""
+
+    id: int
+    """The request's; 0: none (`Ready`, or the engine itself failed)."""
+    kind: str
+    """ready, progress, text, done, failed."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """ready: versions; progress: {"part": 0..1, "phase": "load"|"prompt"}; text: {"text": str}; done: the result;
+    failed: {"message": one sentence, "cause": memory|file|model|context|busy|internal}."""
+
+
+T = TypeVar("T")
+
+REQUESTS: dict[str, type[Request]] = {
+    cls.kind: cls
+    for cls in (Load, Unload, Generate, Cancel, Tokenize, Prompt, Logits, SaveState, LoadState, Stats, Devices)
+}
+
+_NESTED: dict[str, type[Any]] = {"LoadSettings": LoadSettings, "SamplingSettings": SamplingSettings}
+
+
+def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
+    """Build a message dataclass from decoded JSON; unknown keys are an error, lists become tuples."""
+    types = {f.name: str(f.type) for f in fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        nested = _NESTED.get(types[key])
+        if nested is not None:
+            value = from_dict(nested, value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[key] = value
+    return cls(**values)
+
+
+def encode_request(number: int, request: Request) -> bytes:
+    """Return the line that carries a request."""
+    return _line({"id": number, "kind": request.kind, "data": asdict(request)})
+
+
+def decode_request(line: bytes) -> tuple[int, Request]:
+    """Return the request's number and the request of a line; raises ValueError or KeyError on anything else."""
+    message = json.loads(line)
+    return int(message["id"]), from_dict(REQUESTS[message["kind"]], message["data"])
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the line that carries an event."""
+    return _line(asdict(event))
+
+
+def decode_event(line: bytes) -> Event:
+    """Return the event of a line."""
+    return Event(**json.loads(line))
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"

@@ -1,0 +1,96 @@
+"""What a family of models tells the converter and the memory planner: its `Blueprint`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.config import Config
+from models.vocab.vocabulary import Vocabulary
+
+Metadata = dict[str, Any]
+"""GGUF key-value pairs: values are bool, int, float, str or lists of one of these."""
+
+Shape = tuple[int, ...]
+"""Row-major, as NumPy and torch write it: a linear layer's weight is (out, in)."""
+
+Transform = Callable[..., np.ndarray]
+"""Source arrays (stored dtype, `ml_dtypes.bfloat16` included) -> one array of the output tensor's shape.
+
+Moving elements must keep the dtype (the quantizer widens later, in small pieces); arithmetic must be done in float32.
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor that the checkpoint must hold, with the shape that its configuration promises."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """One tensor of the GGUF file and how it is made of the checkpoint's tensors."""
+
+    name: str
+    shape: Shape
+    sources: tuple[Source, ...]
+    transform: Transform | None = None
+    """None: the only source as it is."""
+    exact: bool = False
+    """Always F32: vectors and small tensors that a runner reads element by element. 1-D tensors are F32 anyway."""
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """How a chat is written for models whose checkpoint carries no template of its own."""
+
+    template: str
+    """Jinja, as `tokenizer.chat_template` in GGUF: any llama.cpp program renders it."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a reply, for formats whose turn separator is not one token."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All there is to know of one model from its configuration alone, without its weights."""
+
+    architecture: str
+    """`general.architecture` of the GGUF file."""
+    parameters: Metadata
+    """Keys below the architecture's prefix: `block_count`, `attention.head_count` …"""
+    tensors: tuple[OutputTensor, ...]
+    vocabulary_size: int
+    """Rows of the token embedding; the vocabulary is padded to it."""
+    read_vocabulary: Callable[[Path, Config], Vocabulary] | None = None
+    """For tokenizers with a layout of their own; None: `models.vocab.read_vocabulary` finds out from the files."""
+    chat: ChatFormat | None = None
+    metadata: Metadata = field(default_factory=dict)
+    """Further GGUF keys, whole names."""
+
+
+def _no_config(shapes: Mapping[str, Shape]) -> Config | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models: data and a few pure functions. One file in `models/families` defines it as `FAMILY`."""
+
+    name: str
+    """Short and lower-case, the same as the file's name."""
+    title: str
+    """As its authors write it."""
+    classes: tuple[str, ...]
+    """`architectures` entries of config.json, in any letter case."""
+    blueprint: Callable[[Config, Collection[str] | None], Blueprint]
+    """(configuration, names of the checkpoint's tensors or None when only the configuration is there) -> `Blueprint`."""
+    recognise: Callable[[Config], bool] = lambda config: True
+    """Tells families apart that share a class name."""
+    config_of: Callable[[Mapping[str, Shape]], Config | None] = _no_config
+    """The configuration read off tensor names and shapes, for checkpoints without a config.json; None: not this family."""

@@ -219,10 +219,9 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
     for key, value in data.items():
         nested = _NESTED.get(types[key])
         if nested is not None:
-            value = from_dict(nested, value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        values[key] = value
+            values[key] = from_dict(nested, value)
+        else:
+            values[key] = tuple(value) if isinstance(value, list) else value
     return cls(**values)
 
 

@@ -1,0 +1,199 @@
+"""The head of a GGUF file: metadata and the list of tensors, without touching the weights.
+
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian). The file is untrusted:
+every length is checked against the bytes that are really there before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+from models.errors import BadFile, UnsupportedModel
+
+_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_ALIGNMENT = 32
+_MOST_DIMENSIONS = 4
+_LONGEST_NAME = 4096
+_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_STRING, _ARRAY = 8, 9
+
+
+@dataclass(frozen=True)
+class ArrayLength:
+    """Stands for an array that was skipped."""
+
+    length: int
+
+
+@dataclass(frozen=True)
+class GGUFTensor:
+    """Where a tensor lies and what it is."""
+
+    name: str
+    type: GGMLQuantizationType
+    shape: tuple[int, ...]
+    """Row-major, the reverse of the order in the file."""
+    offset: int
+    """Bytes from the start of the file."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class GGUFHeader:
+    """Metadata and tensors of one GGUF file."""
+
+    path: Path
+    metadata: dict[str, Any]
+    tensors: dict[str, GGUFTensor] = field(repr=False)
+    data_offset: int = 0
+
+    @property
+    def architecture(self) -> str:
+        """`general.architecture`."""
+        return str(self.metadata.get("general.architecture", "unknown"))
+
+    def parameter(self, key: str, default: Any = None) -> Any:
+        """Return a value below the architecture's prefix, such as `block_count`."""
+        return self.metadata.get(f"{self.architecture}.{key}", default)
+
+
+def read_gguf_header(path: Path, *, arrays: bool = True) -> GGUFHeader:
+    """Read the head of a GGUF file.
+
+    Args:
+        path: the file; of a split model, any part.
+        arrays: False leaves arrays out (an `ArrayLength` stands for each), which is much faster for large vocabularies.
+
+    Raises:
+        BadFile: missing, not GGUF, truncated or damaged.
+        UnsupportedModel: a GGUF version or tensor type that is not known here.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != _MAGIC:
+                raise BadFile(
+                    f"{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint."
+                )
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Parser(path, data, arrays).header()
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+class _Parser:
+    """A cursor over the mapped file."""
+
+    def __init__(self, path: Path, data: mmap.mmap, arrays: bool) -> None:
+        self.path = path
+        self.data = data
+        self.at = 4
+        self.arrays = arrays
+
+    def header(self) -> GGUFHeader:
+        version = self.scalar("<I")
+        if version not in _VERSIONS:
+            raise UnsupportedModel(
+                f"{self.path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again."
+            )
+        tensor_count, pair_count = self.scalar("<Q"), self.scalar("<Q")
+        self.check(pair_count * 13 + tensor_count * 24)
+        metadata = dict(self.pair() for _ in range(pair_count))
+        raw = [self.tensor() for _ in range(tensor_count)]
+        alignment = metadata.get("general.alignment", _ALIGNMENT)
+        if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
+            raise self.damaged(f"its alignment is {alignment}")
+        start = -(-self.at // alignment) * alignment
+        tensors = {name: self.located(name, kind, shape, start + offset) for name, kind, shape, offset in raw}
+        return GGUFHeader(self.path, metadata, tensors, start)
+
+    def pair(self) -> tuple[str, Any]:
+        return self.string(), self.value(self.scalar("<I"))
+
+    def value(self, kind: int) -> Any:
+        if kind in _SCALARS:
+            return self.scalar(_SCALARS[kind])
+        if kind == _STRING:
+            return self.string()
+        if kind == _ARRAY:
+            return self.array()
+        raise self.damaged(f"it holds a value of unknown kind {kind}")
+
+    def array(self) -> Any:
+        kind, length = self.scalar("<I"), self.scalar("<Q")
+        if kind == _STRING:
+            self.check(length * 8)
+            if self.arrays:
+                return [self.text(self.blob()) for _ in range(length)]
+            for _ in range(length):
+                self.blob()
+            return ArrayLength(length)
+        if kind not in _SCALARS:
+            raise self.damaged(f"it holds an array of unknown kind {kind}")
+        code = _SCALARS[kind][1]
+        size = struct.calcsize("<" + code) * length
+        self.check(size)
+        start, self.at = self.at, self.at + size
+        if not self.arrays:
+            return ArrayLength(length)
+        return list(struct.unpack_from(f"<{length}{code}", self.data, start))
+
+    def tensor(self) -> tuple[str, int, tuple[int, ...], int]:
+        name = self.string()
+        count = self.scalar("<I")
+        if len(name) > _LONGEST_NAME or count > _MOST_DIMENSIONS:
+            raise self.damaged(f"tensor {name[:60]!r} has {count} dimensions")
+        shape = tuple(self.scalar("<Q") for _ in range(count))
+        return name, self.scalar("<I"), shape[::-1], self.scalar("<Q")
+
+    def located(self, name: str, kind: int, shape: tuple[int, ...], offset: int) -> GGUFTensor:
+        try:
+            type_ = GGMLQuantizationType(kind)
+        except ValueError:
+            raise UnsupportedModel(
+                f"{self.path}: tensor {name} has type {kind}, newer than this version of Zhiyin: update Zhiyin."
+            ) from None
+        block, block_bytes = GGML_QUANT_SIZES[type_]
+        if shape and shape[-1] % block:
+            raise self.damaged(f"tensor {name} has rows of {shape[-1]}, which {type_.name} cannot hold")
+        size = prod(shape) // block * block_bytes
+        if offset + size > len(self.data):
+            missing = offset + size - len(self.data)
+            raise BadFile(
+                f"{self.path} is truncated: tensor {name} ends {missing} bytes after the end of the file; download it again."
+            )
+        return GGUFTensor(name, type_, shape, offset, size)
+
+    def string(self) -> str:
+        return self.text(self.blob())
+
+    def text(self, blob: bytes) -> str:
+        return blob.decode("utf-8", "replace")
+
+    def blob(self) -> bytes:
+        length = self.scalar("<Q")
+        self.check(length)
+        start, self.at = self.at, self.at + length
+        return self.data[start : self.at]
+
+    def scalar(self, code: str) -> Any:
+        size = struct.calcsize(code)
+        self.check(size)
+        (value,) = struct.unpack_from(code, self.data, self.at)
+        self.at += size
+        return value
+
+    def check(self, size: int) -> None:
+        if size > len(self.data) - self.at:
+            raise BadFile(f"{self.path} is truncated: its head ends in the middle; download it again.")
+
+    def damaged(self, what: str) -> BadFile:
+        return BadFile(f"{self.path} is damaged: {what}; download it again.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from models.errors import BadFile
 
@@ -37,7 +37,7 @@ class Config:
         """Return a whole number of at least `minimum`."""
         value = self._find(keys, default)
         if value is default:
-            return default
+            return cast(builtins.int, value)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST_INT:
             raise self._wrong(keys, value, f"a whole number from {minimum} to {_LARGEST_INT}")
         return value
@@ -46,7 +46,7 @@ class Config:
         """Return a number as a float."""
         value = self._find(keys, default)
         if value is default:
-            return default
+            return cast(builtins.float, value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._wrong(keys, value, "a number")
         return float(value)
@@ -55,7 +55,7 @@ class Config:
         """Return a boolean."""
         value = self._find(keys, default)
         if value is default:
-            return default
+            return cast(builtins.bool, value)
         if not isinstance(value, bool):
             raise self._wrong(keys, value, "true or false")
         return value
@@ -64,7 +64,7 @@ class Config:
         """Return a text."""
         value = self._find(keys, default)
         if value is default:
-            return default
+            return cast(builtins.str, value)
         if not isinstance(value, str):
             raise self._wrong(keys, value, "a text")
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from models.errors import BadFile
 
@@ -37,16 +37,16 @@ class Config:
         """Return a whole number of at least `minimum`."""
         value = self._find(keys, default)
         if value is default:
-            return cast(builtins.int, value)
+            return default
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST_INT:
             raise self._wrong(keys, value, f"a whole number from {minimum} to {_LARGEST_INT}")
-        return value
+        return int(value)
 
     def float(self, *keys: builtins.str, default: builtins.float = _MISSING) -> builtins.float:
         """Return a number as a float."""
         value = self._find(keys, default)
         if value is default:
-            return cast(builtins.float, value)
+            return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._wrong(keys, value, "a number")
         return float(value)
@@ -55,19 +55,19 @@ class Config:
         """Return a boolean."""
         value = self._find(keys, default)
         if value is default:
-            return cast(builtins.bool, value)
+            return default
         if not isinstance(value, bool):
             raise self._wrong(keys, value, "true or false")
-        return value
+        return bool(value)
 
     def str(self, *keys: builtins.str, default: builtins.str = _MISSING) -> builtins.str:
         """Return a text."""
         value = self._find(keys, default)
         if value is default:
-            return cast(builtins.str, value)
+            return default
         if not isinstance(value, str):
             raise self._wrong(keys, value, "a text")
-        return value
+        return str(value)
 
     def section(self, *keys: builtins.str) -> Config:
         """Return a nested object; an absent one is empty."""

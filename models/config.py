@@ -35,8 +35,8 @@ class Config:
 
     def int(self, *keys: builtins.str, default: builtins.int = _MISSING, minimum: builtins.int = 0) -> builtins.int:
         """Return a whole number of at least `minimum`."""
-        value = self._find(keys, default)
-        if value is default:
+        value = self._find(keys, default is _MISSING)
+        if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST_INT:
             raise self._wrong(keys, value, f"a whole number from {minimum} to {_LARGEST_INT}")
@@ -44,8 +44,8 @@ class Config:
 
     def float(self, *keys: builtins.str, default: builtins.float = _MISSING) -> builtins.float:
         """Return a number as a float."""
-        value = self._find(keys, default)
-        if value is default:
+        value = self._find(keys, default is _MISSING)
+        if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._wrong(keys, value, "a number")
@@ -53,8 +53,8 @@ class Config:
 
     def bool(self, *keys: builtins.str, default: builtins.bool = _MISSING) -> builtins.bool:
         """Return a boolean."""
-        value = self._find(keys, default)
-        if value is default:
+        value = self._find(keys, default is _MISSING)
+        if value is None:
             return default
         if not isinstance(value, bool):
             raise self._wrong(keys, value, "true or false")
@@ -62,8 +62,8 @@ class Config:
 
     def str(self, *keys: builtins.str, default: builtins.str = _MISSING) -> builtins.str:
         """Return a text."""
-        value = self._find(keys, default)
-        if value is default:
+        value = self._find(keys, default is _MISSING)
+        if value is None:
             return default
         if not isinstance(value, str):
             raise self._wrong(keys, value, "a text")
@@ -71,18 +71,18 @@ class Config:
 
     def section(self, *keys: builtins.str) -> Config:
         """Return a nested object; an absent one is empty."""
-        value = self._find(keys, {})
+        value = self._find(keys, required=False) or {}
         if not isinstance(value, Mapping):
             raise self._wrong(keys, value, "an object")
         return Config(value, f"{self.origin}: {keys[0]}")
 
-    def _find(self, keys: tuple[builtins.str, ...], default: Any) -> Any:
+    def _find(self, keys: tuple[builtins.str, ...], required: builtins.bool) -> Any:
         for key in keys:
             if self.data.get(key) is not None:
                 return self.data[key]
-        if default is _MISSING:
+        if required:
             raise BadFile(f"{self.origin} has no {keys[0]!r}; download the checkpoint's configuration again.")
-        return default
+        return None
 
     def _wrong(self, keys: tuple[builtins.str, ...], value: Any, wanted: builtins.str) -> BadFile:
         shown = repr(value)[:40]

@@ -1,0 +1,105 @@
+"""The command `zhiyin`: results on stdout, everything else on stderr; exit 0, 1 (failure) or 2 (wrong usage)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import multiprocessing
+import os
+import sys
+from importlib.metadata import version
+
+from desktop_app.terminal import say
+from models.errors import ZhiyinError
+
+_COMMANDS = {
+    "chat": "chat in the terminal",
+    "convert": "convert a checkpoint to GGUF",
+    "models": "list, describe, import or remove models",
+    "hardware": "show what this computer has",
+    "tokenize": "show the token ids of a text",
+    "prompt": "show the prompt that a chat becomes",
+    "logits": "write a model's logits for a text or token ids",
+    "doctor": "check the installation",
+}
+_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    multiprocessing.freeze_support()
+    arguments = sys.argv[1:] if argv is None else argv
+    _use_utf8()
+    try:
+        return _dispatch(arguments)
+    except ZhiyinError as error:
+        say(f"zhiyin: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["--engine"]:
+        from desktop_app.engine.process import main as engine_main
+
+        return engine_main()
+    if arguments[:1] == ["--smoke-test"]:
+        from desktop_app.smoke_test import run as smoke_test
+
+        return smoke_test()
+    if not arguments or arguments[0].endswith(".gguf"):
+        return _open_window(arguments)
+    parsed = _parser().parse_args(arguments)
+    code: int = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zhiyin",
+        description="Zhiyin 知音: convert any open LLM to GGUF and chat with it, offline. Without a command: the window.",
+    )
+    parser.add_argument("--version", action="version", version=f"zhiyin {version('zhiyin')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_text in _COMMANDS.items():
+        command = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+        importlib.import_module(f"desktop_app.commands.{name}").add_arguments(command)
+    return parser
+
+
+def _open_window(arguments: list[str]) -> int:
+    reason = _why_no_window()
+    if reason is None:
+        try:
+            from desktop_app.ui.app import run
+        except ImportError as error:
+            reason = f"Qt cannot start ({error}; on Debian and Ubuntu: apt install libegl1 libxkbcommon0 libdbus-1-3)"
+        else:
+            return run(arguments)
+    say(f"No window: {reason}. Going on as `zhiyin chat`.")
+    model = ["-m", arguments[0]] if arguments else []
+    return _dispatch(["chat", *model])
+
+
+def _why_no_window() -> str | None:
+    """Return why no window can open, or None."""
+    if sys.platform != "linux":
+        return None
+    if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
+        return None
+    return "there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)"
+
+
+def _use_utf8() -> None:
+    """Print Chinese everywhere, also where the system's encoding cannot."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,60 @@
+"""`zhiyin convert`: checkpoint to GGUF."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from converter.pipeline import ConversionResult, ConvertRequest, Progress, convert
+from desktop_app.terminal import ProgressLine, human_bytes, print_json, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the checkpoint's folder")
+    parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
+    parser.add_argument("--tokenizer", metavar="PATH", help="folder of another tokenizer, or none")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert, with a progress line on stderr."""
+    request = ConvertRequest(
+        source=arguments.source,
+        out=arguments.out,
+        quant=arguments.quant,
+        tokenizer=_tokenizer(arguments.tokenizer),
+        threads=arguments.threads,
+    )
+    line = ProgressLine()
+    try:
+        result = convert(request, lambda progress: _show(line, progress))
+    finally:
+        line.clear()
+    _report(result, as_json=arguments.json)
+    return 0
+
+
+def _tokenizer(given: str | None) -> Path | str | None:
+    return given if given in (None, "none") else Path(str(given))
+
+
+def _show(line: ProgressLine, progress: Progress) -> None:
+    left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
+    line.show(
+        progress.bytes_done / max(1, progress.bytes_total),
+        f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
+        f"{progress.tensors_done}/{progress.tensors_total} tensors, {human_bytes(progress.bytes_per_second)}/s{left}",
+    )
+
+
+def _report(result: ConversionResult, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(result))
+        return
+    for warning in result.warnings:
+        say(f"Note: {warning}")
+    print(result.path)

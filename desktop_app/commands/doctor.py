@@ -1,0 +1,117 @@
+"""`zhiyin doctor`: checks the installation and prints what a bug report needs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Devices
+from desktop_app.library import Library
+from desktop_app.paths import data_folder, models_folder
+from desktop_app.terminal import human_bytes, print_json, print_table
+from models.errors import ZhiyinError
+
+_PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
+_ENGINE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    good: bool
+    detail: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run every check; exit 1 if one fails."""
+    findings = [_run(name, check) for name, check in _CHECKS.items()]
+    if arguments.json:
+        print_json({"versions": versions(), "checks": [asdict(finding) for finding in findings]})
+    else:
+        print_table(versions().items())
+        print()
+        print_table((finding.name, "ok" if finding.good else "FAILED", finding.detail) for finding in findings)
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that matters."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def engine_facts() -> dict[str, Any]:
+    """Start the engine process and return ggml's devices and build."""
+    with Engine() as engine:
+        return engine.submit(Devices()).result(_ENGINE_SECONDS)
+
+
+def _run(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except (ZhiyinError, OSError, sqlite3.Error, ImportError, TimeoutError) as error:
+        return Finding(name, False, str(error) or type(error).__name__)
+
+
+def _check_data_folder() -> str:
+    folder = data_folder()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"zhiyin")
+    return f"{folder} can be written, {human_bytes(shutil.disk_usage(folder).free)} free"
+
+
+def _check_engine() -> str:
+    facts = engine_facts()
+    return "; ".join(f"{d['name']}: {d['description']} ({d['type']})" for d in facts["devices"])
+
+
+def _check_models() -> str:
+    models = Library(models_folder()).models()
+    if not models:
+        raise ZhiyinError("no model is installed; convert or import one")
+    return ", ".join(model.name for model in models)
+
+
+def _check_window() -> str:
+    from PySide6.QtGui import QGuiApplication  # fails where Qt's system libraries are missing
+
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "Qt loads, but there is no display: zhiyin opens as a terminal chat"
+    return f"Qt loads ({QGuiApplication.__module__.split('.')[0]} {version('pyside6-essentials')})"
+
+
+def _check_search() -> str:
+    with sqlite3.connect(":memory:") as database:
+        database.execute("CREATE VIRTUAL TABLE t USING fts5(x)")
+    return f"SQLite {sqlite3.sqlite_version} with full-text search"
+
+
+_CHECKS: dict[str, Callable[[], str]] = {
+    "data folder": _check_data_folder,
+    "engine": _check_engine,
+    "models": _check_models,
+    "window": _check_window,
+    "database": _check_search,
+}

@@ -1,0 +1,52 @@
+"""`zhiyin logits`: every position's logits, for comparing models and files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from desktop_app.commands.session import loaded
+from desktop_app.engine.protocol import LoadSettings, Logits, Tokenize
+from desktop_app.terminal import print_json, say
+from models.errors import BadFile
+
+_SMALLEST_CONTEXT = 512
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", metavar="MODEL")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text")
+    source.add_argument("--ids", type=_ids, metavar="1,2,3")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write float32 [n_tokens, n_vocab]."""
+    out = arguments.out.resolve()
+    if not out.parent.is_dir():
+        raise BadFile(f"{out.parent} is not a folder; make it or choose another --out.")
+    # A token is never shorter than a byte, so the text's bytes (and two special tokens) bound the context needed.
+    most = len(arguments.ids) if arguments.ids else len(arguments.text.encode()) + 2
+    settings = LoadSettings(context=max(_SMALLEST_CONTEXT, most), threads=arguments.threads)
+    with loaded(arguments.model, settings) as engine:
+        ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
+        shape = engine.submit(Logits(ids, str(out))).result()["shape"]
+    if arguments.json:
+        print_json({"path": str(out), "ids": ids, "shape": shape})
+    else:
+        say(f"Wrote {shape[0]} x {shape[1]} logits to {out}.")
+    return 0
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    try:
+        ids = tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,2,3") from None
+    if not ids:
+        raise argparse.ArgumentTypeError("there are no ids")
+    return ids

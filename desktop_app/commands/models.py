@@ -1,0 +1,68 @@
+"""`zhiyin models`: list, info, import, remove."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from converter.gguf_header import ArrayLength, read_gguf_header
+from desktop_app.library import InstalledModel, Library
+from desktop_app.paths import models_folder
+from desktop_app.terminal import human_bytes, print_json, print_table, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions."""
+    parser.add_argument("--json", action="store_true")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    actions.add_parser("list", parents=[shared], help="list the installed models (the default)")
+    for name, help_text in (("info", "show a model's metadata"), ("remove", "remove a model")):
+        actions.add_parser(name, parents=[shared], help=help_text).add_argument("model", metavar="MODEL")
+    importer = actions.add_parser("import", parents=[shared], help="add a GGUF file where it lies")
+    importer.add_argument("file", type=Path)
+    importer.add_argument("--copy", action="store_true", help="copy it into the models folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the action."""
+    library = Library(models_folder())
+    if arguments.action == "info":
+        _info(library, arguments)
+    elif arguments.action == "remove":
+        removed = library.remove(arguments.model)
+        say(f"Removed {removed.name}.")
+    elif arguments.action == "import":
+        model = library.import_file(arguments.file, copy=arguments.copy)
+        _print_models([model], as_json=arguments.json)
+    else:
+        _print_models(library.models(), as_json=arguments.json)
+    return 0
+
+
+def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(model) for model in models])
+    else:
+        print_table((m.name, m.file_type or "?", human_bytes(m.bytes), m.architecture, str(m.path)) for m in models)
+
+
+def _info(library: Library, arguments: argparse.Namespace) -> None:
+    model = library.find(arguments.model)
+    header = read_gguf_header(model.path, arrays=False)
+    facts = {**asdict(model), "tensors": len(header.tensors), "metadata": _plain(header.metadata)}
+    if arguments.json:
+        print_json(facts)
+        return
+    rows = [("name", model.name), ("path", str(model.path)), ("size", human_bytes(model.bytes))]
+    rows += [("quantization", model.file_type or "?"), ("tensors", str(len(header.tensors)))]
+    print_table([*rows, *((key, str(value)) for key, value in _plain(header.metadata).items())])
+
+
+def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: f"{value.length} values" if isinstance(value, ArrayLength) else value for key, value in metadata.items()
+    }

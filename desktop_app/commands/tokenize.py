@@ -1,0 +1,27 @@
+"""`zhiyin tokenize`: the token ids of a text."""
+
+from __future__ import annotations
+
+import argparse
+
+from desktop_app.commands.session import loaded
+from desktop_app.engine.protocol import LoadSettings, Tokenize
+from desktop_app.terminal import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("text", metavar="TEXT")
+    parser.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the ids, special tokens that the model expects at the ends included."""
+    with loaded(arguments.model, LoadSettings(context=512)) as engine:
+        ids = engine.submit(Tokenize(arguments.text)).result()["ids"]
+    if arguments.json:
+        print_json({"ids": ids})
+    else:
+        print(" ".join(map(str, ids)))
+    return 0

@@ -1,0 +1,63 @@
+"""ggml's devices, asked of ggml itself: what the engine can run on, with total and free memory.
+
+llama-cpp-python has no binding for the device registry, so the few functions are bound here on the very libggml that
+libllama loaded. Source: ggml/include/ggml-backend.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+from converter.ggml import load_library
+
+_TYPES = ("cpu", "gpu", "igpu", "accelerator", "meta")
+_ARGUMENTS: dict[str, tuple[list[Any], Any]] = {
+    "ggml_backend_dev_count": ([], ctypes.c_size_t),
+    "ggml_backend_dev_get": ([ctypes.c_size_t], ctypes.c_void_p),
+    "ggml_backend_dev_name": ([ctypes.c_void_p], ctypes.c_char_p),
+    "ggml_backend_dev_description": ([ctypes.c_void_p], ctypes.c_char_p),
+    "ggml_backend_dev_type": ([ctypes.c_void_p], ctypes.c_int),
+    "ggml_backend_dev_memory": (
+        [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)],
+        None,
+    ),
+}
+
+
+def prepare_environment() -> None:
+    """Keep ggml from loading plug-ins from wherever the environment points."""
+    os.environ.pop("GGML_BACKEND_PATH", None)
+
+
+def devices() -> list[dict[str, Any]]:
+    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes."""
+    ggml = _bound_library()
+    return [_describe(ggml, ggml.ggml_backend_dev_get(index)) for index in range(ggml.ggml_backend_dev_count())]
+
+
+def has_gpu() -> bool:
+    """Tell whether ggml can offload layers."""
+    return any(device["type"] in ("gpu", "igpu") for device in devices())
+
+
+def _bound_library() -> ctypes.CDLL:
+    ggml = load_library("ggml")
+    for name, (arguments, result) in _ARGUMENTS.items():
+        function = getattr(ggml, name)
+        function.argtypes, function.restype = arguments, result
+    return ggml
+
+
+def _describe(ggml: ctypes.CDLL, device: int) -> dict[str, Any]:
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    kind = ggml.ggml_backend_dev_type(device)
+    return {
+        "name": ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
+        "description": ggml.ggml_backend_dev_description(device).decode("utf-8", "replace"),
+        "type": _TYPES[kind] if kind < len(_TYPES) else str(kind),
+        "total_bytes": total.value,
+        "free_bytes": free.value,
+    }

@@ -1,0 +1,207 @@
+"""The application's side of the engine: starts the process, sends requests, notices its death."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from desktop_app.engine import protocol
+from desktop_app.engine.protocol import Event
+from desktop_app.paths import log_file
+from models.errors import ZhiyinError
+
+EventListener = Callable[[Event], None]
+
+_LOG_LIMIT = 4 * 1024 * 1024
+
+
+class EngineFailed(ZhiyinError):
+    """The engine refused a request; it is alive and takes the next one."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        """`cause` is one of memory, file, model, context, internal."""
+        super().__init__(message)
+        self.cause = cause
+
+
+class EngineDied(ZhiyinError):
+    """The engine process ended in the middle of a request."""
+
+
+@dataclass(frozen=True)
+class EngineExit:
+    """An end of the engine process that nobody asked for."""
+
+    message: str
+    """One sentence: what happened and what to do."""
+    code: int
+    """The exit code; negative: the signal."""
+
+
+class Job:
+    """A request under way."""
+
+    def __init__(self, engine: Engine, number: int, on_event: EventListener | None) -> None:
+        """Made by `Engine.submit`."""
+        self.id = number
+        self.future: Future[dict[str, Any]] = Future()
+        self.on_event = on_event
+        self._engine = engine
+
+    def result(self, timeout: float | None = None) -> dict[str, Any]:
+        """Wait for the result; raises `EngineFailed` or `EngineDied`."""
+        return self.future.result(timeout)
+
+    def cancel(self) -> None:
+        """Ask the engine to stop this request; it ends as usual, within 100 ms."""
+        if not self.future.done():
+            with contextlib.suppress(EngineDied):
+                self._engine.submit(protocol.Cancel(self.id))
+
+
+class Engine:
+    """One engine process, started when first needed and again after it died.
+
+    After a restart the model that was loaded last is loaded again before the next request. Listeners and `on_exit` are
+    called on the reader thread.
+    """
+
+    def __init__(self, on_exit: Callable[[EngineExit], None] | None = None) -> None:
+        """`on_exit` hears of every end of the process that was not asked for."""
+        self._on_exit = on_exit
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._jobs: dict[int, Job] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._loaded: protocol.Load | None = None
+        self._closing = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def submit(self, request: protocol.Request, on_event: EventListener | None = None) -> Job:
+        """Send a request; returns at once."""
+        with self._lock:
+            if self._process is None:
+                if isinstance(request, protocol.Cancel):
+                    raise EngineDied("The engine is not running.")
+                self._start()
+                if self._loaded is not None and not isinstance(request, protocol.Load):
+                    self._send(self._loaded, None)
+            return self._send(request, on_event)
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._closing = True
+            process, reader = self._process, self._reader
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            cast(BinaryIO, process.stdin).close()
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if reader is not None and reader is not threading.current_thread():
+            reader.join()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, request: protocol.Request, on_event: EventListener | None) -> Job:
+        job = Job(self, next(self._numbers), on_event)
+        self._jobs[job.id] = job
+        if isinstance(request, protocol.Load):
+            self._loaded = None
+            job.future.add_done_callback(lambda future: self._remember(request, future))
+        elif isinstance(request, protocol.Unload):
+            self._loaded = None
+        pipe = cast(BinaryIO, cast("subprocess.Popen[bytes]", self._process).stdin)
+        with contextlib.suppress(OSError):  # a dead process is noticed, and the job failed, by the reader
+            pipe.write(protocol.encode_request(job.id, request))
+            pipe.flush()
+        return job
+
+    def _remember(self, request: protocol.Load, future: Future[dict[str, Any]]) -> None:
+        if future.exception() is None:
+            self._loaded = request
+
+    def _start(self) -> None:
+        self._closing = False
+        with _open_log() as log:
+            self._process = subprocess.Popen(
+                _command(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), name="engine", daemon=True)
+        self._reader.start()
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        for line in cast(BinaryIO, process.stdout):
+            self._dispatch(protocol.decode_event(line))
+        code = process.wait()
+        with self._lock:
+            self._process = None
+            jobs, self._jobs = list(self._jobs.values()), {}
+            unexpected = not self._closing
+        message = _death_sentence(code)
+        for job in jobs:
+            job.future.set_exception(EngineDied(message))
+        if unexpected and self._on_exit is not None:
+            self._on_exit(EngineExit(message, code))
+
+    def _dispatch(self, event: Event) -> None:
+        ends = event.kind in ("done", "failed")
+        with self._lock:
+            job = self._jobs.pop(event.id, None) if ends else self._jobs.get(event.id)
+        if job is None:
+            return
+        if job.on_event is not None:
+            job.on_event(event)
+        if event.kind == "done":
+            job.future.set_result(event.data)
+        elif event.kind == "failed":
+            job.future.set_exception(EngineFailed(event.data["message"], event.data["cause"]))
+
+
+def _command() -> list[str]:
+    """Return the engine's command line: the frozen application starts itself in another mode."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "--engine"]
+    return [sys.executable, "-m", "desktop_app.engine"]
+
+
+def _open_log() -> BinaryIO:
+    path = log_file("engine")
+    mode = "wb" if path.exists() and path.stat().st_size > _LOG_LIMIT else "ab"
+    return cast(BinaryIO, path.open(mode))
+
+
+def _death_sentence(code: int) -> str:
+    if os.name != "nt" and code == -signal.SIGKILL:
+        why = "was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model"
+    elif code < 0:
+        why = f"crashed ({signal.Signals(-code).name}); try again, and choose another model if it happens again"
+    else:
+        why = f"ended by itself (code {code}); try again, and look at its log if it happens again"
+    return f"The engine {why}. Nothing of the chat is lost."

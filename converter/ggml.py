@@ -1,0 +1,117 @@
+"""ctypes on the libggml that llama-cpp-python ships: quantizing and widening rows.
+
+The libraries are found without importing llama_cpp, which takes half a second. ctypes lets go of the GIL during every call,
+so that threads quantize in parallel. Source: ggml/include/ggml.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+from models.errors import ZhiyinError
+
+_FLOAT_POINTER = ctypes.POINTER(ctypes.c_float)
+
+
+def library_folder() -> Path:
+    """Return the folder that holds libllama and libggml: `LLAMA_CPP_LIB_PATH`, or llama_cpp's own.
+
+    Raises:
+        ZhiyinError: llama-cpp-python is not installed.
+    """
+    named = os.environ.get("LLAMA_CPP_LIB_PATH")
+    if named:
+        return Path(named)
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None or spec.origin is None:
+        raise ZhiyinError("llama-cpp-python is not installed; install Zhiyin again.")
+    return Path(spec.origin).parent / "lib"
+
+
+@cache
+def load_library(name: str) -> ctypes.CDLL:
+    """Load one of ggml's libraries ("ggml-base", "ggml", "ggml-cpu") from llama_cpp's folder.
+
+    Raises:
+        ZhiyinError: it is not there or cannot be loaded.
+    """
+    folder = library_folder()
+    names = {"win32": (f"{name}.dll", f"lib{name}.dll"), "darwin": (f"lib{name}.dylib", f"lib{name}.so")}
+    for file in names.get(sys.platform, (f"lib{name}.so",)):
+        path = folder / file
+        if path.exists():
+            try:
+                if sys.platform == "win32":
+                    os.add_dll_directory(str(folder))
+                return ctypes.CDLL(str(path))
+            except OSError as error:
+                raise ZhiyinError(f"{path} cannot be loaded ({error}); install Zhiyin again.") from error
+    raise ZhiyinError(f"{folder} has no {name} library; install Zhiyin again.")
+
+
+def row_bytes(type_: GGMLQuantizationType, length: int) -> int:
+    """Return the bytes of a row of `length` elements (a multiple of the type's block)."""
+    block, size = GGML_QUANT_SIZES[type_]
+    return length // block * size
+
+
+def quantize(
+    rows: np.ndarray, type_: GGMLQuantizationType, out: np.ndarray, importance: np.ndarray | None = None
+) -> None:
+    """Quantize float32 rows [n, length] into `out`, uint8 [n, row_bytes].
+
+    Args:
+        rows: C-contiguous float32.
+        type_: any type of GGUF that ggml can write, F16 and BF16 included.
+        out: C-contiguous uint8 of exactly the size needed.
+        importance: float32 [length], the weight of each column, or None.
+    """
+    count, length = rows.shape
+    weights = None if importance is None else importance.ctypes.data_as(_FLOAT_POINTER)
+    written = _base().ggml_quantize_chunk(
+        int(type_), rows.ctypes.data_as(_FLOAT_POINTER), out.ctypes.data_as(ctypes.c_void_p), 0, count, length, weights
+    )
+    if written != out.nbytes:
+        raise ZhiyinError(f"ggml wrote {written} bytes where {out.nbytes} were expected; install Zhiyin again.")
+
+
+def widen(values: np.ndarray) -> np.ndarray:
+    """Return float32 of the same shape; float16 and bfloat16 go through ggml, which is faster than NumPy."""
+    if values.dtype == np.float32:
+        return np.ascontiguousarray(values)
+    name = {"float16": "ggml_fp16_to_fp32_row", "bfloat16": "ggml_bf16_to_fp32_row"}.get(values.dtype.name)
+    if name is None:
+        return np.ascontiguousarray(values, np.float32)
+    values = np.ascontiguousarray(values)
+    result = np.empty(values.shape, np.float32)
+    getattr(_base(), name)(
+        values.ctypes.data_as(ctypes.c_void_p), result.ctypes.data_as(_FLOAT_POINTER), ctypes.c_int64(values.size)
+    )
+    return result
+
+
+@cache
+def _base() -> ctypes.CDLL:
+    base = load_library("ggml-base")
+    base.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int,
+        _FLOAT_POINTER,
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        _FLOAT_POINTER,
+    ]
+    base.ggml_quantize_chunk.restype = ctypes.c_size_t
+    for name in ("ggml_fp16_to_fp32_row", "ggml_bf16_to_fp32_row"):
+        function = getattr(base, name)
+        function.argtypes, function.restype = [ctypes.c_void_p, _FLOAT_POINTER, ctypes.c_int64], None
+    return base

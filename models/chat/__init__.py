@@ -1,0 +1,1 @@
+"""Messages to prompt, reply to text, reasoning and tool calls."""

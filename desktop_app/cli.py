@@ -53,12 +53,13 @@ def _dispatch(arguments: list[str]) -> int:
         return smoke_test()
     if not arguments or arguments[0].endswith(".gguf"):
         return _open_window(arguments)
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser(arguments[0]).parse_args(arguments)
     code: int = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Return the parser; only the chosen command's module is imported, which keeps the start fast."""
     parser = argparse.ArgumentParser(
         prog="zhiyin",
         description="Zhiyin 知音: convert any open LLM to GGUF and chat with it, offline. Without a command: the window.",
@@ -67,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in _COMMANDS.items():
         command = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
-        importlib.import_module(f"desktop_app.commands.{name}").add_arguments(command)
+        if name == chosen:
+            importlib.import_module(f"desktop_app.commands.{name}").add_arguments(command)
     return parser
 
 

@@ -75,9 +75,21 @@ def render(
     except _TemplateRefusal as error:
         raise ZhiyinError(f"The model's chat template refuses this chat: {error.message}") from error
     except SecurityError as error:
-        raise ZhiyinError(f"The model's chat template tries what it must not ({error}); get the model elsewhere.") from error
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-        raise ZhiyinError(f"The model's chat template cannot render this chat ({error}); convert the model again.") from error
+        raise ZhiyinError(
+            f"The model's chat template tries what it must not ({error}); get the model elsewhere."
+        ) from error
+    except (
+        TemplateError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise ZhiyinError(
+            f"The model's chat template cannot render this chat ({error}); convert the model again."
+        ) from error
 
 
 @lru_cache(maxsize=64)

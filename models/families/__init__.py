@@ -31,7 +31,9 @@ def family_of(config: Config) -> Family:
             return family
     found = ", ".join(config.classes) or "no architecture"
     known = ", ".join(family.title for family in families())
-    raise UnsupportedModel(f"{config.origin} names {found}, which Zhiyin cannot convert; the known families are: {known}.")
+    raise UnsupportedModel(
+        f"{config.origin} names {found}, which Zhiyin cannot convert; the known families are: {known}."
+    )
 
 
 def config_of_tensors(shapes: Mapping[str, Shape]) -> Config | None:

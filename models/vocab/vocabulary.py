@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -37,22 +37,17 @@ class Vocabulary:
     chat_template: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     """Further GGUF keys, whole names."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know about how exact it is."""
 
     def padded(self, size: int) -> Vocabulary:
         """Return the vocabulary filled up to `size` with unused tokens `[PAD<id>]`, as llama.cpp's converter names them."""
         missing = range(len(self.tokens), size)
-        scores = None if self.scores is None else [*self.scores, *(-1000.0 for _ in missing)]
-        return Vocabulary(
-            self.model,
-            [*self.tokens, *(f"[PAD{i}]" for i in missing)],
-            [*self.types, *(TokenType.UNUSED for _ in missing)],
-            scores,
-            self.merges,
-            self.pre,
-            self.special,
-            self.flags,
-            self.chat_template,
-            self.extra,
+        return replace(
+            self,
+            tokens=[*self.tokens, *(f"[PAD{i}]" for i in missing)],
+            types=[*self.types, *(TokenType.UNUSED for _ in missing)],
+            scores=None if self.scores is None else [*self.scores, *(-1000.0 for _ in missing)],
         )
 
     def metadata(self) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""Rules that turn checkpoint tensors into GGUF tensors, shared by the families.
+
+A family lists its tensors with these; nothing here reads a file. All transforms move elements only and keep the dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import partial
+
+import numpy as np
+
+from models.family import OutputTensor, Shape, Source, Transform
+
+
+def as_is(name: str, source: str, *shape: int, exact: bool = False) -> OutputTensor:
+    """Return a tensor that is copied unchanged."""
+    return OutputTensor(name, shape, (Source(source, shape),), exact=exact)
+
+
+def changed(name: str, source: str, shape: Shape, transform: Transform) -> OutputTensor:
+    """Return a tensor of the same shape as its only source, with its elements moved."""
+    return OutputTensor(name, shape, (Source(source, shape),), transform)
+
+
+def row_parts(names: tuple[str, ...], source: str, rows: tuple[int, ...], *columns: int) -> Iterator[OutputTensor]:
+    """Cut a packed matrix (or bias) into blocks of rows: one output tensor for each name."""
+    packed = (sum(rows), *columns)
+    start = 0
+    for name, count in zip(names, rows, strict=True):
+        cut = partial(_rows, start=start, count=count)
+        yield OutputTensor(name, (count, *columns), (Source(source, packed),), cut)
+        start += count
+
+
+def stacked(name: str, sources: tuple[str, ...], *shape: int) -> OutputTensor:
+    """Stack tensors of one shape along a new first axis: the experts of a mixture."""
+    return OutputTensor(name, (len(sources), *shape), tuple(Source(source, shape) for source in sources), _stack)
+
+
+def rotary_pairs(heads: int, *, rotary: int | None = None) -> Transform:
+    """Return the row order that llama.cpp's plain rotary wants for queries and keys.
+
+    Hugging Face stores each head as two halves (x_i, x_{i+d/2} rotate together); llama.cpp's `LLAMA_ROPE_TYPE_NORM` rotates
+    neighbours. Works on weights (heads * head_dim, in) and biases (heads * head_dim).
+
+    Args:
+        heads: heads in the matrix.
+        rotary: leading dimensions of each head that rotate; None: all.
+    """
+    return partial(_rotary_pairs, heads=heads, rotary=rotary)
+
+
+def only_present(tensors: Collection[OutputTensor], names: Collection[str] | None) -> tuple[OutputTensor, ...]:
+    """Leave out tensors whose sources the checkpoint lacks; without a checkpoint (None) all stay."""
+    if names is None:
+        return tuple(tensors)
+    return tuple(tensor for tensor in tensors if all(source.name in names for source in tensor.sources))
+
+
+def _rows(packed: np.ndarray, *, start: int, count: int) -> np.ndarray:
+    return packed[start : start + count]
+
+
+def _stack(*arrays: np.ndarray) -> np.ndarray:
+    return np.stack(arrays)
+
+
+def _rotary_pairs(weight: np.ndarray, *, heads: int, rotary: int | None) -> np.ndarray:
+    per_head = weight.reshape(heads, weight.shape[0] // heads, *weight.shape[1:])
+    size = per_head.shape[1] if rotary is None else rotary
+    turning = per_head[:, :size].reshape(heads, 2, size // 2, *weight.shape[1:]).swapaxes(1, 2)
+    turning = turning.reshape(heads, size, *weight.shape[1:])
+    if size == per_head.shape[1]:
+        return turning.reshape(weight.shape)
+    return np.concatenate([turning, per_head[:, size:]], axis=1).reshape(weight.shape)

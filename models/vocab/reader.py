@@ -1,0 +1,51 @@
+"""Finds out which tokenizer a folder holds and reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.config import Config
+from models.errors import BadFile
+from models.vocab.files import read_json
+from models.vocab.sentencepiece import read_sentencepiece
+from models.vocab.special import add_special_tokens
+from models.vocab.tokenizer_json import read_tokenizer_json
+from models.vocab.vocabulary import Vocabulary
+
+
+def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
+    """Read the tokenizer beside a checkpoint, its special tokens and its chat template included.
+
+    A sentencepiece model counts before a tokenizer.json, which repeats it less exactly.
+
+    Raises:
+        BadFile: there is no tokenizer, or it is damaged.
+        UnsupportedModel: a kind of tokenizer that llama.cpp cannot run.
+    """
+    if (folder / "tokenizer.model").is_file():
+        vocabulary = read_sentencepiece(folder / "tokenizer.model", _added_tokens(folder))
+    elif (folder / "tokenizer.json").is_file():
+        vocabulary = read_tokenizer_json(folder / "tokenizer.json")
+    else:
+        raise BadFile(
+            f"{folder} has no tokenizer (tokenizer.model or tokenizer.json); download it too, name another folder with "
+            "--tokenizer, or convert without one by --tokenizer none."
+        )
+    return add_special_tokens(vocabulary, folder, config)
+
+
+def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
+    """Return the tokens that were added to a sentencepiece model: id -> (text, special)."""
+    added: dict[int, tuple[str, bool]] = {}
+    plain = folder / "added_tokens.json"
+    if plain.is_file():
+        for text, number in read_json(plain).items():
+            if isinstance(number, int):
+                added[number] = (text, text.startswith("<") and text.endswith(">"))
+    described = folder / "tokenizer_config.json"
+    if described.is_file():
+        entries = read_json(described).get("added_tokens_decoder", {})
+        for number, entry in entries.items() if isinstance(entries, dict) else ():
+            if number.isdecimal() and isinstance(entry, dict) and isinstance(entry.get("content"), str):
+                added[int(number)] = (entry["content"], bool(entry.get("special")))
+    return added

@@ -1,0 +1,167 @@
+"""Sentencepiece models (`tokenizer.model`), read directly from their protocol buffer.
+
+Field numbers: google/sentencepiece, src/sentencepiece_model.proto.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import BadFile, UnsupportedModel
+from models.vocab.files import read_bytes
+from models.vocab.vocabulary import TokenType, Vocabulary
+
+_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
+_PIECE_TEXT, _PIECE_SCORE, _PIECE_TYPE = 1, 2, 3
+_MODEL_TYPE, _UNK, _BOS, _EOS, _PAD = 3, 40, 41, 42, 43
+_DUMMY_PREFIX, _EXTRA_SPACES = 3, 4
+_BPE = 2
+_TYPES = {
+    1: TokenType.NORMAL,
+    2: TokenType.UNKNOWN,
+    3: TokenType.CONTROL,
+    4: TokenType.USER_DEFINED,
+    5: TokenType.UNUSED,
+    6: TokenType.BYTE,
+}
+_ADDED_SCORE = -1000.0
+
+Field = tuple[int, int | float | bytes]
+
+
+@dataclass(frozen=True)
+class SentencePieceModel:
+    """What a model file says."""
+
+    pieces: tuple[tuple[str, float, TokenType], ...]
+    is_bpe: bool
+    special: dict[str, int]
+    """bos, eos, unknown, padding; -1 when switched off."""
+    add_dummy_prefix: bool
+    remove_extra_whitespaces: bool
+
+
+def parse_sentencepiece(data: bytes) -> SentencePieceModel:
+    """Parse a model file.
+
+    Raises:
+        ValueError: the bytes are no such protocol buffer.
+    """
+    pieces: list[tuple[str, float, TokenType]] = []
+    trainer: dict[int, int | float | bytes] = {}
+    normalizer: dict[int, int | float | bytes] = {}
+    for number, value in _fields(data):
+        if number == _PIECES and isinstance(value, bytes):
+            pieces.append(_piece(value))
+        elif number == _TRAINER and isinstance(value, bytes):
+            trainer.update(_fields(value))
+        elif number == _NORMALIZER and isinstance(value, bytes):
+            normalizer.update(_fields(value))
+    if not pieces:
+        raise ValueError("it holds no pieces")
+    defaults = {"unknown": (_UNK, 0), "bos": (_BOS, 1), "eos": (_EOS, 2), "padding": (_PAD, -1)}
+    return SentencePieceModel(
+        pieces=tuple(pieces),
+        is_bpe=trainer.get(_MODEL_TYPE, 1) == _BPE,
+        special={name: _signed(trainer.get(field, default)) for name, (field, default) in defaults.items()},
+        add_dummy_prefix=bool(normalizer.get(_DUMMY_PREFIX, 1)),
+        remove_extra_whitespaces=bool(normalizer.get(_EXTRA_SPACES, 1)),
+    )
+
+
+def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
+    """Read a model file and the tokens added beside it (id -> text, special).
+
+    Raises:
+        BadFile: the file is damaged.
+        UnsupportedModel: a unigram model, which llama.cpp's sentencepiece tokenizer cannot run.
+    """
+    try:
+        model = parse_sentencepiece(read_bytes(path))
+    except ValueError as error:
+        raise BadFile(f"{path} is not a sentencepiece model ({error}); download it again.") from error
+    if not model.is_bpe:
+        raise UnsupportedModel(f"{path} is a unigram model; llama.cpp runs sentencepiece models of the BPE kind only.")
+    tokens: list[str | bytes] = [text for text, _, _ in model.pieces]
+    scores = [score for _, score, _ in model.pieces]
+    types = [kind for _, _, kind in model.pieces]
+    for number in sorted(added):
+        text, special = added[number]
+        kind = TokenType.CONTROL if special else TokenType.USER_DEFINED
+        if number < len(tokens):
+            # Only a change of meaning counts: llama.cpp must know user-defined pieces, and that unknown stays unknown.
+            if types[number] is TokenType.NORMAL or tokens[number] != text:
+                tokens[number], types[number], scores[number] = text, kind, _ADDED_SCORE
+            continue
+        gap = range(len(tokens), number)
+        if len(gap) > len(model.pieces):
+            raise BadFile(
+                f"{path.parent} adds a token with the id {number}, far behind the last one; download it again."
+            )
+        tokens += [f"[PAD{i}]" for i in gap] + [text]
+        scores += [_ADDED_SCORE] * (len(gap) + 1)
+        types += [TokenType.UNUSED] * len(gap) + [kind]
+    return Vocabulary(
+        model="llama",
+        pre="default",
+        tokens=tokens,
+        types=types,
+        scores=scores,
+        special={name: number for name, number in model.special.items() if 0 <= number < len(tokens)},
+        flags={"add_space_prefix": model.add_dummy_prefix},
+    )
+
+
+def _piece(data: bytes) -> tuple[str, float, TokenType]:
+    values = dict(_fields(data))
+    text, score, kind = values.get(_PIECE_TEXT, b""), values.get(_PIECE_SCORE, 0.0), values.get(_PIECE_TYPE, 1)
+    if not isinstance(text, bytes) or not isinstance(score, float) or kind not in _TYPES:
+        raise ValueError("a piece is malformed")
+    return text.decode("utf-8", "replace"), score, _TYPES[int(kind)]
+
+
+def _signed(value: int | float | bytes) -> int:
+    """Return a protocol buffer int32, whose negative values are written as 64-bit two's complement."""
+    number = value if isinstance(value, int) else -1
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _fields(data: bytes) -> Iterator[Field]:
+    """Yield (field number, value): int for varints, float for 32 bits, bytes for the rest."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, at = _varint(data, at)
+            yield number, value
+        elif wire == 2:
+            size, at = _varint(data, at)
+            if size > len(data) - at:
+                raise ValueError("it ends in the middle of a field")
+            yield number, data[at : at + size]
+            at += size
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+            if size > len(data) - at:
+                raise ValueError("it ends in the middle of a field")
+            if wire == 5:
+                yield number, struct.unpack_from("<f", data, at)[0]
+            at += size
+        else:
+            raise ValueError(f"it holds a field of unknown kind {wire}")
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError("it ends in the middle of a number")

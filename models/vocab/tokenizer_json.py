@@ -1,0 +1,128 @@
+"""Hugging Face's `tokenizer.json`: byte-level BPE, and sentencepiece-like BPE with byte fallback.
+
+Source of the format: huggingface/tokenizers.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from models.errors import BadFile, UnsupportedModel
+from models.vocab.files import read_json
+from models.vocab.pretokenizer import name_pretokenizer
+from models.vocab.vocabulary import TokenType, Vocabulary
+
+_LARGEST_VOCABULARY = 4_000_000
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
+
+
+def read_tokenizer_json(path: Path) -> Vocabulary:
+    """Read a tokenizer.json.
+
+    Raises:
+        BadFile: it is damaged.
+        UnsupportedModel: its model is not BPE.
+    """
+    tokenizer = read_json(path)
+    model = tokenizer.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
+        kind = model.get("type") if isinstance(model, dict) else None
+        if kind in (None, "BPE"):
+            raise BadFile(f"{path} has no vocabulary; download it again.")
+        raise UnsupportedModel(f"{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.")
+    tokens, types = _tokens(path, tokenizer, model)
+    if model.get("byte_fallback"):
+        return _sentencepiece_like(path, tokenizer, model, tokens, types)
+    pre, warning = name_pretokenizer(tokenizer)
+    return Vocabulary(
+        model="gpt2",
+        pre=pre,
+        tokens=tokens,
+        types=types,
+        merges=_merges(path, model),
+        warnings=() if warning is None else (warning,),
+    )
+
+
+def _tokens(path: Path, tokenizer: dict[str, Any], model: dict[str, Any]) -> tuple[list[str | bytes], list[TokenType]]:
+    by_id: dict[int, tuple[str, TokenType]] = {
+        number: (text, TokenType.NORMAL) for text, number in model["vocab"].items() if isinstance(number, int)
+    }
+    for entry in tokenizer.get("added_tokens") or ():
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int) and isinstance(entry.get("content"), str):
+            kind = TokenType.CONTROL if entry.get("special") else TokenType.USER_DEFINED
+            by_id[entry["id"]] = (entry["content"], kind)
+    if not by_id or min(by_id) < 0 or max(by_id) > _LARGEST_VOCABULARY:
+        raise BadFile(f"{path} has token ids out of all bounds; download it again.")
+    tokens: list[str | bytes] = []
+    types: list[TokenType] = []
+    for number in range(max(by_id) + 1):
+        text, kind = by_id.get(number, (f"[PAD{number}]", TokenType.UNUSED))
+        tokens.append(text)
+        types.append(kind)
+    return tokens, types
+
+
+def _merges(path: Path, model: dict[str, Any]) -> list[str]:
+    """Return the merges as "left right"; newer files hold pairs, older ones such strings."""
+    merges = []
+    for merge in model.get("merges") or ():
+        if isinstance(merge, str):
+            merges.append(merge)
+        elif isinstance(merge, list) and len(merge) == 2 and all(isinstance(part, str) for part in merge):
+            # A space inside a part would read as the separator; byte-level alphabets write it as another character.
+            merges.append(" ".join(part.replace(" ", "\u0120") for part in merge))
+        else:
+            raise BadFile(f"{path} has a merge that is no pair ({str(merge)[:40]}); download it again.")
+    return merges
+
+
+def _sentencepiece_like(
+    path: Path,
+    tokenizer: dict[str, Any],
+    model: dict[str, Any],
+    tokens: list[str | bytes],
+    types: list[TokenType],
+) -> Vocabulary:
+    """Bring a converted sentencepiece BPE back: a piece's score is minus its rank, as sentencepiece numbers it."""
+    ranks: dict[str, int] = {}
+    for rank, merge in enumerate(_merges(path, {"merges": model.get("merges")})):
+        ranks.setdefault(merge.replace(" ", "").replace("\u0120", " "), rank)
+    scores = []
+    for number, text in enumerate(tokens):
+        if types[number] is TokenType.NORMAL and _BYTE_TOKEN.fullmatch(str(text)):
+            types[number] = TokenType.BYTE
+        # Pieces that no merge makes are single characters, which come after all merges in a sentencepiece model.
+        ranked = types[number] is TokenType.NORMAL
+        scores.append(-float(ranks.get(str(text), len(ranks) + number)) if ranked else 0.0)
+    unknown = model.get("unk_token")
+    special = {}
+    if unknown in model["vocab"]:
+        special["unknown"] = model["vocab"][unknown]
+        types[special["unknown"]] = TokenType.UNKNOWN
+    return Vocabulary(
+        model="llama",
+        pre="default",
+        tokens=tokens,
+        types=types,
+        scores=scores,
+        special=special,
+        flags={"add_space_prefix": _adds_space(tokenizer)},
+    )
+
+
+def _adds_space(tokenizer: dict[str, Any]) -> bool:
+    """Tell whether a text gets a space in front: a Prepend normaliser or a Metaspace step says so."""
+    steps = [tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")]
+    while steps:
+        step = steps.pop()
+        if not isinstance(step, dict):
+            continue
+        steps += step.get("normalizers") or step.get("pretokenizers") or []
+        if step.get("type") == "Prepend":
+            return True
+        if step.get("type") == "Metaspace":
+            return step.get("prepend_scheme", "always") != "never" and bool(step.get("add_prefix_space", True))
+    return False

@@ -1,0 +1,107 @@
+"""What a chat is: messages in a tree, so that an edited question or a second answer never replaces the first."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["user", "assistant"]
+State = Literal["done", "streaming", "stopped", "failed", "interrupted"]
+"""streaming: being written; stopped: by the person; failed: by the engine; interrupted: the application ended meanwhile."""
+
+_TITLE_LENGTH = 60
+
+
+def new_id() -> str:
+    """Return an identifier that no other message or conversation has."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One entry of the list of chats."""
+
+    id: str = field(default_factory=new_id)
+    title: str = ""
+    created: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+    updated: float = field(default_factory=time.time)
+    leaf: str | None = None
+    """The last message of the branch that is shown."""
+    draft: str = ""
+    """What was typed and not sent."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message; `content` is the model's text as it came, reasoning included."""
+
+    conversation: str
+    parent: str | None
+    """The message it follows; None for the first."""
+    role: Role
+    content: str
+    id: str = field(default_factory=new_id)
+    created: float = field(default_factory=time.time)
+    state: State = "done"
+    model: str = ""
+    """The name of the model that wrote it."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """tokens, seconds, prompt_tokens, prompt_seconds, reason: see `engine.protocol.Reply`."""
+
+
+class MessageTree:
+    """The messages of one conversation with all their branches."""
+
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        """Take messages in the order in which they were made."""
+        self._messages: dict[str, Message] = {}
+        self._children: dict[str | None, list[str]] = {}
+        for message in messages:
+            self.put(message)
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __contains__(self, message: str) -> bool:
+        return message in self._messages
+
+    def __getitem__(self, message: str) -> Message:
+        return self._messages[message]
+
+    def put(self, message: Message) -> None:
+        """Add a message, or replace the one with the same id."""
+        if message.id not in self._messages:
+            self._children.setdefault(message.parent, []).append(message.id)
+        self._messages[message.id] = message
+
+    def path(self, leaf: str | None) -> list[Message]:
+        """Return the messages from the first one to `leaf`."""
+        path: list[Message] = []
+        while leaf is not None and leaf in self._messages:
+            path.append(self._messages[leaf])
+            leaf = self._messages[leaf].parent
+        return path[::-1]
+
+    def siblings(self, message: str) -> list[Message]:
+        """Return the versions of a message in the order in which they were made, itself included."""
+        return [self._messages[other] for other in self._children[self._messages[message].parent]]
+
+    def newest_leaf(self, message: str | None = None) -> str | None:
+        """Return the end of the newest branch below a message, or of the whole tree."""
+        while children := self._children.get(message):
+            message = children[-1]
+        return message
+
+
+def title_from(text: str) -> str:
+    """Return a conversation's title: the first line of its first message, cut at a word."""
+    line = " ".join(text.split())
+    if len(line) <= _TITLE_LENGTH:
+        return line
+    cut = line[:_TITLE_LENGTH]
+    head, space, _ = cut.rpartition(" ")
+    return (head if space and len(head) > _TITLE_LENGTH // 2 else cut).rstrip(" ,.;:，。；：、") + "…"

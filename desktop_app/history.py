@@ -1,0 +1,273 @@
+"""Chats in SQLite: every message is on disk when it is sent, and a damaged file loses only what is damaged.
+
+Write-ahead logging with full synchronisation: a killed application loses nothing that was saved. Used from one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.conversation import Conversation, Message
+from models.errors import ZhiyinError
+
+_BUSY_SECONDS = 5.0
+
+_SCHEMA_1 = """
+CREATE TABLE conversations (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    created REAL NOT NULL,
+    updated REAL NOT NULL,
+    leaf TEXT,
+    draft TEXT NOT NULL DEFAULT '',
+    deleted REAL
+);
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY,
+    conversation TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+    parent TEXT,
+    role TEXT NOT NULL,
+    content TEXT NOT NULL,
+    created REAL NOT NULL,
+    state TEXT NOT NULL,
+    model TEXT NOT NULL,
+    facts TEXT NOT NULL
+);
+CREATE INDEX messages_by_conversation ON messages(conversation, created);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1,)
+"""The scripts that lead from version n to n + 1. Append; never change one that was published."""
+
+_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft"
+_MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
+
+_SAVE_CONVERSATION = f"""
+INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft
+"""  # noqa: S608  (constants only)
+_SAVE_MESSAGE = f"""
+INSERT INTO messages ({_MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state, model = excluded.model, facts = excluded.facts
+"""  # noqa: S608  (constants only)
+
+
+class HistoryError(ZhiyinError):
+    """Chats cannot be read or written now."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What was saved from a damaged file."""
+
+    damaged: Path
+    """Where the damaged file lies now."""
+    conversations: int
+    messages: int
+
+
+class History:
+    """The store of all chats."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or create the file; None keeps the chats in memory only.
+
+        Raises:
+            HistoryError: the folder cannot be written, or a newer version of the application wrote the file.
+        """
+        self._path = path
+        self.recovery: Recovery | None = None
+        with self._clear_errors():
+            try:
+                self._database = _open(path)
+            except sqlite3.DatabaseError as error:
+                if path is None or not _is_damage(error):
+                    raise
+                self._database = self._recover(path)
+
+    def close(self) -> None:
+        """Forget deleted chats for good and close the file."""
+        with suppress(sqlite3.Error):
+            self._purge()
+        self._database.close()
+
+    def conversations(self) -> list[Conversation]:
+        """Return all conversations, the last used first."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                f"SELECT {_CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NULL ORDER BY updated DESC"  # noqa: S608
+            ).fetchall()
+        return [Conversation(*row) for row in rows]
+
+    def messages(self, conversation: str) -> list[Message]:
+        """Return all messages of a conversation, all branches, in the order in which they were made."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                f"SELECT {_MESSAGE_COLUMNS} FROM messages WHERE conversation = ? ORDER BY created, rowid",  # noqa: S608
+                (conversation,),
+            ).fetchall()
+        return [Message(*row[:-1], json.loads(row[-1])) for row in rows]
+
+    def save_conversation(self, conversation: Conversation) -> None:
+        """Add a conversation or replace what is stored of it."""
+        row = (
+            conversation.id,
+            conversation.title,
+            conversation.created,
+            conversation.updated,
+            conversation.leaf,
+            conversation.draft,
+        )
+        self._write(_SAVE_CONVERSATION, row)
+
+    def save_message(self, message: Message) -> None:
+        """Add a message or replace what is stored of it."""
+        row = (
+            message.conversation,
+            message.parent,
+            message.role,
+            message.content,
+            message.id,
+            message.created,
+            message.state,
+            message.model,
+            json.dumps(message.facts),
+        )
+        self._write(_SAVE_MESSAGE, row)
+
+    def delete(self, conversation: str) -> None:
+        """Take a conversation off the list; `restore` brings it back until the application ends."""
+        self._write("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), conversation))
+
+    def restore(self, conversation: str) -> None:
+        """Undo `delete`."""
+        self._write("UPDATE conversations SET deleted = NULL WHERE id = ?", (conversation,))
+
+    def _purge(self) -> None:
+        with self._database:
+            self._database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        with self._clear_errors(), self._database:
+            self._database.execute(statement, values)
+
+    def _recover(self, path: Path) -> sqlite3.Connection:
+        """Put a damaged file aside and copy what can be read into a new one."""
+        aside = _free_name(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
+        database = _open(path)
+        with database:
+            conversations = _salvage(aside, database, "conversations", f"{_CONVERSATION_COLUMNS}, deleted")
+            messages = _salvage(aside, database, "messages", _MESSAGE_COLUMNS)
+            _adopt_orphans(database)
+        self.recovery = Recovery(aside, conversations, messages)
+        return database
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise HistoryError(_sentence(error, self._path)) from error
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    database = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA secure_delete = ON")  # a deleted chat is gone from the disk too
+        _check(database)
+        _migrate(database, path)
+        with database:
+            database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+            database.execute("UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection) -> None:
+    [(finding,)] = database.execute("PRAGMA quick_check(1)").fetchall()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed: {finding}")
+
+
+def _migrate(database: sqlite3.Connection, path: Path | None) -> None:
+    """Bring the file to this version, each step in one transaction."""
+    [(version,)] = database.execute("PRAGMA user_version").fetchall()
+    if version > len(MIGRATIONS):
+        raise HistoryError(
+            f"The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched."
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str) -> int:
+    """Copy the readable rows of a table, reading from both ends towards the damage; return their number."""
+    marks = ", ".join("?" for _ in columns.split(","))
+    insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    with closing(sqlite3.connect(damaged)) as source, _foreign_keys_off(target):
+        for order in ("ASC", "DESC"):
+            with suppress(sqlite3.DatabaseError):
+                for row in source.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY rowid {order}"):  # noqa: S608
+                    target.execute(insert, row)
+    [(count,)] = target.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
+    return int(count)
+
+
+@contextmanager
+def _foreign_keys_off(database: sqlite3.Connection) -> Iterator[None]:
+    """Accept messages whose conversation could not be read; `_adopt_orphans` gives them one."""
+    database.commit()
+    database.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        database.commit()
+        database.execute("PRAGMA foreign_keys = ON")
+
+
+def _adopt_orphans(database: sqlite3.Connection) -> None:
+    database.execute(
+        "INSERT INTO conversations (id, title, created, updated) SELECT conversation, substr(content, 1, 60), "
+        "min(created), max(created) FROM messages WHERE conversation NOT IN (SELECT id FROM conversations) "
+        "GROUP BY conversation"
+    )
+
+
+def _free_name(path: Path) -> Path:
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return any(words in str(error) for words in ("malformed", "not a database", "corrupt"))
+
+
+_SENTENCES: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("disk is full", lambda path: f"The disk is full, so {path} cannot take more; free some space."),
+    ("readonly", lambda path: f"{path} cannot be written; allow writing to it."),
+    ("unable to open", lambda path: f"{path} cannot be opened; allow reading and writing in its folder."),
+    ("locked", lambda path: f"{path} is in use by another program; close it."),
+    ("malformed", lambda path: f"{path} is damaged; start Zhiyin again to recover what can be read."),
+)
+
+
+def _sentence(error: Exception, path: Path | None) -> str:
+    text = str(error)
+    return next((say(str(path)) for words, say in _SENTENCES if words in text), f"{path} cannot be used ({text}).")

@@ -1,0 +1,82 @@
+"""What the person chose: a small JSON file. Unknown and wrong values fall back to the defaults."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+_CHOICES = {
+    "theme": ("system", "light", "dark"),
+    "language": ("system", "en", "zh_CN"),
+    "send_key": ("enter", "ctrl_enter"),
+}
+_RANGES = {"context": (512, 1 << 20), "temperature": (0.0, 2.0)}
+
+
+@dataclass
+class Settings:
+    """All settings of the window, with their defaults."""
+
+    theme: str = "system"
+    language: str = "system"
+    send_key: str = "enter"
+    model: str = ""
+    """The name of the model used last."""
+    context: int = 4096
+    """Tokens that a chat may hold."""
+    temperature: float = 0.7
+    system_prompt: str = ""
+    geometry: str = ""
+    """The window's place, as Qt saves it, in hexadecimal digits."""
+    sidebar: bool = True
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the file; what is missing, unreadable or out of range has its default."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return Settings()
+    settings = Settings()
+    if isinstance(stored, dict):
+        for field in fields(Settings):
+            value = stored.get(field.name)
+            if _is_good(field.name, value, getattr(settings, field.name)):
+                setattr(settings, field.name, type(getattr(settings, field.name))(value))
+    return settings
+
+
+def save_settings(settings: Settings, path: Path) -> None:
+    """Write the file whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    text = json.dumps(asdict(settings), ensure_ascii=False, indent=2)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            Path(file.name).replace(path)
+        except OSError:
+            with suppress(OSError):
+                Path(file.name).unlink()
+            raise
+
+
+def _is_good(name: str, value: Any, default: Any) -> bool:
+    if isinstance(value, bool) != isinstance(default, bool):
+        return False
+    if name in _CHOICES:
+        return value in _CHOICES[name]
+    if name in _RANGES:
+        low, high = _RANGES[name]
+        return isinstance(value, (int, float)) and low <= value <= high
+    return isinstance(value, type(default))

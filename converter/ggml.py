@@ -60,7 +60,7 @@ def load_library(name: str) -> ctypes.CDLL:
 def row_bytes(type_: GGMLQuantizationType, length: int) -> int:
     """Return the bytes of a row of `length` elements (a multiple of the type's block)."""
     block, size = GGML_QUANT_SIZES[type_]
-    return length // block * size
+    return length // int(block) * int(size)
 
 
 def quantize(
@@ -90,7 +90,7 @@ def widen(values: np.ndarray) -> np.ndarray:
     name = {"float16": "ggml_fp16_to_fp32_row", "bfloat16": "ggml_bf16_to_fp32_row"}.get(values.dtype.name)
     if name is None:
         return np.ascontiguousarray(values, np.float32)
-    values = np.ascontiguousarray(values)
+    values = np.require(values, requirements=["C", "A"])
     result = np.empty(values.shape, np.float32)
     getattr(_base(), name)(
         values.ctypes.data_as(ctypes.c_void_p), result.ctypes.data_as(_FLOAT_POINTER), ctypes.c_int64(values.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ import numpy as np
 class StoredTensor:
     """A tensor as the checkpoint stores it."""
 
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     """NumPy's or `ml_dtypes`' (bfloat16, float8_e4m3fn, float8_e5m2)."""
     shape: tuple[int, ...]
 
@@ -22,12 +22,22 @@ class StoredTensor:
 class Checkpoint(Protocol):
     """Lazy access to the tensors of a checkpoint; opening reads headers only."""
 
-    path: Path
-    """The folder or the single file that it was opened from."""
-    tensors: Mapping[str, StoredTensor]
+    @property
+    def path(self) -> Path:
+        """The folder or the single file that it was opened from."""
+        ...
+
+    @property
+    def tensors(self) -> Mapping[str, StoredTensor]:
+        """Every tensor's dtype and shape."""
+        ...
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor, memory-mapped where the layout allows; raises `models.errors.BadFile`."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Give back the memory that reading a tensor took; its arrays may still be used, but are slow again."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,127 @@
+"""Safetensors files, read lazily through a memory map.
+
+Format: https://github.com/huggingface/safetensors: 8 bytes header length, a JSON header, then the data. The header is
+untrusted: offsets, sizes and shapes are checked before anything is mapped.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from converter.checkpoint import StoredTensor
+from models.errors import BadFile
+
+_LARGEST_HEADER = 100 * 1024 * 1024
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "I64": np.dtype(np.int64),
+    "I32": np.dtype(np.int32),
+    "I16": np.dtype(np.int16),
+    "I8": np.dtype(np.int8),
+    "U64": np.dtype(np.uint64),
+    "U32": np.dtype(np.uint32),
+    "U16": np.dtype(np.uint16),
+    "U8": np.dtype(np.uint8),
+    "BOOL": np.dtype(np.bool_),
+}
+
+
+@dataclass(frozen=True)
+class _Slot:
+    stored: StoredTensor
+    offset: int
+    """Bytes from the start of the file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return prod(self.stored.shape) * self.stored.dtype.itemsize
+
+
+class SafetensorsFile:
+    """One .safetensors file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the header.
+
+        Raises:
+            BadFile: the file is missing, truncated or damaged.
+        """
+        self.path = path
+        self._slots = _read_header(path)
+        self._map: mmap.mmap | None = None
+
+    @property
+    def tensors(self) -> Mapping[str, StoredTensor]:
+        """Every tensor's dtype and shape."""
+        return {name: slot.stored for name, slot in self._slots.items()}
+
+    def read(self, name: str) -> np.ndarray:
+        """Return one tensor as a view of the memory map."""
+        slot = self._slots[name]
+        if self._map is None:
+            with self.path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        flat = np.frombuffer(self._map, np.uint8, slot.size, slot.offset)
+        return flat.view(slot.stored.dtype).reshape(slot.stored.shape)
+
+    def release(self, name: str) -> None:
+        """Take a tensor's pages out of resident memory; they stay in the system's file cache while there is room."""
+        slot = self._slots[name]
+        if self._map is not None and hasattr(self._map, "madvise"):
+            start = slot.offset - slot.offset % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, start, slot.offset + slot.size - start)
+
+    def close(self) -> None:
+        """Forget the map; the system unmaps it when the last array is gone."""
+        self._map = None
+
+
+def _read_header(path: Path) -> dict[str, _Slot]:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+            if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
+                raise BadFile(f"{path} is truncated or no safetensors file; download it again.")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"{path} has a damaged header; download it again.") from error
+    if not isinstance(header, dict):
+        raise BadFile(f"{path} has a damaged header; download it again.")
+    start = 8 + length
+    return {
+        name: _slot(path, name, entry, start, size - start) for name, entry in header.items() if name != "__metadata__"
+    }
+
+
+def _slot(path: Path, name: str, entry: Any, start: int, room: int) -> _Slot:
+    try:
+        dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+        well_formed = all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
+        whole = well_formed and len(shape) <= 8 and end - begin == prod(shape) * dtype.itemsize
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise BadFile(f"{path} describes tensor {name[:80]} wrongly; download it again.")
+    if end > room:
+        raise BadFile(f"{path} is truncated: {end - room} bytes of tensor {name[:80]} are missing; download it again.")
+    return _Slot(StoredTensor(dtype, shape), start + begin)

@@ -1,0 +1,47 @@
+"""Checkpoints in several files: one `Checkpoint` over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from converter.checkpoint import Checkpoint, StoredTensor
+from models.errors import BadFile
+
+
+class Shards:
+    """Several files, each with some of the tensors."""
+
+    def __init__(self, path: Path, parts: Sequence[Checkpoint]) -> None:
+        """Join `parts`, which lie in the folder `path`.
+
+        Raises:
+            BadFile: two files hold a tensor of the same name.
+        """
+        self.path = path
+        self._parts = parts
+        self._homes: dict[str, Checkpoint] = {}
+        for part in parts:
+            for name in part.tensors:
+                if name in self._homes:
+                    raise BadFile(
+                        f"{path} holds tensor {name[:80]} twice, in {self._homes[name].path.name} and {part.path.name}; "
+                        "keep one set of files."
+                    )
+                self._homes[name] = part
+        self.tensors: Mapping[str, StoredTensor] = {name: home.tensors[name] for name, home in self._homes.items()}
+
+    def read(self, name: str) -> np.ndarray:
+        """Return one tensor from the file that holds it."""
+        return self._homes[name].read(name)
+
+    def release(self, name: str) -> None:
+        """Give back the memory that reading a tensor took."""
+        self._homes[name].release(name)
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for part in self._parts:
+            part.close()

@@ -1,0 +1,52 @@
+"""The `general.*` keys of a GGUF file and its customary name, by the ecosystem's own rules (package gguf)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gguf
+
+from converter.recipes import Recipe
+from models.config import Config
+
+_QUANTIZATION_VERSION = 2
+
+
+def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: int) -> dict[str, Any]:
+    """Return name, base name, size label, version, licence, languages … as far as folder, model card and config tell."""
+    found = _load(source, config, parameters)
+    recorder = gguf.GGUFWriter(None, "none")  # only collects keys; it never opens a file
+    found.set_gguf_meta_model(recorder)
+    keys = {key: entry.value for key, entry in recorder.kv_data[0].items() if key != "general.architecture"}
+    return {
+        "general.type": "model",
+        **keys,
+        "general.file_type": int(recipe.file_type),
+        "general.quantization_version": _QUANTIZATION_VERSION,
+    }
+
+
+def file_name(source: Path, config: Config, recipe: Recipe, parameters: int) -> str:
+    """Return `<BaseName>-<SizeLabel>-<FineTune>-<Version>-<Encoding>.gguf`."""
+    found = _load(source, config, parameters)
+    name: str = gguf.naming_convention(
+        found.name, found.basename, found.finetune, found.version, found.size_label, recipe.name
+    )
+    return f"{name}.gguf"
+
+
+def _load(source: Path, config: Config, parameters: int) -> Any:
+    logging.getLogger("gguf").setLevel(logging.ERROR)
+    named = config.str("_name_or_path", default="") or source.resolve().name
+    try:
+        found = gguf.Metadata.load(None, source, None, parameters)
+    except Exception as error:  # a strange model card must not stop a conversion
+        logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
+        found = gguf.Metadata()
+    if found.name is None:
+        found.name = Path(named).name
+    if found.size_label is None and parameters:
+        found.size_label = gguf.size_label(parameters, 0, 0, 0)
+    return found

@@ -1,0 +1,264 @@
+"""Which tensor gets which type: llama.cpp's own choices, so that the same request gives the same bytes.
+
+Source: llama.cpp, src/llama-quant.cpp (`tensor_allows_quantization`, `llama_tensor_get_type_impl`, `tensor_type_fallback`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
+from gguf.constants import GGMLQuantizationType as Type
+
+from models.errors import ZhiyinError
+from models.family import Metadata, OutputTensor
+
+_FILE_TYPES = {
+    "F32": LlamaFileType.ALL_F32,
+    "F16": LlamaFileType.MOSTLY_F16,
+    "BF16": LlamaFileType.MOSTLY_BF16,
+    "Q8_0": LlamaFileType.MOSTLY_Q8_0,
+    "Q6_K": LlamaFileType.MOSTLY_Q6_K,
+    "Q5_K_M": LlamaFileType.MOSTLY_Q5_K_M,
+    "Q5_K_S": LlamaFileType.MOSTLY_Q5_K_S,
+    "Q5_1": LlamaFileType.MOSTLY_Q5_1,
+    "Q5_0": LlamaFileType.MOSTLY_Q5_0,
+    "Q4_K_M": LlamaFileType.MOSTLY_Q4_K_M,
+    "Q4_K_S": LlamaFileType.MOSTLY_Q4_K_S,
+    "Q4_1": LlamaFileType.MOSTLY_Q4_1,
+    "Q4_0": LlamaFileType.MOSTLY_Q4_0,
+    "IQ4_NL": LlamaFileType.MOSTLY_IQ4_NL,
+    "IQ4_XS": LlamaFileType.MOSTLY_IQ4_XS,
+    "Q3_K_L": LlamaFileType.MOSTLY_Q3_K_L,
+    "Q3_K_M": LlamaFileType.MOSTLY_Q3_K_M,
+    "Q3_K_S": LlamaFileType.MOSTLY_Q3_K_S,
+    "Q2_K": LlamaFileType.MOSTLY_Q2_K,
+}
+_BASE_TYPES = {"Q5_K_M": "Q5_K", "Q5_K_S": "Q5_K", "Q4_K_M": "Q4_K", "Q4_K_S": "Q4_K"} | {
+    f"Q3_K_{size}": "Q3_K" for size in "SML"
+}
+_FLOATS = ("F32", "F16", "BF16")
+
+_NEVER_QUANTIZED = re.compile(
+    r"_norm\.weight|ffn_gate_inp\.weight|ssm_conv1d|shortconv\.conv\.weight|time_mix_lerp_fused\.weight"
+    r"|time_mix_(first|w[012]|v[012]|a[012]|g[12]|decay_w[12])\.weight"
+)
+_ALWAYS_F32 = re.compile(r"_norm\.weight|ffn_gate_inp\.weight|ssm_conv1d|time_mix_(lerp_fused|first|decay_w[12]|w[12])")
+_FALLBACKS = {
+    Type.IQ4_XS: Type.IQ4_NL,
+    Type.Q2_K: Type.Q4_0,
+    Type.Q3_K: Type.Q4_0,
+    Type.Q4_K: Type.Q5_0,
+    Type.Q5_K: Type.Q5_1,
+    Type.Q6_K: Type.Q8_0,
+}
+"""For rows that a 256-element block does not divide."""
+
+_CATEGORIES = (
+    ("attn_qkv.weight", "qkv"),
+    ("attn_kv_b.weight", "kv_b"),
+    ("attn_v.weight", "v"),
+    ("attn_k.weight", "k"),
+    ("attn_output.weight", "attention_output"),
+    ("ffn_down", "ffn_down"),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named mixture of types, as `--quant` takes it."""
+
+    name: str
+
+    @property
+    def file_type(self) -> LlamaFileType:
+        """`general.file_type` of the GGUF file."""
+        return _FILE_TYPES[self.name]
+
+    @property
+    def base(self) -> Type:
+        """The type of most tensors."""
+        return Type[_BASE_TYPES.get(self.name, self.name)]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a tensor stands in its model; the index and count are those of its kind, or of the layers for experts."""
+
+    recipe: str
+    index: int
+    count: int
+    grouped: int
+    """Query heads for each key-value head."""
+    experts: int
+    importance: bool
+    is_70b: bool
+
+    @property
+    def early(self) -> bool:
+        return self.index < self.count // 8
+
+    @property
+    def more_bits(self) -> bool:
+        """The layers that llama.cpp's `_M` mixtures spend more on: the first and last eighth and every third between."""
+        return self.early or self.index >= 7 * self.count // 8 or (self.index - self.count // 8) % 3 == 2
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names that `--quant` takes, from large to small."""
+    return tuple(_FILE_TYPES)
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return a recipe by its name in any letter case.
+
+    Raises:
+        ZhiyinError: there is none; the sentence lists them.
+    """
+    if name.upper() not in _FILE_TYPES:
+        raise ZhiyinError(f"There is no quantization {name!r}; choose one of {', '.join(_FILE_TYPES)}.")
+    return Recipe(name.upper())
+
+
+def tensor_types(
+    recipe: Recipe,
+    tensors: Sequence[OutputTensor],
+    architecture: str,
+    parameters: Metadata,
+    *,
+    importance: bool = False,
+) -> list[Type]:
+    """Return the type of each tensor, in their order.
+
+    Args:
+        recipe: the mixture asked for.
+        tensors: all tensors of the model, layers in ascending order.
+        architecture: `general.architecture`.
+        parameters: hyperparameters without the architecture's prefix; head counts, experts and layers matter.
+        importance: an importance matrix is used.
+    """
+    tied = all(tensor.name != "output.weight" for tensor in tensors)
+    counts = {"v": 0, "ffn_down": 0}
+    values = sum(_category(tensor.name) in ("v", "qkv", "kv_b") for tensor in tensors)
+    layers = int(parameters.get("block_count", 0))
+    experts = int(parameters.get("expert_count", 0))
+    heads, kv_heads = (
+        _largest(parameters.get("attention.head_count", 1)),
+        _largest(parameters.get("attention.head_count_kv", 1)),
+    )
+    is_70b = layers == 80 and architecture in ("llama", "qwen2") and (architecture == "qwen2" or heads != kv_heads)
+    chosen = []
+    for tensor in tensors:
+        kept = _kept_type(tensor, recipe)
+        if kept is not None:
+            chosen.append(kept)
+            continue
+        category = _category(tensor.name)
+        key = "v" if category in ("v", "qkv", "kv_b") else "ffn_down"
+        index = counts[key]
+        if category == "ffn_down" and experts > 1:
+            index = _layer_of(tensor.name)
+        place = _Place(
+            recipe.name, index, values if key == "v" else layers, heads // max(kv_heads, 1), experts, importance, is_70b
+        )
+        if category in ("v", "qkv", "kv_b", "ffn_down"):
+            counts[key] += 1
+        type_ = _mixed_type(recipe, tensor, category, place, tied=tied)
+        chosen.append(_fitting(type_, tensor.shape[-1]))
+    return chosen
+
+
+def _kept_type(tensor: OutputTensor, recipe: Recipe) -> Type | None:
+    """Return the type of a tensor that is not quantized, or None."""
+    if len(tensor.shape) < 2 or tensor.exact or _ALWAYS_F32.search(tensor.name) or not tensor.name.endswith(".weight"):
+        return Type.F32
+    if recipe.name in _FLOATS:
+        return recipe.base
+    return Type.F16 if _NEVER_QUANTIZED.search(tensor.name) else None
+
+
+def _mixed_type(recipe: Recipe, tensor: OutputTensor, category: str, place: _Place, *, tied: bool) -> Type:
+    if tensor.name == "output.weight" or (tied and tensor.name == "token_embd.weight"):
+        block = GGML_QUANT_SIZES[recipe.base][0]
+        return Type.Q8_0 if recipe.base is Type.Q8_0 or tensor.shape[-1] % block else Type.Q6_K
+    rule = _RULES.get(category)
+    return recipe.base if rule is None else rule(recipe.base, place)
+
+
+def _value_type(base: Type, place: _Place) -> Type:
+    """attn_v, and the packed tensors that contain it: small and sensitive."""
+    by_recipe: dict[str, Callable[[], Type]] = {
+        "Q2_K": lambda: Type.Q4_K if place.grouped >= 4 else Type.Q3_K,
+        "Q3_K_M": lambda: Type.Q5_K if place.index < 2 else Type.Q4_K,
+        "Q3_K_L": lambda: Type.Q5_K,
+        "IQ4_NL": lambda: Type.Q5_K if place.grouped >= 4 else base,
+        "IQ4_XS": lambda: Type.Q5_K if place.grouped >= 4 else base,
+        "Q4_K_M": lambda: Type.Q6_K if place.more_bits else base,
+        "Q5_K_M": lambda: Type.Q6_K if place.more_bits else base,
+        "Q4_K_S": lambda: Type.Q5_K if place.index < 4 else base,
+    }
+    chosen = by_recipe.get(place.recipe, lambda: base)()
+    if place.is_70b and chosen in (Type.Q3_K, Type.Q4_K):
+        chosen = Type.Q5_K
+    return Type.Q8_0 if place.experts == 8 else chosen
+
+
+def _key_type(base: Type, place: _Place) -> Type:
+    return Type.Q8_0 if place.experts == 8 else base
+
+
+def _down_type(base: Type, place: _Place) -> Type:
+    """ffn_down: the most sensitive of the large matrices."""
+    by_recipe: dict[str, Callable[[], Type]] = {
+        "Q2_K": lambda: Type.Q3_K,
+        "Q3_K_M": lambda: Type.Q5_K if place.index < place.count // 16 else Type.Q4_K,
+        "Q3_K_L": lambda: Type.Q5_K,
+        "Q4_K_M": lambda: Type.Q6_K if place.more_bits else base,
+        "Q5_K_M": lambda: Type.Q6_K if place.more_bits else base,
+        "Q4_K_S": lambda: Type.Q5_K if place.early else base,
+        "IQ4_NL": lambda: Type.Q5_K if place.early and not place.importance else base,
+        "IQ4_XS": lambda: Type.Q5_K if place.early and not place.importance else base,
+        "Q4_0": lambda: Type.Q4_1 if place.early and place.importance else base,
+        "Q5_0": lambda: Type.Q5_1 if place.early and place.importance else base,
+    }
+    return by_recipe.get(place.recipe, lambda: base)()
+
+
+def _attention_output_type(base: Type, place: _Place) -> Type:
+    if place.experts == 8:
+        low = ("Q2_K", "Q3_K_S", "Q3_K_M", "IQ4_NL", "Q4_K_S", "Q4_K_M", "IQ4_XS")
+        return Type.Q5_K if place.recipe in low else base
+    return {"Q2_K": Type.Q3_K, "Q3_K_M": Type.Q4_K, "Q3_K_L": Type.Q5_K}.get(place.recipe, base)
+
+
+_RULES: dict[str, Callable[[Type, _Place], Type]] = {
+    "v": _value_type,
+    "qkv": _value_type,
+    "kv_b": _value_type,
+    "k": _key_type,
+    "ffn_down": _down_type,
+    "attention_output": _attention_output_type,
+}
+
+
+def _fitting(type_: Type, row: int) -> Type:
+    """Return the type, or the nearest whose blocks divide a row."""
+    if row % GGML_QUANT_SIZES[type_][0] == 0:
+        return type_
+    smaller = _FALLBACKS.get(type_, type_)
+    return smaller if row % GGML_QUANT_SIZES[smaller][0] == 0 else Type.F16
+
+
+def _category(name: str) -> str:
+    return next((category for part, category in _CATEGORIES if part in name), "")
+
+
+def _layer_of(name: str) -> int:
+    match = re.match(r"blk\.(\d+)\.", name)
+    return int(match[1]) if match else 0
+
+
+def _largest(value: int | list[int]) -> int:
+    return max(value, default=1) if isinstance(value, list) else value

@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile(f"{out.parent} is not a folder; make it or choose another --out.")
     # A token is never shorter than a byte, so the text's bytes (and two special tokens) bound the context needed.
     most = len(arguments.ids) if arguments.ids else len(arguments.text.encode()) + 2
-    settings = LoadSettings(context=max(_SMALLEST_CONTEXT, most), threads=arguments.threads)
+    # An F32 cache, so that two models' logits differ by their weights alone.
+    settings = LoadSettings(context=max(_SMALLEST_CONTEXT, most), threads=arguments.threads, kv_type="f32")
     with loaded(arguments.model, settings) as engine:
         ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
         shape = engine.submit(Logits(ids, str(out))).result()["shape"]

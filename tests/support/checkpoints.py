@@ -18,7 +18,9 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], dtype: str | None = None) -> None:
     """Write one file; `dtype` (F32, F16, BF16) converts all tensors, None keeps float32, float16 and bfloat16 as they are."""
     names = {np.dtype(kind): name for name, kind in _DTYPES.items()}
-    arrays = {name: np.ascontiguousarray(a if dtype is None else a.astype(_DTYPES[dtype])) for name, a in tensors.items()}
+    arrays = {
+        name: np.ascontiguousarray(a if dtype is None else a.astype(_DTYPES[dtype])) for name, a in tensors.items()
+    }
     header, offset = {}, 0
     for name, array in arrays.items():
         end = offset + array.nbytes
@@ -126,7 +128,15 @@ def _write_smollm_tokenizer(folder: Path, field: Mapping[str, Any]) -> None:
     """Write tokenizer.json and tokenizer_config.json in SmolLM2's form: digits one by one, then GPT-2's rules."""
     tokens, types = field["tokenizer.ggml.tokens"], field["tokenizer.ggml.token_type"]
     added = [
-        {"id": i, "content": t, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        {
+            "id": i,
+            "content": t,
+            "special": True,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+        }
         for i, (t, kind) in enumerate(zip(tokens, types, strict=True))
         if kind == gguf.TokenType.CONTROL
     ]
@@ -168,3 +178,24 @@ def _write_smollm_tokenizer(folder: Path, field: Mapping[str, Any]) -> None:
         "chat_template": field["tokenizer.chat_template"],
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(described), "utf-8")
+
+
+def dequantized_gguf(source: Path, out: Path) -> Path:
+    """Copy a GGUF file with all weights in F32, by the package gguf alone.
+
+    A quantized file's own logits carry the error of 8-bit activations too, which ggml's kernels use for quantized weights;
+    this copy has the same weights without that error.
+    """
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(out, reader.fields["general.architecture"].contents())
+    for name, entry in reader.fields.items():
+        if name.startswith("GGUF.") or name == "general.architecture":
+            continue
+        writer.add_key_value(name, entry.contents(), entry.types[0], entry.types[-1] if len(entry.types) > 1 else None)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import gguf
@@ -65,7 +66,7 @@ def test_progress_ends_complete(checkpoint: Path, tmp_path: Path) -> None:
     result = convert(ConvertRequest(checkpoint, tmp_path / "out.gguf", "Q8_0", tokenizer="none"), seen.append)
     assert seen[-1].bytes_done == seen[-1].bytes_total == result.size
     assert seen[-1].tensors_done == result.tensors
-    assert all(a.bytes_done <= b.bytes_done for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.bytes_done <= b.bytes_done for a, b in pairwise(seen))
 
 
 def test_cancelling_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
@@ -179,6 +180,7 @@ def test_target_folder_is_missing(checkpoint: Path, tmp_path: Path) -> None:
 
 CHILD = """
 import sys
+from itertools import pairwise
 from pathlib import Path
 from converter.pipeline import ConvertRequest, convert
 from models.errors import ZhiyinError

@@ -1,0 +1,230 @@
+"""The real engine process with the starter model: loading, streaming, stopping, dying, coming back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from desktop_app.engine import protocol
+from desktop_app.engine.client import Engine, EngineDied, EngineExit, EngineFailed
+from desktop_app.engine.protocol import Event, Generate, Load, LoadSettings, SamplingSettings
+
+GREEDY = SamplingSettings(temperature=0, max_tokens=24)
+
+
+@pytest.fixture(scope="module")
+def engine(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
+        with Engine() as running:
+            running.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+            yield running
+
+
+def question(text: str, sampling: SamplingSettings = GREEDY) -> Generate:
+    return Generate(({"role": "user", "content": text},), sampling)
+
+
+def reply_of(engine: Engine, request: Generate) -> dict:
+    return engine.submit(request).result(60)
+
+
+def test_load_describes_the_model(starter_gguf: Path, engine: Engine) -> None:
+    info = engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+    assert info["architecture"] == "llama"
+    assert info["parameters"] == 134_515_008
+    assert info["vocabulary_size"] == 49152
+    assert (info["context"], info["trained_context"]) == (1024, 8192)
+    assert info["file_type"] == "Q4_1"
+    assert info["chat"]
+
+
+def test_text_streams_and_adds_up(engine: Engine) -> None:
+    pieces: list[str] = []
+    job = engine.submit(
+        question("Count from one to ten."),
+        lambda event: pieces.append(event.data["text"]) if event.kind == "text" else None,
+    )
+    reply = job.result(60)
+    assert len(pieces) > 5
+    assert "".join(pieces) == reply["text"]
+
+
+def test_greedy_replies_repeat_and_seeds_matter(engine: Engine) -> None:
+    first, second = (reply_of(engine, question("Tell me about rain."))["text"] for _ in range(2))
+    assert first == second
+    drawn = [
+        reply_of(engine, question("Tell me about rain.", SamplingSettings(temperature=1.5, seed=seed, max_tokens=24)))[
+            "text"
+        ]
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_follow_up_reuses_the_cache(engine: Engine) -> None:
+    messages = [{"role": "user", "content": "Name a colour."}]
+    first = engine.submit(Generate(tuple(messages), GREEDY)).result(60)
+    messages += [{"role": "assistant", "content": first["text"]}, {"role": "user", "content": "Another one."}]
+    second = engine.submit(Generate(tuple(messages), GREEDY)).result(60)
+    assert second["reused_tokens"] >= first["prompt_tokens"]
+    fresh = engine.submit(Generate(tuple(messages), GREEDY)).result(60)
+    assert fresh["text"] == second["text"]
+
+
+def test_max_tokens_and_stop_texts(engine: Engine) -> None:
+    reply = reply_of(engine, question("Write a story.", SamplingSettings(temperature=0, max_tokens=5)))
+    assert (reply["reason"], reply["tokens"]) == ("length", 5)
+    whole = reply_of(engine, question("Write a story."))["text"]
+    stop = whole[20:26]
+    cut = reply_of(engine, question("Write a story.", SamplingSettings(temperature=0, max_tokens=24, stop=(stop,))))
+    assert cut["reason"] == "stop"
+    assert cut["text"] == whole[: whole.index(stop)]
+
+
+def test_repeat_penalty_changes_the_reply(engine: Engine) -> None:
+    plain = reply_of(engine, question("Repeat the word tea for ever."))["text"]
+    penalized = SamplingSettings(temperature=0, max_tokens=24, repeat_penalty=1.8)
+    assert reply_of(engine, question("Repeat the word tea for ever.", penalized))["text"] != plain
+
+
+@pytest.mark.parametrize("phase", ["prompt", "reply"])
+def test_stop_is_quick(phase: str, engine: Engine) -> None:
+    """A running request ends soon after it is cancelled, while it reads the prompt and while it writes."""
+    content = "Tell me a very long story. " * (120 if phase == "prompt" else 1)
+    started = threading.Event()
+    request = question(content, SamplingSettings(temperature=0.8, seed=1))
+    job = engine.submit(request, lambda event: started.set() if event.kind == "text" else None)
+    if phase == "reply":
+        assert started.wait(60)
+    else:
+        time.sleep(0.2)
+    begin = time.perf_counter()
+    job.cancel()
+    reply = job.result(60)
+    waited = time.perf_counter() - begin
+    assert reply["reason"] == "cancelled"
+    print(f"stopped {waited * 1000:.0f} ms after the request ({phase})")
+    assert reply_of(engine, question("Hello"))["text"], "the engine works on after a stop"
+
+
+def test_a_full_context_is_said(engine: Engine) -> None:
+    with pytest.raises(EngineFailed, match="1024") as caught:
+        reply_of(engine, question("word " * 2000))
+    assert caught.value.cause == "context"
+    endless = SamplingSettings(temperature=1.2, seed=3, repeat_penalty=1.3)
+    reply = reply_of(engine, question("word " * 900, endless))
+    assert reply["reason"] in ("full", "end")
+
+
+def test_tokenize_and_prompt(engine: Engine) -> None:
+    ids = engine.submit(protocol.Tokenize("Hello world")).result(60)["ids"]
+    assert ids == [19556, 905]
+    prompt = engine.submit(protocol.Prompt(({"role": "user", "content": "Hi"},))).result(60)["prompt"]
+    assert prompt.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_ids_out_of_range_are_refused(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(EngineFailed, match="49151"):
+        engine.submit(protocol.Logits((1, 49152), str(tmp_path / "x.npy"))).result(60)
+
+
+def test_a_saved_state_is_taken_up(starter_gguf: Path, engine: Engine, tmp_path: Path) -> None:
+    request = question("What is tea?")
+    wanted = reply_of(engine, request)
+    size = engine.submit(protocol.SaveState(str(tmp_path / "state"))).result(60)["bytes"]
+    assert size == (tmp_path / "state").stat().st_size
+    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+    engine.submit(protocol.LoadState(str(tmp_path / "state"))).result(60)
+    again = reply_of(engine, request)
+    assert again["text"] == wanted["text"]
+    assert again["reused_tokens"] == wanted["prompt_tokens"] - 1
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"plain text", b"GGUF\x03\x00\x00\x00" + b"\xff" * 64])
+def test_a_bad_file_is_refused_and_the_engine_lives(
+    content: bytes, engine: Engine, starter_gguf: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(content)
+    with pytest.raises(EngineFailed, match=r"bad\.gguf") as caught:
+        engine.submit(Load(str(bad))).result(60)
+    assert caught.value.cause == "file"
+    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+
+
+def test_a_truncated_file_is_refused(engine: Engine, starter_gguf: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    with starter_gguf.open("rb") as file:
+        cut.write_bytes(file.read(20_000_000))
+    with pytest.raises(EngineFailed, match="truncated"):
+        engine.submit(Load(str(cut))).result(60)
+    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+
+
+def test_requests_without_a_model_are_refused() -> None:
+    with Engine() as fresh, pytest.raises(EngineFailed, match="No model is loaded"):
+        fresh.submit(protocol.Tokenize("x")).result(60)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills as POSIX does")
+@pytest.mark.parametrize(("signal_number", "said"), [(signal.SIGKILL, "memory"), (signal.SIGABRT, "SIGABRT")])
+def test_a_killed_engine_is_noticed_and_comes_back(signal_number: int, said: str, starter_gguf: Path) -> None:
+    exits: list[EngineExit] = []
+    with Engine(exits.append) as engine:
+        engine.submit(Load(str(starter_gguf), LoadSettings(context=512))).result(60)
+        writing = threading.Event()
+        job = engine.submit(
+            question("Tell me a very long story.", SamplingSettings(temperature=1)),
+            lambda event: writing.set() if event.kind == "text" else None,
+        )
+        assert writing.wait(60)
+        pid = engine.pid
+        assert pid is not None
+        os.kill(pid, signal_number)
+        with pytest.raises(EngineDied, match=said):
+            job.result(60)
+        assert reply_of(engine, question("Hello"))["text"], "the model is loaded again by itself"
+        assert [exit_.code for exit_ in exits] == [-signal_number]
+    assert len(exits) == 1, "closing is no accident"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks /proc or kill(0)")
+def test_the_engine_dies_with_its_parent(starter_gguf: Path) -> None:
+    engine = Engine()
+    engine.submit(protocol.Devices()).result(60)
+    pid = engine.pid
+    assert pid is not None
+    engine.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_template_that_loops_for_ever_is_stopped(starter_gguf: Path, tmp_path: Path, engine: Engine) -> None:
+    """The time limit holds for templates that the sandbox itself lets run."""
+    from desktop_app.engine import prompting
+
+    class Stub:
+        chat_template = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}"
+        bos_text = eos_text = ""
+
+    begin = time.perf_counter()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception, match="longer than"):
+        patch.setattr(prompting, "_TEMPLATE_SECONDS", 0.3)
+        prompting.render_prompt(Stub(), ({"role": "user", "content": "x"},))
+    assert time.perf_counter() - begin < 30
+
+
+def test_events_are_typed() -> None:
+    event = Event(3, "text", {"text": "你好\n\u2028"})
+    line = protocol.encode_event(event)
+    assert line.count(b"\n") == 1
+    assert protocol.decode_event(line) == event
+    request = Generate(({"role": "user", "content": "é"},), SamplingSettings(stop=("a", "b")))
+    assert protocol.decode_request(protocol.encode_request(7, request)) == (7, request)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from desktop_app.conversation import Conversation, Message
 from models.errors import ZhiyinError
@@ -112,7 +113,7 @@ class History:
                 f"SELECT {_MESSAGE_COLUMNS} FROM messages WHERE conversation = ? ORDER BY created, rowid",  # noqa: S608
                 (conversation,),
             ).fetchall()
-        return [Message(*row[:-1], json.loads(row[-1])) for row in rows]
+        return [_message(row) for row in rows]
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""
@@ -177,6 +178,11 @@ class History:
             yield
         except (sqlite3.Error, OSError) as error:
             raise HistoryError(_sentence(error, self._path)) from error
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    conversation, parent, role, content, number, created, state, model, facts = row
+    return Message(conversation, parent, role, content, number, created, state, model, json.loads(facts))
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
-from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.open import checkpoint_folder, open_checkpoint, read_config
 from converter.ggml import quantize, row_bytes, widen
 from converter.gguf_writer import Layout, PlacedTensor, aligned, lay_out
 from converter.metadata import file_name, general_metadata
@@ -146,15 +146,15 @@ def plan(request: ConvertRequest) -> ConversionPlan:
 
 def _open(source: Path) -> Checkpoint:
     """Open a checkpoint, after refusing a configuration that nothing can be done with."""
-    if source.is_dir() and any(source.iterdir()):
+    if (source / "config.json").is_file():
         family_of(read_config(source))
     return open_checkpoint(source)
 
 
 def _plan(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
-    config = read_config(request.source)
+    config = read_config(request.source, checkpoint)
     family = family_of(config)
-    blueprint = family.blueprint(config, checkpoint.tensors.keys())
+    blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
     _check_sources(checkpoint, blueprint)
     vocabulary = _vocabulary(request, config, blueprint)
     parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
@@ -195,7 +195,7 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
 def _vocabulary(request: ConvertRequest, config: Config, blueprint: Blueprint) -> Vocabulary:
     if request.tokenizer == "none":
         return NO_VOCABULARY
-    folder = request.source if request.tokenizer is None else Path(request.tokenizer)
+    folder = checkpoint_folder(request.source) if request.tokenizer is None else Path(request.tokenizer)
     read = blueprint.read_vocabulary or read_vocabulary
     vocabulary = read(folder, config)
     if len(vocabulary.tokens) > blueprint.vocabulary_size:

@@ -8,15 +8,22 @@ from pathlib import Path
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.shards import Shards
+from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
+from models.families import config_of_tensors
 from models.vocab.files import read_json
 
-_INDEX = "model.safetensors.index.json"
+_LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
+    ("model.safetensors.index.json", ("*.safetensors",), SafetensorsFile),
+    ("pytorch_model.bin.index.json", ("pytorch_model*.bin", "*.pth", "*.pt"), TorchPickleFile),
+)
+"""(index, names without one, reader): safetensors first, because many repositories carry both."""
+_TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def open_checkpoint(source: Path) -> Checkpoint:
-    """Open a checkpoint's folder; only headers are read.
+    """Open a checkpoint's folder, or a single file of weights; only headers are read.
 
     Raises:
         BadFile: nothing is there, or a file is missing, truncated or damaged.
@@ -24,27 +31,54 @@ def open_checkpoint(source: Path) -> Checkpoint:
     if not source.exists():
         raise BadFile(f"{source} does not exist; name the folder of a checkpoint.")
     if not source.is_dir():
-        raise BadFile(f"{source} is a file; name the folder that holds config.json and the weights.")
-    index = source / _INDEX
-    if index.is_file():
-        return Shards(source, [SafetensorsFile(path) for path in _listed(index)])
-    found = sorted(source.glob("*.safetensors"))
-    if not found:
-        empty = "is an empty folder" if not any(source.iterdir()) else "holds no weights (*.safetensors)"
-        raise BadFile(f"{source} {empty}; download the whole checkpoint.")
-    return _joined(source, found, SafetensorsFile)
+        return _open_file(source)
+    for index, patterns, reader in _LAYOUTS:
+        if (source / index).is_file():
+            return _joined(source, _listed(source / index), reader)
+        found = next((files for pattern in patterns if (files := sorted(source.glob(pattern)))), None)
+        if found:
+            return _joined(source, found, reader)
+    empty = "is an empty folder" if not any(source.iterdir()) else "holds no weights (*.safetensors, *.bin, *.pth)"
+    raise BadFile(f"{source} {empty}; download the whole checkpoint.")
 
 
-def read_config(source: Path) -> Config:
-    """Return the configuration beside the weights.
+def checkpoint_folder(source: Path) -> Path:
+    """Return where the small files (config.json, tokenizer) of a source lie."""
+    return source if source.is_dir() else source.parent
+
+
+def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
+    """Return the configuration beside the weights, or what the weights' names and shapes alone imply.
+
+    A single file is told by its own tensors first: the folder around a downloaded `.pth` says nothing about it.
+
+    Args:
+        source: a folder or a single file.
+        checkpoint: the same, opened.
 
     Raises:
         BadFile: there is none, or it is not JSON.
     """
-    path = source / "config.json"
+    path = checkpoint_folder(source) / "config.json"
+    implied = None
+    if checkpoint is not None and (source.is_file() or not path.is_file()):
+        implied = config_of_tensors({name: tensor.shape for name, tensor in checkpoint.tensors.items()})
+    if implied is not None:
+        return implied
     if not path.is_file():
         raise BadFile(f"{source} has no config.json, which says what model it is; download it from the same place.")
     return Config(read_json(path), str(path))
+
+
+def _open_file(source: Path) -> Checkpoint:
+    if source.suffix == ".safetensors":
+        return SafetensorsFile(source)
+    if source.suffix in _TORCH_SUFFIXES:
+        return TorchPickleFile(source)
+    raise BadFile(
+        f"{source} is not a file of weights that Zhiyin knows (.safetensors, {', '.join(_TORCH_SUFFIXES)}); "
+        "name one, or the folder that holds config.json and the weights."
+    )
 
 
 def _listed(index: Path) -> list[Path]:

@@ -1,0 +1,58 @@
+"""Writes PyTorch files without torch: the zip format, opcode by opcode."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+_STORAGES = {
+    np.dtype(np.float32): "FloatStorage",
+    np.dtype(np.float16): "HalfStorage",
+    np.dtype(ml_dtypes.bfloat16): "BFloat16Storage",
+    np.dtype(np.int64): "LongStorage",
+}
+
+
+def text(value: str) -> bytes:
+    data = value.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def number(value: int) -> bytes:
+    return b"\x8a\x08" + struct.pack("<q", value)
+
+
+def numbers(values: tuple[int, ...]) -> bytes:
+    return b"(" + b"".join(map(number, values)) + b"t"
+
+
+def tensor_pickle(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Pickle {name: tensor}; storages are named by their numbers."""
+    out = b"\x80\x02}("
+    for key, (name, array) in enumerate(tensors.items()):
+        strides = tuple(stride // array.itemsize for stride in np.empty(array.shape, array.dtype).strides)
+        storage = b"(" + text("storage") + f"ctorch\n{_STORAGES[array.dtype]}\n".encode() + text(str(key)) + text("cpu")
+        storage += number(array.size) + b"tQ"
+        arguments = b"(" + storage + number(0) + numbers(array.shape) + numbers(strides) + b"\x89Nt"
+        out += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
+    return out + b"u."
+
+
+def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write what torch.save would write for a plain dict of contiguous tensors."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", tensor_pickle(tensors))
+        for key, array in enumerate(tensors.values()):
+            archive.writestr(f"archive/data/{key}", array.tobytes())
+        archive.writestr("archive/version", "3\n")
+
+
+def write_pickle(path: Path, pickle: bytes) -> None:
+    """Write a zip file around any pickle."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle)

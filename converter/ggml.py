@@ -83,6 +83,27 @@ def quantize(
         raise ZhiyinError(f"ggml wrote {written} bytes where {out.nbytes} were expected; install Zhiyin again.")
 
 
+def dequantize(rows: np.ndarray, type_: GGMLQuantizationType, length: int) -> np.ndarray:
+    """Return float32 [n, length] of encoded rows, uint8 [n, row_bytes].
+
+    Raises:
+        ZhiyinError: ggml cannot read this type.
+    """
+    to_float = _base().ggml_get_type_traits(int(type_)).contents.to_float
+    if not to_float:
+        raise ZhiyinError(f"Tensors of type {type_.name} cannot be widened; convert the original checkpoint instead.")
+    rows = np.require(rows, requirements=["C"])
+    result = np.empty((len(rows), length), np.float32)
+    to_float(rows.ctypes.data, result.ctypes.data, result.size)
+    return result
+
+
+def is_valid(rows: np.ndarray, type_: GGMLQuantizationType) -> bool:
+    """Tell whether encoded rows hold no NaN or infinity, in their scales or, for plain types, in their values."""
+    rows = np.require(rows, requirements=["C"])
+    return bool(_base().ggml_validate_row_data(int(type_), rows.ctypes.data_as(ctypes.c_void_p), rows.nbytes))
+
+
 def widen(values: np.ndarray) -> np.ndarray:
     """Return float32 of the same shape; float16 and bfloat16 go through ggml, which is faster than NumPy."""
     if values.dtype == np.float32:
@@ -98,6 +119,19 @@ def widen(values: np.ndarray) -> np.ndarray:
     return result
 
 
+class _TypeTraits(ctypes.Structure):
+    """`struct ggml_type_traits`."""
+
+    _fields_ = (
+        ("type_name", ctypes.c_char_p),
+        ("block", ctypes.c_int64),
+        ("block_interleave", ctypes.c_int64),
+        ("size", ctypes.c_size_t),
+        ("is_quantized", ctypes.c_bool),
+        ("to_float", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)),
+    )
+
+
 @cache
 def _base() -> ctypes.CDLL:
     base = load_library("ggml-base")
@@ -111,6 +145,10 @@ def _base() -> ctypes.CDLL:
         _FLOAT_POINTER,
     ]
     base.ggml_quantize_chunk.restype = ctypes.c_size_t
+    base.ggml_get_type_traits.argtypes = [ctypes.c_int]
+    base.ggml_get_type_traits.restype = ctypes.POINTER(_TypeTraits)
+    base.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    base.ggml_validate_row_data.restype = ctypes.c_bool
     for name in ("ggml_fp16_to_fp32_row", "ggml_bf16_to_fp32_row"):
         function = getattr(base, name)
         function.argtypes, function.restype = [ctypes.c_void_p, _FLOAT_POINTER, ctypes.c_int64], None

@@ -55,6 +55,8 @@ class GGUFHeader:
     metadata: dict[str, Any]
     tensors: dict[str, GGUFTensor] = field(repr=False)
     data_offset: int = 0
+    encoded: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Every value's bytes in the file, its type included, where they were asked for."""
 
     @property
     def architecture(self) -> str:
@@ -66,12 +68,13 @@ class GGUFHeader:
         return self.metadata.get(f"{self.architecture}.{key}", default)
 
 
-def read_gguf_header(path: Path, *, arrays: bool = True) -> GGUFHeader:
+def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) -> GGUFHeader:
     """Read the head of a GGUF file.
 
     Args:
         path: the file; of a split model, any part.
         arrays: False leaves arrays out (an `ArrayLength` stands for each), which is much faster for large vocabularies.
+        encoded: keep the metadata's bytes too, to write them unchanged into another file.
 
     Raises:
         BadFile: missing, not GGUF, truncated or damaged.
@@ -84,7 +87,7 @@ def read_gguf_header(path: Path, *, arrays: bool = True) -> GGUFHeader:
                     f"{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint."
                 )
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Parser(path, data, arrays).header()
+                return _Parser(path, data, arrays, encoded).header()
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
 
@@ -92,11 +95,12 @@ def read_gguf_header(path: Path, *, arrays: bool = True) -> GGUFHeader:
 class _Parser:
     """A cursor over the mapped file."""
 
-    def __init__(self, path: Path, data: mmap.mmap, arrays: bool) -> None:
+    def __init__(self, path: Path, data: mmap.mmap, arrays: bool, encoded: bool) -> None:
         self.path = path
         self.data = data
         self.at = 4
         self.arrays = arrays
+        self.encoded: dict[str, bytes] | None = {} if encoded else None
 
     def header(self) -> GGUFHeader:
         version = self.scalar("<I")
@@ -113,10 +117,14 @@ class _Parser:
             raise self.damaged(f"its alignment is {alignment}")
         start = -(-self.at // alignment) * alignment
         tensors = {name: self.located(name, kind, shape, start + offset) for name, kind, shape, offset in raw}
-        return GGUFHeader(self.path, metadata, tensors, start)
+        return GGUFHeader(self.path, metadata, tensors, start, self.encoded or {})
 
     def pair(self) -> tuple[str, Any]:
-        return self.string(), self.value(self.scalar("<I"))
+        name, start = self.string(), self.at
+        value = self.value(self.scalar("<I"))
+        if self.encoded is not None:
+            self.encoded[name] = self.data[start : self.at]
+        return name, value
 
     def value(self, kind: int) -> Any:
         if kind in _SCALARS:

@@ -18,6 +18,7 @@ from models.family import Metadata, Shape
 
 _ALIGNMENT = 32
 _FORMATS = {
+    GGUFValueType.UINT16: "<H",
     GGUFValueType.UINT32: "<I",
     GGUFValueType.INT32: "<i",
     GGUFValueType.UINT64: "<Q",
@@ -25,6 +26,21 @@ _FORMATS = {
     GGUFValueType.FLOAT32: "<f",
     GGUFValueType.BOOL: "<?",
 }
+
+
+class UInt16(int):
+    """A whole number that readers want in 16 bits."""
+
+
+class Int32(int):
+    """A whole number that readers want with a sign."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A metadata value as another GGUF file holds it: its type and its bytes, to be written unchanged."""
+
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,8 @@ def aligned(size: int) -> int:
 
 
 def _typed(value: Any) -> bytes:
+    if isinstance(value, Encoded):
+        return value.data
     if isinstance(value, (list, tuple)):
         kind = _item_type(value)
         head = struct.pack("<IIQ", GGUFValueType.ARRAY, kind, len(value))
@@ -95,6 +113,8 @@ def _scalar_type(value: Any) -> GGUFValueType:
     """Return the type that llama.cpp asks for: whole numbers are unsigned 32 bits wherever they fit."""
     if isinstance(value, bool):
         return GGUFValueType.BOOL
+    if isinstance(value, (UInt16, Int32)):
+        return GGUFValueType.UINT16 if isinstance(value, UInt16) else GGUFValueType.INT32
     if isinstance(value, int):
         if 0 <= value < 1 << 32:
             return GGUFValueType.UINT32

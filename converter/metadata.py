@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from converter.recipes import Recipe
 from models.config import Config
 
 _QUANTIZATION_VERSION = 2
+_ENCODING = re.compile(r"[-.](BF16|F16|F32|I?Q\d\w*)$", re.IGNORECASE)
 
 
 def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: int) -> dict[str, Any]:
@@ -35,6 +37,12 @@ def file_name(source: Path, config: Config, recipe: Recipe, parameters: int) -> 
         found.name, found.basename, found.finetune, found.version, found.size_label, recipe.name
     )
     return f"{name}.gguf"
+
+
+def requantized_name(source: Path, recipe: Recipe) -> str:
+    """Return the name of a GGUF file with its encoding replaced, or with one added."""
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", source.name.removesuffix(".gguf"))
+    return f"{_ENCODING.sub('', stem)}-{recipe.name}.gguf"
 
 
 def _load(source: Path, config: Config, parameters: int) -> Any:

@@ -10,10 +10,9 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from math import prod
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,17 +20,17 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
-from converter.checkpoint.open import checkpoint_folder, open_checkpoint, read_config
-from converter.ggml import quantize, row_bytes, widen
-from converter.gguf_writer import Layout, PlacedTensor, aligned, lay_out
-from converter.metadata import file_name, general_metadata
-from converter.recipes import Recipe, find_recipe, tensor_types
-from models.config import Config
+from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.open import open_checkpoint, read_config
+from converter.ggml import dequantize, quantize, row_bytes, widen
+from converter.gguf_writer import PlacedTensor, aligned
+from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion, shape_text
+from converter.verify import Verification, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
-from models.family import Blueprint, Metadata, OutputTensor
-from models.vocab import read_vocabulary
-from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary
+from models.family import OutputTensor
+
+__all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
 _PIECE_ELEMENTS = 2 * 1024 * 1024
 _PROGRESS_SECONDS = 0.1
@@ -42,20 +41,6 @@ _NUMPY_TYPES = {
 }
 
 ProgressListener = Callable[["Progress"], None]
-
-
-@dataclass(frozen=True)
-class ConvertRequest:
-    """What to convert and how."""
-
-    source: Path
-    out: Path | None = None
-    """None: the customary name, in the current folder."""
-    quant: str = "auto"
-    tokenizer: Path | str | None = None
-    """Folder of another tokenizer; "none": convert without one."""
-    threads: int = 0
-    """0: one for each core."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +58,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class ConversionPlan:
-    """Everything that is known before the work begins."""
-
-    out: Path
-    family: str
-    architecture: str
-    recipe: Recipe
-    size: int
-    """Bytes of the file, exactly."""
-    warnings: tuple[str, ...]
-    tensors: tuple[OutputTensor, ...] = field(repr=False)
-    layout: Layout = field(repr=False)
-
-
-@dataclass(frozen=True)
 class ConversionResult:
     """What was written."""
 
@@ -98,12 +68,16 @@ class ConversionResult:
     tensors: int
     seconds: float
     warnings: tuple[str, ...]
+    parts: tuple[Path, ...]
+    """All files; `path` is the first."""
+    verification: Verification
 
 
 def convert(
     request: ConvertRequest,
     on_progress: ProgressListener | None = None,
     cancelled: Callable[[], bool] | None = None,
+    trial: Callable[[Path], str] | None = None,
 ) -> ConversionResult:
     """Convert a checkpoint; the file appears whole or not at all.
 
@@ -111,6 +85,7 @@ def convert(
         request: what to convert.
         on_progress: hears of progress about ten times a second, on this thread.
         cancelled: asked between pieces; True ends the work.
+        trial: given the finished file before it gets its name: runs it, says how that went, or raises to have it thrown away.
 
     Raises:
         ZhiyinError: one sentence; nothing is left behind.
@@ -118,10 +93,10 @@ def convert(
     start = time.monotonic()
     checkpoint = _open(request.source)
     try:
-        plan = _plan(request, checkpoint)
+        plan = plan_conversion(request, checkpoint)
         _check_room(plan)
         report = _Report(plan, on_progress, cancelled)
-        _write_file(plan, checkpoint, request.threads or os.cpu_count() or 1, report)
+        found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial)
     finally:
         checkpoint.close()
     return ConversionResult(
@@ -129,9 +104,11 @@ def convert(
         architecture=plan.architecture,
         quant=plan.recipe.name,
         size=plan.size,
-        tensors=len(plan.tensors),
+        tensors=plan.tensors,
         seconds=time.monotonic() - start,
         warnings=plan.warnings,
+        parts=tuple(plan.out.with_name(part.name) for part in plan.parts),
+        verification=found,
     )
 
 
@@ -139,7 +116,7 @@ def plan(request: ConvertRequest) -> ConversionPlan:
     """Return what `convert` would do, reading headers only."""
     checkpoint = _open(request.source)
     try:
-        return _plan(request, checkpoint)
+        return plan_conversion(request, checkpoint)
     finally:
         checkpoint.close()
 
@@ -149,76 +126,6 @@ def _open(source: Path) -> Checkpoint:
     if (source / "config.json").is_file():
         family_of(read_config(source))
     return open_checkpoint(source)
-
-
-def _plan(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
-    config = read_config(request.source, checkpoint)
-    family = family_of(config)
-    blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
-    _check_sources(checkpoint, blueprint)
-    vocabulary = _vocabulary(request, config, blueprint)
-    parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
-    recipe = find_recipe("Q4_K_M" if request.quant == "auto" else request.quant)
-    types = tensor_types(recipe, blueprint.tensors, blueprint.architecture, blueprint.parameters)
-    metadata = _metadata(request.source, config, recipe, blueprint, vocabulary, parameters)
-    entries = [(tensor.name, tensor.shape, type_) for tensor, type_ in zip(blueprint.tensors, types, strict=True)]
-    layout = lay_out(metadata, entries)
-    out = request.out or Path(file_name(request.source, config, recipe, parameters))
-    return ConversionPlan(
-        out=out,
-        family=family.name,
-        architecture=blueprint.architecture,
-        recipe=recipe,
-        size=layout.size,
-        warnings=vocabulary.warnings,
-        tensors=blueprint.tensors,
-        layout=layout,
-    )
-
-
-def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
-    """Raise `BadFile` when the checkpoint is not what its configuration says."""
-    for tensor in blueprint.tensors:
-        for source in tensor.sources:
-            stored = checkpoint.tensors.get(source.name)
-            if stored is None:
-                raise BadFile(
-                    f"{checkpoint.path} has no tensor {source.name}, which its config.json calls for; download it all."
-                )
-            if stored.shape != source.shape:
-                raise BadFile(
-                    f"{checkpoint.path}: tensor {source.name} has the shape {_shape(stored.shape)}, but config.json calls for "
-                    f"{_shape(source.shape)}; weights and configuration are of different models."
-                )
-
-
-def _vocabulary(request: ConvertRequest, config: Config, blueprint: Blueprint) -> Vocabulary:
-    if request.tokenizer == "none":
-        return NO_VOCABULARY
-    folder = checkpoint_folder(request.source) if request.tokenizer is None else Path(request.tokenizer)
-    read = blueprint.read_vocabulary or read_vocabulary
-    vocabulary = read(folder, config)
-    if len(vocabulary.tokens) > blueprint.vocabulary_size:
-        raise BadFile(
-            f"{folder}: the tokenizer has {len(vocabulary.tokens)} tokens, but the model only {blueprint.vocabulary_size}; "
-            "take the tokenizer from the same place as the weights."
-        )
-    return vocabulary.padded(blueprint.vocabulary_size)
-
-
-def _metadata(
-    source: Path, config: Config, recipe: Recipe, blueprint: Blueprint, vocabulary: Vocabulary, parameters: int
-) -> Metadata:
-    """Return all key-value pairs in the customary order."""
-    pairs: Metadata = {"general.architecture": blueprint.architecture}
-    pairs |= general_metadata(source, config, recipe, parameters)
-    pairs |= {f"{blueprint.architecture}.{key}": value for key, value in blueprint.parameters.items()}
-    pairs |= blueprint.metadata | vocabulary.metadata()
-    if blueprint.chat is not None:
-        pairs.setdefault("tokenizer.chat_template", blueprint.chat.template)
-        if blueprint.chat.stop:
-            pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
-    return pairs
 
 
 def _check_room(plan: ConversionPlan) -> None:
@@ -261,32 +168,50 @@ class _Report:
         self._last = now
         speed = self.bytes / max(now - self._start, 1e-6)
         left = (self._plan.size - self.bytes) / speed if self.bytes else None
-        total = len(self._plan.tensors)
+        total = self._plan.tensors
         self._listener(Progress(self.bytes, self._plan.size, self.tensors, total, tensor, speed, left))
 
 
-def _write_file(plan: ConversionPlan, checkpoint: Checkpoint, threads: int, report: _Report) -> None:
-    """Write under a temporary name beside the target, flush to the disk, then rename."""
-    temporary = plan.out.with_name(f".{plan.out.name}.part")
+def _write_files(
+    plan: ConversionPlan,
+    checkpoint: Checkpoint,
+    threads: int,
+    report: _Report,
+    trial: Callable[[Path], str] | None,
+) -> Verification:
+    """Write into a hidden folder beside the target, flush to the disk, read back and try, then rename."""
+    folder = plan.out.with_name(f".{plan.out.name}.part")
+    files = [(folder / part.name, part.layout) for part in plan.parts]
     try:
-        with temporary.open("wb") as file:
-            _write_tensors(plan, checkpoint, threads, report, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(plan.out)
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        folder.mkdir()
+        for part in plan.parts:
+            with (folder / part.name).open("wb") as file:
+                _write_tensors(plan, part, checkpoint, threads, report, file)
+                file.flush()
+                os.fsync(file.fileno())
+        found = verify(files, threads, report.check)
+        if trial is not None:
+            found = replace(found, trial=trial(files[0][0]))
+        # The first part last: a split model is there when its first part is.
+        for path, _ in reversed(files):
+            path.replace(plan.out.with_name(path.name))
     except OSError as error:
         raise BadFile(f"{plan.out} cannot be written: {error.strerror or error}; choose another --out.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
 
 
-def _write_tensors(plan: ConversionPlan, checkpoint: Checkpoint, threads: int, report: _Report, file: BinaryIO) -> None:
-    file.write(plan.layout.head)
-    report.wrote(len(plan.layout.head), "")
+def _write_tensors(
+    plan: ConversionPlan, part: Part, checkpoint: Checkpoint, threads: int, report: _Report, file: BinaryIO
+) -> None:
+    file.write(part.layout.head)
+    report.wrote(len(part.layout.head), "")
     window: deque[tuple[Future[np.ndarray], _Piece]] = deque()
     with ThreadPoolExecutor(threads, "quantize") as pool:
         try:
-            for piece in _pieces(plan, checkpoint):
+            for piece in _pieces(plan, part, checkpoint):
                 report.check()
                 window.append((pool.submit(_encode, piece), piece))
                 while len(window) > 2 * threads:
@@ -300,12 +225,24 @@ def _write_tensors(plan: ConversionPlan, checkpoint: Checkpoint, threads: int, r
 
 
 @dataclass(frozen=True)
+class _Rows:
+    """A whole tensor, cut into rows."""
+
+    values: np.ndarray
+    """[n, row length] in the stored dtype, or uint8 [n, row bytes] of `encoding`."""
+    length: int
+    """Elements of a row."""
+    encoding: GGMLQuantizationType | None = None
+
+
+@dataclass(frozen=True)
 class _Piece:
     """Rows of one tensor."""
 
     placed: PlacedTensor
-    rows: np.ndarray
-    """[n, row length] in the stored dtype."""
+    rows: _Rows
+    importance: np.ndarray | None
+    """float32 [row length]."""
     last: bool = False
     """The tensor is complete after this piece."""
     sources: tuple[str, ...] = ()
@@ -313,17 +250,33 @@ class _Piece:
     padding: int = 0
 
 
-def _pieces(plan: ConversionPlan, checkpoint: Checkpoint) -> Iterator[_Piece]:
+def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterator[_Piece]:
     """Yield all tensors' pieces in the file's order; a tensor is read when its first piece is asked for."""
-    for tensor, placed in zip(plan.tensors, plan.layout.tensors, strict=True):
-        values = _made(tensor, checkpoint)
-        rows = values.reshape(-1, values.shape[-1])
-        step = max(1, _PIECE_ELEMENTS // rows.shape[1])
-        last = (len(rows) - 1) // step * step
+    for tensor, placed in zip(part.tensors, part.layout.tensors, strict=True):
+        rows = _rows(tensor, checkpoint)
+        weights = None if plan.importance is None else plan.importance.of(tensor.name, tensor.shape)
         names = tuple(source.name for source in tensor.sources)
-        for start in range(0, last, step):
-            yield _Piece(placed, rows[start : start + step])
-        yield _Piece(placed, rows[last:], True, names, aligned(placed.size) - placed.size)
+        count = len(rows.values)
+        # Each expert has an importance of its own: no piece crosses from one to the next.
+        block = count if weights is None else count // len(weights)
+        step = max(1, _PIECE_ELEMENTS // rows.length)
+        for at in range(0, count, block or 1):
+            chosen = None if weights is None else weights[at // block]
+            for start in range(at, at + block, step):
+                end = min(start + step, at + block)
+                piece = replace(rows, values=rows.values[start:end])
+                if end < count:
+                    yield _Piece(placed, piece, chosen)
+                else:
+                    yield _Piece(placed, piece, chosen, True, names, aligned(placed.size) - placed.size)
+
+
+def _rows(tensor: OutputTensor, checkpoint: Checkpoint) -> _Rows:
+    if isinstance(checkpoint, GGUFFile):
+        length = tensor.shape[-1] if tensor.shape else 1
+        return _Rows(checkpoint.encoded(tensor.name), length, checkpoint.types[tensor.name])
+    values = _made(tensor, checkpoint)
+    return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1])
 
 
 def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
@@ -331,18 +284,22 @@ def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
     values = arrays[0] if tensor.transform is None else tensor.transform(*arrays)
     if values.shape != tensor.shape:
         raise ZhiyinError(
-            f"Tensor {tensor.name} became {_shape(values.shape)} instead of {_shape(tensor.shape)}; report this."
+            f"Tensor {tensor.name} became {shape_text(values.shape)} instead of {shape_text(tensor.shape)}; report this."
         )
     return values
 
 
 def _encode(piece: _Piece) -> np.ndarray:
     """Return the piece's bytes in the file: uint8 [n, row bytes]."""
-    type_ = piece.placed.type
-    if _NUMPY_TYPES.get(piece.rows.dtype.name) is type_:
-        return np.ascontiguousarray(piece.rows).view(np.uint8)
-    out = np.empty((len(piece.rows), row_bytes(type_, piece.rows.shape[1])), np.uint8)
-    quantize(widen(piece.rows), type_, out)
+    type_, values, length = piece.placed.type, piece.rows.values, piece.rows.length
+    encoding = piece.rows.encoding
+    if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:
+        return np.ascontiguousarray(values).view(np.uint8)
+    wide = widen(values) if encoding is None else dequantize(values, encoding, length)
+    if type_ is GGMLQuantizationType.F32:
+        return wide.view(np.uint8)
+    out = np.empty((len(values), row_bytes(type_, length)), np.uint8)
+    quantize(wide, type_, out, piece.importance)
     return out
 
 
@@ -357,7 +314,3 @@ def _write_next(
         checkpoint.release(name)
     report.tensors += piece.last
     report.wrote(data.nbytes + piece.padding, piece.placed.name)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape)) or "scalar"

@@ -6,7 +6,7 @@ Source: llama.cpp, src/llama-quant.cpp (`tensor_allows_quantization`, `llama_ten
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
@@ -40,6 +40,7 @@ _BASE_TYPES = {"Q5_K_M": "Q5_K", "Q5_K_S": "Q5_K", "Q4_K_M": "Q4_K", "Q4_K_S": "
     f"Q3_K_{size}": "Q3_K" for size in "SML"
 }
 _FLOATS = ("F32", "F16", "BF16")
+_INTEGERS = (Type.I8, Type.I16, Type.I32, Type.I64)
 
 _NEVER_QUANTIZED = re.compile(
     r"_norm\.weight|ffn_gate_inp\.weight|ssm_conv1d|shortconv\.conv\.weight|time_mix_lerp_fused\.weight"
@@ -122,6 +123,40 @@ def find_recipe(name: str) -> Recipe:
     return Recipe(name.upper())
 
 
+def is_lossy(type_: Type) -> bool:
+    """Tell whether quantizing this type again loses more than quantizing the original; Q8_0 is near enough to it."""
+    return type_ not in (Type.F64, Type.F32, Type.F16, Type.BF16, Type.Q8_0)
+
+
+@dataclass(frozen=True)
+class Override:
+    """A type that the person chose for some tensors."""
+
+    pattern: re.Pattern[str]
+    type: Type
+
+
+def find_override(text: str) -> Override:
+    """Read `NAME=TYPE` of `--tensor-type`; NAME is a regular expression that is found anywhere in a tensor's name.
+
+    Raises:
+        ZhiyinError: it has another form; the sentence says which.
+    """
+    name, _, type_ = text.rpartition("=")
+    known = (
+        "F32",
+        "F16",
+        "BF16",
+        *dict.fromkeys(Recipe(recipe).base.name for recipe in _FILE_TYPES if recipe[0] in "QI"),
+    )
+    if not name or type_.upper() not in known:
+        raise ZhiyinError(f"--tensor-type {text[:80]} should be NAME=TYPE, with a TYPE of {', '.join(known)}.")
+    try:
+        return Override(re.compile(name), Type[type_.upper()])
+    except (re.error, RecursionError) as error:
+        raise ZhiyinError(f"--tensor-type {text[:80]}: {name[:60]} is no regular expression ({error}).") from error
+
+
 def tensor_types(
     recipe: Recipe,
     tensors: Sequence[OutputTensor],
@@ -129,15 +164,19 @@ def tensor_types(
     parameters: Metadata,
     *,
     importance: bool = False,
+    overrides: Sequence[Override] = (),
+    stored: Mapping[str, Type] | None = None,
 ) -> list[Type]:
     """Return the type of each tensor, in their order.
 
     Args:
         recipe: the mixture asked for.
-        tensors: all tensors of the model, layers in ascending order.
+        tensors: all tensors of the model.
         architecture: `general.architecture`.
         parameters: hyperparameters without the architecture's prefix; head counts, experts and layers matter.
         importance: an importance matrix is used.
+        overrides: what the person chose; the first that matches counts.
+        stored: the types in the GGUF file that is quantized again; what is never quantized keeps them.
     """
     tied = all(tensor.name != "output.weight" for tensor in tensors)
     counts = {"v": 0, "ffn_down": 0}
@@ -149,11 +188,15 @@ def tensor_types(
         _largest(parameters.get("attention.head_count_kv", 1)),
     )
     is_70b = layers == 80 and architecture in ("llama", "qwen2") and (architecture == "qwen2" or heads != kv_heads)
-    chosen = []
-    for tensor in tensors:
-        kept = _kept_type(tensor, recipe)
-        if kept is not None:
-            chosen.append(kept)
+    chosen: dict[str, Type] = {}
+    for tensor in sorted(tensors, key=lambda tensor: (_layer_of(tensor.name), tensor.name)):
+        kept = _kept_type(tensor, recipe, stored)
+        override = next((o.type for o in overrides if o.pattern.search(tensor.name)), None)
+        if kept is not None and (override is None or not _can_change(tensor)):
+            chosen[tensor.name] = kept
+            continue
+        if override is not None:
+            chosen[tensor.name] = _fitting(override, tensor.shape[-1])
             continue
         category = _category(tensor.name)
         key = "v" if category in ("v", "qkv", "kv_b") else "ffn_down"
@@ -166,13 +209,23 @@ def tensor_types(
         if category in ("v", "qkv", "kv_b", "ffn_down"):
             counts[key] += 1
         type_ = _mixed_type(recipe, tensor, category, place, tied=tied)
-        chosen.append(_fitting(type_, tensor.shape[-1]))
-    return chosen
+        chosen[tensor.name] = _fitting(type_, tensor.shape[-1])
+    return [chosen[tensor.name] for tensor in tensors]
 
 
-def _kept_type(tensor: OutputTensor, recipe: Recipe) -> Type | None:
+def _can_change(tensor: OutputTensor) -> bool:
+    """Tell whether a person may choose this tensor's type: runners read the others element by element."""
+    return _kept_type(tensor, Recipe("Q8_0"), None) is None
+
+
+def _kept_type(tensor: OutputTensor, recipe: Recipe, stored: Mapping[str, Type] | None) -> Type | None:
     """Return the type of a tensor that is not quantized, or None."""
-    if len(tensor.shape) < 2 or tensor.exact or _ALWAYS_F32.search(tensor.name) or not tensor.name.endswith(".weight"):
+    vector = len(tensor.shape) < 2 or not tensor.name.endswith(".weight")
+    if stored is not None:
+        kept = stored[tensor.name]
+        if vector or _NEVER_QUANTIZED.search(tensor.name) or kept in _INTEGERS:
+            return kept
+    elif vector or tensor.exact or _ALWAYS_F32.search(tensor.name):
         return Type.F32
     if recipe.name in _FLOATS:
         return recipe.base
@@ -257,7 +310,7 @@ def _category(name: str) -> str:
 
 def _layer_of(name: str) -> int:
     match = re.match(r"blk\.(\d+)\.", name)
-    return int(match[1]) if match else 0
+    return int(match[1]) if match else -1
 
 
 def _largest(value: int | list[int]) -> int:

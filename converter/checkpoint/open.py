@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from converter.checkpoint import Checkpoint
+from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.safetensors import SafetensorsFile
+from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
 from converter.checkpoint.shards import Shards
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
@@ -32,6 +34,11 @@ def open_checkpoint(source: Path) -> Checkpoint:
         raise BadFile(f"{source} does not exist; name the folder of a checkpoint.")
     if not source.is_dir():
         return _open_file(source)
+    checkpoint = _open_folder(source)
+    return ScaledCheckpoint(checkpoint) if scales_of(checkpoint) else checkpoint
+
+
+def _open_folder(source: Path) -> Checkpoint:
     for index, patterns, reader in _LAYOUTS:
         if (source / index).is_file():
             return _joined(source, _listed(source / index), reader)
@@ -71,12 +78,14 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
 
 
 def _open_file(source: Path) -> Checkpoint:
+    if source.suffix == ".gguf":
+        return GGUFFile(source)
     if source.suffix == ".safetensors":
         return SafetensorsFile(source)
     if source.suffix in _TORCH_SUFFIXES:
         return TorchPickleFile(source)
     raise BadFile(
-        f"{source} is not a file of weights that Zhiyin knows (.safetensors, {', '.join(_TORCH_SUFFIXES)}); "
+        f"{source} is not a file of weights that Zhiyin knows (.safetensors, .gguf, {', '.join(_TORCH_SUFFIXES)}); "
         "name one, or the folder that holds config.json and the weights."
     )
 

@@ -1,0 +1,272 @@
+"""Everything about a conversion that is known before it begins: names, types, exact sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+from gguf.constants import GGMLQuantizationType
+
+from converter.checkpoint import Checkpoint
+from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.open import checkpoint_folder, read_config
+from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
+from converter.importance import Importance, read_importance
+from converter.metadata import file_name, general_metadata, requantized_name
+from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
+from models.config import Config
+from models.errors import BadFile, ZhiyinError
+from models.families import family_of
+from models.family import Blueprint, Metadata, OutputTensor, Source
+from models.vocab import read_vocabulary
+from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary
+
+_SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
+_QUANTIZATION_VERSION = 2
+
+
+@dataclass(frozen=True)
+class ConvertRequest:
+    """What to convert and how."""
+
+    source: Path
+    """A checkpoint's folder, a single file of weights, or a GGUF file."""
+    out: Path | None = None
+    """None: the customary name, in the current folder."""
+    quant: str = "auto"
+    tokenizer: Path | str | None = None
+    """Folder of another tokenizer; "none": convert without one."""
+    threads: int = 0
+    """0: one for each core."""
+    imatrix: Path | None = None
+    """An importance matrix."""
+    tensor_types: tuple[str, ...] = ()
+    """`NAME=TYPE` each."""
+    allow_requantize: bool = False
+    """Quantize again what was quantized with loss already."""
+    split_max_size: int = 0
+    """Most bytes of tensors in one file; 0: one file."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file to be written."""
+
+    name: str
+    layout: Layout = field(repr=False)
+    tensors: tuple[OutputTensor, ...] = field(repr=False)
+    """In the layout's order."""
+
+
+@dataclass(frozen=True)
+class ConversionPlan:
+    """Everything that is known before the work begins."""
+
+    out: Path
+    """The file, or the first of several."""
+    family: str
+    architecture: str
+    recipe: Recipe
+    size: int
+    """Bytes of all files, exactly."""
+    warnings: tuple[str, ...]
+    parts: tuple[Part, ...] = field(repr=False)
+    importance: Importance | None = field(repr=False)
+
+    @property
+    def tensors(self) -> int:
+        """How many tensors will be written."""
+        return sum(len(part.tensors) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What the two kinds of source have in common."""
+
+    family: str
+    architecture: str
+    parameters: Metadata
+    tensors: tuple[OutputTensor, ...]
+    recipe: Recipe
+    metadata: Metadata
+    out: Path
+    warnings: tuple[str, ...]
+    stored: dict[str, GGMLQuantizationType] | None = None
+
+
+def plan_conversion(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
+    """Return what will be written.
+
+    Raises:
+        ZhiyinError: it cannot be done; one sentence.
+    """
+    overrides = tuple(find_override(text) for text in request.tensor_types)
+    importance = None if request.imatrix is None else read_importance(request.imatrix)
+    model = _of_gguf(request, checkpoint) if isinstance(checkpoint, GGUFFile) else _of_checkpoint(request, checkpoint)
+    types = tensor_types(
+        model.recipe,
+        model.tensors,
+        model.architecture,
+        model.parameters,
+        importance=importance is not None,
+        overrides=overrides,
+        stored=model.stored,
+    )
+    if model.stored is not None and not request.allow_requantize:
+        _refuse_second_loss(request.source, model, types)
+    metadata = model.metadata | (importance.metadata if importance is not None else {})
+    parts = _parts(model, metadata, types, request.split_max_size)
+    return ConversionPlan(
+        out=model.out.with_name(parts[0].name),
+        family=model.family,
+        architecture=model.architecture,
+        recipe=model.recipe,
+        size=sum(part.layout.size for part in parts),
+        warnings=model.warnings,
+        parts=parts,
+        importance=importance,
+    )
+
+
+def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
+    config = read_config(request.source, checkpoint)
+    family = family_of(config)
+    blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
+    _check_sources(checkpoint, blueprint)
+    vocabulary = _vocabulary(request, config, blueprint)
+    parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
+    recipe = find_recipe("Q4_K_M" if request.quant == "auto" else request.quant)
+    return _Model(
+        family=family.name,
+        architecture=blueprint.architecture,
+        parameters=blueprint.parameters,
+        tensors=blueprint.tensors,
+        recipe=recipe,
+        metadata=_metadata(request.source, config, recipe, blueprint, vocabulary, parameters),
+        out=request.out or Path(file_name(request.source, config, recipe, parameters)),
+        warnings=vocabulary.warnings,
+    )
+
+
+def _of_gguf(request: ConvertRequest, file: GGUFFile) -> _Model:
+    header = file.header
+    if "general.architecture" not in header.metadata or not file.tensors:
+        raise BadFile(f"{request.source} is a GGUF file, but not of a model; name the model's file.")
+    recipe = find_recipe("Q4_K_M" if request.quant == "auto" else request.quant)
+    dropped = (*_SPLIT_KEYS, "general.alignment")
+    metadata: Metadata = {key: Encoded(data) for key, data in header.encoded.items() if key not in dropped}
+    metadata |= {"general.quantization_version": _QUANTIZATION_VERSION, "general.file_type": int(recipe.file_type)}
+    prefix = f"{header.architecture}."
+    return _Model(
+        family=header.architecture,
+        architecture=header.architecture,
+        parameters={
+            key.removeprefix(prefix): value for key, value in header.metadata.items() if key.startswith(prefix)
+        },
+        tensors=tuple(
+            OutputTensor(name, tensor.shape, (Source(name, tensor.shape),)) for name, tensor in file.tensors.items()
+        ),
+        recipe=recipe,
+        metadata=metadata,
+        out=request.out or Path(requantized_name(request.source, recipe)),
+        warnings=(),
+        stored=dict(file.types),
+    )
+
+
+def _refuse_second_loss(source: Path, model: _Model, types: Sequence[GGMLQuantizationType]) -> None:
+    assert model.stored is not None  # noqa: S101 - only called for GGUF sources
+    for tensor, type_ in zip(model.tensors, types, strict=True):
+        stored = model.stored[tensor.name]
+        if stored is not type_ and is_lossy(stored):
+            raise ZhiyinError(
+                f"{source} is quantized already (tensor {tensor.name} is {stored.name}), and quantizing it again loses more "
+                "than either alone; convert the original checkpoint, or insist with --allow-requantize."
+            )
+
+
+def _parts(model: _Model, metadata: Metadata, types: Sequence[GGMLQuantizationType], most: int) -> tuple[Part, ...]:
+    entries = [(tensor.name, tensor.shape, type_) for tensor, type_ in zip(model.tensors, types, strict=True)]
+    whole = lay_out(metadata, entries)
+    groups = _groups([placed.size for placed in whole.tensors], most)
+    if len(groups) == 1:
+        return (Part(model.out.name, whole, model.tensors),)
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", model.out.name.removesuffix(".gguf"))
+    parts = []
+    for number, group in enumerate(groups):
+        # llama.cpp asks for these three types
+        split: Metadata = {
+            "split.no": UInt16(number),
+            "split.count": UInt16(len(groups)),
+            "split.tensors.count": Int32(len(entries)),
+        }
+        layout = lay_out((metadata if number == 0 else {}) | split, [entries[index] for index in group])
+        tensors = tuple(model.tensors[index] for index in group)
+        parts.append(Part(f"{stem}-{number + 1:05}-of-{len(groups):05}.gguf", layout, tensors))
+    return tuple(parts)
+
+
+def _groups(sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Cut tensors, in their order, into files of at most `most` bytes; a larger tensor has a file of its own."""
+    groups: list[list[int]] = [[]]
+    total = 0
+    for index, size in enumerate(sizes):
+        if most and groups[-1] and total + size > most:
+            groups.append([])
+            total = 0
+        groups[-1].append(index)
+        total += size
+    return groups
+
+
+def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
+    """Raise `BadFile` when the checkpoint is not what its configuration says."""
+    for tensor in blueprint.tensors:
+        for source in tensor.sources:
+            stored = checkpoint.tensors.get(source.name)
+            if stored is None:
+                raise BadFile(
+                    f"{checkpoint.path} has no tensor {source.name}, which its config.json calls for; download it all."
+                )
+            if stored.shape != source.shape:
+                raise BadFile(
+                    f"{checkpoint.path}: tensor {source.name} has the shape {shape_text(stored.shape)}, but config.json "
+                    f"calls for {shape_text(source.shape)}; weights and configuration are of different models."
+                )
+
+
+def _vocabulary(request: ConvertRequest, config: Config, blueprint: Blueprint) -> Vocabulary:
+    if request.tokenizer == "none":
+        return NO_VOCABULARY
+    folder = checkpoint_folder(request.source) if request.tokenizer is None else Path(request.tokenizer)
+    read = blueprint.read_vocabulary or read_vocabulary
+    vocabulary = read(folder, config)
+    if len(vocabulary.tokens) > blueprint.vocabulary_size:
+        raise BadFile(
+            f"{folder}: the tokenizer has {len(vocabulary.tokens)} tokens, but the model only {blueprint.vocabulary_size}; "
+            "take the tokenizer from the same place as the weights."
+        )
+    return vocabulary.padded(blueprint.vocabulary_size)
+
+
+def _metadata(
+    source: Path, config: Config, recipe: Recipe, blueprint: Blueprint, vocabulary: Vocabulary, parameters: int
+) -> Metadata:
+    """Return all key-value pairs in the customary order."""
+    pairs: Metadata = {"general.architecture": blueprint.architecture}
+    pairs |= general_metadata(source, config, recipe, parameters)
+    pairs |= {f"{blueprint.architecture}.{key}": value for key, value in blueprint.parameters.items()}
+    pairs |= blueprint.metadata | vocabulary.metadata()
+    if blueprint.chat is not None:
+        pairs.setdefault("tokenizer.chat_template", blueprint.chat.template)
+        if blueprint.chat.stop:
+            pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
+    return pairs
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as people write it."""
+    return " x ".join(map(str, shape)) or "scalar"

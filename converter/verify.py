@@ -1,0 +1,83 @@
+"""Checks a file that was just written by reading it back: nothing is taken from memory but the plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from converter.checkpoint.gguf_file import GGUFFile
+from converter.ggml import is_valid
+from converter.gguf_header import read_gguf_header
+from converter.gguf_writer import Layout
+from models.errors import BadFile
+
+_PIECE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found in the finished files."""
+
+    bytes: int
+    tensors: int
+    types: dict[str, int]
+    """How many tensors there are of each type."""
+    trial: str | None = None
+    """What the engine did with the file; None: it was not asked."""
+
+
+def verify(files: Sequence[tuple[Path, Layout]], threads: int, check: Callable[[], None]) -> Verification:
+    """Read the files again and compare them with their layouts.
+
+    Args:
+        files: each file and what it should be.
+        threads: how many read at once.
+        check: called between tensors; raises to stop.
+
+    Raises:
+        BadFile: a size, offset, type or shape differs, or values are NaN or infinite.
+    """
+    types: Counter[str] = Counter()
+    for path, layout in files:
+        _compare(path, layout)
+        _check_values(path, threads, check)
+        types.update(tensor.type.name for tensor in layout.tensors)
+    size = sum(path.stat().st_size for path, _ in files)
+    return Verification(size, types.total(), dict(sorted(types.items())))
+
+
+def _compare(path: Path, layout: Layout) -> None:
+    header = read_gguf_header(path, arrays=False)
+    found = [
+        (tensor.name, tensor.shape, tensor.type, tensor.offset - header.data_offset, tensor.size)
+        for tensor in header.tensors.values()
+    ]
+    wanted = [(tensor.name, tensor.shape, tensor.type, tensor.offset, tensor.size) for tensor in layout.tensors]
+    if found != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.head):
+        raise BadFile(f"{path} is not what was written; check the disk, then convert again.")
+
+
+def _check_values(path: Path, threads: int, check: Callable[[], None]) -> None:
+    file = GGUFFile(path, alone=True)
+
+    def bad(name: str) -> bool:
+        rows, type_ = file.encoded(name), file.types[name]
+        step = max(1, _PIECE_BYTES // max(1, rows.shape[1]))
+        valid = all(is_valid(rows[at : at + step], type_) for at in range(0, len(rows), step))
+        file.release(name)
+        return not valid
+
+    try:
+        with ThreadPoolExecutor(threads, "verify") as pool:
+            for name, is_bad in zip(file.tensors, pool.map(bad, file.tensors), strict=True):
+                check()
+                if is_bad:
+                    raise BadFile(
+                        f"Tensor {name} holds NaN or infinity after conversion; the checkpoint is damaged or overflows "
+                        f"this type: download it again or choose another --quant."
+                    )
+    finally:
+        file.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class ChatFormat:
     """Jinja, as `tokenizer.chat_template` in GGUF: any llama.cpp program renders it."""
     stop: tuple[str, ...] = ()
     """Texts that end a reply, for formats whose turn separator is not one token."""
+    sampling: Metadata = field(default_factory=dict)
+    """What the publisher recommends: keys below `general.sampling.` (temp, top_p, top_k, min_p, penalty_repeat)."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Blueprint:
     chat: ChatFormat | None = None
     metadata: Metadata = field(default_factory=dict)
     """Further GGUF keys, whole names."""
+    default_quant: str = "Q4_K_M"
+    """What `--quant auto` means: the smallest mixture that leaves this family's answers intact."""
 
 
 def _no_config(shapes: Mapping[str, Shape]) -> Config | None:
@@ -88,9 +92,10 @@ class Family:
     """As its authors write it."""
     classes: tuple[str, ...]
     """`architectures` entries of config.json, in any letter case."""
-    blueprint: Callable[[Config, Collection[str] | None], Blueprint]
-    """(configuration, names of the checkpoint's tensors or None when only the configuration is there) -> `Blueprint`."""
+    blueprint: Callable[[Config, Mapping[str, Shape] | None], Blueprint]
+    """(configuration, shapes of the checkpoint's tensors by name or None when only the configuration is there) -> `Blueprint`."""
     recognise: Callable[[Config], bool] = lambda config: True
     """Tells families apart that share a class name."""
     config_of: Callable[[Mapping[str, Shape]], Config | None] = _no_config
-    """The configuration read off tensor names and shapes, for checkpoints without a config.json; None: not this family."""
+    """The configuration read off tensor names and shapes, for checkpoints without a config.json or whose config.json says less
+    than the tensors do; None: not this family."""

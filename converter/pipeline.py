@@ -253,7 +253,7 @@ class _Piece:
 def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterator[_Piece]:
     """Yield all tensors' pieces in the file's order; a tensor is read when its first piece is asked for."""
     for tensor, placed in zip(part.tensors, part.layout.tensors, strict=True):
-        rows = _rows(tensor, checkpoint)
+        rows = _rows(tensor, placed.type, checkpoint)
         weights = None if plan.importance is None else plan.importance.of(tensor.name, tensor.shape)
         names = tuple(source.name for source in tensor.sources)
         count = len(rows.values)
@@ -271,10 +271,11 @@ def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterato
                     yield _Piece(placed, piece, chosen, True, names, aligned(placed.size) - placed.size)
 
 
-def _rows(tensor: OutputTensor, checkpoint: Checkpoint) -> _Rows:
+def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkpoint) -> _Rows:
     if isinstance(checkpoint, GGUFFile):
-        length = tensor.shape[-1] if tensor.shape else 1
-        return _Rows(checkpoint.encoded(tensor.name), length, checkpoint.types[tensor.name])
+        stored = checkpoint.types[tensor.name]
+        if stored is target or stored not in _NUMPY_TYPES.values():
+            return _Rows(checkpoint.encoded(tensor.name), tensor.shape[-1] if tensor.shape else 1, stored)
     values = _made(tensor, checkpoint)
     return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1])
 
@@ -296,11 +297,20 @@ def _encode(piece: _Piece) -> np.ndarray:
     if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:
         return np.ascontiguousarray(values).view(np.uint8)
     wide = widen(values) if encoding is None else dequantize(values, encoding, length)
+    _check_finite(piece.placed.name, wide)
     if type_ is GGMLQuantizationType.F32:
         return wide.view(np.uint8)
     out = np.empty((len(values), row_bytes(type_, length)), np.uint8)
     quantize(wide, type_, out, piece.importance)
     return out
+
+
+def _check_finite(name: str, values: np.ndarray) -> None:
+    """Raise `BadFile` for NaN or infinity, which quantizing would hide: blocks take their scale from the other values."""
+    with np.errstate(all="ignore"):
+        total = values.sum()  # one pass without a temporary array; a sum that overflowed is looked at again
+    if not np.isfinite(total) and not np.isfinite(values).all():
+        raise BadFile(f"Tensor {name} holds NaN or infinity in the checkpoint, which is damaged; download it again.")
 
 
 def _write_next(

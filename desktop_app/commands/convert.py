@@ -8,14 +8,27 @@ from pathlib import Path
 
 from converter.pipeline import ConversionResult, ConvertRequest, Progress, convert
 from desktop_app.terminal import ProgressLine, human_bytes, print_json, say
+from desktop_app.trial import try_out
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the checkpoint's folder")
+    parser.add_argument(
+        "source", type=Path, metavar="SOURCE", help="a checkpoint's folder, a file of weights (.pth …), or a GGUF file"
+    )
     parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
     parser.add_argument("--tokenizer", metavar="PATH", help="folder of another tokenizer, or none")
+    parser.add_argument("--imatrix", type=Path, metavar="FILE", help="an importance matrix, GGUF or .dat")
+    parser.add_argument(
+        "--tensor-type", action="append", default=[], metavar="NAME=TYPE", help="another type for tensors of this name"
+    )
+    parser.add_argument("--allow-requantize", action="store_true", help="quantize a lossy GGUF file once more")
+    parser.add_argument(
+        "--split-max-size", type=_bytes, default=0, metavar="N[M|G]", help="write several files of at most this size"
+    )
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", action="store_true")
 
@@ -28,10 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         quant=arguments.quant,
         tokenizer=_tokenizer(arguments.tokenizer),
         threads=arguments.threads,
+        imatrix=arguments.imatrix,
+        tensor_types=tuple(arguments.tensor_type),
+        allow_requantize=arguments.allow_requantize,
+        split_max_size=arguments.split_max_size,
     )
     line = ProgressLine()
     try:
-        result = convert(request, lambda progress: _show(line, progress))
+        result = convert(request, lambda progress: _show(line, progress), trial=try_out)
     finally:
         line.clear()
     _report(result, as_json=arguments.json)
@@ -40,6 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tokenizer(given: str | None) -> Path | str | None:
     return given if given in (None, "none") else Path(str(given))
+
+
+def _bytes(text: str) -> int:
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500M or 2G")
+    return int(number) * _UNITS[unit]
 
 
 def _show(line: ProgressLine, progress: Progress) -> None:
@@ -57,4 +81,7 @@ def _report(result: ConversionResult, *, as_json: bool) -> None:
         return
     for warning in result.warnings:
         say(f"Note: {warning}")
-    print(result.path)
+    types = ", ".join(f"{count} {name}" for name, count in result.verification.types.items())
+    say(f"Checked: {result.verification.tensors} tensors ({types}). {result.verification.trial}")
+    for path in result.parts:
+        print(path)

@@ -84,11 +84,11 @@ def importance_for(path: Path, out: Path) -> Path:
 
 
 def sources(folder: Path, named: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    for experts in (4, 8):
+        yield f"{experts} experts", write_mixture(folder / f"mixture-{experts}.gguf", experts)
     for name, changes in SHAPES.items():
         config, weights = random_llama(**changes)  # type: ignore[arg-type]
         yield name, write_checkpoint(folder / name, config, weights)
-    for experts in (4, 8):
-        yield f"{experts} experts", write_mixture(folder / f"mixture-{experts}.gguf", experts)
     for path in named:
         yield path, Path(path)
 

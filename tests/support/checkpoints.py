@@ -12,11 +12,20 @@ import gguf
 import ml_dtypes
 import numpy as np
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+_DTYPES = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E5M2": ml_dtypes.float8_e5m2,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I8": np.int8,
+}
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], dtype: str | None = None) -> None:
-    """Write one file; `dtype` (F32, F16, BF16) converts all tensors, None keeps float32, float16 and bfloat16 as they are."""
+    """Write one file; `dtype` (F32, F16, BF16) converts all tensors, None keeps each as it is."""
     names = {np.dtype(kind): name for name, kind in _DTYPES.items()}
     arrays = {
         name: np.ascontiguousarray(a if dtype is None else a.astype(_DTYPES[dtype])) for name, a in tensors.items()

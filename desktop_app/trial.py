@@ -1,0 +1,43 @@
+"""Runs a model that was just converted for a moment, so that a file that cannot be used never gets its name."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from desktop_app.engine.client import Engine, EngineDied, EngineFailed
+from desktop_app.engine.protocol import Load, LoadSettings, Logits
+from models.errors import BadFile
+
+_TOKENS = (0, 1, 2, 3)
+_CONTEXT = 64
+
+
+def try_out(path: Path) -> str:
+    """Load a GGUF file and decode a few tokens; return one sentence on how it went.
+
+    Too little memory is no fault of the file: then the sentence says that it was not run.
+
+    Raises:
+        BadFile: the engine refuses the file, dies of it, or computes NaN or infinity.
+    """
+    with Engine() as engine, tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "logits.npy"
+        try:
+            info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
+            ids = tuple(token for token in _TOKENS if token < info["vocabulary_size"])
+            engine.submit(Logits(ids, str(out))).result()
+        except EngineFailed as error:
+            if error.cause == "memory":
+                return "It was not run, because this computer has too little free memory for it."
+            raise BadFile(f"The converted file was thrown away, because the engine cannot run it: {error}") from error
+        except EngineDied as error:
+            raise BadFile(f"The converted file was thrown away, because the engine died of it: {error}") from error
+        if not np.isfinite(np.load(out)).all():
+            raise BadFile(
+                "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
+                "overflows this type: choose another --quant."
+            )
+    return f"The engine loaded it and decoded {len(ids)} tokens."

@@ -94,7 +94,8 @@ def _read_gguf(path: Path) -> Importance:
         if not counts.size or sums.size % counts.size:
             raise BadFile(f"{path} is damaged: {name[:80]} does not fit its counts; make it again.")
         sums = sums.reshape(len(counts), -1)
-        mean = np.divide(sums, counts, out=np.ones_like(sums), where=counts > 0)
+        with np.errstate(all="ignore"):  # what overflows is refused below
+            mean = np.divide(sums, counts, out=np.ones_like(sums), where=counts > 0)
         values[name.removesuffix(_SUMS)] = mean.reshape(-1)
     metadata = file.header.metadata
     datasets = metadata.get("imatrix.datasets")
@@ -116,7 +117,8 @@ def _read_legacy(path: Path) -> Importance:
             calls, count = struct.unpack_from("<ii", data, at)
             # A negative count would mean "to the end" to NumPy.
             sums = np.frombuffer(data, "<f4", max(count, 0), at + 8)
-            values[name] = sums / np.float32(calls) if calls > 0 else sums.copy()
+            with np.errstate(all="ignore"):
+                values[name] = sums / np.float32(calls) if calls > 0 else sums
             at += 8 + 4 * count
         if at == len(data):
             return Importance(path, values, "", 0)

@@ -1,0 +1,156 @@
+"""Measures conversion against llama.cpp's own pipeline on a generated 1.1B BF16 checkpoint: time and peak memory.
+
+    python -m tests.benchmarks.bench_convert FOLDER [--peer LLAMA_CPP_SOURCE LLAMA_QUANTIZE] [--types Q4_K_M,Q8_0,Q4_0]
+
+FOLDER gets the checkpoint (2.2 GB, kept for the next run) and, for a while, the results. The peer's converter needs torch: name
+a python that has it with --python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from tests.support.checkpoints import write_safetensors
+
+SHARDS = 3
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "vocab_size": 32000,
+    "tie_word_embeddings": False,
+    "hidden_act": "silu",
+    "torch_dtype": "bfloat16",
+}
+OURS = """
+import sys
+from pathlib import Path
+from converter.pipeline import ConvertRequest, convert
+source, out, quant, threads = sys.argv[1:]
+convert(ConvertRequest(Path(source), Path(out), quant, tokenizer="none", threads=int(threads)))
+"""
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    hidden, inner = 2048, 5632
+    found: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (32000, hidden),
+        "lm_head.weight": (32000, hidden),
+    }
+    for layer in range(22):
+        prefix = f"model.layers.{layer}."
+        found |= {
+            f"{prefix}input_layernorm.weight": (hidden,),
+            f"{prefix}post_attention_layernorm.weight": (hidden,),
+            f"{prefix}self_attn.q_proj.weight": (hidden, hidden),
+            f"{prefix}self_attn.k_proj.weight": (256, hidden),
+            f"{prefix}self_attn.v_proj.weight": (256, hidden),
+            f"{prefix}self_attn.o_proj.weight": (hidden, hidden),
+            f"{prefix}mlp.gate_proj.weight": (inner, hidden),
+            f"{prefix}mlp.up_proj.weight": (inner, hidden),
+            f"{prefix}mlp.down_proj.weight": (hidden, inner),
+        }
+    return found | {"model.norm.weight": (hidden,)}
+
+
+def generate(folder: Path) -> Path:
+    """Write the checkpoint, unless it is there."""
+    if (folder / "config.json").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    names, weight_map = list(shapes().items()), {}
+    for number in range(SHARDS):
+        file = f"model-{number + 1:05}-of-{SHARDS:05}.safetensors"
+        part = names[number * len(names) // SHARDS : (number + 1) * len(names) // SHARDS]
+        scaled = {n: (rng.standard_normal(s, np.float32) * 0.02).astype(ml_dtypes.bfloat16) for n, s in part}
+        write_safetensors(folder / file, scaled)
+        weight_map |= dict.fromkeys(scaled, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    return folder
+
+
+def measured(command: list[str], cwd: Path | None = None) -> tuple[float, float, float]:
+    """Run a command; return wall seconds, and peak resident and anonymous MB (mapped files can be given back, these not)."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    anonymous = 0
+    while not _finished(process):
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+            anonymous = max(anonymous, int(fields.get("RssAnon", "0").split()[0]))
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.05)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"{command[0]} failed ({process.returncode})")
+    return seconds, PEAKS.pop(process.pid, 0) / 1024, anonymous / 1024
+
+
+PEAKS: dict[int, int] = {}
+
+
+def _finished(process: subprocess.Popen[bytes]) -> bool:
+    """Reap a child that has ended, noting its peak memory."""
+    pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+    if pid:
+        PEAKS[process.pid] = usage.ru_maxrss
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return bool(pid)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--peer", nargs=2, type=Path, metavar=("SOURCE", "LLAMA_QUANTIZE"))
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--types", default="Q4_K_M,Q8_0,Q4_0")
+    parser.add_argument("--threads", default="2")
+    given = parser.parse_args()
+    source = generate(given.folder / "checkpoint-1.1b")
+    root = Path(__file__).parents[2]
+    for quant in given.types.split(","):
+        out, wide = given.folder / "ours.gguf", given.folder / "wide.gguf"
+        ours = measured([sys.executable, "-c", OURS, str(source), str(out), quant, given.threads], root)
+        print(
+            f"{quant}: ours {ours[0]:.1f} s, peak {ours[1]:.0f} MB (without mapped files {ours[2]:.0f} MB)", flush=True
+        )
+        if given.peer:
+            script = given.peer[0] / "convert_hf_to_gguf.py"
+            first = measured([given.python, str(script), str(source), "--outfile", str(wide), "--outtype", "bf16"])
+            second = measured([str(given.peer[1]), str(wide), str(given.folder / "theirs.gguf"), quant, given.threads])
+            total = first[0] + second[0]
+            peak = max(first[1], second[1])
+            anonymous = max(first[2], second[2])
+            print(
+                f"{quant}: theirs {first[0]:.1f} + {second[0]:.1f} s, peak {peak:.0f} MB ({anonymous:.0f} MB), "
+                f"{wide.stat().st_size / 1e9:.2f} GB between; ours takes {ours[0] / total:.2f} of the time, "
+                f"{ours[1] / peak:.2f} of the memory",
+                flush=True,
+            )
+        for path in (out, wide, given.folder / "theirs.gguf"):
+            path.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

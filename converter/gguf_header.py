@@ -20,6 +20,8 @@ from models.errors import BadFile, UnsupportedModel
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
+_SHORT_ARRAY = 64
+"""Elements that are read in any case: stop texts, a number for each layer."""
 _MOST_DIMENSIONS = 4
 _LONGEST_NAME = 4096
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -73,7 +75,7 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
 
     Args:
         path: the file; of a split model, any part.
-        arrays: False leaves arrays out (an `ArrayLength` stands for each), which is much faster for large vocabularies.
+        arrays: False leaves long arrays out (an `ArrayLength` stands for each), which is much faster for large vocabularies.
         encoded: keep the metadata's bytes too, to write them unchanged into another file.
 
     Raises:
@@ -139,7 +141,7 @@ class _Parser:
         kind, length = self.scalar("<I"), self.scalar("<Q")
         if kind == _STRING:
             self.check(length * 8)
-            if self.arrays:
+            if self.arrays or length <= _SHORT_ARRAY:
                 return [self.text(self.blob()) for _ in range(length)]
             for _ in range(length):
                 self.blob()
@@ -150,7 +152,7 @@ class _Parser:
         size = struct.calcsize("<" + code) * length
         self.check(size)
         start, self.at = self.at, self.at + size
-        if not self.arrays:
+        if not self.arrays and length > _SHORT_ARRAY:
             return ArrayLength(length)
         return list(struct.unpack_from(f"<{length}{code}", self.data, start))
 

@@ -138,7 +138,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
     _check_sources(checkpoint, blueprint)
     vocabulary = _vocabulary(request, config, blueprint)
     parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
-    recipe = find_recipe("Q4_K_M" if request.quant == "auto" else request.quant)
+    recipe = find_recipe(blueprint.default_quant if request.quant == "auto" else request.quant)
     return _Model(
         family=family.name,
         architecture=blueprint.architecture,
@@ -264,6 +264,7 @@ def _metadata(
         pairs.setdefault("tokenizer.chat_template", blueprint.chat.template)
         if blueprint.chat.stop:
             pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
+        pairs |= {f"general.sampling.{key}": value for key, value in blueprint.chat.sampling.items()}
     return pairs
 
 

@@ -13,7 +13,7 @@ from converter.checkpoint.shards import Shards
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
-from models.families import config_of_tensors
+from models.families import config_of_tensors, family_of
 from models.vocab.files import read_json
 
 _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
@@ -57,7 +57,8 @@ def checkpoint_folder(source: Path) -> Path:
 def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     """Return the configuration beside the weights, or what the weights' names and shapes alone imply.
 
-    A single file is told by its own tensors first: the folder around a downloaded `.pth` says nothing about it.
+    A single file is told by its own tensors first: the folder around a downloaded `.pth` says nothing about it. Where a family
+    reads its sizes off the tensors, they count before what config.json says of them.
 
     Args:
         source: a folder or a single file.
@@ -67,11 +68,15 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
         BadFile: there is none, or it is not JSON.
     """
     path = checkpoint_folder(source) / "config.json"
-    implied = None
-    if checkpoint is not None and (source.is_file() or not path.is_file()):
-        implied = config_of_tensors({name: tensor.shape for name, tensor in checkpoint.tensors.items()})
-    if implied is not None:
-        return implied
+    written = Config(read_json(path), str(path)) if source.is_dir() and path.is_file() else None
+    shapes = {} if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    implied = config_of_tensors(shapes)
+    if implied is not None and (written is None or family_of(written) is family_of(implied)):
+        named = {"_name_or_path": source.stem if source.is_file() else source.resolve().name}
+        data = {} if written is None else written.data
+        return Config({**named, **data, **implied.data}, implied.origin if written is None else written.origin)
+    if written is not None:
+        return written
     if not path.is_file():
         raise BadFile(f"{source} has no config.json, which says what model it is; download it from the same place.")
     return Config(read_json(path), str(path))

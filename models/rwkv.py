@@ -1,0 +1,300 @@
+"""What the RWKV families share: names in the publisher's files and in Hugging Face's, sizes, the vocabulary.
+
+Sources: BlinkDL/ChatRWKV, rwkv_pip_package (names, versions); transformers, models/rwkv, and BBuf/RWKV-World-HF-Tokenizer (the
+Hugging Face layouts of RWKV-4 to 6); fla-org/flash-linear-attention, utils/convert_from_rwkv7.py (RWKV-7's).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.config import Config
+from models.errors import BadFile, UnsupportedModel
+from models.family import Metadata, OutputTensor, Shape, Source, Transform
+from models.vocab import read_vocabulary
+from models.vocab.gpt_neox import NEOX_SIZE, neox_vocabulary
+from models.vocab.rwkv_world import WORLD_SIZE, read_world_file, world_vocabulary
+from models.vocab.vocabulary import Vocabulary
+
+_ENDLESS = 1 << 20
+"""`context_length` of models without one: what llama.cpp's converter writes."""
+
+_PUBLISHER_NAMES = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"^(rwkv|model)\.", ""),
+        (r"^embeddings\.", "emb."),
+        (r"^lm_head\.", "head."),
+        (r"^norm\.", "ln_out."),
+        (r"^layers\.", "blocks."),
+        (r"\.(pre_ln|pre_norm)\.", ".ln0."),
+        (r"\.(attn_norm|attention_norm)\.", ".ln1."),
+        (r"\.(ffn_norm|feed_forward_norm)\.", ".ln2."),
+        (r"\.(attention|attn|time_mixer)\.", ".att."),
+        (r"\.feed_forward\.", ".ffn."),
+        (r"\.time_mix_(k|v|r|g)[a-z]+$", r".time_mix_\1"),
+        (r"\.r_proj\.", ".receptance."),
+        (r"\.k_proj\.", ".key."),
+        (r"\.v_proj\.", ".value."),
+        (r"\.o_proj\.", ".output."),
+        (r"\.g_norm\.", ".ln_x."),
+        (r"_lora\.lora\.0\.weight$", "1"),
+        (r"_lora\.lora\.2\.weight$", "2"),
+        (r"_lora\.lora\.2\.bias$", "0"),
+    )
+)
+"""Hugging Face's names -> the publisher's, applied in this order; the publisher's own names pass unchanged."""
+
+
+def publisher_name(name: str) -> str:
+    """Return the name that a tensor has in the publisher's `.pth` files."""
+    for pattern, replacement in _PUBLISHER_NAMES:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+_OURS = re.compile(r"blocks\.\d+\.att\.(time_(decay|state|mix_|maa_)|receptance\.|r_k$)")
+_ONE_ROW_A_HEAD = ("blocks.0.att.r_k", "blocks.0.att.time_faaaa", "blocks.0.att.time_first")
+
+
+class Weights:
+    """A checkpoint's tensors under the publisher's names."""
+
+    def __init__(self, shapes: Mapping[str, Shape] | None) -> None:
+        """Take the stored names and shapes; None: every tensor is there, as its configuration promises."""
+        self._stored = (
+            None if shapes is None else {publisher_name(name): (name, tuple(shapes[name])) for name in shapes}
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return self._stored is None or name in self._stored
+
+    def stored_name(self, name: str) -> str:
+        """Return the checkpoint's own name of a tensor."""
+        return name if self._stored is None or name not in self._stored else self._stored[name][0]
+
+    def size(self, name: str, axis: int) -> int:
+        """Return the length of one axis of a stored tensor; raises `BadFile` where there is none."""
+        shape = self._stored[name][1] if self._stored is not None and name in self._stored else ()
+        if axis >= len(shape) or not shape[axis]:
+            raise BadFile(
+                f"The checkpoint looks like RWKV, but its tensor {name} is missing or damaged; download it again."
+            )
+        return shape[axis]
+
+    def source(self, name: str, *shape: int) -> Source:
+        """Return a tensor as the checkpoint holds it; axes of length 1 may come or go (the publisher's vectors are 1 x 1 x n)."""
+        if self._stored is None or name not in self._stored:
+            return Source(name, shape)
+        own_name, stored = self._stored[name]
+        same = [n for n in stored if n != 1] == [n for n in shape if n != 1]
+        return Source(own_name, stored if same else shape)
+
+    def tensor(self, target: str, name: str, *shape: int) -> OutputTensor:
+        """Return a tensor whose elements are copied as they are."""
+        source = self.source(name, *shape)
+        return OutputTensor(
+            target, shape, (source,), None if source.shape == shape else partial(_reshaped, shape=shape)
+        )
+
+    def flat(self, target: str, name: str, *shape: int) -> OutputTensor:
+        """Return a matrix's elements as one vector."""
+        flat = (prod(shape),)
+        return self.changed(target, flat, {name: shape}, partial(_reshaped, shape=flat))
+
+    def changed(
+        self, target: str, shape: Shape, sources: Mapping[str, Shape], transform: Transform | None
+    ) -> OutputTensor:
+        """Return a tensor made of several, of elements in another order or of other values."""
+        return OutputTensor(target, shape, tuple(self.source(name, *size) for name, size in sources.items()), transform)
+
+    def affine(self, target: str, name: str, size: int) -> Iterator[OutputTensor]:
+        """Return a normalization's weight and bias."""
+        for part in ("weight", "bias"):
+            yield self.tensor(f"{target}.{part}", f"{name}.{part}", size)
+
+
+def implied_config(shapes: Mapping[str, Shape], version: str, class_name: str) -> Config | None:
+    """Return what names and shapes say of a checkpoint of this version (its digit), or None for every other one.
+
+    Raises:
+        UnsupportedModel: a variant of RWKV that nothing here runs; the sentence names it.
+    """
+    named = {publisher_name(name): tuple(shape) for name, shape in shapes.items()}
+    found = _version(named)
+    if found is None or found[0] != version:
+        return None
+    weights = Weights(shapes)
+    rows, hidden = weights.size("emb.weight", 0), weights.size("emb.weight", 1)
+    layers = 1 + max(int(name.split(".")[1]) for name in named if re.match(r"blocks\.\d+\.", name))
+    data: dict[str, Any] = {
+        "architectures": [class_name],
+        "rwkv_version": found,
+        "vocab_size": rows,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "intermediate_size": weights.size("blocks.0.ffn.key.weight", 0),
+    }
+    if found != "4":
+        heads = next((weights.size(name, 0) for name in _ONE_ROW_A_HEAD if name in weights), 0)
+        data["head_size"] = data["head_dim"] = hidden // heads if heads else 64
+    return Config(data, "the checkpoint")
+
+
+def frame(weights: Weights, rows: int, hidden: int) -> list[OutputTensor]:
+    """Return the tensors outside the blocks: embedding, its norm, last norm, head."""
+    return [
+        weights.tensor("token_embd.weight", "emb.weight", rows, hidden),
+        *weights.affine("token_embd_norm", "blocks.0.ln0", hidden),
+        *weights.affine("output_norm", "ln_out", hidden),
+        weights.tensor("output.weight", "head.weight", rows, hidden),
+    ]
+
+
+def norms(weights: Weights, layer: int, hidden: int) -> list[OutputTensor]:
+    """Return a block's two normalizations."""
+    return [
+        *weights.affine(f"blk.{layer}.attn_norm", f"blocks.{layer}.ln1", hidden),
+        *weights.affine(f"blk.{layer}.attn_norm_2", f"blocks.{layer}.ln2", hidden),
+    ]
+
+
+def complement(weights: Weights, target: str, name: str, size: int) -> OutputTensor:
+    """Return 1 - time_mix: RWKV-4 and 5 weigh the current token, llama.cpp and RWKV-6 the one before it."""
+    return weights.changed(target, (size,), {name: (size,)}, _complement)
+
+
+def gated_channel_mix(weights: Weights, config: Config, layer: int) -> list[OutputTensor]:
+    """Return the channel mix of RWKV-4 and 5."""
+    hidden, inner = config.int("hidden_size"), config.int("intermediate_size", minimum=1)
+    source, target = f"blocks.{layer}.ffn.", f"blk.{layer}.channel_mix_"
+    return [
+        *(complement(weights, f"{target}lerp_{mix}.weight", f"{source}time_mix_{mix}", hidden) for mix in "kr"),
+        weights.tensor(f"{target}key.weight", f"{source}key.weight", inner, hidden),
+        weights.tensor(f"{target}value.weight", f"{source}value.weight", hidden, inner),
+        weights.tensor(f"{target}receptance.weight", f"{source}receptance.weight", hidden, hidden),
+    ]
+
+
+def parameters(config: Config, *, epsilon: float = 1e-5) -> Metadata:
+    """Return the keys that all versions have."""
+    return {
+        "context_length": _ENDLESS,
+        "vocab_size": config.int("vocab_size", minimum=1),
+        "embedding_length": config.int("hidden_size", minimum=1),
+        "block_count": config.int("num_hidden_layers", minimum=1),
+        "feed_forward_length": config.int("intermediate_size", minimum=1),
+        "attention.layer_norm_epsilon": config.float("layer_norm_epsilon", "norm_eps", default=epsilon),
+        "attention.head_count": 0,
+    }
+
+
+def stacked_mixes(*vectors: np.ndarray) -> np.ndarray:
+    """Return token-shift vectors as llama.cpp wants them: [n, 1, 1, hidden]."""
+    return np.stack([vector.reshape(1, 1, -1) for vector in vectors])
+
+
+def transposed(matrix: np.ndarray) -> np.ndarray:
+    """Return a low-rank factor, or a stack of them, as rows of outputs: [..., out, in]."""
+    return matrix.swapaxes(-1, -2)
+
+
+def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
+    """Read the tokenizer beside the weights, or take the built-in one that has as many tokens as the embedding rows.
+
+    Raises:
+        BadFile: there is none and no built-in one fits.
+    """
+    size = config.int("vocab_size", minimum=1)
+    if folder.is_file() and folder.suffix == ".txt":
+        return read_world_file(folder, size)
+    if folder.is_dir():
+        for path in sorted(folder.glob("rwkv_vocab*.txt")):
+            return read_world_file(path, size)
+        if (folder / "tokenizer.json").is_file() or (folder / "tokenizer.model").is_file():
+            return read_vocabulary(folder, config)
+    if size == WORLD_SIZE:
+        return world_vocabulary()
+    if size == NEOX_SIZE:
+        return neox_vocabulary()
+    raise BadFile(
+        f"{folder} comes without a tokenizer, and none of the built-in ones has {size} tokens; name its folder with --tokenizer, "
+        "or convert without one by --tokenizer none."
+    )
+
+
+def _version(named: Mapping[str, Shape]) -> str | None:
+    """Return 4, 5.0, 5.1, 5.2, 6 or 7 by the publisher's own tests, or None for a checkpoint of another kind."""
+    if not any(_OURS.match(name) for name in named):
+        return None
+    _refuse_variants(named)
+    if "blocks.0.att.r_k" in named:
+        return "7"
+    if "blocks.0.att.time_maa_x" in named:
+        return "6"
+    if "blocks.0.att.ln_x.weight" not in named:
+        return "4"
+    if "blocks.0.att.gate.weight" not in named:
+        return "5.0"
+    decay = named.get("blocks.0.att.time_decay", ())
+    return "5.2" if len(decay) == 2 and decay[1] > 1 else "5.1"
+
+
+def _refuse_variants(named: Mapping[str, Shape]) -> None:
+    refusal = next((sentence for sentence, test in _VARIANTS if test(named)), None)
+    if refusal is not None:
+        raise UnsupportedModel(refusal)
+
+
+def _has(ending: str) -> Callable[[Mapping[str, Shape]], bool]:
+    return lambda named: any(name.endswith(ending) for name in named)
+
+
+def _only_states(named: Mapping[str, Shape]) -> bool:
+    return all(name.endswith(".time_state") for name in named)
+
+
+def _converted(named: Mapping[str, Shape]) -> bool:
+    inner, hidden = (*named.get("blocks.0.ffn.key.weight", ()), 0, 0)[:2]
+    transposed = inner < hidden
+    return "blocks.0.ln0.weight" not in named or transposed or any(name.endswith(".weight_mx") for name in named)
+
+
+def _experimental_6(named: Mapping[str, Shape]) -> bool:
+    needed = ("time_maa_w1", "time_maa_w2", "time_faaaa", "gate.weight", "time_decay_w1", "ln_x.weight")
+    return "blocks.0.att.time_maa_x" in named and not all(f"blocks.0.att.{name}" in named for name in needed)
+
+
+_VARIANTS = (
+    ("This file holds only a tuned initial state (time_state), no model; name the model's own .pth.", _only_states),
+    ("This file holds only LoRA weights of an RWKV model; merge them into the model first.", _has("lora_A")),
+    (
+        "RWKV-7b (with DeepEmbed attention) is not run by llama.cpp yet; choose an RWKV-7 without it.",
+        _has(".qkv.weight"),
+    ),
+    ("RWKV-7a (with DeepEmbed) is not run by llama.cpp yet; choose an RWKV-7 without it.", _has(".ffn.s_emb.weight")),
+    (
+        "This RWKV file was converted for the package `rwkv` already (its weights are transposed and merged); name the "
+        "original .pth.",
+        _converted,
+    ),
+    (
+        "This is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",
+        _experimental_6,
+    ),
+)
+
+
+def _reshaped(values: np.ndarray, *, shape: Shape) -> np.ndarray:
+    return values.reshape(shape)
+
+
+def _complement(values: np.ndarray) -> np.ndarray:
+    return 1 - values.astype(np.float32).reshape(-1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gguf.constants import GGMLQuantizationType
 
+from converter.automatic import automatic_recipe
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.open import checkpoint_folder, read_config
@@ -47,6 +48,8 @@ class ConvertRequest:
     """`NAME=TYPE` each."""
     allow_requantize: bool = False
     """Quantize again what was quantized with loss already."""
+    memory: int = 0
+    """Bytes that the model may take where `quant` is auto; 0: not known."""
     split_max_size: int = 0
     """Most bytes of tensors in one file; 0: one file."""
 
@@ -138,7 +141,9 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
     _check_sources(checkpoint, blueprint)
     vocabulary = _vocabulary(request, config, blueprint)
     parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
-    recipe = find_recipe(blueprint.default_quant if request.quant == "auto" else request.quant)
+    recipe, note = _recipe(
+        request, blueprint.default_quant, blueprint.tensors, blueprint.architecture, blueprint.parameters
+    )
     return _Model(
         family=family.name,
         architecture=blueprint.architecture,
@@ -147,7 +152,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
         recipe=recipe,
         metadata=_metadata(request.source, config, recipe, blueprint, vocabulary, parameters),
         out=request.out or Path(file_name(request.source, config, recipe, parameters)),
-        warnings=vocabulary.warnings,
+        warnings=(*vocabulary.warnings, *note),
     )
 
 
@@ -155,26 +160,46 @@ def _of_gguf(request: ConvertRequest, file: GGUFFile) -> _Model:
     header = file.header
     if "general.architecture" not in header.metadata or not file.tensors:
         raise BadFile(f"{request.source} is a GGUF file, but not of a model; name the model's file.")
-    recipe = find_recipe("Q4_K_M" if request.quant == "auto" else request.quant)
+    prefix = f"{header.architecture}."
+    parameters = {key.removeprefix(prefix): value for key, value in header.metadata.items() if key.startswith(prefix)}
+    tensors = tuple(
+        OutputTensor(name, tensor.shape, (Source(name, tensor.shape),)) for name, tensor in file.tensors.items()
+    )
+    stored = dict(file.types)
+    recipe, note = _recipe(request, "Q4_K_M", tensors, header.architecture, parameters, stored)
     dropped = (*_SPLIT_KEYS, "general.alignment")
     metadata: Metadata = {key: Encoded(data) for key, data in header.encoded.items() if key not in dropped}
     metadata |= {"general.quantization_version": _QUANTIZATION_VERSION, "general.file_type": int(recipe.file_type)}
-    prefix = f"{header.architecture}."
     return _Model(
         family=header.architecture,
         architecture=header.architecture,
-        parameters={
-            key.removeprefix(prefix): value for key, value in header.metadata.items() if key.startswith(prefix)
-        },
-        tensors=tuple(
-            OutputTensor(name, tensor.shape, (Source(name, tensor.shape),)) for name, tensor in file.tensors.items()
-        ),
+        parameters=parameters,
+        tensors=tensors,
         recipe=recipe,
         metadata=metadata,
         out=request.out or Path(requantized_name(request.source, recipe)),
-        warnings=(),
-        stored=dict(file.types),
+        warnings=note,
+        stored=stored,
     )
+
+
+def _recipe(
+    request: ConvertRequest,
+    default: str,
+    tensors: Sequence[OutputTensor],
+    architecture: str,
+    parameters: Metadata,
+    stored: dict[str, GGMLQuantizationType] | None = None,
+) -> tuple[Recipe, tuple[str, ...]]:
+    """Return the mixture that was asked for, or the one that fits, with what the person should know of it."""
+    if request.quant != "auto":
+        return find_recipe(request.quant), ()
+
+    def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
+        return tensor_types(recipe, tensors, architecture, parameters, stored=stored)
+
+    recipe, note = automatic_recipe(default, tensors, parameters, types_of, request.memory)
+    return recipe, (note,) if note else ()
 
 
 def _refuse_second_loss(source: Path, model: _Model, types: Sequence[GGMLQuantizationType]) -> None:

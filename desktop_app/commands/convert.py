@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from converter.pipeline import ConversionResult, ConvertRequest, Progress, convert
+from desktop_app.engine.client import Engine
+from desktop_app.hardware import probe
 from desktop_app.terminal import ProgressLine, human_bytes, print_json, say
 from desktop_app.trial import try_out
 
@@ -44,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         imatrix=arguments.imatrix,
         tensor_types=tuple(arguments.tensor_type),
         allow_requantize=arguments.allow_requantize,
+        memory=_free_memory() if arguments.quant == "auto" else 0,
         split_max_size=arguments.split_max_size,
     )
     line = ProgressLine()
@@ -57,6 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tokenizer(given: str | None) -> Path | str | None:
     return given if given in (None, "none") else Path(str(given))
+
+
+def _free_memory() -> int:
+    """Return the most memory that one device has free."""
+    with Engine() as engine:
+        found = probe(engine)
+    return max(found.available_memory, *(device.free_bytes for device in found.devices if "gpu" in device.type), 0)
 
 
 def _bytes(text: str) -> int:

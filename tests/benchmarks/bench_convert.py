@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -82,9 +83,25 @@ def generate(folder: Path) -> Path:
         scaled = {n: (rng.standard_normal(s, np.float32) * 0.02).astype(ml_dtypes.bfloat16) for n, s in part}
         write_safetensors(folder / file, scaled)
         weight_map |= dict.fromkeys(scaled, file)
+    write_vocabulary(folder / "tokenizer.model", CONFIG["vocab_size"])  # type: ignore[arg-type]
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     (folder / "config.json").write_text(json.dumps(CONFIG))
     return folder
+
+
+def write_vocabulary(path: Path, size: int) -> None:
+    """Write a sentencepiece model of made-up pieces: the peer converts nothing without a tokenizer."""
+    control, byte = 3, 6
+    names = [("<unk>", 2), ("<s>", control), ("</s>", control)]
+    names += [(f"<0x{n:02X}>", byte) for n in range(256)]
+    names += [(f"piece{n}", 1) for n in range(size - len(names))]
+    data = bytearray()
+    for name, kind in names:
+        text = name.encode()
+        piece = b"\x0a" + bytes([len(text)]) + text + b"\x15" + struct.pack("<f", -1.0) + b"\x18" + bytes([kind])
+        data += b"\x0a" + bytes([len(piece)]) + piece
+    data += b"\x12\x02\x18\x02"  # trainer_spec.model_type = BPE
+    path.write_bytes(data)
 
 
 def measured(command: list[str], cwd: Path | None = None) -> tuple[float, float, float]:

@@ -181,12 +181,10 @@ def tensor_types(
     tied = all(tensor.name != "output.weight" for tensor in tensors)
     counts = {"v": 0, "ffn_down": 0}
     values = sum(_category(tensor.name) in ("v", "qkv", "kv_b") for tensor in tensors)
-    layers = int(parameters.get("block_count", 0))
-    experts = int(parameters.get("expert_count", 0))
-    heads, kv_heads = (
-        _largest(parameters.get("attention.head_count", 1)),
-        _largest(parameters.get("attention.head_count_kv", 1)),
-    )
+    layers = _largest(parameters.get("block_count"), 0)
+    experts = _largest(parameters.get("expert_count"), 0)
+    heads = _largest(parameters.get("attention.head_count"), 1)
+    kv_heads = _largest(parameters.get("attention.head_count_kv"), heads)
     is_70b = layers == 80 and architecture in ("llama", "qwen2") and (architecture == "qwen2" or heads != kv_heads)
     chosen: dict[str, Type] = {}
     for tensor in sorted(tensors, key=lambda tensor: (_layer_of(tensor.name), tensor.name)):
@@ -313,5 +311,7 @@ def _layer_of(name: str) -> int:
     return int(match[1]) if match else -1
 
 
-def _largest(value: int | list[int]) -> int:
-    return max(value, default=1) if isinstance(value, list) else value
+def _largest(value: object, default: int) -> int:
+    """Return a whole number, or the largest of one for each layer; anything else a GGUF file may hold is the default."""
+    numbers = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int)]
+    return max(numbers, default=default)

@@ -1,0 +1,156 @@
+"""RWKV-4 to 7: converted files compute what the publisher's package and the papers' formulas compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converter.gguf_header import read_gguf_header
+from converter.pipeline import ConvertRequest, convert
+from desktop_app.engine.client import Engine
+from models.errors import UnsupportedModel
+from models.families import config_of_tensors
+from tests.conftest import oracles
+from tests.reference.rwkv import forward
+from tests.support.checkpoints import write_checkpoint, write_safetensors
+from tests.support.logits import engine_logits
+from tests.support.random_rwkv import random_rwkv
+
+VERSIONS = ("5.1", "5.2", "6", "7")
+EXPECTED = Path(__file__).parent / "data"
+"""Logits of the publisher's package `rwkv` 0.8.32 (torch, CPU, fp32) for random_rwkv(version, 7)."""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
+        with Engine() as running:
+            yield running
+
+
+def converted(folder: Path, tensors: dict[str, np.ndarray], quant: str = "F32") -> Path:
+    write_safetensors(folder / "RWKV-x.safetensors", tensors)
+    out = folder / f"model-{quant}.gguf"
+    convert(ConvertRequest(folder / "RWKV-x.safetensors", out, quant, tokenizer="none"))
+    return out
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_logits_agree_with_the_publishers_package(version: str, engine: Engine, tmp_path: Path) -> None:
+    expected = np.load(EXPECTED / f"rwkv-{version}.npz")
+    found = engine_logits(
+        engine, converted(tmp_path, random_rwkv(version, 7)), expected["ids"].tolist(), tmp_path / "logits.npy"
+    )
+    assert np.abs(found - expected["logits"]).max() < 1e-4
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_logits_agree_with_the_reference(version: str, engine: Engine, tmp_path: Path) -> None:
+    tensors = random_rwkv(version, 3, layers=3)
+    ids = np.random.default_rng(1).integers(0, 96, 150).tolist()
+    found = engine_logits(engine, converted(tmp_path, tensors), ids, tmp_path / "logits.npy")
+    assert np.abs(found - forward(version, tensors, ids)).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["rwkv-5.2"])
+def test_logits_agree_with_a_trained_model(name: str, engine: Engine, tmp_path: Path) -> None:
+    source = oracles() / name
+    expected = np.load(source / "expected.npz")
+    out = tmp_path / "model.gguf"
+    convert(ConvertRequest(source / "model.pth", out, "F32", tokenizer="none"))
+    found = engine_logits(engine, out, expected["ids"].tolist(), tmp_path / "logits.npy")
+    assert np.abs(found[-1] - expected["logits"][-1]).max() < 1e-4
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_quantized_to_8_bits_the_most_probable_token_stays(version: str, engine: Engine, tmp_path: Path) -> None:
+    tensors = random_rwkv(version, 5)
+    # Random heads answer with near ties, trained ones rarely: this head favours one token as clearly as a trained one.
+    tensors["head.weight"] = 3 * tensors["emb.weight"]
+    ids = np.random.default_rng(2).integers(0, 96, 1000).tolist()
+    exact = engine_logits(engine, converted(tmp_path, tensors), ids, tmp_path / "logits.npy")
+    found = engine_logits(engine, converted(tmp_path, tensors, "Q8_0"), ids, tmp_path / "logits.npy")
+    assert (found.argmax(1) == exact.argmax(1)).mean() >= 0.99
+
+
+@pytest.mark.parametrize("version", ["4", "5.0", *VERSIONS])
+def test_version_and_sizes_are_read_off_the_tensors(version: str) -> None:
+    shapes = {name: tensor.shape for name, tensor in random_rwkv(version, hidden=192, layers=3).items()}
+    config = config_of_tensors(shapes)
+    assert config is not None
+    assert config.str("rwkv_version") == version
+    assert (config.int("hidden_size"), config.int("num_hidden_layers"), config.int("vocab_size")) == (192, 3, 96)
+    assert version == "4" or config.int("head_size") == 64
+
+
+def hugging_face(version: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rename to the layout of transformers (4 to 6) or of fla (7), which stores low-rank factors as linear layers."""
+    renamed = {}
+    for name, value in tensors.items():
+        tensor = value
+        target = name.replace(".att.", ".attn." if version == "7" else ".attention.")
+        if version != "7":
+            target = target.replace(".ffn.", ".feed_forward.").replace(".ln0.", ".pre_ln.")
+            for letter, word in {"k": "key", "v": "value", "r": "receptance", "g": "gate"}.items():
+                target = target.replace(f".time_mix_{letter}", f".time_mix_{word}")
+            target = target.replace("emb.", "embeddings.")
+            renamed[target if target == "head.weight" else f"rwkv.{target}"] = tensor
+            continue
+        part = target.rsplit(".", 1)[1]
+        if len(part) == 2 and part[0] in "wavg" and part[1] in "012":
+            ending = {"0": "2.bias", "1": "0.weight", "2": "2.weight"}[part[1]]
+            target = f"{target[:-2]}{part[0]}_lora.lora.{ending}"
+            tensor = value.ravel() if part[1] == "0" else value.T
+        for own, theirs in {
+            "emb.": "embeddings.", "ln_out.": "norm.", "head.": "lm_head.", "blocks.": "layers.", ".ln0.": ".pre_norm.",
+            ".ln1.": ".attn_norm.", ".ln2.": ".ffn_norm.", "attn.receptance": "attn.r_proj", "attn.key": "attn.k_proj",
+            "attn.value": "attn.v_proj", "attn.output": "attn.o_proj", ".ln_x.": ".g_norm.",
+        }.items():  # fmt: skip
+            target = target.replace(own, theirs)
+        renamed[target if target.startswith("lm_head") else f"model.{target}"] = tensor
+    return renamed
+
+
+CLASSES = {"4": "RwkvForCausalLM", "5.2": "Rwkv5ForCausalLM", "6": "Rwkv6ForCausalLM", "7": "RWKV7ForCausalLM"}
+
+
+@pytest.mark.parametrize("version", CLASSES)
+def test_hugging_face_layouts_give_the_same_file(version: str, tmp_path: Path) -> None:
+    tensors = random_rwkv(version, 1)
+    original = converted(tmp_path, tensors)
+    folder = write_checkpoint(
+        tmp_path / "checkpoint", {"architectures": [CLASSES[version]]}, hugging_face(version, tensors)
+    )
+    out = tmp_path / "hugging-face.gguf"
+    convert(ConvertRequest(folder, out, "F32", tokenizer="none"))
+    headers = [read_gguf_header(path) for path in (original, out)]
+    data = [path.read_bytes()[header.data_offset :] for path, header in zip((original, out), headers, strict=True)]
+    assert data[0] == data[1]
+    prefix = headers[0].architecture
+    sizes = [{k: v for k, v in header.metadata.items() if k.startswith(prefix)} for header in headers]
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "named"),
+    [
+        ("7", {"blocks.0.ffn.s_emb.weight": (96, 32)}, "RWKV-7a"),
+        ("7", {"blocks.0.ffn.s_emb.weight": (96, 32), "blocks.0.qkv.weight": (96, 32)}, "RWKV-7b"),
+        ("6", {"blocks.0.att.time_faaaa": None}, "x060a"),
+        ("4", {"blocks.0.ln0.weight": None}, "converted"),
+        ("6", {"blocks.0.att.receptance.lora_A": (8, 128)}, "LoRA"),
+    ],
+)
+def test_variants_that_nothing_runs_are_refused_by_name(version: str, changes: dict, named: str) -> None:
+    shapes = {name: tensor.shape for name, tensor in random_rwkv(version).items()} | changes
+    with pytest.raises(UnsupportedModel, match=named):
+        config_of_tensors({name: shape for name, shape in shapes.items() if shape is not None})
+
+
+def test_a_tuned_state_alone_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedModel, match="state"):
+        config_of_tensors({f"blocks.{layer}.att.time_state": (2, 64, 64) for layer in range(3)})

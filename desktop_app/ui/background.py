@@ -1,0 +1,56 @@
+"""Work that must not hold up the window: one thread, results delivered to the window's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal
+
+
+class Background(QObject):
+    """Runs functions one after the other on a thread of its own."""
+
+    _finished = Signal(object)
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        """`name` is the thread's."""
+        super().__init__(parent)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._finished.connect(lambda deliver: deliver(), Qt.ConnectionType.QueuedConnection)
+
+    def run(
+        self,
+        function: Callable[[], Any],
+        on_done: Callable[[Any], None] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Run a function; `on_done` or `on_error` is called later on the window's thread."""
+
+        def deliver(future: Future[Any]) -> None:
+            if not future.cancelled():
+                self._finished.emit(lambda: _deliver(future, on_done, on_error))
+
+        self._executor.submit(function).add_done_callback(deliver)
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Call a function on the window's thread, from any thread."""
+        self._finished.emit(function)
+
+    def close(self) -> None:
+        """Wait for what was asked for; no result is delivered after this."""
+        self._finished.disconnect()
+        self._executor.shutdown(wait=True)
+
+
+def _deliver(
+    future: Future[Any], on_done: Callable[[Any], None] | None, on_error: Callable[[Exception], None] | None
+) -> None:
+    error = future.exception()
+    if isinstance(error, Exception):
+        if on_error is None:
+            raise error
+        on_error(error)
+    elif on_done is not None:
+        on_done(future.result())

@@ -1,0 +1,198 @@
+"""The messages of the open chat, newest at the bottom, where the view stays while a reply grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from desktop_app.conversation import Message
+from desktop_app.ui.chat_session import ChatSession
+from desktop_app.ui.icons import IconButton
+from desktop_app.ui.message_widget import QuestionWidget, ReplyWidget, Versions, message_widget
+
+COLUMN = 780
+"""The widest column of text, in pixels: longer lines are hard to read."""
+_AT_ONCE = 0.008
+"""Seconds for building widgets before the window takes its turn."""
+SCROLL_BAR = 10
+"""Its width in resources/styles/app.qss, in pixels."""
+_FIRST_SCREENS = 30
+_NEAR = 40
+
+
+class ChatView(QScrollArea):
+    """Shows the path of a `ChatSession`; old messages are built when one scrolls up to them."""
+
+    smaller_context_asked = Signal()
+
+    def __init__(self, session: ChatSession, parent: QWidget | None = None) -> None:
+        """Follow a session."""
+        super().__init__(parent)
+        self._session = session
+        self._widgets: list[QuestionWidget | ReplyWidget] = []
+        self._older: list[Message] = []
+        self._wanted = _FIRST_SCREENS
+        self._pinned = True
+        self._waiting_for = ""
+        self.setObjectName("chatView")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # text does not move when it is needed
+        self._column = QVBoxLayout()
+        self._column.setContentsMargins(20, 12, 20, 20)
+        self._column.setSpacing(2)
+        self._column.addStretch(1)
+        holder = QWidget()
+        holder.setMaximumWidth(COLUMN)
+        holder.setLayout(self._column)
+        page = QWidget()
+        page.setObjectName("chatPage")
+        row = QHBoxLayout(page)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(holder, 1000)
+        row.addStretch(1)
+        self.setWidget(page)
+        self._to_end = IconButton("to-end", self, token="text")  # noqa: S106  (a colour's name)
+        self._to_end.setObjectName("toEnd")
+        self._to_end.setFixedSize(36, 36)
+        self._to_end.clicked.connect(self.scroll_to_end)
+        self._to_end.hide()
+        self._builder = QTimer(self, interval=0)
+        self._builder.timeout.connect(self._build_older)
+        bar = self.verticalScrollBar()
+        bar.valueChanged.connect(self._scrolled)
+        bar.rangeChanged.connect(self._range_changed)
+        self._from_end = 0
+        session.opened.connect(self.rebuild)
+        session.added.connect(self._add)
+        session.grown.connect(self._grow)
+        session.reading.connect(self._reading)
+        session.ended.connect(self._end)
+        session.busy_changed.connect(self._set_busy)
+        self._retranslate()
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Show the session's path from the start; the newest messages come first."""
+        self.setUpdatesEnabled(False)
+        for widget in self._widgets:
+            self._column.removeWidget(widget)
+            widget.hide()
+            widget.deleteLater()
+        self._widgets = []
+        self._older = list(self._session.path)
+        self._wanted = _FIRST_SCREENS
+        self._pinned = True
+        self._build_older()
+        self.setUpdatesEnabled(True)
+        if self._older:
+            self._builder.start()
+
+    def set_waiting_for(self, words: str) -> None:
+        """Say in an empty reply what is waited for."""
+        self._waiting_for = words
+        for widget in self._widgets[-1:]:
+            if isinstance(widget, ReplyWidget) and widget.message.state == "streaming":
+                widget.wait_for(words)
+
+    def scroll_to_end(self) -> None:
+        """Show the newest text and stay there."""
+        self._pinned = True
+        self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Keep the button in its corner."""
+        super().resizeEvent(event)
+        self._to_end.move((self.width() - self._to_end.width()) // 2, self.height() - self._to_end.height() - 12)
+
+    def _retranslate(self) -> None:
+        self._to_end.set_words(self.tr("To the newest message"))
+        self.setAccessibleName(self.tr("Chat"))
+
+    def _build_older(self) -> None:
+        """Build messages upwards until the time of a frame is used."""
+        end = time.perf_counter() + _AT_ONCE
+        while self._older and len(self._widgets) < self._wanted:
+            message = self._older.pop()
+            widget = self._make(message)
+            self._widgets.insert(0, widget)
+            self._column.insertWidget(0, widget)
+            if time.perf_counter() > end:
+                return
+        self._builder.stop()
+
+    def _make(self, message: Message) -> QuestionWidget | ReplyWidget:
+        widget = message_widget(message, self._versions(message))
+        widget.version_chosen.connect(self._session.choose_version)
+        widget.set_busy(self._session.busy)
+        if isinstance(widget, QuestionWidget):
+            widget.edited.connect(self._session.edit)
+        else:
+            widget.regenerate_asked.connect(self._session.regenerate)
+            widget.smaller_context_asked.connect(self.smaller_context_asked)
+            if message.state == "streaming":
+                widget.wait_for(self._waiting_for)
+                if text := self._session.text_of(message):
+                    widget.grow(text)
+        return widget
+
+    def _versions(self, message: Message) -> Versions:
+        ids = tuple(version.id for version in self._session.versions(message))
+        return Versions(ids.index(message.id), ids)
+
+    def _add(self, message: Message) -> None:
+        widget = self._make(message)
+        self._widgets.append(widget)
+        self._column.insertWidget(self._column.count() - 1, widget)  # above the stretch
+        self._pinned = True
+
+    def _find(self, message: str) -> ReplyWidget | None:
+        for widget in reversed(self._widgets):
+            if widget.message.id == message and isinstance(widget, ReplyWidget):
+                return widget
+        return None
+
+    def _grow(self, message: str, text: str) -> None:
+        if widget := self._find(message):
+            widget.grow(text)
+
+    def _reading(self, message: str, part: float) -> None:
+        if (widget := self._find(message)) and part < 1:
+            widget.wait_for(self.tr("Reading… {percent} %").format(percent=round(part * 100)))
+
+    def _end(self, message: Message) -> None:
+        if widget := self._find(message.id):
+            widget.end(message)
+
+    def _set_busy(self, busy: bool) -> None:
+        for widget in self._widgets:
+            widget.set_busy(busy)
+
+    def _scrolled(self, value: int) -> None:
+        bar = self.verticalScrollBar()
+        self._from_end = bar.maximum() - value
+        self._pinned = self._from_end < _NEAR
+        self._to_end.setVisible(not self._pinned and bar.maximum() > 0)
+        if value < self.height() and self._older and not self._builder.isActive():
+            self._wanted = len(self._widgets) + _FIRST_SCREENS
+            self._builder.start()
+
+    def _range_changed(self, _: int, maximum: int) -> None:
+        bar = self.verticalScrollBar()
+        bar.setEnabled(maximum > 0)  # one that is not needed is not drawn
+        if self._pinned:
+            bar.setValue(maximum)
+        elif self._builder.isActive():  # something was inserted above what is being read
+            bar.setValue(maximum - self._from_end)

@@ -1,0 +1,40 @@
+"""Sizes, speeds and dates in the person's language."""
+
+from __future__ import annotations
+
+import datetime
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from desktop_app.library import InstalledModel
+
+
+def size(count: int) -> str:
+    """Return bytes in decimal units, as file managers show them."""
+    return QLocale().formattedDataSize(count, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+
+
+def model_details(model: InstalledModel) -> str:
+    """Return a model's quantization and size."""
+    return " · ".join(part for part in (model.file_type, size(model.bytes)) if part)
+
+
+def day_group(when: float, today: datetime.date | None = None) -> str:
+    """Return the heading under which a chat of that time is listed."""
+    today = today or datetime.datetime.now().astimezone().date()
+    day = datetime.datetime.fromtimestamp(when).astimezone().date()
+    age = (today - day).days
+    if age <= 0:
+        return QCoreApplication.translate("Dates", "Today")
+    if age == 1:
+        return QCoreApplication.translate("Dates", "Yesterday")
+    if age < 7:
+        return QCoreApplication.translate("Dates", "Last 7 days")
+    if age < 30:
+        return QCoreApplication.translate("Dates", "Last 30 days")
+    return QLocale().toString(day.replace(day=1), QCoreApplication.translate("Dates", "MMMM yyyy"))
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Return a number with the locale's decimal mark."""
+    return QLocale().toString(float(value), "f", digits)

@@ -1,0 +1,121 @@
+"""Chats on disk for the window: a thread writes them, and what could not be written is kept and tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop_app.conversation import Conversation, Message
+from desktop_app.history import History, HistoryError, Recovery
+from desktop_app.ui.background import Background
+
+_RETRY_MS = 5000
+
+
+class HistoryBridge(QObject):
+    """The store of chats, from the window's thread."""
+
+    troubled = Signal(str)
+    """Something could not be saved: the reason. It is kept and saved as soon as possible."""
+    recovered = Signal()
+    """Everything is saved again."""
+    damaged = Signal(Recovery)
+    """The file was damaged; what was saved of it."""
+    unavailable = Signal(str)
+    """The file cannot be used at all: this session's chats are kept in memory only."""
+
+    def __init__(self, path: Path | None, parent: QObject | None = None) -> None:
+        """Open the file on the thread; the first answer may take a moment."""
+        super().__init__(parent)
+        self._background = Background("history", self)
+        self._history: History | None = None
+        self._waiting: dict[tuple[str, str], Callable[[History], None]] = {}
+        self._in_trouble = False
+        self._retry = QTimer(self, singleShot=True, interval=_RETRY_MS)
+        self._retry.timeout.connect(self.flush)
+        self._background.run(lambda: self._open(path))
+
+    def conversations(self, on_done: Callable[[list[Conversation]], None]) -> None:
+        """Read the list of chats."""
+        self._background.run(lambda: self._opened().conversations(), on_done, self._report)
+
+    def messages(self, conversation: str, on_done: Callable[[list[Message]], None]) -> None:
+        """Read a chat."""
+        self._background.run(lambda: self._opened().messages(conversation), on_done, self._report)
+
+    def save_conversation(self, conversation: Conversation) -> None:
+        """Write a conversation's title, place and branch."""
+        self._write(("conversation", conversation.id), lambda history: history.save_conversation(conversation))
+
+    def save_message(self, message: Message) -> None:
+        """Write a message."""
+        self._write(("message", message.id), lambda history: history.save_message(message))
+
+    def delete(self, conversation: str) -> None:
+        """Take a chat off the list."""
+        self._write(("deleted", conversation), lambda history: history.delete(conversation))
+
+    def restore(self, conversation: str) -> None:
+        """Bring a deleted chat back."""
+        self._write(("deleted", conversation), lambda history: history.restore(conversation))
+
+    def flush(self) -> None:
+        """Try again what could not be written."""
+        self._background.run(self._save_waiting, lambda _: self._settled(), self._failed)
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+
+        def finish() -> None:
+            try:
+                self._save_waiting()
+            finally:
+                self._opened().close()
+
+        self._background.run(finish)
+        self._background.close()
+
+    def _open(self, path: Path | None) -> None:
+        try:
+            self._history = History(path)
+        except HistoryError as error:
+            self._history = History(None)
+            self.unavailable.emit(str(error))
+        if self._history.recovery is not None:
+            self.damaged.emit(self._history.recovery)
+
+    def _opened(self) -> History:
+        if self._history is None:
+            raise HistoryError("The chats could not be opened; start Zhiyin again.")
+        return self._history
+
+    def _write(self, key: tuple[str, str], write: Callable[[History], None]) -> None:
+        def remember() -> None:
+            self._waiting[key] = write  # a newer version of the same thing takes the older one's place
+            self._save_waiting()
+
+        self._background.run(remember, lambda _: self._settled(), self._failed)
+
+    def _save_waiting(self) -> None:
+        for key in list(self._waiting):
+            self._waiting[key](self._opened())
+            del self._waiting[key]
+
+    def _settled(self) -> None:
+        if self._in_trouble:
+            self._in_trouble = False
+            self.recovered.emit()
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, HistoryError):
+            raise error
+        self._retry.start()
+        if not self._in_trouble:
+            self._in_trouble = True
+            self.troubled.emit(str(error))
+
+    def _report(self, error: Exception) -> None:
+        self.troubled.emit(str(error))

@@ -1,0 +1,71 @@
+"""The application's own icons, drawn from SVG in the colour that is asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QToolButton, QWidget
+
+from desktop_app.ui import theme
+
+_SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
+_RESTYLED = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+
+
+def resource_path(*names: str) -> str:
+    """Return the path of a file in resources/, for the parts of Qt that read files themselves."""
+    return str(files("resources").joinpath(*names))
+
+
+@cache
+def icon(name: str, colour: str, size: int = 18) -> QIcon:
+    """Return resources/icons/<name>.svg in a colour, sharp at every scale of the screen."""
+    source = files("resources").joinpath("icons", f"{name}.svg").read_text("utf-8")
+    renderer = QSvgRenderer(QByteArray(source.replace("currentColor", colour).encode()))
+    result = QIcon()
+    for scale in _SCALES:
+        pixmap = QPixmap(QSize(round(size * scale), round(size * scale)))
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        renderer.render(painter, QRectF(pixmap.rect()))
+        painter.end()
+        pixmap.setDevicePixelRatio(scale)
+        result.addPixmap(pixmap)
+    return result
+
+
+class IconButton(QToolButton):
+    """A button with an icon that follows the theme, a name for screen readers and a tip."""
+
+    def __init__(self, name: str, parent: QWidget | None = None, *, token: str = "muted", size: int = 18) -> None:
+        """`token` names the icon's colour in the theme."""
+        super().__init__(parent)
+        self._icon, self._token, self._size = name, token, size
+        self.setIconSize(QSize(size, size))
+        self.setAutoRaise(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._draw()
+
+    def set_icon(self, name: str, token: str | None = None) -> None:
+        """Show another icon, in another colour of the theme if one is named."""
+        self._icon = name
+        self._token = token or self._token
+        self._draw()
+
+    def set_words(self, text: str, shortcut: str = "") -> None:
+        """Set what screen readers say and what the tip shows."""
+        self.setAccessibleName(text)
+        self.setToolTip(f"{text} ({shortcut})" if shortcut else text)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Draw the icon in the new theme's colour."""
+        super().changeEvent(event)
+        if event.type() in _RESTYLED:
+            self._draw()
+
+    def _draw(self) -> None:
+        self.setIcon(icon(self._icon, getattr(theme.current(), self._token), self._size))

@@ -1,0 +1,79 @@
+"""The button that shows the model in use, with the menu of all installed ones."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
+
+from desktop_app.library import InstalledModel
+from desktop_app.ui import theme
+from desktop_app.ui.formats import model_details
+from desktop_app.ui.icons import icon
+from desktop_app.ui.model_session import EngineState
+
+_LONGEST_NAME = 300
+
+
+class ModelPicker(QToolButton):
+    """Chooses a model, or asks for a file to import."""
+
+    chosen = Signal(InstalledModel)
+    import_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin with no models."""
+        super().__init__(parent)
+        self.setObjectName("modelPicker")
+        self._models: list[InstalledModel] = []
+        self._state = EngineState()
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.setMenu(QMenu(self))
+        self.menu().aboutToShow.connect(self._fill)
+        self._refresh()
+
+    def set_models(self, models: list[InstalledModel]) -> None:
+        """Offer these models."""
+        self._models = models
+        self._fill()
+
+    def show_state(self, state: EngineState) -> None:
+        """Show the model in use and how far it is loaded."""
+        self._state = state
+        self._refresh()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language and the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.LanguageChange, QEvent.Type.PaletteChange):
+            self._refresh()
+
+    def _refresh(self) -> None:
+        model = self._state.model
+        self.setIcon(icon("model", theme.current().muted))
+        name = model.name if model is not None else self.tr("Choose a model")
+        short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _LONGEST_NAME)
+        if self._state.kind == "loading":
+            short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
+        self.setText(f"{short}  ▾")
+        self.setAccessibleName(self.tr("Model: {name}").format(name=name))
+        self.setToolTip(f"{name}\n{model_details(model)}" if model is not None else name)
+
+    def _fill(self) -> None:
+        menu = self.menu()
+        menu.clear()
+        group = QActionGroup(menu)
+        current = self._state.model
+        for model in self._models:
+            action = QAction(f"{model.name.replace('&', '&&')}\t{model_details(model)}", menu, checkable=True)
+            action.setChecked(current is not None and current.path == model.path)
+            action.triggered.connect(lambda _, model=model: self.chosen.emit(model))
+            group.addAction(action)
+            menu.addAction(action)
+        if self._models:
+            menu.addSeparator()
+        import_action = QAction(icon("import", theme.current().muted), self.tr("Import a GGUF file…"), menu)
+        import_action.triggered.connect(self.import_asked)
+        menu.addAction(import_action)

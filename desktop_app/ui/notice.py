@@ -1,0 +1,82 @@
+"""Bars that say what happened and offer what to do: at the top of the chat, or below it for a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from PySide6.QtCore import QEvent, Qt, QTimer
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from desktop_app.ui.icons import IconButton
+
+Action = tuple[str, Callable[[], None]]
+"""A button's text and what it does."""
+
+_TOAST_MS = 7000
+
+
+class Notice(QFrame):
+    """One sentence with buttons; it stays until it is closed or replaced."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin hidden."""
+        super().__init__(parent)
+        self.setObjectName("notice")
+        self._text = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text.setMinimumWidth(80)
+        self._buttons: list[QPushButton] = []
+        self._close = IconButton("close", token="on_warning", size=16)
+        self._close.clicked.connect(self.hide)
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(16, 8, 8, 8)
+        self._layout.setSpacing(8)
+        self._layout.addWidget(self._text, 1)
+        self._layout.addWidget(self._close)
+        self._timer = QTimer(self, singleShot=True, interval=_TOAST_MS)
+        self._timer.timeout.connect(self.hide)
+        self._retranslate()
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return self._text.text()
+
+    def say(self, text: str, *actions: Action, kind: Literal["warning", "plain"] = "warning") -> None:
+        """Show a sentence; one of kind "plain" goes away by itself."""
+        self.setProperty("kind", kind)
+        self.style().polish(self)
+        self._text.setText(text)
+        self._text.setAccessibleName(text)
+        for button in self._buttons:
+            button.deleteLater()
+        self._buttons = [self._button(*action) for action in actions]
+        for button in self._buttons:
+            self._layout.insertWidget(self._layout.count() - 1, button)
+        self.show()
+        if kind == "plain":
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self._close.set_words(self.tr("Close"))
+
+    def _button(self, text: str, act: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setObjectName("noticeButton")
+
+        def clicked() -> None:
+            self.hide()
+            act()
+
+        button.clicked.connect(clicked)
+        return button

@@ -1,0 +1,262 @@
+"""Text with styles in a widget as high as its content, built block by block without HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import QEvent, QPointF, Qt, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QFont,
+    QFontDatabase,
+    QPainter,
+    QPaintEvent,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextFormat,
+    QTextFrameFormat,
+    QTextLength,
+    QTextOption,
+    QTextTableFormat,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
+
+from desktop_app.ui import theme
+from desktop_app.ui.markdown import Block, Span, safe_link
+
+INDENT = 26
+"""Pixels for each level of a list or quote."""
+_QUOTE = QTextFormat.Property.UserProperty + 1
+_LINE_HEIGHT = 140.0
+_PARAGRAPH_GAP, _TIGHT_GAP = 10, 3
+_HEADING_SIZES = {1: 1.45, 2: 1.28, 3: 1.14}
+
+
+def monospace_families() -> list[str]:
+    """Return the fixed-width font first, then the window's own for what it lacks (Chinese)."""
+    return [QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(), *QFont().families()]
+
+
+class RichText(QTextBrowser):
+    """Read-only text that can be selected; links open in the browser after a click, nothing is ever loaded."""
+
+    def __init__(self, parent: QWidget | None = None, *, token: str = "text") -> None:
+        """`token` names the text's colour in the theme."""
+        super().__init__(parent)
+        self._token = token
+        self._blocks: list[Block] = []
+        self._starts: list[int] = []
+        self.setOpenLinks(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setUndoRedoEnabled(False)
+        self.setTabChangesFocus(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(0)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+        self.anchorClicked.connect(_open_link)
+        self._fit()
+
+    def set_blocks(self, blocks: Sequence[Block]) -> None:
+        """Show paragraphs, headings and rules, leaving the blocks that did not change as they are."""
+        same = _common_prefix(self._blocks, blocks)
+        if same == len(self._blocks) == len(blocks):
+            return
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        if same < len(self._blocks):
+            cursor.setPosition(self._starts[same])
+            cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+            cursor.removeSelectedText()
+        else:
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+        del self._starts[same:]
+        for index in range(same, len(blocks)):
+            self._insert(cursor, blocks[index], index)
+        cursor.endEditBlock()
+        self._blocks = list(blocks)
+
+    def set_plain(self, text: str) -> None:
+        """Show a text as it is."""
+        self.set_blocks([Block("paragraph", (Span(text),))])
+
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802, ARG002  (Qt's name)
+        """Load nothing: no picture, no style sheet, from nowhere."""
+        return None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        """Leave scrolling to the chat."""
+        event.ignore()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Draw everything again in the new theme's colours or the new font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and self._blocks:
+            blocks, self._blocks, self._starts = self._blocks, [], []
+            self.document().clear()
+            self.set_blocks(blocks)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw the text, and a bar beside each quote."""
+        super().paintEvent(event)
+        if not any(block.quote for block in self._blocks):
+            return
+        painter = QPainter(self.viewport())
+        layout = self.document().documentLayout()
+        block = self.document().begin()
+        while block.isValid():
+            for level in range(block.blockFormat().intProperty(_QUOTE)):
+                area = layout.blockBoundingRect(block)
+                gap = (
+                    block.blockFormat().bottomMargin() if block.next().blockFormat().intProperty(_QUOTE) > level else 0
+                )
+                painter.fillRect(
+                    int(level * INDENT + 2),
+                    int(area.top()),
+                    3,
+                    int(area.height() + gap),
+                    QColor(theme.current().border),
+                )
+            block = block.next()
+
+    def _insert(self, cursor: QTextCursor, block: Block, index: int) -> None:
+        block_format, char_format = self._formats(block)
+        if index == 0:
+            self._starts.append(0)
+            cursor.setBlockFormat(block_format)
+            cursor.setBlockCharFormat(char_format)
+        else:
+            self._starts.append(cursor.position())
+            cursor.insertBlock(block_format, char_format)
+        if block.marker:
+            cursor.insertText(f"{block.marker}\t", char_format)
+        insert_spans(cursor, block.spans, char_format)
+
+    def _formats(self, block: Block) -> tuple[QTextBlockFormat, QTextCharFormat]:
+        paragraph, text = QTextBlockFormat(), QTextCharFormat()
+        text.setForeground(QColor(getattr(theme.current(), self._token)))
+        if block.quote:
+            text.setForeground(QColor(theme.current().muted))
+        margin = (block.depth + block.quote) * INDENT
+        paragraph.setLeftMargin(margin)
+        if block.marker:
+            paragraph.setTextIndent(-INDENT + 6)
+            paragraph.setTabPositions([QTextOption.Tab(INDENT - 6, QTextOption.TabType.LeftTab)])
+        paragraph.setProperty(_QUOTE, block.quote)
+        paragraph.setLineHeight(_LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        paragraph.setBottomMargin(_TIGHT_GAP if block.tight else _PARAGRAPH_GAP)
+        if block.kind == "heading":
+            paragraph.setTopMargin(6)
+            paragraph.setHeadingLevel(block.level)
+            text.setFontWeight(QFont.Weight.DemiBold)
+            text.setFontPointSize(self.font().pointSizeF() * _HEADING_SIZES.get(block.level, 1.0))
+        elif block.kind == "rule":
+            width = QTextLength(QTextLength.Type.PercentageLength, 100)
+            paragraph.setProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth, width)
+        return paragraph, text
+
+    def _fit(self) -> None:
+        self.setFixedHeight(max(1, math.ceil(self.document().size().height())))
+
+
+class TableText(RichText):
+    """A table; one that is too wide scrolls sideways."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.horizontalScrollBar().rangeChanged.connect(self._fit)
+
+    def set_blocks(self, blocks: Sequence[Block]) -> None:
+        """Show one table."""
+        if list(blocks) == self._blocks:
+            return
+        self._blocks = list(blocks)
+        self.document().clear()
+        block = blocks[0]
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        columns = max(len(row) for row in block.rows)
+        table = cursor.insertTable(len(block.rows), columns, _table_format())
+        for i, row in enumerate(block.rows):
+            for j, spans in enumerate(row[:columns]):
+                cell = table.cellAt(i, j)
+                style = QTextCharFormat()
+                style.setForeground(QColor(theme.current().text))
+                if i == 0:
+                    style.setFontWeight(QFont.Weight.DemiBold)
+                place = cell.firstCursorPosition()
+                alignment = block.alignments[j] if j < len(block.alignments) else "left"
+                paragraph = QTextBlockFormat()
+                paragraph.setAlignment(_ALIGNMENTS.get(alignment, Qt.AlignmentFlag.AlignLeft))
+                place.setBlockFormat(paragraph)
+                insert_spans(place, spans, style)
+        cursor.endEditBlock()
+        self._fit()
+
+    def _fit(self) -> None:
+        bar = self.horizontalScrollBar()
+        extra = bar.sizeHint().height() if bar.maximum() > 0 else 0
+        self.setFixedHeight(max(1, math.ceil(self.document().size().height()) + extra))
+
+
+_ALIGNMENTS = {"center": Qt.AlignmentFlag.AlignHCenter, "right": Qt.AlignmentFlag.AlignRight}
+
+
+def _table_format() -> QTextTableFormat:
+    style = QTextTableFormat()
+    style.setHeaderRowCount(1)
+    style.setBorder(1)
+    style.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+    style.setBorderBrush(QColor(theme.current().border))
+    style.setBorderCollapse(True)
+    style.setCellPadding(6)
+    style.setCellSpacing(0)
+    style.setBottomMargin(_PARAGRAPH_GAP)
+    return style
+
+
+def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharFormat) -> None:
+    """Insert styled text."""
+    for span in spans:
+        style = QTextCharFormat(base)
+        if span.bold:
+            style.setFontWeight(QFont.Weight.Bold)
+        if span.italic:
+            style.setFontItalic(True)
+        if span.strike:
+            style.setFontStrikeOut(True)
+        if span.code:
+            style.setFontFamilies(monospace_families())
+            style.setBackground(QColor(theme.current().code))
+        if span.link:
+            style.setAnchor(True)
+            style.setAnchorHref(span.link)
+            style.setToolTip(span.link)
+            style.setForeground(QColor(theme.current().link))
+            style.setFontUnderline(True)
+        cursor.insertText(span.text.replace("\n", "\u2028"), style)
+
+
+def _open_link(url: QUrl) -> None:
+    if safe_link(url.toString()):
+        QDesktopServices.openUrl(url)
+
+
+def _common_prefix(old: Sequence[Block], new: Sequence[Block]) -> int:
+    count = 0
+    for before, after in zip(old, new, strict=False):
+        if before != after:
+            break
+        count += 1
+    return count

@@ -1,0 +1,83 @@
+"""Everything the window works with, made in order and closed in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QApplication
+
+from desktop_app.library import InstalledModel
+from desktop_app.paths import database_file, models_folder, settings_file
+from desktop_app.settings import load_settings, save_settings
+from desktop_app.ui.chat_session import ChatSession
+from desktop_app.ui.engine_bridge import EngineBridge
+from desktop_app.ui.history_bridge import HistoryBridge
+from desktop_app.ui.library_bridge import LibraryBridge
+from desktop_app.ui.model_session import ModelSession
+from desktop_app.ui.theme import ThemeKeeper
+from desktop_app.ui.translate import LanguageKeeper
+
+
+class Services(QObject):
+    """The engine, the models, the chats and the settings of one running application."""
+
+    settings_not_saved = Signal(str)
+
+    def __init__(self, application: QApplication, file: Path | None = None) -> None:
+        """Begin to load `file`, or the model used last, or the best one there is."""
+        super().__init__(application)
+        self.settings = load_settings(settings_file())
+        self._themes = ThemeKeeper(application)
+        self._languages = LanguageKeeper()
+        self._themes.choose(self.settings.theme)
+        self._languages.choose(self.settings.language)
+        self.engine = EngineBridge(self)
+        self.library = LibraryBridge(models_folder(), self)
+        self.history = HistoryBridge(database_file(), self)
+        self.models = ModelSession(self.engine, self.settings, self)
+        self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
+        self.library.changed.connect(self._choose_first)
+        if file is not None:
+            self.library.import_file(file)
+            self._begun = True
+        else:
+            self._begun = False
+
+    def choose_model(self, model: InstalledModel) -> None:
+        """Load a model and remember it for the next start."""
+        self.settings.model = model.name
+        self.save_settings()
+        self.models.choose(model)
+
+    def apply_setting(self, name: str) -> None:
+        """Let a changed setting count."""
+        if name == "theme":
+            self._themes.choose(self.settings.theme)
+        elif name == "language":
+            self._languages.choose(self.settings.language)
+
+    def save_settings(self) -> None:
+        """Write the settings."""
+        try:
+            save_settings(self.settings, settings_file())
+        except OSError as error:
+            self.settings_not_saved.emit(str(error))
+
+    def close(self) -> None:
+        """Store what is under way and end the engine."""
+        self.chats.close()
+        self.save_settings()
+        self.history.close()
+        self.library.close()
+        self.engine.close()
+
+    def _choose_first(self) -> None:
+        """Load a model as soon as the list is there."""
+        models = self.library.models
+        if self._begun or not models:
+            return
+        self._begun = True
+        named = next((model for model in models if model.name == self.settings.model), None)
+        own = next((model for model in models if not model.starter), None)
+        self.models.choose(named or own or models[0])

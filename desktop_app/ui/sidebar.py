@@ -1,0 +1,177 @@
+"""The list of chats, by day."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app.conversation import Conversation
+from desktop_app.ui import theme
+from desktop_app.ui.formats import day_group
+from desktop_app.ui.icons import IconButton, icon
+
+_ID = Qt.ItemDataRole.UserRole
+
+
+class Sidebar(QFrame):
+    """Opens, renames and deletes chats."""
+
+    new_asked = Signal()
+    opened = Signal(str)
+    renamed = Signal(str, str)
+    deleted = Signal(str)
+    settings_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self.setObjectName("sidebar")
+        self.setFixedWidth(248)
+        self._shown: list[tuple[str, str, str]] = []
+        self._new = QPushButton()
+        self._new.setObjectName("newChat")
+        self._new.clicked.connect(self.new_asked)
+        self._list = _ChatList()
+        self._list.itemClicked.connect(self._open)
+        self._list.itemActivated.connect(self._open)
+        self._list.itemChanged.connect(self._edited)
+        self._list.delete_asked.connect(self._delete)
+        self._list.customContextMenuRequested.connect(self._show_menu)
+        self._empty = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._empty.setObjectName("sidebarEmpty")
+        self._name = QLabel("知音 Zhiyin")
+        self._name.setObjectName("brand")
+        self._settings = IconButton("settings")
+        self._settings.clicked.connect(self.settings_asked)
+        footer = QHBoxLayout()
+        footer.addWidget(self._name)
+        footer.addStretch()
+        footer.addWidget(self._settings)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self._new)
+        layout.addWidget(self._list, 1)
+        layout.addWidget(self._empty, 1)
+        layout.addLayout(footer)
+        self._retranslate()
+        self.show_list([], None)
+
+    def show_list(self, conversations: list[Conversation], current: str | None) -> None:
+        """Show the chats, the last used first, with one selected."""
+        entries = [(item.id, item.title, day_group(item.updated)) for item in conversations]
+        if entries != self._shown:
+            self._shown = entries
+            self._fill(entries)
+        self._select(current)
+        self._list.setVisible(bool(entries))
+        self._empty.setVisible(not entries)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language and the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.LanguageChange, QEvent.Type.PaletteChange):
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self._new.setText(self.tr("New chat"))
+        self._new.setIcon(icon("new-chat", theme.current().text))
+        self._new.setToolTip(self.tr("New chat") + " (Ctrl+N)")
+        self._settings.set_words(self.tr("Settings"), "Ctrl+,")
+        self._list.setAccessibleName(self.tr("Chats"))
+        self._empty.setText(self.tr("Your chats will be listed here. They stay on this computer."))
+
+    def _fill(self, entries: list[tuple[str, str, str]]) -> None:
+        self._list.blockSignals(True)
+        self._list.clear()
+        group = ""
+        for number, title, heading in entries:
+            if heading != group:
+                group = heading
+                self._list.addItem(_heading(heading))
+            item = QListWidgetItem(title or self.tr("New chat"))
+            item.setData(_ID, number)
+            item.setToolTip(title)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            self._list.addItem(item)
+        self._list.blockSignals(False)
+
+    def _select(self, current: str | None) -> None:
+        self._list.blockSignals(True)
+        self._list.setCurrentItem(None)  # type: ignore[call-overload]
+        for item in self._list.findItems("*", Qt.MatchFlag.MatchWildcard):
+            if item.data(_ID) == current and current is not None:
+                self._list.setCurrentItem(item)
+        self._list.blockSignals(False)
+
+    def _open(self, item: QListWidgetItem) -> None:
+        if item.data(_ID):
+            self.opened.emit(item.data(_ID))
+
+    def _edited(self, item: QListWidgetItem) -> None:
+        if item.data(_ID):
+            if item.text().strip():
+                self.renamed.emit(item.data(_ID), item.text())
+            else:
+                self._fill(self._shown)
+
+    def _delete(self, item: QListWidgetItem) -> None:
+        self.deleted.emit(item.data(_ID))
+
+    def _show_menu(self, place: QPoint) -> None:
+        item = self._list.itemAt(place)
+        if item is None or not item.data(_ID):
+            return
+        menu = QMenu(self)
+        rename = QAction(icon("edit", theme.current().muted), self.tr("Rename"), menu)
+        rename.triggered.connect(lambda: self._list.editItem(item))
+        delete = QAction(icon("delete", theme.current().muted), self.tr("Delete"), menu)
+        delete.triggered.connect(lambda: self._delete(item))
+        menu.addActions([rename, delete])
+        menu.exec(self._list.viewport().mapToGlobal(place))
+        menu.deleteLater()
+
+
+class _ChatList(QListWidget):
+    """Rows with one line each; F2 renames and Delete deletes."""
+
+    delete_asked = Signal(QListWidgetItem)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("chatList")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setUniformItemSizes(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        item = self.currentItem()
+        if event.key() == Qt.Key.Key_Delete and item is not None and item.data(_ID):
+            self.delete_asked.emit(item)
+        else:
+            super().keyPressEvent(event)
+
+
+def _heading(text: str) -> QListWidgetItem:
+    item = QListWidgetItem(text)
+    item.setFlags(Qt.ItemFlag.NoItemFlags)
+    font = item.font()
+    font.setPointSizeF(font.pointSizeF() * 0.88 if font.pointSizeF() > 0 else 9)
+    item.setFont(font)
+    return item

@@ -1,0 +1,74 @@
+"""Translations, read straight from Qt Linguist's .ts files: no compiled files to build, nothing to forget."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from importlib.resources import files
+
+from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
+
+LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
+
+
+class TsTranslator(QTranslator):
+    """Serves the finished entries of a .ts file."""
+
+    def __init__(self, language: str) -> None:
+        """Read resources/translations/zhiyin_<language>.ts."""
+        super().__init__()
+        text = files("resources").joinpath("translations", f"zhiyin_{language}.ts").read_text("utf-8")
+        self._entries = read_ts(text)
+
+    def translate(self, context: str, source: str, disambiguation: str | None = None, n: int = -1) -> str | None:  # type: ignore[override]
+        """Return the translation, or None: Qt goes on to the next translator, at last to the source text."""
+        return self._entries.get((context, source))
+
+    def isEmpty(self) -> bool:  # noqa: N802  (Qt's name)
+        """Tell Qt that there is something to serve."""
+        return not self._entries
+
+
+def read_ts(text: str) -> dict[tuple[str, str], str]:
+    """Return the finished entries: (context, source) to the translation."""
+    entries: dict[tuple[str, str], str] = {}
+    for context in ElementTree.fromstring(text).iter("context"):  # noqa: S314  (a file of the application itself)
+        name = context.findtext("name", "")
+        for message in context.iter("message"):
+            translation = message.find("translation")
+            if translation is not None and translation.text and translation.get("type") is None:
+                entries[name, message.findtext("source", "")] = translation.text
+    return entries
+
+
+def system_language() -> str:
+    """Return the language of `LANGUAGES` that the system's user reads first."""
+    for tag in QLocale.system().uiLanguages():
+        language = tag.replace("_", "-").split("-")[0]
+        if language in ("zh", "en"):
+            return "zh_CN" if language == "zh" else "en"
+    return "en"
+
+
+class LanguageKeeper:
+    """Installs the translators of one language; widgets hear of it as a LanguageChange event."""
+
+    def __init__(self) -> None:
+        """Nothing is installed yet."""
+        self.language = ""
+        self._installed: list[QTranslator] = []
+
+    def choose(self, language: str) -> None:
+        """Use a language of `LANGUAGES`, or "system"."""
+        language = system_language() if language == "system" else language
+        if language == self.language:
+            return
+        self.language = language
+        for translator in self._installed:
+            QCoreApplication.removeTranslator(translator)
+        of_qt = QTranslator()
+        of_qt.load(f"qtbase_{language}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath))
+        # The sources are English, so English needs no file.
+        self._installed = [of_qt] if language == "en" else [of_qt, TsTranslator(language)]
+        QLocale.setDefault(QLocale(language))
+        for translator in self._installed:
+            QCoreApplication.installTranslator(translator)

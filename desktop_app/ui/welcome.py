@@ -1,0 +1,94 @@
+"""What an empty chat shows: a greeting, what to try, and what the model in use is good for."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtSvgWidgets import QSvgWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from desktop_app.ui.icons import resource_path
+from desktop_app.ui.model_session import EngineState
+
+_COLUMN = 560
+
+
+class Welcome(QWidget):
+    """The first thing that a person sees."""
+
+    suggested = Signal(str)
+    import_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin without a model."""
+        super().__init__(parent)
+        self._state = EngineState()
+        self._has_models = True
+        logo = QSvgWidget(resource_path("icons", "zhiyin.svg"))
+        logo.setFixedSize(56, 56)
+        self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._title.setObjectName("title")
+        self._note = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._note.setObjectName("muted")
+        self._ideas = [QPushButton() for _ in range(3)]
+        for idea in self._ideas:
+            idea.setObjectName("idea")
+            idea.clicked.connect(lambda _, idea=idea: self.suggested.emit(idea.text()))
+        self._import = QPushButton()
+        self._import.clicked.connect(self.import_asked)
+        column = QVBoxLayout()
+        column.setSpacing(10)
+        column.addStretch(2)
+        column.addWidget(logo, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._title)
+        column.addSpacing(8)
+        for idea in self._ideas:
+            column.addWidget(idea)
+        column.addSpacing(8)
+        column.addWidget(self._note)
+        column.addWidget(self._import, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(3)
+        holder = QWidget()
+        holder.setMaximumWidth(_COLUMN)
+        holder.setLayout(column)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(20, 0, 30, 0)
+        row.addStretch(1)
+        row.addWidget(holder, 1000)
+        row.addStretch(1)
+        self._retranslate()
+
+    def show_state(self, state: EngineState, *, has_models: bool) -> None:
+        """Fit the note to the model."""
+        self._state, self._has_models = state, has_models
+        self._retranslate()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self._title.setText(self.tr("What shall we talk about?"))
+        texts = (
+            self.tr("Explain why the sky is blue, in two sentences."),
+            self.tr("Write a short, friendly birthday message."),
+            self.tr("Give me three ideas for a quick dinner."),
+        )
+        for idea, text in zip(self._ideas, texts, strict=True):
+            idea.setText(text)
+            idea.setVisible(self._has_models)
+        self._import.setText(self.tr("Import a GGUF file…"))
+        starter = self._state.model is not None and self._state.model.starter
+        self._import.setVisible(starter or not self._has_models)
+        self._note.setText(self._words(starter))
+
+    def _words(self, starter: bool) -> str:
+        if not self._has_models:
+            return self.tr("No model is installed yet. Import a GGUF file, or drop one on this window.")
+        if starter:
+            return self.tr(
+                "You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. "
+                "It makes many mistakes; import a larger model for real work."
+            )
+        return self.tr("Everything stays on this computer.")

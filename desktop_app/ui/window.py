@@ -1,0 +1,346 @@
+"""The main window: chats on the left, the open chat with its model on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QProgressBar,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app.library import InstalledModel
+from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
+from desktop_app.ui.composer import Composer
+from desktop_app.ui.icons import IconButton
+from desktop_app.ui.model_picker import ModelPicker
+from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState
+from desktop_app.ui.notice import Notice
+from desktop_app.ui.services import Services
+from desktop_app.ui.settings_dialog import SettingsDialog
+from desktop_app.ui.sidebar import Sidebar
+from desktop_app.ui.welcome import Welcome
+
+_NARROW = 700
+"""Below this width of the window the list of chats makes room."""
+
+
+class MainWindow(QMainWindow):
+    """Puts the parts together; what they do is in `Services`."""
+
+    def __init__(self, services: Services) -> None:
+        """Show the services' state and follow it."""
+        super().__init__()
+        self._services = services
+        self._wanted_model = ""
+        self._narrow = False
+        self._make_widgets()
+        self._lay_out()
+        self._connect()
+        self._add_shortcuts()
+        self.setAcceptDrops(True)
+        self.setMinimumSize(380, 420)
+        self.resize(1080, 740)
+        if services.settings.geometry:
+            self.restoreGeometry(QByteArray.fromHex(services.settings.geometry.encode()))
+        self._sidebar.setVisible(services.settings.sidebar)
+        self._composer.set_send_key(services.settings.send_key)
+        self._retranslate()
+        self._composer.setFocus()
+
+    def _make_widgets(self) -> None:
+        chats = self._services.chats
+        self._sidebar = Sidebar()
+        self._toggle = IconButton("sidebar")
+        self._picker = ModelPicker()
+        self._new = IconButton("new-chat")
+        self._progress = QProgressBar(textVisible=False, maximum=1000)
+        self._progress.setFixedHeight(3)
+        self._notice = Notice()
+        self._undo = Notice()
+        self._view = ChatView(chats)
+        self._welcome = Welcome()
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._welcome)
+        self._pages.addWidget(self._view)
+        self._composer = Composer()
+        self._drop_hint = QLabel(self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._drop_hint.setObjectName("dropHint")
+        self._drop_hint.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._drop_hint.hide()
+
+    def _lay_out(self) -> None:
+        bar = QHBoxLayout()
+        bar.setContentsMargins(10, 8, 10, 8)
+        bar.setSpacing(4)
+        bar.addWidget(self._toggle)
+        bar.addWidget(self._new)
+        bar.addWidget(self._picker)
+        bar.addStretch()
+        writing = QVBoxLayout()
+        writing.setContentsMargins(20, 0, 20, 16)
+        writing.setSpacing(8)
+        writing.addWidget(self._undo)
+        writing.addWidget(self._composer)
+        holder = QWidget()
+        holder.setMaximumWidth(COLUMN)
+        holder.setLayout(writing)
+        bottom = QHBoxLayout()
+        bottom.setContentsMargins(0, 0, SCROLL_BAR, 0)
+        bottom.addStretch(1)
+        bottom.addWidget(holder, 1000)
+        bottom.addStretch(1)
+        main = QVBoxLayout()
+        main.setContentsMargins(0, 0, 0, 0)
+        main.setSpacing(0)
+        main.addLayout(bar)
+        main.addWidget(self._progress)
+        main.addWidget(self._notice)
+        main.addWidget(self._pages, 1)
+        main.addLayout(bottom)
+        central = QWidget()
+        row = QHBoxLayout(central)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self._sidebar)
+        row.addLayout(main, 1)
+        self.setCentralWidget(central)
+        policy = self._progress.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._progress.setSizePolicy(policy)
+        self._progress.hide()
+
+    def _connect(self) -> None:
+        services, chats = self._services, self._services.chats
+        self._toggle.clicked.connect(self._toggle_sidebar)
+        self._new.clicked.connect(self.new_chat)
+        self._sidebar.new_asked.connect(self.new_chat)
+        self._sidebar.opened.connect(self._open_chat)
+        self._sidebar.renamed.connect(chats.rename)
+        self._sidebar.deleted.connect(self._delete_chat)
+        self._sidebar.settings_asked.connect(self.open_settings)
+        self._picker.chosen.connect(services.choose_model)
+        self._picker.import_asked.connect(self.ask_for_file)
+        self._welcome.import_asked.connect(self.ask_for_file)
+        self._welcome.suggested.connect(self._send)
+        self._composer.sent.connect(self._send)
+        self._composer.stopped.connect(chats.stop)
+        self._composer.files_pasted.connect(self.import_files)
+        self._view.smaller_context_asked.connect(self._use_smaller_context)
+        chats.listed.connect(self._list_chats)
+        chats.opened.connect(self._chat_opened)
+        chats.added.connect(lambda _: self._show_page())
+        chats.busy_changed.connect(lambda busy: self._composer.set_busy(busy))
+        services.models.changed.connect(self._model_changed)
+        services.library.changed.connect(self._models_listed)
+        services.library.imported.connect(self._imported)
+        services.library.refused.connect(self._import_refused)
+        services.history.troubled.connect(self._not_saved)
+        services.history.recovered.connect(self._notice.hide)
+        services.history.damaged.connect(self._history_damaged)
+        services.history.unavailable.connect(self._history_unavailable)
+        services.settings_not_saved.connect(self._settings_not_saved)
+
+    def _add_shortcuts(self) -> None:
+        for keys, act in (
+            (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
+            (QKeySequence("Ctrl+B"), self._toggle_sidebar),
+            (QKeySequence("Ctrl+,"), self.open_settings),
+            (QKeySequence("Ctrl+O"), self.ask_for_file),
+            (QKeySequence("Esc"), self._services.chats.stop),
+            (QKeySequence("Ctrl+L"), self._composer.setFocus),
+        ):
+            QShortcut(keys, self).activated.connect(act)
+
+    def new_chat(self) -> None:
+        """Open an empty chat."""
+        self._keep_draft()
+        self._services.chats.new()
+        self._composer.setFocus()
+
+    def open_settings(self) -> None:
+        """Show the settings."""
+        dialog = SettingsDialog(self._services.settings, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        context = self._services.settings.context
+        dialog.changed.connect(self._setting_changed)
+        dialog.finished.connect(lambda: self._settings_closed(context))
+        dialog.open()
+
+    def ask_for_file(self) -> None:
+        """Let the person choose GGUF files."""
+        dialog = QFileDialog(self, self.tr("Import a GGUF file"), "", self.tr("GGUF models (*.gguf);;All files (*)"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.filesSelected.connect(self.import_files)
+        dialog.open()
+
+    def import_files(self, paths: Sequence[str]) -> None:
+        """Add files to the library; the last good one is loaded."""
+        for path in paths:
+            self._services.library.import_file(Path(path))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  (Qt's name)
+        """Accept files, and say what happens with them."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+            self._drop_hint.setGeometry(self.rect().adjusted(12, 12, -12, -12))
+            self._drop_hint.raise_()
+            self._drop_hint.show()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802
+        """The files went elsewhere."""
+        self._drop_hint.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Import the files."""
+        self._drop_hint.hide()
+        event.acceptProposedAction()
+        self.import_files([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give a small window's width to the chat."""
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self._sidebar.setVisible(not narrow and self._services.settings.sidebar)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Keep everything and end."""
+        self._keep_draft()
+        self._services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
+        super().closeEvent(event)
+        self.hide()
+        self._services.close()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self.setWindowTitle(self.tr("Zhiyin"))
+        self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
+        self._new.set_words(self.tr("New chat"), "Ctrl+N")
+        self._drop_hint.setText(self.tr("Drop a GGUF file to import it"))
+        self._model_changed(self._services.models.state)
+        self._list_chats()
+        self._show_page()
+
+    def _show_page(self) -> None:
+        self._pages.setCurrentWidget(self._view if self._services.chats.path else self._welcome)
+
+    def _send(self, text: str) -> None:
+        if self._services.models.state.kind == "none":
+            self._composer.set_text(text)
+            self._notice.say(
+                self.tr("Choose or import a model first."), (self.tr("Import a GGUF file…"), self.ask_for_file)
+            )
+            return
+        self._services.chats.send(text)
+
+    def _open_chat(self, conversation: str) -> None:
+        self._keep_draft()
+        self._services.chats.open(conversation)
+        self._composer.setFocus()
+        if self._narrow:
+            self._sidebar.hide()
+
+    def _keep_draft(self) -> None:
+        self._services.chats.save_draft(self._composer.text)
+
+    def _chat_opened(self) -> None:
+        self._composer.set_text(self._services.chats.current.draft)
+        self._show_page()
+
+    def _delete_chat(self, conversation: str) -> None:
+        chats = self._services.chats
+        chats.delete(conversation)
+        self._undo.say(
+            self.tr("The chat was deleted."), (self.tr("Undo"), lambda: chats.restore(conversation)), kind="plain"
+        )
+
+    def _list_chats(self) -> None:
+        chats = self._services.chats
+        self._sidebar.show_list(chats.conversations, chats.current.id)
+
+    def _toggle_sidebar(self) -> None:
+        shown = not self._sidebar.isVisible()
+        self._sidebar.setVisible(shown)
+        if not self._narrow:
+            self._services.settings.sidebar = shown
+            self._services.save_settings()
+
+    def _models_listed(self) -> None:
+        self._picker.set_models(self._services.library.models)
+        self._model_changed(self._services.models.state)
+
+    def _imported(self, model: InstalledModel) -> None:
+        self._services.choose_model(model)
+        self._undo.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
+
+    def _import_refused(self, reason: str) -> None:
+        self._notice.say(self.tr("The file was not imported. {reason}").format(reason=reason))
+
+    def _model_changed(self, state: EngineState) -> None:
+        self._picker.show_state(state)
+        self._welcome.show_state(state, has_models=bool(self._services.library.models))
+        self._progress.setVisible(state.kind == "loading")
+        self._progress.setValue(round(state.part * 1000))
+        self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
+        if state.kind == "failed":
+            self._load_failed(state)
+        elif state.kind == "ready":
+            self._notice.hide()
+
+    def _load_failed(self, state: EngineState) -> None:
+        actions = [(self.tr("Try again"), self._services.models.reload)]
+        if state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
+            actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
+        sentences = {
+            "died": self.tr("The engine stopped unexpectedly; your chats are safe. It starts again with your next message."),
+            "memory": self.tr("There is not enough memory for this model with this context."),
+        }
+        sentence = sentences.get(state.cause, self.tr("The model could not be loaded."))
+        self._notice.say(f"{sentence} {state.message}", *actions)
+
+    def _use_smaller_context(self) -> None:
+        self._services.models.reload_with_context(self._services.settings.context // 2)
+        self._services.save_settings()
+
+    def _setting_changed(self, name: str) -> None:
+        if name == "send_key":
+            self._composer.set_send_key(self._services.settings.send_key)
+        self._services.apply_setting(name)
+
+    def _settings_closed(self, old_context: int) -> None:
+        self._services.save_settings()
+        if self._services.settings.context != old_context:
+            self._services.models.reload()
+        QTimer.singleShot(0, self._composer, self._composer.setFocus)
+
+    def _not_saved(self, reason: str) -> None:
+        text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=reason)
+        self._notice.say(text, (self.tr("Try again"), self._services.history.flush))
+
+    def _history_damaged(self, recovery: object) -> None:
+        text = self.tr("The file of your chats was damaged. What could be read was saved; the damaged file is {file}.")
+        self._notice.say(text.format(file=getattr(recovery, "damaged", "")))
+
+    def _history_unavailable(self, reason: str) -> None:
+        text = self.tr("Chats cannot be saved now, so this session's chats are lost when Zhiyin ends. {reason}")
+        self._notice.say(text.format(reason=reason))
+
+    def _settings_not_saved(self, reason: str) -> None:
+        self._notice.say(self.tr("The settings could not be saved: {reason}").format(reason=reason))

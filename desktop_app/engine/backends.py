@@ -42,6 +42,17 @@ def has_gpu() -> bool:
     return any(device["type"] in ("gpu", "igpu") for device in devices())
 
 
+def has_working_repack() -> bool:
+    """Tell whether ggml may rearrange weights for this processor.
+
+    A libggml built with AMX crashes in its first prompt on some processors: GCC 12 drops the stores of the tile configuration
+    (ggml-org/llama.cpp issue 20824 and pull request 26954). Then the weights are used as they lie in the file.
+    """
+    import llama_cpp.llama_cpp as llama  # after `prepare_environment`
+
+    return b"AMX_INT8 = 1" not in (llama.llama_print_system_info() or b"")
+
+
 def _bound_library() -> ctypes.CDLL:
     ggml = load_library("ggml")
     for name, (arguments, result) in _ARGUMENTS.items():

@@ -14,7 +14,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType, LlamaFileType
 
 from converter.gguf_header import GGUFHeader
-from desktop_app.engine.backends import has_gpu
+from desktop_app.engine.backends import has_gpu, has_working_repack
 from desktop_app.engine.protocol import LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
@@ -255,6 +255,7 @@ def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallbac
         (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
         (False, False): llama.LLAMA_LOAD_MODE_NONE,
     }[settings.mmap, settings.mlock]
+    params.use_extra_bufts = has_working_repack()
 
     def progress(part: float, _: ctypes.c_void_p) -> bool:
         on_progress(part)

@@ -180,7 +180,9 @@ class LlamaRunner:
         params.n_threads = params.n_threads_batch = settings.threads or physical_cores()
         kind = _kv_type(settings.kv_type)
         params.type_k = params.type_v = kind
-        if kind == GGMLQuantizationType.F32:  # asked for to be exact; ggml's flash attention on the CPU rounds to 16 bits
+        if (
+            kind == GGMLQuantizationType.F32
+        ):  # asked for to be exact; ggml's flash attention on the CPU rounds to 16 bits
             params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.abort_callback = _flag_reader()
         params.abort_callback_data = ctypes.cast(self._stop, ctypes.c_void_p)

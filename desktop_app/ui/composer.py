@@ -189,5 +189,3 @@ class _Editor(QPlainTextEdit):
         gap = max(0, BUTTON - height) // 2  # one line stands in the middle of the button's height
         self.setViewportMargins(0, gap, 0, gap)
         self.setFixedHeight(max(BUTTON, height))
-
-

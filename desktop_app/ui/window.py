@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeySequence,
+    QResizeEvent,
+    QShortcut,
+)
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -309,7 +317,9 @@ class MainWindow(QMainWindow):
         if state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
             actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
         sentences = {
-            "died": self.tr("The engine stopped unexpectedly; your chats are safe. It starts again with your next message."),
+            "died": self.tr(
+                "The engine stopped unexpectedly; your chats are safe. It starts again with your next message."
+            ),
             "memory": self.tr("There is not enough memory for this model with this context."),
         }
         sentence = sentences.get(state.cause, self.tr("The model could not be loaded."))

@@ -84,10 +84,11 @@ def _container_memory() -> tuple[int, int]:
 
 def _processor() -> str:
     """Return the processor's name as its maker writes it."""
-    if sys.platform == "linux":
+    system = platform.system()
+    if system == "Linux":
         match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE)
         return match[1] if match else platform.machine()
-    if sys.platform == "darwin":
+    if system == "Darwin":
         return subprocess.run(
             ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
         ).stdout.strip()

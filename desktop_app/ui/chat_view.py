@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
@@ -58,7 +57,7 @@ class ChatView(QScrollArea):
         row.addWidget(holder, 1000)
         row.addStretch(1)
         self.setWidget(page)
-        self._to_end = IconButton("to-end", self, token="text")  # noqa: S106  (a colour's name)
+        self._to_end = IconButton("to-end", self, colour="text")
         self._to_end.setObjectName("toEnd")
         self._to_end.setFixedSize(36, 36)
         self._to_end.clicked.connect(self.scroll_to_end)

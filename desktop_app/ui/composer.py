@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QInputMethodEvent, QKeyEvent, QTextOption
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.ui.icons import IconButton
@@ -30,7 +30,7 @@ class Composer(QFrame):
         self._editor.files_pasted.connect(self.files_pasted)
         self._editor.textChanged.connect(self._refresh)
         self._editor.focused.connect(self._show_focus)
-        self._button = IconButton("send", token="on_accent", size=20)
+        self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
         self._button.setFixedSize(BUTTON, BUTTON)
         self._button.clicked.connect(self._clicked)
@@ -165,14 +165,14 @@ class _Editor(QPlainTextEdit):
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit()
 
-    def focusInEvent(self, event: QEvent) -> None:  # type: ignore[override]  # noqa: N802
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         """Tell the box."""
-        super().focusInEvent(event)  # type: ignore[arg-type]
+        super().focusInEvent(event)
         self.focused.emit(True)
 
-    def focusOutEvent(self, event: QEvent) -> None:  # type: ignore[override]  # noqa: N802
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         """Tell the box."""
-        super().focusOutEvent(event)  # type: ignore[arg-type]
+        super().focusOutEvent(event)
         self.focused.emit(False)
 
     def sizeHint(self) -> QSize:  # noqa: N802

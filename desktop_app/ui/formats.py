@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from PySide6.QtCore import QCoreApplication, QLocale
+from PySide6.QtCore import QCoreApplication, QDate, QLocale
 
 from desktop_app.library import InstalledModel
 
@@ -32,7 +32,8 @@ def day_group(when: float, today: datetime.date | None = None) -> str:
         return QCoreApplication.translate("Dates", "Last 7 days")
     if age < 30:
         return QCoreApplication.translate("Dates", "Last 30 days")
-    return QLocale().toString(day.replace(day=1), QCoreApplication.translate("Dates", "MMMM yyyy"))
+    first = QDate(day.year, day.month, 1)
+    return QLocale().toString(first, QCoreApplication.translate("Dates", "MMMM yyyy"))
 
 
 def number(value: float, digits: int = 1) -> str:

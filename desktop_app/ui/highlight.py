@@ -37,7 +37,7 @@ def highlight(code: str, language: str) -> list[Range]:
     position = 0
     for kind, text in lexer.get_tokens(code):
         length = len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-        role = next((role for ancestor, role in _ROLES if kind in ancestor), "")
+        role = next((role for ancestor, role in _ROLES if ancestor in kind.split()), "")
         if role and text.strip():
             ranges.append((position, length, role))
         position += length

@@ -41,19 +41,19 @@ def icon(name: str, colour: str, size: int = 18) -> QIcon:
 class IconButton(QToolButton):
     """A button with an icon that follows the theme, a name for screen readers and a tip."""
 
-    def __init__(self, name: str, parent: QWidget | None = None, *, token: str = "muted", size: int = 18) -> None:
-        """`token` names the icon's colour in the theme."""
+    def __init__(self, name: str, parent: QWidget | None = None, *, colour: str = "muted", size: int = 18) -> None:
+        """`colour` names the icon's colour in the theme."""
         super().__init__(parent)
-        self._icon, self._token, self._size = name, token, size
+        self._icon, self._colour, self._size = name, colour, size
         self.setIconSize(QSize(size, size))
         self.setAutoRaise(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._draw()
 
-    def set_icon(self, name: str, token: str | None = None) -> None:
+    def set_icon(self, name: str, colour: str | None = None) -> None:
         """Show another icon, in another colour of the theme if one is named."""
         self._icon = name
-        self._token = token or self._token
+        self._colour = colour or self._colour
         self._draw()
 
     def set_words(self, text: str, shortcut: str = "") -> None:
@@ -68,4 +68,4 @@ class IconButton(QToolButton):
             self._draw()
 
     def _draw(self) -> None:
-        self.setIcon(icon(self._icon, getattr(theme.current(), self._token), self._size))
+        self.setIcon(icon(self._icon, getattr(theme.current(), self._colour), self._size))

@@ -224,20 +224,30 @@ def _spans(children: Sequence[Token]) -> Spans:
                 spans.append(replace(style, text=child.content, code=True))
             case "softbreak" | "hardbreak":
                 spans.append(replace(style, text="\n"))
-            case "strong_open" | "strong_close":
-                style = replace(style, bold=child.nesting > 0)
-            case "em_open" | "em_close":
-                style = replace(style, italic=child.nesting > 0)
-            case "s_open" | "s_close":
-                style = replace(style, strike=child.nesting > 0)
-            case "link_open":
-                style = replace(style, link=safe_link(str(child.attrGet("href") or "")))
-            case "link_close":
-                style = replace(style, link="")
-            case "image":
-                address = safe_link(str(child.attrGet("src") or ""))
+            case "image":  # named, never loaded
+                address = _address(child, "src")
                 spans.append(replace(style, text=child.content or address, link=address))
+            case _:
+                style = _restyled(style, child)
     return tuple(span for span in spans if span.text)
+
+
+def _restyled(style: Span, mark: Token) -> Span:
+    """Return the style after a mark that opens or closes one."""
+    match mark.type.rpartition("_")[0]:
+        case "strong":
+            return replace(style, bold=mark.nesting > 0)
+        case "em":
+            return replace(style, italic=mark.nesting > 0)
+        case "s":
+            return replace(style, strike=mark.nesting > 0)
+        case "link":
+            return replace(style, link=_address(mark, "href"))
+    return style
+
+
+def _address(token: Token, attribute: str) -> str:
+    return safe_link(str(token.attrGet(attribute) or ""))
 
 
 def safe_link(address: str) -> str:

@@ -378,10 +378,11 @@ class _Thought(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self._button = QPushButton(checkable=True)
+        self._button = QPushButton()
+        self._button.setCheckable(True)
         self._button.setObjectName("thoughtButton")
         self._button.toggled.connect(self._fold)
-        self._text = RichText(token="muted")  # noqa: S106  (a colour's name)
+        self._text = RichText(colour="muted")
         self._thinking = False
         self.has_text = False
         layout = QVBoxLayout(self)

@@ -27,7 +27,7 @@ class Notice(QFrame):
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setMinimumWidth(80)
         self._buttons: list[QPushButton] = []
-        self._close = IconButton("close", token="on_warning", size=16)
+        self._close = IconButton("close", colour="on_warning", size=16)
         self._close.clicked.connect(self.hide)
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(16, 8, 8, 8)

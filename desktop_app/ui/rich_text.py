@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
@@ -45,10 +45,10 @@ def monospace_families() -> list[str]:
 class RichText(QTextBrowser):
     """Read-only text that can be selected; links open in the browser after a click, nothing is ever loaded."""
 
-    def __init__(self, parent: QWidget | None = None, *, token: str = "text") -> None:
-        """`token` names the text's colour in the theme."""
+    def __init__(self, parent: QWidget | None = None, *, colour: str = "text") -> None:
+        """`colour` names the text's colour in the theme."""
         super().__init__(parent)
-        self._token = token
+        self._colour = colour
         self._blocks: list[Block] = []
         self._starts: list[int] = []
         self.setOpenLinks(False)
@@ -89,7 +89,7 @@ class RichText(QTextBrowser):
         """Show a text as it is."""
         self.set_blocks([Block("paragraph", (Span(text),))])
 
-    def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802, ARG002  (Qt's name)
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802  (Qt's name)
         """Load nothing: no picture, no style sheet, from nowhere."""
         return None
 
@@ -143,7 +143,7 @@ class RichText(QTextBrowser):
 
     def _formats(self, block: Block) -> tuple[QTextBlockFormat, QTextCharFormat]:
         paragraph, text = QTextBlockFormat(), QTextCharFormat()
-        text.setForeground(QColor(getattr(theme.current(), self._token)))
+        text.setForeground(QColor(getattr(theme.current(), self._colour)))
         if block.quote:
             text.setForeground(QColor(theme.current().muted))
         margin = (block.depth + block.quote) * INDENT

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from importlib.resources import files
+from xml.etree import ElementTree
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
@@ -19,7 +19,7 @@ class TsTranslator(QTranslator):
         text = files("resources").joinpath("translations", f"zhiyin_{language}.ts").read_text("utf-8")
         self._entries = read_ts(text)
 
-    def translate(self, context: str, source: str, disambiguation: str | None = None, n: int = -1) -> str | None:  # type: ignore[override]
+    def translate(self, context: str, source: str, disambiguation: str | None = None, n: int = -1) -> str | None:
         """Return the translation, or None: Qt goes on to the next translator, at last to the source text."""
         return self._entries.get((context, source))
 

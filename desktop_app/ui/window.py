@@ -147,7 +147,7 @@ class MainWindow(QMainWindow):
         chats.listed.connect(self._list_chats)
         chats.opened.connect(self._chat_opened)
         chats.added.connect(lambda _: self._show_page())
-        chats.busy_changed.connect(lambda busy: self._composer.set_busy(busy))
+        chats.busy_changed.connect(self._composer.set_busy)
         services.models.changed.connect(self._model_changed)
         services.library.changed.connect(self._models_listed)
         services.library.imported.connect(self._imported)

@@ -1,0 +1,86 @@
+"""`zhiyin --smoke-test`: shows that an installation works as a whole, above all the one inside a bundle.
+
+The engine loads the starter model and generates a few tokens, and the window draws itself without a screen. Nothing of the
+person's own data is read or written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from desktop_app.commands.doctor import versions
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, SamplingSettings
+from desktop_app.library import Library
+from desktop_app.paths import models_folder
+from desktop_app.terminal import print_json
+from models.errors import ZhiyinError
+
+_TOKENS = 8
+_CONTEXT = 512
+_SECONDS = 120
+_MESSAGES = ({"role": "user", "content": "Write one sentence about the sea."},)
+
+
+def run() -> int:
+    """Print what was found as JSON and return 0.
+
+    Raises:
+        ZhiyinError: a part does not work; the sentence says which.
+    """
+    with tempfile.TemporaryDirectory(prefix="zhiyin-smoke-test-", ignore_cleanup_errors=True) as folder:
+        os.environ["ZHIYIN_HOME"] = folder
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        facts = {
+            "versions": versions(),
+            "frozen": bool(getattr(sys, "frozen", False)),
+            **_try_engine(),
+            "window": _try_window(Path(folder) / "window.png"),
+        }
+    print_json(facts)
+    return 0
+
+
+def _try_engine() -> dict[str, Any]:
+    starter = Library(models_folder()).starter()
+    if starter is None:
+        raise ZhiyinError("The starter model is missing from this installation; install Zhiyin again.")
+    try:
+        with Engine() as engine:
+            devices = engine.submit(Devices()).result(_SECONDS)["devices"]
+            start = time.perf_counter()
+            engine.submit(Load(str(starter.path), LoadSettings(context=_CONTEXT))).result(_SECONDS)
+            load_seconds = time.perf_counter() - start
+            sampling = SamplingSettings(temperature=0, max_tokens=_TOKENS)
+            reply = engine.submit(Generate(_MESSAGES, sampling)).result(_SECONDS)
+    except (OSError, TimeoutError) as error:
+        raise ZhiyinError(
+            f"The engine does not work here ({error or type(error).__name__}); run `zhiyin doctor`."
+        ) from error
+    if reply["tokens"] != _TOKENS:
+        raise ZhiyinError(
+            f"The starter model wrote {reply['tokens']} tokens instead of {_TOKENS}; install Zhiyin again."
+        )
+    return {
+        "devices": devices,
+        "model": starter.name,
+        "load_seconds": round(load_seconds, 3),
+        "tokens": reply["tokens"],
+        "text": reply["text"],
+    }
+
+
+def _try_window(picture: Path) -> dict[str, int]:
+    try:
+        from desktop_app.ui.app import render_offscreen
+
+        width, height = render_offscreen(picture)
+        size = picture.stat().st_size
+    except (ImportError, OSError) as error:
+        raise ZhiyinError(f"The window cannot be drawn ({error}); `zhiyin doctor` says what is missing.") from error
+    return {"width": width, "height": height, "png_bytes": size}

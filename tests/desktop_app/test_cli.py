@@ -1,34 +1,16 @@
-"""The commands, run as a person runs them: a real process, its output and its exit code."""
+"""The commands, run as a person runs them."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.commands import zhiyin
+
 STARTER = "SmolLM2-135M-Instruct"
-
-
-def zhiyin(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {
-        key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "desktop_app.cli", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=env | environment,
-        cwd=Path(__file__).parents[2],
-        check=False,
-        timeout=120,
-    )
 
 
 def test_chat_prints_the_reply_alone() -> None:

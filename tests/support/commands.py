@@ -1,0 +1,26 @@
+"""Runs the command `zhiyin` as a person runs it: a real process, its output and its exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+
+
+def zhiyin(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it without a display and wait for its end."""
+    env = {key: value for key, value in os.environ.items() if key not in _DISPLAYS}
+    return subprocess.run(
+        [sys.executable, "-m", "desktop_app.cli", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=env | environment,
+        cwd=Path(__file__).parents[2],
+        check=False,
+        timeout=120,
+    )

@@ -25,6 +25,7 @@ from converter.checkpoint.open import open_checkpoint, read_config
 from converter.ggml import dequantize, quantize, row_bytes, widen
 from converter.gguf_writer import PlacedTensor, aligned
 from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion, shape_text
+from converter.progress import Meter, Progress, ProgressListener
 from converter.verify import Verification, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
@@ -33,28 +34,11 @@ from models.family import OutputTensor
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
 _PIECE_ELEMENTS = 2 * 1024 * 1024
-_PROGRESS_SECONDS = 0.1
 _NUMPY_TYPES = {
     "float32": GGMLQuantizationType.F32,
     "float16": GGMLQuantizationType.F16,
     "bfloat16": GGMLQuantizationType.BF16,
 }
-
-ProgressListener = Callable[["Progress"], None]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a conversion is."""
-
-    bytes_done: int
-    bytes_total: int
-    tensors_done: int
-    tensors_total: int
-    tensor: str
-    """The one being written."""
-    bytes_per_second: float
-    seconds_left: float | None
 
 
 @dataclass(frozen=True)
@@ -143,33 +127,18 @@ def _check_room(plan: ConversionPlan) -> None:
         )
 
 
-class _Report:
+class _Report(Meter):
     """Counts what is written, tells the listener, and asks whether to stop."""
 
     def __init__(
         self, plan: ConversionPlan, on_progress: ProgressListener | None, cancelled: Callable[[], bool] | None
     ) -> None:
-        self._plan = plan
-        self._listener = on_progress
+        super().__init__(on_progress, plan.size, plan.tensors)
         self._cancelled = cancelled
-        self._start = self._last = time.monotonic()
-        self.bytes = 0
-        self.tensors = 0
 
     def check(self) -> None:
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("The conversion was stopped; nothing was written.")
-
-    def wrote(self, count: int, tensor: str) -> None:
-        self.bytes += count
-        now = time.monotonic()
-        if self._listener is None or (now - self._last < _PROGRESS_SECONDS and self.bytes < self._plan.size):
-            return
-        self._last = now
-        speed = self.bytes / max(now - self._start, 1e-6)
-        left = (self._plan.size - self.bytes) / speed if self.bytes else None
-        total = self._plan.tensors
-        self._listener(Progress(self.bytes, self._plan.size, self.tensors, total, tensor, speed, left))
 
 
 def _write_files(
@@ -207,7 +176,7 @@ def _write_tensors(
     plan: ConversionPlan, part: Part, checkpoint: Checkpoint, threads: int, report: _Report, file: BinaryIO
 ) -> None:
     file.write(part.layout.head)
-    report.wrote(len(part.layout.head), "")
+    report.add(len(part.layout.head), "")
     window: deque[tuple[Future[np.ndarray], _Piece]] = deque()
     with ThreadPoolExecutor(threads, "quantize") as pool:
         try:
@@ -322,5 +291,5 @@ def _write_next(
     file.write(bytes(piece.padding))
     for name in piece.sources:
         checkpoint.release(name)
-    report.tensors += piece.last
-    report.wrote(data.nbytes + piece.padding, piece.placed.name)
+    report.items += piece.last
+    report.add(data.nbytes + piece.padding, piece.placed.name)

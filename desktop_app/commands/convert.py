@@ -81,7 +81,7 @@ def _show(line: ProgressLine, progress: Progress) -> None:
     line.show(
         progress.bytes_done / max(1, progress.bytes_total),
         f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
-        f"{progress.tensors_done}/{progress.tensors_total} tensors, {human_bytes(progress.bytes_per_second)}/s{left}",
+        f"{progress.items_done}/{progress.items_total} tensors, {human_bytes(progress.bytes_per_second)}/s{left}",
     )
 
 

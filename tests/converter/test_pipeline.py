@@ -65,7 +65,7 @@ def test_progress_ends_complete(checkpoint: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     result = convert(ConvertRequest(checkpoint, tmp_path / "out.gguf", "Q8_0", tokenizer="none"), seen.append)
     assert seen[-1].bytes_done == seen[-1].bytes_total == result.size
-    assert seen[-1].tensors_done == result.tensors
+    assert seen[-1].items_done == result.tensors
     assert all(a.bytes_done <= b.bytes_done for a, b in pairwise(seen))
 
 

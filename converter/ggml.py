@@ -44,8 +44,13 @@ def load_library(name: str) -> ctypes.CDLL:
         ZhiyinError: it is not there or cannot be loaded.
     """
     folder = library_folder()
-    names = {"win32": (f"{name}.dll", f"lib{name}.dll"), "darwin": (f"lib{name}.dylib", f"lib{name}.so")}
-    for file in names.get(sys.platform, (f"lib{name}.so",)):
+    # A wheel cannot hold links, so it has a copy of the library under every name. The versioned name is the one that libllama
+    # asks the system for: loading it by another name would bring a second ggml, with devices of its own, into the process.
+    names = {
+        "win32": (f"{name}.dll", f"lib{name}.dll"),
+        "darwin": (f"lib{name}.0.dylib", f"lib{name}.dylib", f"lib{name}.so"),
+    }
+    for file in names.get(sys.platform, (f"lib{name}.so.0", f"lib{name}.so")):
         path = folder / file
         if path.exists():
             try:

@@ -29,7 +29,7 @@ from converter.progress import Meter, Progress, ProgressListener
 from converter.verify import Verification, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
-from models.family import OutputTensor
+from models.family import OutputTensor, Transform
 
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
@@ -202,6 +202,8 @@ class _Rows:
     length: int
     """Elements of a row."""
     encoding: GGMLQuantizationType | None = None
+    transform: Transform | None = None
+    """Still to be applied, to any number of rows."""
 
 
 @dataclass(frozen=True)
@@ -246,12 +248,13 @@ def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkp
         if stored is target or stored not in _NUMPY_TYPES.values():
             return _Rows(checkpoint.encoded(tensor.name), tensor.shape[-1] if tensor.shape else 1, stored)
     values = _made(tensor, checkpoint)
-    return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1])
+    later = tensor.transform if tensor.by_rows else None
+    return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1], transform=later)
 
 
 def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
     arrays = [checkpoint.read(source.name) for source in tensor.sources]
-    values = arrays[0] if tensor.transform is None else tensor.transform(*arrays)
+    values = arrays[0] if tensor.transform is None or tensor.by_rows else tensor.transform(*arrays)
     if values.shape != tensor.shape:
         raise ZhiyinError(
             f"Tensor {tensor.name} became {shape_text(values.shape)} instead of {shape_text(tensor.shape)}; report this."
@@ -263,6 +266,8 @@ def _encode(piece: _Piece) -> np.ndarray:
     """Return the piece's bytes in the file: uint8 [n, row bytes]."""
     type_, values, length = piece.placed.type, piece.rows.values, piece.rows.length
     encoding = piece.rows.encoding
+    if piece.rows.transform is not None:
+        values = piece.rows.transform(values)
     if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:
         return np.ascontiguousarray(values).view(np.uint8)
     wide = widen(values) if encoding is None else dequantize(values, encoding, length)

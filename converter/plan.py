@@ -152,7 +152,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
         recipe=recipe,
         metadata=_metadata(request.source, config, recipe, blueprint, vocabulary, parameters),
         out=request.out or Path(file_name(request.source, config, recipe, parameters)),
-        warnings=(*vocabulary.warnings, *note),
+        warnings=(*blueprint.warnings, *vocabulary.warnings, *note),
     )
 
 

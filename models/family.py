@@ -44,6 +44,8 @@ class OutputTensor:
     """None: the only source as it is."""
     exact: bool = False
     """Always F32: vectors and small tensors that a runner reads element by element. 1-D tensors are F32 anyway."""
+    by_rows: bool = False
+    """The transform changes each row by itself: it is given pieces of the only source, [n, row], never the whole of it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Blueprint:
     chat: ChatFormat | None = None
     metadata: Metadata = field(default_factory=dict)
     """Further GGUF keys, whole names."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know of limits that the converted model has; whole sentences."""
     default_quant: str = "Q4_K_M"
     """What `--quant auto` means: the smallest mixture that leaves this family's answers intact."""
 

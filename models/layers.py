@@ -5,22 +5,17 @@ A family lists its tensors with these; nothing here reads a file. All transforms
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from models.family import OutputTensor, Shape, Source, Transform
+from models.family import OutputTensor, Source, Transform
 
 
 def as_is(name: str, source: str, *shape: int, exact: bool = False) -> OutputTensor:
     """Return a tensor that is copied unchanged."""
     return OutputTensor(name, shape, (Source(source, shape),), exact=exact)
-
-
-def changed(name: str, source: str, shape: Shape, transform: Transform) -> OutputTensor:
-    """Return a tensor of the same shape as its only source, with its elements moved."""
-    return OutputTensor(name, shape, (Source(source, shape),), transform)
 
 
 def row_parts(names: tuple[str, ...], source: str, rows: tuple[int, ...], *columns: int) -> Iterator[OutputTensor]:
@@ -49,13 +44,6 @@ def rotary_pairs(heads: int, *, rotary: int | None = None) -> Transform:
         rotary: leading dimensions of each head that rotate; None: all.
     """
     return partial(_rotary_pairs, heads=heads, rotary=rotary)
-
-
-def only_present(tensors: Collection[OutputTensor], names: Collection[str] | None) -> tuple[OutputTensor, ...]:
-    """Leave out tensors whose sources the checkpoint lacks; without a checkpoint (None) all stay."""
-    if names is None:
-        return tuple(tensors)
-    return tuple(tensor for tensor in tensors if all(source.name in names for source in tensor.sources))
 
 
 def _rows(packed: np.ndarray, *, start: int, count: int) -> np.ndarray:

@@ -3,49 +3,94 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from models.config import Config
-from models.errors import UnsupportedModel
+from models.errors import BadFile, UnsupportedModel
 from models.family import Metadata, OutputTensor
 
 _DEFAULT_BASE = 10000.0
+_DEFAULT_CONTEXT = 2048
+_YARN_BETAS = {"beta_fast": 32.0, "beta_slow": 1.0}
+"""The values that llama.cpp computes with; it reads others only for architectures that are not ours."""
 
 
-def rotary_parameters(config: Config) -> Metadata:
-    """Return `rope.*` below the architecture's prefix.
+@dataclass(frozen=True)
+class Rotary:
+    """Everything about a model's positions."""
 
-    "dynamic" scaling changes nothing within the trained length, which is all that is declared, so it needs no key; "llama3"
-    goes into a tensor (`llama3_factors`).
+    parameters: Metadata
+    """`context_length` and `rope.*`, below the architecture's prefix."""
+    tensors: tuple[OutputTensor, ...] = ()
+    """Divisors of the frequencies."""
+    warnings: tuple[str, ...] = ()
+    """Why the context is shorter than the configuration promises; whole sentences."""
+
+    def limited(self, length: int, reason: str) -> Rotary:
+        """Return the same with a context of at most `length` tokens, and `reason` as a warning where that shortens it."""
+        if length >= self.parameters["context_length"]:
+            return self
+        return replace(self, parameters=self.parameters | {"context_length": length}, warnings=(*self.warnings, reason))
+
+
+def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
+    """Read base, scaling and context length.
+
+    "dynamic" scaling changes nothing within the trained length, which is all that is declared, so it needs no key.
+
+    Args:
+        config: in the words of transformers.
+        size: dimensions of a head that rotate.
+        factors: llama.cpp reads tensors of divisors for this architecture.
 
     Raises:
         UnsupportedModel: a scaling that llama.cpp does not compute.
     """
     scaling = _scaling(config)
-    found: Metadata = {"rope.freq_base": rotary_base(config)}
-    kind = _kind(scaling)
+    kind = scaling.str("rope_type", "type", default="default").lower()
+    context = _trained_length(config)
+    parameters: Metadata = {"context_length": context, "rope.freq_base": rotary_base(config)}
+    if kind == "dynamic" and "alpha" not in scaling:
+        parameters["context_length"] = scaling.int("original_max_position_embeddings", default=context)
+        return Rotary(parameters)
+    if kind in ("default", "none") or (kind == "linear" and scaling.float("factor") == 1):
+        return Rotary(parameters)
     if kind == "linear":
-        found |= {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.float("factor")}
-    elif kind == "yarn":
-        found |= {
-            "rope.scaling.type": "yarn",
-            "rope.scaling.factor": scaling.float("factor"),
-            "rope.scaling.original_context_length": scaling.int("original_max_position_embeddings"),
-        }
-        for key, name in (
-            ("extrapolation_factor", "rope.scaling.yarn_ext_factor"),
-            ("attention_factor", "rope.scaling.yarn_attn_factor"),
-            ("beta_fast", "rope.scaling.yarn_beta_fast"),
-            ("beta_slow", "rope.scaling.yarn_beta_slow"),
-        ):
-            if key in scaling:
-                found[name] = scaling.float(key)
-    elif kind not in ("", "default", "dynamic", "llama3"):
-        raise UnsupportedModel(
-            f"{config.origin} asks for rotary scaling of type {kind!r}; Zhiyin knows linear, dynamic, yarn and llama3."
+        return Rotary(parameters | {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.float("factor")})
+    if kind == "yarn":
+        return Rotary(parameters | _yarn(scaling, context))
+    if kind == "llama3" and factors:
+        return Rotary(parameters, (_llama3_factors(scaling, rotary_base(config), size),))
+    if kind in ("longrope", "su") and factors:
+        return _longrope(parameters, scaling, config, size)
+    raise UnsupportedModel(
+        f"{config.origin} asks for rotary scaling of type {kind[:40]!r}, which llama.cpp does not compute for this family."
+    )
+
+
+def without_windows(rotary: Rotary, config: Config) -> Rotary:
+    """Return Qwen's positions up to where its layers begin to see less than everything, which llama.cpp does not compute.
+
+    Both of Qwen's ways are meant: a sliding window in the layers from `max_window_layers` on, and the chunks of the models for a
+    million tokens. Until then every layer attends to all tokens.
+    """
+    slides = config.bool("use_sliding_window", default=False)
+    if slides and config.int("max_window_layers", default=28) < config.int("num_hidden_layers"):
+        window = config.int("sliding_window", default=4096, minimum=1)
+        rotary = rotary.limited(
+            window, f"The context ends at {window} tokens: llama.cpp does not compute this model's sliding window."
         )
-    return found
+    chunks = config.section("dual_chunk_attention_config")
+    if chunks.data:
+        length = chunks.int("original_max_position_embeddings", default=32768, minimum=1)
+        rotary = rotary.limited(
+            length, f"The context ends at {length} tokens: llama.cpp does not compute this model's attention by chunks."
+        )
+    return rotary
 
 
 def rotary_base(config: Config) -> float:
@@ -53,19 +98,54 @@ def rotary_base(config: Config) -> float:
     return _scaling(config).float("rope_theta", default=config.float("rope_theta", default=_DEFAULT_BASE))
 
 
-def llama3_factors(config: Config, size: int) -> tuple[OutputTensor, ...]:
-    """Return `rope_freqs.weight` [size / 2] when the configuration asks for Llama 3.1's scaling, else nothing.
+def _trained_length(config: Config) -> int:
+    """Return the largest of the lengths that a configuration may name (Vicuna's names its longer one separately)."""
+    names = ("max_position_embeddings", "max_sequence_length", "model_max_length")
+    return max((config.int(name) for name in names if name in config), default=_DEFAULT_CONTEXT)
+
+
+def _yarn(scaling: Config, context: int) -> Metadata:
+    """Return YaRN's keys. Source: Peng et al. 2023, and transformers, modeling_rope_utils.py.
+
+    llama.cpp lengthens the rotated vectors by 1 + 0.1 ln(factor); `attn_factor` corrects this to what the configuration says.
+    `attention_factor` is the whole length; `attn_factor` (DeepSeek-R1-0528-Qwen3-8B) is vLLM's, a correction already.
+    """
+    for name, usual in _YARN_BETAS.items():
+        if scaling.float(name, default=usual) != usual:
+            raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with a {name} of {usual:g} only.")
+    if not scaling.bool("truncate", default=True):
+        raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with whole correction bounds only.")
+    factor = scaling.float("factor")
+    trained = scaling.int("original_max_position_embeddings", default=context, minimum=1)
+    usual_length = _mscale(factor, 1.0)
+    correction = scaling.float("attn_factor", default=1.0)
+    if "attention_factor" in scaling:
+        correction = scaling.float("attention_factor") / usual_length
+    elif scaling.float("mscale", default=0.0) and scaling.float("mscale_all_dim", default=0.0):
+        ratio = _mscale(factor, scaling.float("mscale")) / _mscale(factor, scaling.float("mscale_all_dim"))
+        correction = ratio / usual_length
+    found: Metadata = {
+        "context_length": max(context, int(factor * trained)),
+        "rope.scaling.type": "yarn",
+        "rope.scaling.factor": factor,
+        "rope.scaling.original_context_length": trained,
+    }
+    return found if correction == 1 else found | {"rope.scaling.attn_factor": correction}
+
+
+def _mscale(factor: float, weight: float) -> float:
+    return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
+
+
+def _llama3_factors(scaling: Config, base: float, size: int) -> OutputTensor:
+    """Return `rope_freqs.weight` [size / 2] for Llama 3.1's scaling.
 
     Each factor divides the frequency of one pair of dimensions. Source: Meta's llama-models, `apply_scaling`.
     """
-    scaling = _scaling(config)
-    if _kind(scaling) != "llama3":
-        return ()
     factor = scaling.float("factor", default=8.0)
     low = scaling.float("low_freq_factor", default=1.0)
     high = scaling.float("high_freq_factor", default=4.0)
     trained = scaling.int("original_max_position_embeddings", default=8192)
-    base = rotary_base(config)
 
     def factors() -> np.ndarray:
         wavelengths = 2 * math.pi * base ** (np.arange(0, size, 2, dtype=np.float32) / np.float32(size))
@@ -74,12 +154,45 @@ def llama3_factors(config: Config, size: int) -> tuple[OutputTensor, ...]:
         result = np.where(wavelengths > trained / low, factor, between)
         return np.where(wavelengths < trained / high, 1.0, result).astype(np.float32)
 
-    return (OutputTensor("rope_freqs.weight", (size // 2,), (), factors),)
+    return OutputTensor("rope_freqs.weight", (size // 2,), (), factors)
+
+
+def _longrope(parameters: Metadata, scaling: Config, config: Config, size: int) -> Rotary:
+    """Return LongRoPE's two sets of divisors, for contexts up to and beyond the trained one.
+
+    Source: Ding et al. 2024; the length of the rotated vectors as in MiniCPM4's and Phi-3's code.
+    """
+    context = int(parameters["context_length"])
+    trained = scaling.int(
+        "original_max_position_embeddings",
+        default=config.int("original_max_position_embeddings", default=context, minimum=2),
+        minimum=2,
+    )
+    stretch = scaling.float("factor", default=context / trained)
+    usual = math.sqrt(1 + math.log(stretch) / math.log(trained)) if stretch > 1 else 1.0
+    length = scaling.float("attention_factor", default=usual)
+    tensors = tuple(
+        OutputTensor(f"rope_factors_{name}.weight", (size // 2,), (), partial(np.array, divisors, np.float32))
+        for name, divisors in (
+            ("long", _divisors(scaling, "long_factor", size)),
+            ("short", _divisors(scaling, "short_factor", size)),
+        )
+    )
+    keys = {
+        "rope.scaling.type": "longrope",
+        "rope.scaling.original_context_length": trained,
+        "rope.scaling.attn_factor": length,
+    }
+    return Rotary(parameters | keys, tensors)
+
+
+def _divisors(scaling: Config, name: str, size: int) -> Sequence[float]:
+    values = scaling.data.get(name)
+    good = isinstance(values, list) and len(values) == size // 2
+    if not good or not all(isinstance(value, (int, float)) and value > 0 for value in values or ()):
+        raise BadFile(f"{scaling.origin}: {name!r} must be {size // 2} positive numbers; download it again.")
+    return [float(value) for value in values or ()]
 
 
 def _scaling(config: Config) -> Config:
     return config.section("rope_parameters", "rope_scaling")
-
-
-def _kind(scaling: Config) -> str:
-    return scaling.str("rope_type", "type", default="").lower()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,6 @@ from tests.support.random_rwkv import random_rwkv
 VERSIONS = ("5.1", "5.2", "6", "7")
 EXPECTED = Path(__file__).parent / "data"
 """Logits of the publisher's package `rwkv` 0.8.32 (torch, CPU, fp32) for random_rwkv(version, 7)."""
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
-        with Engine() as running:
-            yield running
 
 
 def converted(folder: Path, tensors: dict[str, np.ndarray], quant: str = "F32") -> Path:

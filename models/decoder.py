@@ -1,0 +1,293 @@
+"""The decoder of LLaMA's shape, which most families share: its sizes, and the tensors of its parts.
+
+Names of checkpoint tensors are those of transformers' LlamaForCausalLM, which most publishers keep; families with other names
+list their tensors themselves, with the rules of `models.layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.config import Config
+from models.errors import BadFile, UnsupportedModel
+from models.family import Metadata, OutputTensor, Shape, Source, Transform
+from models.layers import as_is, rotary_pairs, stacked
+
+Shapes = Mapping[str, Shape] | None
+"""Shapes of the checkpoint's tensors by name, or None when only the configuration is there."""
+
+_MOST_LAYERS, _MOST_EXPERTS = 512, 1024  # llama.cpp's own limits
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the shapes of a decoder's tensors depend on."""
+
+    layers: int
+    hidden: int
+    inner: int
+    """Rows of the feed-forward network's gate."""
+    heads: int
+    kv_heads: int
+    head_size: int
+    vocabulary: int
+    """Rows of the token embedding."""
+
+    @property
+    def queries(self) -> int:
+        """Rows of the query matrix."""
+        return self.heads * self.head_size
+
+    @property
+    def keys(self) -> int:
+        """Rows of the key matrix, and of the value matrix."""
+        return self.kv_heads * self.head_size
+
+
+def read_sizes(config: Config, *, head_size: int = 0) -> Sizes:
+    """Read the sizes from a configuration in the words of transformers.
+
+    Args:
+        config: the configuration.
+        head_size: of a head where the configuration does not say; 0: the heads together are as wide as the model.
+
+    Raises:
+        BadFile: one is missing, or they do not fit each other.
+    """
+    hidden = config.int("hidden_size", minimum=1)
+    heads = config.int("num_attention_heads", minimum=1)
+    if "head_dim" not in config and not head_size and hidden % heads:
+        raise BadFile(f"{config.origin}: a width of {hidden} cannot be split into {heads} heads; download it again.")
+    sizes = Sizes(
+        layers=config.int("num_hidden_layers", minimum=1),
+        hidden=hidden,
+        inner=config.int("intermediate_size", minimum=1),
+        heads=heads,
+        kv_heads=config.int("num_key_value_heads", default=heads, minimum=1),
+        head_size=config.int("head_dim", default=head_size or hidden // heads, minimum=2),
+        vocabulary=config.int("vocab_size", minimum=1),
+    )
+    if sizes.heads % sizes.kv_heads or sizes.head_size % 2 or sizes.layers > _MOST_LAYERS:
+        raise BadFile(
+            f"{config.origin}: {sizes.heads} query heads, {sizes.kv_heads} key heads of {sizes.head_size} dimensions and "
+            f"{sizes.layers} layers do not fit together; download it again."
+        )
+    return sizes
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What takes the place of the feed-forward network in every layer of a mixture of experts."""
+
+    count: int
+    """Experts in a layer."""
+    inner: int
+    """Rows of an expert's gate."""
+    parameters: Metadata
+
+
+def read_mixture(config: Config, *, normalised: bool) -> Mixture:
+    """Read a mixture from a configuration in Qwen's words.
+
+    Args:
+        config: the configuration.
+        normalised: llama.cpp brings the weights of the chosen experts to a sum of 1 in this architecture.
+
+    Raises:
+        UnsupportedModel: some layers have no experts, or the weights are summed otherwise than llama.cpp does.
+    """
+    if config.int("decoder_sparse_step", default=1) != 1 or config.data.get("mlp_only_layers"):
+        raise UnsupportedModel(
+            f"{config.origin}: llama.cpp wants experts in every layer of this family, and some have none."
+        )
+    if config.bool("norm_topk_prob", default=False) is not normalised:
+        wanted = "true" if normalised else "false"
+        raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family with 'norm_topk_prob' {wanted} only.")
+    count = config.int("num_experts", minimum=1)
+    used = config.int("num_experts_per_tok", minimum=1)
+    inner = config.int("moe_intermediate_size", minimum=1)
+    if used > count or count > _MOST_EXPERTS:
+        raise BadFile(f"{config.origin}: {used} of {count} experts cannot be; download it again.")
+    keys: Metadata = {"expert_count": count, "expert_used_count": used, "expert_feed_forward_length": inner}
+    return Mixture(count, inner, keys)
+
+
+def decoder_parameters(config: Config, sizes: Sizes) -> Metadata:
+    """Return the keys that describe a decoder, without those of its positions."""
+    return {
+        "block_count": sizes.layers,
+        "embedding_length": sizes.hidden,
+        "feed_forward_length": sizes.inner,
+        "attention.head_count": sizes.heads,
+        "attention.head_count_kv": sizes.kv_heads,
+        "attention.layer_norm_rms_epsilon": config.float("rms_norm_eps", "layer_norm_epsilon", default=1e-6),
+        "attention.key_length": sizes.head_size,
+        "attention.value_length": sizes.head_size,
+        "rope.dimension_count": sizes.head_size,
+        "vocab_size": sizes.vocabulary,
+    }
+
+
+def require_silu(config: Config) -> None:
+    """Refuse a gate with another activation than SiLU, the only one that llama.cpp computes for these families.
+
+    Raises:
+        UnsupportedModel: it has another one.
+    """
+    named = config.str("hidden_act", default="silu")
+    if named not in ("silu", "swish"):
+        raise UnsupportedModel(
+            f"{config.origin} asks for the activation {named[:40]!r}, but llama.cpp computes silu for this family."
+        )
+
+
+def require_square_attention(config: Config, sizes: Sizes) -> None:
+    """Refuse heads that together are wider or narrower than the model, where llama.cpp cannot load them.
+
+    Raises:
+        UnsupportedModel: they are.
+    """
+    if sizes.queries != sizes.hidden:
+        raise UnsupportedModel(
+            f"{config.origin}: in this family llama.cpp wants heads that together are as wide as the model ({sizes.hidden}), but "
+            f"they are {sizes.heads} of {sizes.head_size} dimensions."
+        )
+
+
+def embeddings(
+    sizes: Sizes,
+    shapes: Shapes,
+    *,
+    tied: bool,
+    always_head: bool = False,
+    names: tuple[str, str, str] = ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"),
+    head: Transform | None = None,
+) -> list[OutputTensor]:
+    """Return token embedding, last norm and output head.
+
+    Args:
+        sizes: of the decoder.
+        shapes: of the checkpoint.
+        tied: the head is the embedding; so it is where the checkpoint has no head.
+        always_head: llama.cpp does not tie this architecture's head by itself: the embedding is written a second time.
+        names: the checkpoint's tensors.
+        head: applied to the head's rows, each by itself.
+    """
+    embedding, norm, output = names
+    table = (sizes.vocabulary, sizes.hidden)
+    tensors = [as_is("token_embd.weight", embedding, *table), as_is("output_norm.weight", norm, sizes.hidden)]
+    without_head = tied or (shapes is not None and output not in shapes)
+    if not without_head or always_head:
+        source = Source(embedding if without_head else output, table)
+        tensors.append(OutputTensor("output.weight", table, (source,), head, by_rows=head is not None))
+    return tensors
+
+
+def norms(layer: int, hidden: int) -> tuple[OutputTensor, OutputTensor]:
+    """Return the norms before attention and before the feed-forward network."""
+    return (
+        as_is(f"blk.{layer}.attn_norm.weight", f"model.layers.{layer}.input_layernorm.weight", hidden),
+        as_is(f"blk.{layer}.ffn_norm.weight", f"model.layers.{layer}.post_attention_layernorm.weight", hidden),
+    )
+
+
+def attention(
+    sizes: Sizes, layer: int, shapes: Shapes, *, paired: bool, bias: bool = False, output_bias: bool | None = None
+) -> list[OutputTensor]:
+    """Return the projections of queries, keys, values and output, with the biases that the checkpoint holds.
+
+    Args:
+        sizes: of the decoder.
+        layer: its number.
+        shapes: of the checkpoint.
+        paired: llama.cpp rotates neighbouring elements in this architecture, so queries and keys are reordered.
+        bias: queries, keys and values must have a bias.
+        output_bias: so must the output; None: as they do.
+    """
+    source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
+    turned = [rotary_pairs(heads) if paired else None for heads in (sizes.heads, sizes.kv_heads)]
+    queries, keys, hidden = sizes.queries, sizes.keys, sizes.hidden
+    last = bias if output_bias is None else output_bias
+    return [
+        *linear(f"{target}q", f"{source}q_proj", (queries, hidden), shapes, bias=bias, transform=turned[0]),
+        *linear(f"{target}k", f"{source}k_proj", (keys, hidden), shapes, bias=bias, transform=turned[1]),
+        *linear(f"{target}v", f"{source}v_proj", (keys, hidden), shapes, bias=bias),
+        *linear(f"{target}output", f"{source}o_proj", (hidden, queries), shapes, bias=last),
+    ]
+
+
+def head_norms(sizes: Sizes, layer: int) -> tuple[OutputTensor, OutputTensor]:
+    """Return the norms of each head's query and key, for architectures that rotate halves (no reordering)."""
+    source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
+    return (
+        as_is(f"{target}q_norm.weight", f"{source}q_norm.weight", sizes.head_size),
+        as_is(f"{target}k_norm.weight", f"{source}k_norm.weight", sizes.head_size),
+    )
+
+
+def gated_mlp(
+    sizes: Sizes, layer: int, shapes: Shapes, *, bias: bool = False, inner: int = 0, part: str = "", suffix: str = ""
+) -> list[OutputTensor]:
+    """Return a feed-forward network with a gate (SwiGLU).
+
+    Args:
+        sizes: of the decoder.
+        layer: its number.
+        shapes: of the checkpoint.
+        bias: it must have biases.
+        inner: rows of the gate; 0: the decoder's.
+        part: where it lies below `mlp.`, with a dot at the end.
+        suffix: ends the GGUF names ("_shexp": the expert that all tokens share).
+    """
+    source, target = f"model.layers.{layer}.mlp.{part}", f"blk.{layer}.ffn_"
+    rows, hidden = inner or sizes.inner, sizes.hidden
+    return [
+        *linear(f"{target}gate{suffix}", f"{source}gate_proj", (rows, hidden), shapes, bias=bias),
+        *linear(f"{target}up{suffix}", f"{source}up_proj", (rows, hidden), shapes, bias=bias),
+        *linear(f"{target}down{suffix}", f"{source}down_proj", (hidden, rows), shapes, bias=bias),
+    ]
+
+
+def experts(
+    layer: int,
+    count: int,
+    inner: int,
+    hidden: int,
+    *,
+    source: str = "mlp.",
+    names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
+) -> list[OutputTensor]:
+    """Return a mixture of experts: the router, and each expert's matrices stacked [experts, out, in].
+
+    Args:
+        layer: its number.
+        count: of experts.
+        inner: rows of an expert's gate.
+        hidden: the model's width.
+        source: where the mixture lies in the layer.
+        names: the checkpoint's words for gate, up and down.
+    """
+    origin, target = f"model.layers.{layer}.{source}", f"blk.{layer}.ffn_"
+    shapes = ((inner, hidden), (inner, hidden), (hidden, inner))
+    return [
+        as_is(f"{target}gate_inp.weight", f"{origin}gate.weight", count, hidden),
+        *(
+            stacked(
+                f"{target}{ours}_exps.weight",
+                tuple(f"{origin}experts.{n}.{theirs}.weight" for n in range(count)),
+                *shape,
+            )
+            for ours, theirs, shape in zip(("gate", "up", "down"), names, shapes, strict=True)
+        ),
+    ]
+
+
+def linear(
+    target: str, source: str, shape: Shape, shapes: Shapes, *, bias: bool = False, transform: Transform | None = None
+) -> list[OutputTensor]:
+    """Return a weight, and the bias that belongs to it where the checkpoint holds one or must hold one (`bias`)."""
+    tensors = [OutputTensor(f"{target}.weight", shape, (Source(f"{source}.weight", shape),), transform)]
+    if bias or (shapes is not None and f"{source}.bias" in shapes):
+        tensors.append(OutputTensor(f"{target}.bias", shape[:1], (Source(f"{source}.bias", shape[:1]),), transform))
+    return tensors

@@ -98,6 +98,8 @@ def aligned(size: int) -> int:
 def _typed(value: Any) -> bytes:
     if isinstance(value, Encoded):
         return value.data
+    if isinstance(value, bytes):
+        return struct.pack("<IIQ", GGUFValueType.ARRAY, GGUFValueType.UINT8, len(value)) + value
     if isinstance(value, (list, tuple)):
         kind = _item_type(value)
         head = struct.pack("<IIQ", GGUFValueType.ARRAY, kind, len(value))

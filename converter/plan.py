@@ -18,6 +18,7 @@ from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
 from converter.metadata import file_name, general_metadata, requantized_name
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
+from models.chat import dialects
 from models.config import Config
 from models.errors import BadFile, ZhiyinError
 from models.families import family_of
@@ -289,6 +290,8 @@ def _metadata(
         pairs.setdefault("tokenizer.chat_template", blueprint.chat.template)
         if blueprint.chat.stop:
             pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
+        if blueprint.chat.dialect:
+            pairs[dialects.KEY] = blueprint.chat.dialect
         pairs |= {f"general.sampling.{key}": value for key, value in blueprint.chat.sampling.items()}
     return pairs
 

@@ -13,7 +13,7 @@ from models.config import Config
 from models.vocab.vocabulary import Vocabulary
 
 Metadata = dict[str, Any]
-"""GGUF key-value pairs: values are bool, int, float, str or lists of one of these."""
+"""GGUF key-value pairs: values are bool, int, float, str, lists of one of these, or bytes (an array of numbers from 0 to 255)."""
 
 Shape = tuple[int, ...]
 """Row-major, as NumPy and torch write it: a linear layer's weight is (out, in)."""
@@ -58,6 +58,8 @@ class ChatFormat:
     """Texts that end a reply, for formats whose turn separator is not one token."""
     sampling: Metadata = field(default_factory=dict)
     """What the publisher recommends: keys below `general.sampling.` (temp, top_p, top_k, min_p, penalty_repeat)."""
+    dialect: str = ""
+    """A name in `models.chat.dialects`, where the template alone does not say how to chat."""
 
 
 @dataclass(frozen=True)

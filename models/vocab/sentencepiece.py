@@ -17,7 +17,7 @@ from models.vocab.vocabulary import TokenType, Vocabulary
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _PIECE_TEXT, _PIECE_SCORE, _PIECE_TYPE = 1, 2, 3
 _MODEL_TYPE, _UNK, _BOS, _EOS, _PAD = 3, 40, 41, 42, 43
-_DUMMY_PREFIX, _EXTRA_SPACES = 3, 4
+_CHARSMAP, _DUMMY_PREFIX, _EXTRA_SPACES = 2, 3, 4
 _BPE = 2
 _TYPES = {
     1: TokenType.NORMAL,
@@ -42,6 +42,8 @@ class SentencePieceModel:
     """bos, eos, unknown, padding; -1 when switched off."""
     add_dummy_prefix: bool
     remove_extra_whitespaces: bool
+    charsmap: bytes = b""
+    """The normaliser's replacements, as the library compiles them; b"": none."""
 
 
 def parse_sentencepiece(data: bytes) -> SentencePieceModel:
@@ -62,6 +64,7 @@ def parse_sentencepiece(data: bytes) -> SentencePieceModel:
             normalizer.update(_fields(value))
     if not pieces:
         raise ValueError("it holds no pieces")
+    charsmap = normalizer.get(_CHARSMAP, b"")
     defaults = {"unknown": (_UNK, 0), "bos": (_BOS, 1), "eos": (_EOS, 2), "padding": (_PAD, -1)}
     return SentencePieceModel(
         pieces=tuple(pieces),
@@ -69,6 +72,7 @@ def parse_sentencepiece(data: bytes) -> SentencePieceModel:
         special={name: _signed(trainer.get(field, default)) for name, (field, default) in defaults.items()},
         add_dummy_prefix=bool(normalizer.get(_DUMMY_PREFIX, 1)),
         remove_extra_whitespaces=bool(normalizer.get(_EXTRA_SPACES, 1)),
+        charsmap=charsmap if isinstance(charsmap, bytes) else b"",
     )
 
 

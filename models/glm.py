@@ -1,0 +1,52 @@
+"""What the GLM families share: the publisher's 8- and 4-bit weights.
+
+Source: THUDM/chatglm-6b, quantization.py. A quantized matrix `X.weight` [rows, columns] is stored as int8, or as two signed 4-bit
+numbers in each int8 [rows, columns / 2], the even column in the high half; `X.weight_scale` [rows] widens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from models.family import OutputTensor, Shape, Source, Transform
+
+_SCALE = "_scale"
+
+
+def matrix(
+    name: str,
+    source: str,
+    shape: Shape,
+    shapes: Mapping[str, Shape] | None,
+    *,
+    stored: Shape | None = None,
+    rows: Transform | None = None,
+) -> OutputTensor:
+    """Return a matrix, widened to float32 where the checkpoint holds the publisher's quantized form.
+
+    Args:
+        name: of the output.
+        source: the checkpoint's tensor.
+        shape: of the output.
+        shapes: of all of the checkpoint's tensors, None without a checkpoint.
+        stored: of the source when it is not quantized; None: the output's.
+        rows: chooses and orders rows of the source; None: all as they are.
+    """
+    whole = shape if stored is None else stored
+    if shapes is None or source + _SCALE not in shapes:
+        return OutputTensor(name, shape, (Source(source, whole),), rows)
+    is_packed = shapes.get(source) == (whole[0], whole[1] // 2)
+    held = (whole[0], whole[1] // 2) if is_packed else whole
+    sources = (Source(source, held), Source(source + _SCALE, (whole[0],)))
+    return OutputTensor(name, shape, sources, partial(_widened, packed=is_packed, rows=rows))
+
+
+def _widened(weight: np.ndarray, scale: np.ndarray, *, packed: bool, rows: Transform | None) -> np.ndarray:
+    if rows is not None:
+        weight, scale = rows(weight), rows(scale)
+    if packed:
+        weight = np.stack([weight >> 4, (weight << 4) >> 4], axis=-1).reshape(len(weight), -1)
+    return weight.astype(np.float32) * scale.astype(np.float32)[:, None]

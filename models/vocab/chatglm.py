@@ -1,0 +1,128 @@
+"""The vocabularies of ChatGLM2, ChatGLM3 and GLM-4: special tokens behind the last piece, two of them in front of every input.
+
+Sources: THUDM/chatglm2-6b, THUDM/chatglm3-6b and THUDM/glm-4-9b-chat, tokenization_chatglm.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.chat.glm import CHATGLM2, CHATGLM3, is_base, is_third
+from models.config import Config
+from models.vocab.files import read_bytes, read_json
+from models.vocab.reader import read_vocabulary
+from models.vocab.sentencepiece import read_sentencepiece
+from models.vocab.special import add_special_tokens
+from models.vocab.vocabulary import TokenType, Vocabulary
+
+PREFIX = "zhiyin.tokenizer.prefix"
+"""GGUF key: ids that begin every input."""
+PLAIN = "zhiyin.tokenizer.plain_text"
+"""GGUF key: markup in a text is only text, as in the publisher's tokenizer; chat templates alone write special tokens."""
+
+_SPECIAL = ("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop")
+_ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
+_NEVER_WRITTEN = "eop"
+"""No prompt and no reply holds it; as a control token, llama.cpp would find it in the word `people`."""
+_TURN, _CALL = "<|user|>", "<|observation|>"
+_RANKS = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
+
+
+def read_chatglm_vocabulary(folder: Path, config: Config) -> Vocabulary:
+    """Read the tokenizer of a checkpoint in the publisher's own layout: sentencepiece (2 and 3) or tiktoken's ranks (GLM-4).
+
+    Raises:
+        BadFile: it is missing or damaged.
+    """
+    path = folder / "tokenizer.model"
+    if not path.is_file() or _RANKS.match(read_bytes(path)):
+        return _glm4(read_vocabulary(folder, config), prefixed=path.is_file() or _has_prefix(folder))
+    pieces = read_sentencepiece(path, {})
+    third = is_third(config) or _names_roles(folder)
+    names = _SPECIAL + (_ROLES if third else ())
+    count = len(pieces.tokens)
+    ids = {name: count + number for number, name in enumerate(names)}
+    kinds = [TokenType.UNUSED if name == _NEVER_WRITTEN else TokenType.CONTROL for name in names]
+    vocabulary = add_special_tokens(
+        replace(
+            pieces,
+            pre="chatglm-spm",
+            tokens=[*pieces.tokens, *names],
+            types=[*pieces.types, *kinds],
+            scores=[*(pieces.scores or []), *(0.0 for _ in names)],
+        ),
+        folder,
+        config,
+    )
+    ends = {"eot": ids[_TURN], "eom": ids[_CALL]} if third else {}
+    return replace(
+        vocabulary,
+        special={name: number for name, number in vocabulary.special.items() if name != "bos"} | ends,
+        flags=vocabulary.flags | {"add_bos_token": False, "add_eos_token": False},
+        chat_template=_template(vocabulary.chat_template, config, third),
+        extra={PREFIX: [ids["[gMASK]"], ids["sop"]], PLAIN: True},
+    )
+
+
+def read_glm_vocabulary(folder: Path, config: Config) -> Vocabulary:
+    """Read the tokenizer of a checkpoint in the layout of transformers.
+
+    Raises:
+        BadFile: it is missing or damaged.
+    """
+    return _glm4(read_vocabulary(folder, config), prefixed=_has_prefix(folder))
+
+
+def _glm4(vocabulary: Vocabulary, *, prefixed: bool) -> Vocabulary:
+    ids = {str(text): number for number, text in enumerate(vocabulary.tokens)}
+    special = {name: number for name, number in vocabulary.special.items() if name != "bos"}
+    special |= {name: ids[text] for name, text in (("eot", _TURN), ("eom", _CALL)) if text in ids}
+    prefix = [ids[text] for text in ("[gMASK]", "<sop>") if text in ids]
+    return replace(
+        vocabulary,
+        # The same splitting as Llama 3's; the names differ in what llama.cpp does about the beginning of a text.
+        pre="glm4" if vocabulary.pre == "llama-bpe" else vocabulary.pre,
+        special=special,
+        flags=vocabulary.flags | {"add_bos_token": False},
+        extra=vocabulary.extra | ({PREFIX: prefix} if prefixed and len(prefix) == 2 else {}),
+    )
+
+
+def _template(published: str | None, config: Config, third: bool) -> str | None:
+    """Return the chat template: the checkpoint's own only where it knows tools, which the publisher's short one does not."""
+    if is_base(config):
+        return None
+    if published is not None and "tools" in published:
+        return published
+    return (CHATGLM3 if third else CHATGLM2).template
+
+
+def _names_roles(folder: Path) -> bool:
+    """Tell whether the files around a tokenizer name ChatGLM3's roles; they are only read, never run."""
+    names = ("tokenization_chatglm.py", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+    return any(_CALL.encode() in read_bytes(folder / name) for name in names if (folder / name).is_file())
+
+
+def _has_prefix(folder: Path) -> bool:
+    """Tell whether tokenizer.json writes [gMASK] and <sop> in front of a text."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return False
+    return [*_leading(read_json(path).get("post_processor"))][:2] == ["[gMASK]", "<sop>"]
+
+
+def _leading(step: Any) -> Iterator[str]:
+    """Yield the special tokens that a post-processor writes."""
+    if not isinstance(step, dict):
+        return
+    for part in step.get("processors") or ():
+        yield from _leading(part)
+    single = step.get("single")
+    for piece in single if isinstance(single, list) else ():
+        special = piece.get("SpecialToken") if isinstance(piece, dict) else None
+        if isinstance(special, dict):
+            yield str(special.get("id"))

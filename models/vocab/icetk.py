@@ -1,0 +1,264 @@
+"""The vocabulary of ChatGLM-6B: the sentencepiece model `ice_text.model`, read from a checkpoint and run.
+
+Source: THUDM/chatglm-6b, tokenization_chatglm.py (rules before and after sentencepiece, ids), and google/sentencepiece,
+src/unigram_model.cc and src/bpe_model.cc. In the first release 20,000 image tokens come before the text's, and its
+`ice_text.model` lacks the last pieces, which the publisher's code appended when it ran.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from models.config import Config
+from models.errors import BadFile
+from models.vocab.files import read_bytes, read_json
+from models.vocab.normalizer import Normalizer, any_of
+from models.vocab.sentencepiece import SentencePieceModel, parse_sentencepiece
+from models.vocab.vocabulary import TokenType, Vocabulary
+
+_FILE = "ice_text.model"
+_CONTROL = ("[MASK]", "[gMASK]", "[sMASK]", "<unused_0>", "<sop>", "<eop>", "<ENC>", "<dBLOCK>")
+_NEWLINE, _TAB = "<n>", "<|tab|>"
+_LONGEST_BLANK = 80
+_BLANKS = {" " * count: f"<|blank_{count}|>" for count in range(_LONGEST_BLANK, 1, -1)}
+_WRITTEN = {"\n": _NEWLINE, "\t": _TAB, **_BLANKS}
+_READ = {piece: text for text, piece in _WRITTEN.items()}
+_IMAGE_TOKENS = 20000
+_UNKNOWN_PENALTY = 10.0
+_UNIGRAM = "t5"
+"""`tokenizer.ggml.model` of unigram models."""
+
+Pieces = list[tuple[str, float, TokenType]]
+
+
+def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
+    """Read `ice_text.model`, its pieces numbered as the model's embedding has them.
+
+    Raises:
+        BadFile: it is missing or damaged, or does not fit the configuration.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        raise BadFile(
+            f"{folder} has no {_FILE}, the tokenizer of ChatGLM-6B; download it too, name another folder with --tokenizer, or "
+            "convert without one by --tokenizer none."
+        )
+    try:
+        model = parse_sentencepiece(read_bytes(path))
+        Normalizer(model.charsmap, (), add_dummy_prefix=True, remove_extra_whitespaces=True)
+    except ValueError as error:
+        raise BadFile(f"{path} is not a sentencepiece model ({error}); download it again.") from error
+    pieces = _completed(model)
+    images = _image_tokens(folder, config, [text for text, _, _ in pieces])
+    ids = {text: images + number for number, (text, _, _) in enumerate(pieces)}
+    special = {"unknown": images + model.special["unknown"], "bos": ids["<sop>"], "eos": ids["<eop>"]}
+    if "<pad>" in ids:
+        special["padding"] = ids["<pad>"]
+    image_pieces: Pieces = [(f"<image_{number}>", 0.0, TokenType.UNUSED) for number in range(images)]
+    every = image_pieces + pieces
+    return Vocabulary(
+        model="llama" if model.is_bpe else _UNIGRAM,
+        pre="default",
+        tokens=[text for text, _, _ in every],
+        scores=[score for _, score, _ in every],
+        types=[kind for _, _, kind in every],
+        special=special,
+        flags={
+            "add_bos_token": False,
+            "add_eos_token": False,
+            "add_space_prefix": model.add_dummy_prefix,
+            "remove_extra_whitespaces": model.remove_extra_whitespaces,
+        },
+        extra={"tokenizer.ggml.precompiled_charsmap": model.charsmap} if model.charsmap else {},
+    )
+
+
+def _completed(model: SentencePieceModel) -> Pieces:
+    """Append what the first release's code appended: control tokens, tab and blanks, bytes."""
+    pieces = list(model.pieces)
+    if not any(text == "<sop>" for text, _, _ in pieces):
+        pieces += [(text, 0.0, TokenType.CONTROL) for text in _CONTROL]
+        pieces += [(text, 0.0, TokenType.USER_DEFINED) for text in (_TAB, *reversed(_BLANKS.values()))]
+        pieces += [(f"<0x{byte:02X}>", 0.0, TokenType.BYTE) for byte in range(256)]
+    return pieces
+
+
+def _image_tokens(folder: Path, config: Config, texts: list[str]) -> int:
+    """Return how many ids come before the text's: what config.json's own ids leave, else what the tokenizer says."""
+    if "bos_token_id" in config:
+        count = config.int("bos_token_id") - texts.index("<sop>")
+        if count < 0:
+            raise BadFile(
+                f"{config.origin} and {folder / _FILE} number <sop> differently; they are of different models."
+            )
+        return count
+    described = folder / "tokenizer_config.json"
+    declared = read_json(described).get("num_image_tokens") if described.is_file() else None
+    return declared if isinstance(declared, int) and 0 <= declared <= _IMAGE_TOKENS else _IMAGE_TOKENS
+
+
+class IcetkTokenizer:
+    """Encodes and decodes as the publisher's tokenizer; untrusted vocabularies may make it wrong, never fail."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Take a vocabulary in the form of `read_icetk_vocabulary`."""
+        self._tokens = [
+            token.decode("utf-8", "replace") if isinstance(token, bytes) else token for token in vocabulary.tokens
+        ]
+        self._types = vocabulary.types
+        self._scores = vocabulary.scores or [0.0] * len(self._tokens)
+        self._ids = self._of_type(TokenType.NORMAL, TokenType.USER_DEFINED)
+        self._control = self._of_type(TokenType.CONTROL)
+        self._bytes = self._of_type(TokenType.BYTE)
+        user_defined = self._of_type(TokenType.USER_DEFINED)
+        self._user_defined = any_of(user_defined)
+        self._markup = any_of(self._control)
+        self._unknown = vocabulary.special.get("unknown", 0)
+        self._longest = max(map(len, self._ids), default=0)
+        normal = [self._scores[number] for text, number in self._ids.items() if text not in user_defined]
+        self._best, self._worst = max(normal, default=0.0), min(normal, default=0.0)
+        self._segment = self._unigram if vocabulary.model == _UNIGRAM else self._merged
+        self._normalizer = Normalizer(
+            vocabulary.extra.get("tokenizer.ggml.precompiled_charsmap", b""),
+            user_defined,
+            add_dummy_prefix=vocabulary.flags.get("add_space_prefix", True),
+            remove_extra_whitespaces=vocabulary.flags.get("remove_extra_whitespaces", True),
+        )
+
+    @classmethod
+    def of_metadata(cls, metadata: Mapping[str, Any]) -> IcetkTokenizer:
+        """Make one of a GGUF file's metadata, arrays included.
+
+        Raises:
+            BadFile: the vocabulary is missing or damaged.
+        """
+        key = "tokenizer.ggml."
+        charsmap = "tokenizer.ggml.precompiled_charsmap"
+        try:
+            return cls(
+                Vocabulary(
+                    model=metadata[key + "model"],
+                    tokens=metadata[key + "tokens"],
+                    types=[TokenType(number) for number in metadata[key + "token_type"]],
+                    scores=metadata[key + "scores"],
+                    special={"unknown": metadata.get(key + "unknown_token_id", 0)},
+                    flags={
+                        name: bool(metadata.get(key + name, True))
+                        for name in ("add_space_prefix", "remove_extra_whitespaces")
+                    },
+                    extra={charsmap: bytes(metadata.get(charsmap, b""))},
+                )
+            )
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise BadFile(f"The file's vocabulary is damaged ({error}); convert the model again.") from error
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Return token ids; `special`: markup such as [gMASK] becomes its token. Nothing is appended."""
+        if not special:
+            return list(self._encoded(text))
+        ids: list[int] = []
+        ends = [0, *(at for match in self._markup.finditer(text) for at in match.span()), len(text)]
+        for number, (start, end) in enumerate(pairwise(ends)):
+            if number % 2:
+                ids.append(self._control[text[start:end]])
+            else:
+                ids.extend(self._encoded(text[start:end]))
+        return ids
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens."""
+        if not 0 <= token < len(self._tokens):
+            return b""
+        text, kind = self._tokens[token], self._types[token]
+        if kind is TokenType.BYTE:
+            return bytes([int(text[3:5], 16)])
+        if kind in (TokenType.CONTROL, TokenType.UNUSED):
+            return b""
+        if kind is TokenType.UNKNOWN:
+            return " \u2047 ".encode()
+        return _READ.get(text, text.replace("\u2581", " ")).encode("utf-8", "replace")
+
+    def _of_type(self, *kinds: TokenType) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for number, (text, kind) in enumerate(zip(self._tokens, self._types, strict=True)):
+            if kind in kinds:
+                found.setdefault(text, number)
+        return found
+
+    def _encoded(self, text: str) -> Iterator[int]:
+        """Yield the ids of a text without markup."""
+        for written, piece in _WRITTEN.items():
+            text = text.replace(written, piece)
+        was_unknown = False
+        for piece in self._segment(self._normalizer.normalize(text)):
+            number = self._ids.get(piece)
+            if number is not None:
+                yield number
+            elif len(self._bytes) == 256:
+                yield from (self._bytes[f"<0x{byte:02X}>"] for byte in piece.encode("utf-8", "replace"))
+            elif not was_unknown:
+                yield self._unknown
+            was_unknown = number is None
+
+    def _unigram(self, text: str) -> list[str]:
+        """Return the pieces whose scores, logarithms of probabilities, have the largest sum (Viterbi's algorithm)."""
+        best: list[tuple[float, int]] = [(0.0, 0), *([(float("-inf"), 0)] * len(text))]
+        for start in range(len(text)):
+            score = best[start][0]
+            for end in range(start + 1, min(start + self._longest, len(text)) + 1):
+                piece = text[start:end]
+                number = self._ids.get(piece)
+                if number is not None and (found := score + self._score(number, piece)) > best[end][0]:
+                    best[end] = (found, start)
+            unknown = score + self._worst - _UNKNOWN_PENALTY
+            if text[start] not in self._ids and unknown > best[start + 1][0]:
+                best[start + 1] = (unknown, start)
+        pieces, end = [], len(text)
+        while end:
+            start = best[end][1]
+            pieces.append(text[start:end])
+            end = start
+        return pieces[::-1]
+
+    def _score(self, number: int, piece: str) -> float:
+        if self._types[number] is TokenType.USER_DEFINED:
+            return len(piece.encode("utf-8", "replace")) * self._best - 0.1
+        return self._scores[number]
+
+    def _merged(self, text: str) -> list[str]:
+        """Return the pieces that merging neighbours leaves, the pair of the highest score first, the left one of equals."""
+        symbols = self._symbols(text)
+        frozen = [self._user_defined.fullmatch(symbol) is not None for symbol in symbols]
+        before = list(range(-1, len(symbols) - 1))
+        after = [*range(1, len(symbols)), -1]
+        agenda: list[tuple[float, int, int, str]] = []
+
+        def propose(left: int, right: int) -> None:
+            if left < 0 or right < 0 or frozen[left] or frozen[right]:
+                return
+            number = self._ids.get(pair := symbols[left] + symbols[right])
+            if number is not None:
+                heapq.heappush(agenda, (-self._scores[number], left, right, pair))
+
+        for right in range(1, len(symbols)):
+            propose(right - 1, right)
+        while agenda:
+            _, left, right, pair = heapq.heappop(agenda)
+            if not symbols[left] or not symbols[right] or symbols[left] + symbols[right] != pair:
+                continue
+            symbols[left], symbols[right] = pair, ""
+            after[left] = after[right]
+            if after[right] >= 0:
+                before[after[right]] = left
+            propose(before[left], left)
+            propose(left, after[left])
+        return [symbol for symbol in symbols if symbol]
+
+    def _symbols(self, text: str) -> list[str]:
+        """Return user-defined pieces whole and all else in single characters."""
+        return re.findall(f"{self._user_defined.pattern}|.", text, re.DOTALL)

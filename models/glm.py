@@ -6,11 +6,11 @@ numbers in each int8 [rows, columns / 2], the even column in the high half; `X.w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
+from models.decoder import Shapes
 from models.family import OutputTensor, Shape, Source, Transform
 
 _SCALE = "_scale"
@@ -20,7 +20,7 @@ def matrix(
     name: str,
     source: str,
     shape: Shape,
-    shapes: Mapping[str, Shape] | None,
+    shapes: Shapes,
     *,
     stored: Shape | None = None,
     rows: Transform | None = None,

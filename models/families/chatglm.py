@@ -5,12 +5,11 @@ Source of the layout: THUDM/chatglm2-6b, THUDM/chatglm3-6b and THUDM/glm-4-9b-ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from models.chat.glm import chatglm_chat
 from models.config import Config
+from models.decoder import Shapes
 from models.errors import UnsupportedModel
-from models.family import Blueprint, Family, Metadata, OutputTensor, Shape
+from models.family import Blueprint, Family, Metadata, OutputTensor
 from models.glm import matrix
 from models.layers import as_is
 from models.vocab.chatglm import read_chatglm_vocabulary
@@ -18,7 +17,7 @@ from models.vocab.chatglm import read_chatglm_vocabulary
 _BASE = 10000.0
 
 
-def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
+def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     _refuse_other_blocks(config)
     heads = config.int("num_attention_heads", minimum=1)
     rows = config.int("padded_vocab_size", "vocab_size", minimum=1)
@@ -83,7 +82,7 @@ def _rotary(config: Config) -> Metadata:
     return {"rope.freq_base": _BASE * ratio}
 
 
-def _tensors(config: Config, shapes: Mapping[str, Shape] | None, rows: int) -> tuple[OutputTensor, ...]:
+def _tensors(config: Config, shapes: Shapes, rows: int) -> tuple[OutputTensor, ...]:
     hidden = config.int("hidden_size")
     tensors = [
         matrix("token_embd.weight", "transformer.embedding.word_embeddings.weight", (rows, hidden), shapes),
@@ -96,7 +95,7 @@ def _tensors(config: Config, shapes: Mapping[str, Shape] | None, rows: int) -> t
     return tuple(tensors)
 
 
-def _layer(config: Config, shapes: Mapping[str, Shape] | None, layer: int) -> list[OutputTensor]:
+def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
     """Return one block; llama.cpp takes the packed projections as they are: queries, keys, values; gate, up."""
     hidden, inner = config.int("hidden_size"), config.int("ffn_hidden_size")
     packed = hidden + 2 * _groups(config) * _head_size(config)

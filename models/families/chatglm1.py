@@ -6,13 +6,13 @@ Source of the layout: THUDM/chatglm-6b, modeling_chatglm.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
 from models.chat.glm import CHATGLM1
 from models.config import Config
+from models.decoder import Shapes
 from models.errors import UnsupportedModel
 from models.family import Blueprint, Family, OutputTensor, Shape, Source
 from models.glm import matrix
@@ -23,7 +23,7 @@ _RESIDUAL_SCALE = math.sqrt(2 * 28)
 """The published code never tells its blocks how many layers there are, so their default of 28 counts always."""
 
 
-def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
+def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     hidden = config.int("hidden_size", minimum=1)
     heads = config.int("num_attention_heads", minimum=1)
     rows = config.int("vocab_size", minimum=1)
@@ -66,7 +66,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     )
 
 
-def _layer(config: Config, shapes: Mapping[str, Shape] | None, layer: int) -> list[OutputTensor]:
+def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
     hidden = config.int("hidden_size")
     heads = config.int("num_attention_heads")
     inner = config.int("inner_hidden_size", default=4 * hidden)
@@ -94,7 +94,7 @@ def _affine(name: str, source: str, size: int) -> list[OutputTensor]:
     return [as_is(f"{name}.{part}", f"{source}.{part}", size) for part in ("weight", "bias")]
 
 
-def _linear(name: str, source: str, shape: Shape, shapes: Mapping[str, Shape] | None) -> list[OutputTensor]:
+def _linear(name: str, source: str, shape: Shape, shapes: Shapes) -> list[OutputTensor]:
     return [
         matrix(f"{name}.weight", f"{source}.weight", shape, shapes),
         as_is(f"{name}.bias", f"{source}.bias", shape[0]),

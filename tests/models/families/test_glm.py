@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,6 @@ NATIVE: dict[str, dict[str, Any]] = {
     "GLM-4-0414": {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4"},
     "GLM-4-32B": {"architectures": ["Glm4ForCausalLM"], "head_dim": 32, "attention_bias": False},
 }
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
-        with Engine() as running:
-            yield running
 
 
 def converted(folder: Path, out: Path, quant: str = "F32") -> Path:

@@ -30,6 +30,16 @@ def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: i
     }
 
 
+def base_model(folder: Path, repository: str) -> dict[str, Any]:
+    """Return `general.base_model.*` of what was made from one base: its folder, and its repository (or "")."""
+    is_repository = re.fullmatch(r"[\w.-]+/[\w.-]+", repository) is not None and not Path(repository).exists()
+    name = repository.split("/")[1] if is_repository else folder.resolve().name
+    pairs = {"general.base_model.count": 1, "general.base_model.0.name": name}
+    if is_repository:
+        pairs["general.base_model.0.repo_url"] = f"https://huggingface.co/{repository}"
+    return pairs
+
+
 def file_name(source: Path, config: Config, recipe: Recipe, parameters: int) -> str:
     """Return `<BaseName>-<SizeLabel>-<FineTune>-<Version>-<Encoding>.gguf`."""
     found = _load(source, config, parameters)

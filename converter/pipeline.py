@@ -21,15 +21,19 @@ from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.lora import Adapter, MergedCheckpoint, MergedRows, is_adapter
 from converter.checkpoint.open import open_checkpoint, read_config
 from converter.ggml import dequantize, quantize, row_bytes, widen
 from converter.gguf_writer import PlacedTensor, aligned
+from converter.lora_file import plan_adapter
+from converter.merging import open_merged
 from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion, shape_text
 from converter.progress import Meter, Progress, ProgressListener
 from converter.verify import Verification, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
 from models.family import OutputTensor, Transform
+from models.layers import row_order
 
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
@@ -75,9 +79,9 @@ def convert(
         ZhiyinError: one sentence; nothing is left behind.
     """
     start = time.monotonic()
-    checkpoint = _open(request.source)
+    checkpoint = _open(request)
     try:
-        plan = plan_conversion(request, checkpoint)
+        plan = _plan(request, checkpoint)
         _check_room(plan)
         report = _Report(plan, on_progress, cancelled)
         found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial)
@@ -98,18 +102,29 @@ def convert(
 
 def plan(request: ConvertRequest) -> ConversionPlan:
     """Return what `convert` would do, reading headers only."""
-    checkpoint = _open(request.source)
+    checkpoint = _open(request)
     try:
-        return plan_conversion(request, checkpoint)
+        return _plan(request, checkpoint)
     finally:
         checkpoint.close()
 
 
-def _open(source: Path) -> Checkpoint:
+def _open(request: ConvertRequest) -> Checkpoint:
     """Open a checkpoint, after refusing a configuration that nothing can be done with."""
+    source = request.source
+    if request.as_adapter:
+        return Adapter(request.lora[0]).weights
+    if request.lora:
+        return open_merged(source, request.lora)
+    if is_adapter(source):
+        raise BadFile(f"{source} is an adapter; name the model that it belongs to with --base.")
     if (source / "config.json").is_file():
         family_of(read_config(source))
     return open_checkpoint(source)
+
+
+def _plan(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
+    return plan_adapter(request) if request.as_adapter else plan_conversion(request, checkpoint)
 
 
 def _check_room(plan: ConversionPlan) -> None:
@@ -197,7 +212,7 @@ def _write_tensors(
 class _Rows:
     """A whole tensor, cut into rows."""
 
-    values: np.ndarray
+    values: np.ndarray | MergedRows
     """[n, row length] in the stored dtype, or uint8 [n, row bytes] of `encoding`."""
     length: int
     """Elements of a row."""
@@ -247,8 +262,13 @@ def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkp
         stored = checkpoint.types[tensor.name]
         if stored is target or stored not in _NUMPY_TYPES.values():
             return _Rows(checkpoint.encoded(tensor.name), tensor.shape[-1] if tensor.shape else 1, stored)
-    values = _made(tensor, checkpoint)
     later = tensor.transform if tensor.by_rows else None
+    if isinstance(checkpoint, MergedCheckpoint) and len(tensor.sources) == 1:
+        order = np.arange(tensor.shape[0]) if tensor.by_rows else row_order(tensor)
+        merged = None if order is None else checkpoint.rows(tensor.sources[0].name, order)
+        if merged is not None:
+            return _Rows(merged, tensor.shape[-1], transform=later)
+    values = _made(tensor, checkpoint)
     return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1], transform=later)
 
 
@@ -264,8 +284,8 @@ def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
 
 def _encode(piece: _Piece) -> np.ndarray:
     """Return the piece's bytes in the file: uint8 [n, row bytes]."""
-    type_, values, length = piece.placed.type, piece.rows.values, piece.rows.length
-    encoding = piece.rows.encoding
+    type_, length, encoding = piece.placed.type, piece.rows.length, piece.rows.encoding
+    values = np.asarray(piece.rows.values)
     if piece.rows.transform is not None:
         values = piece.rows.transform(values)
     if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:

@@ -13,10 +13,11 @@ from gguf.constants import GGMLQuantizationType
 from converter.automatic import automatic_recipe
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.lora import MergedCheckpoint
 from converter.checkpoint.open import checkpoint_folder, read_config
 from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
-from converter.metadata import file_name, general_metadata, requantized_name
+from converter.metadata import base_model, file_name, general_metadata, requantized_name
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
 from models.chat import dialects
 from models.config import Config
@@ -35,7 +36,7 @@ class ConvertRequest:
     """What to convert and how."""
 
     source: Path
-    """A checkpoint's folder, a single file of weights, or a GGUF file."""
+    """A checkpoint's folder, a single file of weights, or a GGUF file; with `lora`, the base."""
     out: Path | None = None
     """None: the customary name, in the current folder."""
     quant: str = "auto"
@@ -53,6 +54,10 @@ class ConvertRequest:
     """Bytes that the model may take where `quant` is auto; 0: not known."""
     split_max_size: int = 0
     """Most bytes of tensors in one file; 0: one file."""
+    lora: tuple[Path, ...] = ()
+    """Adapters to merge into the source, in this order."""
+    as_adapter: bool = False
+    """Write the only adapter as a file of its own for models converted from the source, instead of merging it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class ConversionPlan:
     """Bytes of all files, exactly."""
     warnings: tuple[str, ...]
     parts: tuple[Part, ...] = field(repr=False)
-    importance: Importance | None = field(repr=False)
+    importance: Importance | None = field(default=None, repr=False)
+    steps: tuple[str, ...] = ()
+    """What is merged, in sentences: the base, the adapters in their order, the vocabulary."""
 
     @property
     def tensors(self) -> int:
@@ -98,6 +105,7 @@ class _Model:
     metadata: Metadata
     out: Path
     warnings: tuple[str, ...]
+    steps: tuple[str, ...] = ()
     stored: dict[str, GGMLQuantizationType] | None = None
 
 
@@ -132,15 +140,19 @@ def plan_conversion(request: ConvertRequest, checkpoint: Checkpoint) -> Conversi
         warnings=model.warnings,
         parts=parts,
         importance=importance,
+        steps=model.steps,
     )
 
 
 def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
-    config = read_config(request.source, checkpoint)
+    merged = checkpoint if isinstance(checkpoint, MergedCheckpoint) else None
+    config = read_config(request.source, checkpoint) if merged is None else merged.config
+    named_after = request.source if merged is None else merged.adapters[-1].path
     family = family_of(config)
     blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
     _check_sources(checkpoint, blueprint)
-    vocabulary = _vocabulary(request, config, blueprint)
+    folder = checkpoint_folder(request.source) if merged is None else merged.tokenizer
+    vocabulary = _vocabulary(request, folder, config, blueprint)
     parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
     recipe, note = _recipe(
         request, blueprint.default_quant, blueprint.tensors, blueprint.architecture, blueprint.parameters
@@ -151,9 +163,11 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
         parameters=blueprint.parameters,
         tensors=blueprint.tensors,
         recipe=recipe,
-        metadata=_metadata(request.source, config, recipe, blueprint, vocabulary, parameters),
-        out=request.out or Path(file_name(request.source, config, recipe, parameters)),
+        metadata=_metadata(named_after, config, recipe, blueprint, vocabulary, parameters)
+        | ({} if merged is None else base_model(merged.path, merged.adapters[0].base_name)),
+        out=request.out or Path(file_name(named_after, config, recipe, parameters)),
         warnings=(*blueprint.warnings, *vocabulary.warnings, *note),
+        steps=() if merged is None else merged.steps,
     )
 
 
@@ -264,10 +278,10 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
                 )
 
 
-def _vocabulary(request: ConvertRequest, config: Config, blueprint: Blueprint) -> Vocabulary:
+def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint: Blueprint) -> Vocabulary:
     if request.tokenizer == "none":
         return NO_VOCABULARY
-    folder = checkpoint_folder(request.source) if request.tokenizer is None else Path(request.tokenizer)
+    folder = folder if request.tokenizer is None else Path(request.tokenizer)
     read = blueprint.read_vocabulary or read_vocabulary
     vocabulary = read(folder, config)
     if len(vocabulary.tokens) > blueprint.vocabulary_size:

@@ -46,6 +46,35 @@ def rotary_pairs(heads: int, *, rotary: int | None = None) -> Transform:
     return partial(_rotary_pairs, heads=heads, rotary=rotary)
 
 
+def row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarray | None:
+    """Return which rows of its only source a tensor consists of, in which order; None: it is not made of whole rows.
+
+    Found by trying the transform on a matrix of the same rows and two columns, whose elements are their own positions. What
+    moves rows W -> P · W moves the left factor of a low-rank change alike: P · (B · A) = (P · B) · A.
+
+    Args:
+        tensor: one source, at most two dimensions.
+        flipped: the source is stored as (in, out), and its columns count as rows.
+    """
+    if len(tensor.sources) != 1 or len(tensor.shape) != 2 or len(tensor.sources[0].shape) != 2:
+        return None
+    shape = tensor.sources[0].shape[::-1] if flipped else tensor.sources[0].shape
+    if shape[1] != tensor.shape[1]:
+        return None
+    probe = np.arange(2 * shape[0]).reshape(shape[0], 2)
+    if tensor.transform is not None:
+        try:
+            found = tensor.transform(probe.T if flipped else probe)
+        except (ValueError, IndexError):
+            return None
+    else:
+        found = probe.T if flipped else probe
+    if found.shape != (tensor.shape[0], 2) or not np.array_equal(found[:, 0] + 1, found[:, 1]):
+        return None
+    order = (found[:, 0] // 2).astype(np.int64)
+    return order if np.array_equal(order * 2, found[:, 0]) else None
+
+
 def _rows(packed: np.ndarray, *, start: int, count: int) -> np.ndarray:
     return packed[start : start + count]
 

@@ -42,11 +42,16 @@ def _open_folder(source: Path) -> Checkpoint:
     for index, patterns, reader in _LAYOUTS:
         if (source / index).is_file():
             return _joined(source, _listed(source / index), reader)
-        found = next((files for pattern in patterns if (files := sorted(source.glob(pattern)))), None)
+        found = next((files for pattern in patterns if (files := _weights(source, pattern))), None)
         if found:
             return _joined(source, found, reader)
     empty = "is an empty folder" if not any(source.iterdir()) else "holds no weights (*.safetensors, *.bin, *.pth)"
     raise BadFile(f"{source} {empty}; download the whole checkpoint.")
+
+
+def _weights(source: Path, pattern: str) -> list[Path]:
+    """Return the files of a pattern, but for an adapter that lies beside the model."""
+    return [path for path in sorted(source.glob(pattern)) if not path.name.startswith("adapter_model")]
 
 
 def checkpoint_folder(source: Path) -> Path:

@@ -1,0 +1,143 @@
+"""An adapter as a GGUF file of its own, which llama.cpp puts on a loaded model.
+
+Layout: llama.cpp, src/llama-adapter.cpp: `NAME.lora_a` [rank, in] and `NAME.lora_b` [out, rank] for a model's tensor NAME, which
+acts as W + adapter.lora.alpha / rank · lora_b · lora_a. The embeddings' lora_a lies transposed: its rows are looked up by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from gguf.constants import GGMLQuantizationType
+
+from converter.checkpoint import Checkpoint
+from converter.checkpoint.lora import Adapter, LowRank
+from converter.checkpoint.open import open_checkpoint, read_config
+from converter.ggml import widen
+from converter.gguf_writer import lay_out
+from converter.merging import Stage, check_changes, stage_of
+from converter.metadata import base_model
+from converter.plan import ConversionPlan, ConvertRequest, Part
+from converter.recipes import find_recipe
+from models.errors import BadFile, UnsupportedModel, ZhiyinError
+from models.family import Metadata, OutputTensor, Source, Transform
+from models.layers import row_order
+
+_TYPES = ("F16", "F32", "BF16")
+_QUANTIZATION_VERSION = 2
+
+
+def plan_adapter(request: ConvertRequest) -> ConversionPlan:
+    """Return what will be written of the request's only adapter; of the base, its config.json is enough.
+
+    Raises:
+        ZhiyinError: the adapter does not fit the base, or llama.cpp cannot apply its kind to a loaded model.
+    """
+    if len(request.lora) != 1:
+        raise ZhiyinError("A file of an adapter holds one adapter; convert each by itself.")
+    adapter = Adapter(request.lora[0])
+    quant = _TYPES[0] if request.quant == "auto" else request.quant.upper()
+    if quant not in _TYPES:
+        raise ZhiyinError(f"Adapters are small and stay in floats; choose --quant {', '.join(_TYPES)} or leave it out.")
+    recipe = find_recipe(quant)
+    stage, outputs, architecture = _of_base(request.source)
+    _refuse_what_only_merging_does(stage, adapter)
+    check_changes(stage, adapter)
+    alpha = adapter.config.float("lora_alpha") or 1.0
+    tensors = tuple(
+        tensor for name, change in adapter.low_rank.items() for tensor in _pairs(adapter, name, change, outputs, alpha)
+    )
+    out = request.out or Path(f"{adapter.path.resolve().name}-{quant}-LoRA.gguf")
+    metadata: Metadata = {
+        "general.architecture": architecture,
+        "general.type": "adapter",
+        "general.name": adapter.path.resolve().name,
+        **base_model(request.source, adapter.base_name),
+        "general.file_type": int(recipe.file_type),
+        "general.quantization_version": _QUANTIZATION_VERSION,
+        "adapter.type": "lora",
+        "adapter.lora.alpha": float(alpha),
+    }
+    layout = lay_out(metadata, [(tensor.name, tensor.shape, GGMLQuantizationType[quant]) for tensor in tensors])
+    return ConversionPlan(
+        out=out,
+        family=stage.family.name,
+        architecture=architecture,
+        recipe=recipe,
+        size=layout.size,
+        warnings=(),
+        parts=(Part(out.name, layout, tensors),),
+        steps=(
+            f"Base: {request.source} ({stage.family.title})",
+            f"Adapter: {adapter.path} ({len(adapter.low_rank)} matrices)",
+        ),
+    )
+
+
+def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
+    """Return the base, the GGUF tensors made of each of its tensors, and its architecture."""
+    if not (base / "config.json").is_file():
+        raise BadFile(
+            f"{base} has no config.json, which says how the adapter's tensors are named; name the folder of the original "
+            "checkpoint with --base (its config.json alone is enough)."
+        )
+    checkpoint: Checkpoint | None = None
+    if any(base.glob("*.safetensors")) or any(base.glob("*.bin")):
+        checkpoint = open_checkpoint(base)
+    config = read_config(base, checkpoint)
+    shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    stage = stage_of(base, config, shapes)
+    blueprint = stage.family.blueprint(config, shapes)
+    outputs: dict[str, list[OutputTensor]] = {}
+    for tensor in blueprint.tensors:
+        for source in tensor.sources:
+            outputs.setdefault(source.name, []).append(tensor)
+    return stage, outputs, blueprint.architecture
+
+
+def _refuse_what_only_merging_does(stage: Stage, adapter: Adapter) -> None:
+    reason = ""
+    if adapter.whole:
+        reason = f"brings whole tensors ({next(iter(adapter.whole))[:80]})"
+    elif any(change.magnitude is not None for change in adapter.low_rank.values()):
+        reason = "is a DoRA, whose lengths depend on the base's weights"
+    elif stage.tied and {stage.embeddings, stage.head} & adapter.low_rank.keys():
+        reason = f"changes one of embeddings and head, which {stage.base} shares"
+    if reason:
+        raise UnsupportedModel(
+            f"{adapter.path} {reason}; llama.cpp cannot apply that to a loaded model: merge it by `zhiyin convert --base "
+            f"{stage.base} --lora {adapter.path}`."
+        )
+
+
+def _pairs(
+    adapter: Adapter, name: str, change: LowRank, outputs: dict[str, list[OutputTensor]], alpha: float
+) -> Iterator[OutputTensor]:
+    a, b = (Source(key, adapter.weights.tensors[key].shape) for key in (change.a, change.b))
+    rank, factor = change.rank, change.scale * change.rank / alpha
+    for tensor in outputs.get(name, ()):
+        if tensor.name == "token_embd.weight":
+            yield OutputTensor(f"{tensor.name}.lora_a", a.shape[::-1], (a,), np.transpose)
+            yield OutputTensor(f"{tensor.name}.lora_b", b.shape, (b,), _left(np.arange(b.shape[0]), factor))
+            continue
+        order = row_order(tensor, flipped=change.flipped)
+        if order is None:
+            raise UnsupportedModel(
+                f"{adapter.path} changes {name[:100]}, whose values the converter rearranges so that llama.cpp cannot apply the "
+                "change to a loaded model; merge the adapter with --lora instead."
+            )
+        yield OutputTensor(f"{tensor.name}.lora_a", a.shape, (a,))
+        yield OutputTensor(f"{tensor.name}.lora_b", (len(order), rank), (b,), _left(order, factor))
+
+
+def _left(order: np.ndarray, factor: float) -> Transform:
+    return partial(_moved, order=order, factor=np.float32(factor))
+
+
+def _moved(b: np.ndarray, *, order: np.ndarray, factor: np.float32) -> np.ndarray:
+    """Return B's rows as the model's are ordered; the file has one alpha, so a scale of its own goes into B."""
+    moved: np.ndarray = b[order]
+    return moved if factor == 1 else widen(moved) * factor

@@ -1,0 +1,313 @@
+"""Opens a base with adapters on it, after checking that they belong together.
+
+Nothing here reads more than heads and a few rows of embeddings: what does not fit is refused before any work begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from converter.checkpoint import Checkpoint
+from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
+from converter.checkpoint.open import checkpoint_folder, open_checkpoint, read_config
+from models.config import Config
+from models.errors import BadFile, UnsupportedModel, ZhiyinError
+from models.families import family_of
+from models.family import Blueprint, Family, Shape
+from models.vocab import read_vocabulary
+
+_LLAMA_SIZES = {4096: "7B", 5120: "13B", 6656: "33B", 8192: "65B"}
+"""Of LLaMA 1, by its width."""
+_CHINESE_LLAMA_ROWS, _CHINESE_ALPACA_ROWS = 49953, 49954
+_VOCABULARY_KEYS = ("vocab_size", "padded_vocab_size")
+_FEW_TOKENS = 16
+_SAMPLED_ROWS = 64
+
+
+@dataclass
+class Stage:
+    """The model so far: the base, or the base with some adapters on it."""
+
+    base: Path
+    family: Family
+    config: Config
+    shapes: dict[str, Shape]
+    embeddings: str
+    """The name of the token embeddings."""
+    head: str
+    """The name of the output head, which may be tied and then missing from `shapes`."""
+    tied: bool
+    merged: list[Adapter] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Tokens of the vocabulary."""
+        return self.shapes[self.embeddings][0]
+
+
+def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
+    """Open a base and adapters in the order in which they are to be merged.
+
+    Raises:
+        ZhiyinError: they do not fit; the sentence names both sides.
+    """
+    refuse_base_layout(base)
+    adapters = [Adapter(path) for path in lora]
+    checkpoint = open_checkpoint(base)
+    stage = _first_stage(base, checkpoint)
+    copies: dict[str, str] = {}
+    steps = [f"Base: {base} ({stage.family.title}, {stage.rows:,} tokens)"]
+    for adapter in adapters:
+        _refuse_merged_already(stage, adapter, checkpoint)
+        if _unties(stage, adapter):
+            copies[stage.head] = stage.embeddings
+            stage.shapes[stage.head] = stage.shapes[stage.embeddings]
+            stage.tied = False
+        check_changes(stage, adapter)
+        _replace_whole(stage, adapter)
+        stage.merged.append(adapter)
+        steps.append(
+            f"Adapter {len(stage.merged)}: {adapter.path} ({_contents(adapter)}; {stage.rows:,} tokens from here)"
+        )
+    head_rows = stage.rows if stage.tied else stage.shapes[stage.head][0]
+    if head_rows != stage.rows:
+        raise BadFile(
+            f"{adapters[-1].path} brings embeddings of {stage.rows} tokens, but the output head has {head_rows}; the adapter "
+            "was saved without one of the two: get it again."
+        )
+    config = _with_vocabulary(stage)
+    tokenizer = _tokenizer(stage)
+    return MergedCheckpoint(checkpoint, tuple(adapters), config, tokenizer, copies, (*steps, f"Tokenizer: {tokenizer}"))
+
+
+def refuse_base_layout(base: Path) -> None:
+    """Raise `ZhiyinError` for a base that is no Hugging Face checkpoint of plain weights, saying what it is."""
+    if not base.exists():
+        raise BadFile(f"{base} does not exist; name the folder of the base with --base.")
+    if base.suffix == ".gguf" or (base.is_dir() and not (base / "config.json").is_file() and any(base.glob("*.gguf"))):
+        raise UnsupportedModel(
+            f"{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by "
+            "--as-adapter and use it with `zhiyin chat --adapter`."
+        )
+    if base.is_dir() and any(base.glob("consolidated.*.pth")) and not (base / "config.json").is_file():
+        raise UnsupportedModel(
+            f"{base} holds LLaMA in Meta's own layout (consolidated.*.pth), but adapters name the tensors of the Hugging Face "
+            "layout; get the same model with config.json and model-*.safetensors or pytorch_model-*.bin."
+        )
+    if is_adapter(base):
+        raise UnsupportedModel(f"{base} is an adapter itself; give it with --lora and name its base with --base.")
+    if not base.is_dir():
+        return
+    written = read_config(base).section("quantization_config").str("quant_method", default="")
+    if written and written != "fp8":
+        raise UnsupportedModel(
+            f"{base} is quantized ({written[:40]}), and adapters are merged into plain weights; name the original checkpoint."
+        )
+
+
+def check_changes(stage: Stage, adapter: Adapter) -> None:
+    """Raise `ZhiyinError` when an adapter changes matrices that the model so far does not have, or of other shapes."""
+    wanted = {name: change.shape for name, change in adapter.low_rank.items()}
+    vocabulary = (stage.embeddings, stage.head)
+    brought = {name: adapter.weights.tensors[key].shape for name, key in adapter.whole.items()}
+    shapes = stage.shapes | {name: brought[name] for name in vocabulary if name in brought}
+    for name, shape in wanted.items():
+        if name in shapes and shapes[name] != shape:
+            raise _wrong_shape(stage, adapter, name, shape)
+    for name, shape in brought.items():
+        known = stage.shapes.get(name, shape)
+        if shape[1:] != known[1:] or (name not in vocabulary and shape != known):
+            raise _wrong_shape(stage, adapter, name, shape)
+    missing = [name for name in (*wanted, *adapter.whole) if name not in stage.shapes and name != stage.head]
+    if missing:
+        raise _missing(stage, adapter, missing, len(wanted) + len(adapter.whole))
+
+
+def _first_stage(base: Path, checkpoint: Checkpoint) -> Stage:
+    config = read_config(base, checkpoint)
+    return stage_of(base, config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
+
+
+def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> Stage:
+    """Return the base alone, before any adapter; without shapes, those that the configuration calls for."""
+    family = family_of(config)
+    blueprint = family.blueprint(config, shapes)
+    untied = Config({**config.data, "tie_word_embeddings": False}, config.origin)
+    embeddings, head = _vocabulary_tensors(family.blueprint(untied, None))
+    found = shapes or {source.name: source.shape for tensor in blueprint.tensors for source in tensor.sources}
+    if embeddings not in found:
+        raise BadFile(f"{base} has no tensor {embeddings}, which its config.json calls for; download it all.")
+    tied = _vocabulary_tensors(blueprint)[1] in ("", embeddings)
+    kept = {name: shape for name, shape in found.items() if not (tied and name == head)}
+    return Stage(base, family, config, kept, embeddings, head, tied)
+
+
+def _vocabulary_tensors(blueprint: Blueprint) -> tuple[str, str]:
+    """Return what the base calls its token embeddings and its output head; "": it has none of its own."""
+    sources = {tensor.name: tensor.sources[0].name for tensor in blueprint.tensors if tensor.sources}
+    return sources["token_embd.weight"], sources.get("output.weight", "")
+
+
+def _unties(stage: Stage, adapter: Adapter) -> bool:
+    """Tell whether an adapter makes embeddings and head differ that are one in the model so far.
+
+    As while it was trained: PEFT changes the one that it wraps, and the other stays what it was. Embeddings that it replaces
+    alone are shared again, as transformers does when it loads such a model.
+    """
+    if not stage.tied or adapter.config.bool("ensure_weight_tying", default=False):
+        return False
+    if stage.head in adapter.low_rank or stage.embeddings in adapter.low_rank:
+        return True
+    return stage.head in adapter.whole and not _same(adapter, stage.head, stage.embeddings)
+
+
+def _same(adapter: Adapter, first: str, second: str) -> bool:
+    """Tell whether an adapter brings the same matrix under two names."""
+    if second not in adapter.whole:
+        return False
+    one, other = (adapter.weights.read(adapter.whole[name]) for name in (first, second))
+    step = 4096
+    return one.shape == other.shape and all(
+        np.array_equal(one[at : at + step], other[at : at + step]) for at in range(0, len(one), step)
+    )
+
+
+def _replace_whole(stage: Stage, adapter: Adapter) -> None:
+    rows = stage.rows
+    for name, key in adapter.whole.items():
+        stage.shapes[name] = adapter.weights.tensors[key].shape
+    if stage.embeddings not in adapter.whole or stage.rows >= rows:
+        return
+    used = _token_count(stage, _tokenizer(stage))
+    if used is None or used > stage.rows:
+        before = stage.merged[-1].path if stage.merged else stage.base
+        raise BadFile(
+            f"{adapter.path} brings a vocabulary of {stage.rows} tokens, but {before} has {rows} already: an adapter like it has "
+            "been merged into the base, or the order is wrong; use the original base and name the adapters in the order of "
+            "their training."
+        )
+
+
+def _refuse_merged_already(stage: Stage, adapter: Adapter, base: Checkpoint) -> None:
+    _refuse_without_chinese_llama(stage, adapter)
+    key = adapter.whole.get(stage.embeddings)
+    if stage.merged or key is None or ".base_layer." in key:
+        return
+    if adapter.weights.tensors[key].shape != stage.shapes[stage.embeddings]:
+        return
+    rows = np.linspace(0, stage.rows - 1, _SAMPLED_ROWS).astype(np.int64)
+    ours, theirs = (
+        tensors.read(name)[rows].astype(np.float16)
+        for tensors, name in ((base, stage.embeddings), (adapter.weights, key))
+    )
+    if np.array_equal(ours, theirs):
+        raise BadFile(
+            f"{stage.base} holds the embeddings of {adapter.path} already: the adapter has been merged into it, and merging it "
+            "twice would spoil the model; convert it as it is, or name the original base."
+        )
+
+
+def _refuse_without_chinese_llama(stage: Stage, adapter: Adapter) -> None:
+    """Chinese-Alpaca-Plus, -Pro and -33B were trained on Chinese-LLaMA-Plus: ymcui/Chinese-LLaMA-Alpaca, README, model table."""
+    key = adapter.whole.get(stage.embeddings)
+    if key is None or adapter.weights.tensors[key].shape[0] != _CHINESE_ALPACA_ROWS:
+        return
+    names = f"{adapter.path.resolve().name} {Path(adapter.base_name).name}".lower()
+    stacked = re.search(r"plus|pro|33b", names)
+    if stacked and stage.rows < _CHINESE_LLAMA_ROWS:
+        raise BadFile(
+            f"{adapter.path} (Chinese-Alpaca-{stacked[0].title()}) was trained on top of Chinese-LLaMA's own adapter, which "
+            f"{stage.base} with its {stage.rows} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora "
+            f"{adapter.path}."
+        )
+
+
+def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> ZhiyinError:
+    known = stage.shapes.get(name, ())
+    if name in (stage.embeddings, stage.head) and shape[1:] == known[1:]:
+        return BadFile(
+            f"{adapter.path} was trained with a vocabulary of {shape[0]} tokens, but {_named(stage)} has {known[0]}; name the "
+            "base (or the adapter before it) that has the same vocabulary."
+        )
+    width = min(change.shape[1] for change in adapter.low_rank.values()) if adapter.low_rank else shape[-1]
+    ours = stage.config.int("hidden_size", "n_embd", "d_model", default=known[-1])
+    return BadFile(
+        f"{adapter.path} was trained for a model of width {width}{_size(stage, width)}, but {_named(stage)} has the width "
+        f"{ours}{_size(stage, ours)} (tensor {name}: {_text(shape)} against {_text(known)}); take the adapter and the base of "
+        "the same size."
+    )
+
+
+def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> ZhiyinError:
+    module = missing[0].removesuffix(".weight")
+    if any(f"{module}.{kind}" in stage.shapes for kind in ("qweight", "weight_packed", "W_q")):
+        return UnsupportedModel(
+            f"{stage.base} is quantized, and adapters are merged into plain weights; name the original checkpoint."
+        )
+    trained = f" (trained on {adapter.base_name[:100]})" if adapter.base_name else ""
+    part = "all" if len(missing) == total else str(len(missing))
+    return BadFile(
+        f"{adapter.path}{trained} changes {missing[0][:100]}, which {_named(stage)} of the family {stage.family.title} does not "
+        f"have ({part} of its {total} tensors are missing there); name the base that it was trained on."
+    )
+
+
+def _contents(adapter: Adapter) -> str:
+    ranks = sorted({change.rank for change in adapter.low_rank.values()})
+    found = [f"{len(adapter.low_rank)} matrices of rank {', '.join(map(str, ranks))}"] if ranks else []
+    if adapter.whole:
+        found.append(f"{len(adapter.whole)} whole tensors")
+    return " and ".join(found)
+
+
+def _named(stage: Stage) -> str:
+    return f"{stage.base} with {stage.merged[-1].path} on it" if stage.merged else str(stage.base)
+
+
+def _size(stage: Stage, width: int) -> str:
+    known = _LLAMA_SIZES.get(width) if stage.family.name == "llama" else None
+    return f", as LLaMA {known}" if known else ""
+
+
+def _with_vocabulary(stage: Stage) -> Config:
+    sizes = {key: stage.rows for key in _VOCABULARY_KEYS if key in stage.config}
+    return Config({**stage.config.data, **sizes, "tie_word_embeddings": stage.tied}, stage.config.origin)
+
+
+def _tokenizer(stage: Stage) -> Path:
+    """Return the folder of the last adapter's tokenizer, or of the base's where the adapters have none.
+
+    Training programs add a padding token or two to the tokenizer that they save without enlarging the model; such tokens were
+    never trained, and the tokenizer before counts.
+    """
+    folder = checkpoint_folder(stage.base)
+    for adapter in stage.merged:
+        count = _token_count(stage, adapter.path)
+        if count is None:
+            continue
+        if count > stage.rows + _FEW_TOKENS:
+            raise BadFile(
+                f"{adapter.path} has a tokenizer of {count} tokens and brings no embeddings for them, but {stage.base} has only "
+                f"{stage.rows}; name the base that it was trained on."
+            )
+        if count <= stage.rows:
+            folder = adapter.path
+    return folder
+
+
+def _token_count(stage: Stage, folder: Path) -> int | None:
+    """Return how many tokens the tokenizer in a folder has; None: there is none."""
+    names = ("tokenizer.model", "tokenizer.json", "vocab.json", "ice_text.model", "qwen.tiktoken")
+    if not any((folder / name).is_file() for name in names):
+        return None
+    read = stage.family.blueprint(stage.config, None).read_vocabulary or read_vocabulary
+    return len(read(folder, stage.config).tokens)
+
+
+def _text(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "scalar"

@@ -21,7 +21,7 @@ from desktop_app.paths import data_folder, models_folder
 from desktop_app.terminal import human_bytes, print_json, print_table
 from models.errors import ZhiyinError
 
-_PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
+PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
 _ENGINE_SECONDS = 60
 
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 def versions() -> dict[str, str]:
     """Return the versions of everything that matters."""
     found = {"python": platform.python_version(), "system": platform.platform()}
-    for package in _PACKAGES:
+    for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -9,10 +9,13 @@ from typing import Any
 
 import gguf
 
+from converter.checkpoint.open import checkpoint_folder
+from converter.hub_note import read_origin
 from converter.recipes import Recipe
 from models.config import Config
 
 _QUANTIZATION_VERSION = 2
+_NAME_PARTS = ("name", "organization", "basename", "finetune", "version", "size_label")
 _ENCODING = re.compile(r"[-.](BF16|F16|F32|I?Q\d\w*)$", re.IGNORECASE)
 
 
@@ -63,8 +66,23 @@ def _load(source: Path, config: Config, parameters: int) -> Any:
     except Exception as error:  # a strange model card must not stop a conversion
         logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
         found = gguf.Metadata()
+    _name_by_origin(found, source, parameters)
     if found.name is None:
         found.name = Path(named).name
     if found.size_label is None and parameters:
         found.size_label = gguf.size_label(parameters, 0, 0, 0)
     return found
+
+
+def _name_by_origin(found: Any, source: Path, parameters: int) -> None:
+    """Name a downloaded model after its repository; its folder here has another name, and `_name_or_path` is often its base."""
+    origin = read_origin(checkpoint_folder(source))
+    if origin is None:
+        return
+    card = gguf.Metadata.load_model_card(source)
+    named = gguf.Metadata.apply_metadata_heuristic(
+        gguf.Metadata(), card, {"_name_or_path": origin.repository}, None, parameters
+    )
+    for part in _NAME_PARTS:
+        setattr(found, part, getattr(named, part))
+    found.source_repo_url = found.source_repo_url or origin.url

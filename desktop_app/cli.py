@@ -15,6 +15,7 @@ from models.errors import ZhiyinError
 _COMMANDS = {
     "chat": "chat in the terminal",
     "convert": "convert a checkpoint to GGUF",
+    "pull": "fetch a model from the Hub, ready for chatting",
     "models": "list, describe, import or remove models",
     "hardware": "show what this computer has",
     "tokenize": "show the token ids of a text",

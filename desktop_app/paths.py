@@ -23,6 +23,13 @@ def models_folder() -> Path:
     return folder
 
 
+def downloads_folder() -> Path:
+    """Return the folder of what was fetched from the Hub, made if needed."""
+    folder = data_folder() / "downloads"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def database_file() -> Path:
     """Return the SQLite file of the chats."""
     return data_folder() / "chats.sqlite3"

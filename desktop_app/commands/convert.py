@@ -6,10 +6,9 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from converter.pipeline import ConversionResult, ConvertRequest, Progress, convert
-from desktop_app.engine.client import Engine
-from desktop_app.hardware import probe
-from desktop_app.terminal import ProgressLine, human_bytes, print_json, say
+from converter.pipeline import ConversionResult, ConvertRequest, convert
+from desktop_app.commands.source import add_hub_arguments, free_memory, show_progress, source_path
+from desktop_app.terminal import ProgressLine, print_json, say
 from desktop_app.trial import try_out
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -18,7 +17,9 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "source", type=Path, metavar="SOURCE", help="a checkpoint's folder, a file of weights (.pth …), or a GGUF file"
+        "source",
+        metavar="SOURCE",
+        help="a checkpoint's folder, a file of weights (.pth …), a GGUF file, or a repository of the Hub (ORG/NAME)",
     )
     parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split-max-size", type=_bytes, default=0, metavar="N[M|G]", help="write several files of at most this size"
     )
+    add_hub_arguments(parser)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", action="store_true")
 
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, with a progress line on stderr."""
     request = ConvertRequest(
-        source=arguments.source,
+        source=source_path(arguments),
         out=arguments.out,
         quant=arguments.quant,
         tokenizer=_tokenizer(arguments.tokenizer),
@@ -46,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
         imatrix=arguments.imatrix,
         tensor_types=tuple(arguments.tensor_type),
         allow_requantize=arguments.allow_requantize,
-        memory=_free_memory() if arguments.quant == "auto" else 0,
+        memory=free_memory() if arguments.quant == "auto" else 0,
         split_max_size=arguments.split_max_size,
     )
     line = ProgressLine()
     try:
-        result = convert(request, lambda progress: _show(line, progress), trial=try_out)
+        result = convert(request, lambda progress: show_progress(line, progress, "tensors"), trial=try_out)
     finally:
         line.clear()
     _report(result, as_json=arguments.json)
@@ -62,27 +64,11 @@ def _tokenizer(given: str | None) -> Path | str | None:
     return given if given in (None, "none") else Path(str(given))
 
 
-def _free_memory() -> int:
-    """Return the most memory that one device has free."""
-    with Engine() as engine:
-        found = probe(engine)
-    return max(found.available_memory, *(device.free_bytes for device in found.devices if "gpu" in device.type), 0)
-
-
 def _bytes(text: str) -> int:
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
     if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500M or 2G")
     return int(number) * _UNITS[unit]
-
-
-def _show(line: ProgressLine, progress: Progress) -> None:
-    left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
-    line.show(
-        progress.bytes_done / max(1, progress.bytes_total),
-        f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
-        f"{progress.items_done}/{progress.items_total} tensors, {human_bytes(progress.bytes_per_second)}/s{left}",
-    )
 
 
 def _report(result: ConversionResult, *, as_json: bool) -> None:

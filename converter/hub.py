@@ -1,0 +1,348 @@
+"""Models from the Hugging Face Hub or a mirror of it: only the needed files, resumed, checked, kept for the next time.
+
+A repository's files are kept in `<downloads>/<org>--<name>` with a note of what they are (`.hub.json`): the commit, and each
+file's digest. A file that the note vouches for is neither fetched nor read again, and without a network it counts as the Hub's
+own list.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from filelock import FileLock, Timeout
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
+
+from converter.hub_files import Choice, RemoteFile, Wish, check_names, choose, listed_weights
+from converter.hub_note import NOTE, read_note
+from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path
+from converter.progress import Meter, ProgressListener
+from models.errors import BadFile, Cancelled, ZhiyinError
+from models.vocab.files import read_json
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_SECONDS = 30.0
+_SPARE = 64 * 1024 * 1024
+"""Bytes of the disk that stay free."""
+
+
+@dataclass(frozen=True)
+class DownloadRequest:
+    """What to fetch."""
+
+    repository: str
+    """ORG/NAME, or ORG/NAME/FILE for one model of several."""
+    downloads: Path
+    """The folder of all downloads."""
+    revision: str = ""
+    """A branch, tag or commit; "": the main branch."""
+    endpoint: str = ""
+    """Address of the Hub or a mirror; "": `HF_ENDPOINT`, or huggingface.co."""
+    wish: Wish = field(default_factory=Wish)
+    """What to take of several things."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What is here now."""
+
+    source: Path
+    """What to convert or load: the folder, or a file in it."""
+    repository: str
+    commit: str
+    files: tuple[Path, ...]
+    bytes: int
+    """Of all files."""
+    fetched: int
+    """Bytes that came over the network this time."""
+
+
+def is_repository(text: str) -> bool:
+    """Tell whether a text that is no path here names a repository: ORG/NAME or ORG/NAME/FILE."""
+    parts = text.split("/")
+    return len(parts) >= 2 and not Path(text).exists() and bool(_REPOSITORY.fullmatch("/".join(parts[:2])))
+
+
+def download(
+    request: DownloadRequest,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Download:
+    """Fetch what is needed of a repository; what is here already is not fetched again.
+
+    Args:
+        request: what to fetch.
+        on_progress: hears of progress about ten times a second, on this thread.
+        cancelled: asked all the time; True ends the work. What came is kept, and the next call goes on from there.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+
+    def check() -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
+
+    with _explained(repository), repository.locked():
+        return repository.download(on_progress, check)
+
+
+class _Repository:
+    """One repository, at one revision, and its folder here."""
+
+    def __init__(self, request: DownloadRequest) -> None:
+        org, _, rest = request.repository.strip("/").partition("/")
+        name, _, self.file = rest.partition("/")
+        self.name = f"{org}/{name}"
+        if not _REPOSITORY.fullmatch(self.name):
+            raise ZhiyinError(f"{request.repository[:80]!r} is not a repository; write it as ORG/NAME.")
+        self.request = request
+        self.endpoint = (request.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        if urlsplit(self.endpoint).scheme not in ("http", "https") or not urlsplit(self.endpoint).hostname:
+            raise ZhiyinError(f"{self.endpoint[:80]!r} is no address of a Hub; write it as https://HOST.")
+        named = request.revision if request.revision not in ("", constants.DEFAULT_REVISION) else ""
+        suffix = f"--{re.sub(r'[^0-9A-Za-z_.-]', '-', named)}" if named else ""
+        self.folder = request.downloads / f"{org}--{name}{suffix}"
+        self.token = self._token()
+
+    def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
+        """Fetch what is missing."""
+        try:
+            commit, files = self._listing()
+        except (httpx2.TransportError, OfflineModeIsEnabled):
+            # Without a network, what is here is all there is; it must be enough.
+            commit, files = self._kept_listing()
+            if not files:
+                raise
+        check_names(self.name, files)
+        choice = self._choose(files)
+        wanted = choice.files
+        fetched = 0
+        if choice.index:
+            index = next(file for file in wanted if file.name == choice.index)
+            fetched = self._fetch_all(commit, [index], None, check)
+            weight_map = read_json(self.folder / choice.index).get("weight_map")
+            weights = listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {})
+            wanted = (*wanted, *weights)
+        fetched += self._fetch_all(commit, wanted, on_progress, check)
+        return Download(
+            source=self.folder / choice.source,
+            repository=self.name,
+            commit=commit,
+            files=tuple(self.folder / file.name for file in wanted),
+            bytes=sum(file.size for file in wanted),
+            fetched=fetched,
+        )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes off the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise ZhiyinError(f"{self.name} is being downloaded by another Zhiyin already; wait for it.") from error
+
+    def _token(self) -> str | bool:
+        """Return the person's token, or False: a kept token is for huggingface.co alone, HF_TOKEN for any endpoint over TLS."""
+        url = urlsplit(self.endpoint)
+        if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+            return False
+        official = (url.hostname or "").endswith("huggingface.co")
+        kept = build_hf_headers().get("authorization", "").removeprefix("Bearer ") if official else ""
+        return os.environ.get("HF_TOKEN", "").strip() or kept or False
+
+    def _listing(self) -> tuple[str, list[RemoteFile]]:
+        """Return the commit and all files, as the Hub says."""
+        try:
+            info = HfApi(self.endpoint, token=self.token).model_info(
+                self.name, revision=self.request.revision or None, files_metadata=True, timeout=_SECONDS
+            )
+        except (HFValidationError, httpx2.HTTPError):
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ZhiyinError(f"{self.endpoint} does not answer as a Hub does; choose another --endpoint.") from error
+        files = []
+        for entry in info.siblings or []:
+            digest = entry.lfs.sha256 if entry.lfs is not None else entry.blob_id
+            size = entry.lfs.size if entry.lfs is not None else entry.size
+            if not isinstance(size, int) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest or ""):
+                raise ZhiyinError(
+                    f"{self.endpoint} does not tell the size and checksum of {entry.rfilename[:80]}; choose another --endpoint."
+                )
+            files.append(RemoteFile(entry.rfilename, size, str(digest)))
+        return info.sha or constants.DEFAULT_REVISION, files
+
+    def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
+        note = read_note(self.folder)
+        files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in _vouched(note).items()]
+        return str(note.get("commit", "")), files
+
+    def _choose(self, files: Sequence[RemoteFile]) -> Choice:
+        return choose(self.name, files, self.file, self.request.wish)
+
+    def _fetch_all(
+        self,
+        commit: str,
+        files: Sequence[RemoteFile],
+        on_progress: ProgressListener | None,
+        check: Callable[[], None],
+    ) -> int:
+        """Fetch what is missing of `files`, the small ones first; return the bytes that came."""
+        missing = sorted((file for file in files if not self._is_here(file, check)), key=lambda file: file.size)
+        partials = {file: _size(partial_path(self.folder / file.name, file)) for file in missing}
+        there = sum(partials.values())
+        need = sum(file.size for file in missing) - there
+        self._check_room(need)
+        total = sum(file.size for file in files)
+        meter = Meter(on_progress, total, len(files), there=total - need)
+        meter.items = len(files) - len(missing)
+        headers = build_hf_headers(token=self.token)
+        for file in missing:
+            target = self.folder / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            url = hf_hub_url(self.name, file.name, revision=commit, endpoint=self.endpoint)
+            _remove_other_partials(target, file)
+            fetch(url, headers, file, target, partial(meter.add, item=file.name), check)
+            self._vouch(commit, file)
+            meter.items += 1
+        meter.add(0, "")
+        return max(need, 0)
+
+    def _is_here(self, file: RemoteFile, check: Callable[[], None]) -> bool:
+        """Tell whether a file is here whole; one that the note does not vouch for is read once."""
+        path = self.folder / file.name
+        if _size(path) != file.size or not path.is_file():
+            return False
+        entry = _vouched(read_note(self.folder)).get(file.name)
+        if entry is not None and entry["mtime"] == path.stat().st_mtime_ns:
+            return bool(entry["digest"] == file.digest)
+        check()
+        return digest_of(path, file) == file.digest
+
+    def _vouch(self, commit: str, file: RemoteFile) -> None:
+        """Note that a file was checked."""
+        note = read_note(self.folder)
+        status = (self.folder / file.name).stat()
+        entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
+        note = {
+            "repository": self.name,
+            "endpoint": self.endpoint,
+            "commit": commit,
+            "files": {**_vouched(note), file.name: entry},
+        }
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self.folder, prefix=".hub", delete=False) as stream:
+            json.dump(note, stream, ensure_ascii=False, indent=1)
+        Path(stream.name).replace(self.folder / NOTE)
+
+    def _check_room(self, need: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if need > free - _SPARE:
+            raise BadFile(
+                f"{self.name} needs {need / 1e9:.2f} GB more in {self.folder}, but only {free / 1e9:.2f} GB are free there; "
+                "free some, or set ZHIYIN_HOME to a larger disk."
+            )
+
+
+@contextmanager
+def _explained(repository: _Repository) -> Iterator[None]:
+    """Turn what huggingface-hub and the system raise into one sentence with the way out."""
+    name, endpoint = repository.name, repository.endpoint
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise ZhiyinError(f"{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.") from error
+    except HfHubHTTPError as error:
+        raise ZhiyinError(_refusal(repository, error)) from error
+    except HFValidationError as error:
+        raise ZhiyinError(f"{name} is not a name that the Hub knows; write it as ORG/NAME.") from error
+    except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.DecodingError) as error:
+        reason = str(error) or type(error).__name__
+        raise Interrupted(
+            f"{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror with --endpoint or HF_ENDPOINT."
+        ) from error
+    except OSError as error:
+        raise BadFile(f"{repository.folder} cannot be written: {error.strerror or error}; free some room.") from error
+
+
+def _refusal(repository: _Repository, error: HfHubHTTPError) -> str:
+    """Say why the Hub refuses, and what to do."""
+    name, endpoint, status = repository.name, repository.endpoint, error.response.status_code
+    page = f"{endpoint}/{name}"
+    token = f"make a token at {endpoint}/settings/tokens and set HF_TOKEN to it"
+    gated = f"accept its licence at {page}, {token}, then try again"
+    private = f"if it is private, {token}"
+    if repository.token:
+        gated = f"your token's account has no access yet, so accept its licence at {page}, then try again"
+        private = "if it is private, take the token of an account that may see it"
+    kinds = (
+        (GatedRepoError, f"{name} is gated: {gated}."),
+        (DisabledRepoError, f"{name} was disabled by the Hub; choose another repository."),
+        (
+            RevisionNotFoundError,
+            f"{name} has no revision {repository.request.revision!r}; {page} lists its branches and tags.",
+        ),
+        (
+            RepositoryNotFoundError,
+            f"There is no repository {name} at {endpoint} for you; check the name, or {private}.",
+        ),
+    )
+    statuses = {
+        401: f"{endpoint} refuses the token ({status}) for {name}; {token}.",
+        403: f"{endpoint} forbids access to {name} ({status}); look at {page}, and {token}.",
+        404: f"{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
+        429: f"{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.",
+    }
+    other = f"{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint."
+    return next((text for kind, text in kinds if isinstance(error, kind)), statuses.get(status, other))
+
+
+def _vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of a note that are well-formed."""
+    files = note.get("files")
+    return {
+        name: entry
+        for name, entry in (files.items() if isinstance(files, dict) else ())
+        if isinstance(entry, dict)
+        and isinstance(entry.get("size"), int)
+        and isinstance(entry.get("digest"), str)
+        and isinstance(entry.get("mtime"), int)
+    }
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _remove_other_partials(target: Path, file: RemoteFile) -> None:
+    """Throw away what is left of another content of this file."""
+    keep = partial_path(target, file)
+    for path in target.parent.glob(f".{target.name}.*.part"):
+        if path != keep:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,214 @@
+"""Which files of a Hub repository are needed: one set of weights and the small files beside it, never code.
+
+Everything here looks at names and sizes alone, so that what will be fetched is known before the first byte of weights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+
+from models.errors import BadFile, ZhiyinError
+
+SAFETENSORS_INDEX = "model.safetensors.index.json"
+TORCH_INDEX = "pytorch_model.bin.index.json"
+
+_SMALL = re.compile(
+    r"(adapter_|generation_|tokenizer_)?config\.json|(tokenizer|special_tokens_map|added_tokens|tekken)\.json"
+    r"|(vocab|chat_template)\.json|chat_template\.jinja|(merges|vocab|rwkv_vocab\w*)\.txt|[\w.-]+\.(tiktoken|model)"
+    r"|README\.md|(LICENSE|NOTICE)(\.\w+)?",
+    re.IGNORECASE,
+)
+"""Configuration, tokenizer, chat template, model card and licence; they lie at the top of the repository."""
+_WEIGHTS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
+    (SAFETENSORS_INDEX, (r"model\.safetensors", r"model-\d+-of-\d+\.safetensors")),
+    (TORCH_INDEX, (r"pytorch_model\.bin", r"pytorch_model-\d+-of-\d+\.bin")),
+    (None, (r"(?!consolidated|adapter_model|training_args).+\.safetensors",)),
+    (None, (r"(?!optimizer|scheduler|training_args|rng_state).+\.(pth|pt)",)),
+    (None, (r"adapter_model\.safetensors",)),
+    (None, (r"adapter_model\.bin",)),
+)
+"""(index, names without one), from the best to the last resort: only one of them is taken."""
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_NOT_A_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix|vocab)([-_.]|$)", re.IGNORECASE)
+_ENCODING = re.compile(r"[-_.](BF16|F(?:P)?16|F(?:P)?32|(?:UD-)?(?:I?Q|TQ)\d\w*|MXFP4\w*)$", re.IGNORECASE)
+_MEMORY_SHARE = 0.9
+"""Of the free memory, for the weights; the rest is for cache and buffers."""
+
+USUAL_ENCODINGS = (
+    "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_XS", "IQ4_NL", "Q4_1", "Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0", "Q3_K_M",
+    "Q3_K_L", "Q3_K_S", "Q2_K", "F16", "BF16", "F32",
+)  # fmt: skip
+"""What to take of a GGUF repository when the person leaves it to us, the best first."""
+LOSSLESS_ENCODINGS = ("F32", "BF16", "F16", "Q8_0")
+"""What a GGUF file may be quantized again from."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository, as the Hub lists it."""
+
+    name: str
+    """Its path in the repository, with slashes."""
+    size: int
+    """Bytes."""
+    digest: str
+    """SHA-256 of its content where it is stored by Git LFS, otherwise git's SHA-1."""
+
+    @property
+    def top(self) -> bool:
+        """Tell whether it lies at the top of the repository."""
+        return "/" not in self.name
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to fetch."""
+
+    files: tuple[RemoteFile, ...]
+    source: str
+    """The file that is the model; "": the whole folder."""
+    index: str = ""
+    """This file lists the weights, which are not among `files` yet."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of a repository that offers several things."""
+
+    encodings: Sequence[str] = USUAL_ENCODINGS
+    """What may be taken of GGUF files, the best first."""
+    memory: int = 0
+    """Bytes that a GGUF model may take; 0: not known."""
+    checkpoint: bool = True
+    """A checkpoint to convert will do."""
+
+
+def check_names(repository: str, files: Iterable[RemoteFile]) -> None:
+    """Raise `BadFile` if any file of a repository would be written outside its folder."""
+    for file in files:
+        windows = PureWindowsPath(file.name)
+        anchored = windows.drive or windows.root or PurePosixPath(file.name).is_absolute()
+        strange = "\\" in file.name or any(ord(letter) < 32 for letter in file.name) or not file.name
+        if anchored or strange or any(part in ("..", ".", "") for part in file.name.split("/")):
+            raise BadFile(
+                f"{repository} holds a file named {file.name[:80]!r}, which points outside its folder; nothing was fetched: "
+                "get the model elsewhere."
+            )
+
+
+def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish) -> Choice:
+    """Choose what to fetch.
+
+    A checkpoint is taken before GGUF files, unless a GGUF file of the one encoding that was asked for is there.
+
+    Args:
+        repository: its name, for sentences.
+        files: all its files.
+        named: a file in it that the person named; "": none.
+        wish: what is wanted of it.
+
+    Raises:
+        ZhiyinError: there is nothing to use.
+    """
+    small = [file for file in files if file.top and _SMALL.fullmatch(file.name)]
+    if named:
+        return _named(repository, files, named, small)
+    checkpoint = _checkpoint(repository, files, small) if wish.checkpoint else None
+    models = _gguf_models(files)
+    if checkpoint is not None and not (len(wish.encodings) == 1 and wish.encodings[0] in models):
+        return checkpoint
+    if not models:
+        what = "weights that Zhiyin knows (.safetensors, .bin, .pth, .gguf)" if wish.checkpoint else wish.encodings[0]
+        raise ZhiyinError(f"{repository} holds no {what}; choose another repository or --quant.")
+    chosen = _gguf(repository, models, wish)
+    card = [file for file in small if file.name.startswith(("README", "LICENSE"))]
+    return Choice((*chosen, *card), chosen[0].name)
+
+
+def listed_weights(
+    repository: str, files: Sequence[RemoteFile], index: str, weight_map: Mapping[str, object]
+) -> tuple[RemoteFile, ...]:
+    """Return the files that an index names.
+
+    Raises:
+        BadFile: the repository lacks one of them, or the index points elsewhere.
+    """
+    by_name = {file.name: file for file in files if file.top}
+    names = sorted({name for name in weight_map.values() if isinstance(name, str)})
+    missing = [name for name in names if name not in by_name]
+    if missing or not names:
+        raise BadFile(
+            f"{repository} lacks files that its {index} lists ({', '.join(missing)[:80] or 'none at all'}); "
+            "choose another revision or repository."
+        )
+    return tuple(by_name[name] for name in names)
+
+
+def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequence[RemoteFile]) -> Choice:
+    found = next((file for file in files if file.name == named), None)
+    if found is None:
+        usable = [file.name for file in files if file.name.endswith((".gguf", ".safetensors", ".pth", ".pt", ".bin"))]
+        raise ZhiyinError(f"{repository} has no file {named}; its files of weights are: {_listing(usable)}.")
+    group = [file for file in files if _model_of(file.name) == _model_of(named)] if named.endswith(".gguf") else [found]
+    return Choice((*small, *group), min(file.name for file in group))
+
+
+def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[RemoteFile]) -> Choice | None:
+    top = {file.name: file for file in files if file.top}
+    for index, patterns in _WEIGHTS:
+        if index is not None and index in top:
+            return Choice((*small, top[index]), "", index)
+        for pattern in patterns:
+            found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
+            if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):
+                raise ZhiyinError(
+                    f"{repository} holds several models; name one: {repository}/{found[0].name} "
+                    f"(there are {_listing([file.name for file in found])})."
+                )
+            if found and found[0].name.endswith((".pth", ".pt")) and len(found) == 1:
+                return Choice((*small, *found), found[0].name if "config.json" not in top else "")
+            if found:
+                return Choice((*small, *found), "")
+    return None
+
+
+def _gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
+    """Return the GGUF models of a repository by their encoding, each with all its parts."""
+    by_model: dict[str, list[RemoteFile]] = {}
+    for file in sorted(files, key=lambda file: file.name):
+        if file.name.lower().endswith(".gguf") and not _NOT_A_MODEL.search(PurePosixPath(file.name).stem):
+            by_model.setdefault(_model_of(file.name), []).append(file)
+    found: dict[str, list[RemoteFile]] = {}
+    for model, parts in by_model.items():
+        match = _ENCODING.search(model)
+        encoding = match[1].upper().replace("FP", "F") if match else model
+        found.setdefault(encoding if encoding not in found else model, parts)
+    return found
+
+
+def _model_of(name: str) -> str:
+    """Return a GGUF file's name without its part's number and ending."""
+    return _SHARD.sub("", name.removesuffix(".gguf"))
+
+
+def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: Wish) -> list[RemoteFile]:
+    wanted = [models[encoding] for encoding in wish.encodings if encoding in models]
+    if not wanted and wish.encodings is not USUAL_ENCODINGS:
+        raise ZhiyinError(
+            f"{repository} has no {' or '.join(wish.encodings)} file; it has {_listing(list(models))}: take one of these with "
+            f"zhiyin pull {repository} --quant."
+        )
+    candidates = wanted or sorted(models.values(), key=_size)
+    fitting = [parts for parts in candidates if not wish.memory or _size(parts) <= wish.memory * _MEMORY_SHARE]
+    return fitting[0] if fitting else min(candidates, key=_size)
+
+
+def _size(parts: Sequence[RemoteFile]) -> int:
+    return sum(file.size for file in parts)
+
+
+def _listing(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "none"

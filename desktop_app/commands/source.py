@@ -1,0 +1,72 @@
+"""What the commands that take a checkpoint share: SOURCE may be a path or a repository of the Hub, which is fetched first."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from converter.hub_files import LOSSLESS_ENCODINGS, Wish
+from converter.progress import Progress
+from desktop_app.engine.client import Engine
+from desktop_app.hardware import probe
+from desktop_app.paths import downloads_folder
+from desktop_app.terminal import ProgressLine, human_bytes, say
+
+if TYPE_CHECKING:
+    from converter.hub import Download
+
+
+def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a repository."""
+    parser.add_argument("--revision", default="", metavar="R", help="a branch, tag or commit of the repository")
+    parser.add_argument("--endpoint", default="", metavar="URL", help="another Hub or a mirror (also HF_ENDPOINT)")
+
+
+def fetch(arguments: argparse.Namespace, repository: str, wish: Wish) -> Download:
+    """Fetch a repository with a progress line on stderr.
+
+    Args:
+        arguments: with `revision` and `endpoint`.
+        repository: ORG/NAME, or ORG/NAME/FILE.
+        wish: what to take of several things.
+    """
+    # The library for the Hub takes a third of a second to import; converting a folder does without.
+    from converter.hub import DownloadRequest, download
+
+    request = DownloadRequest(repository, downloads_folder(), arguments.revision, arguments.endpoint, wish)
+    line = ProgressLine()
+    try:
+        done = download(request, lambda progress: show_progress(line, progress, "files"))
+    finally:
+        line.clear()
+    how = f"{human_bytes(done.fetched)} fetched" if done.fetched else "nothing had to be fetched"
+    say(f"{done.repository} is in {done.source if done.source.is_dir() else done.source.parent} ({how}).")
+    return done
+
+
+def source_path(arguments: argparse.Namespace) -> Path:
+    """Return the path of SOURCE, fetched first if it names a repository."""
+    given = str(arguments.source)
+    if "/" not in given or Path(given).exists():
+        return Path(given)
+    from converter.hub import is_repository
+
+    return fetch(arguments, given, Wish(LOSSLESS_ENCODINGS)).source if is_repository(given) else Path(given)
+
+
+def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
+    """Draw how far a download or a conversion is."""
+    left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
+    line.show(
+        progress.bytes_done / max(1, progress.bytes_total),
+        f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
+        f"{progress.items_done}/{progress.items_total} {items}, {human_bytes(progress.bytes_per_second)}/s{left}",
+    )
+
+
+def free_memory() -> int:
+    """Return the most memory that one device has free, in bytes."""
+    with Engine() as engine:
+        found = probe(engine)
+    return max(found.available_memory, *(device.free_bytes for device in found.devices if "gpu" in device.type), 0)

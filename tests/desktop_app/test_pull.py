@@ -1,0 +1,80 @@
+"""`zhiyin pull` and `zhiyin convert ORG/NAME`, against a real server that speaks the Hub's API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import pytest
+
+from tests.support.checkpoints import write_checkpoint
+from tests.support.commands import zhiyin
+from tests.support.hub_server import HubServer, Repository
+from tests.support.random_llama import random_llama
+
+CARD = b"---\nlicense: apache-2.0\nlanguage: [en, zh]\nbase_model: HuggingFaceTB/SmolLM2-135M\n---\nA model.\n"
+
+
+@pytest.fixture(scope="module")
+def server(
+    smollm2_checkpoint: Path, starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HubServer]:
+    folder = tmp_path_factory.mktemp("tiny")
+    config, weights = random_llama(vocab_size=49152, bos_token_id=1, eos_token_id=2)
+    write_checkpoint(folder, config, weights, shards=2, dtype="BF16")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((smollm2_checkpoint / name).read_bytes())
+    files = {path.name: path.read_bytes() for path in folder.iterdir()} | {"README.md": CARD}
+    made = {"SmolLM2-135M-Instruct-Q8_0.gguf": starter_gguf.read_bytes(), "README.md": CARD}
+    with HubServer() as running:
+        running.repositories["tiny/Tiny-6M-Instruct"] = Repository({"main": files})
+        running.repositories["other/SmolLM2-135M-Instruct-GGUF"] = Repository({"main": made})
+        yield running
+
+
+def test_pull_converts_a_checkpoint(server: HubServer) -> None:
+    pull = ("pull", "tiny/Tiny-6M-Instruct", "--quant", "q4_k_m", "--endpoint", server.endpoint)
+    done = zhiyin(*pull, "--json")
+    assert done.returncode == 0, done.stderr
+    model = json.loads(done.stdout)
+    assert model["name"] == "Tiny-6M-Instruct-Q4_K_M"
+    assert model["file_type"] == "Q4_K_M"
+    field = {name: entry.contents() for name, entry in gguf.GGUFReader(model["path"]).fields.items()}
+    assert field["general.name"] == "Tiny 6M Instruct"
+    assert field["general.license"] == "apache-2.0"
+    assert field["general.languages"] == ["en", "zh"]
+    assert field["general.base_model.0.repo_url"] == "https://huggingface.co/HuggingFaceTB/SmolLM2-135M"
+    assert field["general.source.repo_url"] == f"{server.endpoint}/tiny/Tiny-6M-Instruct"
+    assert model["name"] in [entry["name"] for entry in json.loads(zhiyin("models", "--json").stdout)]
+    again = zhiyin(*pull)
+    assert (again.returncode, again.stdout) == (0, f"{model['name']}\n")
+    assert "nothing had to be fetched" in again.stderr
+    assert "is there already" in again.stderr
+
+
+def test_pull_registers_a_gguf_file_where_it_was_fetched_to(server: HubServer, data_home: Path) -> None:
+    done = zhiyin("pull", "other/SmolLM2-135M-Instruct-GGUF", HF_ENDPOINT=server.endpoint)
+    assert (done.returncode, done.stdout) == (0, "SmolLM2-135M-Instruct-Q8_0\n"), done.stderr
+    (model,) = [m for m in json.loads(zhiyin("models", "--json").stdout) if not m["starter"]]
+    assert Path(model["path"]).parent == data_home / "downloads" / "other--SmolLM2-135M-Instruct-GGUF"
+
+
+def test_convert_takes_a_repository(server: HubServer, tmp_path: Path) -> None:
+    out = tmp_path / "out.gguf"
+    source = "tiny/Tiny-6M-Instruct"
+    done = zhiyin("convert", source, "--quant", "Q8_0", "--out", str(out), "--endpoint", server.endpoint)
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+
+
+def test_failures_are_one_sentence(server: HubServer) -> None:
+    for command in ("pull", "convert"):
+        done = zhiyin(command, "no/such-model", "--endpoint", server.endpoint)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.startswith("zhiyin: There is no repository no/such-model")
+        assert done.stderr.count("\n") == 1
+    assert zhiyin("pull").returncode == 2
+    nonsense = zhiyin("pull", "tiny/Tiny-6M-Instruct", "--quant", "Q9", "--endpoint", server.endpoint)
+    assert "holds no Q9" in nonsense.stderr

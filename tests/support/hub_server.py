@@ -1,0 +1,233 @@
+"""A real HTTP server that speaks the parts of the Hub's API that downloads use, with its faults at will.
+
+Parts: `/api/models/ORG/NAME[/revision/R]?blobs=True` (siblings with size, git's SHA-1, LFS's SHA-256), `/ORG/NAME/resolve/R/FILE`
+(Range, ETag, X-Repo-Commit, X-Linked-*, a redirect of large files to a content network), 401 with X-Error-Code as the Hub has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass
+class Repository:
+    """A repository on the server."""
+
+    revisions: dict[str, dict[str, bytes]]
+    """Branch or tag -> file -> content."""
+    lfs: tuple[str, ...] = (".safetensors", ".bin", ".gguf", ".pth")
+    gated: bool = False
+    private: bool = False
+
+    def commit(self, revision: str) -> str | None:
+        """Return the commit of a branch, tag or commit."""
+        commits = {self._hash(name): self._hash(name) for name in self.revisions}
+        return commits.get(revision) or (self._hash(revision) if revision in self.revisions else None)
+
+    def files(self, commit: str) -> dict[str, bytes]:
+        """Return a commit's files."""
+        return next(files for name, files in self.revisions.items() if self._hash(name) == commit)
+
+    @staticmethod
+    def _hash(name: str) -> str:
+        return hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class Faults:
+    """What goes wrong; everything is off at first."""
+
+    drop_after: int = 0
+    """Close the connection after so many bytes of an answer …"""
+    drops: int = 0
+    """… this many times."""
+    wrong_bytes: str = ""
+    """This file comes with one byte changed."""
+    ignore_ranges: bool = False
+    status: int = 0
+    """Answer the next `status_count` requests for files with this."""
+    status_count: int = 0
+
+
+@dataclass
+class Request:
+    """What a client asked for."""
+
+    method: str
+    path: str
+    range: str | None
+    authorization: str | None
+    served: bool = False
+    """Content came from this very address."""
+
+
+@dataclass
+class HubServer:
+    """A Hub on a free port of this computer."""
+
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    token: str = "hf_secret"  # noqa: S105 - of this server alone
+    faults: Faults = field(default_factory=Faults)
+    requests: list[Request] = field(default_factory=list)
+
+    def __enter__(self) -> HubServer:
+        hub = self
+
+        class Handler(_Handler):
+            server_hub = hub
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def fetched(self, name: str) -> list[str | None]:
+        """Return the ranges that were asked of a file's content; a redirect is none."""
+        return [r.range for r in self.requests if r.path.endswith(f"/{name}") and (r.served or "/cdn/" in r.path)]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_hub: HubServer
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        hub = self.server_hub
+        path = unquote(urlsplit(self.path).path)
+        hub.requests.append(Request(self.command, path, self.headers["Range"], self.headers["Authorization"]))
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["api", "models"]:
+            revision = "/".join(parts[5:]) if parts[4:5] == ["revision"] else "main"
+            self._model("/".join(parts[2:4]), revision)
+        elif parts[0] == "cdn":
+            self._content("/".join(parts[1:3]), parts[3], "/".join(parts[4:]))
+        elif parts[2:3] == ["resolve"]:
+            self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
+        else:
+            self._error(404, "EntryNotFound", "Not found")
+
+    def _allowed(self) -> bool:
+        return self.headers["Authorization"] == f"Bearer {self.server_hub.token}"
+
+    def _model(self, name: str, revision: str) -> None:
+        repository = self.server_hub.repositories.get(name)
+        if repository is None or (repository.private and not self._allowed()):
+            # So does the Hub: it does not tell strangers what exists.
+            self._error(401, "RepoNotFound", "Repository not found")
+            return
+        commit = repository.commit(revision)
+        if commit is None:
+            self._error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return
+        siblings = []
+        for file, content in repository.files(commit).items():
+            git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+            entry: dict[str, object] = {"rfilename": file, "size": len(content), "blobId": git}
+            if file.endswith(repository.lfs):
+                digest = hashlib.sha256(content).hexdigest()
+                entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
+            siblings.append(entry)
+        info = {
+            "id": name,
+            "modelId": name,
+            "sha": commit,
+            "siblings": siblings,
+            "gated": "manual" if repository.gated else False,
+        }
+        self._send(200, json.dumps(info).encode(), {"Content-Type": "application/json"})
+
+    def _resolve(self, name: str, revision: str, file: str) -> None:
+        repository = self.server_hub.repositories.get(name)
+        commit = None if repository is None else repository.commit(revision)
+        if repository is None or commit is None:
+            self._error(404, "RepoNotFound", "Repository not found")
+        elif repository.gated and not self._allowed():
+            status = 403 if self.headers["Authorization"] else 401
+            self._error(status, "GatedRepo", f"Access to model {name} is restricted.")
+        elif file not in repository.files(commit):
+            self._error(404, "EntryNotFound", "Entry not found")
+        elif file.endswith(repository.lfs):
+            content = repository.files(commit)[file]
+            # Like the Hub's content network: another place, which needs no token.
+            self._send(
+                302,
+                b"",
+                {
+                    "Location": f"{self.server_hub.endpoint}/cdn/{name}/{commit}/{file}",
+                    "X-Repo-Commit": commit,
+                    "X-Linked-Size": str(len(content)),
+                    "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',
+                },
+            )
+        else:
+            self.server_hub.requests[-1].served = True
+            self._content(name, commit, file)
+
+    def _content(self, name: str, commit: str, file: str) -> None:
+        faults = self.server_hub.faults
+        if faults.status_count:
+            faults.status_count -= 1
+            self._error(faults.status, "", "Not now")
+            return
+        content = self.server_hub.repositories[name].files(commit)[file]
+        if faults.wrong_bytes == file:
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        headers = {
+            "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
+            "X-Repo-Commit": commit,
+            "Accept-Ranges": "bytes",
+        }
+        asked = self.headers["Range"]
+        if asked and not faults.ignore_ranges:
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            end = min(int(last) if last else len(content) - 1, len(content) - 1)
+            headers["Content-Range"] = f"bytes {first}-{end}/{len(content)}"
+            self._send(206, content[int(first) : end + 1], headers)
+        else:
+            self._send(200, content, headers)
+
+    def _error(self, status: int, code: str, message: str) -> None:
+        headers = {"Content-Type": "application/json", "X-Error-Message": message}
+        self._send(status, json.dumps({"error": message}).encode(), headers | ({"X-Error-Code": code} if code else {}))
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        faults = self.server_hub.faults
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if faults.drops and status in (200, 206) and 0 < faults.drop_after < len(body) and "Accept-Ranges" in headers:
+            faults.drops -= 1
+            self.wfile.write(body[: faults.drop_after])
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.wfile.write(body)

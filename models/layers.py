@@ -18,12 +18,18 @@ def as_is(name: str, source: str, *shape: int, exact: bool = False) -> OutputTen
     return OutputTensor(name, shape, (Source(source, shape),), exact=exact)
 
 
-def row_parts(names: tuple[str, ...], source: str, rows: tuple[int, ...], *columns: int) -> Iterator[OutputTensor]:
-    """Cut a packed matrix (or bias) into blocks of rows: one output tensor for each name."""
+def row_parts(
+    names: tuple[str, ...],
+    source: str,
+    rows: tuple[int, ...],
+    *columns: int,
+    then: tuple[Transform | None, ...] = (),
+) -> Iterator[OutputTensor]:
+    """Cut a packed matrix (or bias) into blocks of rows: one output tensor for each name, `then` moved by its own rule."""
     packed = (sum(rows), *columns)
     start = 0
-    for name, count in zip(names, rows, strict=True):
-        cut = partial(_rows, start=start, count=count)
+    for name, count, move in zip(names, rows, then or (None,) * len(names), strict=True):
+        cut = partial(_rows, start=start, count=count, then=move)
         yield OutputTensor(name, (count, *columns), (Source(source, packed),), cut)
         start += count
 
@@ -75,8 +81,9 @@ def row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarray | No
     return order if np.array_equal(order * 2, found[:, 0]) else None
 
 
-def _rows(packed: np.ndarray, *, start: int, count: int) -> np.ndarray:
-    return packed[start : start + count]
+def _rows(packed: np.ndarray, *, start: int, count: int, then: Transform | None) -> np.ndarray:
+    part = packed[start : start + count]
+    return part if then is None else then(part)
 
 
 def _stack(*arrays: np.ndarray) -> np.ndarray:

@@ -17,10 +17,15 @@ Forward = Callable[[Mapping[str, Any], Mapping[str, np.ndarray], Sequence[int]],
 
 
 def converted(
-    folder: Path, config: Mapping[str, Any], weights: Mapping[str, np.ndarray], *, shards: int = 1
+    folder: Path,
+    config: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    *,
+    shards: int = 1,
+    write: Callable[..., Path] = write_checkpoint,
 ) -> ConversionResult:
     """Write a checkpoint and convert it to F32."""
-    source = write_checkpoint(folder / "checkpoint", config, weights, shards=shards)
+    source = write(folder / "checkpoint", config, weights, shards=shards)
     return convert(ConvertRequest(source, folder / "model.gguf", "F32", tokenizer="none"))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -50,6 +52,24 @@ def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         for key, array in enumerate(tensors.values()):
             archive.writestr(f"archive/data/{key}", array.tobytes())
         archive.writestr("archive/version", "3\n")
+
+
+def write_torch_checkpoint(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], *, shards: int = 1
+) -> Path:
+    """Write config.json and pytorch_model.bin, or `shards` of it with an index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    names, weight_map = list(tensors), {}
+    for number_ in range(shards):
+        file = "pytorch_model.bin" if shards == 1 else f"pytorch_model-{number_ + 1:05}-of-{shards:05}.bin"
+        part = {name: tensors[name] for name in names[number_::shards]}
+        write_torch(folder / file, part)
+        weight_map |= dict.fromkeys(part, file)
+    if shards > 1:
+        index = {"metadata": {}, "weight_map": weight_map}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), "utf-8")
+    return folder
 
 
 def write_pickle(path: Path, pickle: bytes) -> None:

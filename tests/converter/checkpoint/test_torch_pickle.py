@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import random
 from pathlib import Path
@@ -16,7 +15,7 @@ from converter.pipeline import ConvertRequest, convert
 from models.errors import BadFile, ZhiyinError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama
-from tests.support.torch_files import number, tensor_pickle, text, write_pickle, write_torch
+from tests.support.torch_files import number, tensor_pickle, text, write_pickle, write_torch, write_torch_checkpoint
 
 SAVED = Path(__file__).parents[2] / "data" / "torch"
 BASE = np.arange(60, dtype=np.float32).reshape(6, 10)
@@ -51,18 +50,8 @@ def test_a_bin_checkpoint_gives_the_same_file_as_safetensors(shards: int, tmp_pa
     config, weights = random_llama(num_hidden_layers=1)
     weights = {name: array.astype(ml_dtypes.bfloat16) for name, array in weights.items()}
     folders = {kind: tmp_path / kind / "tiny" for kind in ("safe", "torch")}
-    for folder in folders.values():
-        write_checkpoint(folder, config, weights)
-    (folders["torch"] / "model.safetensors").unlink()
-    names = list(weights)
-    files = {}
-    for number_ in range(shards):
-        file = "pytorch_model.bin" if shards == 1 else f"pytorch_model-{number_ + 1:05}-of-{shards:05}.bin"
-        part = names[number_::shards]
-        write_torch(folders["torch"] / file, {name: weights[name] for name in part})
-        files |= dict.fromkeys(part, file)
-    if shards > 1:
-        (folders["torch"] / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": files}))
+    write_checkpoint(folders["safe"], config, weights)
+    write_torch_checkpoint(folders["torch"], config, weights, shards=shards)
     made = []
     for kind, folder in folders.items():
         convert(ConvertRequest(folder, tmp_path / f"{kind}.gguf", "Q8_0", tokenizer="none"))

@@ -107,10 +107,18 @@ def read_mixture(config: Config, *, normalised: bool) -> Mixture:
     count = config.int("num_experts", minimum=1)
     used = config.int("num_experts_per_tok", minimum=1)
     inner = config.int("moe_intermediate_size", minimum=1)
+    return Mixture(count, inner, {**expert_counts(config, count, used), "expert_feed_forward_length": inner})
+
+
+def expert_counts(config: Config, count: int, used: int) -> Metadata:
+    """Return the keys that say how many experts there are and how many a token goes through.
+
+    Raises:
+        BadFile: these numbers cannot be.
+    """
     if used > count or count > _MOST_EXPERTS:
         raise BadFile(f"{config.origin}: {used} of {count} experts cannot be; download it again.")
-    keys: Metadata = {"expert_count": count, "expert_used_count": used, "expert_feed_forward_length": inner}
-    return Mixture(count, inner, keys)
+    return {"expert_count": count, "expert_used_count": used}
 
 
 def decoder_parameters(config: Config, sizes: Sizes) -> Metadata:

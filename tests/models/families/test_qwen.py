@@ -1,10 +1,11 @@
-"""Qwen1.5 to Qwen3, dense and mixtures of experts, against NumPy."""
+"""Qwen from the first to Qwen3, dense and mixtures of experts, against NumPy."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from desktop_app.engine.client import Engine
@@ -12,8 +13,9 @@ from models.config import Config
 from models.errors import UnsupportedModel
 from models.families import family_of
 from models.family import Blueprint
-from tests.reference import llama, moe
-from tests.support.agreement import Forward, converted, largest_error
+from tests.reference import llama, moe, qwen
+from tests.support.agreement import Forward, converted, largest_error, random_ids
+from tests.support.random_chinese import random_qwen
 from tests.support.random_llama import Checkpoint, random_qwen2, random_qwen2_moe, random_qwen3, random_qwen3_moe
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
@@ -89,3 +91,29 @@ def test_attention_by_chunks_ends_the_context_of_qwen2_5_1m() -> None:
 def test_what_llama_cpp_does_not_compute_is_refused(config: dict[str, Any], named: str) -> None:
     with pytest.raises(UnsupportedModel, match=named):
         blueprint_of(config)
+
+
+@pytest.mark.parametrize("changes", [{}, {"use_dynamic_ntk": False, "use_logn_attn": False}, {"rotary_pct": 0.5}])
+def test_the_first_qwen_agrees_with_the_reference(changes: dict[str, Any], engine: Engine, tmp_path: Path) -> None:
+    config, weights = random_qwen(**changes)
+    count = blueprint_of(config).parameters["context_length"]
+    assert count == (512 if changes.get("use_dynamic_ntk") is False else 64)
+    assert largest_error(engine, tmp_path, config, weights, qwen.forward, count=min(count, 150), shards=2) < 1e-4
+
+
+def test_the_first_qwens_context_ends_where_its_own_code_changes() -> None:
+    config, weights = random_qwen()
+    plain = config | {"use_dynamic_ntk": False, "use_logn_attn": False}
+    assert "64 tokens" in blueprint_of(config).warnings[0]
+    ids = random_ids(config, 65)
+    apart = [np.abs(qwen.forward(config, weights, ids[:n]) - qwen.forward(plain, weights, ids[:n])) for n in (64, 65)]
+    assert apart[0].max() == 0
+    assert apart[1].max() > 1e-2
+
+
+def test_the_words_of_the_first_repository() -> None:
+    config, _ = random_qwen(seq_length=2048, max_position_embeddings=8192)
+    words = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+    words |= {"intermediate_size": "ffn_hidden_size", "max_position_embeddings": "n_positions"}
+    old = {words.get(key, key): value for key, value in config.items()}
+    assert blueprint_of(old) == blueprint_of(config)

@@ -1,0 +1,91 @@
+"""Qwen, the first generation: 1.8B, 7B, 14B and 72B, Base and Chat.
+
+Source of the layout: the publisher's modeling_qwen.py. Beyond `seq_length` its code multiplies queries by log n
+(`use_logn_attn`) and chooses the rotary base by the length of the prompt (`use_dynamic_ntk`); llama.cpp does neither, so the
+context ends there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from models.config import Config
+from models.decoder import Shapes, Sizes, decoder_parameters, embeddings, linear, read_sizes
+from models.errors import UnsupportedModel
+from models.family import Blueprint, Family, OutputTensor
+from models.layers import as_is
+from models.rotary import Rotary, read_rotary
+
+_NAMES_OF_2023 = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_positions": "max_position_embeddings",
+    "ffn_hidden_size": "intermediate_size",
+    "rotary_emb_base": "rope_theta",
+    "kv_channels": "head_dim",
+}
+"""The words of the first repositories (and of all, for the last two) -> those of transformers."""
+
+
+def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
+    config = _renamed(config)
+    both = read_sizes(config)
+    if both.queries != both.hidden or not config.bool("no_bias", default=True):
+        raise UnsupportedModel(
+            f"{config.origin}: llama.cpp computes Qwen with heads as wide as the model and without further biases."
+        )
+    sizes = replace(both, inner=both.inner // 2)  # the configuration counts gate and up together
+    turning = int(sizes.head_size * config.float("rotary_pct", default=1.0))
+    rotary = _within_trained_length(config, read_rotary(config, turning, factors=False))
+    names = ("transformer.wte.weight", "transformer.ln_f.weight", "lm_head.weight")
+    tensors = embeddings(
+        sizes, shapes, tied=config.bool("tie_word_embeddings", default=False), always_head=True, names=names
+    )
+    for layer in range(sizes.layers):
+        tensors += _layer(sizes, layer)
+    return Blueprint(
+        architecture="qwen",
+        parameters=decoder_parameters(config, both) | rotary.parameters | {"rope.dimension_count": turning},
+        tensors=tuple(tensors),
+        vocabulary_size=sizes.vocabulary,
+        warnings=rotary.warnings,
+    )
+
+
+def _renamed(config: Config) -> Config:
+    found = {new: config.data[old] for old, new in _NAMES_OF_2023.items() if old in config}
+    return Config({**found, **config.data}, config.origin)
+
+
+def _within_trained_length(config: Config, rotary: Rotary) -> Rotary:
+    if not config.bool("use_dynamic_ntk", default=False) and not config.bool("use_logn_attn", default=False):
+        return rotary
+    length = config.int("seq_length", default=2048, minimum=1)
+    return rotary.limited(
+        length,
+        f"The context ends at {length} tokens, the length this model was trained with: beyond it the publisher's code changes "
+        "positions and attention with the length of the text, which llama.cpp does not compute.",
+    )
+
+
+def _layer(sizes: Sizes, layer: int) -> list[OutputTensor]:
+    source, target = f"transformer.h.{layer}.", f"blk.{layer}."
+    hidden, inner = sizes.hidden, sizes.inner
+    return [
+        as_is(f"{target}attn_norm.weight", f"{source}ln_1.weight", hidden),
+        *linear(f"{target}attn_qkv", f"{source}attn.c_attn", (3 * hidden, hidden), None, bias=True),
+        as_is(f"{target}attn_output.weight", f"{source}attn.c_proj.weight", hidden, hidden),
+        as_is(f"{target}ffn_norm.weight", f"{source}ln_2.weight", hidden),
+        as_is(f"{target}ffn_gate.weight", f"{source}mlp.w2.weight", inner, hidden),
+        as_is(f"{target}ffn_up.weight", f"{source}mlp.w1.weight", inner, hidden),
+        as_is(f"{target}ffn_down.weight", f"{source}mlp.c_proj.weight", hidden, inner),
+    ]
+
+
+FAMILY = Family(
+    name="qwen",
+    title="Qwen",
+    classes=("QWenLMHeadModel",),
+    blueprint=_blueprint,
+)

@@ -100,7 +100,7 @@ def write_vocabulary(path: Path, size: int) -> None:
         text = name.encode()
         piece = b"\x0a" + bytes([len(text)]) + text + b"\x15" + struct.pack("<f", -1.0) + b"\x18" + bytes([kind])
         data += b"\x0a" + bytes([len(piece)]) + piece
-    data += b"\x12\x02\x18\x02"  # trainer_spec.model_type = BPE
+    data += b"\x12\x05\x18\x02\x98\x02\x01"  # trainer_spec: model_type = BPE, byte_fallback
     path.write_bytes(data)
 
 

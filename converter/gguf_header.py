@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
 from models.errors import BadFile, UnsupportedModel
 
@@ -64,6 +64,13 @@ class GGUFHeader:
     def architecture(self) -> str:
         """`general.architecture`."""
         return str(self.metadata.get("general.architecture", "unknown"))
+
+    @property
+    def quantization(self) -> str:
+        """`general.file_type` in words, Q4_K_M and so on; "" when the file does not say."""
+        kind = self.metadata.get("general.file_type")
+        known = kind in {item.value for item in LlamaFileType}
+        return LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else ""
 
     def parameter(self, key: str, default: Any = None) -> Any:
         """Return a value below the architecture's prefix, such as `block_count`."""

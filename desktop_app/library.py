@@ -11,8 +11,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf.constants import LlamaFileType
-
 from converter.gguf_header import GGUFHeader, read_gguf_header
 from models.errors import BadFile, ZhiyinError
 
@@ -162,11 +160,8 @@ class Library:
 
 
 def _describe(header: GGUFHeader) -> InstalledModel:
-    kind = header.metadata.get("general.file_type")
-    known = kind in {item.value for item in LlamaFileType}
     size = sum(part.stat().st_size for part in _parts(header.path))
-    file_type = LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else ""
-    return InstalledModel(header.path.stem, header.path, size, header.architecture, file_type)
+    return InstalledModel(header.path.stem, header.path, size, header.architecture, header.quantization)
 
 
 def _parts(path: Path) -> list[Path]:

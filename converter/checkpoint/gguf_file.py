@@ -42,7 +42,7 @@ class GGUFFile:
             BadFile: a part is missing, truncated or damaged.
         """
         self.path = path
-        headers = [read_gguf_header(part, encoded=True) for part in ([path] if alone else _parts(path))]
+        headers = [read_gguf_header(part, encoded=True) for part in ([path] if alone else parts_of(path))]
         self.header = headers[0]
         self._homes: dict[str, tuple[GGUFHeader, GGUFTensor]] = {}
         for header in headers:
@@ -92,7 +92,7 @@ class GGUFFile:
         self._maps.clear()
 
 
-def _parts(path: Path) -> list[Path]:
+def parts_of(path: Path) -> list[Path]:
     """Return all parts of a split model, by the ecosystem's names `model-00001-of-00003.gguf`."""
     match = _PART.fullmatch(path.name)
     if match is None or not 1 < int(match[3]) <= _MOST_PARTS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -11,13 +10,16 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
-from gguf.constants import GGMLQuantizationType, LlamaFileType
+from gguf.constants import GGMLQuantizationType
 
 from converter.gguf_header import GGUFHeader
 from desktop_app.engine.backends import has_gpu, has_working_repack
+from desktop_app.engine.cache_type import cache_type
+from desktop_app.engine.llama_vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
 from models.chat.template import template_facts
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -48,12 +50,12 @@ class LlamaRunner:
             BadFile: llama.cpp refuses the file.
         """
         start = time.perf_counter()
-        self._stop = ctypes.create_string_buffer(2)
+        self._stop = StopFlag()
         llama.llama_log_set(_remember, ctypes.c_void_p(0))
         llama.llama_backend_init()
         _log_lines.clear()
         self._model = _load_model(header.path, settings, on_progress)
-        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model))
         try:
             self._context = self._create_context(header, settings)
         except ZhiyinError:
@@ -63,11 +65,10 @@ class LlamaRunner:
         self._batch = llama.llama_n_batch(self._context)
         self._recurrent = llama.llama_model_is_recurrent(self._model)
         self._tokens: list[int] = []
-        self._pieces: dict[int, bytes] = {}
         self._next = (llama.llama_token * 1)()
         self.chat_template = header.metadata.get("tokenizer.chat_template")
-        self.bos_text = self._text(llama.llama_vocab_bos(self._vocab))
-        self.eos_text = self._text(llama.llama_vocab_eos(self._vocab))
+        self.bos_text = self._vocabulary.bos_text
+        self.eos_text = self._vocabulary.eos_text
         self.stop_texts = tuple(header.metadata.get("zhiyin.chat.stop", ()))
         self.info = self._describe(header, time.perf_counter() - start)
 
@@ -78,24 +79,15 @@ class LlamaRunner:
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 16
-        ids = (llama.llama_token * room)()
-        count = llama.llama_tokenize(self._vocab, data, len(data), ids, room, add_special, special)
-        if count < 0:
-            raise ZhiyinError("The text could not be tokenized; the model's vocabulary is damaged: convert it again.")
-        return list(ids[:count])
+        return self._vocabulary.tokenize(text, add_special=add_special, special=special)
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
-        known = self._pieces.get(token)
-        if known is None:
-            known = self._pieces[token] = self._read_piece(token, special=False)
-        return known
+        return self._vocabulary.piece(token)
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
-        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+        return self._vocabulary.is_end(token)
 
     def keep(self, count: int) -> int:
         """Shorten the sequence to its first `count` tokens; a recurrent state that must go back is dropped whole."""
@@ -165,7 +157,7 @@ class LlamaRunner:
 
     def interrupt(self, stop: bool) -> None:
         """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
-        self._stop[0] = b"\x01" if stop else b"\x00"
+        self._stop.set(stop)
 
     def close(self) -> None:
         """Free the memory."""
@@ -178,14 +170,14 @@ class LlamaRunner:
         params.n_ctx = min(settings.context, trained) if settings.context else trained
         params.n_batch = params.n_ubatch = min(settings.batch, params.n_ctx)
         params.n_threads = params.n_threads_batch = settings.threads or physical_cores()
-        kind = _kv_type(settings.kv_type)
+        kind = cache_type(settings.kv_type)
         params.type_k = params.type_v = kind
         if (
             kind == GGMLQuantizationType.F32
         ):  # asked for to be exact; ggml's flash attention on the CPU rounds to 16 bits
             params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        params.abort_callback = _flag_reader()
-        params.abort_callback_data = ctypes.cast(self._stop, ctypes.c_void_p)
+        params.abort_callback = ctypes.cast(self._stop.callback, llama.ggml_abort_callback)
+        params.abort_callback_data = self._stop.data
         params.no_perf = True
         context = llama.llama_init_from_model(self._model, params)
         if context is None:
@@ -196,17 +188,15 @@ class LlamaRunner:
 
     def _describe(self, header: GGUFHeader, seconds: float) -> ModelInfo:
         facts = template_facts(self.chat_template or "")
-        kind = header.metadata.get("general.file_type")
-        known = kind in {item.value for item in LlamaFileType}
         return ModelInfo(
             path=str(header.path),
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
-            vocabulary_size=llama.llama_vocab_n_tokens(self._vocab),
+            vocabulary_size=self._vocabulary.size,
             context=0 if self._recurrent else llama.llama_n_ctx(self._context),
             trained_context=llama.llama_model_n_ctx_train(self._model),
             parameters=llama.llama_model_n_params(self._model),
-            file_type=LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else "",
+            file_type=header.quantization,
             chat=self.chat_template is not None,
             reasoning=facts.reasoning,
             tools=facts.tools,
@@ -233,18 +223,6 @@ class LlamaRunner:
             llama.llama_memory_clear(self._memory, True)
             count = 0
         del self._tokens[count:]
-
-    def _read_piece(self, token: int, *, special: bool) -> bytes:
-        size = 64
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
-            if count >= 0:
-                return buffer.raw[:count]
-            size = -count
-
-    def _text(self, token: int) -> str:
-        return self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
 
 def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
@@ -296,19 +274,3 @@ def _full(needed: int, room: int) -> ContextFull:
         f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
         "or start a new chat."
     )
-
-
-def _kv_type(name: str) -> int:
-    try:
-        return int(GGMLQuantizationType[name.upper()])
-    except KeyError:
-        raise ZhiyinError(f"{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.") from None
-
-
-def _flag_reader() -> llama.ggml_abort_callback:
-    """Return C's strlen as the abort callback: true as soon as the first byte of its data is not zero.
-
-    A Python function here would take the GIL before every node of every graph; strlen costs nothing.
-    """
-    library = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
-    return ctypes.cast(library.strlen, llama.ggml_abort_callback)

@@ -94,7 +94,9 @@ class Runner(Protocol):
 def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
     """Load a GGUF file with the runner that knows its architecture."""
     from converter.gguf_header import read_gguf_header
+    from desktop_app.engine.graph_runner import ARCHITECTURES, GraphRunner
     from desktop_app.engine.llama_runner import LlamaRunner
 
     header = read_gguf_header(path, arrays=False)
-    return LlamaRunner(header, settings, on_progress)
+    kind = GraphRunner if header.architecture in ARCHITECTURES else LlamaRunner
+    return kind(header, settings, on_progress)

@@ -1,0 +1,19 @@
+"""The types in which keys and values are kept."""
+
+from __future__ import annotations
+
+from gguf.constants import GGMLQuantizationType
+
+from models.errors import ZhiyinError
+
+
+def cache_type(name: str) -> GGMLQuantizationType:
+    """Return a type by its name in any letter case.
+
+    Raises:
+        ZhiyinError: there is none.
+    """
+    try:
+        return GGMLQuantizationType[name.upper()]
+    except KeyError:
+        raise ZhiyinError(f"{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.") from None

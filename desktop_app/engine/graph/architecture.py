@@ -1,0 +1,89 @@
+"""What an architecture of the graph runner is: one sequence of tokens and the means to continue it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from converter.gguf_header import GGUFHeader
+from desktop_app.engine.graph.backends import Backends
+from desktop_app.engine.graph.weights import Weights
+from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.runner import ProgressCallback
+from models.errors import BadFile
+
+LOGITS_CHUNK = 64
+"""Positions whose logits are computed at once: 64 x 150,000 x 4 bytes are 38 MB."""
+
+
+class GraphModel(Protocol):
+    """A loaded model with its sequence."""
+
+    tokens: list[int]
+    """What the sequence holds; complete also after a computation that was stopped."""
+    logits: np.ndarray
+    """float32 [rows], after the last token."""
+    context: int
+    """Tokens that the sequence may hold; 0: no limit."""
+
+    def load(self, on_progress: ProgressCallback) -> None:
+        """Bring weights and state into memory."""
+        ...
+
+    def keep(self, count: int) -> None:
+        """Shorten the sequence to `count` tokens, or to fewer where the model cannot go back so far only."""
+        ...
+
+    def decode(self, ids: Sequence[int], *, prompt: bool, on_progress: ProgressCallback) -> None:
+        """Append tokens and compute the logits after the last one."""
+        ...
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), rows] of a fresh sequence."""
+        ...
+
+    def read_state(self) -> dict[str, np.ndarray]:
+        """Return what the model remembers of its tokens."""
+        ...
+
+    def write_state(self, tokens: list[int], state: Mapping[str, np.ndarray]) -> bool:
+        """Take up what `read_state` returned for these tokens; False, and nothing changes: it is of another model."""
+        ...
+
+    def with_special(self, ids: list[int]) -> list[int]:
+        """Return a text's ids with the special tokens around them."""
+        ...
+
+    def normalize(self, text: str) -> str:
+        """Return a text in the form that the vocabulary was made for."""
+        ...
+
+    def close(self) -> None:
+        """Free graphs and state."""
+        ...
+
+
+class MakeModel(Protocol):
+    """How an architecture's file is entered."""
+
+    def __call__(self, weights: Weights, backends: Backends, settings: LoadSettings) -> GraphModel:
+        """Read the hyperparameters and name the tensors; raises `BadFile` where the file has other ones."""
+        ...
+
+
+def whole_number(header: GGUFHeader, key: str, *, most: int = 1 << 20) -> int:
+    """Return a hyperparameter below the architecture's prefix, from 1 to `most`; raises `BadFile`."""
+    value: Any = header.parameter(key)
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise BadFile(f"{header.path}: {header.architecture}.{key} is {value!r}; convert the model again.")
+    return value
+
+
+def real_number(header: GGUFHeader, key: str, default: float | None = None) -> float:
+    """Return a positive hyperparameter; raises `BadFile`."""
+    value: Any = header.parameter(key, default)
+    if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise BadFile(f"{header.path}: {header.architecture}.{key} is {value!r}; convert the model again.")
+    return float(value)

@@ -1,0 +1,383 @@
+"""ChatGLM-6B, the first generation: prefix attention and positions in two dimensions.
+
+Source: the publisher's modeling_chatglm.py (THUDM/chatglm-6b); the order of operations was checked against its outputs.
+
+The ids before <sop> are the prefix: all of them see each other. <sop> and what follows see what is before them. Position is the
+index in the prefix and, after it, always that of [gMASK]; block position is 0 in the prefix and then counts 1, 2, 3 ... So a
+new question changes every key and value of the prefix: they are computed anew, layer by layer, each layer in parts of the batch
+size, so that the memory for it does not grow with the prompt. What follows a prefix that stays is kept.
+
+GGUF: `token_embd`, `blk.N.{attn_norm, attn_q, attn_k, attn_v, attn_output, ffn_norm, ffn_up, ffn_down}`, `output_norm`, all but the
+first with weight and bias, and `output.weight`. The queries, keys and values of a head are its rows of query_key_value in their
+order. Keys below `chatglm1.`: context_length, embedding_length, block_count, feed_forward_length, vocab_size,
+attention.head_count, attention.layer_norm_epsilon, rope.freq_base, residual_scale, mask_token_id, gmask_token_id, sop_token_id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from gguf.constants import GGML_QUANT_SIZES
+from gguf.constants import GGMLQuantizationType as Type
+
+from desktop_app.engine.cache_type import cache_type
+from desktop_app.engine.graph.architecture import LOGITS_CHUNK, real_number, whole_number
+from desktop_app.engine.graph.backends import Backends, Buffers
+from desktop_app.engine.graph.builder import Builder, Context, Tensor
+from desktop_app.engine.graph.library import ggml
+from desktop_app.engine.graph.program import Program, Programs
+from desktop_app.engine.graph.weights import Weights
+from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.runner import ProgressCallback
+from models.errors import BadFile, ZhiyinError
+
+_STEP = 256
+"""A decoding graph sees the cache up to a multiple of this, and is built again only when that grows."""
+_PROGRAMS = 3
+_FRAME_NODES = 64
+_LAYER_NODES = 96
+_PART_NODES = 96
+_CACHE_TYPES = (Type.F32, Type.F16, Type.BF16, Type.Q8_0, Type.Q5_1, Type.Q5_0, Type.Q4_1, Type.Q4_0, Type.IQ4_NL)
+
+
+class _Affine(NamedTuple):
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class _Layer:
+    attention_norm: _Affine
+    query: _Affine
+    key: _Affine
+    value: _Affine
+    output: _Affine
+    mlp_norm: _Affine
+    up: _Affine
+    down: _Affine
+
+
+class _Cache(NamedTuple):
+    """A layer's keys and values: [hidden, context] each."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class _Places(NamedTuple):
+    """Where tokens are: I32 positions and block positions, I64 columns of the cache."""
+
+    positions: Tensor
+    blocks: Tensor
+    columns: Tensor
+
+
+class ChatGLM1:
+    """See `desktop_app.engine.graph.architecture.GraphModel`."""
+
+    def __init__(self, weights: Weights, backends: Backends, settings: LoadSettings) -> None:
+        """Read the hyperparameters and name the tensors."""
+        header = weights.header
+        self._weights, self._backends = weights, backends
+        self._hidden = whole_number(header, "embedding_length")
+        self._heads = whole_number(header, "attention.head_count")
+        self._size = self._hidden // self._heads
+        if self._size * self._heads != self._hidden or self._size % 4:
+            raise BadFile(f"{header.path}: {self._heads} heads do not fit a width of {self._hidden}; convert it again.")
+        self._epsilon = real_number(header, "attention.layer_norm_epsilon", 1e-5)
+        self._base = real_number(header, "rope.freq_base", 10000.0)
+        self._residual = real_number(header, "residual_scale")
+        self._mask_id, self._gmask_id, self._sop_id = (
+            int(header.parameter(f"{name}_token_id", -1)) for name in ("mask", "gmask", "sop")
+        )
+        trained = whole_number(header, "context_length")
+        self.context = min(settings.context, trained) if settings.context else trained
+        self.rows = whole_number(header, "vocab_size", most=1 << 24)
+        self._batch = max(1, min(settings.batch, self.context))
+        self._cache_type = self._checked_cache_type(settings.kv_type)
+        inner = whole_number(header, "feed_forward_length")
+        self._embedding = weights.matrix("token_embd.weight", self.rows, self._hidden)
+        layers = whole_number(header, "block_count", most=1000)
+        self._layers = [self._layer_of(layer, inner) for layer in range(layers)]
+        self._output_norm = _Affine(*weights.norm("output_norm", self._hidden))
+        self._head = weights.matrix("output.weight", self.rows, self._hidden)
+        self._buffers = Buffers()
+        self._contexts: list[Context] = []
+        self._caches: list[_Cache] = []
+        self._programs = Programs(_PROGRAMS)
+        self.tokens: list[int] = []
+        self.logits = np.zeros(self.rows, np.float32)
+        self._prefix = 0
+        """Tokens that saw each other when their keys and values were computed."""
+
+    def load(self, on_progress: ProgressCallback) -> None:
+        """Bring weights and the empty cache into memory."""
+        self._weights.load(on_progress)
+        placement = self._weights.placement.layers
+        contexts = {device: Context(2 * len(placement)) for device in placement}
+        for device in placement:
+            keys, values = (contexts[device].new(self._cache_type, self._hidden, self.context) for _ in range(2))
+            self._caches.append(_Cache(keys, values))
+        for device, context in contexts.items():
+            self._contexts.append(context)
+            self._buffers.allocate(context, self._backends.buffer_type(device))
+
+    def normalize(self, text: str) -> str:
+        """The tokenizer does all there is to do."""
+        return text
+
+    def with_special(self, ids: list[int]) -> list[int]:
+        """Return the ids and, behind them, [gMASK] <sop>, unless a <sop> is there."""
+        return ids if self._sop_id in ids else [*ids, self._gmask_id, self._sop_id]
+
+    def keep(self, count: int) -> None:
+        """Shorten what follows the prefix; a prefix that loses a token is of no more use."""
+        if count < self._prefix:
+            count = self._prefix = 0
+        del self.tokens[count:]
+
+    def decode(self, ids: Sequence[int], *, prompt: bool, on_progress: ProgressCallback) -> None:
+        """Append tokens; computes everything anew where they make the prefix longer."""
+        ids = list(ids)
+        start = _index(self._sop_id, [*self.tokens, *ids])
+        if start != self._prefix or not self.tokens:
+            ids = [*self.tokens, *ids]
+            last = self._compute_prefix(ids[:start], on_progress)
+            ids = ids[start:]
+            if not ids:
+                self.logits[:] = self._logits_of(last[-1:])[0]
+                return
+        for at in range(0, len(ids), self._batch):
+            self._append(ids[at : at + self._batch], self.logits)
+            on_progress(1.0)
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), rows] of a fresh sequence."""
+        ids = list(ids)
+        self.keep(0)
+        start = _index(self._sop_id, ids)
+        logits = np.empty((len(ids), self.rows), np.float32)
+        last = self._compute_prefix(ids[:start], lambda part: None)
+        for at in range(0, start, LOGITS_CHUNK):
+            end = min(at + LOGITS_CHUNK, start)
+            logits[at:end] = self._logits_of(last[at:end])
+        for at in range(start, len(ids), LOGITS_CHUNK):
+            part = ids[at : at + LOGITS_CHUNK]
+            self._append(part, logits[at : at + len(part)])
+        return logits
+
+    def read_state(self) -> dict[str, np.ndarray]:
+        """Return the used part of the cache."""
+        state = {"prefix": np.array(self._prefix), "logits": self.logits}
+        for layer, cache in enumerate(self._caches):
+            for name, tensor in zip(("keys", "values"), cache, strict=True):
+                data = np.empty((len(self.tokens), self._column_bytes), np.uint8)
+                if data.size:
+                    ggml().ggml_backend_tensor_get(tensor.pointer, data.ctypes.data, 0, data.nbytes)
+                state[f"{name}_{layer}"] = data
+        return state
+
+    def write_state(self, tokens: list[int], state: Mapping[str, np.ndarray]) -> bool:
+        """Take up a cache of the same model with the same type."""
+        names = [f"{name}_{layer}" for layer in range(len(self._caches)) for name in ("keys", "values")]
+        shape = (len(tokens), self._column_bytes)
+        fits = all(name in state and state[name].shape == shape and state[name].dtype == np.uint8 for name in names)
+        prefix, logits = state.get("prefix", np.array(-1)), state.get("logits", np.array(0))
+        fits = fits and len(tokens) <= self.context and logits.shape == (self.rows,) and logits.dtype == np.float32
+        if not fits or prefix.shape != () or int(prefix) != _index(self._sop_id, tokens):
+            return False
+        for name, tensor in zip(names, (tensor for cache in self._caches for tensor in cache), strict=True):
+            data = np.ascontiguousarray(state[name])
+            if data.size:
+                ggml().ggml_backend_tensor_set(tensor.pointer, data.ctypes.data, 0, data.nbytes)
+        self.tokens, self._prefix = tokens, int(prefix)
+        self.logits[:] = logits
+        return True
+
+    def close(self) -> None:
+        """Free graphs and cache."""
+        self._programs.close()
+        self._buffers.close()
+        for context in self._contexts:
+            context.close()
+
+    @property
+    def _column_bytes(self) -> int:
+        return int(ggml().ggml_row_size(int(self._cache_type), self._hidden))
+
+    def _checked_cache_type(self, name: str) -> Type:
+        type_ = cache_type(name)
+        if type_ not in _CACHE_TYPES or self._size % GGML_QUANT_SIZES[type_][0]:
+            raise ZhiyinError(f"The KV cache of this model cannot be {name}; use f16.")
+        return type_
+
+    def _layer_of(self, layer: int, inner: int) -> _Layer:
+        prefix, weights, hidden = f"blk.{layer}.", self._weights, self._hidden
+        return _Layer(
+            _Affine(*weights.norm(f"{prefix}attn_norm", hidden)),
+            *(_Affine(*weights.linear(f"{prefix}attn_{name}", hidden, hidden)) for name in ("q", "k", "v", "output")),
+            _Affine(*weights.norm(f"{prefix}ffn_norm", hidden)),
+            _Affine(*weights.linear(f"{prefix}ffn_up", inner, hidden)),
+            _Affine(*weights.linear(f"{prefix}ffn_down", hidden, inner)),
+        )
+
+    # The prefix -------------------------------------------------------------------------------------------------------
+
+    def _compute_prefix(self, ids: list[int], on_progress: ProgressCallback) -> np.ndarray:
+        """Compute the keys and values of the prefix; return its last hidden states, float32 [len(ids), hidden]."""
+        self.tokens, self._prefix = [], 0
+        x = np.empty((len(ids), self._hidden), np.float32)
+        if not ids:
+            return x
+        parts = [(at, min(self._batch, len(ids) - at)) for at in range(0, len(ids), self._batch)]
+        nodes = _FRAME_NODES + _PART_NODES * len(parts)
+        scheduler = self._backends.scheduler(nodes)
+        numbers = np.arange(len(ids))
+        places = {"positions": numbers.astype(np.int32), "blocks": np.zeros(len(ids), np.int32), "columns": numbers}
+        try:
+            with closing(Program(self._backends, self._lookup(len(ids)), scheduler)) as program:
+                program.run({"ids": np.array(ids, np.int32)}, x)
+            for done, _ in enumerate(self._layers, 1):
+                builder = self._prefix_layer(done - 1, len(ids), parts, nodes)
+                with closing(Program(self._backends, builder, scheduler)) as program:
+                    program.run({"x": x, **places}, *(x[at : at + count] for at, count in parts))
+                on_progress(done / len(self._layers))
+        finally:
+            scheduler.close()
+        self.tokens, self._prefix = list(ids), len(ids)
+        return x
+
+    def _lookup(self, count: int) -> Builder:
+        builder = Builder(_FRAME_NODES)
+        builder.output("x", builder.rows(self._embedding, builder.input("ids", Type.I32, count)))
+        return builder
+
+    def _prefix_layer(self, layer: int, count: int, parts: list[tuple[int, int]], nodes: int) -> Builder:
+        """Return the graph of one layer: the keys and values of all parts first, which then all queries see."""
+        builder = Builder(nodes)
+        x = builder.input("x", Type.F32, self._hidden, count)
+        places = self._places(builder, count)
+        asked = []
+        for at, size in parts:
+            here = _Places(
+                builder.view(places.positions, (size,), (), 4 * at),
+                builder.view(places.blocks, (size,), (), 4 * at),
+                builder.view(places.columns, (size,), (), 8 * at),
+            )
+            asked.append(self._ask(builder, layer, builder.columns(x, self._hidden, at, size), here, size))
+        for (at, size), (normed, queries) in zip(parts, asked, strict=True):
+            builder.output(f"x_{at}", self._answer(builder, layer, normed, queries, size, count, None))
+        return builder
+
+    def _logits_of(self, x: np.ndarray) -> np.ndarray:
+        """Return float32 [n, rows] of last hidden states [n, hidden]."""
+        builder = Builder(_FRAME_NODES)
+        hidden = builder.input("x", Type.F32, self._hidden, len(x))
+        builder.output("logits", self._logits(builder, hidden))
+        logits = np.empty((len(x), self.rows), np.float32)
+        with closing(Program(self._backends, builder)) as program:
+            program.run({"x": x}, logits)
+        return logits
+
+    # What follows it --------------------------------------------------------------------------------------------------
+
+    def _append(self, ids: list[int], logits: np.ndarray) -> None:
+        """Compute <sop> or later tokens."""
+        count, start = len(ids), len(self.tokens)
+        seen = min(-(-(start + count) // _STEP) * _STEP, self.context)
+        every = logits.ndim == 2
+        program = self._programs.get((count, seen, every), lambda: self._program(count, seen, every))
+        columns = np.arange(start, start + count)
+        mask = np.where(np.arange(seen) <= columns[:, None], np.float16(0), np.float16(-np.inf))
+        inputs = {
+            "ids": np.array(ids, np.int32),
+            "positions": np.full(count, self._mask_position(), np.int32),
+            "blocks": (columns - self._prefix + 1).astype(np.int32),
+            "columns": columns,
+            "mask": mask,
+        }
+        program.run(inputs, logits)
+        self.tokens.extend(ids)
+
+    def _program(self, count: int, seen: int, every: bool) -> Program:
+        builder = Builder(_FRAME_NODES + _LAYER_NODES * len(self._layers))
+        x = builder.rows(self._embedding, builder.input("ids", Type.I32, count))
+        places = self._places(builder, count)
+        mask = builder.input("mask", Type.F16, seen, count)
+        for layer in range(len(self._layers)):
+            normed, queries = self._ask(builder, layer, x, places, count)
+            x = self._answer(builder, layer, normed, queries, count, seen, mask)
+        if not every:
+            x = builder.columns(x, self._hidden, count - 1, 1)
+        builder.output("logits", self._logits(builder, x))
+        return Program(self._backends, builder)
+
+    def _mask_position(self) -> int:
+        """Return the index of [gMASK], or else of [MASK], in the prefix."""
+        prefix = self.tokens[: self._prefix]
+        masks = [mask for mask in (self._gmask_id, self._mask_id) if mask in prefix]
+        return prefix.index(masks[0]) if masks else max(self._prefix - 1, 0)
+
+    # Both -------------------------------------------------------------------------------------------------------------
+
+    def _places(self, builder: Builder, count: int) -> _Places:
+        return _Places(
+            builder.input("positions", Type.I32, count),
+            builder.input("blocks", Type.I32, count),
+            builder.input("columns", Type.I64, count),
+        )
+
+    def _ask(self, builder: Builder, layer: int, x: Tensor, places: _Places, count: int) -> tuple[Tensor, Tensor]:
+        """Store keys and values of [hidden, count]; return its layer norm and the queries [size, count, heads]."""
+        part, cache = self._layers[layer], self._caches[layer]
+        normed = builder.norm(x, *part.attention_norm, self._epsilon)
+        keys = self._rotated(builder, builder.linear(normed, *part.key), places, count)
+        builder.set_rows(cache.keys, builder.reshape(keys, self._hidden, count), places.columns)
+        builder.set_rows(cache.values, builder.linear(normed, *part.value), places.columns)
+        queries = self._rotated(builder, builder.linear(normed, *part.query), places, count)
+        return normed, builder.permute(queries, 0, 2, 1, 3)
+
+    def _answer(
+        self, builder: Builder, layer: int, normed: Tensor, queries: Tensor, count: int, seen: int, mask: Tensor | None
+    ) -> Tensor:
+        """Return the layer's output from its layer norm and queries; `seen` columns of the cache count.
+
+        The residuals are the norms' outputs, scaled.
+        """
+        part, cache = self._layers[layer], self._caches[layer]
+        head_bytes = ggml().ggml_row_size(int(self._cache_type), self._size)
+        shape, strides = (self._size, seen, self._heads), (self._column_bytes, head_bytes)
+        keys, values = (builder.view(tensor, shape, strides) for tensor in cache)
+        attended = builder.attention(queries, keys, values, mask, 1 / sqrt(self._size))
+        attended = builder.linear(builder.reshape(attended, self._hidden, count), *part.output)
+        x = builder.call("ggml_scale", normed, self._residual) + attended
+        normed = builder.norm(x, *part.mlp_norm, self._epsilon)
+        inner = builder.gelu(builder.linear(normed, *part.up))
+        return builder.call("ggml_scale", normed, self._residual) + builder.linear(inner, *part.down)
+
+    def _rotated(self, builder: Builder, x: Tensor, places: _Places, count: int) -> Tensor:
+        """Rotate the first half of each head by the position, the second by the block position."""
+        half, bytes_ = self._size // 2, 4 * self._size
+        halves = [
+            builder.rotate(
+                builder.view(x, (half, self._heads, count), (bytes_, bytes_ * self._heads), 4 * half * i),
+                positions,
+                half,
+                self._base,
+            )
+            for i, positions in enumerate((places.positions, places.blocks))
+        ]
+        return builder.concat(*halves, 0)
+
+    def _logits(self, builder: Builder, x: Tensor) -> Tensor:
+        return builder.linear(builder.norm(x, *self._output_norm, self._epsilon), self._head)
+
+
+def _index(token: int, ids: Sequence[int]) -> int:
+    """Return where a token is first, or the length where it is not."""
+    return ids.index(token) if token in ids else len(ids)

@@ -1,0 +1,67 @@
+"""Text to tokens and back for the graph runner's files."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from converter.gguf_header import GGUFHeader
+from desktop_app.engine.llama_vocabulary import VocabularyFile
+from models.errors import ZhiyinError
+
+
+class Tokenizer(Protocol):
+    """A file's vocabulary."""
+
+    bos_text: str
+    eos_text: str
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        """Return a text's ids alone; `special`: markup becomes its control token."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether a token ends a reply."""
+        ...
+
+    def close(self) -> None:
+        """Free it."""
+        ...
+
+
+def open_tokenizer(header: GGUFHeader) -> Tokenizer:
+    """Return the tokenizer of a file; without one, only token ids can be fed."""
+    if header.metadata.get("tokenizer.ggml.model", "none") == "none":
+        return _NoTokenizer()
+    return _LlamaTokenizer(header)
+
+
+class _LlamaTokenizer(VocabularyFile):
+    """llama.cpp's: byte-level BPE, RWKV World."""
+
+    def __init__(self, header: GGUFHeader) -> None:
+        super().__init__(header.path)
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        return self.tokenize(text, add_special=False, special=special)
+
+
+class _NoTokenizer:
+    """Stands for a vocabulary that the file lacks."""
+
+    bos_text = eos_text = ""
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        raise ZhiyinError("This model was converted without a tokenizer; name token ids (--ids), or convert it with one.")
+
+    def piece(self, token: int) -> bytes:
+        return b""
+
+    def is_end(self, token: int) -> bool:
+        return False
+
+    def close(self) -> None:
+        """There is nothing to free."""

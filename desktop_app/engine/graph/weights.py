@@ -1,0 +1,198 @@
+"""A GGUF file's tensors on their devices: used where they lie in the mapped file, or copied to a device, quantized as they are."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf.constants import GGMLQuantizationType as Type
+
+from converter.checkpoint.gguf_file import parts_of
+from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header
+from desktop_app.engine.graph.backends import Backends, Buffers, Placement, supports
+from desktop_app.engine.graph.builder import Context, Tensor
+from desktop_app.engine.graph.library import ggml, procedure
+from desktop_app.engine.runner import ProgressCallback
+from models.errors import BadFile
+
+_ALIGNMENT = 32
+"""What ggml asks of the addresses of the CPU's tensors."""
+_LAYER = re.compile(r"blk\.(\d+)\.")
+_UNUSABLE = {Type.I8, Type.I16, Type.I32, Type.I64, Type.F64}
+_CRASHING = b"AMX"
+"""Memory in which ggml rearranges weights for AMX; see `engine.backends.has_working_repack`."""
+
+
+@dataclass(frozen=True)
+class _Planned:
+    tensor: Tensor
+    stored: GGUFTensor
+    path: Path
+
+
+class Weights:
+    """The tensors that an architecture asked for."""
+
+    def __init__(self, header: GGUFHeader, backends: Backends, placement: Placement, *, mapped: bool) -> None:
+        """Read the heads of all parts; `mapped`: leave the CPU's tensors in the file's pages.
+
+        Raises:
+            BadFile: a part is missing or damaged.
+        """
+        self.header = header
+        self._backends = backends
+        self.placement = placement
+        self._mapped = mapped
+        self._homes: dict[str, tuple[Path, GGUFTensor]] = {}
+        for path in parts_of(header.path):
+            part = header if path == header.path else read_gguf_header(path, arrays=False)
+            self._homes |= {name: (path, tensor) for name, tensor in part.tensors.items()}
+        self._contexts: dict[int | None, Context] = {}
+        self._planned: dict[int | None, list[_Planned]] = {}
+        self._buffers = Buffers()
+        self._maps: dict[Path, mmap.mmap] = {}
+
+    def matrix(self, name: str, rows: int, columns: int) -> Tensor:
+        """Return a weight [columns, rows] of any type that ggml multiplies with.
+
+        Raises:
+            BadFile: it is missing or has another shape.
+        """
+        tensor = self._stored(name, (rows, columns))
+        if tensor.type in _UNUSABLE:
+            raise BadFile(f"{self.header.path}: tensor {name} has type {tensor.type.name}; convert the model again.")
+        return self._plan(name, tensor, repacked=name != "token_embd.weight")
+
+    def vector(self, name: str, *shape: int) -> Tensor:
+        """Return a small tensor, float32, of a row-major shape, its axes turned round as ggml writes them."""
+        tensor = self._stored(name, shape)
+        if tensor.type is not Type.F32:
+            raise BadFile(
+                f"{self.header.path}: tensor {name} is {tensor.type.name} where F32 is needed; convert the model again."
+            )
+        return self._plan(name, tensor)
+
+    def norm(self, name: str, size: int) -> tuple[Tensor, Tensor]:
+        """Return a normalization's weight and bias."""
+        return self.vector(f"{name}.weight", size), self.vector(f"{name}.bias", size)
+
+    def linear(self, name: str, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Return a linear layer's weight and bias."""
+        return self.matrix(f"{name}.weight", rows, columns), self.vector(f"{name}.bias", rows)
+
+    def load(self, on_progress: ProgressCallback) -> None:
+        """Bring everything that was asked for into memory.
+
+        Raises:
+            OutOfMemory: a device has too little.
+        """
+        for buffer_type, context in self._contexts.items():
+            if buffer_type is not None:
+                self._buffers.allocate(context, buffer_type, weights=True)
+        everything = [(kind, planned) for kind, group in self._planned.items() for planned in group]
+        total, done = sum(planned.stored.size for _, planned in everything), 0
+        wrapped = {path: self._buffers.wrap(self._address(path), len(self._map(path))) for path in self._mapped_paths()}
+        for kind, planned in everything:
+            address = self._address(planned.path) + planned.stored.offset
+            if kind is None:
+                ggml().ggml_backend_tensor_alloc(wrapped[planned.path], planned.tensor.pointer, address)
+            else:
+                ggml().ggml_backend_tensor_set(planned.tensor.pointer, address, 0, planned.stored.size)
+            done += planned.stored.size
+            on_progress(done / total)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model has."""
+        return sum(prod(tensor.shape) for _, tensor in self._homes.values())
+
+    def close(self) -> None:
+        """Free the memory and the maps."""
+        self._buffers.close()
+        for context in self._contexts.values():
+            context.close()
+        self._maps.clear()
+
+    def _stored(self, name: str, shape: tuple[int, ...]) -> GGUFTensor:
+        home = self._homes.get(name)
+        if home is None:
+            raise BadFile(f"{self.header.path} lacks tensor {name}; download or convert the model again.")
+        if home[1].shape != shape:
+            raise BadFile(
+                f"{self.header.path}: tensor {name} has shape {list(home[1].shape)} where {list(shape)} is needed; "
+                "convert the model again."
+            )
+        return home[1]
+
+    def _plan(self, name: str, stored: GGUFTensor, *, repacked: bool = False) -> Tensor:
+        device = self._device_of(name)
+        kind: int | None = self._backends.buffer_type(device)
+        if device == self._backends.cpu:
+            kind = (self._repacking_type(stored) if repacked else None) or self._plain_type(stored)
+        context = self._contexts.get(kind)
+        if context is None:
+            context = self._contexts[kind] = Context(len(self._homes))
+        tensor = context.new(stored.type, *reversed(stored.shape))
+        ggml().ggml_set_name(tensor.pointer, name.encode()[:63])
+        self._planned.setdefault(kind, []).append(_Planned(tensor, stored, self._homes[name][0]))
+        return tensor
+
+    def _plain_type(self, stored: GGUFTensor) -> int | None:
+        """Return None for a tensor that stays in the file's pages, or else the CPU's ordinary memory."""
+        if self._mapped and stored.offset % _ALIGNMENT == 0:
+            return None
+        return self._backends.buffer_type(self._backends.cpu)
+
+    def _repacking_type(self, stored: GGUFTensor) -> int | None:
+        """Return the memory in which ggml rearranges this weight for the processor's instructions, if there is one."""
+        for kind in _repacking_types(self._backends.cpu):
+            with Context(8) as context:
+                weight = context.new(stored.type, *reversed(stored.shape))
+                x = context.new(Type.F32, stored.shape[-1], 512)
+
+                def product(context: Context = context, weight: Tensor = weight, x: Tensor = x) -> Tensor:
+                    return context.call("ggml_mul_mat", weight, x)
+
+                if supports(self._backends.cpu, product, weight, kind):
+                    return kind
+        return None
+
+    def _device_of(self, name: str) -> int:
+        layer = _LAYER.match(name)
+        if layer is not None:
+            return self.placement.layers[int(layer[1])]
+        return self.placement.output if name.startswith("output") else self._backends.cpu
+
+    def _mapped_paths(self) -> set[Path]:
+        return {planned.path for planned in self._planned.get(None, [])}
+
+    def _map(self, path: Path) -> mmap.mmap:
+        if path not in self._maps:
+            with path.open("rb") as file:
+                self._maps[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._maps[path]
+
+    def _address(self, path: Path) -> int:
+        return int(np.frombuffer(self._map(path), np.uint8).ctypes.data)
+
+
+def _repacking_types(cpu: int) -> list[int]:
+    """Return the CPU's further kinds of memory, but for those that crash here."""
+    list_types: Any = procedure(cpu, "ggml_backend_dev_get_extra_bufts", "pp")
+    if list_types is None:
+        return []
+    address, found = list_types(cpu), []
+    while address:
+        kind = ctypes.c_void_p.from_address(address).value
+        if kind is None:
+            break
+        if _CRASHING not in ggml().ggml_backend_buft_name(kind):
+            found.append(kind)
+        address += ctypes.sizeof(ctypes.c_void_p)
+    return found

@@ -1,0 +1,148 @@
+"""Runs the architectures that llama.cpp lacks, as graphs of our own on its libggml; behind the same interface as llama.cpp's runner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from converter.gguf_header import GGUFHeader
+from desktop_app.engine.graph.architecture import MakeModel
+from desktop_app.engine.graph.backends import Backends
+from desktop_app.engine.graph.chatglm1 import ChatGLM1
+from desktop_app.engine.graph.rwkv4 import RWKV4
+from desktop_app.engine.graph.rwkv5 import RWKV5
+from desktop_app.engine.graph.state_file import read_state_file, write_state_file
+from desktop_app.engine.graph.tokenizer import open_tokenizer
+from desktop_app.engine.graph.weights import Weights
+from desktop_app.engine.protocol import LoadSettings, ModelInfo
+from desktop_app.engine.runner import ContextFull, ProgressCallback
+from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.stop_flag import StopFlag
+from desktop_app.engine.threads import physical_cores
+from models.chat.template import template_facts
+from models.errors import BadFile, ZhiyinError
+
+ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
+"""By `general.architecture`."""
+
+
+class GraphRunner:
+    """One model, one sequence; see `desktop_app.engine.runner.Runner`."""
+
+    def __init__(self, header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> None:
+        """Load the file.
+
+        Raises:
+            OutOfMemory: the weights or the context do not fit.
+            BadFile: tensors or hyperparameters are missing or wrong.
+        """
+        start = time.perf_counter()
+        self._stop = StopFlag()
+        with ExitStack() as stack:
+            threads = settings.threads or physical_cores()
+            backends = Backends(threads, self._stop, gpu=settings.gpu_layers != 0)
+            stack.callback(backends.close)
+            placement = backends.place(int(header.parameter("block_count", 0)), settings.gpu_layers)
+            weights = Weights(header, backends, placement, mapped=settings.mmap)
+            stack.callback(weights.close)
+            self._model = ARCHITECTURES[header.architecture](weights, backends, settings)
+            stack.callback(self._model.close)
+            self._model.load(on_progress)
+            self._tokenizer = open_tokenizer(header)
+            stack.callback(self._tokenizer.close)
+            self._close = stack.pop_all()
+        self.chat_template = header.metadata.get("tokenizer.chat_template")
+        self.bos_text, self.eos_text = self._tokenizer.bos_text, self._tokenizer.eos_text
+        self.stop_texts = tuple(header.metadata.get("zhiyin.chat.stop", ()))
+        self.info = self._describe(header, weights.parameters, time.perf_counter() - start)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        return self._model.tokens
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids."""
+        ids = self._tokenizer.encode(self._model.normalize(text), special=special)
+        return self._model.with_special(ids) if add_special else ids
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens."""
+        return self._tokenizer.piece(token)
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether a token ends a reply."""
+        return self._tokenizer.is_end(token)
+
+    def keep(self, count: int) -> int:
+        """Shorten the sequence as far as the architecture can go back."""
+        self._model.keep(count)
+        return len(self._model.tokens)
+
+    def decode(self, ids: Sequence[int], *, prompt: bool = False, on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens and compute the logits after the last one."""
+        self._check_room(len(self._model.tokens) + len(ids))
+        if ids:
+            self._model.decode(ids, prompt=prompt, on_progress=on_progress or _ignore)
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the next token from the logits after the last token."""
+        return sampler.choose(self._model.logits)
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), vocabulary] of a fresh sequence."""
+        self._check_room(len(ids))
+        return self._model.all_logits(ids)
+
+    def save_state(self, path: Path) -> int:
+        """Write the sequence's cache or recurrent state; return its bytes."""
+        return write_state_file(path, self.info.architecture, self._model.tokens, self._model.read_state())
+
+    def load_state(self, path: Path) -> int:
+        """Take up a written state; return its number of tokens."""
+        found = read_state_file(path, self.info.architecture)
+        if found is None or not self._model.write_state(*found):
+            self._model.keep(0)
+            raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
+        return len(self._model.tokens)
+
+    def interrupt(self, stop: bool) -> None:
+        """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
+        self._stop.set(stop)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._close.close()
+
+    def _check_room(self, needed: int) -> None:
+        room = self._model.context
+        if room and needed > room:
+            raise ContextFull(
+                f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger "
+                "context or start a new chat."
+            )
+
+    def _describe(self, header: GGUFHeader, parameters: int, seconds: float) -> ModelInfo:
+        facts = template_facts(self.chat_template or "")
+        return ModelInfo(
+            path=str(header.path),
+            name=str(header.metadata.get("general.name", header.path.stem)),
+            architecture=header.architecture,
+            vocabulary_size=len(self._model.logits),
+            context=self._model.context,
+            trained_context=int(header.parameter("context_length", 0)),
+            parameters=parameters,
+            file_type=header.quantization,
+            chat=self.chat_template is not None,
+            reasoning=facts.reasoning,
+            tools=facts.tools,
+            seconds=seconds,
+        )
+
+
+def _ignore(part: float) -> None:
+    """Take a progress report that nobody asked for."""

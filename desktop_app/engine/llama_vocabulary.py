@@ -1,0 +1,81 @@
+"""llama.cpp's tokenizers: of a model that it has loaded, or of any file's vocabulary alone."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import llama_cpp.llama_cpp as llama
+
+from models.errors import BadFile, ZhiyinError
+
+
+class LlamaVocabulary:
+    """A vocabulary in llama.cpp."""
+
+    def __init__(self, pointer: llama.llama_vocab_p) -> None:
+        """Wrap the vocabulary of a model that stays loaded."""
+        self._vocab = pointer
+        self._pieces: dict[int, bytes] = {}
+        self.size = int(llama.llama_vocab_n_tokens(pointer))
+        self.bos_text = self._text(llama.llama_vocab_bos(pointer))
+        self.eos_text = self._text(llama.llama_vocab_eos(pointer))
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 16
+        ids = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._vocab, data, len(data), ids, room, add_special, special)
+        if count < 0:
+            raise ZhiyinError("The text could not be tokenized; the model's vocabulary is damaged: convert it again.")
+        return list(ids[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._read_piece(token, special=False)
+        return known
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether a token ends a reply."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def _text(self, token: int) -> str:
+        return self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+
+class VocabularyFile(LlamaVocabulary):
+    """The vocabulary of a GGUF file whose architecture llama.cpp does not know."""
+
+    def __init__(self, path: Path) -> None:
+        """Load no more than the vocabulary, under the name of an architecture that llama.cpp knows.
+
+        Raises:
+            BadFile: llama.cpp refuses it.
+        """
+        overrides = (llama.llama_model_kv_override * 2)()
+        overrides[0].tag = llama.LLAMA_KV_OVERRIDE_TYPE_STR
+        overrides[0].key = b"general.architecture"
+        overrides[0].value.val_str = b"llama"
+        params = llama.llama_model_default_params()
+        params.vocab_only = True
+        params.kv_overrides = overrides
+        self._model = llama.llama_model_load_from_file(str(path).encode(), params)
+        if self._model is None:
+            raise BadFile(f"{path} has a vocabulary that llama.cpp cannot read; convert the model again.")
+        super().__init__(llama.llama_model_get_vocab(self._model))
+
+    def close(self) -> None:
+        """Free it."""
+        llama.llama_model_free(self._model)

@@ -1,4 +1,4 @@
-"""Runs the architectures that llama.cpp lacks, as graphs of our own on its libggml; behind the same interface as llama.cpp's runner."""
+"""Runs the architectures that llama.cpp lacks, as graphs of our own on its libggml, behind the interface of every runner."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from desktop_app.engine.graph.rwkv5 import RWKV5
 from desktop_app.engine.graph.state_file import read_state_file, write_state_file
 from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
+from desktop_app.engine.llama_log import begin_log
 from desktop_app.engine.protocol import LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
 from models.chat.template import template_facts
-from models.errors import BadFile, ZhiyinError
+from models.errors import BadFile
 
 ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
 """By `general.architecture`."""
@@ -41,6 +42,7 @@ class GraphRunner:
             BadFile: tensors or hyperparameters are missing or wrong.
         """
         start = time.perf_counter()
+        begin_log()
         self._stop = StopFlag()
         with ExitStack() as stack:
             threads = settings.threads or physical_cores()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from gguf.constants import GGMLQuantizationType
 from converter.gguf_header import GGUFHeader
 from desktop_app.engine.backends import has_gpu, has_working_repack
 from desktop_app.engine.cache_type import cache_type
+from desktop_app.engine.llama_log import begin_log, log_lines
 from desktop_app.engine.llama_vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
@@ -27,16 +27,6 @@ from models.errors import BadFile, Cancelled, ZhiyinError
 _LOGITS_CHUNK = 64
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
 _ALL_LAYERS = 999
-_WARNING = 3  # GGML_LOG_LEVEL_WARN
-
-_log_lines: deque[str] = deque(maxlen=50)
-
-
-@llama.llama_log_callback  # type: ignore[untyped-decorator]
-def _remember(level: int, text: bytes, _: ctypes.c_void_p) -> None:
-    """Keep llama.cpp's warnings and errors: they say why a load failed."""
-    if level >= _WARNING:
-        _log_lines.append(text.decode("utf-8", "replace").strip())
 
 
 class LlamaRunner:
@@ -51,9 +41,8 @@ class LlamaRunner:
         """
         start = time.perf_counter()
         self._stop = StopFlag()
-        llama.llama_log_set(_remember, ctypes.c_void_p(0))
         llama.llama_backend_init()
-        _log_lines.clear()
+        begin_log()
         self._model = _load_model(header.path, settings, on_progress)
         self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model))
         try:
@@ -214,7 +203,7 @@ class LlamaRunner:
             raise Cancelled("Stopped.")
         if status == _NO_ROOM:
             raise _full(len(self._tokens) + 1, self.info.context)
-        reason = _log_lines[-1] if _log_lines else f"code {status}"
+        reason = log_lines[-1] if log_lines else f"code {status}"
         raise ZhiyinError(f"llama.cpp failed to compute the next tokens ({reason}); load the model again.")
 
     def _rewind(self, count: int) -> None:
@@ -249,12 +238,12 @@ def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallbac
 
 
 def _load_error(path: Path) -> ZhiyinError:
-    log = " ".join(_log_lines)
+    log = " ".join(log_lines)
     if any(word in log.lower() for word in ("out of memory", "failed to allocate", "unable to allocate")):
         return OutOfMemory(
             f"{path.name} does not fit in memory; choose a smaller quantization or close other programs."
         )
-    reason = next((line for line in _log_lines if "error loading model" in line), log[-200:] or "no reason given")
+    reason = next((line for line in log_lines if "error loading model" in line), log[-200:] or "no reason given")
     return BadFile(f"{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.")
 
 

@@ -79,8 +79,7 @@ class Backends:
         self._stack = ExitStack()
         devices = [ggml().ggml_backend_dev_get(index) for index in range(ggml().ggml_backend_dev_count())]
         kinds = {device: ggml().ggml_backend_dev_type(device) for device in devices}
-        wanted = [kind for kind in ((_GPU, _INTEGRATED_GPU) if gpu else ())]
-        self.gpus = [device for device in devices if kinds[device] in wanted]
+        self.gpus = [device for device in devices if gpu and kinds[device] in (_GPU, _INTEGRATED_GPU)]
         accelerators = [device for device in devices if kinds[device] == _ACCELERATOR]
         self.cpu = next(device for device in devices if kinds[device] == _CPU)
         self._backends = [self._start(device, threads) for device in (*self.gpus, *accelerators, self.cpu)]

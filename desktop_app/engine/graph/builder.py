@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
+import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.library import InitParams, ggml
@@ -35,10 +36,14 @@ class Tensor:
     def __truediv__(self, other: Tensor) -> Tensor:
         return self.builder.call("ggml_div", self, other)
 
-    @property
-    def bytes(self) -> int:
-        """The size of its data."""
-        return int(ggml().ggml_nbytes(self.pointer))
+    def write(self, values: np.ndarray) -> None:
+        """Fill it, from its beginning on, with values of its type."""
+        values = np.ascontiguousarray(values)
+        ggml().ggml_backend_tensor_set(self.pointer, values.ctypes.data, 0, values.nbytes)
+
+    def read(self, values: np.ndarray) -> None:
+        """Fill a contiguous array from its beginning."""
+        ggml().ggml_backend_tensor_get(self.pointer, values.ctypes.data, 0, values.nbytes)
 
 
 class Context:
@@ -65,7 +70,9 @@ class Context:
     def __enter__(self) -> Context:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def new(self, type_: Type, *shape: int) -> Tensor:

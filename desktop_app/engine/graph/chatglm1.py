@@ -7,9 +7,9 @@ index in the prefix and, after it, always that of [gMASK]; block position is 0 i
 new question changes every key and value of the prefix: they are computed anew, layer by layer, each layer in parts of the batch
 size, so that the memory for it does not grow with the prompt. What follows a prefix that stays is kept.
 
-GGUF: `token_embd`, `blk.N.{attn_norm, attn_q, attn_k, attn_v, attn_output, ffn_norm, ffn_up, ffn_down}`, `output_norm`, all but the
-first with weight and bias, and `output.weight`. The queries, keys and values of a head are its rows of query_key_value in their
-order. Keys below `chatglm1.`: context_length, embedding_length, block_count, feed_forward_length, vocab_size,
+GGUF: `token_embd`, `blk.N.{attn_norm, attn_q, attn_k, attn_v, attn_output, ffn_norm, ffn_up, ffn_down}`, `output_norm`, all
+but the first with weight and bias, and `output.weight`. The queries, keys and values of a head are its rows of query_key_value
+in their order. Keys below `chatglm1.`: context_length, embedding_length, block_count, feed_forward_length, vocab_size,
 attention.head_count, attention.layer_norm_epsilon, rope.freq_base, residual_scale, mask_token_id, gmask_token_id, sop_token_id.
 """
 
@@ -178,7 +178,7 @@ class ChatGLM1:
             for name, tensor in zip(("keys", "values"), cache, strict=True):
                 data = np.empty((len(self.tokens), self._column_bytes), np.uint8)
                 if data.size:
-                    ggml().ggml_backend_tensor_get(tensor.pointer, data.ctypes.data, 0, data.nbytes)
+                    tensor.read(data)
                 state[f"{name}_{layer}"] = data
         return state
 
@@ -192,9 +192,8 @@ class ChatGLM1:
         if not fits or prefix.shape != () or int(prefix) != _index(self._sop_id, tokens):
             return False
         for name, tensor in zip(names, (tensor for cache in self._caches for tensor in cache), strict=True):
-            data = np.ascontiguousarray(state[name])
-            if data.size:
-                ggml().ggml_backend_tensor_set(tensor.pointer, data.ctypes.data, 0, data.nbytes)
+            if tokens:
+                tensor.write(state[name])
         self.tokens, self._prefix = tokens, int(prefix)
         self.logits[:] = logits
         return True
@@ -220,7 +219,10 @@ class ChatGLM1:
         prefix, weights, hidden = f"blk.{layer}.", self._weights, self._hidden
         return _Layer(
             _Affine(*weights.norm(f"{prefix}attn_norm", hidden)),
-            *(_Affine(*weights.linear(f"{prefix}attn_{name}", hidden, hidden)) for name in ("q", "k", "v", "output")),
+            _Affine(*weights.linear(f"{prefix}attn_q", hidden, hidden)),
+            _Affine(*weights.linear(f"{prefix}attn_k", hidden, hidden)),
+            _Affine(*weights.linear(f"{prefix}attn_v", hidden, hidden)),
+            _Affine(*weights.linear(f"{prefix}attn_output", hidden, hidden)),
             _Affine(*weights.norm(f"{prefix}ffn_norm", hidden)),
             _Affine(*weights.linear(f"{prefix}ffn_up", inner, hidden)),
             _Affine(*weights.linear(f"{prefix}ffn_down", hidden, inner)),
@@ -238,7 +240,11 @@ class ChatGLM1:
         nodes = _FRAME_NODES + _PART_NODES * len(parts)
         scheduler = self._backends.scheduler(nodes)
         numbers = np.arange(len(ids))
-        places = {"positions": numbers.astype(np.int32), "blocks": np.zeros(len(ids), np.int32), "columns": numbers}
+        places: dict[str, np.ndarray] = {
+            "positions": numbers.astype(np.int32),
+            "blocks": np.zeros(len(ids), np.int32),
+            "columns": numbers,
+        }
         try:
             with closing(Program(self._backends, self._lookup(len(ids)), scheduler)) as program:
                 program.run({"ids": np.array(ids, np.int32)}, x)
@@ -294,7 +300,7 @@ class ChatGLM1:
         program = self._programs.get((count, seen, every), lambda: self._program(count, seen, every))
         columns = np.arange(start, start + count)
         mask = np.where(np.arange(seen) <= columns[:, None], np.float16(0), np.float16(-np.inf))
-        inputs = {
+        inputs: dict[str, np.ndarray] = {
             "ids": np.array(ids, np.int32),
             "positions": np.full(count, self._mask_position(), np.int32),
             "blocks": (columns - self._prefix + 1).astype(np.int32),
@@ -363,7 +369,7 @@ class ChatGLM1:
     def _rotated(self, builder: Builder, x: Tensor, places: _Places, count: int) -> Tensor:
         """Rotate the first half of each head by the position, the second by the block position."""
         half, bytes_ = self._size // 2, 4 * self._size
-        halves = [
+        first, second = (
             builder.rotate(
                 builder.view(x, (half, self._heads, count), (bytes_, bytes_ * self._heads), 4 * half * i),
                 positions,
@@ -371,8 +377,8 @@ class ChatGLM1:
                 self._base,
             )
             for i, positions in enumerate((places.positions, places.blocks))
-        ]
-        return builder.concat(*halves, 0)
+        )
+        return builder.concat(first, second, 0)
 
     def _logits(self, builder: Builder, x: Tensor) -> Tensor:
         return builder.linear(builder.norm(x, *self._output_norm, self._epsilon), self._head)

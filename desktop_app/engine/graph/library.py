@@ -43,7 +43,6 @@ _BASE = {
     "ggml_set_name": "pps",
     "ggml_set_input": "-p",
     "ggml_set_output": "-p",
-    "ggml_nbytes": "zp",
     "ggml_row_size": "zil",
     # operations
     "ggml_add": "pppp",

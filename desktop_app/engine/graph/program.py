@@ -9,7 +9,6 @@ import numpy as np
 
 from desktop_app.engine.graph.backends import Backends, Scheduler
 from desktop_app.engine.graph.builder import Builder
-from desktop_app.engine.graph.library import ggml
 from desktop_app.engine.runner import OutOfMemory
 from models.errors import Cancelled, ZhiyinError
 
@@ -27,9 +26,8 @@ class Program:
         """
         self._builder = builder
         self._stop = backends.stop
-        self._own = backends.scheduler(builder.nodes) if scheduler is None else None
-        self._scheduler = self._own or scheduler
-        assert self._scheduler is not None
+        self._owns_scheduler = scheduler is None
+        self._scheduler = scheduler or backends.scheduler(builder.nodes)
         try:
             self._scheduler.allocate(builder)
         except OutOfMemory:
@@ -46,9 +44,7 @@ class Program:
         if self._stop:
             raise Cancelled("Stopped.")
         for name, tensor in self._builder.inputs.items():
-            values = np.ascontiguousarray(inputs[name])
-            ggml().ggml_backend_tensor_set(tensor.pointer, values.ctypes.data, 0, values.nbytes)
-        assert self._scheduler is not None
+            tensor.write(inputs[name])
         status = self._scheduler.compute(self._builder)
         if status == _ABORTED:
             raise Cancelled("Stopped.")
@@ -57,12 +53,12 @@ class Program:
         if status != _SUCCESS:
             raise ZhiyinError(f"ggml failed to compute the next tokens (code {status}); load the model again.")
         for tensor, values in zip(self._builder.outputs.values(), outputs, strict=True):
-            ggml().ggml_backend_tensor_get(tensor.pointer, values.ctypes.data, 0, values.nbytes)
+            tensor.read(values)
 
     def close(self) -> None:
         """Free the graph and its memory."""
-        if self._own is not None:
-            self._own.close()
+        if self._owns_scheduler:
+            self._scheduler.close()
         self._builder.close()
 
 

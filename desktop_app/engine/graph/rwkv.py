@@ -247,13 +247,12 @@ class RWKV(ABC):
     def _read(self) -> list[np.ndarray]:
         state = [np.empty((len(store.layers) * self._columns, self.hidden), np.float32) for store in self._stores]
         for store, values in zip(self._stores, state, strict=True):
-            ggml().ggml_backend_tensor_get(store.before.pointer, values.ctypes.data, 0, values.nbytes)
+            store.before.read(values)
         return state
 
     def _write(self, state: Sequence[np.ndarray]) -> None:
         for store, values in zip(self._stores, state, strict=True):
-            values = np.ascontiguousarray(values)
-            ggml().ggml_backend_tensor_set(store.before.pointer, values.ctypes.data, 0, values.nbytes)
+            store.before.write(values)
 
 
 class State:

@@ -84,9 +84,7 @@ class RWKV4(RWKV):
 
         fade = builder.apply("exp", before + mix.decay - largest)
         weight = builder.apply("exp", k - largest)
-        sums = builder.concat(
-            builder.reshape(weight * v, size, 1, count), builder.reshape(weight, size, 1, count), 1
-        )
+        sums = builder.concat(builder.reshape(weight * v, size, 1, count), builder.reshape(weight, size, 1, count), 1)
         self._decaying_sums(builder, sums, fade, state.before(_SUMS, 2), count)
         pair = 8 * size
         state.remember(_SUMS, builder.view(sums, (size, 2), (4 * size,), pair * (count - 1)), 2)

@@ -52,7 +52,9 @@ class RWKV5(RWKV):
         super().__init__(weights, backends, settings)
         self._size = whole_number(weights.header, "wkv.head_size", most=1024)
         if self.hidden % self._size:
-            raise BadFile(f"{weights.header.path}: heads of {self._size} do not divide {self.hidden}; convert it again.")
+            raise BadFile(
+                f"{weights.header.path}: heads of {self._size} do not divide {self.hidden}; convert it again."
+            )
         self.mixing_columns = self._size
         self._mixes = [self._time_mix_of(weights, layer) for layer in range(self.layers)]
 

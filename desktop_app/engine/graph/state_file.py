@@ -19,10 +19,14 @@ def write_state_file(path: Path, architecture: str, tokens: Sequence[int], state
     Raises:
         ZhiyinError: it cannot be written.
     """
-    about = {_TOKENS: np.array(tokens, np.int32), _ARCHITECTURE: np.frombuffer(architecture.encode(), np.uint8)}
+    arrays = {
+        _TOKENS: np.array(tokens, np.int32),
+        _ARCHITECTURE: np.frombuffer(architecture.encode(), np.uint8),
+        **state,
+    }
     try:
         with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **about, **state)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
             return file.tell()
     except OSError as error:
         raise ZhiyinError(

@@ -55,7 +55,9 @@ class _NoTokenizer:
     bos_text = eos_text = ""
 
     def encode(self, text: str, *, special: bool) -> list[int]:
-        raise ZhiyinError("This model was converted without a tokenizer; name token ids (--ids), or convert it with one.")
+        raise ZhiyinError(
+            "This model was converted without a tokenizer; name token ids (--ids), or convert it with one."
+        )
 
     def piece(self, token: int) -> bytes:
         return b""

@@ -1,4 +1,4 @@
-"""A GGUF file's tensors on their devices: used where they lie in the mapped file, or copied to a device, quantized as they are."""
+"""A GGUF file's tensors on their devices, quantized as they are: used where they lie in the mapped file, or copied."""
 
 from __future__ import annotations
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.engine.backends import prepare_environment
 from desktop_app.library import Library
 from tests.support.checkpoints import checkpoint_of_gguf
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+prepare_environment()  # for the runners that tests load without the engine process
 
 
 @pytest.fixture(autouse=True)

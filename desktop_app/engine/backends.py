@@ -12,6 +12,7 @@ from typing import Any
 
 from converter.ggml import load_library
 
+_SPINS = "2000"
 _TYPES = ("cpu", "gpu", "igpu", "accelerator", "meta")
 _ARGUMENTS: dict[str, tuple[list[Any], Any]] = {
     "ggml_backend_dev_count": ([], ctypes.c_size_t),
@@ -27,8 +28,14 @@ _ARGUMENTS: dict[str, tuple[list[Any], Any]] = {
 
 
 def prepare_environment() -> None:
-    """Keep ggml from loading plug-ins from wherever the environment points."""
+    """Set what ggml's libraries read from the environment; before they are loaded.
+
+    No plug-ins from wherever the environment points. And threads that wait for each other at the end of every operation of a
+    graph go to sleep after about a tenth of a millisecond: GNU's OpenMP lets them spin for a hundred times that, and where
+    another program needs one of the cores, each of a thousand waits a token then costs a time slice.
+    """
     os.environ.pop("GGML_BACKEND_PATH", None)
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
 def devices() -> list[dict[str, Any]]:

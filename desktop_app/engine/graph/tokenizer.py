@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from converter.gguf_header import GGUFHeader
+from converter.gguf_header import GGUFHeader, read_gguf_header
 from desktop_app.engine.llama_vocabulary import VocabularyFile
 from models.errors import ZhiyinError
+from models.vocab.icetk import IcetkTokenizer
 
 
 class Tokenizer(Protocol):
@@ -36,7 +37,7 @@ def open_tokenizer(header: GGUFHeader) -> Tokenizer:
     """Return the tokenizer of a file; without one, only token ids can be fed."""
     if header.metadata.get("tokenizer.ggml.model", "none") == "none":
         return _NoTokenizer()
-    return _LlamaTokenizer(header)
+    return _ChatGLMTokenizer(header) if header.architecture == "chatglm1" else _LlamaTokenizer(header)
 
 
 class _LlamaTokenizer(VocabularyFile):
@@ -47,6 +48,29 @@ class _LlamaTokenizer(VocabularyFile):
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         return self.tokenize(text, add_special=False, special=special)
+
+
+class _ChatGLMTokenizer:
+    """ChatGLM-6B's own, which none of llama.cpp's equals."""
+
+    bos_text = eos_text = ""
+
+    def __init__(self, header: GGUFHeader) -> None:
+        metadata = read_gguf_header(header.path).metadata
+        self._icetk = IcetkTokenizer.of_metadata(metadata)
+        self._end = metadata.get("tokenizer.ggml.eos_token_id")
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        return self._icetk.encode(text, special=special)
+
+    def piece(self, token: int) -> bytes:
+        return self._icetk.piece(token)
+
+    def is_end(self, token: int) -> bool:
+        return bool(token == self._end)
+
+    def close(self) -> None:
+        """There is nothing to free."""
 
 
 class _NoTokenizer:

@@ -15,7 +15,7 @@ from models.config import Config
 from models.errors import UnsupportedModel
 from models.families import family_of
 from tests.conftest import oracles
-from tests.reference import chatglm, glm4
+from tests.reference import chatglm, chatglm1, glm4
 from tests.support.checkpoints import write_checkpoint
 from tests.support.logits import engine_logits
 from tests.support.random_glm import quantized_by_publisher, random_chatglm, random_chatglm1, random_glm
@@ -55,6 +55,24 @@ def test_chatglm2_agrees_with_the_publisher(engine: Engine, tmp_path: Path) -> N
     error = np.abs(found[-len(expected["logits"]) :] - expected["logits"]).max()
     print(f"ChatGLM2 against the publisher's outputs: {error:.1e}")
     assert error < 1e-4
+
+
+def test_chatglm1_agrees_with_the_publisher(engine: Engine, tmp_path: Path) -> None:
+    oracle = oracles() / "chatglm-6b"
+    expected = np.load(oracle / "expected.npz")
+    out = converted(oracle, tmp_path / "model.gguf")
+    found = engine_logits(engine, out, expected["ids"].tolist(), tmp_path / "logits.npy")
+    error = np.abs(found - expected["logits"]).max()
+    print(f"ChatGLM-6B against the publisher's outputs: {error:.1e}")
+    assert error < 1e-4
+
+
+@pytest.mark.parametrize("ids", [[7, 8, 101, 104, 9, 10], [7, 100, 8, 104, 9], [104, 9, 10], [7, 8, 9]], ids=str)
+def test_chatglm1_agrees_with_the_reference(ids: list[int], engine: Engine, tmp_path: Path) -> None:
+    config, weights = random_chatglm1(2)
+    out = converted(write_checkpoint(tmp_path / "checkpoint", config, weights), tmp_path / "model.gguf")
+    found = engine_logits(engine, out, ids, tmp_path / "logits.npy")
+    assert np.abs(found - chatglm1.forward(config, weights, ids)).max() < 1e-4
 
 
 @pytest.mark.parametrize("variant", REMOTE, ids=str)

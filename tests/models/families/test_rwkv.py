@@ -18,7 +18,7 @@ from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.logits import engine_logits
 from tests.support.random_rwkv import random_rwkv
 
-VERSIONS = ("5.1", "5.2", "6", "7")
+VERSIONS = ("4", "5.0", "5.1", "5.2", "6", "7")
 EXPECTED = Path(__file__).parent / "data"
 """Logits of the publisher's package `rwkv` 0.8.32 (torch, CPU, fp32) for random_rwkv(version, 7)."""
 
@@ -47,7 +47,7 @@ def test_logits_agree_with_the_reference(version: str, engine: Engine, tmp_path:
     assert np.abs(found - forward(version, tensors, ids)).max() < 1e-4
 
 
-@pytest.mark.parametrize("name", ["rwkv-5.2"])
+@pytest.mark.parametrize("name", ["rwkv-4", "rwkv-5.2"])
 def test_logits_agree_with_a_trained_model(name: str, engine: Engine, tmp_path: Path) -> None:
     source = oracles() / name
     expected = np.load(source / "expected.npz")
@@ -68,7 +68,7 @@ def test_quantized_to_8_bits_the_most_probable_token_stays(version: str, engine:
     assert (found.argmax(1) == exact.argmax(1)).mean() >= 0.99
 
 
-@pytest.mark.parametrize("version", ["4", "5.0", *VERSIONS])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_version_and_sizes_are_read_off_the_tensors(version: str) -> None:
     shapes = {name: tensor.shape for name, tensor in random_rwkv(version, hidden=192, layers=3).items()}
     config = config_of_tensors(shapes)

@@ -160,6 +160,10 @@ class Library:
 
 
 def _describe(header: GGUFHeader) -> InstalledModel:
+    if header.metadata.get("general.type") == "adapter":
+        raise BadFile(
+            f"{header.path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE."
+        )
     size = sum(part.stat().st_size for part in _parts(header.path))
     return InstalledModel(header.path.stem, header.path, size, header.architecture, header.quantization)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from desktop_app.commands.session import loaded
+from desktop_app.commands.session import add_adapter_argument, loaded
 from desktop_app.engine.protocol import LoadSettings, Logits, Tokenize
 from desktop_app.terminal import print_json, say
 from models.errors import BadFile
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--ids", type=_ids, metavar="1,2,3")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
     parser.add_argument("--threads", type=int, default=0)
+    add_adapter_argument(parser)
     parser.add_argument("--json", action="store_true")
 
 
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     most = len(arguments.ids) if arguments.ids else len(arguments.text.encode()) + 2
     # An F32 cache, so that two models' logits differ by their weights alone.
     settings = LoadSettings(context=max(_SMALLEST_CONTEXT, most), threads=arguments.threads, kv_type="f32")
-    with loaded(arguments.model, settings) as engine:
+    with loaded(arguments.model, settings, arguments.adapter) as engine:
         ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
         shape = engine.submit(Logits(ids, str(out))).result()["shape"]
     if arguments.json:

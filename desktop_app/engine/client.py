@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 from desktop_app.engine import protocol
@@ -131,6 +131,8 @@ class Engine:
         if isinstance(request, protocol.Load):
             self._loaded = None
             job.future.add_done_callback(lambda future: self._remember(request, future))
+        elif isinstance(request, protocol.SetAdapters):
+            job.future.add_done_callback(lambda future: self._remember_adapters(request, future))
         elif isinstance(request, protocol.Unload):
             self._loaded = None
         pipe = cast(BinaryIO, cast("subprocess.Popen[bytes]", self._process).stdin)
@@ -142,6 +144,10 @@ class Engine:
     def _remember(self, request: protocol.Load, future: Future[dict[str, Any]]) -> None:
         if future.exception() is None:
             self._loaded = request
+
+    def _remember_adapters(self, request: protocol.SetAdapters, future: Future[dict[str, Any]]) -> None:
+        if future.exception() is None and self._loaded is not None:
+            self._loaded = replace(self._loaded, adapters=request.adapters)
 
     def _start(self) -> None:
         self._closing = False

@@ -19,13 +19,13 @@ from desktop_app.engine.graph.state_file import read_state_file, write_state_fil
 from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.llama_log import begin_log
-from desktop_app.engine.protocol import LoadSettings, ModelInfo
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
 from models.chat.template import template_facts
-from models.errors import BadFile
+from models.errors import BadFile, UnsupportedModel
 
 ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
 """By `general.architecture`."""
@@ -111,6 +111,14 @@ class GraphRunner:
             self._model.keep(0)
             raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
         return len(self._model.tokens)
+
+    def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
+        """Refuse adapters: these graphs have none."""
+        if adapters:
+            raise UnsupportedModel(
+                f"{self.info.architecture} models take no adapters while they run; merge it into its base instead (zhiyin convert "
+                "--base BASE --lora ADAPTER)."
+            )
 
     def interrupt(self, stop: bool) -> None:
         """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""

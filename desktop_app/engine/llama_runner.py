@@ -14,9 +14,10 @@ from gguf.constants import GGMLQuantizationType
 from converter.gguf_header import GGUFHeader
 from desktop_app.engine.backends import has_gpu, has_working_repack
 from desktop_app.engine.cache_type import cache_type
+from desktop_app.engine.llama_adapters import LlamaAdapters
 from desktop_app.engine.llama_log import begin_log, log_lines
 from desktop_app.engine.llama_vocabulary import LlamaVocabulary
-from desktop_app.engine.protocol import LoadSettings, ModelInfo
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.stop_flag import StopFlag
@@ -50,6 +51,7 @@ class LlamaRunner:
         except ZhiyinError:
             llama.llama_model_free(self._model)
             raise
+        self._adapters = LlamaAdapters(self._model, self._context, header)
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_n_batch(self._context)
         self._recurrent = llama.llama_model_is_recurrent(self._model)
@@ -143,6 +145,12 @@ class LlamaRunner:
             raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
         self._tokens = ids[: count.value]
         return count.value
+
+    def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
+        """Put these adapters, and no others, on the model."""
+        if self._adapters.use(adapters):
+            llama.llama_memory_clear(self._memory, True)
+            self._tokens.clear()
 
     def interrupt(self, stop: bool) -> None:
         """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""

@@ -54,6 +54,7 @@ class EngineProcess:
         self._cancelled: set[int] = set()
         self._handlers: dict[type[protocol.Request], Callable[[int, Any], dict[str, Any]]] = {
             protocol.Load: self._load,
+            protocol.SetAdapters: self._set_adapters,
             protocol.Unload: self._unload,
             protocol.Generate: self._generate,
             protocol.Tokenize: self._tokenize,
@@ -136,8 +137,19 @@ class EngineProcess:
         from desktop_app.engine.runner import load_runner
 
         self._unload(number, protocol.Unload())
-        self._runner = load_runner(Path(request.path), request.settings, self._progress(number, "load"))
-        return asdict(self._runner.info)
+        runner = load_runner(Path(request.path), request.settings, self._progress(number, "load"))
+        if request.adapters:
+            try:
+                runner.set_adapters(request.adapters)
+            except ZhiyinError:
+                runner.close()
+                raise
+        self._runner = runner
+        return asdict(runner.info)
+
+    def _set_adapters(self, number: int, request: protocol.SetAdapters) -> dict[str, Any]:
+        self._model().set_adapters(request.adapters)
+        return {}
 
     def _unload(self, number: int, request: protocol.Unload) -> dict[str, Any]:
         if self._runner is not None:

@@ -34,6 +34,15 @@ class LoadSettings:
 
 
 @dataclass(frozen=True)
+class AdapterUse:
+    """An adapter on the loaded model: what it changes counts `scale` times."""
+
+    path: str
+    """A GGUF file with `general.type` adapter."""
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class SamplingSettings:
     """How the next token is chosen."""
 
@@ -66,6 +75,18 @@ class Load(Request):
     kind: ClassVar[str] = "load"
     path: str
     settings: LoadSettings = field(default_factory=LoadSettings)
+    adapters: tuple[AdapterUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class SetAdapters(Request):
+    """Put these adapters, and no others, on the loaded model; it is not loaded again. Result: {}.
+
+    The cache is emptied when they differ from the ones before. On failure those before stay.
+    """
+
+    kind: ClassVar[str] = "set_adapters"
+    adapters: tuple[AdapterUse, ...]
 
 
 @dataclass(frozen=True)
@@ -206,10 +227,24 @@ T = TypeVar("T")
 
 REQUESTS: dict[str, type[Request]] = {
     cls.kind: cls
-    for cls in (Load, Unload, Generate, Cancel, Tokenize, Prompt, Logits, SaveState, LoadState, Stats, Devices)
+    for cls in (
+        Load,
+        SetAdapters,
+        Unload,
+        Generate,
+        Cancel,
+        Tokenize,
+        Prompt,
+        Logits,
+        SaveState,
+        LoadState,
+        Stats,
+        Devices,
+    )
 }
 
 _NESTED: dict[str, type[Any]] = {"LoadSettings": LoadSettings, "SamplingSettings": SamplingSettings}
+_NESTED_LISTS: dict[str, type[Any]] = {"tuple[AdapterUse, ...]": AdapterUse}
 
 
 def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
@@ -217,9 +252,11 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
     types = {f.name: str(f.type) for f in fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in data.items():
-        nested = _NESTED.get(types[key])
+        nested, listed = _NESTED.get(types[key]), _NESTED_LISTS.get(types[key])
         if nested is not None:
             values[key] = from_dict(nested, value)
+        elif listed is not None:
+            values[key] = tuple(from_dict(listed, item) for item in value)
         else:
             values[key] = tuple(value) if isinstance(value, list) else value
     return cls(**values)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from desktop_app.engine.protocol import LoadSettings, ModelInfo
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.sampler import Sampler
 from models.errors import ZhiyinError
 
@@ -80,6 +80,13 @@ class Runner(Protocol):
 
     def load_state(self, path: Path) -> int:
         """Take up a written state; return its number of tokens."""
+        ...
+
+    def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
+        """Put these adapters, and no others, on the model; the sequence is dropped when they differ from the ones before.
+
+        Raises `models.errors.ZhiyinError` when one does not fit, or this runner has none; those before stay.
+        """
         ...
 
     def interrupt(self, stop: bool) -> None:

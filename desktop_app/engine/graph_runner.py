@@ -116,7 +116,7 @@ class GraphRunner:
         """Refuse adapters: these graphs have none."""
         if adapters:
             raise UnsupportedModel(
-                f"{self.info.architecture} models take no adapters while they run; merge it into its base instead (zhiyin convert "
+                f"{self.info.architecture} models take no adapters while they run; merge it into its base (zhiyin convert "
                 "--base BASE --lora ADAPTER)."
             )
 

@@ -29,6 +29,10 @@ from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary
 
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
 _QUANTIZATION_VERSION = 2
+_NO_WEIGHTS = re.compile(
+    r"inv_freq$|masked_bias$|position_ids$|\.attn\.bias$|^(lm_head|output|transformer\.output_layer)\.weight$"
+)
+"""Tables that runners compute themselves, and heads that are tied to the embeddings."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
         metadata=_metadata(named_after, config, recipe, blueprint, vocabulary, parameters)
         | ({} if merged is None else base_model(merged.path, merged.adapters[0].base_name)),
         out=request.out or Path(file_name(named_after, config, recipe, parameters)),
-        warnings=(*blueprint.warnings, *vocabulary.warnings, *note),
+        warnings=(*blueprint.warnings, *_left_out(checkpoint, blueprint), *vocabulary.warnings, *note),
         steps=() if merged is None else merged.steps,
     )
 
@@ -276,6 +280,16 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
                     f"{checkpoint.path}: tensor {source.name} has the shape {shape_text(stored.shape)}, but config.json "
                     f"calls for {shape_text(source.shape)}; weights and configuration are of different models."
                 )
+
+
+def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[str, ...]:
+    """Return a sentence on tensors that the file has no place for: they may be why a model answers otherwise than it should."""
+    used = {source.name for tensor in blueprint.tensors for source in tensor.sources}
+    names = [name for name in checkpoint.tensors if name not in used and not _NO_WEIGHTS.search(name)]
+    if not names:
+        return ()
+    shown = ", ".join(name[:80] for name in names[:3]) + (" …" if len(names) > 3 else "")
+    return (f"Left out, since this architecture has no place for it: {shown} (tensors: {len(names)}).",)
 
 
 def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint: Blueprint) -> Vocabulary:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 
 from models.config import Config
-from models.errors import UnsupportedModel
 from models.family import Family, Shape
+from models.refusals import refuse_other_senses, refuse_quantized, unknown_class
 
 
 @cache
@@ -23,17 +23,15 @@ def family_of(config: Config) -> Family:
     """Return the family that a configuration belongs to.
 
     Raises:
-        UnsupportedModel: no family knows the class; the sentence names it and the known families.
+        UnsupportedModel: the weights are quantized already, the model is not of text alone, or no family knows its class.
     """
+    refuse_quantized(config)
+    refuse_other_senses(config)
     wanted = {name.lower() for name in config.classes}
     for family in families():
         if wanted & {name.lower() for name in family.classes} and family.recognise(config):
             return family
-    found = ", ".join(config.classes) or "no architecture"
-    known = ", ".join(family.title for family in families())
-    raise UnsupportedModel(
-        f"{config.origin} names {found}, which Zhiyin cannot convert; the known families are: {known}."
-    )
+    raise unknown_class(config, ", ".join(family.title for family in families()))
 
 
 def config_of_tensors(shapes: Mapping[str, Shape]) -> Config | None:

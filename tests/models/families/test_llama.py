@@ -15,7 +15,7 @@ from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.families import family_of
 from tests.reference.llama import forward
-from tests.support.agreement import largest_error
+from tests.support.agreement import converted, largest_error
 from tests.support.checkpoints import write_checkpoint
 from tests.support.logits import engine_logits
 from tests.support.random_llama import random_llama
@@ -138,3 +138,15 @@ def test_what_llama_cpp_does_not_compute_is_refused(
     config = Config({**random_llama()[0], **changes})
     with pytest.raises(error, match=named):
         family_of(config).blueprint(config, None)
+
+
+def test_tensors_without_a_place_are_mentioned(tmp_path: Path) -> None:
+    config, weights = random_llama(tie_word_embeddings=True)
+    spare = {
+        "model.layers.0.self_attn.q_norm.weight": np.ones(16, np.float32),
+        "lm_head.weight": np.zeros((128, 64), np.float32),
+    }
+    spare |= {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(8, np.float32)}
+    warnings = [w for w in converted(tmp_path, config, weights | spare).warnings if w.startswith("Left out")]
+    assert len(warnings) == 1
+    assert "layers.0.self_attn.q_norm.weight (tensors: 1)" in warnings[0]

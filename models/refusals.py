@@ -1,0 +1,85 @@
+"""Checkpoints that no family can convert, told by their configuration, with the reason and the way out."""
+
+from __future__ import annotations
+
+from models.config import Config
+from models.errors import UnsupportedModel
+
+_METHODS = {
+    "gptq": "GPTQ",
+    "awq": "AWQ",
+    "bitsandbytes": "bitsandbytes",
+    "compressed-tensors": "compressed-tensors",
+    "modelopt": "ModelOpt",
+    "eetq": "EETQ",
+    "hqq": "HQQ",
+    "aqlm": "AQLM",
+    "exl2": "EXL2",
+    "mxfp4": "MXFP4",
+}
+_SCALED_FLOATS = ("float-quantized", "naive-quantized")
+"""Formats of compressed-tensors whose weights are 8-bit floats with scales beside them."""
+_SENSES = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config", "audio", "thinker_config")
+_SENSES_IN_NAMES = (
+    "VL",
+    "Vision",
+    "Llava",
+    "Audio",
+    "Omni",
+    "MiniCPMV",
+    "XComposer",
+    "InternVL",
+    "ConditionalGeneration",
+)
+_JUDGES = ("SequenceClassification", "RewardModel", "TokenClassification", "QuestionAnswering")
+
+
+def refuse_quantized(config: Config) -> None:
+    """Refuse weights that were quantized by another program; 8-bit floats with scales are read exactly.
+
+    Raises:
+        UnsupportedModel: they were; the sentence names the method.
+    """
+    written = config.section("quantization_config", "compression_config")
+    method = written.str("quant_method", default="").lower()
+    if not method and (written.data.get("load_in_4bit") or written.data.get("load_in_8bit")):
+        method = "bitsandbytes"
+    if method == "compressed-tensors" and written.str("format", default="") in _SCALED_FLOATS:
+        return
+    if method not in ("", "fp8"):
+        raise UnsupportedModel(
+            f"{config.origin}: this checkpoint is already quantized as {_METHODS.get(method, method[:40])}; download the "
+            "original repository, whose weights are F16, BF16 or F32."
+        )
+
+
+def refuse_other_senses(config: Config) -> None:
+    """Refuse models that take images or sound, also where they share a class name with a model of text.
+
+    Raises:
+        UnsupportedModel: it is one.
+    """
+    if any(config.data.get(key) for key in _SENSES):
+        raise _other_senses(config)
+
+
+def unknown_class(config: Config, known: str) -> UnsupportedModel:
+    """Return why no family knows this class; `known` lists the families."""
+    found = ", ".join(config.classes) or "no architecture"
+    if any(part in found for part in _JUDGES):
+        return UnsupportedModel(
+            f"{config.origin}: {found[:100]} judges texts and writes none; choose a chat or base model."
+        )
+    if any(part in found for part in _SENSES_IN_NAMES):
+        return _other_senses(config)
+    return UnsupportedModel(
+        f"{config.origin} names {found[:200]}, which Zhiyin cannot convert; the known families are: {known}."
+    )
+
+
+def _other_senses(config: Config) -> UnsupportedModel:
+    found = ", ".join(config.classes) or "the model"
+    return UnsupportedModel(
+        f"{config.origin}: {found[:100]} takes images or sound as well, and Zhiyin converts models of text only; choose the text "
+        "model of the same family."
+    )

@@ -23,6 +23,10 @@ _ALIGNMENT = 32
 _SHORT_ARRAY = 64
 """Elements that are read in any case: stop texts, a number for each layer."""
 _MOST_DIMENSIONS = 4
+_MOST_ENTRIES = 65_536
+"""Pairs, and tensors; the largest models have some thousands."""
+_MOST_ELEMENTS = 2_500_000
+"""Of all arrays together, twice what the largest vocabularies need: an element of 1 byte in the file takes 60 in memory."""
 _LONGEST_NAME = 4096
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
@@ -110,6 +114,7 @@ class _Parser:
         self.at = 4
         self.arrays = arrays
         self.encoded: dict[str, bytes] | None = {} if encoded else None
+        self.elements_left = _MOST_ELEMENTS
 
     def header(self) -> GGUFHeader:
         version = self.scalar("<I")
@@ -119,6 +124,8 @@ class _Parser:
             )
         tensor_count, pair_count = self.scalar("<Q"), self.scalar("<Q")
         self.check(pair_count * 13 + tensor_count * 24)
+        if max(tensor_count, pair_count) > _MOST_ENTRIES:
+            raise self.damaged(f"it claims {tensor_count} tensors and {pair_count} metadata values")
         metadata = dict(self.pair() for _ in range(pair_count))
         raw = [self.tensor() for _ in range(tensor_count)]
         alignment = metadata.get("general.alignment", _ALIGNMENT)
@@ -148,6 +155,7 @@ class _Parser:
         kind, length = self.scalar("<I"), self.scalar("<Q")
         if kind == _STRING:
             self.check(length * 8)
+            self.count(length)
             if self.arrays or length <= _SHORT_ARRAY:
                 return [self.text(self.blob()) for _ in range(length)]
             for _ in range(length):
@@ -161,7 +169,13 @@ class _Parser:
         start, self.at = self.at, self.at + size
         if not self.arrays and length > _SHORT_ARRAY:
             return ArrayLength(length)
+        self.count(length)
         return list(struct.unpack_from(f"<{length}{code}", self.data, start))
+
+    def count(self, elements: int) -> None:
+        self.elements_left -= elements
+        if self.elements_left < 0:
+            raise self.damaged("its arrays are longer than any vocabulary")
 
     def tensor(self) -> tuple[str, int, tuple[int, ...], int]:
         name = self.string()

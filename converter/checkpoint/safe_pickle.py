@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 _LONGEST_READ = 16 * 1024 * 1024
 _LONGEST_PICKLE = 64 * 1024 * 1024
+_MOST_READS = 1_000_000
+"""Opcodes and their arguments: enough for 17,000 tensors in one file, and half a second."""
 _OPCODES = (
     "PROTO",
     "FRAME",
@@ -106,6 +108,7 @@ class _Bounded:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._left = _LONGEST_PICKLE
+        self._reads_left = _MOST_READS
 
     def read(self, size: int) -> bytes:
         if size > _LONGEST_READ:
@@ -117,7 +120,8 @@ class _Bounded:
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
-        if self._left < 0:
+        self._reads_left -= 1
+        if self._left < 0 or self._reads_left < 0:
             raise DamagedPickle("it is absurdly long")
         return data
 
@@ -127,6 +131,7 @@ class _Unpickler(pickle._Unpickler):
 
     stack: list[Any]
     append: Callable[[Any], None]
+    read: Callable[[int], bytes]
     pop_mark: Callable[[], list[Any]]
 
     def __init__(self, file: _Bounded, names: Mapping[str, Any], persistent: Callable[[Any], Any]) -> None:
@@ -143,6 +148,10 @@ class _Unpickler(pickle._Unpickler):
         if wanted not in self._names:
             raise RefusedPickle(f"{module}.{name}"[:120])
         return self._names[wanted]
+
+    def _frame(self) -> None:
+        """Pass over a frame's length: frames only tell how much to read at once, and all reads are counted here."""
+        self.read(8)
 
     def _reduce(self) -> None:
         arguments = self.stack.pop()
@@ -204,6 +213,7 @@ def load_pickle_bytes(data: bytes, names: Mapping[str, Any], persistent: Callabl
 _DISPATCH: dict[int, Any] = {
     **{code: _refuse(name) for name, code in _CODES.items()},
     **{_CODES[name]: pickle._Unpickler.dispatch[_CODES[name]] for name in _OPCODES},
+    _CODES["FRAME"]: _Unpickler._frame,
     _CODES["REDUCE"]: _Unpickler._reduce,
     _CODES["BUILD"]: _Unpickler._build,
     _CODES["SETITEM"]: _Unpickler._set_item,

@@ -15,6 +15,8 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import ml_dtypes
@@ -104,35 +106,57 @@ def write_vocabulary(path: Path, size: int) -> None:
     path.write_bytes(data)
 
 
-def measured(command: list[str], cwd: Path | None = None) -> tuple[float, float, float]:
-    """Run a command; return wall seconds, and peak resident and anonymous MB (mapped files can be given back, these not)."""
+@dataclass(frozen=True)
+class Cost:
+    """What a command took."""
+
+    seconds: float
+    processor_seconds: float
+    """Of all threads: what a busy computer does not distort much."""
+    peak: float
+    """MB resident."""
+    anonymous: float
+    """MB resident at most without mapped files, which the system can take back."""
+
+    def __add__(self, other: Cost) -> Cost:
+        """Return the cost of one command after the other."""
+        return Cost(
+            self.seconds + other.seconds,
+            self.processor_seconds + other.processor_seconds,
+            max(self.peak, other.peak),
+            max(self.anonymous, other.anonymous),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:.1f} s ({self.processor_seconds:.1f} s of processor), peak {self.peak:.0f} MB "
+            f"({self.anonymous:.0f} MB without mapped files)"
+        )
+
+
+def measured(command: list[str], cwd: Path | None = None) -> Cost:
+    """Run a command and measure it.
+
+    The peak is read from /proc while it runs: `ru_maxrss` of a child begins with its parent's memory.
+    """
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    anonymous = 0
-    while not _finished(process):
-        try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    peak = anonymous = 0
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            break
+        with suppress(OSError, ValueError):
+            text = Path(f"/proc/{process.pid}/status").read_text()
+            fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+            peak = max(peak, int(fields.get("VmHWM", "0").split()[0]))
             anonymous = max(anonymous, int(fields.get("RssAnon", "0").split()[0]))
-        except (OSError, ValueError):
-            pass
-        time.sleep(0.05)
-    seconds = time.perf_counter() - start
+        time.sleep(0.02)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[0]} failed ({process.returncode})")
-    return seconds, PEAKS.pop(process.pid, 0) / 1024, anonymous / 1024
-
-
-PEAKS: dict[int, int] = {}
-
-
-def _finished(process: subprocess.Popen[bytes]) -> bool:
-    """Reap a child that has ended, noting its peak memory."""
-    pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-    if pid:
-        PEAKS[process.pid] = usage.ru_maxrss
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return bool(pid)
+    seconds = time.perf_counter() - start
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak / 1024, anonymous / 1024)
 
 
 def main() -> int:
@@ -148,20 +172,17 @@ def main() -> int:
     for quant in given.types.split(","):
         out, wide = given.folder / "ours.gguf", given.folder / "wide.gguf"
         ours = measured([sys.executable, "-c", OURS, str(source), str(out), quant, given.threads], root)
-        print(
-            f"{quant}: ours {ours[0]:.1f} s, peak {ours[1]:.0f} MB (without mapped files {ours[2]:.0f} MB)", flush=True
-        )
+        print(f"{quant}: ours {ours}", flush=True)
         if given.peer:
             script = given.peer[0] / "convert_hf_to_gguf.py"
             first = measured([given.python, str(script), str(source), "--outfile", str(wide), "--outtype", "bf16"])
             second = measured([str(given.peer[1]), str(wide), str(given.folder / "theirs.gguf"), quant, given.threads])
-            total = first[0] + second[0]
-            peak = max(first[1], second[1])
-            anonymous = max(first[2], second[2])
+            theirs = first + second
             print(
-                f"{quant}: theirs {first[0]:.1f} + {second[0]:.1f} s, peak {peak:.0f} MB ({anonymous:.0f} MB), "
-                f"{wide.stat().st_size / 1e9:.2f} GB between; ours takes {ours[0] / total:.2f} of the time, "
-                f"{ours[1] / peak:.2f} of the memory",
+                f"{quant}: theirs {first.seconds:.1f} + {second.seconds:.1f} = {theirs}, {wide.stat().st_size / 1e9:.2f} GB "
+                f"between; ours takes {ours.seconds / theirs.seconds:.2f} of the time, "
+                f"{ours.processor_seconds / theirs.processor_seconds:.2f} of the processor's, "
+                f"{ours.peak / theirs.peak:.2f} of the memory",
                 flush=True,
             )
         for path in (out, wide, given.folder / "theirs.gguf"):

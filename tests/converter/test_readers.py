@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
 
 import ml_dtypes
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from converter.checkpoint.open import open_checkpoint
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.gguf_header import ArrayLength, read_gguf_header
 from converter.pipeline import ConvertRequest, convert
@@ -101,3 +103,29 @@ def test_values_come_back_exactly(dtype: type, tmp_path: Path) -> None:
     assert file.read("y").tobytes() == values.T.tobytes()
     file.release("x")
     assert file.read("x").tobytes() == values.tobytes()
+
+
+def huge_gguf(pairs: int, array: bytes) -> bytes:
+    pair = struct.pack("<Q", 1) + b"a" + array
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, pairs) + pair * pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("x.safetensors", struct.pack("<Q", 9_000_000) + b" " * 9_000_000, "a header of 9000000 bytes"),
+        ("x.gguf", huge_gguf(1, struct.pack("<IIQ", 9, 0, 3_000_000) + bytes(3_000_000)), "longer than any vocabulary"),
+        (
+            "x.gguf",
+            huge_gguf(1, struct.pack("<IIQ", 9, 8, 3_000_000) + bytes(24_000_000)),
+            "longer than any vocabulary",
+        ),
+        ("x.gguf", huge_gguf(70_000, struct.pack("<IB", 0, 1)), "claims 0 tensors and 70000 metadata"),
+    ],
+    ids=["header", "bytes", "texts", "pairs"],
+)
+def test_a_small_file_cannot_take_much_memory(name: str, data: bytes, why: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(BadFile, match=why):
+        open_checkpoint(path)

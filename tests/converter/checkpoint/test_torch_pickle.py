@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import random
+import struct
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from converter.checkpoint.safe_pickle import DamagedPickle, load_pickle_bytes
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from converter.pipeline import ConvertRequest, convert
 from models.errors import BadFile, ZhiyinError
@@ -114,6 +116,13 @@ def test_bombs(bomb: bytes, tmp_path: Path) -> None:
     write_pickle(path, bomb)
     with pytest.raises(BadFile, match=r"bomb\.bin"):
         TorchPickleFile(path)
+
+
+@pytest.mark.parametrize("opcode", [b"]", b"\x94"], ids=["lists", "memo"])
+def test_a_short_pickle_cannot_take_much_memory(opcode: bytes) -> None:
+    framed = b"\x80\x04\x95" + struct.pack("<Q", 1_200_002) + b"]" + opcode * 1_200_000 + b"."
+    with pytest.raises(DamagedPickle, match="absurdly long"):
+        load_pickle_bytes(framed, {}, lambda _: None)
 
 
 def test_a_view_cannot_leave_its_storage(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def _metadata(
         if blueprint.chat.stop:
             pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
         if blueprint.chat.dialect:
-            pairs[dialects.KEY] = blueprint.chat.dialect
+            pairs.setdefault(dialects.KEY, blueprint.chat.dialect)
         pairs |= {f"general.sampling.{key}": value for key, value in blueprint.chat.sampling.items()}
     return pairs
 

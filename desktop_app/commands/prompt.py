@@ -26,11 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     messages = _read_list(arguments.messages)
     tools = _read_list(arguments.tools) if arguments.tools else []
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
-        prompt = engine.submit(Prompt(tuple(messages), tuple(tools))).result()["prompt"]
+        found = engine.submit(Prompt(tuple(messages), tuple(tools))).result()
     if arguments.json:
-        print_json({"prompt": prompt})
+        print_json(found)
     else:
-        print(prompt, end="")
+        print(found["prompt"], end="")
     return 0
 
 

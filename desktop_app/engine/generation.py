@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from desktop_app.engine.protocol import Reply, SamplingSettings
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
 from desktop_app.engine.sampler import Sampler
+from models.chat.dialects import ReplyFilter
 from models.errors import Cancelled
 
 
@@ -18,15 +19,24 @@ def generate(
     sampling: SamplingSettings,
     on_text: Callable[[str], None],
     on_progress: ProgressCallback,
+    reply: ReplyFilter | None = None,
 ) -> Reply:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
+
+    Args:
+        runner: the loaded model.
+        prompt: token ids.
+        sampling: how tokens are chosen.
+        on_text: hears of each piece of the reply.
+        on_progress: hears of the part of the prompt that is done.
+        reply: changes the reply's text before anybody sees it.
 
     Raises:
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
     reused = runner.keep(min(_common_prefix(runner.tokens, prompt), len(prompt) - 1))
-    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text)
+    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, reply)
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
     prompt_end = start
     count = 0
@@ -86,8 +96,9 @@ def _common_prefix(cached: Sequence[int], prompt: Sequence[int]) -> int:
 class _TextStream:
     """Turns token bytes into text, holding back split characters and what may become a stop text."""
 
-    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None]) -> None:
+    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], reply: ReplyFilter | None) -> None:
         self.sent = ""
+        self._reply = reply
         self._stops = [stop for stop in stops if stop]
         self._longest = max(map(len, self._stops), default=0)
         self._held = ""
@@ -110,6 +121,8 @@ class _TextStream:
         """Send what was held back."""
         self._held += self._decoder.decode(b"", final=True)
         self._flush(len(self._held))
+        if self._reply is not None:
+            self._send(self._reply.finish())
 
     def _possible_stop(self) -> int:
         """Return how many characters at the end could be the beginning of a stop text."""
@@ -121,5 +134,9 @@ class _TextStream:
     def _flush(self, count: int) -> None:
         if count > 0:
             ready, self._held = self._held[:count], self._held[count:]
-            self.sent += ready
-            self._on_text(ready)
+            self._send(ready if self._reply is None else self._reply.feed(ready))
+
+    def _send(self, text: str) -> None:
+        if text:
+            self.sent += text
+            self._on_text(text)

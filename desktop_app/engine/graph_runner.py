@@ -24,8 +24,10 @@ from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
+from models.chat import dialects
 from models.chat.template import template_facts
 from models.errors import BadFile, UnsupportedModel
+from models.vocab.vocabulary import PLAIN
 
 ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
 """By `general.architecture`."""
@@ -75,6 +77,10 @@ class GraphRunner:
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
         return self._tokenizer.piece(token)
+
+    def control_texts(self) -> Sequence[str]:
+        """Return the texts of the tokens that only a template may write."""
+        return self._tokenizer.control_texts()
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
@@ -151,6 +157,8 @@ class GraphRunner:
             reasoning=facts.reasoning,
             tools=facts.tools,
             seconds=seconds,
+            dialect=str(header.metadata.get(dialects.KEY, "")),
+            plain_text=header.metadata.get(PLAIN) is True,
         )
 
 

@@ -22,8 +22,10 @@ from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
+from models.chat import dialects
 from models.chat.template import template_facts
 from models.errors import BadFile, Cancelled, ZhiyinError
+from models.vocab.vocabulary import PLAIN, PREFIX
 
 _LOGITS_CHUNK = 64
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
@@ -45,7 +47,7 @@ class LlamaRunner:
         llama.llama_backend_init()
         begin_log()
         self._model = _load_model(header.path, settings, on_progress)
-        self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model))
+        self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata.get(PREFIX))
         try:
             self._context = self._create_context(header, settings)
         except ZhiyinError:
@@ -75,6 +77,10 @@ class LlamaRunner:
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
         return self._vocabulary.piece(token)
+
+    def control_texts(self) -> Sequence[str]:
+        """Return the texts of the tokens that only a template may write."""
+        return self._vocabulary.control_texts()
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
@@ -198,6 +204,8 @@ class LlamaRunner:
             reasoning=facts.reasoning,
             tools=facts.tools,
             seconds=seconds,
+            dialect=str(header.metadata.get(dialects.KEY, "")),
+            plain_text=header.metadata.get(PLAIN) is True,
         )
 
     def _decode_batch(self, ids: ctypes.Array[llama.llama_token], count: int) -> None:

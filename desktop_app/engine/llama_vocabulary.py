@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
@@ -13,12 +15,20 @@ from models.errors import BadFile, ZhiyinError
 class LlamaVocabulary:
     """A vocabulary in llama.cpp."""
 
-    def __init__(self, pointer: llama.llama_vocab_p) -> None:
-        """Wrap the vocabulary of a model that stays loaded."""
+    def __init__(self, pointer: llama.llama_vocab_p, prefix: Any = None) -> None:
+        """Wrap the vocabulary of a model that stays loaded.
+
+        Args:
+            pointer: llama.cpp's.
+            prefix: ids that begin every input where they are more than one, by the file's own word, which may be wrong.
+        """
         self._vocab = pointer
         self._pieces: dict[int, bytes] = {}
+        self._control: tuple[str, ...] | None = None
         self.size = int(llama.llama_vocab_n_tokens(pointer))
-        self.bos_text = self._text(llama.llama_vocab_bos(pointer))
+        ids = prefix if isinstance(prefix, list) else []
+        self._prefix = ids if all(isinstance(number, int) and 0 <= number < self.size for number in ids) else []
+        self.bos_text = "".join(map(self._text, self._prefix or [llama.llama_vocab_bos(pointer)]))
         self.eos_text = self._text(llama.llama_vocab_eos(pointer))
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
@@ -29,7 +39,7 @@ class LlamaVocabulary:
         count = llama.llama_tokenize(self._vocab, data, len(data), ids, room, add_special, special)
         if count < 0:
             raise ZhiyinError("The text could not be tokenized; the model's vocabulary is damaged: convert it again.")
-        return list(ids[:count])
+        return [*self._prefix, *ids[:count]] if add_special else list(ids[:count])
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
@@ -37,6 +47,16 @@ class LlamaVocabulary:
         if known is None:
             known = self._pieces[token] = self._read_piece(token, special=False)
         return known
+
+    def control_texts(self) -> Sequence[str]:
+        """Return the texts of the control tokens, which llama.cpp finds in prompts."""
+        if self._control is None:
+            kinds = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
+            # llama.cpp ends the process when asked about tokens of a file without any.
+            size = 0 if llama.llama_vocab_type(self._vocab) == llama.LLAMA_VOCAB_TYPE_NONE else self.size
+            found = (token for token in range(size) if llama.llama_vocab_get_attr(self._vocab, token) & kinds)
+            self._control = tuple(text for text in map(self._text, found) if text)
+        return self._control
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -160,29 +160,38 @@ class EngineProcess:
     def _generate(self, number: int, request: protocol.Generate) -> dict[str, Any]:
         from desktop_app.engine.generation import check_room, generate
         from desktop_app.engine.prompting import prompt_tokens
+        from models.chat.dialects import DIALECTS
 
         runner = self._model()
         if number in self._cancelled:
             runner.interrupt(True)
         prompt = prompt_tokens(runner, request.messages, request.tools)
         check_room(runner, prompt)
+        dialect = DIALECTS.get(runner.info.dialect)
         reply = generate(
             runner,
             prompt,
             request.sampling,
             lambda text: self._send(Event(number, "text", {"text": text})),
             self._progress(number, "prompt"),
+            None if dialect is None else dialect.reply(),
         )
+        if dialect is not None and dialect.tool_calls is not None:
+            calls = dialect.tool_calls(reply.text, request.tools)
+            reply = replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
         return asdict(reply)
 
     def _tokenize(self, number: int, request: protocol.Tokenize) -> dict[str, Any]:
-        ids = self._model().tokenize(request.text, add_special=request.add_special, special=request.special)
-        return {"ids": ids}
+        runner = self._model()
+        special = request.special and not runner.info.plain_text
+        return {"ids": runner.tokenize(request.text, add_special=request.add_special, special=special)}
 
     def _prompt(self, number: int, request: protocol.Prompt) -> dict[str, Any]:
-        from desktop_app.engine.prompting import render_prompt
+        from desktop_app.engine.prompting import prompt_tokens, render_prompt
 
-        return {"prompt": render_prompt(self._model(), request.messages, request.tools)}
+        runner = self._model()
+        prompt = render_prompt(runner, request.messages, request.tools)
+        return {"prompt": prompt, "ids": prompt_tokens(runner, request.messages, request.tools)}
 
     def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:
         import numpy as np

@@ -1,14 +1,19 @@
-"""Messages to prompt tokens, with the model's own template, within a time limit."""
+"""Messages to prompt tokens, with the model's own template, within a time limit.
+
+Only the template writes control tokens: where a message or a tool holds the text of one, that text stays text.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from desktop_app.engine.protocol import Message
+from models.chat.dialects import DIALECTS, prepared
 from models.chat.template import render
 from models.errors import ZhiyinError
 
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
     from desktop_app.engine.runner import Runner
 
 _TEMPLATE_SECONDS = 5.0
+_MARK = "\ufdd0"
+"""Keeps a control token's text apart while a template is rendered; a noncharacter, which no text holds."""
+_NOT_TEXT = ("role", "type")
 
 
 def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -27,7 +35,7 @@ def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[M
     with _time_limit(_TEMPLATE_SECONDS):
         return render(
             runner.chat_template,
-            messages,
+            prepared(messages, DIALECTS.get(runner.info.dialect), runner.chat_template),
             tools=list(tools) or None,
             bos=runner.bos_text,
             eos=runner.eos_text,
@@ -36,9 +44,43 @@ def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[M
 
 def prompt_tokens(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
     """Return the prompt's tokens; the beginning-of-sequence token comes once, whoever writes it."""
-    prompt = render_prompt(runner, messages, tools)
+    control = _any_of(runner.control_texts())
+    apart_messages, apart_tools = _apart(list(messages), control), _apart(list(tools), control)
+    prompt = render_prompt(runner, apart_messages, apart_tools)
     has_bos = bool(runner.bos_text) and prompt.startswith(runner.bos_text)
-    return runner.tokenize(prompt, add_special=not has_bos, special=True)
+    if _MARK not in prompt:
+        return runner.tokenize(prompt, add_special=not has_bos, special=True)
+    if control.search(prompt) is None:
+        return runner.tokenize(prompt.replace(_MARK, ""), add_special=not has_bos, special=False)
+    ids = [] if has_bos else runner.tokenize("", add_special=True, special=False)
+    start = 0
+    for match in control.finditer(prompt):
+        ids += _text_tokens(runner, prompt[start : match.start()])
+        ids += runner.tokenize(match.group(), add_special=False, special=True)
+        start = match.end()
+    return ids + _text_tokens(runner, prompt[start:])
+
+
+def _text_tokens(runner: Runner, text: str) -> list[int]:
+    """Return the tokens of what stands between two control tokens."""
+    text = text.replace(_MARK, "")
+    return runner.tokenize(text, add_special=False, special=False) if text else []
+
+
+def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
+    longest_first = sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) if longest_first else r"(?!)")
+
+
+def _apart(value: Any, control: re.Pattern[str]) -> Any:
+    """Return messages or tools with a mark inside every text of a control token."""
+    if isinstance(value, str):
+        return control.sub(lambda match: match.group()[0] + _MARK + match.group()[1:], value)
+    if isinstance(value, Mapping):
+        return {key: item if key in _NOT_TEXT else _apart(item, control) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_apart(item, control) for item in value]
+    return value
 
 
 class _TemplateTimeout(BaseException):

@@ -126,7 +126,7 @@ class Tokenize(Request):
 
 @dataclass(frozen=True)
 class Prompt(Request):
-    """Render a chat without running it. Result: {"prompt": text}."""
+    """Render a chat without running it. Result: {"prompt": text, "ids": [...]}."""
 
     kind: ClassVar[str] = "prompt"
     messages: tuple[Message, ...]
@@ -192,6 +192,10 @@ class ModelInfo:
     """The template knows about thinking."""
     tools: bool = False
     seconds: float = 0.0
+    dialect: str = ""
+    """A name in `models.chat.dialects`."""
+    plain_text: bool = False
+    """The publisher's tokenizer never reads markup in a text as control tokens."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,8 @@ class Reply:
     tokens: int
     prompt_seconds: float
     seconds: float
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    """What the reply calls, as OpenAI's API writes it."""
 
 
 @dataclass(frozen=True)

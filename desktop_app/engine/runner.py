@@ -51,6 +51,10 @@ class Runner(Protocol):
         """Return a token's bytes, b"" for control tokens; may be part of a UTF-8 character."""
         ...
 
+    def control_texts(self) -> Sequence[str]:
+        """Return the texts of the tokens that only a template may write."""
+        ...
+
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
         ...

@@ -39,7 +39,7 @@ _CHATGLM3 = (
 {{- '<|' + role + '|>' + metadata + '\n' -}}
 {%- if content -%}{{- ' ' + content -}}{%- endif -%}
 {%- endmacro -%}
-{{- '[gMASK]sop' -}}
+{{- '[gMASK]<sop>' -}}
 {%- if ns.functions and (not messages or messages[0].role != 'system') -%}
 {%- set opening = 'Answer the following questions as best as you can. You have access to the following tools:\n' -%}
 {{- turn('system', '', opening ~ (ns.functions | tojson(indent=4))) -}}

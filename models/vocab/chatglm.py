@@ -11,24 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.chat.dialects import KEY
 from models.chat.glm import CHATGLM2, CHATGLM3, is_base, is_third
 from models.config import Config
+from models.family import ChatFormat
 from models.vocab.files import read_bytes, read_json
 from models.vocab.reader import read_vocabulary
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
-from models.vocab.vocabulary import TokenType, Vocabulary
+from models.vocab.vocabulary import PLAIN, PREFIX, TokenType, Vocabulary
 
-PREFIX = "zhiyin.tokenizer.prefix"
-"""GGUF key: ids that begin every input."""
-PLAIN = "zhiyin.tokenizer.plain_text"
-"""GGUF key: markup in a text is only text, as in the publisher's tokenizer; chat templates alone write special tokens."""
-
-_SPECIAL = ("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop")
+_SPECIAL = ("[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>")
+"""The publisher calls the last two `sop` and `eop`; llama.cpp merges pieces into any token's text, so `people` would hold one."""
 _ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
-_NEVER_WRITTEN = "eop"
-"""No prompt and no reply holds it; as a control token, llama.cpp would find it in the word `people`."""
 _TURN, _CALL = "<|user|>", "<|observation|>"
+_TOOLS_OF_A_MESSAGE = "item['tools']"
+"""The publisher's template for GLM-4 wants tools inside a message; the family's own takes them as everybody passes them."""
 _RANKS = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
 
 
@@ -46,25 +44,25 @@ def read_chatglm_vocabulary(folder: Path, config: Config) -> Vocabulary:
     names = _SPECIAL + (_ROLES if third else ())
     count = len(pieces.tokens)
     ids = {name: count + number for number, name in enumerate(names)}
-    kinds = [TokenType.UNUSED if name == _NEVER_WRITTEN else TokenType.CONTROL for name in names]
     vocabulary = add_special_tokens(
         replace(
             pieces,
             pre="chatglm-spm",
             tokens=[*pieces.tokens, *names],
-            types=[*pieces.types, *kinds],
+            types=[*pieces.types, *(TokenType.CONTROL for _ in names)],
             scores=[*(pieces.scores or []), *(0.0 for _ in names)],
         ),
         folder,
         config,
     )
     ends = {"eot": ids[_TURN], "eom": ids[_CALL]} if third else {}
+    chat = None if is_base(config) else CHATGLM3 if third else CHATGLM2
     return replace(
         vocabulary,
         special={name: number for name, number in vocabulary.special.items() if name != "bos"} | ends,
         flags=vocabulary.flags | {"add_bos_token": False, "add_eos_token": False},
-        chat_template=_template(vocabulary.chat_template, config, third),
-        extra={PREFIX: [ids["[gMASK]"], ids["sop"]], PLAIN: True},
+        chat_template=None if chat is None else _template(vocabulary.chat_template, chat),
+        extra={PREFIX: [ids["[gMASK]"], ids["<sop>"]], PLAIN: True} | ({} if chat is None else {KEY: chat.dialect}),
     )
 
 
@@ -88,17 +86,14 @@ def _glm4(vocabulary: Vocabulary, *, prefixed: bool) -> Vocabulary:
         pre="glm4" if vocabulary.pre == "llama-bpe" else vocabulary.pre,
         special=special,
         flags=vocabulary.flags | {"add_bos_token": False},
+        chat_template=None if _TOOLS_OF_A_MESSAGE in (vocabulary.chat_template or "") else vocabulary.chat_template,
         extra=vocabulary.extra | ({PREFIX: prefix} if prefixed and len(prefix) == 2 else {}),
     )
 
 
-def _template(published: str | None, config: Config, third: bool) -> str | None:
+def _template(published: str | None, chat: ChatFormat) -> str:
     """Return the chat template: the checkpoint's own only where it knows tools, which the publisher's short one does not."""
-    if is_base(config):
-        return None
-    if published is not None and "tools" in published:
-        return published
-    return (CHATGLM3 if third else CHATGLM2).template
+    return published if published is not None and "tools" in published else chat.template
 
 
 def _names_roles(folder: Path) -> bool:

@@ -19,7 +19,7 @@ from models.errors import BadFile
 from models.vocab.files import read_bytes, read_json
 from models.vocab.normalizer import Normalizer, any_of
 from models.vocab.sentencepiece import SentencePieceModel, parse_sentencepiece
-from models.vocab.vocabulary import TokenType, Vocabulary
+from models.vocab.vocabulary import PLAIN, TokenType, Vocabulary
 
 _FILE = "ice_text.model"
 _CONTROL = ("[MASK]", "[gMASK]", "[sMASK]", "<unused_0>", "<sop>", "<eop>", "<ENC>", "<dBLOCK>")
@@ -74,7 +74,7 @@ def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
             "add_space_prefix": model.add_dummy_prefix,
             "remove_extra_whitespaces": model.remove_extra_whitespaces,
         },
-        extra={"tokenizer.ggml.precompiled_charsmap": model.charsmap} if model.charsmap else {},
+        extra={PLAIN: True} | ({"tokenizer.ggml.precompiled_charsmap": model.charsmap} if model.charsmap else {}),
     )
 
 
@@ -114,6 +114,8 @@ class IcetkTokenizer:
         self._scores = vocabulary.scores or [0.0] * len(self._tokens)
         self._ids = self._of_type(TokenType.NORMAL, TokenType.USER_DEFINED)
         self._control = self._of_type(TokenType.CONTROL)
+        self.control_texts = tuple(self._control)
+        """Markup: written by templates, never found in a text by the publisher's tokenizer."""
         self._bytes = self._of_type(TokenType.BYTE)
         user_defined = self._of_type(TokenType.USER_DEFINED)
         self._user_defined = any_of(user_defined)

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
+PREFIX = "zhiyin.tokenizer.prefix"
+"""GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
+PLAIN = "zhiyin.tokenizer.plain_text"
+"""GGUF key: markup in a text is only text, as in the publisher's tokenizer; chat templates alone write special tokens."""
+
 
 class TokenType(IntEnum):
     """`tokenizer.ggml.token_type`, as llama.cpp defines it."""

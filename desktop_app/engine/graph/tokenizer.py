@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
@@ -22,6 +23,10 @@ class Tokenizer(Protocol):
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
+        ...
+
+    def control_texts(self) -> Sequence[str]:
+        """Return the texts of the control tokens."""
         ...
 
     def is_end(self, token: int) -> bool:
@@ -66,6 +71,9 @@ class _ChatGLMTokenizer:
     def piece(self, token: int) -> bytes:
         return self._icetk.piece(token)
 
+    def control_texts(self) -> Sequence[str]:
+        return self._icetk.control_texts
+
     def is_end(self, token: int) -> bool:
         return bool(token == self._end)
 
@@ -85,6 +93,9 @@ class _NoTokenizer:
 
     def piece(self, token: int) -> bytes:
         return b""
+
+    def control_texts(self) -> Sequence[str]:
+        return ()
 
     def is_end(self, token: int) -> bool:
         return False

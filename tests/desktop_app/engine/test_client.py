@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -213,6 +214,7 @@ def test_a_template_that_loops_for_ever_is_stopped(starter_gguf: Path, tmp_path:
     class Stub:
         chat_template = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}"
         bos_text = eos_text = ""
+        info = SimpleNamespace(dialect="")
 
     begin = time.perf_counter()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception, match="longer than"):

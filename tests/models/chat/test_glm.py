@@ -61,16 +61,16 @@ def test_chatglm2_puts_a_system_prompt_before_the_first_question() -> None:
 
 
 def test_chatglm3_writes_a_role_and_a_line_before_each_content() -> None:
-    assert rendered("chatglm3", CHATGLM3.template, [Q1]) == "[gMASK]sop<|user|>\n 你好<|assistant|>"
+    assert rendered("chatglm3", CHATGLM3.template, [Q1]) == "[gMASK]<sop><|user|>\n 你好<|assistant|>"
     chat = [{"role": "system", "content": "Be brief."}, Q1, A1, {"role": "user", "content": ""}]
-    expected = "[gMASK]sop<|system|>\n Be brief.<|user|>\n 你好<|assistant|>\n 你好！<|user|>\n<|assistant|>"
+    expected = "[gMASK]<sop><|system|>\n Be brief.<|user|>\n 你好<|assistant|>\n 你好！<|user|>\n<|assistant|>"
     assert rendered("chatglm3", CHATGLM3.template, chat) == expected
 
 
 def test_chatglm3_lists_tools_as_json_and_writes_calls_as_python() -> None:
     listed = json.dumps([WEATHER], indent=4, ensure_ascii=False)
     expected = (
-        f"[gMASK]sop<|system|>\n {OPENING}{listed}<|user|>\n 北京天气？"
+        f"[gMASK]<sop><|system|>\n {OPENING}{listed}<|user|>\n 北京天气？"
         "<|assistant|>get_weather\n ```python\ntool_call(city_name='北京')\n```"
         '<|observation|>\n {"temp": 20}<|assistant|>'
     )
@@ -80,7 +80,7 @@ def test_chatglm3_lists_tools_as_json_and_writes_calls_as_python() -> None:
 def test_chatglm3_lists_tools_below_a_system_prompt_of_ones_own() -> None:
     listed = json.dumps([WEATHER], indent=4, ensure_ascii=False)
     chat = [{"role": "system", "content": "Use these tools:"}, Q1]
-    expected = f"[gMASK]sop<|system|>\n Use these tools:\n{listed}<|user|>\n 你好<|assistant|>"
+    expected = f"[gMASK]<sop><|system|>\n Use these tools:\n{listed}<|user|>\n 你好<|assistant|>"
     assert rendered("chatglm3", CHATGLM3.template, chat, TOOLS) == expected
 
 

@@ -153,7 +153,7 @@ def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequ
         usable = [file.name for file in files if file.name.endswith((".gguf", ".safetensors", ".pth", ".pt", ".bin"))]
         raise ZhiyinError(f"{repository} has no file {named}; its files of weights are: {_listing(usable)}.")
     group = [file for file in files if _model_of(file.name) == _model_of(named)] if named.endswith(".gguf") else [found]
-    return Choice((*small, *group), min(file.name for file in group))
+    return Choice((*(file for file in small if file not in group), *group), min(file.name for file in group))
 
 
 def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[RemoteFile]) -> Choice | None:

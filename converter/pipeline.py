@@ -59,6 +59,8 @@ class ConversionResult:
     parts: tuple[Path, ...]
     """All files; `path` is the first."""
     verification: Verification
+    steps: tuple[str, ...] = ()
+    """What was merged: `ConversionPlan.steps`."""
 
 
 def convert(
@@ -97,6 +99,7 @@ def convert(
         warnings=plan.warnings,
         parts=tuple(plan.out.with_name(part.name) for part in plan.parts),
         verification=found,
+        steps=plan.steps,
     )
 
 

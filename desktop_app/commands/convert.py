@@ -6,8 +6,9 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from converter.pipeline import ConversionResult, ConvertRequest, convert
-from desktop_app.commands.source import add_hub_arguments, free_memory, show_progress, source_path
+from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
+from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
+from desktop_app.commands.source import add_hub_arguments, free_memory, show_progress
 from desktop_app.terminal import ProgressLine, print_json, say
 from desktop_app.trial import try_out
 
@@ -18,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "source",
+        nargs="?",
         metavar="SOURCE",
-        help="a checkpoint's folder, a file of weights (.pth …), a GGUF file, or a repository of the Hub (ORG/NAME)",
+        help="a checkpoint's or adapter's folder, a file of weights (.pth …), a GGUF file, or a repository of the Hub (ORG/NAME)",
     )
     parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split-max-size", type=_bytes, default=0, metavar="N[M|G]", help="write several files of at most this size"
     )
+    add_lora_arguments(parser)
     add_hub_arguments(parser)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -39,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, with a progress line on stderr."""
+    source, adapters = sources(arguments)
     request = ConvertRequest(
-        source=source_path(arguments),
+        source=source,
         out=arguments.out,
         quant=arguments.quant,
         tokenizer=_tokenizer(arguments.tokenizer),
@@ -50,10 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
         allow_requantize=arguments.allow_requantize,
         memory=free_memory() if arguments.quant == "auto" else 0,
         split_max_size=arguments.split_max_size,
+        lora=adapters,
+        as_adapter=arguments.as_adapter,
     )
+    if adapters:
+        show_plan(plan(request))
+    trial = None if request.as_adapter else try_out
     line = ProgressLine()
     try:
-        result = convert(request, lambda progress: show_progress(line, progress, "tensors"), trial=try_out)
+        result = convert(request, lambda progress: show_progress(line, progress, "tensors"), trial=trial)
     finally:
         line.clear()
     _report(result, as_json=arguments.json)
@@ -78,6 +87,6 @@ def _report(result: ConversionResult, *, as_json: bool) -> None:
     for warning in result.warnings:
         say(f"Note: {warning}")
     types = ", ".join(f"{count} {name}" for name, count in result.verification.types.items())
-    say(f"Checked: {result.verification.tensors} tensors ({types}). {result.verification.trial}")
+    say(f"Checked: {result.verification.tensors} tensors ({types}). {result.verification.trial or ''}".rstrip())
     for path in result.parts:
         print(path)

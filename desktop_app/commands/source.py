@@ -16,6 +16,9 @@ from desktop_app.terminal import ProgressLine, human_bytes, say
 if TYPE_CHECKING:
     from converter.hub import Download
 
+CHECKPOINT = Wish(LOSSLESS_ENCODINGS)
+"""What can be converted."""
+
 
 def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a repository."""
@@ -23,7 +26,7 @@ def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint", default="", metavar="URL", help="another Hub or a mirror (also HF_ENDPOINT)")
 
 
-def fetch(arguments: argparse.Namespace, repository: str, wish: Wish) -> Download:
+def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOINT) -> Download:
     """Fetch a repository with a progress line on stderr.
 
     Args:
@@ -45,14 +48,13 @@ def fetch(arguments: argparse.Namespace, repository: str, wish: Wish) -> Downloa
     return done
 
 
-def source_path(arguments: argparse.Namespace) -> Path:
-    """Return the path of SOURCE, fetched first if it names a repository."""
-    given = str(arguments.source)
+def local_path(arguments: argparse.Namespace, given: str) -> Path:
+    """Return the path of what was given, fetched first if it names a repository."""
     if "/" not in given or Path(given).exists():
         return Path(given)
     from converter.hub import is_repository
 
-    return fetch(arguments, given, Wish(LOSSLESS_ENCODINGS)).source if is_repository(given) else Path(given)
+    return fetch(arguments, given).source if is_repository(given) else Path(given)
 
 
 def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:

@@ -22,6 +22,7 @@ from converter.merging import Stage, check_changes, stage_of
 from converter.metadata import base_model
 from converter.plan import ConversionPlan, ConvertRequest, Part
 from converter.recipes import find_recipe
+from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
 from models.layers import row_order
@@ -84,10 +85,16 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
             f"{base} has no config.json, which says how the adapter's tensors are named; name the folder of the original "
             "checkpoint with --base (its config.json alone is enough)."
         )
+    config = read_config(base)
     checkpoint: Checkpoint | None = None
-    if any(base.glob("*.safetensors")) or any(base.glob("*.bin")):
+    if (
+        "quantization_config" in config
+    ):  # says nothing of the layers' names and shapes, and the packed weights lie about them
+        plain = {key: value for key, value in config.data.items() if key != "quantization_config"}
+        config = Config(plain, config.origin)
+    elif any(base.glob("*.safetensors")) or any(base.glob("*.bin")):
         checkpoint = open_checkpoint(base)
-    config = read_config(base, checkpoint)
+        config = read_config(base, checkpoint)
     shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     stage = stage_of(base, config, shapes)
     blueprint = stage.family.blueprint(config, shapes)

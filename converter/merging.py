@@ -101,13 +101,6 @@ def refuse_base_layout(base: Path) -> None:
         )
     if is_adapter(base):
         raise UnsupportedModel(f"{base} is an adapter itself; give it with --lora and name its base with --base.")
-    if not base.is_dir():
-        return
-    written = read_config(base).section("quantization_config").str("quant_method", default="")
-    if written and written != "fp8":
-        raise UnsupportedModel(
-            f"{base} is quantized ({written[:40]}), and adapters are merged into plain weights; name the original checkpoint."
-        )
 
 
 def check_changes(stage: Stage, adapter: Adapter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,8 @@ def test_the_bases_configuration_alone_is_enough(tmp_path: Path) -> None:
     model = Model(tmp_path)
     folder, file = model.adapter("lora")
     (model.base / "model.safetensors").unlink()
+    quantized = model.config | {"quantization_config": {"quant_method": "bitsandbytes"}}
+    (model.base / "config.json").write_text(json.dumps(quantized))
     assert model.convert("again.gguf", folder, as_adapter=True).read_bytes() == file.read_bytes()
 
 

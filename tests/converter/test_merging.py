@@ -304,7 +304,7 @@ def test_bases_of_other_layouts_are_refused(tmp_path: Path) -> None:
     assert "is an adapter itself" in refused(lora, lora)
     config, _ = random_llama(5)
     quantized = write_checkpoint(tmp_path / "gptq", config | {"quantization_config": {"quant_method": "gptq"}}, weights)
-    assert "quantized (gptq)" in refused(quantized, lora)
+    assert "already quantized as GPTQ" in refused(quantized, lora)
     assert "does not exist" in refused(tmp_path / "nowhere", lora)
 
 

@@ -1,65 +1,154 @@
 """The pre-tokenizer's name (`tokenizer.ggml.pre`), found from the tokenizer's own rules.
 
-llama.cpp has a fixed set of named rules (src/llama-vocab.cpp); tokenizer.json spells the rules out. Comparing rules instead of
-model names serves every fine-tune of a known tokenizer.
+llama.cpp has a fixed set of named rules (src/llama-vocab.cpp, `llm_tokenizer_bpe`); tokenizer.json and tiktoken's users spell the
+rules out. Comparing rules instead of model names serves every fine-tune of a known tokenizer; rules that nobody has named get
+the name of those that they share most with.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
+_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_REST = rf" ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_SPACES}"
 _LLAMA3 = rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_REST}"
 _QWEN2 = rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}|{_REST}"
 _QWEN35 = (
-    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|"
-    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
 )
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CASED = tuple(rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}{a}{_LOWER}{b}" for a, b in (("*", "+"), ("+", "*")))
+_SLASHED_REST = rf" ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
+_TEKKEN = rf"{_CASED[0]}|{_CASED[1]}|\p{{N}}|{_SLASHED_REST}"
+_GPT4O = rf"{_CASED[0]}{_CONTRACTIONS}?|{_CASED[1]}{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_SLASHED_REST}"
+_YOUTU_WORDS = rf"{_CASED[0]}{_CONTRACTIONS}?|{_CASED[1]}{_CONTRACTIONS}?|\p{{N}}|{_SLASHED_REST}"
+_YOUTU_SCRIPTS = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"
 _DEEPSEEK3 = (
-    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
-    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"""
+    + _SPACES
 )
-_DIGIT = r"\p{N}"
+_CJK_AND_KANA = "[一-龥぀-ゟ゠-ヿ]+"
+_KIMI_UPPER, _KIMI_LOWER = (f"{group[:-1]}&&[^\\p{{Han}}]]" for group in (_UPPER, _LOWER))
+_KIMI = (
+    rf"[\p{{Han}}]+|[^\r\n\p{{L}}\p{{N}}]?{_KIMI_UPPER}*{_KIMI_LOWER}+{_CONTRACTIONS}?|"
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_KIMI_UPPER}+{_KIMI_LOWER}*{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_REST}"
+)
+_BAILING = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+_SEED = rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"
+_LETTERS_OF_DEEPSEEK = (
+    r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼ"
+    r"ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+)
+_CJK_OF_DEEPSEEK = "[一-龥ࠀ-一가-퟿]+"
+_DIGIT, _DIGITS = r"\p{N}", r"\p{N}+"
+_PUNCTUATION = r"[\p{P}$+<=>^~|`]+"
 
-_KNOWN: dict[tuple[tuple[str, ...], bool], str] = {
-    ((_GPT2,), False): "gpt-2",
-    ((_DIGIT, _GPT2), False): "smollm",
-    ((_LLAMA3,), True): "llama-bpe",
-    ((_LLAMA3,), False): "chatglm-bpe",
-    ((_QWEN2,), False): "qwen2",
-    ((_QWEN35,), False): "qwen35",
-    ((r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", _DEEPSEEK3), False): "deepseek-v3",
-    ((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", _DIGIT), False): "deepseek-coder",
+
+@dataclass(frozen=True)
+class Rules:
+    """How one tokenizer cuts a text before it merges."""
+
+    expressions: tuple[str, ...]
+    """Each cuts the pieces that the one before left: its matches, and what lies between them."""
+    ignore_merges: bool = False
+    """A piece that is a token as a whole is not merged from bytes."""
+
+
+NAMED_RULES: dict[str, Rules] = {
+    "gpt-2": Rules((_GPT2,)),
+    "smollm": Rules((_DIGIT, _GPT2)),
+    "llama-bpe": Rules((_LLAMA3,), True),
+    "chatglm-bpe": Rules((_LLAMA3,)),
+    "minicpm5": Rules((r"\p{N}{1,3}", _LLAMA3.replace(r"\p{N}{1,3}", _DIGITS)), True),
+    "qwen2": Rules((_QWEN2,)),
+    "qwen35": Rules((_QWEN35,)),
+    "deepseek-llm": Rules(
+        (r"[\r\n]", _LETTERS_OF_DEEPSEEK, r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", _CJK_OF_DEEPSEEK, _DIGITS)
+    ),
+    "deepseek-coder": Rules((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK_OF_DEEPSEEK, _DIGIT)),
+    "deepseek-v3": Rules((r"\p{N}{1,3}", _CJK_AND_KANA, _DEEPSEEK3)),
+    "tekken": Rules((_TEKKEN,), True),
+    "gpt-4o": Rules((_GPT4O,)),
+    "youtu": Rules((_YOUTU_SCRIPTS, _YOUTU_WORDS), True),
+    "kimi-k2": Rules((_KIMI,)),
+    "bailingmoe": Rules((_BAILING,)),
+    "seed-coder": Rules((_SEED,)),
+    "falcon": Rules((_PUNCTUATION, _GPT2, _DIGITS, "[0-9][0-9][0-9]")),
+    "bloom": Rules((r" ?[^(\s|.,!?…。，、।۔،)]+",)),
+    "viking": Rules((r" ?[^(\s|.,!?…。，、।۔،)]+", _DIGIT)),
 }
-"""(regular expressions in their order, ignore_merges) -> llama.cpp's name."""
+"""llama.cpp's name -> rules, one name where several behave alike (hunyuan, megrez, stablelm2 … cut as qwen2 does)."""
 
-_NEAREST = "gpt-2"
+_GLM_MARK = "[gMASK]"
+_LONGEST = 4000
+"""Characters of expressions that are compared; the longest known ones have 500."""
 
 
 def name_pretokenizer(tokenizer: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return llama.cpp's name for a tokenizer.json's rules, and a warning when the rules are new to llama.cpp."""
-    rules = tuple(_rules(tokenizer.get("pre_tokenizer")))
     ignore_merges = bool(_section(tokenizer, "model").get("ignore_merges"))
-    for merges in (ignore_merges, not ignore_merges):
-        name = _KNOWN.get((rules, merges)) or _by_first_rules(rules, merges)
-        if name is not None:
+    name, warning = name_rules(Rules(tuple(_rules(tokenizer.get("pre_tokenizer"))), ignore_merges))
+    added = tokenizer.get("added_tokens")
+    texts = [entry.get("content") for entry in added if isinstance(entry, dict)] if isinstance(added, list) else []
+    # The same rules; this name alone tells llama.cpp that there is no beginning-of-sequence token.
+    return ("glm4" if name == "llama-bpe" and _GLM_MARK in texts else name), warning
+
+
+def name_rules(rules: Rules) -> tuple[str, str | None]:
+    """Return llama.cpp's name for rules, and a warning unless they are exactly the named ones."""
+    for name, named in NAMED_RULES.items():
+        if named == rules:
             return name, None
-    shown = json.dumps(rules, ensure_ascii=False)[:300]
-    return _NEAREST, (
-        f"The tokenizer splits text by rules that llama.cpp has no name for ({shown}); the nearest, {_NEAREST}, is used, and "
-        "some words may be cut differently."
+    same = [name for name, named in NAMED_RULES.items() if named.expressions == rules.expressions]
+    if same:  # looking whole pieces up matters only for tokens that merging does not reach
+        return same[0], None
+    shown = json.dumps(rules.expressions, ensure_ascii=False)[:300]
+    nearest = max(NAMED_RULES, key=lambda name: _likeness(rules, NAMED_RULES[name]))
+    common = _likeness(rules, NAMED_RULES[nearest])[0]
+    return nearest, (
+        f"The tokenizer cuts texts by rules that llama.cpp has no name for ({shown}); the nearest, {nearest}, which shares "
+        f"{common:.0%} of their parts, is used, and some words may be cut differently."
     )
 
 
-def _by_first_rules(rules: tuple[str, ...], ignore_merges: bool) -> str | None:
-    """Recognise DeepSeek-LLM, whose letter ranges are too long to repeat here, by the rules around them."""
-    is_deepseek = len(rules) == 6 and rules[0] == r"[\r\n]" and rules[1].startswith(r"\s?[A-Za-zµ")
-    return "deepseek-llm" if is_deepseek and rules[3] == r"\s+$" and not ignore_merges else None
+def canonical(expression: str) -> str:
+    """Return an expression with line ends written as escapes: publishers write them either way."""
+    return expression.replace("\r", r"\r").replace("\n", r"\n").replace("\t", r"\t")
+
+
+def _likeness(rules: Rules, named: Rules) -> tuple[float, float, bool]:
+    """Return how alike rules are: the share of common alternatives, of common text, the same look-up of whole pieces."""
+    left, right = ("\n".join(one.expressions)[:_LONGEST] for one in (rules, named))
+    mine, theirs = Counter(_alternatives(left)), Counter(_alternatives(right))
+    common = 2 * sum((mine & theirs).values()) / (sum(mine.values()) + sum(theirs.values()))
+    text = SequenceMatcher(None, left, right, autojunk=False).ratio()
+    return common, text, rules.ignore_merges == named.ignore_merges
+
+
+def _alternatives(text: str) -> Iterator[str]:
+    """Cut regular expressions at the bars that lie outside all brackets."""
+    start = depth = 0
+    in_set = escaped = False
+    for at, character in enumerate(text):
+        if escaped or character == "\\":
+            escaped = not escaped
+        elif in_set or character == "[":
+            in_set = character != "]"
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+        elif depth == 0 and character in "|\n":
+            yield text[start:at]
+            start = at + 1
+    yield text[start:]
 
 
 def _rules(step: Any) -> Iterator[str]:
@@ -68,13 +157,17 @@ def _rules(step: Any) -> Iterator[str]:
         return
     kind = step.get("type")
     if kind == "Sequence":
-        for part in step.get("pretokenizers") or ():
+        parts = step.get("pretokenizers")
+        for part in parts if isinstance(parts, list) else ():
             yield from _rules(part)
     elif kind == "Split":
         pattern = _section(step, "pattern")
-        yield str(pattern.get("Regex") or pattern.get("String") or "")
+        literal = pattern.get("String")
+        yield re.escape(literal) if isinstance(literal, str) else canonical(str(pattern.get("Regex") or ""))
     elif kind == "Digits":
-        yield _DIGIT if step.get("individual_digits") else r"\p{N}+"
+        yield _DIGIT if step.get("individual_digits") else _DIGITS
+    elif kind == "Punctuation":
+        yield _PUNCTUATION if step.get("behavior") == "Contiguous" else _PUNCTUATION.removesuffix("+")
     elif kind == "ByteLevel" and step.get("use_regex", True):
         yield _GPT2
     elif kind not in ("ByteLevel", None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -10,6 +11,9 @@ PREFIX = "zhiyin.tokenizer.prefix"
 """GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
 PLAIN = "zhiyin.tokenizer.plain_text"
 """GGUF key: markup in a text is only text, as in the publisher's tokenizer; chat templates alone write special tokens."""
+ENDS = "zhiyin.tokenizer.end_token_ids"
+"""GGUF key: further ids that end a reply; llama.cpp has keys for three."""
+_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|eot|>", "<eoa>", "[EOT]")
 
 
 class TokenType(IntEnum):
@@ -40,6 +44,8 @@ class Vocabulary:
     flags: dict[str, bool] = field(default_factory=dict)
     """`add_bos_token`, `add_eos_token`, `add_space_prefix`, `remove_extra_whitespaces` …"""
     chat_template: str | None = None
+    ends: tuple[int, ...] = ()
+    """Ids that end a reply, those of `special` included or not."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further GGUF keys, whole names."""
     warnings: tuple[str, ...] = ()
@@ -61,14 +67,43 @@ class Vocabulary:
         if self.model == "none":
             return pairs
         optional = {"pre": self.pre, "scores": self.scores, "merges": self.merges}
-        pairs["tokenizer.ggml.tokens"] = self.tokens
+        special = self._special()
+        pairs["tokenizer.ggml.tokens"] = self._distinct_tokens()
         pairs["tokenizer.ggml.token_type"] = [int(t) for t in self.types]
         pairs |= {f"tokenizer.ggml.{key}": value for key, value in optional.items() if value is not None}
-        pairs |= {f"tokenizer.ggml.{name}_token_id": value for name, value in self.special.items()}
+        pairs |= {f"tokenizer.ggml.{name}_token_id": value for name, value in special.items()}
         pairs |= {f"tokenizer.ggml.{name}": value for name, value in self.flags.items()}
         if self.chat_template is not None:
             pairs["tokenizer.chat_template"] = self.chat_template
+        more = [number for number in self.ends if number not in special.values()]
+        if more:
+            pairs[ENDS] = more
         return pairs | self.extra
+
+    def ending_with(self, texts: Iterable[str]) -> Vocabulary:
+        """Return the vocabulary with those of the texts that are tokens among the ends of a reply."""
+        ids = {token: number for number, token in enumerate(self.tokens)}
+        return replace(self, ends=(*self.ends, *(ids[text] for text in texts if text in ids)))
+
+    def _special(self) -> dict[str, int]:
+        """Return the special ids with the ends of a reply where llama.cpp looks for them: eos, eot and eom."""
+        special = dict(self.special)
+        for name, texts in (("eot", _TURN_ENDS), ("eom", ())):
+            open_ends = [number for number in dict.fromkeys(self.ends) if number not in special.values()]
+            usual = [number for number in self.ends if self.tokens[number] in texts]
+            if name not in special and usual + open_ends:
+                special[name] = (usual + open_ends)[0]
+        return special
+
+    def _distinct_tokens(self) -> list[str | bytes]:
+        """Return the tokens with a number behind repeated ones: llama.cpp takes two of one text for a damaged file."""
+        seen: set[str | bytes] = set()
+        tokens = []
+        for number, token in enumerate(self.tokens):
+            distinct = f"[DUPLICATE{number}]" if token in seen else token
+            seen.add(distinct)
+            tokens.append(distinct)
+        return tokens
 
 
 NO_VOCABULARY = Vocabulary("none")

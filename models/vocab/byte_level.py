@@ -1,0 +1,16 @@
+"""The printable alphabet in which byte-level BPE writes bytes.
+
+Source: openai/gpt-2, src/encoder.py (`bytes_to_unicode`): printable characters of Latin-1 stand for themselves, all other bytes
+for the characters from U+0100 on.
+"""
+
+from __future__ import annotations
+
+_PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1))
+_HIDDEN = tuple(byte for byte in range(256) if byte not in _PRINTABLE)
+_LETTERS = {byte: chr(256 + number) for number, byte in enumerate(_HIDDEN)}
+
+
+def written(data: bytes) -> str:
+    """Return bytes in the printable alphabet."""
+    return data.decode("latin-1").translate(_LETTERS)

@@ -16,6 +16,16 @@ from models.config import Config
 
 _QUANTIZATION_VERSION = 2
 _NAME_PARTS = ("name", "organization", "basename", "finetune", "version", "size_label")
+_SAMPLING = "general.sampling."
+_SAMPLING_KEYS = (
+    ("temperature", "temp", float),
+    ("top_p", "top_p", float),
+    ("top_k", "top_k", int),
+    ("min_p", "min_p", float),
+    ("repetition_penalty", "penalty_repeat", float),
+)
+"""generation_config.json's name, GGUF's name, type."""
+_LARGEST = 1e9
 _ENCODING = re.compile(r"[-.](BF16|F16|F32|I?Q\d\w*)$", re.IGNORECASE)
 
 
@@ -27,10 +37,24 @@ def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: i
     keys = {key: entry.value for key, entry in recorder.kv_data[0].items() if key != "general.architecture"}
     return {
         "general.type": "model",
-        **keys,
+        **{key: value for key, value in keys.items() if not key.startswith(_SAMPLING)},
+        **_sampling(config),
         "general.file_type": int(recipe.file_type),
         "general.quantization_version": _QUANTIZATION_VERSION,
     }
+
+
+def _sampling(config: Config) -> dict[str, Any]:
+    """Return what generation_config.json recommends for choosing tokens; greedy choice leaves the rest without meaning."""
+    values = config.generation
+    if values.get("do_sample") is False:
+        return {}
+    found: dict[str, Any] = {}
+    for theirs, ours, kind in _SAMPLING_KEYS:
+        value = values.get(theirs)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LARGEST:
+            found[_SAMPLING + ours] = kind(value)
+    return found
 
 
 def base_model(folder: Path, repository: str) -> dict[str, Any]:

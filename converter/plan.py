@@ -303,6 +303,8 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
             f"{folder}: the tokenizer has {len(vocabulary.tokens)} tokens, but the model only {blueprint.vocabulary_size}; "
             "take the tokenizer from the same place as the weights."
         )
+    if blueprint.chat is not None:
+        vocabulary = vocabulary.ending_with(blueprint.chat.stop)
     return vocabulary.padded(blueprint.vocabulary_size)
 
 
@@ -320,7 +322,8 @@ def _metadata(
             pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
         if blueprint.chat.dialect:
             pairs.setdefault(dialects.KEY, blueprint.chat.dialect)
-        pairs |= {f"general.sampling.{key}": value for key, value in blueprint.chat.sampling.items()}
+        for key, value in blueprint.chat.sampling.items():
+            pairs.setdefault(f"general.sampling.{key}", value)
     return pairs
 
 

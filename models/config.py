@@ -19,10 +19,25 @@ class Config:
     has another type.
     """
 
-    def __init__(self, data: Mapping[builtins.str, Any], origin: builtins.str = "config.json") -> None:
-        """Wrap `data`; `origin` names the file in error messages."""
+    def __init__(
+        self,
+        data: Mapping[builtins.str, Any],
+        origin: builtins.str = "config.json",
+        generation: Mapping[builtins.str, Any] | None = None,
+        folder: builtins.str = "",
+    ) -> None:
+        """Wrap a configuration.
+
+        Args:
+            data: what the file holds.
+            origin: names the file in error messages.
+            generation: what generation_config.json beside it holds.
+            folder: the name of the folder that both lie in.
+        """
         self.data = data
         self.origin = origin
+        self.generation = generation or {}
+        self.folder = folder
 
     def __contains__(self, key: builtins.str) -> builtins.bool:
         return self.data.get(key) is not None
@@ -32,6 +47,13 @@ class Config:
         """The class names listed under `architectures`."""
         names = self.data.get("architectures")
         return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
+
+    @property
+    def names(self) -> tuple[builtins.str, ...]:
+        """What the model is called, in lower case: by its folder, and by its configuration."""
+        said = self.data.get("_name_or_path")
+        names = [self.folder, said if isinstance(said, builtins.str) else ""]
+        return tuple(name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower() for name in names if name)
 
     def int(self, *keys: builtins.str, default: builtins.int = _MISSING, minimum: builtins.int = 0) -> builtins.int:
         """Return a whole number of at least `minimum`."""

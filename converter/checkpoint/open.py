@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
@@ -79,12 +80,22 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     if implied is not None and (written is None or family_of(written) is family_of(implied)):
         named = {"_name_or_path": source.stem if source.is_file() else source.resolve().name}
         data = {} if written is None else written.data
-        return Config({**named, **data, **implied.data}, implied.origin if written is None else written.origin)
+        origin = implied.origin if written is None else written.origin
+        return _config({**named, **data, **implied.data}, path, origin)
     if written is not None:
-        return written
+        return _config(written.data, path, written.origin)
     if not path.is_file():
         raise BadFile(f"{source} has no config.json, which says what model it is; download it from the same place.")
-    return Config(read_json(path), str(path))
+    return _config(read_json(path), path, str(path))
+
+
+def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
+    """Add to a configuration what lies around its file: its folder's name and generation_config.json."""
+    generation = path.with_name("generation_config.json")
+    folder = path.resolve().parent
+    if folder.parent.name == "snapshots":  # the cache of huggingface_hub: models--owner--name/snapshots/revision
+        folder = Path(folder.parent.parent.name.rpartition("--")[2])
+    return Config(data, origin, read_json(generation) if generation.is_file() else None, folder.name)
 
 
 def _open_file(source: Path) -> Checkpoint:

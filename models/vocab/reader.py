@@ -9,6 +9,7 @@ from models.errors import BadFile
 from models.vocab.files import read_json
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
+from models.vocab.tiktoken import QWEN_FILE, is_rank_file, read_tiktoken
 from models.vocab.tokenizer_json import read_tokenizer_json
 from models.vocab.vocabulary import Vocabulary
 
@@ -16,20 +17,25 @@ from models.vocab.vocabulary import Vocabulary
 def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
     """Read the tokenizer beside a checkpoint, its special tokens and its chat template included.
 
-    A sentencepiece model counts before a tokenizer.json, which repeats it less exactly.
+    A sentencepiece model counts before a tokenizer.json, which repeats it less exactly; tiktoken's ranks count after one, which
+    says more.
 
     Raises:
         BadFile: there is no tokenizer, or it is damaged.
         UnsupportedModel: a kind of tokenizer that llama.cpp cannot run.
     """
-    if (folder / "tokenizer.model").is_file():
-        vocabulary = read_sentencepiece(folder / "tokenizer.model", _added_tokens(folder))
+    model = folder / "tokenizer.model"
+    ranks = next((path for path in (folder / QWEN_FILE, model) if path.is_file() and is_rank_file(path)), None)
+    if ranks is not None and not (folder / "tokenizer.json").is_file():
+        vocabulary = read_tiktoken(ranks, _added_tokens(folder))
+    elif model.is_file() and ranks is None:
+        vocabulary = read_sentencepiece(model, _added_tokens(folder))
     elif (folder / "tokenizer.json").is_file():
         vocabulary = read_tokenizer_json(folder / "tokenizer.json")
     else:
         raise BadFile(
-            f"{folder} has no tokenizer (tokenizer.model or tokenizer.json); download it too, name another folder with "
-            "--tokenizer, or convert without one by --tokenizer none."
+            f"{folder} has no tokenizer (tokenizer.json, tokenizer.model or {QWEN_FILE}); download it too, name another "
+            "folder with --tokenizer, or convert without one by --tokenizer none."
         )
     return add_special_tokens(vocabulary, folder, config)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import BadFile, UnsupportedModel
+from models.errors import BadFile
 from models.vocab.files import read_bytes
 from models.vocab.vocabulary import TokenType, Vocabulary
 
@@ -28,6 +28,10 @@ _TYPES = {
     6: TokenType.BYTE,
 }
 _ADDED_SCORE = -1000.0
+UNIGRAM = "t5"
+"""`tokenizer.ggml.model` of unigram models."""
+CHARSMAP = "tokenizer.ggml.precompiled_charsmap"
+"""GGUF key: the normaliser's replacements."""
 
 Field = tuple[int, int | float | bytes]
 
@@ -81,14 +85,11 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
 
     Raises:
         BadFile: the file is damaged.
-        UnsupportedModel: a unigram model, which llama.cpp's sentencepiece tokenizer cannot run.
     """
     try:
         model = parse_sentencepiece(read_bytes(path))
     except ValueError as error:
         raise BadFile(f"{path} is not a sentencepiece model ({error}); download it again.") from error
-    if not model.is_bpe:
-        raise UnsupportedModel(f"{path} is a unigram model; llama.cpp runs sentencepiece models of the BPE kind only.")
     tokens: list[str | bytes] = [text for text, _, _ in model.pieces]
     scores = [score for _, score, _ in model.pieces]
     types = [kind for _, _, kind in model.pieces]
@@ -108,15 +109,43 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
         tokens += [f"[PAD{i}]" for i in gap] + [text]
         scores += [_ADDED_SCORE] * (len(gap) + 1)
         types += [TokenType.UNUSED] * len(gap) + [kind]
+    ids = {name: number for name, number in model.special.items() if 0 <= number < len(tokens)}
     return Vocabulary(
-        model="llama",
+        model="llama" if model.is_bpe else UNIGRAM,
         pre="default",
         tokens=tokens,
         types=types,
         scores=scores,
-        special={name: number for name, number in model.special.items() if 0 <= number < len(tokens)},
-        flags={"add_space_prefix": model.add_dummy_prefix},
+        special=ids,
+        flags={"add_space_prefix": model.add_dummy_prefix} | ({} if model.is_bpe else _unigram_flags(model)),
+        extra={CHARSMAP: model.charsmap} if model.charsmap and not model.is_bpe else {},
+        warnings=tuple(_warnings(path, model)),
     )
+
+
+def _unigram_flags(model: SentencePieceModel) -> dict[str, bool]:
+    """Say what llama.cpp otherwise takes from T5: that texts end in a token, for one."""
+    return {
+        "remove_extra_whitespaces": model.remove_extra_whitespaces,
+        "add_bos_token": model.special["bos"] >= 0,
+        "add_eos_token": False,
+    }
+
+
+def _warnings(path: Path, model: SentencePieceModel) -> Iterator[str]:
+    """Yield what llama.cpp does not do of what a model asks for."""
+    if model.is_bpe and model.charsmap:
+        yield (
+            f"{path.name} changes characters before it cuts a text (full-width letters, for one), which llama.cpp does not do "
+            "for its kind; such characters become other tokens."
+        )
+    elif model.is_bpe and model.remove_extra_whitespaces:
+        yield f"{path.name} drops repeated spaces, which llama.cpp does not do for its kind; they become tokens."
+    if not model.is_bpe and any(kind is TokenType.BYTE for _, _, kind in model.pieces):
+        yield (
+            f"{path.name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they "
+            "become the unknown token."
+        )
 
 
 def _piece(data: bytes) -> tuple[str, float, TokenType]:

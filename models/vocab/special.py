@@ -23,7 +23,8 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
     """
     described = _optional_json(folder / "tokenizer_config.json")
     texts = _optional_json(folder / "special_tokens_map.json") | described
-    numbers = _optional_json(folder / "generation_config.json") | dict(config.data)
+    generation = _optional_json(folder / "generation_config.json")
+    numbers = generation | dict(config.data)
     ids = {str(text): number for number, text in enumerate(vocabulary.tokens)}
     special = dict(vocabulary.special)
     for theirs, ours in _NAMES.items():
@@ -36,9 +37,12 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
     for name in ("add_bos_token", "add_eos_token"):
         if isinstance(described.get(name), bool):
             flags[name] = described[name]
+    declared = [numbers_of.get("eos_token_id") for numbers_of in (generation, config.data)]
+    ends = [number for value in declared for number in _ids(value) if 0 <= number < len(vocabulary.tokens)]
     return replace(
         vocabulary,
         special=special,
+        ends=(*vocabulary.ends, *dict.fromkeys(ends)),
         flags=flags | _bos_rule(folder, texts, flags),
         chat_template=vocabulary.chat_template or _chat_template(folder, described),
     )
@@ -90,7 +94,11 @@ def _text(token: Any) -> str | None:
 
 
 def _first(value: Any) -> int | None:
-    """Return an id, or the first of several (generation_config.json may list many end tokens)."""
-    if isinstance(value, list):
-        value = value[0] if value else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return an id, or the first of several."""
+    return next(iter(_ids(value)), None)
+
+
+def _ids(value: Any) -> list[int]:
+    """Return one id or many: generation_config.json may list several end tokens."""
+    values = value if isinstance(value, list) else [value]
+    return [number for number in values if isinstance(number, int) and not isinstance(number, bool)]

@@ -18,7 +18,7 @@ from models.errors import BadFile
 from models.vocab.byte_level import written
 from models.vocab.files import read_bytes
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
-from models.vocab.vocabulary import TokenType, Vocabulary
+from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
 QWEN_FILE = "qwen.tiktoken"
 _QWEN_END = "<|endoftext|>"
@@ -46,11 +46,13 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
     ranks = _ranks(path)
     tokens: dict[int, str | bytes] = {rank: written(token) for token, rank in ranks.items()}
     types = dict.fromkeys(tokens, TokenType.NORMAL)
-    special = {}
+    special: dict[str, int] = {}
+    extra = {}
     if path.name == QWEN_FILE:
         first = len(ranks)
         added = {first + number: (text, True) for number, text in enumerate(_QWEN_SPECIAL)} | dict(added)
         special = {"bos": first, "eos": first}
+        extra = {NORMALIZATION: "NFC"}
     for number, (text, is_special) in added.items():
         if number not in tokens:
             tokens[number], types[number] = text, TokenType.CONTROL if is_special else TokenType.USER_DEFINED
@@ -67,6 +69,7 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
         merges=merges,
         special=special,
         flags={"add_bos_token": False},
+        extra=extra,
         warnings=() if warning is None else (warning,),
     )
 

@@ -12,9 +12,10 @@ from typing import Any
 from models.errors import BadFile, UnsupportedModel
 from models.vocab.files import read_json
 from models.vocab.pretokenizer import name_pretokenizer
-from models.vocab.vocabulary import TokenType, Vocabulary
+from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
 _LARGEST_VOCABULARY = 4_000_000
+_NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 
 
@@ -42,8 +43,21 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
         tokens=tokens,
         types=types,
         merges=_merges(path, model),
+        extra=_normalization(tokenizer),
         warnings=() if warning is None else (warning,),
     )
+
+
+def _normalization(tokenizer: dict[str, Any]) -> dict[str, str]:
+    """Return the GGUF key for a Unicode normal form, where the tokenizer asks for one."""
+    steps = [tokenizer.get("normalizer")]
+    while steps:
+        step = steps.pop()
+        if isinstance(step, dict):
+            steps += step.get("normalizers") or []
+            if step.get("type") in _NORMAL_FORMS:
+                return {NORMALIZATION: str(step["type"])}
+    return {}
 
 
 def _tokens(path: Path, tokenizer: dict[str, Any], model: dict[str, Any]) -> tuple[list[str | bytes], list[TokenType]]:

@@ -13,7 +13,19 @@ PLAIN = "zhiyin.tokenizer.plain_text"
 """GGUF key: markup in a text is only text, as in the publisher's tokenizer; chat templates alone write special tokens."""
 ENDS = "zhiyin.tokenizer.end_token_ids"
 """GGUF key: further ids that end a reply; llama.cpp has keys for three."""
+NORMALIZATION = "zhiyin.tokenizer.normalization"
+"""GGUF key: the Unicode normal form that texts get first (NFC …); llama.cpp knows none."""
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|eot|>", "<eoa>", "[EOT]")
+_FOUND_BY_TEXT = {
+    *_TURN_ENDS[:4],
+    "[EOT]",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "</s>",
+    "<|eom_id|>",
+    "<｜end▁of▁sentence｜>",
+}
+"""Tokens that llama.cpp takes for the end of a reply whatever the file says (src/llama-vocab.cpp)."""
 
 
 class TokenType(IntEnum):
@@ -75,7 +87,7 @@ class Vocabulary:
         pairs |= {f"tokenizer.ggml.{name}": value for name, value in self.flags.items()}
         if self.chat_template is not None:
             pairs["tokenizer.chat_template"] = self.chat_template
-        more = [number for number in self.ends if number not in special.values()]
+        more = self._open_ends(special)
         if more:
             pairs[ENDS] = more
         return pairs | self.extra
@@ -89,11 +101,17 @@ class Vocabulary:
         """Return the special ids with the ends of a reply where llama.cpp looks for them: eos, eot and eom."""
         special = dict(self.special)
         for name, texts in (("eot", _TURN_ENDS), ("eom", ())):
-            open_ends = [number for number in dict.fromkeys(self.ends) if number not in special.values()]
             usual = [number for number in self.ends if self.tokens[number] in texts]
-            if name not in special and usual + open_ends:
-                special[name] = (usual + open_ends)[0]
+            found = usual + self._open_ends(special)
+            if name not in special and found:
+                special[name] = found[0]
         return special
+
+    def _open_ends(self, special: dict[str, int]) -> list[int]:
+        """Return the ends of a reply that llama.cpp does not know of yet."""
+        known = {special.get(name) for name in ("eos", "eot", "eom")}
+        ends = (number for number in self.ends if self.tokens[number] not in _FOUND_BY_TEXT)
+        return [number for number in dict.fromkeys(ends) if number not in known]
 
     def _distinct_tokens(self) -> list[str | bytes]:
         """Return the tokens with a number behind repeated ones: llama.cpp takes two of one text for a damaged file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import unicodedata
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def test_a_tokenizer_model_of_ranks_encodes_as_tiktoken(ranks: dict[bytes, int],
     code = f'class T:\n    def __init__(self):\n        pat_str = "|".join([r"""{LLAMA3[:30]}""" + r"""{LLAMA3[30:]}"""])\n'
     (tmp_path / "tokenization_chatglm.py").write_text(code, "utf-8")
     first = len(ranks)
-    decoder = '{"added_tokens_decoder": {"%d": {"content": "<|endoftext|>", "special": true}}}' % first
-    (tmp_path / "tokenizer_config.json").write_text(decoder, "utf-8")
+    added = {"added_tokens_decoder": {str(first): {"content": "<|endoftext|>", "special": True}}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(added), "utf-8")
     vocabulary = read_vocabulary(tmp_path, Config({"eos_token_id": [first]}))
     assert (vocabulary.pre, vocabulary.warnings) == ("chatglm-bpe", ())
     assert vocabulary.types[first] is TokenType.CONTROL

@@ -25,7 +25,7 @@ from desktop_app.engine.threads import physical_cores
 from models.chat import dialects
 from models.chat.template import template_facts
 from models.errors import BadFile, Cancelled, ZhiyinError
-from models.vocab.vocabulary import PLAIN, PREFIX
+from models.vocab.vocabulary import PLAIN
 
 _LOGITS_CHUNK = 64
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
@@ -47,7 +47,7 @@ class LlamaRunner:
         llama.llama_backend_init()
         begin_log()
         self._model = _load_model(header.path, settings, on_progress)
-        self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata.get(PREFIX))
+        self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
         try:
             self._context = self._create_context(header, settings)
         except ZhiyinError:

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
 from models.errors import BadFile, ZhiyinError
+from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
+
+_NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 class LlamaVocabulary:
     """A vocabulary in llama.cpp."""
 
-    def __init__(self, pointer: llama.llama_vocab_p, prefix: Any = None) -> None:
+    def __init__(self, pointer: llama.llama_vocab_p, metadata: Mapping[str, Any] | None = None) -> None:
         """Wrap the vocabulary of a model that stays loaded.
 
         Args:
             pointer: llama.cpp's.
-            prefix: ids that begin every input where they are more than one, by the file's own word, which may be wrong.
+            metadata: the file's, which may be wrong: ids that begin every input, further ends of a reply, texts' normal form.
         """
+        said = metadata or {}
         self._vocab = pointer
         self._pieces: dict[int, bytes] = {}
         self._control: tuple[str, ...] | None = None
         self.size = int(llama.llama_vocab_n_tokens(pointer))
-        ids = prefix if isinstance(prefix, list) else []
-        self._prefix = ids if all(isinstance(number, int) and 0 <= number < self.size for number in ids) else []
+        self._prefix = self._ids(said.get(PREFIX))
+        self._ends = frozenset(self._ids(said.get(ENDS)))
+        self._normal_form = said.get(NORMALIZATION)
         self.bos_text = "".join(map(self._text, self._prefix or [llama.llama_vocab_bos(pointer)]))
         self.eos_text = self._text(llama.llama_vocab_eos(pointer))
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
+        if self._normal_form in _NORMAL_FORMS:
+            text = unicodedata.normalize(self._normal_form, text)
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         ids = (llama.llama_token * room)()
@@ -60,7 +68,11 @@ class LlamaVocabulary:
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
-        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+        return token in self._ends or bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    def _ids(self, value: Any) -> list[int]:
+        ids = value if isinstance(value, list) else []
+        return ids if all(isinstance(number, int) and 0 <= number < self.size for number in ids) else []
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         size = 64

@@ -15,7 +15,17 @@ _CHOICES = {
     "language": ("system", "en", "zh_CN"),
     "send_key": ("enter", "ctrl_enter"),
 }
-_RANGES = {"context": (512, 1 << 20), "temperature": (0.0, 2.0)}
+RANGES: dict[str, tuple[float, float]] = {
+    "context": (512, 1 << 20),
+    "temperature": (0.0, 2.0),
+    "top_k": (0, 1000),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repeat_penalty": (1.0, 2.0),
+    "seed": (-1, (1 << 31) - 1),
+    "max_tokens": (0, 1 << 20),
+}
+"""The least and the greatest value of each number."""
 
 
 @dataclass
@@ -30,6 +40,14 @@ class Settings:
     context: int = 4096
     """Tokens that a chat may hold."""
     temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int = -1
+    """-1: another one each time."""
+    max_tokens: int = 0
+    """The longest reply; 0: until the model ends or the context is full."""
     system_prompt: str = ""
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
@@ -76,7 +94,7 @@ def _is_good(name: str, value: Any, default: Any) -> bool:
         return False
     if name in _CHOICES:
         return value in _CHOICES[name]
-    if name in _RANGES:
-        low, high = _RANGES[name]
+    if name in RANGES:
+        low, high = RANGES[name]
         return isinstance(value, (int, float)) and low <= value <= high
     return isinstance(value, type(default))

@@ -255,10 +255,7 @@ class ChatSession(QObject):
 
     def _generate(self, reply: _Reply) -> None:
         path = reply.tree.path(reply.message.parent)
-        request = Generate(
-            tuple(prompt_messages(path, self._settings.system_prompt)),
-            SamplingSettings(temperature=self._settings.temperature),
-        )
+        request = Generate(tuple(prompt_messages(path, self._settings.system_prompt)), sampling(self._settings))
         reply.call = self._engine.submit(
             request,
             lambda event: self._event(reply, event),
@@ -307,6 +304,19 @@ class ChatSession(QObject):
         reply = self._reply
         if reply is not None and reply.text:
             self._history.save_message(replace(reply.message, content=reply.text))
+
+
+def sampling(settings: Settings) -> SamplingSettings:
+    """Return how the next token is chosen, as the engine wants to know it."""
+    return SamplingSettings(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        repeat_penalty=settings.repeat_penalty,
+        seed=None if settings.seed < 0 else settings.seed,
+        max_tokens=settings.max_tokens,
+    )
 
 
 def prompt_messages(path: list[Message], system_prompt: str) -> list[dict[str, str]]:

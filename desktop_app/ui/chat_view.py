@@ -11,7 +11,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 from desktop_app.conversation import Message
 from desktop_app.ui.chat_session import ChatSession
 from desktop_app.ui.icons import IconButton
-from desktop_app.ui.message_widget import QuestionWidget, ReplyWidget, Versions, message_widget
+from desktop_app.ui.message_widget import Versions
+from desktop_app.ui.question_widget import QuestionWidget
+from desktop_app.ui.reply_widget import ReplyWidget
 
 COLUMN = 780
 """The widest column of text, in pixels: longer lines are hard to read."""
@@ -133,18 +135,24 @@ class ChatView(QScrollArea):
         self._builder.stop()
 
     def _make(self, message: Message) -> QuestionWidget | ReplyWidget:
-        widget = message_widget(message, self._versions(message))
+        widget = self._make_question(message) if message.role == "user" else self._make_reply(message)
         widget.version_chosen.connect(self._session.choose_version)
         widget.set_busy(self._session.busy)
-        if isinstance(widget, QuestionWidget):
-            widget.edited.connect(self._session.edit)
-        else:
-            widget.regenerate_asked.connect(self._session.regenerate)
-            widget.smaller_context_asked.connect(self.smaller_context_asked)
-            if message.state == "streaming":
-                widget.wait_for(self._waiting_for)
-                if text := self._session.text_of(message):
-                    widget.grow(text)
+        return widget
+
+    def _make_question(self, message: Message) -> QuestionWidget:
+        widget = QuestionWidget(message, self._versions(message))
+        widget.edited.connect(self._session.edit)
+        return widget
+
+    def _make_reply(self, message: Message) -> ReplyWidget:
+        widget = ReplyWidget(message, self._versions(message))
+        widget.regenerate_asked.connect(self._session.regenerate)
+        widget.smaller_context_asked.connect(self.smaller_context_asked)
+        if message.state == "streaming":
+            widget.wait_for(self._waiting_for)
+            if text := self._session.text_of(message):
+                widget.grow(text)
         return widget
 
     def _versions(self, message: Message) -> Versions:

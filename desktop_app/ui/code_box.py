@@ -11,9 +11,9 @@ from shiboken6 import isValid
 
 from desktop_app.ui import theme
 from desktop_app.ui.background import Background
+from desktop_app.ui.fonts import monospace_families
 from desktop_app.ui.highlight import Range, highlight
 from desktop_app.ui.icons import IconButton
-from desktop_app.ui.rich_text import monospace_families
 
 _HIGHLIGHT_MS = 150
 _COPIED_MS = 1500
@@ -105,6 +105,7 @@ class _CodeText(QPlainTextEdit):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )

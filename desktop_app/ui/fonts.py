@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QFontDatabase
+from PySide6.QtGui import QFont, QFontDatabase, QFontInfo
 from PySide6.QtWidgets import QApplication
 
 _CHINESE = (
@@ -23,5 +23,15 @@ def use_fonts(application: QApplication) -> None:
     installed = set(QFontDatabase.families())
     chinese = next((family for family in _CHINESE if family in installed), None)
     if chinese is not None and chinese not in font.families():
-        font.setFamilies([*font.families(), chinese])
+        font.setFamilies([_real_family(font), chinese])
         application.setFont(font)
+
+
+def monospace_families() -> list[str]:
+    """Return the fixed-width font first, then the window's own for what it lacks (Chinese)."""
+    return [_real_family(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)), *QFont().families()]
+
+
+def _real_family(font: QFont) -> str:
+    """Return the font that the system uses for a name such as "Sans Serif": in a list of families Qt skips such names."""
+    return QFontInfo(font).family()

@@ -47,7 +47,10 @@ class Notice(QFrame):
     def say(self, text: str, *actions: Action, kind: Literal["warning", "plain"] = "warning") -> None:
         """Show a sentence; one of kind "plain" goes away by itself."""
         self.setProperty("kind", kind)
-        self.style().polish(self)
+        for widget in (self, self._text):  # the text's colour depends on the kind too
+            widget.style().unpolish(widget)
+            widget.style().polish(widget)
+        self._close.set_icon("close", "text" if kind == "plain" else "on_warning")
         self._text.setText(text)
         self._text.setAccessibleName(text)
         for button in self._buttons:

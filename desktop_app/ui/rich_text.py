@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, Qt, QUrl
+from PySide6.QtCore import QEvent, QRectF, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
     QFont,
-    QFontDatabase,
     QPainter,
     QPaintEvent,
     QTextBlockFormat,
@@ -19,7 +18,6 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextFormat,
     QTextFrameFormat,
-    QTextLength,
     QTextOption,
     QTextTableFormat,
     QWheelEvent,
@@ -27,19 +25,16 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from desktop_app.ui import theme
+from desktop_app.ui.fonts import monospace_families
 from desktop_app.ui.markdown import Block, Span, safe_link
 
 INDENT = 26
 """Pixels for each level of a list or quote."""
 _QUOTE = QTextFormat.Property.UserProperty + 1
+_RULE = QTextFormat.Property.UserProperty + 2
 _LINE_HEIGHT = 140.0
-_PARAGRAPH_GAP, _TIGHT_GAP = 10, 3
+_PARAGRAPH_GAP, _TIGHT_GAP, _HEADING_GAP = 10, 3, 18
 _HEADING_SIZES = {1: 1.45, 2: 1.28, 3: 1.14}
-
-
-def monospace_families() -> list[str]:
-    """Return the fixed-width font first, then the window's own for what it lacks (Chinese)."""
-    return [QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(), *QFont().families()]
 
 
 class RichText(QTextBrowser):
@@ -59,7 +54,7 @@ class RichText(QTextBrowser):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(0)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
@@ -81,9 +76,11 @@ class RichText(QTextBrowser):
             cursor.movePosition(QTextCursor.MoveOperation.End)
         del self._starts[same:]
         for index in range(same, len(blocks)):
-            self._insert(cursor, blocks[index], index)
+            self._insert(cursor, blocks[index], blocks[index - 1] if index else None)
         cursor.endEditBlock()
         self._blocks = list(blocks)
+        has_link = any(span.link for block in blocks for span in block.spans)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if has_link else Qt.FocusPolicy.ClickFocus)  # Tab visits links
 
     def set_plain(self, text: str) -> None:
         """Show a text as it is."""
@@ -106,36 +103,32 @@ class RichText(QTextBrowser):
             self.set_blocks(blocks)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Draw the text, and a bar beside each quote."""
+        """Draw the text, a bar beside each quote, and the rules."""
         super().paintEvent(event)
-        if not any(block.quote for block in self._blocks):
+        if not any(block.quote or block.kind == "rule" for block in self._blocks):
             return
         painter = QPainter(self.viewport())
-        layout = self.document().documentLayout()
+        colour = QColor(theme.current().border)
         block = self.document().begin()
         while block.isValid():
-            for level in range(block.blockFormat().intProperty(_QUOTE)):
-                area = layout.blockBoundingRect(block)
-                gap = (
-                    block.blockFormat().bottomMargin() if block.next().blockFormat().intProperty(_QUOTE) > level else 0
-                )
-                painter.fillRect(
-                    int(level * INDENT + 2),
-                    int(area.top()),
-                    3,
-                    int(area.height() + gap),
-                    QColor(theme.current().border),
-                )
+            area = self.document().documentLayout().blockBoundingRect(block)
+            style, after = block.blockFormat(), block.next().blockFormat()
+            if style.boolProperty(_RULE):
+                painter.fillRect(QRectF(0, round(area.center().y()), self.viewport().width(), 1), colour)
+            for level in range(style.intProperty(_QUOTE)):
+                gap = after.topMargin() if after.intProperty(_QUOTE) > level else 0
+                painter.fillRect(QRectF(level * INDENT + 2, area.top(), 3, area.height() + gap), colour)
             block = block.next()
 
-    def _insert(self, cursor: QTextCursor, block: Block, index: int) -> None:
+    def _insert(self, cursor: QTextCursor, block: Block, before: Block | None) -> None:
         block_format, char_format = self._formats(block)
-        if index == 0:
+        if before is None:
             self._starts.append(0)
             cursor.setBlockFormat(block_format)
             cursor.setBlockCharFormat(char_format)
         else:
             self._starts.append(cursor.position())
+            block_format.setTopMargin(_gap(before, block))
             cursor.insertBlock(block_format, char_format)
         if block.marker:
             cursor.insertText(f"{block.marker}\t", char_format)
@@ -153,15 +146,12 @@ class RichText(QTextBrowser):
             paragraph.setTabPositions([QTextOption.Tab(INDENT - 6, QTextOption.TabType.LeftTab)])
         paragraph.setProperty(_QUOTE, block.quote)
         paragraph.setLineHeight(_LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
-        paragraph.setBottomMargin(_TIGHT_GAP if block.tight else _PARAGRAPH_GAP)
         if block.kind == "heading":
-            paragraph.setTopMargin(6)
             paragraph.setHeadingLevel(block.level)
             text.setFontWeight(QFont.Weight.DemiBold)
             text.setFontPointSize(self.font().pointSizeF() * _HEADING_SIZES.get(block.level, 1.0))
         elif block.kind == "rule":
-            width = QTextLength(QTextLength.Type.PercentageLength, 100)
-            paragraph.setProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth, width)
+            paragraph.setProperty(_RULE, True)
         return paragraph, text
 
     def _fit(self) -> None:
@@ -222,7 +212,6 @@ def _table_format() -> QTextTableFormat:
     style.setBorderCollapse(True)
     style.setCellPadding(6)
     style.setCellSpacing(0)
-    style.setBottomMargin(_PARAGRAPH_GAP)
     return style
 
 
@@ -246,6 +235,13 @@ def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharForm
             style.setForeground(QColor(theme.current().link))
             style.setFontUnderline(True)
         cursor.insertText(span.text.replace("\n", "\u2028"), style)
+
+
+def _gap(before: Block, block: Block) -> int:
+    """Return the pixels between two blocks."""
+    if block.kind == "heading":
+        return _HEADING_GAP
+    return _TIGHT_GAP if block.tight and before.depth else _PARAGRAPH_GAP
 
 
 def _open_link(url: QUrl) -> None:

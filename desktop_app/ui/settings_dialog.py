@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
+
 from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -11,15 +15,21 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QLabel,
     QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from desktop_app.settings import Settings
+from desktop_app.settings import RANGES, Settings
 from desktop_app.ui.formats import number
 from desktop_app.ui.translate import LANGUAGES
 
 _CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
+_ROW = 30
+_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
 
 
 class SettingsDialog(QDialog):
@@ -36,32 +46,31 @@ class SettingsDialog(QDialog):
         self._language = self._combo("language", ["system", *LANGUAGES])
         self._send_key = self._combo("send_key", ["enter", "ctrl_enter"])
         self._context = self._combo("context", sorted({*_CONTEXTS, settings.context}))
-        self._temperature = QDoubleSpinBox(minimum=0.0, maximum=2.0, singleStep=0.1, decimals=2)
-        self._temperature.setValue(settings.temperature)
-        self._temperature.valueChanged.connect(lambda value: self._set("temperature", round(value, 2)))
         self._prompt = QPlainTextEdit(settings.system_prompt)
         self._prompt.setTabChangesFocus(True)
-        self._prompt.setMinimumHeight(90)
+        self._prompt.setFixedHeight(96)
         self._prompt.textChanged.connect(lambda: self._set("system_prompt", self._prompt.toPlainText()))
-        self._labels = [QLabel() for _ in range(6)]
-        form = QFormLayout()
-        form.setSpacing(12)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
-        for label, field in zip(self._labels, self._fields(), strict=True):
-            label.setBuddy(field)
-            form.addRow(label, field)
-        self._hint = QLabel(wordWrap=True)
-        self._hint.setObjectName("muted")
+        self._numbers = {name: self._spin_box(name) for name in _SAMPLING}
+        self._labels: dict[QWidget, QLabel] = {}
+        self._reset = QPushButton()
+        self._reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self._reset.clicked.connect(self._reset_sampling)
+        self._hints = [QLabel(wordWrap=True) for _ in range(2)]
+        for hint in self._hints:
+            hint.setObjectName("muted")
+        self._tabs = QTabWidget()
+        self._tabs.setDocumentMode(True)
+        self._tabs.addTab(self._page([self._theme, self._language, self._send_key]), "")
+        self._tabs.addTab(self._page([self._prompt, self._context], self._hints[0]), "")
+        self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(20, 20, 20, 16)
-        layout.setSpacing(16)
-        layout.addLayout(form)
-        layout.addWidget(self._hint)
+        layout.setContentsMargins(16, 12, 16, 16)
+        layout.setSpacing(12)
+        layout.addWidget(self._tabs)
         layout.addWidget(self._buttons)
-        self.setMinimumWidth(460)
+        self.setMinimumWidth(min(480, parent.width()) if parent else 480)
         self._retranslate()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
@@ -70,25 +79,60 @@ class SettingsDialog(QDialog):
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
 
-    def _fields(self) -> list[QWidget]:
-        return [self._theme, self._language, self._send_key, self._context, self._temperature, self._prompt]
+    def _page(self, rows: Sequence[QWidget], *below: QWidget) -> QWidget:
+        page = QWidget()
+        form = QFormLayout()
+        form.setSpacing(10)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for field in rows:
+            label = self._labels[field] = QLabel()
+            label.setBuddy(field)
+            if not isinstance(field, QPlainTextEdit):
+                label.setMinimumHeight(_ROW)  # stands in the middle of its field
+            form.addRow(label, field)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(4, 16, 4, 4)
+        layout.setSpacing(12)
+        layout.addLayout(form)
+        for widget in below:
+            layout.addWidget(widget)
+        layout.addStretch()
+        return page
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Settings"))
-        texts = (
-            self.tr("Appearance"),
-            self.tr("Language"),
-            self.tr("Send with"),
-            self.tr("Context"),
-            self.tr("Temperature"),
-            self.tr("Instructions"),
-        )
-        for label, text in zip(self._labels, texts, strict=True):
-            label.setText(text)
+        for index, title in enumerate((self.tr("General"), self.tr("Replies"), self.tr("Sampling"))):
+            self._tabs.setTabText(index, title)
+        texts = {
+            self._theme: self.tr("Appearance"),
+            self._language: self.tr("Language"),
+            self._send_key: self.tr("Send with"),
+            self._context: self.tr("Context"),
+            self._prompt: self.tr("Instructions"),
+            self._numbers["temperature"]: self.tr("Temperature"),
+            self._numbers["top_k"]: self.tr("Top-k"),
+            self._numbers["top_p"]: self.tr("Top-p"),
+            self._numbers["min_p"]: self.tr("Min-p"),
+            self._numbers["repeat_penalty"]: self.tr("Repeat penalty"),
+            self._numbers["seed"]: self.tr("Seed"),
+            self._numbers["max_tokens"]: self.tr("Longest reply (tokens)"),
+        }
+        for field, text in texts.items():
+            self._labels[field].setText(text)
         self._prompt.setPlaceholderText(self.tr("What the assistant should always know or do"))
-        self._hint.setText(
+        self._hints[0].setText(
             self.tr("The context is how much of a chat the model keeps in mind; a larger one needs more memory.")
         )
+        self._hints[1].setText(
+            self.tr(
+                "Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more."
+            )
+        )
+        self._numbers["top_k"].setSpecialValueText(self.tr("No limit"))
+        self._numbers["seed"].setSpecialValueText(self.tr("Another each time"))
+        self._numbers["max_tokens"].setSpecialValueText(self.tr("No limit"))
+        self._reset.setText(self.tr("Reset to defaults"))
         _name(self._theme, [self.tr("Like the system"), self.tr("Light"), self.tr("Dark")])
         _name(self._language, [self.tr("Like the system"), *LANGUAGES.values()])
         _name(self._send_key, ["Enter", "Ctrl+Enter"])
@@ -96,14 +140,33 @@ class SettingsDialog(QDialog):
         _name(self._context, [self.tr("{count} tokens").format(count=number(item, 0)) for item in contexts])
         close = self._buttons.button(QDialogButtonBox.StandardButton.Close)
         close.setText(self.tr("Close"))
+        close.setIcon(QIcon())
 
-    def _combo(self, name: str, values: list[str] | list[int]) -> QComboBox:
+    def _combo(self, name: str, values: Sequence[str | int]) -> QComboBox:
         box = QComboBox()
         for value in values:
             box.addItem("", value)
         box.setCurrentIndex(box.findData(getattr(self._settings, name)))
         box.currentIndexChanged.connect(lambda index: self._set(name, box.itemData(index)))
         return box
+
+    def _spin_box(self, name: str) -> QSpinBox | QDoubleSpinBox:
+        low, high = RANGES[name]
+        value = getattr(self._settings, name)
+        if isinstance(value, int):
+            box = QSpinBox(minimum=int(low), maximum=int(high))
+            box.setValue(value)
+            box.valueChanged.connect(lambda new: self._set(name, new))
+            return box
+        fraction = QDoubleSpinBox(minimum=low, maximum=high, singleStep=0.05, decimals=2)
+        fraction.setValue(value)
+        fraction.valueChanged.connect(lambda new: self._set(name, round(new, 2)))
+        return fraction
+
+    def _reset_sampling(self) -> None:
+        for field in fields(Settings):
+            if field.name in self._numbers:
+                self._numbers[field.name].setValue(field.default)  # type: ignore[arg-type]
 
     def _set(self, name: str, value: object) -> None:
         setattr(self._settings, name, value)

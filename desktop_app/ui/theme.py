@@ -194,7 +194,8 @@ def style_sheet(theme: Theme, point_size: float) -> str:
     """Return the application's style sheet; sizes follow the system's font."""
     sizes = {f"size_{name}": f"{point_size * factor:.1f}pt" for name, factor in _SIZES.items()}
     text = files("resources").joinpath("styles", "app.qss").read_text("utf-8")
-    return Template(text).substitute(asdict(theme), **sizes)
+    veil = f"#e6{theme.surface[1:]}"  # nine tenths opaque
+    return Template(text).substitute(asdict(theme), veil=veil, **sizes)
 
 
 _SIZES = {"small": 0.88, "normal": 1.0, "large": 1.15, "title": 1.7}

@@ -10,6 +10,11 @@ from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 
 
+def to_translate(context: str, *texts: str) -> tuple[str, ...]:
+    """Mark texts that are translated where they are shown; `context` is where the .ts file has them."""
+    return texts
+
+
 class TsTranslator(QTranslator):
     """Serves the finished entries of a .ts file."""
 

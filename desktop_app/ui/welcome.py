@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtSvgWidgets import QSvgWidget
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from desktop_app.ui.icons import resource_path
 from desktop_app.ui.model_session import EngineState
+from desktop_app.ui.translate import to_translate
 
 _COLUMN = 560
+_LOW = 400
+"""Below this height, in pixels, the logo makes room."""
+_IDEAS = to_translate(
+    "Welcome",
+    "Explain why the sky is blue, in two sentences.",
+    "Write a short, friendly birthday message.",
+    "Give me three ideas for a quick dinner.",
+)
 
 
-class Welcome(QWidget):
+class Welcome(QScrollArea):
     """The first thing that a person sees."""
 
     suggested = Signal(str)
@@ -23,38 +33,24 @@ class Welcome(QWidget):
         super().__init__(parent)
         self._state = EngineState()
         self._has_models = True
-        logo = QSvgWidget(resource_path("icons", "zhiyin.svg"))
-        logo.setFixedSize(56, 56)
+        self._logo = QSvgWidget(resource_path("icons", "zhiyin.svg"))
+        self._logo.setFixedSize(56, 56)
         self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._title.setObjectName("title")
         self._note = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._note.setObjectName("muted")
-        self._ideas = [QPushButton() for _ in range(3)]
+        self._ideas = [QPushButton() for _ in _IDEAS]
         for idea in self._ideas:
             idea.setObjectName("idea")
             idea.clicked.connect(lambda _, idea=idea: self.suggested.emit(idea.text()))
         self._import = QPushButton()
         self._import.clicked.connect(self.import_asked)
-        column = QVBoxLayout()
-        column.setSpacing(10)
-        column.addStretch(2)
-        column.addWidget(logo, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addWidget(self._title)
-        column.addSpacing(8)
-        for idea in self._ideas:
-            column.addWidget(idea)
-        column.addSpacing(8)
-        column.addWidget(self._note)
-        column.addWidget(self._import, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(3)
-        holder = QWidget()
-        holder.setMaximumWidth(_COLUMN)
-        holder.setLayout(column)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(20, 0, 30, 0)
-        row.addStretch(1)
-        row.addWidget(holder, 1000)
-        row.addStretch(1)
+        self.setObjectName("welcome")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidget(self._page())
         self._retranslate()
 
     def show_state(self, state: EngineState, *, has_models: bool) -> None:
@@ -68,18 +64,43 @@ class Welcome(QWidget):
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Leave the logo out of a low window."""
+        super().resizeEvent(event)
+        self._logo.setVisible(self.height() >= _LOW)
+
+    def _page(self) -> QWidget:
+        column = QVBoxLayout()
+        column.setSpacing(10)
+        column.addStretch(2)
+        column.addWidget(self._logo, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._title)
+        column.addSpacing(8)
+        for idea in self._ideas:
+            column.addWidget(idea)
+        column.addSpacing(8)
+        column.addWidget(self._note)
+        column.addWidget(self._import, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(3)
+        holder = QWidget()
+        holder.setMaximumWidth(_COLUMN)
+        holder.setLayout(column)
+        page = QWidget()
+        page.setObjectName("welcomePage")
+        row = QHBoxLayout(page)
+        row.setContentsMargins(10, 0, 20, 0)
+        row.addStretch(1)
+        row.addWidget(holder, 1000)
+        row.addStretch(1)
+        return page
+
     def _retranslate(self) -> None:
-        self._title.setText(self.tr("What shall we talk about?"))
-        texts = (
-            self.tr("Explain why the sky is blue, in two sentences."),
-            self.tr("Write a short, friendly birthday message."),
-            self.tr("Give me three ideas for a quick dinner."),
-        )
-        for idea, text in zip(self._ideas, texts, strict=True):
-            idea.setText(text)
-            idea.setVisible(self._has_models)
-        self._import.setText(self.tr("Import a GGUF file…"))
         starter = self._state.model is not None and self._state.model.starter
+        self._title.setText(self.tr("What shall we talk about?"))
+        for button, idea in zip(self._ideas, _IDEAS, strict=True):
+            button.setText(idea if starter else self.tr(idea))  # the starter model understands English only
+            button.setVisible(self._has_models)
+        self._import.setText(self.tr("Import a GGUF file…"))
         self._import.setVisible(starter or not self._has_models)
         self._note.setText(self._words(starter))
 

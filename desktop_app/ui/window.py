@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from desktop_app.library import InstalledModel
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
+from desktop_app.ui.core_sentences import translated
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.model_picker import ModelPicker
 from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState
@@ -60,7 +61,7 @@ class MainWindow(QMainWindow):
         self.resize(1080, 740)
         if services.settings.geometry:
             self.restoreGeometry(QByteArray.fromHex(services.settings.geometry.encode()))
-        self._sidebar.setVisible(services.settings.sidebar)
+        self._show_sidebar(services.settings.sidebar)
         self._composer.set_send_key(services.settings.send_key)
         self._retranslate()
         self._composer.setFocus()
@@ -83,6 +84,7 @@ class MainWindow(QMainWindow):
         self._composer = Composer()
         self._drop_hint = QLabel(self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._drop_hint.setObjectName("dropHint")
+        self._drop_hint.setMargin(24)
         self._drop_hint.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._drop_hint.hide()
 
@@ -116,11 +118,11 @@ class MainWindow(QMainWindow):
         main.addWidget(self._pages, 1)
         main.addLayout(bottom)
         central = QWidget()
-        row = QHBoxLayout(central)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addWidget(self._sidebar)
-        row.addLayout(main, 1)
+        self._row = QHBoxLayout(central)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(0)
+        self._row.addWidget(self._sidebar)
+        self._row.addLayout(main, 1)
         self.setCentralWidget(central)
         policy = self._progress.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
@@ -164,7 +166,7 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+B"), self._toggle_sidebar),
             (QKeySequence("Ctrl+,"), self.open_settings),
             (QKeySequence("Ctrl+O"), self.ask_for_file),
-            (QKeySequence("Esc"), self._services.chats.stop),
+            (QKeySequence("Esc"), self._escape),
             (QKeySequence("Ctrl+L"), self._composer.setFocus),
         ):
             QShortcut(keys, self).activated.connect(act)
@@ -174,6 +176,7 @@ class MainWindow(QMainWindow):
         self._keep_draft()
         self._services.chats.new()
         self._composer.setFocus()
+        self._uncover()
 
     def open_settings(self) -> None:
         """Show the settings."""
@@ -221,7 +224,12 @@ class MainWindow(QMainWindow):
         narrow = self.width() < _NARROW
         if narrow != self._narrow:
             self._narrow = narrow
-            self._sidebar.setVisible(not narrow and self._services.settings.sidebar)
+            if narrow:
+                self._row.removeWidget(self._sidebar)
+            else:
+                self._row.insertWidget(0, self._sidebar)
+            self._show_sidebar(not narrow and self._services.settings.sidebar)
+        self._place_sidebar()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Keep everything and end."""
@@ -262,8 +270,7 @@ class MainWindow(QMainWindow):
         self._keep_draft()
         self._services.chats.open(conversation)
         self._composer.setFocus()
-        if self._narrow:
-            self._sidebar.hide()
+        self._uncover()
 
     def _keep_draft(self) -> None:
         self._services.chats.save_draft(self._composer.text)
@@ -284,11 +291,33 @@ class MainWindow(QMainWindow):
         self._sidebar.show_list(chats.conversations, chats.current.id)
 
     def _toggle_sidebar(self) -> None:
-        shown = not self._sidebar.isVisible()
-        self._sidebar.setVisible(shown)
+        shown = self._sidebar.isHidden()
+        self._show_sidebar(shown)
         if not self._narrow:
             self._services.settings.sidebar = shown
             self._services.save_settings()
+
+    def _show_sidebar(self, shown: bool) -> None:
+        self._sidebar.setVisible(shown)
+        self._new.setVisible(self._narrow or not shown)  # the list of chats has that button too
+        self._place_sidebar()
+
+    def _place_sidebar(self) -> None:
+        """In a narrow window, lay the list of chats over the chat, below the bar: both do not fit."""
+        if self._narrow:
+            top = self._progress.y()
+            self._sidebar.setGeometry(0, top, self._sidebar.width(), self.height() - top)
+            self._sidebar.raise_()
+
+    def _uncover(self) -> None:
+        if self._narrow:
+            self._show_sidebar(False)
+
+    def _escape(self) -> None:
+        if self._narrow and self._sidebar.isVisible():
+            self._uncover()
+        else:
+            self._services.chats.stop()
 
     def _models_listed(self) -> None:
         self._picker.set_models(self._services.library.models)
@@ -299,7 +328,7 @@ class MainWindow(QMainWindow):
         self._undo.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
 
     def _import_refused(self, reason: str) -> None:
-        self._notice.say(self.tr("The file was not imported. {reason}").format(reason=reason))
+        self._notice.say(self.tr("The file was not imported. {reason}").format(reason=translated(reason)))
 
     def _model_changed(self, state: EngineState) -> None:
         self._picker.show_state(state)
@@ -313,17 +342,16 @@ class MainWindow(QMainWindow):
             self._notice.hide()
 
     def _load_failed(self, state: EngineState) -> None:
+        path = self._services.chats.path
+        if path and path[-1].facts.get("message") == state.message:
+            return  # the chat says it already
         actions = [(self.tr("Try again"), self._services.models.reload)]
         if state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
             actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
-        sentences = {
-            "died": self.tr(
-                "The engine stopped unexpectedly; your chats are safe. It starts again with your next message."
-            ),
-            "memory": self.tr("There is not enough memory for this model with this context."),
-        }
-        sentence = sentences.get(state.cause, self.tr("The model could not be loaded."))
-        self._notice.say(f"{sentence} {state.message}", *actions)
+        reason = translated(state.message)
+        if state.cause != "died":
+            reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
+        self._notice.say(reason, *actions)
 
     def _use_smaller_context(self) -> None:
         self._services.models.reload_with_context(self._services.settings.context // 2)
@@ -341,7 +369,7 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(0, self._composer, self._composer.setFocus)
 
     def _not_saved(self, reason: str) -> None:
-        text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=reason)
+        text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=translated(reason))
         self._notice.say(text, (self.tr("Try again"), self._services.history.flush))
 
     def _history_damaged(self, recovery: object) -> None:
@@ -350,7 +378,7 @@ class MainWindow(QMainWindow):
 
     def _history_unavailable(self, reason: str) -> None:
         text = self.tr("Chats cannot be saved now, so this session's chats are lost when Zhiyin ends. {reason}")
-        self._notice.say(text.format(reason=reason))
+        self._notice.say(text.format(reason=translated(reason)))
 
     def _settings_not_saved(self, reason: str) -> None:
         self._notice.say(self.tr("The settings could not be saved: {reason}").format(reason=reason))

@@ -38,12 +38,16 @@
         <translation>消息</translation>
     </message>
     <message>
-        <source>Write a message (Shift+Enter for a new line)</source>
-        <translation>输入消息（Shift+Enter 换行）</translation>
+        <source>Write a message</source>
+        <translation>输入消息</translation>
     </message>
     <message>
-        <source>Write a message (Ctrl+Enter sends)</source>
-        <translation>输入消息（Ctrl+Enter 发送）</translation>
+        <source>Enter sends, Shift+Enter begins a new line</source>
+        <translation>Enter 发送，Shift+Enter 换行</translation>
+    </message>
+    <message>
+        <source>Ctrl+Enter sends, Enter begins a new line</source>
+        <translation>Ctrl+Enter 发送，Enter 换行</translation>
     </message>
     <message>
         <source>Stop</source>
@@ -52,6 +56,81 @@
     <message>
         <source>Send</source>
         <translation>发送</translation>
+    </message>
+</context>
+<context>
+    <name>Core</name>
+    <message>
+        <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
+        <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎崩溃了（{signal}）；请重试，如果再次发生，请换一个模型。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎意外退出（代码 {code}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context or start a new chat.</source>
+        <translation>这段对话需要 {needed} 个词元，而当前上下文只能容纳 {room} 个；请在设置中选择更大的上下文，或开始新对话。</translation>
+    </message>
+    <message>
+        <source>A context of {count} tokens for {name} does not fit in memory; choose a smaller one.</source>
+        <translation>内存不足，{name} 无法使用 {count} 个词元的上下文；请选择更小的上下文。</translation>
+    </message>
+    <message>
+        <source>{name} does not fit in memory; choose a smaller quantization or close other programs.</source>
+        <translation>内存放不下 {name}；请选择更小的量化版本，或关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.</source>
+        <translation>{path} 不是 GGUF 文件；请选择转换工具生成的文件，或先转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.</source>
+        <translation>{path} 不完整：张量 {tensor} 超出文件末尾 {count} 字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: its head ends in the middle; download it again.</source>
+        <translation>{path} 不完整：文件头在中途结束；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {what}; download it again.</source>
+        <translation>{path} 已损坏（{what}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.</source>
+        <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {reason}.</source>
+        <translation>无法读取 {path}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.</source>
+        <translation>llama.cpp 无法加载 {path}（{reason}）；请重新转换或下载。</translation>
+    </message>
+    <message>
+        <source>The disk is full, so {path} cannot take more; free some space.</source>
+        <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written; allow writing to it.</source>
+        <translation>无法写入 {path}；请允许写入该文件。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be opened; allow reading and writing in its folder.</source>
+        <translation>无法打开 {path}；请允许读写所在文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is in use by another program; close it.</source>
+        <translation>{path} 正被其他程序使用；请关闭该程序。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged; start Zhiyin again to recover what can be read.</source>
+        <translation>{path} 已损坏；请重新启动知音，以恢复可读取的内容。</translation>
     </message>
 </context>
 <context>
@@ -144,16 +223,8 @@
         <translation>使用更小的上下文</translation>
     </message>
     <message>
-        <source>The engine stopped unexpectedly; your chats are safe. It starts again with your next message.</source>
-        <translation>引擎意外停止，您的对话都已保存。发送下一条消息时它会重新启动。</translation>
-    </message>
-    <message>
-        <source>There is not enough memory for this model with this context.</source>
-        <translation>内存不足，无法以当前上下文运行此模型。</translation>
-    </message>
-    <message>
-        <source>The model could not be loaded.</source>
-        <translation>无法加载模型。</translation>
+        <source>The model could not be loaded. {reason}</source>
+        <translation>无法加载模型。{reason}</translation>
     </message>
     <message>
         <source>Your newest messages are not saved yet. {reason}</source>
@@ -221,6 +292,17 @@
     </message>
 </context>
 <context>
+    <name>ReplyFailure</name>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Use a smaller context</source>
+        <translation>使用更小的上下文</translation>
+    </message>
+</context>
+<context>
     <name>ReplyWidget</name>
     <message>
         <source>Answer again</source>
@@ -239,6 +321,10 @@
         <translation>上下文已满；请开始新对话，或在设置中选择更大的上下文。</translation>
     </message>
     <message>
+        <source>The reply reached the longest length that the settings allow.</source>
+        <translation>回答已达到设置中的最大长度。</translation>
+    </message>
+    <message>
         <source>The model answered nothing.</source>
         <translation>模型没有给出回答。</translation>
     </message>
@@ -252,6 +338,18 @@
     <message>
         <source>Settings</source>
         <translation>设置</translation>
+    </message>
+    <message>
+        <source>General</source>
+        <translation>通用</translation>
+    </message>
+    <message>
+        <source>Replies</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Sampling</source>
+        <translation>采样</translation>
     </message>
     <message>
         <source>Appearance</source>
@@ -270,12 +368,36 @@
         <translation>上下文</translation>
     </message>
     <message>
+        <source>Instructions</source>
+        <translation>系统提示</translation>
+    </message>
+    <message>
         <source>Temperature</source>
         <translation>温度</translation>
     </message>
     <message>
-        <source>Instructions</source>
-        <translation>系统提示</translation>
+        <source>Top-k</source>
+        <translation>Top-k</translation>
+    </message>
+    <message>
+        <source>Top-p</source>
+        <translation>Top-p</translation>
+    </message>
+    <message>
+        <source>Min-p</source>
+        <translation>Min-p</translation>
+    </message>
+    <message>
+        <source>Repeat penalty</source>
+        <translation>重复惩罚</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>随机种子</translation>
+    </message>
+    <message>
+        <source>Longest reply (tokens)</source>
+        <translation>最长回答（词元）</translation>
     </message>
     <message>
         <source>What the assistant should always know or do</source>
@@ -284,6 +406,22 @@
     <message>
         <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory.</source>
         <translation>上下文是模型能记住的对话长度；越大占用的内存越多。</translation>
+    </message>
+    <message>
+        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more.</source>
+        <translation>温度越低，回答越稳定，0 总是选择最可能的词；温度越高，回答越多变。</translation>
+    </message>
+    <message>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
+        <source>Another each time</source>
+        <translation>每次随机</translation>
+    </message>
+    <message>
+        <source>Reset to defaults</source>
+        <translation>恢复默认值</translation>
     </message>
     <message>
         <source>Like the system</source>
@@ -334,11 +472,18 @@
     </message>
 </context>
 <context>
-    <name>Welcome</name>
+    <name>Thought</name>
     <message>
-        <source>What shall we talk about?</source>
-        <translation>今天聊点什么？</translation>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
     </message>
+    <message>
+        <source>Thought</source>
+        <translation>思考过程</translation>
+    </message>
+</context>
+<context>
+    <name>Welcome</name>
     <message>
         <source>Explain why the sky is blue, in two sentences.</source>
         <translation>用两句话解释天空为什么是蓝色的。</translation>
@@ -350,6 +495,10 @@
     <message>
         <source>Give me three ideas for a quick dinner.</source>
         <translation>推荐三道快手晚餐。</translation>
+    </message>
+    <message>
+        <source>What shall we talk about?</source>
+        <translation>今天聊点什么？</translation>
     </message>
     <message>
         <source>Import a GGUF file…</source>
@@ -381,40 +530,6 @@
     <message>
         <source>Message</source>
         <translation>消息</translation>
-    </message>
-</context>
-<context>
-    <name>_Failure</name>
-    <message>
-        <source>The engine stopped unexpectedly; the chat is kept. Try again, or use a smaller context.</source>
-        <translation>引擎意外停止，对话已保留。请重试，或使用更小的上下文。</translation>
-    </message>
-    <message>
-        <source>There is not enough memory for this model with this context.</source>
-        <translation>内存不足，无法以当前上下文运行此模型。</translation>
-    </message>
-    <message>
-        <source>The chat no longer fits the context; start a new chat or choose a larger context.</source>
-        <translation>对话已超出上下文；请开始新对话，或选择更大的上下文。</translation>
-    </message>
-    <message>
-        <source>Try again</source>
-        <translation>重试</translation>
-    </message>
-    <message>
-        <source>Use a smaller context</source>
-        <translation>使用更小的上下文</translation>
-    </message>
-</context>
-<context>
-    <name>_Thought</name>
-    <message>
-        <source>Thinking…</source>
-        <translation>正在思考…</translation>
-    </message>
-    <message>
-        <source>Thought</source>
-        <translation>思考过程</translation>
     </message>
 </context>
 </TS>

@@ -1,0 +1,112 @@
+"""A box for writing a message: grows with its text, sends with Enter, and leaves input methods for Chinese alone."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QTextOption
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
+
+LINE = 36
+"""The height of a box with one line, in pixels."""
+_MOST_LINES = 9
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+
+
+def mark_focus(box: QWidget, edit: MessageEdit) -> None:
+    """Show the focus ring of a text around the box that it lies in."""
+
+    def mark(focused: bool) -> None:
+        box.setProperty("focused", focused)
+        box.style().polish(box)
+
+    edit.focused.connect(mark)
+
+
+class MessageEdit(QPlainTextEdit):
+    """A text as high as its lines, up to a limit."""
+
+    enter_sends: ClassVar[bool] = True
+    """For all boxes: the person chose one key. Ctrl+Enter always sends."""
+    submitted = Signal()
+    files_pasted = Signal(list)
+    focused = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._composing = False
+        self.setObjectName("composerText")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.document().setDocumentMargin(6)
+        self.viewport().setAutoFillBackground(False)
+        self.setAcceptDrops(False)  # a dropped file belongs to the window
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+        self._fit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        """Send with Enter; while an input method composes, Enter is its own."""
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if event.key() in _ENTER and self._composing:
+            return
+        if event.key() in _ENTER:
+            control = bool(modifiers & Qt.KeyboardModifier.ControlModifier)
+            if control or (self.enter_sends and modifiers == Qt.KeyboardModifier.NoModifier):
+                self.submitted.emit()
+                return
+            self.insertPlainText("\n")
+            self.ensureCursorVisible()
+            return
+        super().keyPressEvent(event)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:  # noqa: N802
+        """Remember whether an input method is composing."""
+        self._composing = bool(event.preeditString())
+        super().inputMethodEvent(event)
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:  # noqa: N802
+        """Accept text and files."""
+        return source.hasUrls() or source.hasText()
+
+    def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802
+        """Paste text as it is; files go to the window."""
+        files = [url.toLocalFile() for url in source.urls() if url.isLocalFile()]
+        if files:
+            self.files_pasted.emit(files)
+        elif source.hasText():
+            self.insertPlainText(source.text())
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow the font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
+        """Tell the box."""
+        super().focusInEvent(event)
+        self.focused.emit(True)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
+        """Tell the box."""
+        super().focusOutEvent(event)
+        self.focused.emit(False)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the height of the text."""
+        return QSize(200, self.height())
+
+    def _fit(self) -> None:
+        lines = max(1, int(self.document().size().height()))  # QPlainTextEdit counts its document in lines
+        shown = min(lines, _MOST_LINES)
+        self.setVerticalScrollBarPolicy(
+            Qt.ScrollBarPolicy.ScrollBarAsNeeded if lines > _MOST_LINES else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        )
+        height = shown * self.fontMetrics().lineSpacing() + 2 * int(self.document().documentMargin())
+        gap = max(0, LINE - height) // 2  # one line stands in the middle of the button's height
+        self.setViewportMargins(0, gap, 0, gap)
+        self.setFixedHeight(max(LINE, height))

@@ -1,0 +1,138 @@
+"""The model's message, also while it is being written."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QLabel, QVBoxLayout
+
+from desktop_app.conversation import Message
+from desktop_app.ui.formats import number
+from desktop_app.ui.icons import IconButton
+from desktop_app.ui.markdown_view import MarkdownView
+from desktop_app.ui.message_widget import BUTTON_PADDING, MessageWidget, Versions
+from desktop_app.ui.reasoning import split_reasoning
+from desktop_app.ui.reply_failure import ReplyFailure
+from desktop_app.ui.thought import Thought
+
+_FRAME_MS = 33
+
+
+class ReplyWidget(MessageWidget):
+    """The model's message, also while it is being written."""
+
+    regenerate_asked = Signal(str)
+    smaller_context_asked = Signal()
+
+    def __init__(self, message: Message, versions: Versions) -> None:
+        """Show a message."""
+        super().__init__(message, versions)
+        self._answer = MarkdownView()
+        self._thought = Thought()
+        self._status = QLabel(wordWrap=True)
+        self._status.setObjectName("muted")
+        self._failure = ReplyFailure()
+        self._failure.retry.connect(lambda: self.regenerate_asked.emit(self.message.id))
+        self._failure.smaller.connect(self.smaller_context_asked)
+        self._again = IconButton("regenerate", size=16)
+        self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
+        self._facts = QLabel()
+        self._facts.setObjectName("muted")
+        self._actions.setContentsMargins(-BUTTON_PADDING, 0, 0, 0)
+        self._actions.addWidget(self._copy)
+        self._actions.addWidget(self._again)
+        self.add_versions()
+        self._actions.addSpacing(8)
+        self._actions.addWidget(self._facts)
+        self._actions.addStretch()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 6, 0, 10)
+        layout.setSpacing(6)
+        for widget in (self._thought, self._answer, self._status, self._failure):
+            layout.addWidget(widget)
+        layout.addLayout(self._actions)
+        self._waiting_text: str | None = None
+        self._waiting_for = ""
+        self._frame = QTimer(self, singleShot=True, interval=_FRAME_MS)
+        self._frame.timeout.connect(self._draw_waiting)
+        self._show_text(message.content)
+        self.retranslate()
+
+    def grow(self, text: str) -> None:
+        """Show the text so far, at most once a frame."""
+        self._waiting_text = text
+        if not self._frame.isActive():
+            self._frame.start()
+
+    def wait_for(self, words: str) -> None:
+        """Say what happens before the first word comes."""
+        self._waiting_for = words
+        self._refresh()
+
+    def end(self, message: Message) -> None:
+        """Show the message as it ended."""
+        self._frame.stop()
+        self._waiting_text = None
+        self.message = message
+        self._show_text(message.content)
+        self._refresh()
+
+    def set_busy(self, busy: bool) -> None:
+        """Nothing can be asked again while a reply is written."""
+        self._again.setEnabled(not busy)
+        self._failure.set_busy(busy)
+
+    def text_to_copy(self) -> str:
+        """Return the answer without the reasoning."""
+        return split_reasoning(self.message.content).answer
+
+    def retranslate(self) -> None:
+        """Write every word again."""
+        super().retranslate()
+        self._again.set_words(self.tr("Answer again"))
+        self._thought.retranslate()
+        self._failure.retranslate()
+        self._refresh()
+
+    def _draw_waiting(self) -> None:
+        if self._waiting_text is not None:
+            self._show_text(self._waiting_text)
+            self._waiting_text = None
+            self._refresh()
+
+    def _show_text(self, text: str) -> None:
+        parts = split_reasoning(text)
+        self._thought.set_text(parts.reasoning, parts.thinking and self.message.state == "streaming")
+        self._answer.set_text(parts.answer)
+
+    def _refresh(self) -> None:
+        message = self.message
+        writing = message.state == "streaming"
+        self._answer.setVisible(self._answer.has_text)
+        begun = self._answer.has_text or self._thought.has_text
+        status = self._waiting_for if writing and not begun else ""
+        if message.state == "stopped":
+            status = self.tr("Stopped.")
+        elif message.state == "interrupted":
+            status = self.tr("Zhiyin was closed before this was finished.")
+        elif message.facts.get("reason") == "full":
+            status = self.tr("The context is full; start a new chat or choose a larger context in the settings.")
+        elif message.facts.get("reason") == "length":
+            status = self.tr("The reply reached the longest length that the settings allow.")
+        elif message.state == "done" and not begun:
+            status = self.tr("The model answered nothing.")
+        self._status.setText(status)
+        self._status.setVisible(bool(status))
+        self._failure.setVisible(message.state == "failed")
+        if message.state == "failed":
+            self._failure.show_failure(message.facts.get("cause", ""), message.facts.get("message", ""))
+        for widget in (self._copy, self._again):
+            widget.setVisible(not writing)
+        self._copy.setEnabled(self._answer.has_text)
+        self._facts.setText(self._speed())
+
+    def _speed(self) -> str:
+        tokens, seconds = self.message.facts.get("tokens", 0), self.message.facts.get("seconds", 0)
+        if not tokens or not seconds:
+            return ""
+        speed = self.tr("{speed} tokens/s").format(speed=number(tokens / seconds))
+        return f"{self.message.model} · {speed}" if self.message.model else speed

@@ -72,6 +72,7 @@ class ChatSession(QObject):
         self._reply: _Reply | None = None
         self._saver = QTimer(self, interval=_SAVE_MS)
         self._saver.timeout.connect(self._save_reply)
+        self._new_draft = ""
         self.current = Conversation()
         self.tree = MessageTree()
         models.changed.connect(self._model_changed)
@@ -110,7 +111,7 @@ class ChatSession(QObject):
     def new(self) -> None:
         """Open an empty chat; it is stored with its first message."""
         if len(self.tree):
-            self._show(Conversation(), MessageTree())
+            self._show(Conversation(draft=self._new_draft), MessageTree())
 
     def open(self, conversation: str) -> None:
         """Open a stored chat."""
@@ -142,7 +143,7 @@ class ChatSession(QObject):
         self._deleted[conversation] = self._all.pop(conversation)
         self._history.delete(conversation)
         if conversation == self.current.id:
-            self._show(Conversation(), MessageTree())
+            self._show(Conversation(draft=self._new_draft), MessageTree())
         self.listed.emit()
 
     def restore(self, conversation: str) -> None:
@@ -185,8 +186,10 @@ class ChatSession(QObject):
                 self._end(reply, "stopped", {})
 
     def save_draft(self, text: str) -> None:
-        """Keep what was typed and not sent."""
-        if self.current.id in self._all and text != self.current.draft:
+        """Keep what was typed and not sent; that of a new chat until it is sent or the application ends."""
+        if self.current.id not in self._all:
+            self._new_draft = text
+        elif text != self.current.draft:
             self._store(replace(self.current, draft=text))
 
     def close(self) -> None:
@@ -214,6 +217,8 @@ class ChatSession(QObject):
     def _ask(self, text: str, parent: str | None) -> None:
         if self.busy or not text.strip():
             return
+        if self.current.id not in self._all:
+            self._new_draft = ""
         question = Message(self.current.id, parent, "user", text)
         branched = parent != self.current.leaf
         title = self.current.title or title_from(text)
@@ -227,10 +232,7 @@ class ChatSession(QObject):
         self._begin_reply()
 
     def _begin_reply(self) -> None:
-        model = self._models.state.model
-        message = Message(
-            self.current.id, self.current.leaf, "assistant", "", state="streaming", model=model.name if model else ""
-        )
+        message = Message(self.current.id, self.current.leaf, "assistant", "", state="streaming")
         self.tree.put(message)
         self._reply = _Reply(message, self.tree)
         self._store(replace(self.current, leaf=message.id, updated=time.time()))
@@ -244,16 +246,21 @@ class ChatSession(QObject):
             self._models.reload()
 
     def _model_changed(self, state: EngineState) -> None:
-        """Ask for the reply that waited for the model."""
+        """Ask for the reply that waited for the model; end the one that the old model is writing."""
         reply = self._reply
-        if reply is None or reply.call is not None:
+        if reply is None:
             return
-        if state.kind == "ready":
+        if reply.call is not None:
+            if state.kind == "loading" and not reply.stopped:
+                self.stop()
+        elif state.kind == "ready":
             self._generate(reply)
         elif state.kind == "failed":
             self._end(reply, "failed", {"cause": state.cause, "message": state.message})
 
     def _generate(self, reply: _Reply) -> None:
+        model = self._models.state.model
+        reply.message = replace(reply.message, model=model.name if model else "")
         path = reply.tree.path(reply.message.parent)
         request = Generate(tuple(prompt_messages(path, self._settings.system_prompt)), sampling(self._settings))
         reply.call = self._engine.submit(

@@ -14,6 +14,7 @@ from desktop_app.ui.background import Background
 from desktop_app.ui.fonts import monospace_families
 from desktop_app.ui.highlight import Range, highlight
 from desktop_app.ui.icons import IconButton
+from desktop_app.ui.message_edit import text_height
 
 _HIGHLIGHT_MS = 150
 _COPIED_MS = 1500
@@ -126,8 +127,7 @@ class _CodeText(QPlainTextEdit):
     def fit(self) -> None:
         bar = self.horizontalScrollBar()
         extra = bar.sizeHint().height() if bar.maximum() > 0 else 0
-        lines = self.blockCount() * self.fontMetrics().lineSpacing()
-        self.setFixedHeight(int(lines + 2 * self.document().documentMargin() + extra))
+        self.setFixedHeight(text_height(self) + 2 * int(self.document().documentMargin()) + extra)
 
     def colour(self, ranges: list[Range]) -> None:
         """Colour the text without changing the document."""

@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from desktop_app.ui import theme
 
+PADDING = 6
+"""Around a button's icon. A row of buttons stands out by this much, so that its icons are in line with the text."""
 _SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
 _RESTYLED = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
@@ -46,6 +48,7 @@ class IconButton(QToolButton):
         super().__init__(parent)
         self._icon, self._colour, self._size = name, colour, size
         self.setIconSize(QSize(size, size))
+        self.setFixedSize(size + 2 * PADDING, size + 2 * PADDING)
         self.setAutoRaise(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._draw()

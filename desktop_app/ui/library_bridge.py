@@ -25,6 +25,8 @@ class LibraryBridge(QObject):
         self._background = Background("library", self)
         self._library = Library(folder)
         self.models: list[InstalledModel] = []
+        self.is_read = False
+        """`models` is known; false for a moment after the start."""
         self.refresh()
 
     def refresh(self) -> None:
@@ -49,7 +51,7 @@ class LibraryBridge(QObject):
         self._background.close()
 
     def _listed(self, models: list[InstalledModel]) -> None:
-        self.models = models
+        self.models, self.is_read = models, True
         self.changed.emit()
 
     def _refused(self, error: Exception) -> None:

@@ -133,7 +133,7 @@ class _Walker:
         self._blocks.append(
             replace(block, depth=len(self._lists), marker=self._marker, quote=self._quote, tight=self._tight)
         )
-        self._marker = ""
+        self._marker, self._tight = "", False
 
     def _bullet_list_open(self, token: Token) -> None:
         self._lists.append(_List(_BULLETS[min(len(self._lists), len(_BULLETS) - 1)]))
@@ -155,7 +155,12 @@ class _Walker:
             current.number += 1
 
     def _list_item_close(self, token: Token) -> None:
-        if self._marker:  # an item without any text
+        self._add_bare_marker()
+
+    def _add_bare_marker(self) -> None:
+        """Show the marker of an item that has no text of its own."""
+        if self._marker:
+            self._tight = True
             self._add(Block("paragraph"))
 
     def _blockquote_open(self, token: Token) -> None:
@@ -169,7 +174,6 @@ class _Walker:
 
     def _heading_open(self, token: Token) -> None:
         self._heading = int(token.tag[1])
-        self._tight = False
 
     def _heading_close(self, token: Token) -> None:
         self._heading = 0
@@ -187,8 +191,7 @@ class _Walker:
             self._add(Block("paragraph", _spans(children)))
 
     def _fence(self, token: Token) -> None:
-        if self._marker:
-            self._add(Block("paragraph"))
+        self._add_bare_marker()
         language = token.info.split()[0] if token.info.split() else ""
         self._add(Block("code", text=token.content.rstrip("\n"), language=language))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
@@ -101,12 +102,23 @@ class MessageEdit(QPlainTextEdit):
         return QSize(200, self.height())
 
     def _fit(self) -> None:
-        lines = max(1, int(self.document().size().height()))  # QPlainTextEdit counts its document in lines
-        shown = min(lines, _MOST_LINES)
+        margin = 2 * int(self.document().documentMargin())
+        most = _MOST_LINES * self.fontMetrics().lineSpacing() + margin
+        height = text_height(self, most) + margin
         self.setVerticalScrollBarPolicy(
-            Qt.ScrollBarPolicy.ScrollBarAsNeeded if lines > _MOST_LINES else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+            Qt.ScrollBarPolicy.ScrollBarAsNeeded if height > most else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         )
-        height = shown * self.fontMetrics().lineSpacing() + 2 * int(self.document().documentMargin())
+        height = min(height, most)
         gap = max(0, LINE - height) // 2  # one line stands in the middle of the button's height
         self.setViewportMargins(0, gap, 0, gap)
         self.setFixedHeight(max(LINE, height))
+
+
+def text_height(edit: QPlainTextEdit, limit: float = math.inf) -> int:
+    """Return the height of a text in pixels, read until `limit`: lines with Chinese may be higher than others."""
+    height = 0.0
+    block = edit.document().begin()
+    while block.isValid() and height <= limit:
+        height += edit.document().documentLayout().blockBoundingRect(block).height()
+        block = block.next()
+    return math.ceil(height)

@@ -11,8 +11,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from desktop_app.conversation import Message
 from desktop_app.ui.icons import IconButton
 
-BUTTON_PADDING = 6
-"""Around a small button's icon: the icons stand in line with the text, so the buttons stand out by this much."""
 _COPIED_MS = 1500
 
 

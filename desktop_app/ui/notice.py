@@ -27,6 +27,7 @@ class Notice(QFrame):
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setMinimumWidth(80)
         self._buttons: list[QPushButton] = []
+        self._topic = ""
         self._close = IconButton("close", colour="on_warning", size=16)
         self._close.clicked.connect(self.hide)
         self._layout = QHBoxLayout(self)
@@ -44,8 +45,9 @@ class Notice(QFrame):
         """The sentence."""
         return self._text.text()
 
-    def say(self, text: str, *actions: Action, kind: Literal["warning", "plain"] = "warning") -> None:
-        """Show a sentence; one of kind "plain" goes away by itself."""
+    def say(self, text: str, *actions: Action, kind: Literal["warning", "plain"] = "warning", topic: str = "") -> None:
+        """Show a sentence; one of kind "plain" goes away by itself, one with a topic also by `withdraw`."""
+        self._topic = topic
         self.setProperty("kind", kind)
         for widget in (self, self._text):  # the text's colour depends on the kind too
             widget.style().unpolish(widget)
@@ -63,6 +65,11 @@ class Notice(QFrame):
             self._timer.start()
         else:
             self._timer.stop()
+
+    def withdraw(self, topic: str) -> None:
+        """Hide what was said on a topic: it no longer holds."""
+        if topic == self._topic:
+            self.hide()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""

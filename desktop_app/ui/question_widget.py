@@ -9,9 +9,9 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from desktop_app.conversation import Message
-from desktop_app.ui.icons import IconButton
+from desktop_app.ui.icons import PADDING, IconButton
 from desktop_app.ui.message_edit import MessageEdit, mark_focus
-from desktop_app.ui.message_widget import BUTTON_PADDING, MessageWidget, Versions
+from desktop_app.ui.message_widget import MessageWidget, Versions
 from desktop_app.ui.rich_text import RichText
 
 _MEASURED = 400
@@ -40,7 +40,7 @@ class QuestionWidget(MessageWidget):
         self._editor.cancelled.connect(self._end_editing)
         self._editor.confirmed.connect(self._confirm)
         self._editor.hide()
-        self._actions.setContentsMargins(0, 0, -BUTTON_PADDING, 0)
+        self._actions.setContentsMargins(0, 0, -PADDING, 0)
         self._actions.addStretch()
         self._actions.addWidget(self._copy)
         self._actions.addWidget(self._edit)

@@ -7,9 +7,9 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout
 
 from desktop_app.conversation import Message
 from desktop_app.ui.formats import number
-from desktop_app.ui.icons import IconButton
+from desktop_app.ui.icons import PADDING, IconButton
 from desktop_app.ui.markdown_view import MarkdownView
-from desktop_app.ui.message_widget import BUTTON_PADDING, MessageWidget, Versions
+from desktop_app.ui.message_widget import MessageWidget, Versions
 from desktop_app.ui.reasoning import split_reasoning
 from desktop_app.ui.reply_failure import ReplyFailure
 from desktop_app.ui.thought import Thought
@@ -37,7 +37,7 @@ class ReplyWidget(MessageWidget):
         self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
         self._facts = QLabel()
         self._facts.setObjectName("muted")
-        self._actions.setContentsMargins(-BUTTON_PADDING, 0, 0, 0)
+        self._actions.setContentsMargins(-PADDING, 0, 0, 0)
         self._actions.addWidget(self._copy)
         self._actions.addWidget(self._again)
         self.add_versions()

@@ -11,6 +11,7 @@ from PySide6.QtGui import (
     QColor,
     QDesktopServices,
     QFont,
+    QFontInfo,
     QPainter,
     QPaintEvent,
     QTextBlockFormat,
@@ -32,7 +33,8 @@ INDENT = 26
 """Pixels for each level of a list or quote."""
 _QUOTE = QTextFormat.Property.UserProperty + 1
 _RULE = QTextFormat.Property.UserProperty + 2
-_LINE_HEIGHT = 140.0
+_LINE_HEIGHT = 1.65
+"""Of the font's size: as high as lines with Chinese need, so that all lines are the same."""
 _PARAGRAPH_GAP, _TIGHT_GAP, _HEADING_GAP = 10, 3, 18
 _HEADING_SIZES = {1: 1.45, 2: 1.28, 3: 1.14}
 
@@ -145,13 +147,16 @@ class RichText(QTextBrowser):
             paragraph.setTextIndent(-INDENT + 6)
             paragraph.setTabPositions([QTextOption.Tab(INDENT - 6, QTextOption.TabType.LeftTab)])
         paragraph.setProperty(_QUOTE, block.quote)
-        paragraph.setLineHeight(_LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        size = 1.0
         if block.kind == "heading":
             paragraph.setHeadingLevel(block.level)
             text.setFontWeight(QFont.Weight.DemiBold)
-            text.setFontPointSize(self.font().pointSizeF() * _HEADING_SIZES.get(block.level, 1.0))
+            size = _HEADING_SIZES.get(block.level, 1.0)
+            text.setFontPointSize(self.font().pointSizeF() * size)
         elif block.kind == "rule":
             paragraph.setProperty(_RULE, True)
+        height = QFontInfo(self.font()).pixelSize() * size * _LINE_HEIGHT
+        paragraph.setLineHeight(height, QTextBlockFormat.LineHeightTypes.MinimumHeight.value)
         return paragraph, text
 
     def _fit(self) -> None:

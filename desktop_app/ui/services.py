@@ -28,7 +28,7 @@ class Services(QObject):
         """Begin to load `file`, or the model used last, or the best one there is."""
         super().__init__(application)
         self.settings = load_settings(settings_file())
-        self._themes = ThemeKeeper(application)
+        self._themes = ThemeKeeper(application, self)
         self._languages = LanguageKeeper()
         self._themes.choose(self.settings.theme)
         self._languages.choose(self.settings.language)
@@ -71,6 +71,7 @@ class Services(QObject):
         self.history.close()
         self.library.close()
         self.engine.close()
+        self._languages.close()
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""

@@ -132,9 +132,9 @@ class ThemeKeeper(QObject):
 
     changed = Signal()
 
-    def __init__(self, application: QApplication) -> None:
+    def __init__(self, application: QApplication, parent: QObject) -> None:
         """Look after the application's colours."""
-        super().__init__(application)
+        super().__init__(parent)
         self._application = application
         self._mode = "system"
         self._theme: Theme | None = None

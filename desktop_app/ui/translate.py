@@ -67,9 +67,8 @@ class LanguageKeeper:
         language = system_language() if language == "system" else language
         if language == self.language:
             return
+        self.close()
         self.language = language
-        for translator in self._installed:
-            QCoreApplication.removeTranslator(translator)
         of_qt = QTranslator()
         of_qt.load(f"qtbase_{language}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath))
         # The sources are English, so English needs no file.
@@ -77,3 +76,9 @@ class LanguageKeeper:
         QLocale.setDefault(QLocale(language))
         for translator in self._installed:
             QCoreApplication.installTranslator(translator)
+
+    def close(self) -> None:
+        """Go back to the texts of the source."""
+        for translator in self._installed:
+            QCoreApplication.removeTranslator(translator)
+        self._installed, self.language = [], ""

@@ -49,7 +49,7 @@ class MainWindow(QMainWindow):
     def __init__(self, services: Services) -> None:
         """Show the services' state and follow it."""
         super().__init__()
-        self._services = services
+        self.services = services
         self._wanted_model = ""
         self._narrow = False
         self._make_widgets()
@@ -67,7 +67,7 @@ class MainWindow(QMainWindow):
         self._composer.setFocus()
 
     def _make_widgets(self) -> None:
-        chats = self._services.chats
+        chats = self.services.chats
         self._sidebar = Sidebar()
         self._toggle = IconButton("sidebar")
         self._picker = ModelPicker()
@@ -130,7 +130,7 @@ class MainWindow(QMainWindow):
         self._progress.hide()
 
     def _connect(self) -> None:
-        services, chats = self._services, self._services.chats
+        services, chats = self.services, self.services.chats
         self._toggle.clicked.connect(self._toggle_sidebar)
         self._new.clicked.connect(self.new_chat)
         self._sidebar.new_asked.connect(self.new_chat)
@@ -155,7 +155,7 @@ class MainWindow(QMainWindow):
         services.library.imported.connect(self._imported)
         services.library.refused.connect(self._import_refused)
         services.history.troubled.connect(self._not_saved)
-        services.history.recovered.connect(self._notice.hide)
+        services.history.recovered.connect(lambda: self._notice.withdraw("history"))
         services.history.damaged.connect(self._history_damaged)
         services.history.unavailable.connect(self._history_unavailable)
         services.settings_not_saved.connect(self._settings_not_saved)
@@ -174,15 +174,15 @@ class MainWindow(QMainWindow):
     def new_chat(self) -> None:
         """Open an empty chat."""
         self._keep_draft()
-        self._services.chats.new()
+        self.services.chats.new()
         self._composer.setFocus()
         self._uncover()
 
     def open_settings(self) -> None:
         """Show the settings."""
-        dialog = SettingsDialog(self._services.settings, self)
+        dialog = SettingsDialog(self.services.settings, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        context = self._services.settings.context
+        context = self.services.settings.context
         dialog.changed.connect(self._setting_changed)
         dialog.finished.connect(lambda: self._settings_closed(context))
         dialog.open()
@@ -198,7 +198,7 @@ class MainWindow(QMainWindow):
     def import_files(self, paths: Sequence[str]) -> None:
         """Add files to the library; the last good one is loaded."""
         for path in paths:
-            self._services.library.import_file(Path(path))
+            self.services.library.import_file(Path(path))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  (Qt's name)
         """Accept files, and say what happens with them."""
@@ -228,16 +228,16 @@ class MainWindow(QMainWindow):
                 self._row.removeWidget(self._sidebar)
             else:
                 self._row.insertWidget(0, self._sidebar)
-            self._show_sidebar(not narrow and self._services.settings.sidebar)
+            self._show_sidebar(not narrow and self.services.settings.sidebar)
         self._place_sidebar()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Keep everything and end."""
         self._keep_draft()
-        self._services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
+        self.services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
         super().closeEvent(event)
         self.hide()
-        self._services.close()
+        self.services.close()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Follow the language."""
@@ -250,52 +250,54 @@ class MainWindow(QMainWindow):
         self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
         self._new.set_words(self.tr("New chat"), "Ctrl+N")
         self._drop_hint.setText(self.tr("Drop a GGUF file to import it"))
-        self._model_changed(self._services.models.state)
+        self._model_changed(self.services.models.state)
         self._list_chats()
         self._show_page()
 
     def _show_page(self) -> None:
-        self._pages.setCurrentWidget(self._view if self._services.chats.path else self._welcome)
+        self._pages.setCurrentWidget(self._view if self.services.chats.path else self._welcome)
 
     def _send(self, text: str) -> None:
-        if self._services.models.state.kind == "none":
+        if self.services.library.is_read and not self.services.library.models:
             self._composer.set_text(text)
             self._notice.say(
-                self.tr("Choose or import a model first."), (self.tr("Import a GGUF file…"), self.ask_for_file)
+                self.tr("Choose or import a model first."),
+                (self.tr("Import a GGUF file…"), self.ask_for_file),
+                topic="model",
             )
             return
-        self._services.chats.send(text)
+        self.services.chats.send(text)
 
     def _open_chat(self, conversation: str) -> None:
         self._keep_draft()
-        self._services.chats.open(conversation)
+        self.services.chats.open(conversation)
         self._composer.setFocus()
         self._uncover()
 
     def _keep_draft(self) -> None:
-        self._services.chats.save_draft(self._composer.text)
+        self.services.chats.save_draft(self._composer.text)
 
     def _chat_opened(self) -> None:
-        self._composer.set_text(self._services.chats.current.draft)
+        self._composer.set_text(self.services.chats.current.draft)
         self._show_page()
 
     def _delete_chat(self, conversation: str) -> None:
-        chats = self._services.chats
+        chats = self.services.chats
         chats.delete(conversation)
         self._undo.say(
             self.tr("The chat was deleted."), (self.tr("Undo"), lambda: chats.restore(conversation)), kind="plain"
         )
 
     def _list_chats(self) -> None:
-        chats = self._services.chats
+        chats = self.services.chats
         self._sidebar.show_list(chats.conversations, chats.current.id)
 
     def _toggle_sidebar(self) -> None:
         shown = self._sidebar.isHidden()
         self._show_sidebar(shown)
         if not self._narrow:
-            self._services.settings.sidebar = shown
-            self._services.save_settings()
+            self.services.settings.sidebar = shown
+            self.services.save_settings()
 
     def _show_sidebar(self, shown: bool) -> None:
         self._sidebar.setVisible(shown)
@@ -317,14 +319,14 @@ class MainWindow(QMainWindow):
         if self._narrow and self._sidebar.isVisible():
             self._uncover()
         else:
-            self._services.chats.stop()
+            self.services.chats.stop()
 
     def _models_listed(self) -> None:
-        self._picker.set_models(self._services.library.models)
-        self._model_changed(self._services.models.state)
+        self._picker.set_models(self.services.library.models)
+        self._model_changed(self.services.models.state)
 
     def _imported(self, model: InstalledModel) -> None:
-        self._services.choose_model(model)
+        self.services.choose_model(model)
         self._undo.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
 
     def _import_refused(self, reason: str) -> None:
@@ -332,45 +334,45 @@ class MainWindow(QMainWindow):
 
     def _model_changed(self, state: EngineState) -> None:
         self._picker.show_state(state)
-        self._welcome.show_state(state, has_models=bool(self._services.library.models))
+        self._welcome.show_state(state, has_models=bool(self.services.library.models))
         self._progress.setVisible(state.kind == "loading")
         self._progress.setValue(round(state.part * 1000))
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
         if state.kind == "failed":
             self._load_failed(state)
         elif state.kind == "ready":
-            self._notice.hide()
+            self._notice.withdraw("model")
 
     def _load_failed(self, state: EngineState) -> None:
-        path = self._services.chats.path
+        path = self.services.chats.path
         if path and path[-1].facts.get("message") == state.message:
             return  # the chat says it already
-        actions = [(self.tr("Try again"), self._services.models.reload)]
+        actions = [(self.tr("Try again"), self.services.models.reload)]
         if state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
             actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
         reason = translated(state.message)
         if state.cause != "died":
             reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
-        self._notice.say(reason, *actions)
+        self._notice.say(reason, *actions, topic="model")
 
     def _use_smaller_context(self) -> None:
-        self._services.models.reload_with_context(self._services.settings.context // 2)
-        self._services.save_settings()
+        self.services.models.reload_with_context(self.services.settings.context // 2)
+        self.services.save_settings()
 
     def _setting_changed(self, name: str) -> None:
         if name == "send_key":
-            self._composer.set_send_key(self._services.settings.send_key)
-        self._services.apply_setting(name)
+            self._composer.set_send_key(self.services.settings.send_key)
+        self.services.apply_setting(name)
 
     def _settings_closed(self, old_context: int) -> None:
-        self._services.save_settings()
-        if self._services.settings.context != old_context:
-            self._services.models.reload()
+        self.services.save_settings()
+        if self.services.settings.context != old_context:
+            self.services.models.reload()
         QTimer.singleShot(0, self._composer, self._composer.setFocus)
 
     def _not_saved(self, reason: str) -> None:
         text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=translated(reason))
-        self._notice.say(text, (self.tr("Try again"), self._services.history.flush))
+        self._notice.say(text, (self.tr("Try again"), self.services.history.flush), topic="history")
 
     def _history_damaged(self, recovery: object) -> None:
         text = self.tr("The file of your chats was damaged. What could be read was saved; the damaged file is {file}.")

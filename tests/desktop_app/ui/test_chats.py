@@ -1,0 +1,213 @@
+"""Chats as a person meets them: list, streaming, stopping, branches, restarts. Real engine, real SQLite."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem
+
+from desktop_app.conversation import Message
+from desktop_app.ui.composer import Composer
+from desktop_app.ui.markdown_view import MarkdownView
+from desktop_app.ui.message_edit import MessageEdit
+from desktop_app.ui.message_widget import Versions
+from desktop_app.ui.notice import Notice
+from desktop_app.ui.reply_widget import ReplyWidget
+from desktop_app.ui.rich_text import RichText
+from desktop_app.ui.sidebar import Sidebar
+from desktop_app.ui.welcome import Welcome
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.window import LONG, Person, run_events
+
+
+def item(person: Person, title: str) -> QListWidgetItem:
+    [found] = person.find(QListWidget, "chatList").findItems(title, Qt.MatchFlag.MatchExactly)
+    return found
+
+
+def open_chat(person: Person, title: str) -> None:
+    chats = person.find(QListWidget, "chatList")
+    place = chats.visualItemRect(item(person, title)).center()
+    QTest.mouseClick(chats.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    person.wait(lambda: person.messages)
+
+
+def reply_widget(person: Person) -> ReplyWidget:
+    widget = person.widgets[-1]
+    assert isinstance(widget, ReplyWidget)
+    return widget
+
+
+def test_a_suggestion_of_the_empty_window_is_answered(person: Person) -> None:
+    assert person.find(Welcome).isVisible()
+    person.click("Explain why the sky is blue, in two sentences.")
+    person.wait(lambda: not person.busy and person.messages)
+    assert "sky" in person.messages[-1][1]
+    assert not person.find(Welcome).isVisible()
+    assert person.titles == ["Explain why the sky is blue, in two sentences."]
+
+
+def test_a_reply_streams_and_can_be_stopped(open_window: OpenWindow) -> None:
+    person = open_window(max_tokens=0)
+    person.wait(lambda: person.model_state == "ready")
+    person.send(LONG)
+    person.wait(lambda: len(person.messages[-1][1]) > 20)
+    person.wait(lambda: len(reply_widget(person).findChild(MarkdownView).findChild(RichText).toPlainText()) > 10)
+    assert person.busy
+    assert "Stop" in person.buttons(person.find(Composer))
+    person.click("Stop", person.find(Composer))
+    person.wait(lambda: not person.busy)
+    stopped = person.messages[-1][1]
+    assert len(stopped) > 20
+    assert "Stopped." in person.sentences()
+    assert "Send" in person.buttons(person.find(Composer))
+    run_events(100)
+    assert person.messages[-1][1] == stopped
+
+
+def test_text_typed_while_a_reply_is_written_stays(person: Person) -> None:
+    person.send("Hello")
+    person.editor.setFocus()
+    person.type("next question")
+    person.press(Qt.Key.Key_Return)
+    assert person.editor.toPlainText() == "next question"
+    person.wait(lambda: not person.busy)
+    assert [role for role, _ in person.messages] == ["user", "assistant"]
+
+
+def test_a_reply_is_drawn_at_most_once_a_frame(person: Person) -> None:
+    reply = ReplyWidget(Message("c", None, "assistant", "", state="streaming"), Versions())
+    drawn: list[str] = []
+    view = reply.findChild(MarkdownView)
+    view.set_text = drawn.append  # type: ignore[method-assign]
+    for length in range(1, 500):
+        reply.grow("a" * length)
+    assert drawn == []
+    person.wait(lambda: drawn)
+    assert drawn == ["a" * 499]
+
+
+def test_another_answer_and_an_edited_question_are_branches(person: Person) -> None:
+    person.ask("Name one colour.")
+    person.services.settings.temperature = 2.0
+    first = person.messages
+    person.click("Answer again", reply_widget(person))
+    person.wait(lambda: not person.busy)
+    assert "2/2" in person.sentences(reply_widget(person))
+    person.click("Previous version", reply_widget(person))
+    assert person.messages == first
+    person.click("Edit", person.widgets[0])
+    editor = person.widgets[0].findChild(MessageEdit)
+    editor.setPlainText("Name one fruit.")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    person.wait(lambda: not person.busy and person.messages[0][1] == "Name one fruit.")
+    assert len(person.messages) == 2
+    assert "2/2" in person.sentences(person.widgets[0])
+    person.click("Previous version", person.widgets[0])
+    assert person.messages[0][1] == "Name one colour."
+
+
+def test_escape_leaves_an_edited_question_as_it_was(person: Person) -> None:
+    person.ask("Name one colour.")
+    person.click("Edit", person.widgets[0])
+    editor = person.widgets[0].findChild(MessageEdit)
+    assert editor.isVisible()
+    editor.setPlainText("Something else")
+    QTest.keyClick(editor, Qt.Key.Key_Escape)
+    assert not editor.isVisible()
+    assert person.messages[0][1] == "Name one colour."
+
+
+def test_chats_are_renamed_deleted_restored_and_there_after_a_restart(open_window: OpenWindow) -> None:
+    person = open_window(max_tokens=4)
+    person.ask("First chat")
+    person.window.new_chat()
+    person.ask("Second chat")
+    assert person.titles == ["Second chat", "First chat"]
+
+    chats = person.find(QListWidget, "chatList")
+    chats.setCurrentItem(item(person, "First chat"))
+    chats.editItem(item(person, "First chat"))
+    line = chats.findChild(QLineEdit)
+    line.setText("A better title")
+    QTest.keyClick(line, Qt.Key.Key_Return)
+    person.wait(lambda: "A better title" in person.titles)
+
+    chats.setCurrentItem(item(person, "Second chat"))
+    QTest.keyClick(chats, Qt.Key.Key_Delete)
+    assert person.titles == ["A better title"]
+    assert person.messages == []
+    toast = next(notice for notice in person.window.findChildren(Notice) if notice.isVisible())
+    person.click("Undo", toast)
+    person.wait(lambda: len(person.titles) == 2 and person.messages)
+    assert person.messages[0] == ("user", "Second chat")
+
+    person.window.new_chat()
+    person.ask("Third chat")
+    QTest.keyClick(chats, Qt.Key.Key_Delete)
+    before = person.titles
+    assert sorted(before) == ["A better title", "Second chat"]
+    open_chat(person, "A better title")
+    messages = person.messages
+    person.close()
+
+    person = open_window()
+    person.wait(lambda: person.titles)
+    assert person.titles == before
+    open_chat(person, "A better title")
+    assert person.messages == messages
+    assert person.messages[0] == ("user", "First chat")
+
+
+def test_a_window_closed_in_mid_reply_keeps_what_was_written(open_window: OpenWindow) -> None:
+    person = open_window(max_tokens=0)
+    person.send(LONG)
+    person.wait(lambda: len(person.messages[-1][1]) > 20)
+    person.close()
+    person = open_window()
+    person.wait(lambda: person.titles)
+    open_chat(person, LONG)
+    assert len(person.messages[-1][1]) > 20
+    assert "Stopped." in person.sentences()
+
+
+def test_what_was_typed_and_not_sent_waits_in_its_chat(person: Person) -> None:
+    person.ask("Hello")
+    person.type("half a thought")
+    person.window.new_chat()
+    person.type("for the new chat")
+    open_chat(person, "Hello")
+    assert person.editor.toPlainText() == "half a thought"
+    person.window.new_chat()
+    assert person.editor.toPlainText() == "for the new chat"
+
+
+def test_a_reply_goes_on_while_another_chat_is_read(open_window: OpenWindow) -> None:
+    person = open_window(max_tokens=40)
+    person.ask("Hello")
+    person.window.new_chat()
+    person.send("Count from one to twenty in words.")
+    person.wait(lambda: person.messages[-1][1])
+    open_chat(person, "Hello")
+    assert person.messages[0] == ("user", "Hello")
+    open_chat(person, "Count from one to twenty in words.")
+    person.wait(lambda: not person.busy)
+    person.wait(lambda: person.messages[0][1].startswith("Count"))
+    assert person.messages[-1][1]
+
+
+def test_the_sidebar_hides_and_lies_over_a_narrow_window(person: Person) -> None:
+    sidebar = person.find(Sidebar)
+    person.click("Show or hide the chats")
+    assert sidebar.isHidden()
+    person.click("Show or hide the chats")
+    assert sidebar.isVisible()
+    person.window.resize(380, 420)
+    run_events(20)
+    assert sidebar.isHidden()
+    person.click("Show or hide the chats")
+    assert sidebar.isVisible()
+    assert person.window.width() == 380
+    assert sidebar.geometry().right() < person.window.width()
+    QTest.keyClick(person.window, Qt.Key.Key_Escape)
+    assert sidebar.isHidden()

@@ -1,0 +1,115 @@
+"""Writing a message: keys, input methods, pasting, growing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, Qt, QUrl
+from PySide6.QtGui import QInputMethodEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from desktop_app.ui.composer import Composer
+from desktop_app.ui.message_edit import MessageEdit
+
+ENTER = Qt.Key.Key_Return
+
+
+@pytest.fixture
+def composer(application: QApplication) -> Composer:
+    composer = Composer()
+    composer.set_send_key("enter")
+    composer.resize(500, 60)
+    composer.show()
+    composer.sent_texts = []
+    composer.sent.connect(composer.sent_texts.append)
+    composer.edit = composer.findChild(MessageEdit)
+    return composer
+
+
+def test_enter_sends_and_empties(composer: Composer) -> None:
+    QTest.keyClicks(composer.edit, "Hello")
+    QTest.keyClick(composer.edit, ENTER)
+    assert composer.sent_texts == ["Hello"]
+    assert composer.text == ""
+
+
+def test_the_keypads_enter_sends_too(composer: Composer) -> None:
+    QTest.keyClicks(composer.edit, "Hello")
+    QTest.keyClick(composer.edit, Qt.Key.Key_Enter, Qt.KeyboardModifier.KeypadModifier)
+    assert composer.sent_texts == ["Hello"]
+
+
+def test_shift_enter_begins_a_line(composer: Composer) -> None:
+    QTest.keyClicks(composer.edit, "one")
+    QTest.keyClick(composer.edit, ENTER, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClicks(composer.edit, "two")
+    assert composer.text == "one\ntwo"
+    assert composer.sent_texts == []
+    QTest.keyClick(composer.edit, ENTER)
+    assert composer.sent_texts == ["one\ntwo"]
+
+
+def test_with_ctrl_enter_as_the_key_enter_begins_a_line(composer: Composer) -> None:
+    composer.set_send_key("ctrl_enter")
+    QTest.keyClicks(composer.edit, "one")
+    QTest.keyClick(composer.edit, ENTER)
+    assert (composer.text, composer.sent_texts) == ("one\n", [])
+    QTest.keyClick(composer.edit, ENTER, Qt.KeyboardModifier.ControlModifier)
+    assert composer.sent_texts == ["one"]
+
+
+def test_blank_text_is_not_sent(composer: Composer) -> None:
+    QTest.keyClicks(composer.edit, "   ")
+    QTest.keyClick(composer.edit, ENTER)
+    assert composer.sent_texts == []
+
+
+def test_enter_does_not_send_while_an_input_method_composes(composer: Composer) -> None:
+    QApplication.sendEvent(composer.edit, QInputMethodEvent("ni'hao", []))
+    QTest.keyClick(composer.edit, ENTER)
+    assert (composer.text, composer.sent_texts) == ("", [])
+    committed = QInputMethodEvent("", [])
+    committed.setCommitString("你好")
+    QApplication.sendEvent(composer.edit, committed)
+    assert composer.text == "你好"
+    QTest.keyClick(composer.edit, ENTER)
+    assert composer.sent_texts == ["你好"]
+
+
+def test_nothing_is_sent_while_a_reply_is_written(composer: Composer) -> None:
+    composer.set_busy(True)
+    QTest.keyClicks(composer.edit, "next")
+    QTest.keyClick(composer.edit, ENTER)
+    assert (composer.text, composer.sent_texts) == ("next", [])
+
+
+def test_pasted_files_are_passed_on_and_text_is_plain(composer: Composer, tmp_path: Path) -> None:
+    files: list[list[str]] = []
+    composer.files_pasted.connect(files.append)
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "a.gguf"))])
+    composer.edit.insertFromMimeData(mime)
+    assert files == [[str(tmp_path / "a.gguf")]]
+    mime = QMimeData()
+    mime.setHtml("<b>bold</b>")
+    mime.setText("bold")
+    composer.edit.insertFromMimeData(mime)
+    assert composer.text == "bold"
+
+
+def test_grows_with_its_lines_up_to_a_limit(composer: Composer) -> None:
+    heights = []
+    for count in (1, 3, 9, 30):
+        composer.set_text("\n".join(["第一行 line"] * count))
+        heights.append(composer.edit.height())
+    assert heights[0] < heights[1] < heights[2] == heights[3]
+
+
+def test_no_line_of_chinese_is_cut_off(composer: Composer) -> None:
+    composer.set_text("你好\n第二行\n第三行")
+    edit = composer.edit
+    bottom = edit.cursorRect().bottom()
+    assert edit.verticalScrollBar().maximum() == 0
+    assert bottom <= edit.viewport().height()

@@ -1,0 +1,82 @@
+"""The engine is killed: the chat keeps every message, says what happened, and the next message works."""
+
+from __future__ import annotations
+
+from desktop_app.ui.notice import Notice
+from desktop_app.ui.reply_failure import ReplyFailure
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.window import LONG, Person
+
+
+def test_killed_in_mid_reply(open_window: OpenWindow) -> None:
+    person = open_window(max_tokens=0)
+    person.services.settings.max_tokens = 12
+    person.ask("What is the capital of France?")
+    person.services.settings.max_tokens = 0
+    earlier = person.messages
+    person.send(LONG)
+    person.wait(lambda: len(person.messages[-1][1]) > 20)
+    person.kill_engine()
+    person.wait(lambda: not person.busy)
+    broken = person.messages
+    assert broken[:2] == earlier
+    assert broken[2] == ("user", LONG)
+    assert len(broken[3][1]) > 20
+    card = next(c for c in person.window.findChildren(ReplyFailure) if c.isVisible())
+    assert "The engine was ended by the system" in person.sentences(card)
+    assert not any(notice.isVisible() for notice in person.window.findChildren(Notice))  # said once
+
+    person.services.settings.max_tokens = 12
+    person.ask("What is the capital of Italy?")
+    assert person.messages[:4] == broken
+    assert person.messages[-1][1]
+
+    person.click("Try again", card)
+    person.wait(lambda: not person.busy)
+    assert len(person.messages[-1][1]) > 10
+    person.close()
+    person = open_window()
+    person.wait(lambda: person.titles)
+    person.services.chats.open(person.services.chats.conversations[0].id)
+    person.wait(lambda: person.messages)
+    assert person.messages[:3] == broken[:3]
+
+
+def test_killed_while_nothing_is_asked(person: Person) -> None:
+    person.kill_engine()
+    person.wait(lambda: person.model_state == "failed")
+    assert "The engine was ended by the system" in person.sentences()
+    assert person.ask("What is the capital of France?")
+    assert person.model_state == "ready"
+    assert "The engine was ended by the system" not in person.sentences()
+
+
+def test_the_sentence_follows_the_language(open_window: OpenWindow) -> None:
+    person = open_window(language="zh_CN")
+    person.wait(lambda: person.model_state == "ready")
+    person.kill_engine()
+    person.wait(lambda: person.model_state == "failed")
+    assert "引擎被系统终止" in person.sentences()
+
+
+def test_a_chat_larger_than_the_context_says_so(open_window: OpenWindow) -> None:
+    person = open_window(context=512)
+    person.wait(lambda: person.model_state == "ready")
+    person.send("word " * 2000)
+    person.wait(lambda: not person.busy)
+    assert "but the loaded context holds 512" in person.sentences()
+    person.window.new_chat()
+    assert person.ask("Hello")
+
+
+def test_a_reply_that_fills_the_context_says_so(open_window: OpenWindow) -> None:
+    person = open_window(context=512, max_tokens=0)
+    person.wait(lambda: person.model_state == "ready")
+    person.services.settings.max_tokens = 1
+    person.ask("tree " * 400)
+    needed = person.services.chats.path[-1].facts["prompt_tokens"]
+    person.window.new_chat()
+    person.services.settings.max_tokens = 0
+    person.ask("tree " * (400 + 512 - needed - 2))
+    assert person.services.chats.path[-1].facts["reason"] == "full"
+    assert "The context is full" in person.sentences()

@@ -1,0 +1,129 @@
+"""Choosing and importing models: file dialog, drag and drop, files that are not models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
+
+from desktop_app.ui.model_picker import ModelPicker
+from desktop_app.ui.notice import Notice
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.window import LONG, Person
+
+
+def a_copy(starter: Path, folder: Path, name: str) -> Path:
+    os.link(starter, folder / name) if starter.stat().st_dev == folder.stat().st_dev else (folder / name).symlink_to(
+        starter
+    )
+    return folder / name
+
+
+def drop(person: Person, *paths: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(
+        person.window, QDragEnterEvent(QPoint(200, 200), Qt.DropAction.CopyAction, mime, buttons, keys)
+    )
+    assert person.find(QLabel, "dropHint").isVisible()
+    QApplication.sendEvent(person.window, QDropEvent(QPointF(200, 200), Qt.DropAction.CopyAction, mime, buttons, keys))
+    assert not person.find(QLabel, "dropHint").isVisible()
+
+
+def actions(person: Person) -> dict[str, QAction]:
+    menu = person.find(ModelPicker).menu()
+    menu.aboutToShow.emit()
+    return {action.text().split("\t")[0]: action for action in menu.actions() if action.text()}
+
+
+def model_name(person: Person) -> str:
+    model = person.services.models.state.model
+    return model.name if model is not None else ""
+
+
+def test_a_dropped_gguf_is_imported_loaded_and_remembered(
+    open_window: OpenWindow, starter_gguf: Path, tmp_path: Path
+) -> None:
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    assert model_name(person) == "SmolLM2-135M-Instruct"
+    drop(person, a_copy(starter_gguf, tmp_path, "my & model.gguf"))
+    person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
+    assert "my & model was imported" in person.sentences()
+    assert person.ask("Hello")
+    assert person.services.chats.path[-1].model == "my & model"
+    assert set(actions(person)) == {"my && model", "SmolLM2-135M-Instruct", "Import a GGUF file…"}
+    actions(person)["SmolLM2-135M-Instruct"].trigger()
+    person.wait(lambda: model_name(person) == "SmolLM2-135M-Instruct" and person.model_state == "ready")
+    actions(person)["my && model"].trigger()
+    person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
+    person.close()
+    person = open_window()
+    person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
+
+
+def test_the_import_button_asks_for_a_file(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    actions(person)["Import a GGUF file…"].trigger()
+    dialog = person.find(QFileDialog)
+    assert dialog.isVisible()
+    assert "GGUF models (*.gguf)" in dialog.nameFilters()
+    dialog.filesSelected.emit([str(a_copy(starter_gguf, tmp_path, "chosen.gguf"))])
+    dialog.close()
+    person.wait(lambda: model_name(person) == "chosen" and person.model_state == "ready")
+
+
+def test_files_that_are_no_models_are_refused_with_a_sentence(
+    person: Person, starter_gguf: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.gguf"
+    text.write_text("These are my notes.\n" * 100)
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(starter_gguf.read_bytes()[: 1 << 20])
+    for path, words in ((text, "is not a GGUF file"), (cut, "is truncated"), (tmp_path, "cannot be read")):
+        drop(person, path)
+        person.wait(lambda words=words: words in person.sentences())
+        assert f"The file was not imported. {path}" in person.sentences()
+    assert model_name(person) == "SmolLM2-135M-Instruct"
+    assert len(person.services.library.models) == 1
+    assert person.ask("Hello")
+
+
+def test_one_bad_file_among_good_ones_stops_nothing(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"GGUF")
+    drop(person, bad, a_copy(starter_gguf, tmp_path, "good.gguf"))
+    person.wait(lambda: model_name(person) == "good" and person.model_state == "ready")
+    assert "bad.gguf" in person.sentences()
+
+
+def test_another_model_in_mid_reply_keeps_what_was_written(
+    open_window: OpenWindow, starter_gguf: Path, tmp_path: Path
+) -> None:
+    person = open_window(max_tokens=0)
+    person.send(LONG)
+    person.wait(lambda: len(person.messages[-1][1]) > 20)
+    person.window.import_files([str(a_copy(starter_gguf, tmp_path, "other.gguf"))])
+    person.wait(lambda: model_name(person) == "other" and person.model_state == "ready")
+    assert not person.busy
+    assert person.services.chats.path[-1].state == "stopped"
+    assert len(person.messages[-1][1]) > 20
+
+
+def test_a_model_that_vanished_says_so_and_the_next_choice_works(
+    person: Person, starter_gguf: Path, tmp_path: Path
+) -> None:
+    path = a_copy(starter_gguf, tmp_path, "lent.gguf")
+    person.window.import_files([str(path)])
+    person.wait(lambda: model_name(person) == "lent" and person.model_state == "ready")
+    path.unlink()
+    person.services.models.reload()
+    person.wait(lambda: person.model_state == "failed")
+    assert "The model could not be loaded." in person.sentences()
+    assert "Try again" in person.buttons(next(n for n in person.window.findChildren(Notice) if n.isVisible()))
+    actions(person)["SmolLM2-135M-Instruct"].trigger()
+    person.wait(lambda: person.model_state == "ready")
+    assert "could not be loaded" not in person.sentences()

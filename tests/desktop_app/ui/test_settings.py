@@ -1,0 +1,130 @@
+"""Settings: every one is reachable, used at once and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QListWidget,
+    QPlainTextEdit,
+    QSpinBox,
+    QTabWidget,
+    QWidget,
+)
+
+from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.paths import settings_file
+from desktop_app.settings import Settings, load_settings
+from desktop_app.ui.chat_session import prompt_messages, sampling
+from desktop_app.ui.composer import Composer
+from desktop_app.ui.settings_dialog import SettingsDialog
+from desktop_app.ui.theme import DARK, LIGHT
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.window import Person
+
+
+def dialog_of(person: Person) -> SettingsDialog:
+    person.window.open_settings()
+    return person.find(SettingsDialog)
+
+
+def field(dialog: SettingsDialog, label: str) -> QWidget:
+    return next(found.buddy() for found in dialog.findChildren(QLabel) if found.text() == label)
+
+
+def test_every_setting_is_reached_used_and_kept(open_window: OpenWindow) -> None:
+    person = open_window()
+    dialog = dialog_of(person)
+    for label, value in {
+        "Temperature": 0.25,
+        "Top-k": 12,
+        "Top-p": 0.5,
+        "Min-p": 0.15,
+        "Repeat penalty": 1.15,
+        "Seed": 7,
+        "Longest reply (tokens)": 9,
+    }.items():
+        box = field(dialog, label)
+        assert isinstance(box, (QSpinBox, QDoubleSpinBox))
+        box.setValue(value)
+    instructions, context = field(dialog, "Instructions"), field(dialog, "Context")
+    assert isinstance(instructions, QPlainTextEdit)
+    assert isinstance(context, QComboBox)
+    instructions.setPlainText("You answer in French.")
+    context.setCurrentIndex(context.findData(2048))
+    dialog.close()
+    settings = person.services.settings
+    assert sampling(settings) == SamplingSettings(
+        temperature=0.25, top_k=12, top_p=0.5, min_p=0.15, repeat_penalty=1.15, seed=7, max_tokens=9
+    )
+    assert prompt_messages([], settings.system_prompt) == [{"role": "system", "content": "You answer in French."}]
+    person.wait(lambda: person.model_state == "ready")
+    assert person.services.models.state.info.context == 2048
+    person.ask("What is the capital of France? Tell me more about it.")
+    facts = person.services.chats.path[-1].facts
+    assert (facts["tokens"], facts["reason"]) == (9, "length")
+    assert "the longest length that the settings allow" in person.sentences()
+    assert load_settings(settings_file()) == settings
+    assert json.loads(settings_file().read_text("utf-8"))["top_k"] == 12
+
+
+def test_one_seed_gives_one_reply(person: Person) -> None:
+    person.services.settings.temperature, person.services.settings.seed = 1.5, 3
+    replies = set()
+    for _ in range(2):
+        person.window.new_chat()
+        replies.add(person.ask("Tell me about rain."))
+    assert len(replies) == 1
+
+
+def test_reset_brings_the_defaults_of_sampling_back(open_window: OpenWindow) -> None:
+    person = open_window(top_k=3, seed=9, max_tokens=5, temperature=1.9, system_prompt="Stay.")
+    dialog = dialog_of(person)
+    dialog.findChild(QTabWidget).setCurrentIndex(2)
+    person.click("Reset to defaults", dialog)
+    assert sampling(person.services.settings) == sampling(Settings())
+    assert person.services.settings.system_prompt == "Stay."
+    dialog.close()
+
+
+def test_theme_and_language_change_at_once(person: Person, application: QApplication) -> None:
+    person.ask("Hello")
+    dialog = dialog_of(person)
+    theme, language = field(dialog, "Appearance"), field(dialog, "Language")
+    assert isinstance(theme, QComboBox)
+    assert isinstance(language, QComboBox)
+    window_colour: Callable[[], str] = lambda: application.palette().color(QPalette.ColorRole.Window).name()  # noqa: E731
+    assert window_colour() == LIGHT.window
+    theme.setCurrentIndex(theme.findData("dark"))
+    assert window_colour() == DARK.window
+    language.setCurrentIndex(language.findData("zh_CN"))
+    assert dialog.windowTitle() == "设置"
+    assert field(dialog, "外观") is theme
+    assert person.find(Composer).findChild(QPlainTextEdit).placeholderText() == "输入消息"
+    assert "复制" in person.buttons()
+    assert "今天" in _headings(person)
+    language.setCurrentIndex(language.findData("en"))
+    assert dialog.windowTitle() == "Settings"
+    assert "Copy" in person.buttons()
+    dialog.close()
+    assert (person.services.settings.theme, person.services.settings.language) == ("dark", "en")
+
+
+def _headings(person: Person) -> list[str]:
+    chats = person.find(QListWidget, "chatList")
+    return [chats.item(i).text() for i in range(chats.count())]
+
+
+def test_values_out_of_range_fall_back_to_the_defaults(open_window: OpenWindow) -> None:
+    wrong = {"top_k": -5, "top_p": 7, "seed": "x", "theme": "pink", "context": True, "max_tokens": None, "min_p": 0.2}
+    settings_file().write_text(json.dumps(wrong), "utf-8")
+    assert asdict(load_settings(settings_file())) == asdict(Settings(min_p=0.2))
+    settings_file().write_text("not json", "utf-8")
+    assert load_settings(settings_file()) == Settings()

@@ -103,10 +103,15 @@ class Person:
 
     @property
     def widgets(self) -> list[MessageWidget]:
-        found = self.window.findChildren(QuestionWidget) + self.window.findChildren(ReplyWidget)
+        """The open chat's messages as they are shown, once they are."""
         ids = [message.id for message in self.services.chats.path]
-        shown = [widget for widget in found if widget.message.id in ids and not widget.isHidden()]
-        return sorted(shown, key=lambda widget: ids.index(widget.message.id))
+
+        def shown() -> list[MessageWidget]:
+            found = [*self.window.findChildren(QuestionWidget), *self.window.findChildren(ReplyWidget)]
+            return [widget for widget in found if widget.message.id in ids and widget.isVisible()]
+
+        self.wait(lambda: len(shown()) == len(ids))
+        return sorted(shown(), key=lambda widget: ids.index(widget.message.id))
 
     @property
     def titles(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,18 @@ OpenWindow = Callable[..., Person]
 @pytest.fixture(scope="session")
 def application() -> QApplication:
     return make_application()
+
+
+@pytest.fixture(autouse=True)
+def one_core() -> Iterator[None]:
+    """Let the engine compute with one thread: several would wait for each other where other tests run beside these."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {random.choice(sorted(allowed))})
+    yield
+    os.sched_setaffinity(0, allowed)
 
 
 @pytest.fixture

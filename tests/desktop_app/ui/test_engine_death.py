@@ -70,13 +70,15 @@ def test_a_chat_larger_than_the_context_says_so(open_window: OpenWindow) -> None
 
 
 def test_a_reply_that_fills_the_context_says_so(open_window: OpenWindow) -> None:
-    person = open_window(context=512, max_tokens=0)
+    person = open_window(
+        context=512, temperature=2.0, top_p=1.0, min_p=0.0, top_k=0, seed=1
+    )  # it will not end by itself
     person.wait(lambda: person.model_state == "ready")
     person.services.settings.max_tokens = 1
-    person.ask("tree " * 400)
+    person.ask("tree " * 400 + LONG)
     needed = person.services.chats.path[-1].facts["prompt_tokens"]
     person.window.new_chat()
     person.services.settings.max_tokens = 0
-    person.ask("tree " * (400 + 512 - needed - 2))
+    person.ask("tree " * (400 + 512 - needed - 2) + LONG)
     assert person.services.chats.path[-1].facts["reason"] == "full"
     assert "The context is full" in person.sentences()

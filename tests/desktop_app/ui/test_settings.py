@@ -105,13 +105,13 @@ def test_theme_and_language_change_at_once(person: Person, application: QApplica
     theme.setCurrentIndex(theme.findData("dark"))
     assert window_colour() == DARK.window
     language.setCurrentIndex(language.findData("zh_CN"))
-    assert dialog.windowTitle() == "设置"
+    person.wait(lambda: dialog.windowTitle() == "设置")
     assert field(dialog, "外观") is theme
     assert person.find(Composer).findChild(QPlainTextEdit).placeholderText() == "输入消息"
     assert "复制" in person.buttons()
     assert "今天" in _headings(person)
     language.setCurrentIndex(language.findData("en"))
-    assert dialog.windowTitle() == "Settings"
+    person.wait(lambda: dialog.windowTitle() == "Settings")
     assert "Copy" in person.buttons()
     dialog.close()
     assert (person.services.settings.theme, person.services.settings.language) == ("dark", "en")

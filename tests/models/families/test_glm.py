@@ -75,6 +75,18 @@ def test_chatglm1_agrees_with_the_reference(ids: list[int], engine: Engine, tmp_
     assert np.abs(found - chatglm1.forward(config, weights, ids)).max() < 1e-4
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_publishers_quantized_chatglm1(bits: int, engine: Engine, tmp_path: Path) -> None:
+    config, weights = random_chatglm1()
+    stored = quantized_by_publisher(weights, bits)
+    out = converted(write_checkpoint(tmp_path / "checkpoint", config, stored), tmp_path / "model.gguf")
+    ids = [*random_ids({"vocab_size": 100}, 70), 101, 104, *random_ids({"vocab_size": 100}, 20)]
+    found = engine_logits(engine, out, ids, tmp_path / "logits.npy")
+    expected = chatglm1.forward(config, widened(stored, bits), ids)
+    print(f"ChatGLM-6B, {bits} bits: {np.abs(found - expected).max():.1e}")
+    assert np.abs(found - expected).max() < 1e-4
+
+
 @pytest.mark.parametrize("variant", REMOTE, ids=str)
 def test_publishers_layout_agrees_with_the_reference(variant: str, engine: Engine, tmp_path: Path) -> None:
     config, weights = random_chatglm(**REMOTE[variant])

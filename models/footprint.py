@@ -1,0 +1,200 @@
+"""Bytes that a model takes while it runs: weights, key-value cache or recurrent state, compute buffers, vocabulary.
+
+All from hyperparameters and tensor sizes, so a config.json of a few kilobytes is enough. The sizes of caches and states are
+llama.cpp's own sums (src/llama-kv-cache.cpp, src/llama-memory-recurrent.cpp). Compute buffers are what ggml's allocator needs at
+the widest place of the graph (ggml/src/ggml-alloc.c): a number of activations of the hidden and the inner size at once, read off
+for each architecture and checked against llama.cpp's own allocation in tests/models/test_footprint.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+from models.family import Metadata
+
+KV_TYPES = ("f16", "q8_0", "q4_0")
+"""Types of the key-value cache, from exact to small."""
+
+_CONTEXT_STEP = 256
+"""llama.cpp rounds the cache up to this many tokens."""
+_BYTES_PER_TOKEN = 280
+"""A token with its text, score, hash entry and merge rule in libllama's vocabulary (measured: 265 to 275 for BPE)."""
+_SLACK = 96 * 1024
+"""Small inputs of a graph: positions, output ids, alignment."""
+_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Activations:
+    """How much of a batch is alive at the widest place of a graph, for each token of the batch."""
+
+    hidden: float
+    """Vectors of the hidden size."""
+    inner: float
+    """Vectors of the feed-forward's inner size (of one expert, times the experts in use, in a mixture)."""
+    state: float = 0
+    """Vectors of the hidden size for the whole batch: a recurrent state in flight."""
+
+
+_USUAL = Activations(hidden=4, inner=3)
+_ACTIVATIONS: Mapping[str, Activations] = {
+    "rwkv6": Activations(hidden=14, inner=0, state=200),
+    "rwkv7": Activations(hidden=19, inner=0, state=150),
+}
+
+
+@dataclass(frozen=True)
+class TensorSize:
+    """A tensor of the finished file."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of each part; blocks in their order."""
+
+    blocks: tuple[int, ...]
+    """Weights of each block."""
+    embedding: int
+    """The token embedding, which always stays in main memory."""
+    head: int
+    """What comes after the last block, without the matrix where that is the embedding again."""
+    tied: bool
+    """The embedding is the output matrix too; a GPU that computes it gets a copy."""
+    cache: tuple[int, ...]
+    """Key-value cache or recurrent state of each block."""
+    compute: int
+    """The buffer of the graph's intermediate results, on each device that computes."""
+    output: int
+    """Logits handed out."""
+    vocabulary: int
+    """Tokens and merge rules in the engine's memory."""
+    recurrent: bool
+    """The cache does not grow with the context."""
+
+    @property
+    def weights(self) -> int:
+        """All weights."""
+        return sum(self.blocks) + self.embedding + self.head
+
+    @property
+    def total(self) -> int:
+        """Everything, on a computer that keeps all of it in main memory."""
+        return self.weights + sum(self.cache) + self.compute + self.output + self.vocabulary
+
+
+@dataclass(frozen=True)
+class RunShape:
+    """How the model is going to be run."""
+
+    context: int
+    """Tokens that the chat may hold."""
+    kv_type: str = "f16"
+    batch: int = 512
+    """Tokens of a prompt computed at once."""
+    outputs: int = 64
+    """Rows of logits computed at once."""
+
+
+def footprint(architecture: str, parameters: Metadata, tensors: Sequence[TensorSize], run: RunShape) -> Footprint:
+    """Return what a model takes.
+
+    Args:
+        architecture: `general.architecture`.
+        parameters: hyperparameters without the architecture's prefix.
+        tensors: names and bytes as they lie in the file.
+        run: context, cache type, batch.
+    """
+    count = _number(parameters.get("block_count"))
+    blocks = [0] * count
+    embedding = head = 0
+    for tensor in tensors:
+        match = re.match(r"blk\.(\d+)\.", tensor.name)
+        if match and int(match[1]) < count:
+            blocks[int(match[1])] += tensor.bytes
+        elif tensor.name.startswith("token_embd"):
+            embedding += tensor.bytes
+        else:
+            head += tensor.bytes
+    state = recurrent_state(architecture, parameters)
+    cache = [state] * count if state else kv_cache(parameters, run.context, run.kv_type)
+    tokens = _number(parameters.get("vocab_size"))
+    return Footprint(
+        blocks=tuple(blocks),
+        embedding=embedding,
+        head=head,
+        tied=all(tensor.name != "output.weight" for tensor in tensors),
+        cache=tuple(cache),
+        compute=compute_buffer(architecture, parameters, run),
+        output=_FLOAT * tokens,
+        vocabulary=_BYTES_PER_TOKEN * tokens,
+        recurrent=bool(state),
+    )
+
+
+def kv_cache(parameters: Metadata, context: int, kv_type: str) -> list[int]:
+    """Return each block's key-value cache in bytes, grouped heads and head sizes of their own included."""
+    count = _number(parameters.get("block_count"))
+    heads = _per_block(parameters.get("attention.head_count"), count, 0)
+    kv_heads = _per_block(parameters.get("attention.head_count_kv"), count, max(heads, default=0))
+    usual = _number(parameters.get("embedding_length")) // max(1, max(heads, default=1))
+    key = _number(parameters.get("attention.key_length")) or usual
+    value = _number(parameters.get("attention.value_length")) or usual
+    cells = rounded_context(context)
+    return [cells * (_row_bytes(kv_type, number * key) + _row_bytes(kv_type, number * value)) for number in kv_heads]
+
+
+def recurrent_state(architecture: str, parameters: Metadata) -> int:
+    """Return one block's recurrent state in bytes, 0 for models with attention: two shifted tokens and one matrix a head."""
+    size = _number(parameters.get("wkv.head_size"))
+    hidden = _number(parameters.get("embedding_length"))
+    if architecture == "rwkv4":
+        return 5 * hidden * _FLOAT
+    return (2 * hidden + hidden * size) * _FLOAT if size else 0
+
+
+def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> int:
+    """Return the bytes of a graph's intermediate results for a full batch with flash attention."""
+    hidden = _number(parameters.get("embedding_length"))
+    batch = min(run.batch, rounded_context(run.context))
+    alive = _ACTIVATIONS.get(architecture, _USUAL)
+    body = _FLOAT * (batch * (alive.hidden * hidden + alive.inner * _inner(parameters)) + alive.state * hidden)
+    rows = min(run.outputs, batch)
+    last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * 2 * hidden + rows * hidden)
+    mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
+    return int(max(body, last)) + mask + _SLACK
+
+
+def rounded_context(context: int) -> int:
+    """Return the tokens that llama.cpp makes room for."""
+    return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
+
+
+def _inner(parameters: Metadata) -> int:
+    inner = _number(parameters.get("feed_forward_length"))
+    used = _number(parameters.get("expert_used_count"))
+    if used:
+        return used * (_number(parameters.get("expert_feed_forward_length")) or inner)
+    return inner
+
+
+def _row_bytes(kv_type: str, elements: int) -> int:
+    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kv_type.upper()]]
+    return int(elements // block * size)
+
+
+def _per_block(value: object, count: int, default: int) -> list[int]:
+    """Return a number for each block; untrusted files may hold one, a list, or nonsense."""
+    if isinstance(value, list) and len(value) == count:
+        return [_number(item) for item in value]
+    return [_number(value) or default] * count
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

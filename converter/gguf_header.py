@@ -7,6 +7,7 @@ every length is checked against the bytes that are really there before anything 
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass, field
 from math import prod
@@ -30,6 +31,8 @@ _MOST_ELEMENTS = 2_500_000
 _LONGEST_NAME = 4096
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
+_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
+_MOST_PARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,24 @@ class GGUFHeader:
     def parameter(self, key: str, default: Any = None) -> Any:
         """Return a value below the architecture's prefix, such as `block_count`."""
         return self.metadata.get(f"{self.architecture}.{key}", default)
+
+
+def split_parts(path: Path) -> list[Path]:
+    """Return all parts of a split model, by the ecosystem's names `model-00001-of-00003.gguf`.
+
+    Raises:
+        BadFile: a part is missing.
+    """
+    match = _PART.fullmatch(path.name)
+    if match is None or not 1 < int(match[3]) <= _MOST_PARTS:
+        return [path]
+    parts = [path.with_name(f"{match[1]}-{n + 1:05}-of-{match[3]}.gguf") for n in range(int(match[3]))]
+    missing = [part.name for part in parts if not part.is_file()]
+    if missing:
+        raise BadFile(
+            f"{path.parent} lacks {', '.join(missing[:4])} ({len(missing)} of {len(parts)} parts); download them."
+        )
+    return parts
 
 
 def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) -> GGUFHeader:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
 from gguf.constants import GGMLQuantizationType
 
-from converter.automatic import automatic_recipe
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import MergedCheckpoint
@@ -36,6 +35,24 @@ _NO_WEIGHTS = re.compile(
 
 
 @dataclass(frozen=True)
+class QuantChoice:
+    """What a quantization is chosen for."""
+
+    architecture: str
+    parameters: Metadata
+    """Hyperparameters without the architecture's prefix."""
+    tensors: Sequence[OutputTensor]
+    usual: Recipe
+    """The family's smallest mixture that leaves its answers intact."""
+    types_of: Callable[[Recipe], Sequence[GGMLQuantizationType]]
+    """Each tensor's type in a mixture."""
+
+
+QuantChooser = Callable[[QuantChoice], tuple[Recipe, str | None]]
+"""Returns a mixture and what the person should know of the choice."""
+
+
+@dataclass(frozen=True)
 class ConvertRequest:
     """What to convert and how."""
 
@@ -54,8 +71,8 @@ class ConvertRequest:
     """`NAME=TYPE` each."""
     allow_requantize: bool = False
     """Quantize again what was quantized with loss already."""
-    memory: int = 0
-    """Bytes that the model may take where `quant` is auto; 0: not known."""
+    choose: QuantChooser | None = None
+    """Chooses where `quant` is auto; None: the family's usual mixture."""
     split_max_size: int = 0
     """Most bytes of tensors in one file; 0: one file."""
     lora: tuple[Path, ...] = ()
@@ -213,11 +230,14 @@ def _recipe(
     """Return the mixture that was asked for, or the one that fits, with what the person should know of it."""
     if request.quant != "auto":
         return find_recipe(request.quant), ()
+    usual = find_recipe(default)
+    if request.choose is None:
+        return usual, ()
 
     def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
         return tensor_types(recipe, tensors, architecture, parameters, stored=stored)
 
-    recipe, note = automatic_recipe(default, tensors, parameters, types_of, request.memory)
+    recipe, note = request.choose(QuantChoice(architecture, parameters, tensors, usual, types_of))
     return recipe, (note,) if note else ()
 
 

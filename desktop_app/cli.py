@@ -18,6 +18,7 @@ _COMMANDS = {
     "pull": "fetch a model from the Hub, ready for chatting",
     "models": "list, describe, import or remove models",
     "hardware": "show what this computer has",
+    "fit": "show what this computer can run of a model",
     "tokenize": "show the token ids of a text",
     "prompt": "show the prompt that a chat becomes",
     "logits": "write a model's logits for a text or token ids",

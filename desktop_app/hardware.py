@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import platform
-import re
-import subprocess
-import sys
+import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from desktop_app import processor
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices
 from desktop_app.engine.threads import physical_cores
+from desktop_app.graphics_cards import UnusedCard, unused_cards
+from desktop_app.memory_limits import main_memory
+from desktop_app.paths import data_folder
 
 _ENGINE_SECONDS = 60
 
@@ -38,14 +38,24 @@ class Hardware:
     processor: str
     physical_cores: int
     logical_cores: int
+    performance_cores: int
+    """Fast cores of a processor with several kinds; 0: all are alike."""
+    caches: dict[str, int]
+    """Bytes by level."""
+    instructions: tuple[str, ...]
+    """What ggml uses of the processor."""
     total_memory: int
-    """Bytes of RAM, or the container's limit."""
+    """Bytes of RAM, or the tightest limit on this process."""
     available_memory: int
     """Bytes that can be taken without swapping."""
     swap_bytes: int
+    free_disk: int
+    """Bytes, where Zhiyin keeps its files."""
     devices: tuple[Device, ...]
-    instructions: str
-    """ggml's own list of what it was built with."""
+    unused_cards: tuple[UnusedCard, ...]
+    """Graphics cards that ggml does not compute on, with the reason."""
+    engine_bytes: int
+    """What an engine process takes before it loads a model."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -55,41 +65,20 @@ class Hardware:
 def probe(engine: Engine) -> Hardware:
     """Ask the system and, in the engine process, ggml."""
     found = engine.submit(Devices()).result(_ENGINE_SECONDS)
-    memory = psutil.virtual_memory()
-    limit, used = _container_memory()
+    devices = tuple(Device(**device) for device in found["devices"])
+    memory = main_memory()
     return Hardware(
-        processor=_processor(),
+        processor=processor.name(),
         physical_cores=physical_cores(),
         logical_cores=psutil.cpu_count() or 1,
-        total_memory=min(memory.total, limit),
-        available_memory=max(0, min(memory.available, limit - used)),
+        performance_cores=processor.performance_cores(),
+        caches=processor.caches(),
+        instructions=processor.instruction_sets(found["system_info"]),
+        total_memory=memory.total,
+        available_memory=memory.available,
         swap_bytes=psutil.swap_memory().total,
-        devices=tuple(Device(**device) for device in found["devices"]),
-        instructions=found["system_info"],
+        free_disk=shutil.disk_usage(data_folder()).free,
+        devices=devices,
+        unused_cards=unused_cards([d.description for d in devices if "gpu" in d.type], found["backends"]),
+        engine_bytes=found["resident_bytes"],
     )
-
-
-def _container_memory() -> tuple[int, int]:
-    """Return the control group's limit and use in bytes; without a limit, a very large one and 0."""
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            return int(Path(limit).read_text("ascii")), int(Path(used).read_text("ascii"))
-        except (OSError, ValueError):
-            continue
-    return sys.maxsize, 0
-
-
-def _processor() -> str:
-    """Return the processor's name as its maker writes it."""
-    system = platform.system()
-    if system == "Linux":
-        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE)
-        return match[1] if match else platform.machine()
-    if system == "Darwin":
-        return subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
-        ).stdout.strip()
-    return platform.processor() or platform.machine()

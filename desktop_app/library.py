@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from converter.gguf_header import GGUFHeader, read_gguf_header
+from converter.gguf_header import GGUFHeader, read_gguf_header, split_parts
 from models.errors import BadFile, ZhiyinError
 
 _LINKS = "imported.json"
@@ -164,16 +164,8 @@ def _describe(header: GGUFHeader) -> InstalledModel:
         raise BadFile(
             f"{header.path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE."
         )
-    size = sum(part.stat().st_size for part in _parts(header.path))
+    size = sum(part.stat().st_size for part in split_parts(header.path))
     return InstalledModel(header.path.stem, header.path, size, header.architecture, header.quantization)
-
-
-def _parts(path: Path) -> list[Path]:
-    """Return all files of a split model, or the only one."""
-    stem, mark, count = path.stem.rpartition("-of-")
-    if not mark or not count.isdigit():
-        return [path]
-    return sorted(path.parent.glob(f"{stem[:-5]}*-of-{count}.gguf")) or [path]
 
 
 def _is_first_part(path: Path) -> bool:

@@ -40,6 +40,16 @@ def settings_file() -> Path:
     return data_folder() / "settings.json"
 
 
+def speed_file() -> Path:
+    """Return the file of what `desktop_app.bandwidth` measured."""
+    return data_folder() / "speed.json"
+
+
+def loads_file() -> Path:
+    """Return the file of what loads took."""
+    return data_folder() / "loads.json"
+
+
 def log_file(name: str) -> Path:
     """Return a log file's path, its folder made if needed."""
     folder = data_folder() / "logs"

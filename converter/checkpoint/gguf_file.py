@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import re
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -15,7 +14,7 @@ from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import StoredTensor
 from converter.ggml import dequantize, row_bytes
-from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header
+from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from models.errors import BadFile
 
 _DTYPES: dict[GGMLQuantizationType, np.dtype[Any]] = {
@@ -28,8 +27,6 @@ _DTYPES: dict[GGMLQuantizationType, np.dtype[Any]] = {
     GGMLQuantizationType.I32: np.dtype(np.int32),
     GGMLQuantizationType.I64: np.dtype(np.int64),
 }
-_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
-_MOST_PARTS = 1000
 
 
 class GGUFFile:
@@ -42,7 +39,7 @@ class GGUFFile:
             BadFile: a part is missing, truncated or damaged.
         """
         self.path = path
-        headers = [read_gguf_header(part, encoded=True) for part in ([path] if alone else parts_of(path))]
+        headers = [read_gguf_header(part, encoded=True) for part in ([path] if alone else split_parts(path))]
         self.header = headers[0]
         self._homes: dict[str, tuple[GGUFHeader, GGUFTensor]] = {}
         for header in headers:
@@ -90,17 +87,3 @@ class GGUFFile:
     def close(self) -> None:
         """Forget the maps; the system unmaps them when the last array is gone."""
         self._maps.clear()
-
-
-def parts_of(path: Path) -> list[Path]:
-    """Return all parts of a split model, by the ecosystem's names `model-00001-of-00003.gguf`."""
-    match = _PART.fullmatch(path.name)
-    if match is None or not 1 < int(match[3]) <= _MOST_PARTS:
-        return [path]
-    parts = [path.with_name(f"{match[1]}-{n + 1:05}-of-{match[3]}.gguf") for n in range(int(match[3]))]
-    missing = [part.name for part in parts if not part.is_file()]
-    if missing:
-        raise BadFile(
-            f"{path.parent} lacks {', '.join(missing[:4])} ({len(missing)} of {len(parts)} parts); download them."
-        )
-    return parts

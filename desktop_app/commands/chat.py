@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from desktop_app.commands.session import add_adapter_argument, loaded
+from desktop_app.commands.session import add_adapter_argument, loaded_by_plan
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
 from desktop_app.terminal import say
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat-penalty", type=float, default=defaults.repeat_penalty)
     parser.add_argument("--stop", action="append", default=[], help="a text that ends the reply; may be repeated")
     parser.add_argument("--seed", type=int, help="makes the reply repeatable")
-    parser.add_argument("--ctx", type=int, default=LoadSettings().context, help="context length in tokens")
+    parser.add_argument("--ctx", type=int, help="context length in tokens (default: what fits, up to 8192)")
     parser.add_argument("--threads", type=int, default=0)
     add_adapter_argument(parser)
 
@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     messages: list[dict[str, Any]] = []
     if arguments.system:
         messages.append({"role": "system", "content": arguments.system})
-    settings = LoadSettings(context=arguments.ctx, threads=arguments.threads)
-    with loaded(arguments.model, settings, arguments.adapter) as engine:
+    settings = LoadSettings(threads=arguments.threads)
+    with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as engine:
         if arguments.prompt is not None:
             messages.append({"role": "user", "content": arguments.prompt})
             _reply(engine, messages, sampling)

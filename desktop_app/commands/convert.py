@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
+from desktop_app.automatic import choose_quant
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
-from desktop_app.commands.source import add_hub_arguments, free_memory, show_progress
+from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.terminal import ProgressLine, print_json, say
 from desktop_app.trial import try_out
 
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         imatrix=arguments.imatrix,
         tensor_types=tuple(arguments.tensor_type),
         allow_requantize=arguments.allow_requantize,
-        memory=free_memory() if arguments.quant == "auto" else 0,
+        choose=choose_quant,
         split_max_size=arguments.split_max_size,
         lora=adapters,
         as_adapter=arguments.as_adapter,

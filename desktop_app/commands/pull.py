@@ -9,6 +9,7 @@ from pathlib import Path
 from converter.hub_files import Wish
 from converter.pipeline import ConvertRequest, convert, plan
 from converter.recipes import recipe_names
+from desktop_app.automatic import choose_quant
 from desktop_app.commands.source import add_hub_arguments, fetch, free_memory, show_progress
 from desktop_app.library import InstalledModel, Library
 from desktop_app.paths import models_folder
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done.source.suffix.lower() == ".gguf":
         model = Library(models_folder()).import_file(done.source)
     else:
-        model = _converted(done.source, quant, memory, arguments.threads)
+        model = _converted(done.source, quant, arguments.threads)
     facts = {**asdict(model), "repository": done.repository, "commit": done.commit}
     if arguments.json:
         print_json(facts)
@@ -43,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _converted(source: Path, quant: str, memory: int, threads: int) -> InstalledModel:
+def _converted(source: Path, quant: str, threads: int) -> InstalledModel:
     """Convert into the models folder, unless the very file is there already."""
-    request = ConvertRequest(source, quant=quant, threads=threads, memory=memory)
+    request = ConvertRequest(source, quant=quant, threads=threads, choose=choose_quant)
     planned = plan(request)
     out = models_folder() / planned.out.name
     library = Library(models_folder())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Event, Load, LoadSettings
 from desktop_app.library import InstalledModel, Library
+from desktop_app.load_plan import plan_load, record_load
 from desktop_app.paths import models_folder
 from desktop_app.terminal import ProgressLine
+from models.errors import ZhiyinError
 
 
 def find_model(name: str | None) -> InstalledModel:
@@ -44,13 +46,45 @@ def _adapter(text: str) -> AdapterUse:
 def loaded(name: str | None, settings: LoadSettings, adapters: Sequence[AdapterUse] = ()) -> Iterator[Engine]:
     """Start an engine and load a model with adapters on it, showing progress on stderr."""
     model = find_model(name)
+    with Engine() as engine:
+        _load(engine, model, settings, adapters)
+        yield engine
+
+
+@contextmanager
+def loaded_by_plan(
+    name: str | None, settings: LoadSettings, context: int | None, adapters: Sequence[AdapterUse] = ()
+) -> Iterator[Engine]:
+    """Start an engine and load a model the way that suits this computer; what it took is remembered for the next plan.
+
+    Args:
+        name: the model's name or path; None: the default one.
+        settings: what the person set otherwise.
+        context: tokens that the person asks for, who then is obeyed even where the plan sees no room; None: the planner's choice.
+        adapters: put on the model.
+
+    Raises:
+        ZhiyinError: no way to run it fits; the sentence says what would.
+    """
+    model = find_model(name)
+    with Engine() as engine:
+        planned = plan_load(engine, model.path, settings, context=context)
+        if planned.plan.best is None and context is None:
+            raise ZhiyinError(f"{model.name}: {planned.plan.reason} Insist with --ctx N.")
+        _load(engine, model, planned.settings, adapters)
+        yield engine
+        with suppress(ZhiyinError):
+            record_load(engine, planned)
+
+
+def _load(engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]) -> None:
     line = ProgressLine()
 
     def show(event: Event) -> None:
         if event.kind == "progress":
             line.show(event.data["part"], f"loading {model.name}")
 
-    with Engine() as engine:
+    try:
         engine.submit(Load(str(model.path), settings, tuple(adapters)), show).result()
+    finally:
         line.clear()
-        yield engine

@@ -24,6 +24,9 @@ _ARGUMENTS: dict[str, tuple[list[Any], Any]] = {
         [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)],
         None,
     ),
+    "ggml_backend_reg_count": ([], ctypes.c_size_t),
+    "ggml_backend_reg_get": ([ctypes.c_size_t], ctypes.c_void_p),
+    "ggml_backend_reg_name": ([ctypes.c_void_p], ctypes.c_char_p),
 }
 
 
@@ -42,6 +45,13 @@ def devices() -> list[dict[str, Any]]:
     """Return every device that ggml knows: name, description, type, total_bytes, free_bytes."""
     ggml = _bound_library()
     return [_describe(ggml, ggml.ggml_backend_dev_get(index)) for index in range(ggml.ggml_backend_dev_count())]
+
+
+def backends() -> list[str]:
+    """Return the names of ggml's parts in this build, such as CPU, CUDA, Vulkan and Metal."""
+    ggml = _bound_library()
+    count = ggml.ggml_backend_reg_count()
+    return [ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(index)).decode("ascii") for index in range(count)]
 
 
 def has_gpu() -> bool:

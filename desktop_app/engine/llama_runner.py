@@ -172,6 +172,9 @@ class LlamaRunner:
         params = llama.llama_context_default_params()
         params.n_ctx = min(settings.context, trained) if settings.context else trained
         params.n_batch = params.n_ubatch = min(settings.batch, params.n_ctx)
+        params.n_outputs_max = min(
+            _LOGITS_CHUNK, params.n_ubatch
+        )  # llama.cpp would keep room for a whole batch of logits
         params.n_threads = params.n_threads_batch = settings.threads or physical_cores()
         kind = cache_type(settings.kv_type)
         params.type_k = params.type_v = kind
@@ -234,6 +237,10 @@ def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallbac
     params = llama.llama_model_default_params()
     gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else _ALL_LAYERS
     params.n_gpu_layers = gpu_layers if gpu_layers and has_gpu() else 0
+    if settings.tensor_split:
+        room = llama.llama_max_devices()
+        split = (ctypes.c_float * room)(*settings.tensor_split[:room])
+        params.tensor_split = ctypes.cast(split, ctypes.POINTER(ctypes.c_float))
     params.load_mode = {
         (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
         (True, False): llama.LLAMA_LOAD_MODE_MMAP,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from desktop_app.engine import protocol
-from desktop_app.engine.backends import devices, prepare_environment
+from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.protocol import Event
 from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
@@ -217,13 +217,17 @@ class EngineProcess:
         import psutil
 
         tokens = 0 if self._runner is None else len(self._runner.tokens)
-        return {"resident_bytes": psutil.Process().memory_info().rss, "tokens_in_context": tokens}
+        resident = psutil.Process().memory_info().rss
+        return {"resident_bytes": resident, "tokens_in_context": tokens, "devices": devices()}
 
     def _devices(self, number: int, request: protocol.Devices) -> dict[str, Any]:
         import llama_cpp.llama_cpp as llama
+        import psutil
 
         return {
             "devices": devices(),
+            "backends": backends(),
+            "resident_bytes": psutil.Process().memory_info().rss,
             "system_info": (llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
         }
 

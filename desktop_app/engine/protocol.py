@@ -22,7 +22,9 @@ class LoadSettings:
     context: int = 4096
     """Tokens that a chat may hold; 0: as many as the model was trained for."""
     gpu_layers: int = -1
-    """Layers on a GPU; -1: all when there is one."""
+    """Layers on GPUs, counted from the last one; -1: all when there is one."""
+    tensor_split: tuple[float, ...] = ()
+    """Layers on each GPU, in ggml's order; (): by their free memory."""
     threads: int = 0
     """0: the physical cores."""
     batch: int = 512
@@ -167,7 +169,11 @@ class Stats(Request):
 
 @dataclass(frozen=True)
 class Devices(Request):
-    """List ggml's devices. Result: {"devices": [{name, description, type, total_bytes, free_bytes}], "system_info": text}."""
+    """List what ggml can compute on.
+
+    Result: {"devices": [{name, description, type, total_bytes, free_bytes}], "backends": [name], "system_info": text,
+    "resident_bytes": n}.
+    """
 
     kind: ClassVar[str] = "devices"
 

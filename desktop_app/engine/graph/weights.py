@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
-from converter.checkpoint.gguf_file import parts_of
-from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header
+from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from desktop_app.engine.graph.backends import Backends, Buffers, Placement, supports
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.library import ggml, procedure
@@ -50,7 +49,7 @@ class Weights:
         self.placement = placement
         self._mapped = mapped
         self._homes: dict[str, tuple[Path, GGUFTensor]] = {}
-        for path in parts_of(header.path):
+        for path in split_parts(header.path):
             part = header if path == header.path else read_gguf_header(path, arrays=False)
             self._homes |= {name: (path, tensor) for name, tensor in part.tensors.items()}
         self._contexts: dict[int | None, Context] = {}

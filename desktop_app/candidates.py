@@ -1,0 +1,104 @@
+"""What the planner may choose from: a finished file as it is, or a checkpoint in every quantization."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import prod
+from pathlib import Path
+
+from gguf.constants import GGMLQuantizationType
+
+from converter.checkpoint import Checkpoint
+from converter.ggml import row_bytes
+from converter.gguf_header import ArrayLength, read_gguf_header, split_parts
+from converter.plan import QuantChoice
+from converter.recipes import Recipe, find_recipe, tensor_types
+from desktop_app.planner import Candidate, Model
+from models.config import Config
+from models.families import family_of
+from models.family import Metadata, Shape
+from models.footprint import TensorSize
+
+LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K")
+"""From exact to small: what is worth choosing."""
+
+
+def model_of_gguf(path: Path) -> Model:
+    """Return a GGUF file, split ones with all their parts, as the planner's only candidate.
+
+    Raises:
+        ZhiyinError: it is damaged.
+    """
+    headers = [read_gguf_header(part, arrays=False) for part in split_parts(path)]
+    first = headers[0]
+    prefix = f"{first.architecture}."
+    parameters: Metadata = {
+        key.removeprefix(prefix): value for key, value in first.metadata.items() if key.startswith(prefix)
+    }
+    tokens = first.metadata.get("tokenizer.ggml.tokens")
+    parameters.setdefault("vocab_size", tokens.length if isinstance(tokens, ArrayLength) else 0)
+    tensors = [tensor for header in headers for tensor in header.tensors.values()]
+    candidate = Candidate(
+        first.quantization or "as it is",
+        tuple(TensorSize(tensor.name, tensor.size) for tensor in tensors),
+        _read_bytes(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
+    )
+    return Model(first.architecture, parameters, _trained(parameters), (candidate,))
+
+
+def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants: Sequence[str] = ()) -> Model:
+    """Return a checkpoint, or its configuration alone, in the given quantizations, or in all that are worth choosing.
+
+    Raises:
+        ZhiyinError: no family knows it.
+    """
+    shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    blueprint = family_of(config).blueprint(config, shapes)
+
+    def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
+        return tensor_types(recipe, blueprint.tensors, blueprint.architecture, blueprint.parameters)
+
+    parameters = {"vocab_size": blueprint.vocabulary_size} | blueprint.parameters
+    usual = find_recipe(blueprint.default_quant)
+    return model_of_choice(QuantChoice(blueprint.architecture, parameters, blueprint.tensors, usual, types_of), quants)
+
+
+def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
+    """Return what is about to be converted in the given quantizations, or in all that are worth choosing."""
+    candidates = []
+    for quant in quants or _worth_choosing(choice.usual):
+        recipe = find_recipe(quant)
+        entries = [
+            (tensor.name, tensor.shape, type_, row_bytes(type_, tensor.shape[-1]) * prod(tensor.shape[:-1]))
+            for tensor, type_ in zip(choice.tensors, choice.types_of(recipe), strict=True)
+        ]
+        sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
+        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, choice.parameters)))
+    return Model(choice.architecture, choice.parameters, _trained(choice.parameters), tuple(candidates))
+
+
+def _worth_choosing(usual: Recipe) -> Sequence[str]:
+    """Return the ladder; a family whose usual mixture has more than four bits breaks with fewer."""
+    return LADDER if usual.name not in LADDER[:3] else LADDER[: LADDER.index(usual.name) + 1]
+
+
+def _read_bytes(
+    tensors: Iterable[tuple[str, Shape, GGMLQuantizationType, int]], parameters: Metadata
+) -> dict[str, int]:
+    """Return the bytes that one token reads, by type: of the experts only those in use, of the embedding one row."""
+    entries = list(tensors)
+    tied = all(name != "output.weight" for name, *_ in entries)
+    experts, used = parameters.get("expert_count"), parameters.get("expert_used_count")
+    part = used / experts if isinstance(experts, int) and isinstance(used, int) and experts else 1.0
+    read: Counter[str] = Counter()
+    for name, _, type_, size in entries:
+        if name.startswith("token_embd.") and not tied:
+            continue
+        read[type_.name] += int(size * part) if "_exps." in name else size
+    return dict(read)
+
+
+def _trained(parameters: Metadata) -> int:
+    length = parameters.get("context_length")
+    return length if isinstance(length, int) else 0

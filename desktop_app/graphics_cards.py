@@ -1,0 +1,85 @@
+"""Graphics cards that the system has, whether or not ggml can use them, and why it cannot."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_MAKERS = {0x10DE: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel"}
+_DISPLAY_CLASS = 0x03
+_WINDOWS_CARDS = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
+
+
+@dataclass(frozen=True)
+class UnusedCard:
+    """A card that ggml does not compute on."""
+
+    name: str
+    reason: str
+    """One sentence: why, and what to do."""
+
+
+def unused_cards(used: Sequence[str], backends: Sequence[str]) -> tuple[UnusedCard, ...]:
+    """Return the cards that are here and not used.
+
+    Args:
+        used: descriptions of the GPUs that ggml lists.
+        backends: names of ggml's backends (CPU, CUDA, Vulkan, Metal …).
+    """
+    found = []
+    for card in installed_cards():
+        maker = card.split()[0]
+        if not any(maker.lower() in description.lower() for description in used):
+            found.append(UnusedCard(card, _reason(maker, backends)))
+    return tuple(found)
+
+
+def installed_cards() -> list[str]:
+    """Return the names of the graphics cards, as far as the system tells without its drivers."""
+    if sys.platform == "win32":
+        return _windows_cards()
+    if platform.system() == "Linux":
+        return _linux_cards()
+    return []  # on a Mac Metal is always there
+
+
+def _reason(maker: str, backends: Sequence[str]) -> str:
+    gpu_backends = [name for name in backends if name not in ("CPU", "BLAS", "RPC")]
+    if not gpu_backends:
+        return "this build of llama.cpp computes on the processor only; install llama-cpp-python with Vulkan or CUDA to use it."
+    if maker == "NVIDIA" and platform.system() == "Linux" and not Path("/proc/driver/nvidia/version").exists():
+        return "NVIDIA's driver is not loaded; install it and start the computer again."
+    return f"the {' and '.join(gpu_backends)} part of llama.cpp does not see it; bring its driver up to date."
+
+
+def _linux_cards() -> list[str]:
+    names = []
+    for device in sorted(Path("/sys/bus/pci/devices").glob("*")):
+        try:
+            kind = int((device / "class").read_text("ascii"), 16)
+            vendor = int((device / "vendor").read_text("ascii"), 16)
+            number = int((device / "device").read_text("ascii"), 16)
+        except (OSError, ValueError):
+            continue
+        if kind >> 16 == _DISPLAY_CLASS and vendor in _MAKERS:
+            names.append(f"{_MAKERS[vendor]} graphics {number:04x}")
+    return names
+
+
+def _windows_cards() -> list[str]:
+    """Return what the registry lists as display adapters."""
+    winreg: Any = importlib.import_module("winreg")  # exists on Windows only
+    names = []
+    with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _WINDOWS_CARDS) as folder:
+        for index in range(winreg.QueryInfoKey(folder)[0]):
+            try:
+                with winreg.OpenKey(folder, winreg.EnumKey(folder, index)) as card:
+                    names.append(str(winreg.QueryValueEx(card, "DriverDesc")[0]))
+            except OSError:
+                continue
+    return [name for name in names if any(maker in name for maker in _MAKERS.values())]

@@ -1,0 +1,358 @@
+"""What this computer can run of a model, and how: quantization, layers on each device, context, with the bytes of each part.
+
+The best quality that still writes faster than a person reads comes first, then speed, within what is free now less a reserve.
+Nothing is planned beyond what fits: then the plan says which smallest choice would, and what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from desktop_app.bandwidth import ReadSpeed
+from models.family import Metadata
+from models.footprint import Footprint, RunShape, TensorSize, footprint, recurrent_state, rounded_context
+
+CONTEXTS = (8192, 4096, 2048)
+"""Tried in this order where the person names none."""
+_BATCH = 512
+_COMFORTABLE = 10.0
+"""Tokens per second: faster than one reads."""
+_ENOUGH = 4096
+"""Tokens of context that are given up for a better quantization, but no further."""
+_GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+"""Mixtures whose answers are hardly worse than the original's, from exact to small."""
+_RESERVE = 256 * 1024 * 1024
+_RESERVE_PART = 0.05
+"""Left free in main memory: the larger of both, so that the system and other programs go on."""
+_DEVICE_RESERVE = 192 * 1024 * 1024
+"""Left free on a GPU that has memory of its own: its driver's context and work space."""
+_EARLY = 512
+"""Tokens of a chat for which speeds are told."""
+_KERNEL_SECONDS = 6e-6
+"""Of one matrix product besides its reading: threads meet twice (measured on two cores)."""
+_PRODUCTS_PER_BLOCK = 12
+_ASSUMED_GPU_GAIN = 4.0
+"""A GPU's reading speed over the processor's where nothing was measured yet: the least that such cards reach."""
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A GPU as the planner sees it."""
+
+    name: str
+    free_bytes: int
+    total_bytes: int
+    shares_memory: bool = False
+    """Its memory is main memory: integrated graphics, Apple silicon."""
+    read_bytes_per_second: float = 0
+    """0: not measured."""
+
+
+@dataclass(frozen=True)
+class Computer:
+    """What a plan has to live with."""
+
+    free_bytes: int
+    """Main memory that can be taken without swapping, what unloading the current model frees included."""
+    total_bytes: int
+    process_bytes: int
+    """The engine itself, before a model."""
+    speed: ReadSpeed | None = None
+    """None: not measured; then nothing is said of tokens per second, and quality alone decides."""
+    accelerators: tuple[Accelerator, ...] = ()
+    corrections: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that loads took here above what was predicted, by device ("RAM" for main memory)."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A quantization of the model: what each tensor weighs in it."""
+
+    quant: str
+    tensors: tuple[TensorSize, ...]
+    read: Mapping[str, int]
+    """Bytes that are read for one token, by ggml type."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that may be run."""
+
+    architecture: str
+    parameters: Metadata
+    trained_context: int
+    candidates: tuple[Candidate, ...]
+    """From exact to small; one alone for a finished file."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one device holds."""
+
+    device: str
+    layers: int
+    weights: int
+    cache: int
+    compute: int
+    free: int
+    """Bytes that are free there now, less the reserve."""
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.cache + self.compute
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to run the model."""
+
+    quant: str
+    context: int
+    kv_type: str
+    batch: int
+    gpu_layers: int
+    layers: int
+    shares: tuple[Share, ...]
+    """Main memory first, then the GPUs that are used."""
+    tokens_per_second: float | None
+    """None: not known."""
+    recurrent: bool
+    tensor_split: tuple[float, ...]
+    """Layers on each GPU, in ggml's order; (): no GPU is used."""
+    batch_bytes: int
+    """Of main memory's buffers, what only a full batch touches."""
+
+    @property
+    def bytes(self) -> int:
+        """On all devices together."""
+        return sum(share.total for share in self.shares)
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are lacking; 0: it fits."""
+        return sum(max(0, share.total - share.free) for share in self.shares)
+
+    @property
+    def verdict(self) -> str:
+        """`gpu`: all layers on a GPU; `ram`: fits; `tight`: fits with less than a tenth left; `too_large`."""
+        if self.missing:
+            return "too_large"
+        if self.gpu_layers > self.layers:
+            return "gpu"
+        main = self.shares[0]
+        return "tight" if main.free - main.total < main.free / 10 else "ram"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choice, the reasons and the other choices."""
+
+    best: Option | None
+    """None: nothing fits."""
+    reason: str
+    """One or two sentences for the person."""
+    alternatives: tuple[Option, ...]
+    """Other quantizations and contexts, fitting or not; the best itself is not among them."""
+
+
+def plan(model: Model, computer: Computer, *, context: int | None = None, kv_type: str = "f16") -> Plan:
+    """Choose how to run a model.
+
+    Args:
+        model: what it is, in every quantization that may be chosen.
+        computer: what there is.
+        context: tokens that the person asks for; None: 8192, or fewer where that does not fit.
+        kv_type: the cache's type; never chosen by the planner itself, only offered.
+    """
+    by_context = [
+        [option(model, candidate, computer, wanted, kv_type) for candidate in model.candidates]
+        for wanted in ([context] if context else _contexts(model))
+    ]
+    options = [o for group in by_context for o in group]
+    chosen = _best_of_contexts(by_context)
+    if chosen is None:
+        smallest = min(options, key=lambda o: (o.missing, o.bytes))
+        fixes = tuple(_fixes(model, computer, smallest))
+        return Plan(None, _refusal(smallest, fixes), (*options, *fixes))
+    best, group = chosen
+    return Plan(best, _explanation(best, group), tuple(o for o in options if o is not best))
+
+
+def option(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16") -> Option:
+    """Return one way to run the model, with as many layers on GPUs as their memory takes."""
+    run = RunShape(context, kv_type, _BATCH)
+    foot = footprint(model.architecture, model.parameters, candidate.tensors, run)
+    layers = len(foot.blocks)
+    on_gpus = _offload(foot, computer)
+    gpu_layers = sum(share.layers for share in on_gpus.values())
+    kept = layers - min(gpu_layers, layers)
+    shared = sum(on_gpus[gpu.name].total for gpu in computer.accelerators if gpu.shares_memory and gpu.name in on_gpus)
+    main = Share(
+        device="RAM",
+        layers=kept,
+        weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers > layers else foot.head),
+        cache=sum(foot.cache[:kept]),
+        compute=foot.compute
+        + foot.output
+        + foot.vocabulary
+        + computer.process_bytes
+        + computer.corrections.get("RAM", 0),
+        free=_usable_memory(computer) - shared,
+    )
+    return Option(
+        quant=candidate.quant,
+        context=0 if foot.recurrent else context,
+        kv_type=kv_type,
+        batch=_BATCH,
+        gpu_layers=gpu_layers,
+        layers=layers,
+        shares=(main, *(on_gpus[gpu.name] for gpu in computer.accelerators if gpu.name in on_gpus)),
+        tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, context),
+        recurrent=foot.recurrent,
+        tensor_split=tuple(float(on_gpus[g.name].layers) if g.name in on_gpus else 0.0 for g in computer.accelerators)
+        if on_gpus
+        else (),
+        batch_bytes=foot.compute,
+    )
+
+
+def _contexts(model: Model) -> list[int]:
+    if recurrent_state(model.architecture, model.parameters):
+        return [CONTEXTS[0]]
+    trained = model.trained_context or CONTEXTS[0]
+    return [c for c in CONTEXTS if c <= trained] or [trained]
+
+
+def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Sequence[Option]] | None:
+    """Return the choice, with the options of its context: a good quantization in the longest context that has one.
+
+    Where none is good, a shorter context is taken for a better one, down to `_ENOUGH` tokens.
+    """
+    found = [(best, group) for group in groups if (best := _best(group)) is not None]
+    good = next((pair for pair in found if pair[0].quant in _GOOD), None)
+    if good is not None or not found:
+        return good
+    long_enough = [pair for pair in found if pair[0].context >= _ENOUGH or pair[0].recurrent] or found[:1]
+    return min(long_enough, key=lambda pair: pair[1].index(pair[0]))
+
+
+def _best(options: Sequence[Option]) -> Option | None:
+    """Return the best quality that is comfortable; else the fastest good one; else the best quality that fits."""
+    fitting = [o for o in options if not o.missing]
+    good = [o for o in fitting if o.quant in _GOOD]
+    comfortable = (o for o in good if o.tokens_per_second is None or o.tokens_per_second >= _COMFORTABLE)
+    if good:
+        return next(comfortable, None) or max(good, key=lambda o: o.tokens_per_second or 0)
+    return fitting[0] if fitting else None
+
+
+def _usable_memory(computer: Computer) -> int:
+    return computer.free_bytes - max(_RESERVE, int(computer.total_bytes * _RESERVE_PART))
+
+
+def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
+    """Fill the GPUs, the roomiest first, from the last block on: the head counts as one more layer, as in llama.cpp."""
+    parts = list(zip(foot.blocks, foot.cache, strict=True))
+    parts.append((foot.head + (foot.embedding if foot.tied else 0), 0))
+    shares: dict[str, Share] = {}
+    for gpu in sorted(computer.accelerators, key=lambda gpu: gpu.free_bytes, reverse=True):
+        free = min(gpu.free_bytes, _usable_memory(computer)) if gpu.shares_memory else gpu.free_bytes - _DEVICE_RESERVE
+        compute = foot.compute + computer.corrections.get(gpu.name, 0)
+        weights = cache = count = 0
+        while parts and weights + cache + sum(parts[-1]) + compute <= free:
+            more_weights, more_cache = parts.pop()
+            weights, cache, count = weights + more_weights, cache + more_cache, count + 1
+        if count:
+            shares[gpu.name] = Share(gpu.name, count, weights, cache, compute, free)
+    return shares
+
+
+def _tokens_per_second(
+    foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, Share], context: int
+) -> float | None:
+    """Return the speed of writing early in a chat: every weight and the filled part of the cache are read once a token."""
+    speed = computer.speed
+    if speed is None:
+        return None
+    layers = len(foot.blocks)
+    seconds = sum(size / speed.of(type_) for type_, size in candidate.read.items())
+    filled = 1.0 if foot.recurrent else min(1.0, _EARLY / rounded_context(context))
+    seconds += sum(foot.cache) * filled / speed.of("F16")
+    left, total = 1.0, layers * _PRODUCTS_PER_BLOCK * _KERNEL_SECONDS
+    for gpu in computer.accelerators:
+        part = shares[gpu.name].layers / (layers + 1) if gpu.name in shares else 0.0
+        measured = gpu.read_bytes_per_second / speed.of("Q8_0") if gpu.read_bytes_per_second else _ASSUMED_GPU_GAIN
+        total += seconds * part / measured
+        left -= part
+    return 1 / (total + seconds * max(0.0, left))
+
+
+def _fixes(model: Model, computer: Computer, smallest: Option) -> Iterator[Option]:
+    """Yield what would fit after all: a shorter context, a quantized cache."""
+    candidate = next(c for c in model.candidates if c.quant == smallest.quant)
+    if smallest.recurrent:
+        return
+    for kv_type in ("q8_0", "q4_0"):
+        fix = option(model, candidate, computer, smallest.context, kv_type)
+        if not fix.missing:
+            yield fix
+            break
+    context = smallest.context // 2
+    while context >= 512:
+        fix = option(model, candidate, computer, context)
+        if not fix.missing:
+            yield fix
+            break
+        context //= 2
+
+
+def _explanation(best: Option, group: Sequence[Option]) -> str:
+    """Say what was chosen, what it takes, and what kept the next better quantization from being chosen."""
+    places = ", ".join(
+        f"{_gb(share.total)} of {_gb(share.free)} free {_where(share)}" for share in reversed(best.shares)
+    )
+    sentence = f"{best.quant}, {_placement(best)}, {_context(best)}: {places}"
+    if best.tokens_per_second is not None:
+        sentence += f", about {best.tokens_per_second:.3g} tokens a second"
+    better = group[: group.index(best)]
+    if not better:
+        return f"{sentence}."
+    next_better = better[-1]
+    if next_better.missing:
+        return f"{sentence}. {next_better.quant} would lack {_gb(next_better.missing)}."
+    return f"{sentence}. {next_better.quant} would fit too, but write only {next_better.tokens_per_second:.2g} tokens a second."
+
+
+def _where(share: Share) -> str:
+    return "in main memory" if share.device == "RAM" else f"on {share.device}"
+
+
+def _refusal(smallest: Option, fixes: Sequence[Option]) -> str:
+    sentence = (
+        f"Even {smallest.quant} with {_context(smallest)} needs {_gb(smallest.bytes)}, {_gb(smallest.missing)} more than "
+        "is free now; "
+    )
+    if not fixes:
+        return sentence + "close other programs or choose a smaller model."
+    ways = ", ".join(
+        f"a context of {fix.context} fits" if fix.kv_type == "f16" else f"a {fix.kv_type} cache fits" for fix in fixes
+    )
+    return f"{sentence}{ways}."
+
+
+def _placement(chosen: Option) -> str:
+    if chosen.gpu_layers > chosen.layers:
+        return f"all {chosen.layers} layers on the GPU"
+    if chosen.gpu_layers:
+        return f"{chosen.gpu_layers} of {chosen.layers + 1} layers on the GPU"
+    return "on the processor"
+
+
+def _context(chosen: Option) -> str:
+    return "a context without limit" if chosen.recurrent else f"{chosen.context} tokens of context"
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 95e7 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,201 @@
+"""The planner on simulated computers: what it chooses, why, and that it never plans beyond what fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from desktop_app.bandwidth import ReadSpeed
+from desktop_app.candidates import model_of_config
+from desktop_app.planner import Accelerator, Computer, Model, Option, plan
+from models.config import Config
+
+GB = 10**9
+MB = 10**6
+
+LLAMA_8B = {
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 131072,
+}
+LLAMA_1B = LLAMA_8B | {
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "tie_word_embeddings": True,
+}
+LLAMA_13B = LLAMA_8B | {
+    "hidden_size": 5120,
+    "intermediate_size": 13824,
+    "num_hidden_layers": 40,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 40,
+    "vocab_size": 32000,
+    "max_position_embeddings": 4096,
+}
+RWKV7_3B = {
+    "architectures": ["RWKV7ForCausalLM"],
+    "hidden_size": 2560,
+    "intermediate_size": 10240,
+    "num_hidden_layers": 32,
+    "vocab_size": 65536,
+    "head_dim": 64,
+}
+
+
+def speed(bytes_per_second: float) -> ReadSpeed:
+    return ReadSpeed({"F16": bytes_per_second, "Q4_K": bytes_per_second * 0.8})
+
+
+def laptop(memory: float, *gpus: Accelerator, used: float = 2.5) -> Computer:
+    """A laptop with `memory` GB, of which the system and a browser use some; its processor reads 40 GB/s."""
+    return Computer(
+        free_bytes=int((memory - used) * GB),
+        total_bytes=int(memory * GB),
+        process_bytes=57 * MB,
+        speed=speed(40 * GB),
+        accelerators=gpus,
+    )
+
+
+def cuda(number: int, total: float, used: float = 0.4) -> Accelerator:
+    return Accelerator(f"CUDA{number}", int((total - used) * GB), int(total * GB), read_bytes_per_second=250 * GB)
+
+
+COMPUTERS = {
+    "8 GB laptop": laptop(8),
+    "16 GB laptop": laptop(16),
+    "16 GB, 6 GB CUDA": laptop(16, cuda(0, 6)),
+    "16 GB Mac": laptop(16, Accelerator("Metal", int(10.9 * GB), int(10.9 * GB), True, 100 * GB)),
+    "32 GB, 8 + 4 GB CUDA": laptop(32, cuda(0, 8), cuda(1, 4)),
+    "16 GB, integrated GPU": laptop(16, Accelerator("Vulkan0", 8 * GB, 8 * GB, True, 45 * GB)),
+}
+MODELS = {"1B": LLAMA_1B, "8B": LLAMA_8B, "13B": LLAMA_13B, "RWKV-7 3B": RWKV7_3B}
+
+
+def model(config: dict[str, Any], *quants: str) -> Model:
+    return model_of_config(Config(config), quants=quants)
+
+
+CHOICES = """
+8 GB laptop           | 1B        | Q8_0   | 8192 | ram   | 0
+8 GB laptop           | 8B        | Q3_K_M | 4096 | tight | 0
+8 GB laptop           | 13B       | -      | -    | -     | -
+8 GB laptop           | RWKV-7 3B | Q8_0   | 0    | ram   | 0
+16 GB laptop          | 1B        | Q8_0   | 8192 | ram   | 0
+16 GB laptop          | 8B        | Q4_K_M | 8192 | ram   | 0
+16 GB laptop          | 13B       | Q4_K_M | 4096 | ram   | 0
+16 GB laptop          | RWKV-7 3B | Q8_0   | 0    | ram   | 0
+16 GB, 6 GB CUDA      | 1B        | Q8_0   | 8192 | gpu   | 17
+16 GB, 6 GB CUDA      | 8B        | Q6_K   | 8192 | ram   | 23
+16 GB, 6 GB CUDA      | 13B       | Q4_K_M | 4096 | ram   | 19
+16 GB, 6 GB CUDA      | RWKV-7 3B | Q8_0   | 0    | gpu   | 33
+16 GB Mac             | 1B        | Q8_0   | 8192 | gpu   | 17
+16 GB Mac             | 8B        | Q8_0   | 8192 | gpu   | 33
+16 GB Mac             | 13B       | Q4_K_M | 4096 | ram   | 39
+16 GB Mac             | RWKV-7 3B | Q8_0   | 0    | gpu   | 33
+32 GB, 8 + 4 GB CUDA  | 1B        | Q8_0   | 8192 | gpu   | 17
+32 GB, 8 + 4 GB CUDA  | 8B        | Q8_0   | 8192 | gpu   | 33
+32 GB, 8 + 4 GB CUDA  | 13B       | Q5_K_M | 4096 | ram   | 34
+32 GB, 8 + 4 GB CUDA  | RWKV-7 3B | Q8_0   | 0    | gpu   | 33
+16 GB, integrated GPU | 1B        | Q8_0   | 8192 | gpu   | 17
+16 GB, integrated GPU | 8B        | Q4_K_M | 8192 | gpu   | 33
+16 GB, integrated GPU | 13B       | Q4_K_M | 4096 | ram   | 29
+16 GB, integrated GPU | RWKV-7 3B | Q8_0   | 0    | gpu   | 33
+"""
+"""Computer, model -> quantization, context (0: no limit), verdict, layers on GPUs (the head counts as one)."""
+
+
+def rows() -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")] for line in CHOICES.strip().splitlines()]
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row[0]}-{row[1]}")
+def test_choices(row: list[str]) -> None:
+    best = plan(model(MODELS[row[1]]), COMPUTERS[row[0]]).best
+    found = ["-"] * 4 if best is None else [best.quant, best.context, best.verdict, best.gpu_layers]
+    assert [str(value) for value in found] == row[2:]
+
+
+def test_every_computer_and_model_is_in_the_table() -> None:
+    assert {(row[0], row[1]) for row in rows()} == {(c, m) for c in COMPUTERS for m in MODELS}
+
+
+def all_options(name: str, computer: Computer) -> list[Option]:
+    found = plan(model(MODELS[name]), computer)
+    return [*([found.best] if found.best else []), *found.alternatives]
+
+
+@pytest.mark.parametrize("computer", COMPUTERS)
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_is_planned_beyond_what_fits(name: str, computer: str) -> None:
+    here = COMPUTERS[computer]
+    for option in all_options(name, here):
+        if option.missing:
+            continue
+        main, *gpus = option.shares
+        sharing = {gpu.name for gpu in here.accelerators if gpu.shares_memory}
+        assert main.total + sum(share.total for share in gpus if share.device in sharing) < here.free_bytes
+        free = {gpu.name: gpu.free_bytes for gpu in here.accelerators}
+        assert all(share.total < free[share.device] for share in gpus)
+
+
+def test_layers_are_counted_once() -> None:
+    for name, config in MODELS.items():
+        for option in all_options(name, COMPUTERS["32 GB, 8 + 4 GB CUDA"]):
+            assert option.shares[0].layers + min(option.gpu_layers, option.layers) == config["num_hidden_layers"]
+            assert sum(option.tensor_split) == option.gpu_layers
+
+
+def test_the_reason_names_what_would_be_better() -> None:
+    found = plan(model(LLAMA_8B), COMPUTERS["16 GB laptop"])
+    assert found.reason.startswith(
+        "Q4_K_M, on the processor, 8192 tokens of context: 6.2 GB of 12.7 GB free in main memory"
+    )
+    assert "Q5_K_M would fit too, but write only" in found.reason
+    assert "Q5_K_M would lack 82 MB" in plan(model(LLAMA_13B), COMPUTERS["16 GB laptop"]).reason
+
+
+def test_what_does_not_fit_is_refused_with_the_smallest_that_would() -> None:
+    found = plan(model(LLAMA_8B, "Q4_K_M"), laptop(8), context=8192)
+    assert found.best is None
+    assert found.reason.startswith("Even Q4_K_M with 8192 tokens of context needs 6.2 GB, 1.1 GB more than is free now")
+    nothing = plan(model(LLAMA_13B), COMPUTERS["8 GB laptop"])
+    assert nothing.best is None
+    assert "choose a smaller model" in nothing.reason
+
+
+def test_a_quantized_cache_and_a_shorter_context_are_only_offered() -> None:
+    found = plan(model(LLAMA_8B, "Q4_K_M"), laptop(9), context=8192)
+    assert found.best is None
+    assert "a q8_0 cache fits" in found.reason
+    assert "a context of 4096 fits" in found.reason
+    assert all(option.kv_type == "f16" for option in all_options("8B", laptop(8)))
+
+
+def test_what_loads_took_here_counts() -> None:
+    plain = plan(model(LLAMA_1B), laptop(8)).best
+    learned = plan(model(LLAMA_1B), replace(laptop(8), corrections={"RAM": 200 * MB})).best
+    assert plain is not None and learned is not None
+    assert learned.shares[0].total - plain.shares[0].total == 200 * MB
+
+
+def test_a_mixture_of_experts_reads_only_those_in_use() -> None:
+    config = LLAMA_8B | {"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 64, "num_experts_per_tok": 4}
+    config |= {"moe_intermediate_size": 768, "head_dim": 128, "norm_topk_prob": True}
+    candidate = model(config, "Q4_K_M").candidates[0]
+    assert sum(candidate.read.values()) < 0.2 * sum(tensor.bytes for tensor in candidate.tensors)
+
+
+def test_a_family_that_breaks_with_four_bits_is_not_offered_any() -> None:
+    rwkv4 = {"architectures": ["RwkvForCausalLM"], "hidden_size": 768, "intermediate_size": 3072, "vocab_size": 50277}
+    found = model(rwkv4 | {"num_hidden_layers": 12, "attention_hidden_size": 768})
+    assert [candidate.quant for candidate in found.candidates] == ["Q8_0"]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import pytest
 
-from converter.pipeline import ConvertRequest, convert, plan
+from converter.gguf_header import read_gguf_header
+from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Logits
 from models.errors import ZhiyinError
@@ -100,17 +100,12 @@ def test_chinese_alpaca_plus_from_the_original_llama(engine: Engine, tmp_path: P
             (folder / "added_tokens.json").write_text(json.dumps({"[PAD]": 49953}))
         lora.append(folder)
         expected = with_adapter(expected, tensors, scales=2.0)
-    request = ConvertRequest(base, tmp_path / "m.gguf", "F32", lora=tuple(lora))
-    steps = plan(request).steps
-    assert [text for step in steps for text in ("32,000", "49,953", "49,954") if text in step] == [
-        "32,000",
-        "49,953",
-        "49,954",
-    ]
-    merged = convert(request).path
-    fields = {name: field.contents() for name, field in gguf.GGUFReader(merged).fields.items()}
+    result = convert(ConvertRequest(base, tmp_path / "m.gguf", "F32", lora=tuple(lora)))
+    vocabularies = [text for step in result.steps for text in ("32,000", "49,953", "49,954") if text in step]
+    assert vocabularies == ["32,000", "49,953", "49,954"]
+    fields = read_gguf_header(result.path).metadata
     assert len(fields["tokenizer.ggml.tokens"]) == fields["llama.vocab_size"] == 49954
     assert fields["tokenizer.ggml.tokens"][-1] == "[PAD]"
-    found = logits(engine, tmp_path, merged)
+    found = logits(engine, tmp_path, result.path)
     assert found.shape == (len(IDS), 49954)
     assert np.abs(found - llama.forward(config, expected, IDS)).max() < 1e-4

@@ -115,8 +115,8 @@ def _yarn(scaling: Config, context: int) -> Metadata:
             raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with a {name} of {usual:g} only.")
     if not scaling.bool("truncate", default=True):
         raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with whole correction bounds only.")
-    factor = scaling.float("factor")
     trained = scaling.int("original_max_position_embeddings", default=context, minimum=1)
+    factor = scaling.float("factor", default=context / trained)
     usual_length = _mscale(factor, 1.0)
     correction = scaling.float("attn_factor", default=1.0)
     if "attention_factor" in scaling:

@@ -42,6 +42,7 @@ class Activations:
 
 _USUAL = Activations(hidden=4, inner=3)
 _ACTIVATIONS: Mapping[str, Activations] = {
+    "qwen": Activations(hidden=4, inner=1.5),  # the first Qwen's configuration counts gate and up together
     "rwkv6": Activations(hidden=14, inner=0, state=200),
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
@@ -164,9 +165,13 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> in
     hidden = _number(parameters.get("embedding_length"))
     batch = min(run.batch, rounded_context(run.context))
     alive = _ACTIVATIONS.get(architecture, _USUAL)
-    body = _FLOAT * (batch * (alive.hidden * hidden + alive.inner * _inner(parameters)) + alive.state * hidden)
+    used = _number(parameters.get("expert_used_count"))
+    inner = _inner(parameters)
+    # The experts' inputs and outputs are alive at once, one of each for every expert in use.
+    widest = max(alive.hidden * hidden + alive.inner * inner, 2 * (used * hidden + inner) if used else 0)
+    body = _FLOAT * (batch * widest + alive.state * hidden)
     rows = min(run.outputs, batch)
-    last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * 2 * hidden + rows * hidden)
+    last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * 4 * hidden + rows * hidden)
     mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
     return int(max(body, last)) + mask + _SLACK
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import pytest
 from gguf.constants import GGMLQuantizationType
 
 from models.footprint import Footprint, RunShape, TensorSize, footprint, kv_cache, rounded_context
+from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
 
 MEGABYTE = 1 << 20
@@ -31,44 +31,7 @@ def quiet() -> Iterator[None]:
     llama.llama_log_set(llama.llama_log_callback(0), None)
 
 
-def llama_shape(hidden: int, inner: int, layers: int, heads: int, kv_heads: int, vocabulary: int) -> dict[str, Any]:
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": hidden,
-        "intermediate_size": inner,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
-        "vocab_size": vocabulary,
-        "rms_norm_eps": 1e-5,
-        "max_position_embeddings": 131072,
-    }
-
-
-def rwkv_shape(version: int, hidden: int, inner: int, layers: int) -> dict[str, Any]:
-    return {
-        "architectures": [{6: "Rwkv6ForCausalLM", 7: "RWKV7ForCausalLM"}[version]],
-        "hidden_size": hidden,
-        "intermediate_size": inner,
-        "num_hidden_layers": layers,
-        "vocab_size": 65536,
-        "head_size": 64,
-        "head_dim": 64,
-    }
-
-
-SHAPES: dict[str, dict[str, Any]] = {
-    "SmolLM2-135M": llama_shape(576, 1536, 30, 9, 3, 49152),
-    "Llama-3.2-1B": llama_shape(2048, 8192, 16, 32, 8, 128256) | {"tie_word_embeddings": True},
-    "Llama-2-7B": llama_shape(4096, 11008, 32, 32, 32, 32000),
-    "Llama-3-8B": llama_shape(4096, 14336, 32, 32, 8, 128256),
-    "Llama-2-13B": llama_shape(5120, 13824, 40, 40, 40, 32000),
-    "RWKV-6-1.6B": rwkv_shape(6, 2048, 7168, 24),
-    "RWKV-6-7B": rwkv_shape(6, 4096, 14336, 32),
-    "RWKV-7-0.1B": rwkv_shape(7, 768, 3072, 12),
-    "RWKV-7-2.9B": rwkv_shape(7, 2560, 10240, 32),
-}
-RUNS = (RunShape(4096), RunShape(32768), RunShape(2048, batch=128), RunShape(4096, kv_type="q8_0"))
+RUNS = (RunShape(4096), RunShape(16384), RunShape(2048, batch=128), RunShape(4096, kv_type="q8_0"))
 
 
 def allocated(path: Path, run: RunShape) -> dict[str, float]:
@@ -96,11 +59,10 @@ def allocated(path: Path, run: RunShape) -> dict[str, float]:
             "compute": "compute buffer size",
             "output": "output buffer size",
             "state": "RS buffer size",
-            "cache": r"llama_kv_cache: size =",
         }.items()
     }
-    cache = re.search(r"llama_kv_cache: size = +([0-9.]+) MiB", log)
-    return sizes | {"cache": float(cache[1]) * MEGABYTE if cache else sizes["state"], "layers": float(layers)}
+    caches = [float(size) * MEGABYTE for size in re.findall(r"llama_kv_cache: size = +([0-9.]+) MiB", log)]
+    return sizes | {"cache": sum(caches) if caches else sizes["state"], "layers": float(layers)}
 
 
 def predicted(name: str, run: RunShape, path: Path) -> Footprint:
@@ -119,7 +81,7 @@ def test_agrees_with_llama_cpp(name: str, run: RunShape, tmp_path: Path) -> None
     assert sum(ours.cache) == pytest.approx(theirs["cache"], abs=0.01 * MEGABYTE)
     assert ours.output == pytest.approx(theirs["output"], abs=0.01 * MEGABYTE)
     # Never less than it takes; with a quantized cache llama.cpp saves a little that the formula leaves in.
-    assert 0.99 * theirs["compute"] <= ours.compute <= 1.03 * theirs["compute"] + 12 * MEGABYTE
+    assert 0.99 * theirs["compute"] <= ours.compute <= 1.03 * theirs["compute"] + 16 * MEGABYTE
 
 
 def test_a_grouped_cache_counts_key_and_value_heads_only() -> None:

@@ -5,20 +5,20 @@ Sources: THUDM/chatglm2-6b, THUDM/chatglm3-6b and THUDM/glm-4-9b-chat, tokenizat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.chat.dialects import KEY
-from models.chat.glm import CHATGLM2, CHATGLM3, is_base, is_third
+from models.chat.glm import CHATGLM2, CHATGLM3, GLM4, is_base, is_third
 from models.config import Config
 from models.family import ChatFormat
 from models.vocab.files import read_bytes, read_json
 from models.vocab.reader import read_vocabulary
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
+from models.vocab.tiktoken import is_rank_file
 from models.vocab.vocabulary import PLAIN, PREFIX, TokenType, Vocabulary
 
 _SPECIAL = ("[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>")
@@ -27,7 +27,6 @@ _ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
 _TURN, _CALL = "<|user|>", "<|observation|>"
 _TOOLS_OF_A_MESSAGE = "item['tools']"
 """The publisher's template for GLM-4 wants tools inside a message; the family's own takes them as everybody passes them."""
-_RANKS = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
 
 
 def read_chatglm_vocabulary(folder: Path, config: Config) -> Vocabulary:
@@ -37,8 +36,9 @@ def read_chatglm_vocabulary(folder: Path, config: Config) -> Vocabulary:
         BadFile: it is missing or damaged.
     """
     path = folder / "tokenizer.model"
-    if not path.is_file() or _RANKS.match(read_bytes(path)):
-        return _glm4(read_vocabulary(folder, config), prefixed=path.is_file() or _has_prefix(folder))
+    if not path.is_file() or is_rank_file(path):
+        vocabulary = _glm4(read_vocabulary(folder, config), prefixed=path.is_file() or _has_prefix(folder))
+        return vocabulary if is_base(config) else _chatting(vocabulary, GLM4)
     pieces = read_sentencepiece(path, {})
     third = is_third(config) or _names_roles(folder)
     names = _SPECIAL + (_ROLES if third else ())
@@ -56,14 +56,15 @@ def read_chatglm_vocabulary(folder: Path, config: Config) -> Vocabulary:
         config,
     )
     ends = {"eot": ids[_TURN], "eom": ids[_CALL]} if third else {}
-    chat = None if is_base(config) else CHATGLM3 if third else CHATGLM2
-    return replace(
+    vocabulary = replace(
         vocabulary,
         special={name: number for name, number in vocabulary.special.items() if name != "bos"} | ends,
         flags=vocabulary.flags | {"add_bos_token": False, "add_eos_token": False},
-        chat_template=None if chat is None else _template(vocabulary.chat_template, chat),
-        extra={PREFIX: [ids["[gMASK]"], ids["<sop>"]], PLAIN: True} | ({} if chat is None else {KEY: chat.dialect}),
+        extra={PREFIX: [ids["[gMASK]"], ids["<sop>"]], PLAIN: True},
     )
+    if is_base(config):
+        return replace(vocabulary, chat_template=None)
+    return _chatting(vocabulary, CHATGLM3 if third else CHATGLM2)
 
 
 def read_glm_vocabulary(folder: Path, config: Config) -> Vocabulary:
@@ -91,9 +92,11 @@ def _glm4(vocabulary: Vocabulary, *, prefixed: bool) -> Vocabulary:
     )
 
 
-def _template(published: str | None, chat: ChatFormat) -> str:
-    """Return the chat template: the checkpoint's own only where it knows tools, which the publisher's short one does not."""
-    return published if published is not None and "tools" in published else chat.template
+def _chatting(vocabulary: Vocabulary, chat: ChatFormat) -> Vocabulary:
+    """Add a chat format; the checkpoint's own template counts where it knows tools (the publisher's does not)."""
+    published = vocabulary.chat_template
+    template = published if published is not None and "tools" in published else chat.template
+    return replace(vocabulary, chat_template=template, extra=vocabulary.extra | {KEY: chat.dialect})
 
 
 def _names_roles(folder: Path) -> bool:

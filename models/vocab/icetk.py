@@ -18,7 +18,7 @@ from models.config import Config
 from models.errors import BadFile
 from models.vocab.files import read_bytes, read_json
 from models.vocab.normalizer import Normalizer, any_of
-from models.vocab.sentencepiece import SentencePieceModel, parse_sentencepiece
+from models.vocab.sentencepiece import CHARSMAP, UNIGRAM, SentencePieceModel, parse_sentencepiece
 from models.vocab.vocabulary import PLAIN, TokenType, Vocabulary
 
 _FILE = "ice_text.model"
@@ -30,8 +30,6 @@ _WRITTEN = {"\n": _NEWLINE, "\t": _TAB, **_BLANKS}
 _READ = {piece: text for text, piece in _WRITTEN.items()}
 _IMAGE_TOKENS = 20000
 _UNKNOWN_PENALTY = 10.0
-_UNIGRAM = "t5"
-"""`tokenizer.ggml.model` of unigram models."""
 
 Pieces = list[tuple[str, float, TokenType]]
 
@@ -62,7 +60,7 @@ def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
     image_pieces: Pieces = [(f"<image_{number}>", 0.0, TokenType.UNUSED) for number in range(images)]
     every = image_pieces + pieces
     return Vocabulary(
-        model="llama" if model.is_bpe else _UNIGRAM,
+        model="llama" if model.is_bpe else UNIGRAM,
         pre="default",
         tokens=[text for text, _, _ in every],
         scores=[score for _, score, _ in every],
@@ -74,7 +72,7 @@ def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
             "add_space_prefix": model.add_dummy_prefix,
             "remove_extra_whitespaces": model.remove_extra_whitespaces,
         },
-        extra={PLAIN: True} | ({"tokenizer.ggml.precompiled_charsmap": model.charsmap} if model.charsmap else {}),
+        extra={PLAIN: True} | ({CHARSMAP: model.charsmap} if model.charsmap else {}),
     )
 
 
@@ -124,9 +122,9 @@ class IcetkTokenizer:
         self._longest = max(map(len, self._ids), default=0)
         normal = [self._scores[number] for text, number in self._ids.items() if text not in user_defined]
         self._best, self._worst = max(normal, default=0.0), min(normal, default=0.0)
-        self._segment = self._unigram if vocabulary.model == _UNIGRAM else self._merged
+        self._segment = self._unigram if vocabulary.model == UNIGRAM else self._merged
         self._normalizer = Normalizer(
-            vocabulary.extra.get("tokenizer.ggml.precompiled_charsmap", b""),
+            vocabulary.extra.get(CHARSMAP, b""),
             user_defined,
             add_dummy_prefix=vocabulary.flags.get("add_space_prefix", True),
             remove_extra_whitespaces=vocabulary.flags.get("remove_extra_whitespaces", True),
@@ -140,7 +138,6 @@ class IcetkTokenizer:
             BadFile: the vocabulary is missing or damaged.
         """
         key = "tokenizer.ggml."
-        charsmap = "tokenizer.ggml.precompiled_charsmap"
         try:
             return cls(
                 Vocabulary(
@@ -153,7 +150,7 @@ class IcetkTokenizer:
                         name: bool(metadata.get(key + name, True))
                         for name in ("add_space_prefix", "remove_extra_whitespaces")
                     },
-                    extra={charsmap: bytes(metadata.get(charsmap, b""))},
+                    extra={CHARSMAP: bytes(metadata.get(CHARSMAP, b""))},
                 )
             )
         except (KeyError, ValueError, TypeError, IndexError) as error:

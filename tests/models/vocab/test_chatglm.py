@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentencepiece
+import tiktoken
+import tokenizers
 
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt, Tokenize
+from models.vocab.byte_level import written
+from models.vocab.pretokenizer import NAMED_RULES
 from models.vocab.vocabulary import TokenType
 from tests.support.checkpoints import write_checkpoint
-from tests.support.random_glm import random_chatglm
+from tests.support.random_glm import random_chatglm, random_glm
 from tests.support.sentencepieces import CORPUS, processor, trained
 
 NAMES = ["[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"]
@@ -177,3 +184,97 @@ def test_base_models_have_no_chat(model: bytes, tmp_path: Path) -> None:
     metadata = read_gguf_header(converted(tmp_path, model, {}, _name_or_path="THUDM/chatglm3-6b-base")).metadata
     assert "tokenizer.chat_template" not in metadata
     assert metadata["zhiyin.tokenizer.prefix"]
+
+
+@pytest.fixture(scope="module")
+def ranks() -> dict[bytes, int]:
+    """Return ranks as tiktoken's files hold them: bytes, then what merging makes."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=500, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(CORPUS * 4, trainer)
+    letters = {written(bytes([byte])): byte for byte in range(256)}
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return {bytes(letters[letter] for letter in token): rank for rank, (token, _) in enumerate(vocabulary)}
+
+
+GLM4_SPECIAL = ["<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", *ROLES]
+GLM4_RULES = NAMED_RULES["llama-bpe"].expressions[0]
+
+
+def glm4_from_ranks(folder: Path, ranks: dict[bytes, int]) -> Path:
+    """Convert a checkpoint of the publisher's layout: ranks, rules in the code, special tokens in tokenizer_config.json."""
+    config, weights = random_chatglm(
+        padded_vocab_size=640, eos_token_id=[500, 507, 509], _name_or_path="THUDM/glm-4-9b-chat"
+    )
+    source = write_checkpoint(folder / "checkpoint", config, weights)
+    lines = (b"%s %d\n" % (base64.b64encode(token), rank) for token, rank in ranks.items())
+    (source / "tokenizer.model").write_bytes(b"".join(lines))
+    (source / "tokenization_chatglm.py").write_text(f'pat_str = r"""{GLM4_RULES}"""\n', "utf-8")
+    added = {str(500 + number): {"content": text, "special": True} for number, text in enumerate(GLM4_SPECIAL)}
+    template = "{% for item in messages %}{% if item['tools'] is defined %}{% endif %}{% endfor %}"
+    described = {"added_tokens_decoder": added, "eos_token": "<|endoftext|>", "chat_template": template}
+    (source / "tokenizer_config.json").write_text(json.dumps(described), "utf-8")
+    return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
+
+
+def glm4_from_json(folder: Path, ranks: dict[bytes, int]) -> Path:
+    """Convert a checkpoint of transformers' layout: tokenizer.json, whose post-processor writes the prefix."""
+    config, weights = random_glm(vocab_size=640, eos_token_id=[500, 507, 509])
+    source = write_checkpoint(folder / "checkpoint", config, weights)
+    vocabulary = {written(token): rank for token, rank in ranks.items()}
+    model = tokenizers.models.BPE(vocabulary, merges_of(ranks), ignore_merges=True)
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [
+            tokenizers.pre_tokenizers.Split(tokenizers.Regex(GLM4_RULES), "isolated"),
+            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.add_special_tokens(GLM4_SPECIAL)
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[gMASK] <sop> $A", special_tokens=[("[gMASK]", 502), ("<sop>", 504)]
+    )
+    tokenizer.save(str(source / "tokenizer.json"))
+    (source / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|endoftext|>"}), "utf-8")
+    return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
+
+
+def merges_of(ranks: dict[bytes, int]) -> list[tuple[str, str]]:
+    merges = []
+    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
+        parts = [token[at : at + 1] for at in range(len(token))]
+        while len(parts) > 2:
+            best = min((ranks.get(a + b, rank), at) for at, (a, b) in enumerate(pairwise(parts)))
+            parts[best[1] : best[1] + 2] = [parts[best[1]] + parts[best[1] + 1]]
+        if len(parts) == 2:
+            merges.append((written(parts[0]), written(parts[1])))
+    return merges
+
+
+@pytest.mark.parametrize("make", [glm4_from_ranks, glm4_from_json])
+def test_glm4_begins_with_its_prefix_and_encodes_as_tiktoken(
+    make: Callable[[Path, dict[bytes, int]], Path], ranks: dict[bytes, int], engine: Engine, tmp_path: Path
+) -> None:
+    assert len(ranks) == 500
+    out = make(tmp_path, ranks)
+    library = tiktoken.Encoding("glm", pat_str=GLM4_RULES, mergeable_ranks=ranks, special_tokens={})
+    key = "tokenizer.ggml."
+    metadata = read_gguf_header(out).metadata
+    assert metadata[key + "tokens"][500:510] == GLM4_SPECIAL
+    assert [metadata[f"{key}{name}_token_id"] for name in ("eos", "eot", "eom")] == [500, 507, 509]
+    engine.submit(Load(str(out), LoadSettings(context=512))).result(60)
+    special = re.compile("|".join(map(re.escape, GLM4_SPECIAL)))
+    for text in texts(200):
+        if not special.search(text):
+            ids = engine.submit(Tokenize(text)).result(60)["ids"]
+            assert ids == [502, 504, *library.encode_ordinary(text)], text
+        chat = (
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": "好"},
+            {"role": "user", "content": text},
+        )
+        asked = library.encode_ordinary(f"\n{text}")
+        wanted = [502, 504, 507, *asked, 508, *library.encode_ordinary("\n好"), 507, *asked, 508]
+        assert engine.submit(Prompt(chat)).result(60)["ids"] == wanted, text

@@ -7,9 +7,10 @@ import importlib
 import multiprocessing
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 
-from desktop_app.terminal import say
+from desktop_app.terminal import INTERRUPTED, say
 from models.errors import ZhiyinError
 
 _COMMANDS = {
@@ -24,7 +25,6 @@ _COMMANDS = {
     "logits": "write a model's logits for a text or token ids",
     "doctor": "check the installation",
 }
-_INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,15 +33,22 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     _use_utf8()
     try:
-        return _dispatch(arguments)
+        code = _dispatch(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ZhiyinError as error:
         say(f"zhiyin: {error}")
         return 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:
+        say(f"zhiyin: The system refused to read or write ({error}); check the disk's free space and the permissions.")
+        _drop_output()
+        return 1
+    return code
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -98,11 +105,21 @@ def _why_no_window() -> str | None:
     return "there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)"
 
 
+def _drop_output() -> None:
+    """Forget what could not be printed, so that Python does not try again at its end."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _use_utf8() -> None:
-    """Print Chinese everywhere, also where the system's encoding cannot."""
+    """Print Chinese everywhere, also where the system's encoding cannot; take any bytes that are typed or piped in."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    if sys.stdin is not None and hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

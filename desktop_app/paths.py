@@ -7,20 +7,22 @@ from pathlib import Path
 
 import platformdirs
 
+from models.errors import ZhiyinError
+
 
 def data_folder() -> Path:
-    """Return the folder of all data, made if needed: `ZHIYIN_HOME`, or the system's place for application data."""
+    """Return the folder of all data, made if needed: `ZHIYIN_HOME`, or the system's place for application data.
+
+    Raises:
+        ZhiyinError: it cannot be made.
+    """
     named = os.environ.get("ZHIYIN_HOME")
-    folder = Path(named).expanduser() if named else Path(platformdirs.user_data_dir("Zhiyin", appauthor=False))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return _made(Path(named) if named else Path(platformdirs.user_data_dir("Zhiyin", appauthor=False)))
 
 
 def models_folder() -> Path:
     """Return the folder of installed models, made if needed."""
-    folder = data_folder() / "models"
-    folder.mkdir(exist_ok=True)
-    return folder
+    return _made(data_folder() / "models")
 
 
 def downloads_folder() -> Path:
@@ -52,6 +54,16 @@ def loads_file() -> Path:
 
 def log_file(name: str) -> Path:
     """Return a log file's path, its folder made if needed."""
-    folder = data_folder() / "logs"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{name}.log"
+    return _made(data_folder() / "logs") / f"{name}.log"
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder = folder.expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of nobody
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ZhiyinError(
+            f"The data folder {folder} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written."
+        ) from error
+    return folder

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+INTERRUPTED = 130
+"""The exit code after Ctrl+C, as shells have it."""
+
 _BAR = 24
 
 

@@ -6,28 +6,39 @@ import argparse
 import sys
 from typing import Any
 
+from desktop_app.commands.options import add_threads, real, whole
 from desktop_app.commands.session import add_adapter_argument, loaded_by_plan
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
-from desktop_app.terminal import say
+from desktop_app.terminal import INTERRUPTED, say
+
+_LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     defaults = SamplingSettings()
     parser.add_argument("-m", "--model", help="a model's name or a GGUF file (default: the newest of your models)")
-    parser.add_argument("--prompt", help="ask this, print the reply alone and end")
-    parser.add_argument("--system", help="the system message")
-    parser.add_argument("--max-tokens", type=int, default=0, help="longest reply in tokens (default: no limit)")
-    parser.add_argument("--temperature", type=float, default=defaults.temperature)
-    parser.add_argument("--top-k", type=int, default=defaults.top_k)
-    parser.add_argument("--top-p", type=float, default=defaults.top_p)
-    parser.add_argument("--min-p", type=float, default=defaults.min_p)
-    parser.add_argument("--repeat-penalty", type=float, default=defaults.repeat_penalty)
-    parser.add_argument("--stop", action="append", default=[], help="a text that ends the reply; may be repeated")
-    parser.add_argument("--seed", type=int, help="makes the reply repeatable")
-    parser.add_argument("--ctx", type=int, help="context length in tokens (default: what fits, up to 8192)")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--prompt", metavar="TEXT", help="ask this, print the reply alone and end")
+    parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument(
+        "--max-tokens", type=whole(0), default=0, metavar="N", help="longest reply in tokens (default: no limit)"
+    )
+    numbers = (
+        ("--temperature", real(0, 100), "T", defaults.temperature, "0: always the most probable token"),
+        ("--top-k", whole(0), "N", defaults.top_k, "choose among the N most probable tokens; 0: all"),
+        ("--top-p", real(0, 1), "P", defaults.top_p, "choose among the most probable tokens that make up P"),
+        ("--min-p", real(0, 1), "P", defaults.min_p, "leave out what is less probable than P times the most probable"),
+        ("--repeat-penalty", real(0.01, 100), "R", defaults.repeat_penalty, "above 1: avoid the last 64 tokens"),
+    )
+    for name, kind, metavar, default, text in numbers:
+        parser.add_argument(name, type=kind, metavar=metavar, default=default, help=f"{text} (default: {default})")
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="ends the reply; may be repeated")
+    parser.add_argument("--seed", type=whole(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
+    parser.add_argument(
+        "--ctx", type=whole(1), metavar="N", help="context length in tokens (default: what fits, up to 8192)"
+    )
+    add_threads(parser)
     add_adapter_argument(parser)
 
 
@@ -41,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         repeat_penalty=arguments.repeat_penalty,
         seed=arguments.seed,
         max_tokens=arguments.max_tokens,
-        stop=tuple(arguments.stop),
+        stop=tuple(text for text in arguments.stop if text),
     )
     messages: list[dict[str, Any]] = []
     if arguments.system:
@@ -50,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as engine:
         if arguments.prompt is not None:
             messages.append({"role": "user", "content": arguments.prompt})
-            _reply(engine, messages, sampling)
-            return 0
+            result = _reply(engine, messages, sampling)
+            return INTERRUPTED if result["reason"] == "cancelled" else 0
         return _converse(engine, messages, sampling)
 
 
@@ -59,14 +70,14 @@ def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: Sampling
     say("Type your message and press Enter. Ctrl+C stops a reply, Ctrl+D ends the chat.")
     while True:
         try:
-            text = input("\n> " if sys.stdin.isatty() else "")
+            text = input("\n> " if sys.stdin.isatty() and sys.stdout.isatty() else "")
         except (EOFError, KeyboardInterrupt):
             return 0
         if not text.strip():
             continue
         messages.append({"role": "user", "content": text})
         try:
-            reply = _reply(engine, messages, sampling)
+            reply = _reply(engine, messages, sampling)["text"]
         except (EngineDied, EngineFailed) as error:
             say(f"zhiyin: {error}")
             messages.pop()
@@ -74,7 +85,7 @@ def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: Sampling
         messages.append({"role": "assistant", "content": reply})
 
 
-def _reply(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings) -> str:
+def _reply(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings) -> dict[str, Any]:
     def show(event: Event) -> None:
         if event.kind == "text":
             print(event.data["text"], end="", flush=True)
@@ -84,7 +95,7 @@ def _reply(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSet
     print()
     if result["reason"] == "full":
         say("zhiyin: the context is full; start again with a larger --ctx.")
-    return str(result["text"])
+    return result
 
 
 def _wait(job: Job) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
 from desktop_app.automatic import choose_quant
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
+from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.terminal import ProgressLine, print_json, say
 from desktop_app.trial import try_out
@@ -37,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_lora_arguments(parser)
     add_hub_arguments(parser)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
+    add_threads(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

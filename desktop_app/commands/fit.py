@@ -10,6 +10,7 @@ from typing import Any
 from converter.checkpoint.open import open_checkpoint, read_config
 from converter.recipes import find_recipe
 from desktop_app.candidates import model_of_config, model_of_gguf
+from desktop_app.commands.options import add_json, whole
 from desktop_app.commands.session import find_model
 from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
@@ -27,10 +28,10 @@ _VERDICTS = {"gpu": "fits on the GPU", "ram": "fits", "tight": "tight", "too_lar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("source", metavar="SOURCE_OR_MODEL", help="an installed model, a GGUF file or a checkpoint")
-    parser.add_argument("--ctx", type=int, metavar="N", help="tokens of context (default: 8192 where that fits)")
+    parser.add_argument("--ctx", type=whole(1), metavar="N", help="tokens of context (default: 8192 where that fits)")
     parser.add_argument("--quant", metavar="Q", help="only this quantization")
     parser.add_argument("--kv-type", choices=KV_TYPES, default="f16", help="type of the key-value cache")
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from desktop_app.bandwidth import read_speed
+from desktop_app.commands.options import add_json
 from desktop_app.engine.client import Engine
 from desktop_app.hardware import Hardware, probe
 from desktop_app.paths import speed_file
@@ -13,7 +14,7 @@ from desktop_app.terminal import human_bytes, print_json, print_table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from desktop_app.commands.options import add_json, add_model, add_threads
 from desktop_app.commands.session import add_adapter_argument, loaded
 from desktop_app.engine.protocol import LoadSettings, Logits, Tokenize
 from desktop_app.terminal import print_json, say
@@ -15,14 +16,14 @@ _SMALLEST_CONTEXT = 512
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--text")
-    source.add_argument("--ids", type=_ids, metavar="1,2,3")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
-    parser.add_argument("--threads", type=int, default=0)
+    source.add_argument("--text", help="a text, which is turned into tokens first")
+    source.add_argument("--ids", type=_ids, metavar="1,2,3", help="token ids as they are")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npy", help="float32 [tokens, vocabulary]")
+    add_threads(parser)
     add_adapter_argument(parser)
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out.resolve()
     if not out.parent.is_dir():
         raise BadFile(f"{out.parent} is not a folder; make it or choose another --out.")
+    if out.exists() and not out.is_file():
+        raise BadFile(f"{out} is not an ordinary file; choose another --out.")
     # A token is never shorter than a byte, so the text's bytes (and two special tokens) bound the context needed.
     most = len(arguments.ids) if arguments.ids else len(arguments.text.encode()) + 2
     # An F32 cache, so that two models' logits differ by their weights alone.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.gguf_header import ArrayLength, read_gguf_header
+from desktop_app.commands.options import add_json, add_model
 from desktop_app.library import InstalledModel, Library
 from desktop_app.paths import models_folder
 from desktop_app.terminal import human_bytes, print_json, print_table, say
@@ -15,15 +16,15 @@ from desktop_app.terminal import human_bytes, print_json, print_table, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print the facts as JSON")
     actions.add_parser("list", parents=[shared], help="list the installed models (the default)")
     for name, help_text in (("info", "show a model's metadata"), ("remove", "remove a model")):
-        actions.add_parser(name, parents=[shared], help=help_text).add_argument("model", metavar="MODEL")
+        add_model(actions.add_parser(name, parents=[shared], help=help_text))
     importer = actions.add_parser("import", parents=[shared], help="add a GGUF file where it lies")
-    importer.add_argument("file", type=Path)
+    importer.add_argument("file", type=Path, metavar="FILE", help="a GGUF file; of a split model, the first one")
     importer.add_argument("--copy", action="store_true", help="copy it into the models folder")
 
 

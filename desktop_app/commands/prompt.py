@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import loaded
 from desktop_app.engine.protocol import LoadSettings, Prompt
 from desktop_app.terminal import print_json
@@ -15,15 +16,17 @@ from models.errors import BadFile
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     parser.add_argument("--messages", type=Path, required=True, metavar="FILE.json", help="a list of role and content")
     parser.add_argument("--tools", type=Path, metavar="FILE.json", help="a list of tools in OpenAI's form")
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the rendered prompt, without a newline of our own."""
     messages = _read_list(arguments.messages)
+    if not all("role" in message and ("content" in message or "tool_calls" in message) for message in messages):
+        raise BadFile(f"{arguments.messages} has a message without a role or without content; complete it.")
     tools = _read_list(arguments.tools) if arguments.tools else []
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
         found = engine.submit(Prompt(tuple(messages), tuple(tools))).result()
@@ -39,7 +42,7 @@ def _read_list(path: Path) -> list[dict[str, Any]]:
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadFile(f"{path} is not JSON ({error}); correct it.") from error
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise BadFile(f'{path} must hold a list of objects, such as [{{"role": "user", "content": "Hello"}}].')

@@ -10,6 +10,7 @@ from converter.hub_files import Wish
 from converter.pipeline import ConvertRequest, convert, plan
 from converter.recipes import recipe_names
 from desktop_app.automatic import choose_quant
+from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, fetch, free_memory, show_progress
 from desktop_app.library import InstalledModel, Library
 from desktop_app.paths import models_folder
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("repository", metavar="REPO", help="ORG/NAME, or ORG/NAME/FILE where it holds several models")
     parser.add_argument("--quant", default="auto", help="auto, Q8_0, Q4_K_M …: which file to take, or how to convert")
     add_hub_arguments(parser)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
+    add_threads(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

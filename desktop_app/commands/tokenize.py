@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import loaded
 from desktop_app.engine.protocol import LoadSettings, Tokenize
 from desktop_app.terminal import print_json
@@ -11,9 +12,9 @@ from desktop_app.terminal import print_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("text", metavar="TEXT")
-    parser.add_argument("--json", action="store_true")
+    add_model(parser)
+    parser.add_argument("text", metavar="TEXT", help="any text; markup such as <|im_start|> becomes its token")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -55,6 +55,8 @@ class Job:
         self.id = number
         self.future: Future[dict[str, Any]] = Future()
         self.on_event = on_event
+        self.failure: Exception | None = None
+        """What the listener raised; the job ends with it."""
         self._engine = engine
 
     def result(self, timeout: float | None = None) -> dict[str, Any]:
@@ -182,12 +184,23 @@ class Engine:
             job = self._jobs.pop(event.id, None) if ends else self._jobs.get(event.id)
         if job is None:
             return
-        if job.on_event is not None:
-            job.on_event(event)
-        if event.kind == "done":
+        self._tell(job, event)
+        if job.failure is not None and ends:
+            job.future.set_exception(job.failure)
+        elif event.kind == "done":
             job.future.set_result(event.data)
         elif event.kind == "failed":
             job.future.set_exception(EngineFailed(event.data["message"], event.data["cause"]))
+
+    def _tell(self, job: Job, event: Event) -> None:
+        """Call the listener; its fault (a closed terminal, say) must not stop the thread that hears the engine."""
+        if job.on_event is None:
+            return
+        try:
+            job.on_event(event)
+        except Exception as error:
+            job.on_event, job.failure = None, error
+            job.cancel()
 
 
 def _command() -> list[str]:

@@ -5,21 +5,26 @@ One thread reads requests, so that a cancellation is seen at once; the main thre
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.protocol import Event
 from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _PROGRESS_SECONDS = 0.05
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
@@ -33,6 +38,7 @@ _CAUSES: tuple[tuple[type[Exception], str], ...] = (
 
 def main() -> int:
     """Run until stdin closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the parent decides
     prepare_environment()
     engine = EngineProcess(sys.stdin.buffer, _private_stdout())
     threading.Thread(target=engine.read_requests, name="requests", daemon=True).start()
@@ -194,8 +200,6 @@ class EngineProcess:
         return {"prompt": prompt, "ids": prompt_tokens(runner, request.messages, request.tools)}
 
     def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:
-        import numpy as np
-
         runner = self._model()
         size = runner.info.vocabulary_size
         wrong = [token for token in request.ids if not 0 <= token < size]
@@ -203,8 +207,7 @@ class EngineProcess:
             found = f"{wrong[0]} is not one" if wrong else "there is none"
             raise ZhiyinError(f"Token ids must lie between 0 and {size - 1}, but {found}; correct --ids or --text.")
         logits = runner.all_logits(request.ids)
-        with Path(request.out).open("wb") as file:
-            np.save(file, logits)
+        _write_array(Path(request.out), logits)
         return {"shape": list(logits.shape)}
 
     def _save_state(self, number: int, request: protocol.SaveState) -> dict[str, Any]:
@@ -237,3 +240,18 @@ def _private_stdout() -> BinaryIO:
     events = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return events
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file whole or not at all."""
+    import numpy as np
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, array)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise BadFile(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +104,11 @@ def test_hardware_and_doctor() -> None:
         (["logits", STARTER, "--ids", "1,x", "--out", "x.npy"], 2, "not a list of numbers"),
         (["logits", STARTER, "--ids", "99999999", "--out", "x.npy"], 1, "between 0 and 49151"),
         (["prompt", STARTER, "--messages", "nowhere.json"], 1, "nowhere.json"),
+        (["chat", "--temperature", "nan"], 2, "between 0 and 100"),
+        (["chat", "--threads", "100000"], 2, "between 0 and 512"),
+        (["chat", "--max-tokens", "-1"], 2, "not be less than 0"),
+        (["logits", STARTER, "--text", "", "--out", "x.npy"], 1, "there is none"),
+        (["logits", STARTER, "--text", "hi", "--out", os.devnull], 1, "not an ordinary file"),
     ],
 )
 def test_failures_are_one_sentence(arguments: list[str], code: int, words: str) -> None:
@@ -109,3 +118,80 @@ def test_failures_are_one_sentence(arguments: list[str], code: int, words: str) 
     assert "Traceback" not in done.stderr
     if code == 1:
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["chat", "--prompt", "hi"], ["models"], ["hardware"], []])
+def test_a_data_folder_that_cannot_be_used_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = zhiyin(*arguments, ZHIYIN_HOME=str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "set ZHIYIN_HOME to a folder that can be written" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_messages_without_a_role_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "messages.json").write_text('[{"content": "hi"}]', "utf-8")
+    done = zhiyin("prompt", STARTER, "--messages", str(tmp_path / "messages.json"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "without a role" in done.stderr
+
+
+def test_bytes_that_are_no_text_are_taken() -> None:
+    with start("chat", "--max-tokens", "2", stdin=subprocess.PIPE) as chat:
+        output, _ = chat.communicate(b"\xff\xfe\n", timeout=60)
+    assert chat.returncode == 0
+    assert output.strip()
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "desktop_app.cli", *arguments],
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
+def test_a_reader_that_goes_away_ends_the_command() -> None:
+    with start("chat", "--prompt", "Tell a long story.", "--temperature", "0") as chat:
+        assert chat.stdout is not None
+        assert chat.stderr is not None
+        assert chat.stdout.read(1)
+        chat.stdout.close()
+        assert chat.wait(60) == 1
+        assert chat.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = start("models", "--json", stdout=full)
+        _, errors = done.communicate(timeout=60)
+    assert done.returncode == 1
+    assert b"No space left on device" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX does")
+def test_ctrl_c_stops_the_reply_and_a_chat_goes_on() -> None:
+    """A terminal sends the signal to the whole group of processes, the engine included."""
+    with start("chat", "--temperature", "0", stdin=subprocess.PIPE, start_new_session=True) as chat:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        chat.stdin.write(b"Tell a long story.\n")
+        chat.stdin.flush()
+        assert chat.stdout.read(1)
+        os.killpg(chat.pid, signal.SIGINT)
+        output, errors = chat.communicate(b"Say hello.\n", timeout=60)
+        assert chat.returncode == 0
+        assert output.count(b"\n") >= 2
+        assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX does")
+def test_ctrl_c_ends_a_single_prompt_with_the_shells_code() -> None:
+    with start("chat", "--prompt", "Tell a long story.", "--temperature", "0", start_new_session=True) as chat:
+        assert chat.stdout is not None
+        assert chat.stdout.read(1)
+        os.killpg(chat.pid, signal.SIGINT)
+        output, errors = chat.communicate(timeout=60)
+        assert (chat.returncode, errors) == (130, b"")
+        assert output.endswith(b"\n")

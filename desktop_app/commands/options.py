@@ -1,0 +1,61 @@
+"""Options that several commands have, and numbers that are checked where they are typed."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+_MOST_THREADS = 512
+"""GGML_MAX_N_THREADS."""
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare --json."""
+    parser.add_argument("--json", action="store_true", help="print the facts as JSON")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare MODEL."""
+    parser.add_argument("model", metavar="MODEL", help="a name that `zhiyin models` lists, or a GGUF file")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Declare --threads."""
+    parser.add_argument(
+        "--threads", type=whole(0, _MOST_THREADS), default=0, metavar="N", help="default: one for each core"
+    )
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return the type of an option that takes a whole number between two others."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        _check(number, least, math.inf if most is None else most)
+        return number
+
+    return read
+
+
+def real(least: float, most: float) -> Callable[[str], float]:
+    """Return the type of an option that takes a number between two others."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        _check(number, least, most)
+        return number
+
+    return read
+
+
+def _check(number: float, least: float, most: float) -> None:
+    if not least <= number <= most:  # also where it is NaN
+        allowed = f"not be less than {least}" if most == math.inf else f"lie between {least} and {most}"
+        raise argparse.ArgumentTypeError(f"{number} must {allowed}")

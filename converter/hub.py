@@ -7,11 +7,9 @@ own list.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +33,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
 from converter.hub_files import Choice, RemoteFile, Wish, check_names, choose, listed_weights
-from converter.hub_note import NOTE, read_note
+from converter.hub_note import read_note, write_note
 from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path
 from converter.progress import Meter, ProgressListener
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -69,6 +67,8 @@ class Download:
 
     source: Path
     """What to convert or load: the folder, or a file in it."""
+    folder: Path
+    """Everything of the repository."""
     repository: str
     commit: str
     files: tuple[Path, ...]
@@ -149,6 +149,7 @@ class _Repository:
         fetched += self._fetch_all(commit, wanted, on_progress, check)
         return Download(
             source=self.folder / choice.source,
+            folder=self.folder,
             repository=self.name,
             commit=commit,
             files=tuple(self.folder / file.name for file in wanted),
@@ -248,15 +249,8 @@ class _Repository:
         note = read_note(self.folder)
         status = (self.folder / file.name).stat()
         entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
-        note = {
-            "repository": self.name,
-            "endpoint": self.endpoint,
-            "commit": commit,
-            "files": {**_vouched(note), file.name: entry},
-        }
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self.folder, prefix=".hub", delete=False) as stream:
-            json.dump(note, stream, ensure_ascii=False, indent=1)
-        Path(stream.name).replace(self.folder / NOTE)
+        known = {"repository": self.name, "endpoint": self.endpoint, "commit": commit}
+        write_note(self.folder, {**note, **known, "files": {**_vouched(note), file.name: entry}})
 
     def _check_room(self, need: int) -> None:
         free = shutil.disk_usage(self.folder).free

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ def read_note(folder: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
+def write_note(folder: Path, note: dict[str, Any]) -> None:
+    """Write a folder's note, whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=NOTE, delete=False) as stream:
+        json.dump(note, stream, ensure_ascii=False, indent=1)
+    Path(stream.name).replace(folder / NOTE)
+
+
 def read_origin(folder: Path) -> Origin | None:
     """Return where a folder was downloaded from; None: it was not."""
     note = read_note(folder)
@@ -35,3 +43,26 @@ def read_origin(folder: Path) -> Origin | None:
     if not isinstance(repository, str) or not isinstance(endpoint, str):
         return None
     return Origin(repository, f"{endpoint}/{repository}")
+
+
+def note_conversion(folder: Path, commit: str, quant: str, made: Path) -> None:
+    """Note what was converted from a download, so that the same wish finds it again."""
+    note = read_note(folder)
+    entry = {"commit": commit, "path": str(made), "size": made.stat().st_size}
+    write_note(folder, note | {"converted": _conversions(note) | {quant: entry}})
+
+
+def earlier_conversion(folder: Path, commit: str, quant: str) -> tuple[Path | None, bool]:
+    """Return the file that was converted from this download with these types, if it is there, and whether it is up to date."""
+    entry = _conversions(read_note(folder)).get(quant)
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        return None, False
+    path = Path(entry["path"])
+    if not path.is_file():
+        return None, False
+    return path, entry.get("commit") == commit and entry.get("size") == path.stat().st_size
+
+
+def _conversions(note: dict[str, Any]) -> dict[str, Any]:
+    found = note.get("converted")
+    return found if isinstance(found, dict) else {}

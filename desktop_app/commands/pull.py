@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.hub_files import Wish
+from converter.hub_note import earlier_conversion, note_conversion
 from converter.pipeline import ConvertRequest, convert, plan
 from converter.recipes import recipe_names
 from desktop_app.automatic import choose_quant
@@ -16,6 +19,9 @@ from desktop_app.library import InstalledModel, Library
 from desktop_app.paths import models_folder
 from desktop_app.terminal import ProgressLine, print_json, say
 from desktop_app.trial import try_out
+
+if TYPE_CHECKING:
+    from converter.hub import Download
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done.source.suffix.lower() == ".gguf":
         model = Library(models_folder()).import_file(done.source)
     else:
-        model = _converted(done.source, quant, arguments.threads)
+        model = _converted(done, quant, arguments.threads)
     facts = {**asdict(model), "repository": done.repository, "commit": done.commit}
     if arguments.json:
         print_json(facts)
@@ -45,24 +51,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _converted(source: Path, quant: str, threads: int) -> InstalledModel:
-    """Convert into the models folder, unless the very file is there already."""
-    request = ConvertRequest(source, quant=quant, threads=threads, choose=choose_quant)
-    planned = plan(request)
-    out = models_folder() / planned.out.name
-    library = Library(models_folder())
-    if out.is_file() and out.stat().st_size == planned.size:
-        say(f"{out} is there already.")
-        return library.find(str(out))
-    line = ProgressLine()
-    try:
-        result = convert(
-            ConvertRequest(source, out, planned.recipe.name, threads=threads),
-            lambda progress: show_progress(line, progress, "tensors"),
-            trial=try_out,
-        )
-    finally:
-        line.clear()
+def _converted(done: Download, quant: str, threads: int) -> InstalledModel:
+    """Convert into the models folder, unless the very same was converted before."""
+    planned = plan(ConvertRequest(done.source, quant=quant, threads=threads, choose=choose_quant))
     for warning in planned.warnings:
         say(f"Note: {warning}")
-    return library.find(str(result.path))
+    types = planned.recipe.name
+    out, current = earlier_conversion(done.folder, done.commit, types)
+    if out is None or not current:
+        out = _convert(done.source, out or _unused(models_folder() / planned.out.name), types, threads)
+        note_conversion(done.folder, done.commit, types, out)
+    else:
+        say(f"{out} was converted from it before.")
+    return Library(models_folder()).find(str(out))
+
+
+def _convert(source: Path, out: Path, types: str, threads: int) -> Path:
+    line = ProgressLine()
+    try:
+        request = ConvertRequest(source, out, types, threads=threads)
+        return convert(request, lambda progress: show_progress(line, progress, "tensors"), trial=try_out).path
+    finally:
+        line.clear()
+
+
+def _unused(path: Path) -> Path:
+    """Return a path at which there is no file: another publisher's model may have the same name."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return path if not path.exists() else next(other for other in numbered if not other.exists())

@@ -44,7 +44,7 @@ def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOIN
     finally:
         line.clear()
     how = f"{human_bytes(done.fetched)} fetched" if done.fetched else "nothing had to be fetched"
-    say(f"{done.repository} is in {done.source if done.source.is_dir() else done.source.parent} ({how}).")
+    say(f"{done.repository} is in {done.folder} ({how}).")
     return done
 
 

@@ -24,6 +24,28 @@ from converter.pipeline import ConvertRequest, convert
 print("ready", flush=True)
 convert(ConvertRequest(Path(sys.argv[1]), Path(sys.argv[2]), "Q4_K_M", tokenizer="none", threads=1))
 """
+FILLED = """
+import shutil, sys
+from pathlib import Path
+from converter.pipeline import ConvertRequest, convert
+from models.errors import ZhiyinError
+source, disk = Path(sys.argv[1]), Path(sys.argv[2])
+request = ConvertRequest(source, disk / "out.gguf", "Q4_K_M", tokenizer="none", threads=1)
+
+def fill(progress):
+    if progress.bytes_done > progress.bytes_total // 3:
+        with open(disk / "other", "ab") as other:
+            other.write(bytes(shutil.disk_usage(disk).free))
+
+try:
+    convert(request, fill)
+except ZhiyinError as error:
+    print(error)
+print(sorted(path.name for path in disk.iterdir()))
+(disk / "other").unlink()
+convert(request)
+print(sorted(path.name for path in disk.iterdir()))
+"""
 MOMENTS = int(os.environ.get("ZHIYIN_KILLS", "6"))
 
 
@@ -63,3 +85,18 @@ def test_killed_at_any_moment(source: Path, tmp_path: Path) -> None:
     convert(ConvertRequest(source, out, "Q4_K_M", tokenizer="none"))
     assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
     assert out.read_bytes() == right
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that is mounted for a moment")
+def test_the_disk_fills_up(source: Path, tmp_path: Path) -> None:
+    """On a small file system in memory, another program takes all that is left when a third is written."""
+    mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
+    script = 'mount -t tmpfs -o size=16m tmpfs "$1"; exec "$2" -c "$3" "$4" "$1"'
+    if subprocess.run([*mounted, 'mount -t tmpfs tmpfs "$0"', tmp_path], capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    command = [*mounted, script, "sh", str(tmp_path), sys.executable, FILLED, str(source)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    sentence, full, again = done.stdout.splitlines()
+    assert "out.gguf cannot be written: No space left on device" in sentence
+    assert (full, again) == ("['other']", "['out.gguf']")

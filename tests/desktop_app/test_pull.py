@@ -51,7 +51,10 @@ def test_pull_converts_a_checkpoint(server: HubServer) -> None:
     again = zhiyin(*pull)
     assert (again.returncode, again.stdout) == (0, f"{model['name']}\n")
     assert "nothing had to be fetched" in again.stderr
-    assert "is there already" in again.stderr
+    assert "was converted from it before" in again.stderr
+    server.repositories["other/Tiny-6M-Instruct"] = server.repositories["tiny/Tiny-6M-Instruct"]
+    other = zhiyin(*(part.replace("tiny/", "other/") for part in pull))
+    assert other.stdout == f"{model['name']}-2\n"
 
 
 def test_pull_registers_a_gguf_file_where_it_was_fetched_to(server: HubServer, data_home: Path) -> None:

@@ -324,7 +324,7 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
             "take the tokenizer from the same place as the weights."
         )
     if blueprint.chat is not None:
-        vocabulary = vocabulary.ending_with(blueprint.chat.stop)
+        vocabulary = vocabulary.with_control(blueprint.chat.tokens).ending_with(blueprint.chat.stop)
     return vocabulary.padded(blueprint.vocabulary_size)
 
 

@@ -25,6 +25,7 @@ class Config:
         origin: builtins.str = "config.json",
         generation: Mapping[builtins.str, Any] | None = None,
         folder: builtins.str = "",
+        code: builtins.str = "",
     ) -> None:
         """Wrap a configuration.
 
@@ -33,11 +34,13 @@ class Config:
             origin: names the file in error messages.
             generation: what generation_config.json beside it holds.
             folder: the name of the folder that both lie in.
+            code: the publisher's modeling_*.py there, as text: never run.
         """
         self.data = data
         self.origin = origin
         self.generation = generation or {}
         self.folder = folder
+        self.code = code
 
     def __contains__(self, key: builtins.str) -> builtins.bool:
         return self.data.get(key) is not None

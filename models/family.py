@@ -58,6 +58,8 @@ class ChatFormat:
     """Texts that end a reply, for formats whose turn separator is not one token."""
     sampling: Metadata = field(default_factory=dict)
     """What the publisher recommends: keys below `general.sampling.` (temp, top_p, top_k, min_p, penalty_repeat)."""
+    tokens: tuple[str, ...] = ()
+    """Tokens that the template writes, where the vocabulary takes their texts for ordinary ones."""
     dialect: str = ""
     """A name in `models.chat.dialects`, where the template alone does not say how to chat."""
 

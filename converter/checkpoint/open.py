@@ -15,7 +15,7 @@ from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
-from models.vocab.files import read_json
+from models.vocab.files import read_bytes, read_json
 
 _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
     ("model.safetensors.index.json", ("*.safetensors",), SafetensorsFile),
@@ -95,7 +95,10 @@ def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
     folder = path.resolve().parent
     if folder.parent.name == "snapshots":  # the cache of huggingface_hub: models--owner--name/snapshots/revision
         folder = Path(folder.parent.parent.name.rpartition("--")[2])
-    return Config(data, origin, read_json(generation) if generation.is_file() else None, folder.name)
+    said = read_json(generation) if generation.is_file() else None
+    code = next(iter(sorted(path.parent.glob("modeling_*.py"))), None)
+    text = "" if code is None else read_bytes(code).decode("utf-8", "replace")
+    return Config(data, origin, said, folder.name, text)
 
 
 def _open_file(source: Path) -> Checkpoint:

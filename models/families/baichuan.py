@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.chat.published import baichuan_chat
 from models.config import Config
 from models.decoder import Shapes, Sizes, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
 from models.family import Blueprint, Family, Metadata, OutputTensor
@@ -37,6 +38,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         parameters=parameters,
         tensors=(*tensors, *rotary.tensors),
         vocabulary_size=sizes.vocabulary,
+        chat=baichuan_chat(config),
         warnings=rotary.warnings,
     )
 

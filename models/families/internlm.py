@@ -5,6 +5,7 @@ Source of the layout: the publisher's modeling_internlm.py; it is LLaMA's, and s
 
 from __future__ import annotations
 
+from models.chat.published import internlm_chat
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
 from models.family import Blueprint, Family
@@ -25,6 +26,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         parameters=decoder_parameters(config, sizes) | rotary.parameters,
         tensors=(*tensors, *rotary.tensors),
         vocabulary_size=sizes.vocabulary,
+        chat=internlm_chat(config),
         warnings=rotary.warnings,
     )
 

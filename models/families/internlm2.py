@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from models.chat.published import internlm2_chat
 from models.config import Config
 from models.decoder import (
     Shapes,
@@ -43,6 +44,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         parameters=decoder_parameters(config, sizes) | rotary.parameters,
         tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
+        chat=internlm2_chat(config),
         warnings=rotary.warnings,
     )
 

@@ -8,6 +8,7 @@ Source of the layout: transformers, models/llama/modeling_llama.py.
 
 from __future__ import annotations
 
+from models.chat.published import llama_chat
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
 from models.family import Blueprint, Family
@@ -30,6 +31,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         parameters=decoder_parameters(config, sizes) | rotary.parameters,
         tensors=(*tensors, *rotary.tensors),
         vocabulary_size=sizes.vocabulary,
+        chat=llama_chat(config),
         warnings=rotary.warnings,
     )
 

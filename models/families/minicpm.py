@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from models.chat.published import minicpm_chat
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
 from models.errors import UnsupportedModel
@@ -38,6 +39,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         parameters=decoder_parameters(config, sizes) | rotary.parameters | multipliers,
         tensors=(*tensors, *rotary.tensors),
         vocabulary_size=sizes.vocabulary,
+        chat=minicpm_chat(config),
         warnings=(*rotary.warnings, *_sparse(config)),
     )
 

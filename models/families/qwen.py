@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from models.chat.published import qwen_chat
 from models.config import Config
 from models.decoder import Shapes, Sizes, decoder_parameters, embeddings, linear, read_sizes
 from models.errors import UnsupportedModel
@@ -49,6 +50,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         parameters=decoder_parameters(config, both) | rotary.parameters | {"rope.dimension_count": turning},
         tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
+        chat=qwen_chat(config),
         warnings=rotary.warnings,
     )
 

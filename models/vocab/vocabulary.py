@@ -97,6 +97,14 @@ class Vocabulary:
         ids = {token: number for number, token in enumerate(self.tokens)}
         return replace(self, ends=(*self.ends, *(ids[text] for text in texts if text in ids)))
 
+    def with_control(self, texts: Iterable[str]) -> Vocabulary:
+        """Return the vocabulary with tokens of these texts as control tokens: found in prompts, not shown in replies."""
+        wanted = set(texts)
+        types = [
+            TokenType.CONTROL if token in wanted else kind for token, kind in zip(self.tokens, self.types, strict=True)
+        ]
+        return replace(self, types=types)
+
     def _special(self) -> dict[str, int]:
         """Return the special ids with the ends of a reply where llama.cpp looks for them: eos, eot and eom."""
         special = dict(self.special)

@@ -1,0 +1,259 @@
+"""How chats are written for models of the LLaMA-like families whose checkpoint carries no template of its own.
+
+Each template repeats the publisher's own code, named beside it. Formats without a place for a system message get it in front of
+the first question. A base model has no format: what is published for chatting is told from it by files that only chat models have
+(generation_config.json's extra keys, code), else by the model's name.
+"""
+
+from __future__ import annotations
+
+import re
+
+from models.config import Config
+from models.family import ChatFormat
+
+_ROLES = """{%- for message in messages -%}
+{%- if message['role'] == 'system' -%}
+{system}
+{%- elif message['role'] == 'user' -%}
+{user}
+{%- elif message['role'] == 'assistant' -%}
+{assistant}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{generation}
+{%- endif -%}"""
+
+_CONTENT = "message['content']"
+_IM_END = "<|im_end|>"
+
+
+def _roles(*, user: str, assistant: str, generation: str, system: str, opening: str = "") -> str:
+    """Return a template; each part is an expression of Jinja."""
+    parts = {"system": system, "user": user, "assistant": assistant, "generation": generation}
+    template = _ROLES
+    for name, expression in parts.items():
+        template = template.replace(f"{{{name}}}", "{{- " + expression + " -}}" if expression else "")
+    return opening + template
+
+
+_KEEP_SYSTEM = (
+    "{%- set system = messages[0]['content'] + '\\n' if messages and messages[0]['role'] == 'system' else '' -%}"
+)
+_QUESTION = f"(system if loop.index0 == 1 else '') + {_CONTENT}"
+"""A question, the first one with the system message in front."""
+
+
+def _chatml(opening: str = "") -> str:
+    turn = "'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'"
+    return _roles(system=turn, user=turn, assistant=turn, generation="'<|im_start|>assistant\\n'", opening=opening)
+
+
+_DEFAULT_SYSTEM = (
+    "{%- if not messages or messages[0]['role'] != 'system' -%}"
+    "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}{%- endif -%}"
+)
+_BOS = "{{- bos_token -}}"
+
+# Qwen/Qwen-7B-Chat, qwen_generation_utils.py (make_context, get_stop_words_ids)
+QWEN = ChatFormat(_chatml(_DEFAULT_SYSTEM), stop=(_IM_END, "<|im_start|>"))
+# 01-ai/Yi-6B-Chat, tokenizer_config.json
+YI = ChatFormat(_chatml(), stop=(_IM_END,))
+# internlm/internlm2-chat-7b, modeling_internlm2.py (build_inputs, chat)
+INTERNLM2 = ChatFormat(_chatml(_BOS), stop=(_IM_END,), sampling={"temp": 0.8, "top_p": 0.8})
+
+# internlm/internlm-chat-7b, modeling_internlm.py (build_inputs); its first release ended questions with <eoh>
+_INTERNLM_SYSTEM = "'<|System|>:' + message['content'] + '\\n'"
+
+
+def _internlm(end: str) -> ChatFormat:
+    template = _roles(
+        system=_INTERNLM_SYSTEM,
+        user=f"'<|User|>:' + message['content'] + '{end}\\n'",
+        assistant="'<|Bot|>:' + message['content'] + '<eoa>\\n'",
+        generation="'<|Bot|>:'",
+        opening=_BOS,
+    )
+    tokens = ("<eoa>", *((end,) if end else ()))
+    return ChatFormat(template, stop=("<eoa>",), tokens=tokens, sampling={"temp": 0.8, "top_p": 0.8})
+
+
+INTERNLM = _internlm("")
+INTERNLM_FIRST = _internlm("<eoh>")
+
+# baichuan-inc/Baichuan-13B-Chat, modeling_baichuan.py (_build_chat_input)
+BAICHUAN = ChatFormat(
+    _roles(
+        system="",
+        user=f"'<reserved_102>' + {_QUESTION}",
+        assistant="'<reserved_103>' + message['content'] + eos_token",
+        generation="'<reserved_103>'",
+        opening=_KEEP_SYSTEM,
+    ),
+    stop=("<reserved_102>",),
+    tokens=("<reserved_102>", "<reserved_103>"),
+)
+# baichuan-inc/Baichuan2-13B-Chat, generation_utils.py (build_chat_input)
+BAICHUAN2 = ChatFormat(
+    _roles(
+        system=_CONTENT,
+        user="'<reserved_106>' + message['content']",
+        assistant="'<reserved_107>' + message['content']",
+        generation="'<reserved_107>'",
+    ),
+    stop=("<reserved_106>",),
+    tokens=("<reserved_106>", "<reserved_107>"),
+)
+
+# meta-llama/llama, llama/generation.py (chat_completion)
+_LLAMA2_QUESTION = (
+    "bos_token + '[INST] ' + ('<<SYS>>\\n' + ns.system + '\\n<</SYS>>\\n\\n' if ns.system else '')"
+    " + (message['content'] | trim) + ' [/INST]'"
+)
+_LLAMA2 = """{%- set ns = namespace(system='{default}') -%}
+{%- for message in messages -%}
+{%- if message['role'] == 'system' -%}
+{%- set ns.system = message['content'] -%}
+{%- elif message['role'] == 'user' -%}
+{{- {question} -}}
+{%- set ns.system = '' -%}
+{%- elif message['role'] == 'assistant' -%}
+{{- ' ' + (message['content'] | trim) + '{after}' + eos_token -}}
+{%- endif -%}
+{%- endfor -%}"""
+
+
+def _llama2(default: str, after: str) -> str:
+    parts = {"{default}": default, "{after}": after, "{question}": _LLAMA2_QUESTION}
+    template = _LLAMA2
+    for name, part in parts.items():
+        template = template.replace(name, part)
+    return template
+
+
+LLAMA2 = ChatFormat(_llama2("", " "), sampling={"temp": 0.6, "top_p": 0.9})
+# ymcui/Chinese-LLaMA-Alpaca-2, scripts/inference/gradio_demo.py (generate_prompt, predict)
+CHINESE_ALPACA_2 = ChatFormat(
+    _llama2("You are a helpful assistant. 你是一个乐于助人的助手。", ""),
+    sampling={"temp": 0.2, "top_p": 0.9, "top_k": 40, "penalty_repeat": 1.1},
+)
+# ymcui/Chinese-LLaMA-Alpaca, scripts/inference/inference_hf.py (prompt_input); further rounds as in llama.cpp's instruction mode,
+# which it names for chats
+CHINESE_ALPACA = ChatFormat(
+    _roles(
+        system="",
+        user="'### Instruction:\\n\\n' + message['content'] + '\\n\\n### Response:\\n\\n'",
+        assistant="message['content'] + '\\n\\n'",
+        generation="",
+        opening=(
+            "{%- if messages and messages[0]['role'] == 'system' -%}{{- messages[0]['content'] + '\\n\\n' -}}{%- else -%}"
+            "{{- 'Below is an instruction that describes a task. "
+            "Write a response that appropriately completes the request.\\n\\n' -}}{%- endif -%}"
+        ),
+    ),
+    stop=("### Instruction:",),
+    sampling={"temp": 0.2, "top_p": 0.9, "top_k": 40, "penalty_repeat": 1.1},
+)
+# FlagAlpha/Llama2-Chinese, README.md (the form of its training texts, and how its chat models are asked)
+LLAMA2_CHINESE = ChatFormat(
+    _roles(
+        system="",
+        user=f"'<s>Human: ' + {_QUESTION} + '\\n</s>'",
+        assistant="'<s>Assistant: ' + message['content'] + '\\n</s>'",
+        generation="'<s>Assistant: '",
+        opening=_KEEP_SYSTEM,
+    ),
+    stop=("<s>", "\nHuman:"),
+    sampling={"temp": 0.3, "top_p": 0.95, "top_k": 50, "penalty_repeat": 1.3},
+)
+# meta-llama/llama3, llama/tokenizer.py (ChatFormat)
+_LLAMA3_TURN = (
+    "'<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + (message['content'] | trim) + '<|eot_id|>'"
+)
+LLAMA3 = ChatFormat(
+    _roles(
+        system=_LLAMA3_TURN,
+        user=_LLAMA3_TURN,
+        assistant=_LLAMA3_TURN,
+        generation="'<|start_header_id|>assistant<|end_header_id|>\\n\\n'",
+        opening=_BOS,
+    ),
+    stop=("<|eot_id|>",),
+    sampling={"temp": 0.6, "top_p": 0.9},
+)
+# deepseek-ai/deepseek-llm-7b-chat, tokenizer_config.json
+DEEPSEEK = ChatFormat(
+    _roles(
+        system="message['content'] + '\\n\\n'",
+        user="'User: ' + message['content'] + '\\n\\n'",
+        assistant="'Assistant: ' + message['content'] + eos_token",
+        generation="'Assistant:'",
+        opening=_BOS,
+    )
+)
+# openbmb/MiniCPM-2B-sft-bf16, tokenizer_config.json
+MINICPM = ChatFormat(
+    _roles(
+        system="(message['content'] | trim)",
+        user="'<用户>' + (message['content'] | trim) + '<AI>'",
+        assistant="(message['content'] | trim)",
+        generation="",
+        opening=_BOS,
+    ),
+    stop=("<用户>",),
+)
+
+_NAMED_IN_LLAMAS_LAYOUT: tuple[tuple[str, ChatFormat], ...] = (
+    (r"chinese-alpaca-2", CHINESE_ALPACA_2),
+    (r"chinese-alpaca", CHINESE_ALPACA),
+    (r"llama2-chinese.*chat|atom-.*chat", LLAMA2_CHINESE),
+    (r"llama-?3.*(instruct|chat)", LLAMA3),
+    (r"llama-?2.*chat", LLAMA2),
+    (r"deepseek-llm.*chat", DEEPSEEK),
+    (r"(^|-)yi-.*chat", YI),
+)
+
+
+def llama_chat(config: Config) -> ChatFormat | None:
+    """Return the format of a model in LLaMA's layout, which many publishers share: by its name."""
+    found = (chat for pattern, chat in _NAMED_IN_LLAMAS_LAYOUT if _is_named(config, pattern))
+    return next(found, None)
+
+
+def baichuan_chat(config: Config) -> ChatFormat | None:
+    """Return Baichuan's format: only chat models' generation_config.json names the role tokens."""
+    if "user_token_id" not in config.generation and not _is_named(config, "chat"):
+        return None
+    return BAICHUAN2 if config.int("vocab_size") > _FIRST_BAICHUAN_ROWS else BAICHUAN
+
+
+def qwen_chat(config: Config) -> ChatFormat | None:
+    """Return the first Qwen's format: generation_config.json says whether it is for chats."""
+    form = config.generation.get("chat_format")
+    is_chat = form == "chatml" if isinstance(form, str) else _is_named(config, "chat")
+    return QWEN if is_chat else None
+
+
+def internlm_chat(config: Config) -> ChatFormat | None:
+    """Return the first InternLM's format; the code beside the first release writes <eoh>."""
+    if not _is_named(config, "chat"):
+        return None
+    return INTERNLM_FIRST if "<eoh>" in config.code or not config.code else INTERNLM
+
+
+def internlm2_chat(config: Config) -> ChatFormat | None:
+    """Return the format of InternLM2's chat models."""
+    return INTERNLM2 if _is_named(config, "chat") else None
+
+
+def minicpm_chat(config: Config) -> ChatFormat | None:
+    """Return the format of the first MiniCPM's fine-tuned models."""
+    return MINICPM if _is_named(config, r"sft|dpo|chat") else None
+
+
+_FIRST_BAICHUAN_ROWS = 64000
+
+
+def _is_named(config: Config, pattern: str) -> bool:
+    return any(re.search(pattern, name) for name in config.names)

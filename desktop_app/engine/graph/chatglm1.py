@@ -39,6 +39,8 @@ from models.errors import BadFile, ZhiyinError
 _STEP = 256
 """A decoding graph sees the cache up to a multiple of this, and is built again only when that grows."""
 _PROGRAMS = 3
+_CPU_BATCH = 64
+"""On the CPU a stop is heard between operations: a product with more columns than these takes longer than a tenth of a second."""
 _FRAME_NODES = 64
 _LAYER_NODES = 96
 _PART_NODES = 96
@@ -98,7 +100,8 @@ class ChatGLM1:
         trained = whole_number(header, "context_length")
         self.context = min(settings.context, trained) if settings.context else trained
         self.rows = whole_number(header, "vocab_size", most=1 << 24)
-        self._batch = max(1, min(settings.batch, self.context))
+        most = settings.batch if backends.gpus else min(settings.batch, _CPU_BATCH)
+        self._batch = max(1, min(most, self.context))
         self._cache_type = self._checked_cache_type(settings.kv_type)
         inner = whole_number(header, "feed_forward_length")
         self._embedding = weights.matrix("token_embd.weight", self.rows, self._hidden)

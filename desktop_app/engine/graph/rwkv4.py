@@ -39,7 +39,7 @@ class RWKV4(RWKV):
     """See `desktop_app.engine.graph.architecture.GraphModel`."""
 
     mixing_columns = 3
-    nodes_per_token = 12
+    nodes_per_token = 10
     nodes_per_layer = 110
 
     def __init__(self, weights: Weights, backends: Backends, settings: LoadSettings) -> None:

@@ -71,7 +71,7 @@ class GraphRunner:
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
-        ids = self._tokenizer.encode(self._model.normalize(text), special=special)
+        ids = self._tokenizer.encode(text, special=special)
         return self._model.with_special(ids) if add_special else ids
 
     def piece(self, token: int) -> bytes:

@@ -90,7 +90,7 @@ class LlamaVocabulary:
 class VocabularyFile(LlamaVocabulary):
     """The vocabulary of a GGUF file whose architecture llama.cpp does not know."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Load no more than the vocabulary, under the name of an architecture that llama.cpp knows.
 
         Raises:
@@ -106,7 +106,7 @@ class VocabularyFile(LlamaVocabulary):
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         if self._model is None:
             raise BadFile(f"{path} has a vocabulary that llama.cpp cannot read; convert the model again.")
-        super().__init__(llama.llama_model_get_vocab(self._model))
+        super().__init__(llama.llama_model_get_vocab(self._model), metadata)
 
     def close(self) -> None:
         """Free it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from models.vocab.vocabulary import TokenType, Vocabulary
+from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
 NEOX_SIZE = 50277
 """Tokens, and rows of the embedding of every RWKV-4 model with this vocabulary."""
@@ -32,4 +32,5 @@ def neox_vocabulary() -> Vocabulary:
         merges=merges,
         special={"bos": 0, "eos": 0},
         flags={"add_bos_token": False},
+        extra={NORMALIZATION: "NFC"},
     )

@@ -56,10 +56,6 @@ class GraphModel(Protocol):
         """Return a text's ids with the special tokens around them."""
         ...
 
-    def normalize(self, text: str) -> str:
-        """Return a text in the form that the vocabulary was made for."""
-        ...
-
     def close(self) -> None:
         """Free graphs and state."""
         ...

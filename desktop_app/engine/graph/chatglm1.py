@@ -130,10 +130,6 @@ class ChatGLM1:
             self._contexts.append(context)
             self._buffers.allocate(context, self._backends.buffer_type(device))
 
-    def normalize(self, text: str) -> str:
-        """The tokenizer does all there is to do."""
-        return text
-
     def with_special(self, ids: list[int]) -> list[int]:
         """Return the ids and, behind them, [gMASK] <sop>, unless a <sop> is there."""
         return ids if self._sop_id in ids else [*ids, self._gmask_id, self._sop_id]

@@ -99,10 +99,6 @@ class RWKV(ABC):
     def initial_mixing(self) -> np.ndarray:
         """Return the time mix's state before the first token: float32 [mixing_columns, hidden]."""
 
-    @abstractmethod
-    def normalize(self, text: str) -> str:
-        """Return a text in the form that the vocabulary was made for."""
-
     def with_special(self, ids: list[int]) -> list[int]:
         """RWKV begins a text with no special token."""
         return ids

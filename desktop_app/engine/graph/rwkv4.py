@@ -7,7 +7,6 @@ lerps weigh the token before.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,11 +51,6 @@ class RWKV4(RWKV):
         state = np.zeros((self.mixing_columns, self.hidden), np.float32)
         state[0] = _NO_EXPONENT
         return state
-
-    def normalize(self, text: str) -> str:
-        """Bring text to NFC where the vocabulary is GPT-NeoX's: its tokenizer does, llama.cpp's does not."""
-        is_neox = self._weights.header.metadata.get("tokenizer.ggml.model") == "gpt2"
-        return unicodedata.normalize("NFC", text) if is_neox else text
 
     def time_mix(self, builder: Builder, layer: int, x: Tensor, count: int, state: State) -> Tensor:
         """Return W_o (sigmoid(r) * wkv)."""

@@ -62,10 +62,6 @@ class RWKV5(RWKV):
         """Return empty matrices."""
         return np.zeros((self.mixing_columns, self.hidden), np.float32)
 
-    def normalize(self, text: str) -> str:
-        """The World vocabulary takes every byte as it is."""
-        return text
-
     def time_mix(self, builder: Builder, layer: int, x: Tensor, count: int, state: State) -> Tensor:
         """Return W_o GroupNorm(wkv)."""
         mix, size, heads = self._mixes[layer], self._size, self.hidden // self._size

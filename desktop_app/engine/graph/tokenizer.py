@@ -49,7 +49,7 @@ class _LlamaTokenizer(VocabularyFile):
     """llama.cpp's: byte-level BPE, RWKV World."""
 
     def __init__(self, header: GGUFHeader) -> None:
-        super().__init__(header.path)
+        super().__init__(header.path, header.metadata)
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         return self.tokenize(text, add_special=False, special=special)

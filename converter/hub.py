@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -79,9 +79,12 @@ class Download:
 
 
 def is_repository(text: str) -> bool:
-    """Tell whether a text that is no path here names a repository: ORG/NAME or ORG/NAME/FILE."""
+    """Tell whether a text names a repository: ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
+
+    A path with a slip in it must not be asked for on the network.
+    """
     parts = text.split("/")
-    return len(parts) >= 2 and not Path(text).exists() and bool(_REPOSITORY.fullmatch("/".join(parts[:2])))
+    return len(parts) >= 2 and bool(_REPOSITORY.fullmatch("/".join(parts[:2]))) and not Path(parts[0]).exists()
 
 
 def download(
@@ -161,11 +164,18 @@ class _Repository:
     def locked(self) -> Iterator[None]:
         """Keep other processes off the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self.folder / ".lock"
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
+            with FileLock(lock, timeout=0):
                 yield
         except Timeout as error:
             raise ZhiyinError(f"{self.name} is being downloaded by another Zhiyin already; wait for it.") from error
+        finally:
+            if not any(path != lock for path in self.folder.iterdir()):
+                # A name with a slip in it leaves no folder.
+                lock.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.folder.rmdir()
 
     def _token(self) -> str | bool:
         """Return the person's token, or False: a kept token is for huggingface.co alone, HF_TOKEN for any endpoint over TLS."""

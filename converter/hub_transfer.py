@@ -159,6 +159,8 @@ class _Transfer:
                 self.digest.update(piece)
                 self._have += len(piece)
                 self._count(len(piece))
+                if self._have > last:
+                    break  # whatever else a server sends is not of this file
         if self._have <= last:
             raise httpx2.RemoteProtocolError("the connection was closed early")
 

@@ -285,6 +285,7 @@ def test_private_and_missing_repositories(server: HubServer, tmp_path: Path, mon
         get(server, tmp_path)
     with pytest.raises(ZhiyinError, match="There is no repository org/other"):
         get(server, tmp_path, "org/other")
+    assert not any(tmp_path.iterdir())
     monkeypatch.setenv("HF_TOKEN", server.token)
     get(server, tmp_path)
 
@@ -385,5 +386,5 @@ def test_what_names_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "here" / "model").mkdir(parents=True)
     assert is_repository("Qwen/Qwen2.5-0.5B-Instruct")
     assert is_repository("BlinkDL/rwkv-4-pile-169m/RWKV-4-Pile-169M-20220807-8023.pth")
-    for path in ("here/model", "model", "./a/b", "/a/b", "../a/b", "~/a/b"):
+    for path in ("here/model", "here/slip", "model", "./a/b", "/a/b", "../a/b", "~/a/b"):
         assert not is_repository(path)

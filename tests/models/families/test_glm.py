@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
 import gguf
+import llama_cpp.llama_cpp as llama
 import numpy as np
 import pytest
 
@@ -204,3 +206,33 @@ def test_the_generations_are_told_apart() -> None:
     assert family_of(Config(random_chatglm()[0])).name == "chatglm"
     assert family_of(Config(random_chatglm1()[0])).name == "chatglm1"
     assert family_of(Config(random_glm()[0])).name == "glm"
+
+
+WIDE: dict[str, Any] = {
+    "chatglm": random_chatglm(
+        hidden_size=512, kv_channels=128, ffn_hidden_size=768, num_layers=4, padded_vocab_size=512
+    ),
+    "glm": random_glm(hidden_size=512, head_dim=128, intermediate_size=768, num_hidden_layers=4, vocab_size=512),
+    "glm4": random_glm(
+        architectures=["Glm4ForCausalLM"],
+        hidden_size=512,
+        head_dim=128,
+        intermediate_size=768,
+        num_hidden_layers=4,
+        vocab_size=512,
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", WIDE)
+def test_quantized_files_have_llama_quantizes_bytes(layout: str, tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "checkpoint", *WIDE[layout])
+    ours, theirs = converted(source, tmp_path / "ours.gguf", "Q4_K_M"), tmp_path / "theirs.gguf"
+    params = llama.llama_model_quantize_default_params()
+    params.ftype, params.nthread = llama.LLAMA_FTYPE_MOSTLY_Q4_K_M, 1
+    exact = converted(source, tmp_path / "exact.gguf")
+    assert llama.llama_model_quantize(str(exact).encode(), str(theirs).encode(), ctypes.byref(params)) == 0
+    found = {tensor.name: tensor for tensor in gguf.GGUFReader(ours).tensors}
+    for tensor in gguf.GGUFReader(theirs).tensors:
+        assert found[tensor.name].tensor_type == tensor.tensor_type
+        np.testing.assert_array_equal(found[tensor.name].data, tensor.data)

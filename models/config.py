@@ -9,6 +9,7 @@ from typing import Any
 from models.errors import BadFile
 
 _LARGEST_INT = 2**31 - 1
+_LARGEST_FLOAT = 3.4e38
 _MISSING: Any = object()
 
 
@@ -67,13 +68,19 @@ class Config:
             raise self._wrong(keys, value, f"a whole number from {minimum} to {_LARGEST_INT}")
         return int(value)
 
-    def float(self, *keys: builtins.str, default: builtins.float = _MISSING) -> builtins.float:
-        """Return a number as a float."""
+    def float(
+        self,
+        *keys: builtins.str,
+        default: builtins.float = _MISSING,
+        minimum: builtins.float = -_LARGEST_FLOAT,
+        maximum: builtins.float = _LARGEST_FLOAT,
+    ) -> builtins.float:
+        """Return a number as a float from `minimum` to `maximum`; without them any that a file can store in 32 bits."""
         value = self._find(keys, default is _MISSING)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self._wrong(keys, value, "a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value <= maximum:
+            raise self._wrong(keys, value, f"a number from {minimum:g} to {maximum:g}")
         return float(value)
 
     def bool(self, *keys: builtins.str, default: builtins.bool = _MISSING) -> builtins.bool:

@@ -129,7 +129,7 @@ def decoder_parameters(config: Config, sizes: Sizes) -> Metadata:
         "feed_forward_length": sizes.inner,
         "attention.head_count": sizes.heads,
         "attention.head_count_kv": sizes.kv_heads,
-        "attention.layer_norm_rms_epsilon": config.float("rms_norm_eps", "layer_norm_epsilon", default=1e-6),
+        "attention.layer_norm_rms_epsilon": config.float("rms_norm_eps", "layer_norm_epsilon", default=1e-6, minimum=0),
         "attention.key_length": sizes.head_size,
         "attention.value_length": sizes.head_size,
         "rope.dimension_count": sizes.head_size,

@@ -15,6 +15,9 @@ from models.family import Metadata, OutputTensor
 
 _DEFAULT_BASE = 10000.0
 _DEFAULT_CONTEXT = 2048
+_LONGEST = 2**31 - 1
+_LEAST, _MOST = 1e-3, 1e4
+"""Of any factor by which positions or vectors are scaled."""
 _YARN_BETAS = {"beta_fast": 32.0, "beta_slow": 1.0}
 """The values that llama.cpp computes with; it reads others only for architectures that are not ours."""
 
@@ -55,12 +58,14 @@ def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
     context = _trained_length(config)
     parameters: Metadata = {"context_length": context, "rope.freq_base": rotary_base(config)}
     if kind == "dynamic" and "alpha" not in scaling:
-        parameters["context_length"] = scaling.int("original_max_position_embeddings", default=context)
+        parameters["context_length"] = scaling.int("original_max_position_embeddings", default=context, minimum=1)
         return Rotary(parameters)
-    if kind in ("default", "none") or (kind == "linear" and scaling.float("factor") == 1):
+    if kind in ("default", "none"):
         return Rotary(parameters)
     if kind == "linear":
-        return Rotary(parameters | {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.float("factor")})
+        factor = scaling.float("factor", minimum=_LEAST, maximum=_MOST)
+        linear = {"rope.scaling.type": "linear", "rope.scaling.factor": factor}
+        return Rotary(parameters if factor == 1 else parameters | linear)
     if kind == "yarn":
         return Rotary(parameters | _yarn(scaling, context))
     if kind == "llama3" and factors:
@@ -95,13 +100,14 @@ def without_windows(rotary: Rotary, config: Config) -> Rotary:
 
 def rotary_base(config: Config) -> float:
     """Return the base of the rotary frequencies."""
-    return _scaling(config).float("rope_theta", default=config.float("rope_theta", default=_DEFAULT_BASE))
+    outside = config.float("rope_theta", default=_DEFAULT_BASE, minimum=1)
+    return _scaling(config).float("rope_theta", default=outside, minimum=1)
 
 
 def _trained_length(config: Config) -> int:
     """Return the largest of the lengths that a configuration may name (Vicuna's names its longer one separately)."""
     names = ("max_position_embeddings", "max_sequence_length", "model_max_length")
-    return max((config.int(name) for name in names if name in config), default=_DEFAULT_CONTEXT)
+    return max((config.int(name, minimum=1) for name in names if name in config), default=_DEFAULT_CONTEXT)
 
 
 def _yarn(scaling: Config, context: int) -> Metadata:
@@ -116,16 +122,17 @@ def _yarn(scaling: Config, context: int) -> Metadata:
     if not scaling.bool("truncate", default=True):
         raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with whole correction bounds only.")
     trained = scaling.int("original_max_position_embeddings", default=context, minimum=1)
-    factor = scaling.float("factor", default=context / trained)
+    factor = scaling.float("factor", default=context / trained, minimum=_LEAST, maximum=_MOST)
     usual_length = _mscale(factor, 1.0)
-    correction = scaling.float("attn_factor", default=1.0)
+    correction = scaling.float("attn_factor", default=1.0, minimum=_LEAST, maximum=_MOST)
     if "attention_factor" in scaling:
-        correction = scaling.float("attention_factor") / usual_length
-    elif scaling.float("mscale", default=0.0) and scaling.float("mscale_all_dim", default=0.0):
-        ratio = _mscale(factor, scaling.float("mscale")) / _mscale(factor, scaling.float("mscale_all_dim"))
-        correction = ratio / usual_length
+        correction = scaling.float("attention_factor", minimum=_LEAST, maximum=_MOST) / usual_length
+    elif "mscale" in scaling and "mscale_all_dim" in scaling:
+        weights = [scaling.float(name, minimum=0, maximum=_MOST) for name in ("mscale", "mscale_all_dim")]
+        if all(weights):
+            correction = _mscale(factor, weights[0]) / _mscale(factor, weights[1]) / usual_length
     found: Metadata = {
-        "context_length": max(context, int(factor * trained)),
+        "context_length": max(context, min(int(factor * trained), _LONGEST)),
         "rope.scaling.type": "yarn",
         "rope.scaling.factor": factor,
         "rope.scaling.original_context_length": trained,
@@ -142,10 +149,12 @@ def _llama3_factors(scaling: Config, base: float, size: int) -> OutputTensor:
 
     Each factor divides the frequency of one pair of dimensions. Source: Meta's llama-models, `apply_scaling`.
     """
-    factor = scaling.float("factor", default=8.0)
-    low = scaling.float("low_freq_factor", default=1.0)
-    high = scaling.float("high_freq_factor", default=4.0)
-    trained = scaling.int("original_max_position_embeddings", default=8192)
+    factor = scaling.float("factor", default=8.0, minimum=_LEAST, maximum=_MOST)
+    low = scaling.float("low_freq_factor", default=1.0, minimum=_LEAST, maximum=_MOST)
+    high = scaling.float("high_freq_factor", default=4.0, minimum=_LEAST, maximum=_MOST)
+    trained = scaling.int("original_max_position_embeddings", default=8192, minimum=1)
+    if low >= high:
+        raise BadFile(f"{scaling.origin}: 'low_freq_factor' must be below 'high_freq_factor'; download it again.")
 
     def factors() -> np.ndarray:
         wavelengths = 2 * math.pi * base ** (np.arange(0, size, 2, dtype=np.float32) / np.float32(size))
@@ -168,9 +177,9 @@ def _longrope(parameters: Metadata, scaling: Config, config: Config, size: int) 
         default=config.int("original_max_position_embeddings", default=context, minimum=2),
         minimum=2,
     )
-    stretch = scaling.float("factor", default=context / trained)
+    stretch = scaling.float("factor", default=context / trained, minimum=_LEAST, maximum=_MOST)
     usual = math.sqrt(1 + math.log(stretch) / math.log(trained)) if stretch > 1 else 1.0
-    length = scaling.float("attention_factor", default=usual)
+    length = scaling.float("attention_factor", default=usual, minimum=_LEAST, maximum=_MOST)
     tensors = tuple(
         OutputTensor(f"rope_factors_{name}.weight", (size // 2,), (), partial(np.array, divisors, np.float32))
         for name, divisors in (
@@ -189,10 +198,12 @@ def _longrope(parameters: Metadata, scaling: Config, config: Config, size: int) 
 def _divisors(scaling: Config, name: str, size: int) -> Sequence[float]:
     values = scaling.data.get(name)
     good = isinstance(values, list) and len(values) == size // 2
-    if not good or not all(isinstance(value, (int, float)) and value > 0 for value in values or ()):
+    if not good or not all(isinstance(value, (int, float)) and 0 < value <= _MOST for value in values or ()):
         raise BadFile(f"{scaling.origin}: {name!r} must be {size // 2} positive numbers; download it again.")
     return [float(value) for value in values or ()]
 
 
 def _scaling(config: Config) -> Config:
-    return config.section("rope_parameters", "rope_scaling")
+    """Return the section on rotary positions; where layers of several kinds have one each, that of full attention."""
+    section = config.section("rope_parameters", "rope_scaling")
+    return section.section("full_attention") if "full_attention" in section else section

@@ -32,7 +32,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     multipliers = {
         "embedding_scale": config.float("scale_emb", default=1.0),
         "residual_scale": config.float("scale_depth", default=1.0) / math.sqrt(sizes.layers),
-        "logit_scale": sizes.hidden / config.float("dim_model_base", default=1.0),
+        "logit_scale": sizes.hidden / config.float("dim_model_base", default=1.0, minimum=1),
     }
     return Blueprint(
         architecture="minicpm",

@@ -137,11 +137,13 @@ def _check_room(plan: ConversionPlan) -> None:
         raise BadFile(f"{folder} is not a folder; make it or choose another --out.")
     if plan.out.is_dir():
         raise BadFile(f"{plan.out} is a folder; name a file with --out.")
+    if plan.out.exists() and not plan.out.is_file():  # a device: it would be replaced by a file
+        raise BadFile(f"{plan.out} is not an ordinary file; choose another --out.")
     free = shutil.disk_usage(folder).free
     if free < plan.size:
         raise BadFile(
-            f"{plan.out} needs {plan.size / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free there; free some, choose another "
-            "--out or a smaller --quant."
+            f"{plan.out} needs {plan.size / 1e6:,.1f} MB, but only {free / 1e6:,.1f} MB are free there; free some, choose "
+            "another --out or a smaller --quant."
         )
 
 

@@ -60,6 +60,8 @@ class Library:
         path = Path(name_or_path).expanduser()
         if path.is_file():
             return _describe(read_gguf_header(path.resolve(), arrays=False))
+        if path.is_dir():
+            raise ZhiyinError(f"{name_or_path} is a folder; convert it first: zhiyin convert {name_or_path}")
         names = ", ".join(model.name for model in models) or "none yet"
         raise ZhiyinError(f"There is no model and no file named {name_or_path!r}; the installed models are: {names}.")
 
@@ -91,6 +93,8 @@ class Library:
             BadFile: it is not a good GGUF file, or could not be copied; nothing was added.
         """
         path = path.expanduser().resolve()
+        if path.is_dir():
+            raise BadFile(f"{path} is a folder; convert it first: zhiyin convert {path}")
         _describe(read_gguf_header(path, arrays=False))
         if copy:
             path = self._copy(path)

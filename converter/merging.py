@@ -72,7 +72,7 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
         _replace_whole(stage, adapter)
         stage.merged.append(adapter)
         steps.append(
-            f"Adapter {len(stage.merged)}: {adapter.path} ({_contents(adapter)}; {stage.rows:,} tokens from here)"
+            f"Adapter {len(stage.merged)}: {adapter.path} {_contents(adapter)}; {stage.rows:,} tokens from here"
         )
     head_rows = stage.rows if stage.tied else stage.shapes[stage.head][0]
     if head_rows != stage.rows:
@@ -251,11 +251,10 @@ def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int)
 
 
 def _contents(adapter: Adapter) -> str:
-    ranks = sorted({change.rank for change in adapter.low_rank.values()})
-    found = [f"{len(adapter.low_rank)} matrices of rank {', '.join(map(str, ranks))}"] if ranks else []
-    if adapter.whole:
-        found.append(f"{len(adapter.whole)} whole tensors")
-    return " and ".join(found)
+    ranks = ", ".join(map(str, sorted({change.rank for change in adapter.low_rank.values()})))
+    changed = f"changes {len(adapter.low_rank)} matrices (rank {ranks})" if ranks else ""
+    brought = f"brings {len(adapter.whole)} whole tensors" if adapter.whole else ""
+    return " and ".join(part for part in (changed, brought) if part)
 
 
 def _named(stage: Stage) -> str:

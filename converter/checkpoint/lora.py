@@ -25,6 +25,7 @@ from models.vocab.files import read_json
 
 CONFIG_FILE = "adapter_config.json"
 _WEIGHTS = (("adapter_model.safetensors", SafetensorsFile), ("adapter_model.bin", TorchPickleFile))
+_LONGEST_NAME = 255
 _PREFIX = "base_model.model."
 _PART = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)"
@@ -80,7 +81,8 @@ class Adapter:
     @property
     def base_name(self) -> str:
         """The base that the configuration names: a repository or a folder; "" when it names none."""
-        return self.config.str("base_model_name_or_path", default="")
+        name = self.config.str("base_model_name_or_path", default="")
+        return name if len(name) <= _LONGEST_NAME and name.isprintable() else ""
 
     def factors(self, change: LowRank) -> tuple[np.ndarray, np.ndarray]:
         """Return up [rows, rank] and down [rank, columns] in float32, the scale not applied."""

@@ -33,6 +33,32 @@ _TEMPLATES = to_translate(
     "{path} cannot be opened; allow reading and writing in its folder.",
     "{path} is in use by another program; close it.",
     "{path} is damaged; start Zhiyin again to recover what can be read.",
+    "Base: {base} ({family}, {count} tokens)",
+    "Adapter {number}: {path} changes {matrices} matrices (rank {rank}); {count} tokens from here",
+    "Adapter {number}: {path} changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors; "
+    "{count} tokens from here",
+    "Adapter {number}: {path} brings {whole} whole tensors; {count} tokens from here",
+    "Tokenizer: {path}",
+    "{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter "
+    "alone by --as-adapter and use it with `zhiyin chat --adapter`.",
+    "{base} holds LLaMA in Meta's own layout (consolidated.*.pth), but adapters name the tensors of the Hugging "
+    "Face layout; get the same model with config.json and model-*.safetensors or pytorch_model-*.bin.",
+    "{base} is an adapter itself; give it with --lora and name its base with --base.",
+    "{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has "
+    "been merged into the base, or the order is wrong; use the original base and name the adapters in the order "
+    "of their training.",
+    "{base} holds the embeddings of {adapter} already: the adapter has been merged into it, and merging it twice "
+    "would spoil the model; convert it as it is, or name the original base.",
+    "{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA's own adapter, which {base} with its "
+    "{count} tokens lacks; name both in this order: {order}.",
+    "{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or the "
+    "adapter before it) that has the same vocabulary.",
+    "{adapter} was trained for a model of width {width}, but {base} has the width {known} (tensor {tensor}: "
+    "{shapes}); take the adapter and the base of the same size.",
+    "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} "
+    "tensors are missing there); name the base that it was trained on.",
+    "{base} has no config.json, which says what model it is; download it from the same place.",
+    "{base} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.",
 )
 
 

@@ -26,7 +26,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from converter.checkpoint.lora import is_adapter
 from desktop_app.library import InstalledModel
+from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.core_sentences import translated
@@ -38,6 +40,7 @@ from desktop_app.ui.services import Services
 from desktop_app.ui.settings_dialog import SettingsDialog
 from desktop_app.ui.sidebar import Sidebar
 from desktop_app.ui.welcome import Welcome
+from models.errors import ZhiyinError
 
 _NARROW = 700
 """Below this width of the window the list of chats makes room."""
@@ -196,9 +199,22 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def import_files(self, paths: Sequence[str]) -> None:
-        """Add files to the library; the last good one is loaded."""
-        for path in paths:
-            self.services.library.import_file(Path(path))
+        """Add files to the library; the last good one is loaded. An adapter's folder is merged into its base first."""
+        for path in map(Path, paths):
+            if is_adapter(path):
+                self._merge_adapter(path)
+            else:
+                self.services.library.import_file(path)
+
+    def _merge_adapter(self, path: Path) -> None:
+        try:
+            dialog = AdapterDialog(path, self)
+        except ZhiyinError as error:
+            self._import_refused(str(error))
+            return
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.merged.connect(lambda file: self.import_files([file]))
+        dialog.open()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  (Qt's name)
         """Accept files, and say what happens with them."""
@@ -249,7 +265,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(self.tr("Zhiyin"))
         self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
         self._new.set_words(self.tr("New chat"), "Ctrl+N")
-        self._drop_hint.setText(self.tr("Drop a GGUF file to import it"))
+        self._drop_hint.setText(self.tr("Drop a GGUF file to import it, or the folder of a LoRA adapter to merge it"))
         self._model_changed(self.services.models.state)
         self._list_chats()
         self._show_page()

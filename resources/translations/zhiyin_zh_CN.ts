@@ -2,6 +2,41 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name>AdapterDialog</name>
+    <message>
+        <source>Merge an adapter</source>
+        <translation>合并 LoRA</translation>
+    </message>
+    <message>
+        <source>{adapter} is a LoRA adapter: it changes another model. It was trained on {base}.</source>
+        <translation>{adapter} 是一个 LoRA：它用来修改另一个模型，训练时所用的模型是 {base}。</translation>
+    </message>
+    <message>
+        <source>{adapter} is a LoRA adapter: it changes another model. Choose the one that it was trained on.</source>
+        <translation>{adapter} 是一个 LoRA：它用来修改另一个模型。请选择训练时所用的模型。</translation>
+    </message>
+    <message>
+        <source>Choose the folder of that model…</source>
+        <translation>选择那个模型的文件夹…</translation>
+    </message>
+    <message>
+        <source>Merge</source>
+        <translation>合并</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Result: {name} ({quant}, {size})</source>
+        <translation>结果：{name}（{quant}，{size}）</translation>
+    </message>
+    <message>
+        <source>The folder of the model that the adapter was trained on</source>
+        <translation>训练这个 LoRA 时所用模型的文件夹</translation>
+    </message>
+</context>
+<context>
     <name>ChatView</name>
     <message>
         <source>To the newest message</source>
@@ -132,6 +167,70 @@
         <source>{path} is damaged; start Zhiyin again to recover what can be read.</source>
         <translation>{path} 已损坏；请重新启动知音，以恢复可读取的内容。</translation>
     </message>
+    <message>
+        <source>Base: {base} ({family}, {count} tokens)</source>
+        <translation>底座：{base}（{family}，词表 {count}）</translation>
+    </message>
+    <message>
+        <source>Adapter {number}: {path} changes {matrices} matrices (rank {rank}); {count} tokens from here</source>
+        <translation>第 {number} 个 LoRA：{path} 修改 {matrices} 个矩阵（秩 {rank}）；此后词表为 {count}</translation>
+    </message>
+    <message>
+        <source>Adapter {number}: {path} changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors; {count} tokens from here</source>
+        <translation>第 {number} 个 LoRA：{path} 修改 {matrices} 个矩阵（秩 {rank}），并带来 {whole} 个完整张量；此后词表为 {count}</translation>
+    </message>
+    <message>
+        <source>Adapter {number}: {path} brings {whole} whole tensors; {count} tokens from here</source>
+        <translation>第 {number} 个 LoRA：{path} 带来 {whole} 个完整张量；此后词表为 {count}</translation>
+    </message>
+    <message>
+        <source>Tokenizer: {path}</source>
+        <translation>分词器：{path}</translation>
+    </message>
+    <message>
+        <source>{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by --as-adapter and use it with `zhiyin chat --adapter`.</source>
+        <translation>{base} 是 GGUF 文件，不能把 LoRA 合并进去；请选择原始模型，或者用 --as-adapter 单独转换这个 LoRA，再用 `zhiyin chat --adapter` 加载。</translation>
+    </message>
+    <message>
+        <source>{base} holds LLaMA in Meta's own layout (consolidated.*.pth), but adapters name the tensors of the Hugging Face layout; get the same model with config.json and model-*.safetensors or pytorch_model-*.bin.</source>
+        <translation>{base} 里是 Meta 原始格式的 LLaMA（consolidated.*.pth），而 LoRA 对应的是 Hugging Face 格式的张量；请下载同一模型的 Hugging Face 格式（config.json 和 model-*.safetensors 或 pytorch_model-*.bin）。</translation>
+    </message>
+    <message>
+        <source>{base} is an adapter itself; give it with --lora and name its base with --base.</source>
+        <translation>{base} 本身也是一个 LoRA；请选择它所对应的底座模型。</translation>
+    </message>
+    <message>
+        <source>{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has been merged into the base, or the order is wrong; use the original base and name the adapters in the order of their training.</source>
+        <translation>{adapter} 带来的词表大小是 {count}，但 {base} 已经有 {known}：底座里已经合并过类似的 LoRA，或者顺序不对；请使用原始底座，并按训练顺序合并。</translation>
+    </message>
+    <message>
+        <source>{base} holds the embeddings of {adapter} already: the adapter has been merged into it, and merging it twice would spoil the model; convert it as it is, or name the original base.</source>
+        <translation>{base} 里已经有 {adapter} 的词向量：这个 LoRA 已经合并过了，再合并一次会损坏模型；请直接转换它，或者选择原始底座。</translation>
+    </message>
+    <message>
+        <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA's own adapter, which {base} with its {count} tokens lacks; name both in this order: {order}.</source>
+        <translation>{adapter}（Chinese-Alpaca-{kind}）是在 Chinese-LLaMA 的 LoRA 之上训练的，而词表大小为 {count} 的 {base} 里没有它；请按这个顺序给出两者：{order}。</translation>
+    </message>
+    <message>
+        <source>{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or the adapter before it) that has the same vocabulary.</source>
+        <translation>{adapter} 训练时的词表大小是 {count}，但 {base} 是 {known}；请选择词表相同的底座（或者先合并它之前的 LoRA）。</translation>
+    </message>
+    <message>
+        <source>{adapter} was trained for a model of width {width}, but {base} has the width {known} (tensor {tensor}: {shapes}); take the adapter and the base of the same size.</source>
+        <translation>{adapter} 是为宽度 {width} 的模型训练的，但 {base} 的宽度是 {known}（张量 {tensor}：{shapes}）；请使用同样大小的 LoRA 和底座。</translation>
+    </message>
+    <message>
+        <source>{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are missing there); name the base that it was trained on.</source>
+        <translation>{adapter} 修改的 {tensor} 在 {base}（{family}）里不存在（{total} 个张量中缺少 {part}）；请选择它训练时所用的底座。</translation>
+    </message>
+    <message>
+        <source>{base} has no config.json, which says what model it is; download it from the same place.</source>
+        <translation>{base} 里没有说明模型结构的 config.json；请从同一来源下载。</translation>
+    </message>
+    <message>
+        <source>{base} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.</source>
+        <translation>{base} 里没有权重文件（*.safetensors、*.bin、*.pth）；请下载完整的模型。</translation>
+    </message>
 </context>
 <context>
     <name>Dates</name>
@@ -179,8 +278,8 @@
         <translation>新对话</translation>
     </message>
     <message>
-        <source>Drop a GGUF file to import it</source>
-        <translation>松开鼠标即可导入 GGUF 文件</translation>
+        <source>Drop a GGUF file to import it, or the folder of a LoRA adapter to merge it</source>
+        <translation>松开即可导入 GGUF 文件，或者合并 LoRA 文件夹</translation>
     </message>
     <message>
         <source>Choose or import a model first.</source>

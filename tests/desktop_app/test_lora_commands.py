@@ -45,8 +45,10 @@ def test_merging_shows_its_plan_first(model: Any, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
     lines = done.stderr.splitlines()
     assert lines[0] == f"Base: {base} (LLaMA, 128 tokens)"
-    assert lines[1] == f"Adapter 1: {first} (14 matrices of rank 4; 128 tokens from here)"
-    assert lines[2] == f"Adapter 2: {second} (4 matrices of rank 4 and 2 whole tensors; 140 tokens from here)"
+    assert lines[1] == f"Adapter 1: {first} changes 14 matrices (rank 4); 128 tokens from here"
+    assert (
+        lines[2] == f"Adapter 2: {second} changes 4 matrices (rank 4) and brings 2 whole tensors; 140 tokens from here"
+    )
     assert lines[4].startswith(f"Result: {out} (F32, ")
     merged = with_adapter(with_adapter(weights, tensors, scales=2.0), more, scales=2.0)
     assert np.abs(logits(tmp_path, str(out)) - forward(config, merged, IDS)).max() < 1e-4

@@ -6,7 +6,7 @@ in llama.cpp's plain rotary, and gate and up are packed in one matrix: nothing i
 
 from __future__ import annotations
 
-from models.chat.glm import GLM4
+from models.chat.glm import GLM4, is_base
 from models.config import Config
 from models.decoder import (
     Shapes,
@@ -52,7 +52,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         read_vocabulary=read_glm_vocabulary,
-        chat=GLM4,
+        chat=None if is_base(config) else GLM4,
         warnings=rotary.warnings,
     )
 

@@ -100,7 +100,9 @@ def _chatting(vocabulary: Vocabulary, chat: ChatFormat) -> Vocabulary:
 
 
 def _names_roles(folder: Path) -> bool:
-    """Tell whether the files around a tokenizer name ChatGLM3's roles; they are only read, never run."""
+    """Tell whether the folder has ChatGLM3's name or its files name that model's roles; they are only read, never run."""
+    if "chatglm3" in folder.resolve().name.lower():
+        return True
     names = ("tokenization_chatglm.py", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
     return any(_CALL.encode() in read_bytes(folder / name) for name in names if (folder / name).is_file())
 

@@ -28,6 +28,7 @@ _LONGEST_BLANK = 80
 _BLANKS = {" " * count: f"<|blank_{count}|>" for count in range(_LONGEST_BLANK, 1, -1)}
 _WRITTEN = {"\n": _NEWLINE, "\t": _TAB, **_BLANKS}
 _READ = {piece: text for text, piece in _WRITTEN.items()}
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _IMAGE_TOKENS = 20000
 _UNKNOWN_PENALTY = 10.0
 
@@ -115,10 +116,12 @@ class IcetkTokenizer:
         self.control_texts = tuple(self._control)
         """Markup: written by templates, never found in a text by the publisher's tokenizer."""
         self._bytes = self._of_type(TokenType.BYTE)
+        self._has_bytes = all(f"<0x{byte:02X}>" in self._bytes for byte in range(256))
         user_defined = self._of_type(TokenType.USER_DEFINED)
         self._user_defined = any_of(user_defined)
         self._markup = any_of(self._control)
-        self._unknown = vocabulary.special.get("unknown", 0)
+        unknown = vocabulary.special.get("unknown", 0)
+        self._unknown = unknown if 0 <= unknown < len(self._tokens) else 0
         self._longest = max(map(len, self._ids), default=0)
         normal = [self._scores[number] for text, number in self._ids.items() if text not in user_defined]
         self._best, self._worst = max(normal, default=0.0), min(normal, default=0.0)
@@ -175,7 +178,8 @@ class IcetkTokenizer:
             return b""
         text, kind = self._tokens[token], self._types[token]
         if kind is TokenType.BYTE:
-            return bytes([int(text[3:5], 16)])
+            byte = _BYTE.fullmatch(text)
+            return bytes.fromhex(byte[1]) if byte else b""
         if kind in (TokenType.CONTROL, TokenType.UNUSED):
             return b""
         if kind is TokenType.UNKNOWN:
@@ -198,7 +202,7 @@ class IcetkTokenizer:
             number = self._ids.get(piece)
             if number is not None:
                 yield number
-            elif len(self._bytes) == 256:
+            elif self._has_bytes:
                 yield from (self._bytes[f"<0x{byte:02X}>"] for byte in piece.encode("utf-8", "replace"))
             elif not was_unknown:
                 yield self._unknown

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.config import Config
 from models.errors import BadFile
@@ -124,3 +126,28 @@ def test_damaged_files_are_refused(base: bytes, tmp_path: Path) -> None:
     (tmp_path / "ice_text.model").write_bytes(base)
     with pytest.raises(BadFile, match="number <sop> differently"):
         read_icetk_vocabulary(tmp_path, Config({"bos_token_id": 5}))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_hostile_vocabulary_makes_wrong_ids_at_most(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 12))
+    numbers = st.floats(width=32) | st.just(0.0)
+    metadata = {
+        "tokenizer.ggml.model": data.draw(st.sampled_from(["llama", "t5", "?"])),
+        "tokenizer.ggml.tokens": data.draw(
+            st.lists(st.text(max_size=3) | st.just("<0xZZ>"), min_size=count, max_size=count)
+        ),
+        "tokenizer.ggml.token_type": data.draw(st.lists(st.integers(0, 7), min_size=count - 1, max_size=count)),
+        "tokenizer.ggml.scores": data.draw(st.lists(numbers, min_size=count - 1, max_size=count)),
+        "tokenizer.ggml.unknown_token_id": data.draw(st.integers(0, 99)),
+        "tokenizer.ggml.precompiled_charsmap": list(data.draw(st.binary(max_size=60))),
+    }
+    try:
+        tokenizer = IcetkTokenizer.of_metadata(metadata)
+    except BadFile:
+        return
+    ids = tokenizer.encode(data.draw(st.text(max_size=20)), special=data.draw(st.booleans()))
+    assert all(0 <= number < count for number in ids)
+    for number in range(-1, count + 1):
+        tokenizer.piece(number)

@@ -93,9 +93,11 @@ def _glm4(vocabulary: Vocabulary, *, prefixed: bool) -> Vocabulary:
 
 
 def _chatting(vocabulary: Vocabulary, chat: ChatFormat) -> Vocabulary:
-    """Add a chat format; the checkpoint's own template counts where it knows tools (the publisher's does not)."""
+    """Add a chat format: the checkpoint's own template, unless it is ChatGLM3's published one, which knows no tools."""
     published = vocabulary.chat_template
-    template = published if published is not None and "tools" in published else chat.template
+    if published is None or (chat is not GLM4 and "tools" not in published):
+        published = chat.template
+    template = published.replace("[gMASK]sop", "[gMASK]<sop>")
     return replace(vocabulary, chat_template=template, extra=vocabulary.extra | {KEY: chat.dialect})
 
 

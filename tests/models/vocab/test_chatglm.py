@@ -20,6 +20,7 @@ from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt, Tokenize
+from models.chat.glm import CHATGLM3
 from models.vocab.byte_level import written
 from models.vocab.pretokenizer import NAMED_RULES
 from models.vocab.vocabulary import TokenType
@@ -178,6 +179,18 @@ def test_chatglm2_encodes_the_whole_chat_as_one_text(
         )
         written = f"[Round 1]\n\n问：{question}\n\n答：好\n\n[Round 2]\n\n问：再见\n\n答："
         assert engine.submit(Prompt(chat)).result(60)["ids"] == [count + 1, count + 3, *library.encode(written)]
+
+
+@pytest.mark.parametrize(
+    ("published", "kept"),
+    [("[gMASK]sop{{ tools }}", "[gMASK]<sop>{{ tools }}"), ("[gMASK]sop{{ messages[0].content }}", None), (None, None)],
+)
+def test_a_finetunes_template_counts_where_it_knows_tools(
+    published: str | None, kept: str | None, model: bytes, tmp_path: Path
+) -> None:
+    described = json.dumps({"chat_template": published} if published else {})
+    out = converted(tmp_path, model, {"tokenizer_config.json": described}, _name_or_path="THUDM/chatglm3-6b")
+    assert read_gguf_header(out).metadata["tokenizer.chat_template"] == (kept or CHATGLM3.template)
 
 
 def test_base_models_have_no_chat(model: bytes, tmp_path: Path) -> None:

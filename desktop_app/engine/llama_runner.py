@@ -20,6 +20,7 @@ from desktop_app.engine.llama_vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.snapshots import Snapshots
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
 from models.chat import dialects
@@ -58,6 +59,7 @@ class LlamaRunner:
         self._batch = llama.llama_n_batch(self._context)
         self._recurrent = llama.llama_model_is_recurrent(self._model)
         self._tokens: list[int] = []
+        self._snapshots = Snapshots[bytes]()
         self._next = (llama.llama_token * 1)()
         self.chat_template = header.metadata.get("tokenizer.chat_template")
         self.bos_text = self._vocabulary.bos_text
@@ -87,7 +89,7 @@ class LlamaRunner:
         return self._vocabulary.is_end(token)
 
     def keep(self, count: int) -> int:
-        """Shorten the sequence to its first `count` tokens; a recurrent state that must go back is dropped whole."""
+        """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
         if count < len(self._tokens):
             self._rewind(count)
         return len(self._tokens)
@@ -101,12 +103,17 @@ class LlamaRunner:
             return
         if self.info.context and len(self._tokens) + len(ids) > self.info.context:
             raise _full(len(self._tokens) + len(ids), self.info.context)
-        for start in range(0, len(ids), self._batch):
-            part = ids[start : start + self._batch]
+        alone = prompt and self._recurrent  # the last token comes alone
+        end = len(ids) - 1 if alone else len(ids)
+        for start in range(0, end, self._batch):
+            part = ids[start : min(start + self._batch, end)]
             self._decode_batch((llama.llama_token * len(part))(*part), len(part))
             self._tokens.extend(part)
             if on_progress is not None:
                 on_progress((start + len(part)) / len(ids))
+        if alone:
+            self._snapshots.take(len(self._tokens), self._state())
+            self.decode(ids[-1:])
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
@@ -150,6 +157,7 @@ class LlamaRunner:
             self.keep(0)
             raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
         self._tokens = ids[: count.value]
+        self._snapshots.clear()
         return count.value
 
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
@@ -157,6 +165,7 @@ class LlamaRunner:
         if self._adapters.use(adapters):
             llama.llama_memory_clear(self._memory, True)
             self._tokens.clear()
+            self._snapshots.clear()
 
     def interrupt(self, stop: bool) -> None:
         """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
@@ -226,11 +235,22 @@ class LlamaRunner:
         raise ZhiyinError(f"llama.cpp failed to compute the next tokens ({reason}); load the model again.")
 
     def _rewind(self, count: int) -> None:
-        """Bring llama.cpp's memory to the first `count` tokens, or to none where it cannot go back."""
+        """Bring llama.cpp's memory to the first `count` tokens, or to fewer where it cannot go back so far only."""
+        snapshot = self._snapshots.back_to(count)
         if not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
             llama.llama_memory_clear(self._memory, True)
-            count = 0
+            count = 0 if snapshot is None else self._restored(*snapshot)
         del self._tokens[count:]
+
+    def _state(self) -> bytes:
+        buffer = (ctypes.c_uint8 * llama.llama_state_seq_get_size(self._context, 0))()
+        llama.llama_state_seq_get_data(self._context, buffer, len(buffer), 0)
+        return bytes(buffer)
+
+    def _restored(self, count: int, state: bytes) -> int:
+        """Take up a snapshot; return its number of tokens, or 0 where llama.cpp refuses it."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        return count if llama.llama_state_seq_set_data(self._context, buffer, len(state), 0) else 0
 
 
 def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:

@@ -22,10 +22,10 @@ from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
+from desktop_app.engine.snapshots import Snapshots
 
 _CHUNK = 32
 """Larger ones are hardly faster, and ggml reserves 20 KB for each node of a graph."""
-_SNAPSHOTS = 8
 _PROGRAMS = 3
 _FRAME_NODES = 64
 
@@ -89,7 +89,7 @@ class RWKV(ABC):
         self._stores: list[_Store] = []
         self.tokens: list[int] = []
         self.logits = np.zeros(self.rows, np.float32)
-        self._snapshots: list[tuple[int, list[np.ndarray]]] = []
+        self._snapshots = Snapshots[list[np.ndarray]]()
 
     @abstractmethod
     def time_mix(self, builder: Builder, layer: int, x: Tensor, count: int, state: State) -> Tensor:
@@ -120,11 +120,11 @@ class RWKV(ABC):
         """Go back to the last snapshot at or before `count`, unless the sequence is no longer than that."""
         if count >= len(self.tokens):
             return
-        self._snapshots = [snapshot for snapshot in self._snapshots if snapshot[0] <= count]
-        if not self._snapshots:
+        snapshot = self._snapshots.back_to(count)
+        if snapshot is None:
             self._reset()
             return
-        length, state = self._snapshots[-1]
+        length, state = snapshot
         self._write(state)
         del self.tokens[length:]
 
@@ -133,7 +133,7 @@ class RWKV(ABC):
         done = 0
         for part in self._parts(ids, alone=prompt):
             if prompt and done + len(part) == len(ids):
-                self._snapshots = [*self._snapshots[1 - _SNAPSHOTS :], (len(self.tokens), self._read())]
+                self._snapshots.take(len(self.tokens), self._read())
             self._append(part, self.logits)
             done += len(part)
             on_progress(done / len(ids))

@@ -8,6 +8,7 @@ from typing import Any
 
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.meta_llama import MetaCheckpoint, is_meta_layout
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
 from converter.checkpoint.shards import Shards
@@ -35,6 +36,8 @@ def open_checkpoint(source: Path) -> Checkpoint:
         raise BadFile(f"{source} does not exist; name the folder of a checkpoint.")
     if not source.is_dir():
         return _open_file(source)
+    if is_meta_layout(source):
+        return MetaCheckpoint(source)
     checkpoint = _open_folder(source)
     return ScaledCheckpoint(checkpoint) if scales_of(checkpoint) else checkpoint
 
@@ -73,6 +76,8 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     Raises:
         BadFile: there is none, or it is not JSON.
     """
+    if isinstance(checkpoint, MetaCheckpoint):
+        return checkpoint.config
     path = checkpoint_folder(source) / "config.json"
     written = Config(read_json(path), str(path)) if source.is_dir() and path.is_file() else None
     shapes = {} if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}

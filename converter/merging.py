@@ -103,22 +103,32 @@ def refuse_base_layout(base: Path) -> None:
         raise UnsupportedModel(f"{base} is an adapter itself; give it with --lora and name its base with --base.")
 
 
+def check_by_configuration(base: Path, adapter: Adapter) -> None:
+    """Raise `ZhiyinError` where the base's config.json alone shows that an adapter does not fit: before weights are fetched."""
+    stage = stage_of(base, read_config(base), None)
+    _check_shapes(stage, adapter)
+
+
 def check_changes(stage: Stage, adapter: Adapter) -> None:
     """Raise `ZhiyinError` when an adapter changes matrices that the model so far does not have, or of other shapes."""
-    wanted = {name: change.shape for name, change in adapter.low_rank.items()}
+    _check_shapes(stage, adapter)
+    wanted = (*adapter.low_rank, *adapter.whole)
+    missing = [name for name in wanted if name not in stage.shapes and name != stage.head]
+    if missing:
+        raise _missing(stage, adapter, missing, len(wanted))
+
+
+def _check_shapes(stage: Stage, adapter: Adapter) -> None:
     vocabulary = (stage.embeddings, stage.head)
     brought = {name: adapter.weights.tensors[key].shape for name, key in adapter.whole.items()}
     shapes = stage.shapes | {name: brought[name] for name in vocabulary if name in brought}
-    for name, shape in wanted.items():
-        if name in shapes and shapes[name] != shape:
-            raise _wrong_shape(stage, adapter, name, shape)
+    for name, change in adapter.low_rank.items():
+        if name in shapes and shapes[name] != change.shape:
+            raise _wrong_shape(stage, adapter, name, change.shape)
     for name, shape in brought.items():
         known = stage.shapes.get(name, shape)
         if shape[1:] != known[1:] or (name not in vocabulary and shape != known):
             raise _wrong_shape(stage, adapter, name, shape)
-    missing = [name for name in (*wanted, *adapter.whole) if name not in stage.shapes and name != stage.head]
-    if missing:
-        raise _missing(stage, adapter, missing, len(wanted) + len(adapter.whole))
 
 
 def _first_stage(base: Path, checkpoint: Checkpoint) -> Stage:

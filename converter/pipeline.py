@@ -120,7 +120,7 @@ def _open(request: ConvertRequest) -> Checkpoint:
     if request.lora:
         return open_merged(source, request.lora)
     if is_adapter(source):
-        raise BadFile(f"{source} is an adapter; name the model that it belongs to with --base.")
+        raise BadFile(f"{source} is an adapter; merge it into its model by `zhiyin convert {source} --base MODEL`.")
     if (source / "config.json").is_file():
         family_of(read_config(source))
     return open_checkpoint(source)

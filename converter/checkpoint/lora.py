@@ -68,6 +68,7 @@ class Adapter:
         self.config = Config(read_json(path / CONFIG_FILE), str(path / CONFIG_FILE))
         _refuse_other_kinds(self.config)
         self.weights = _open_weights(path)
+        self._alphas = self._read_alphas()
         self.low_rank: dict[str, LowRank] = {}
         """By the name of the base's tensor."""
         self.whole: dict[str, str] = {}
@@ -130,15 +131,17 @@ class Adapter:
         return LowRank((rows, columns), a[0], scale, found["lora_A"], found["lora_B"], flipped, magnitude)
 
     def _scale(self, module: str, rank: int) -> float:
-        alpha = self.config.float("lora_alpha")
-        patterns = self.config.section("alpha_pattern")
-        pattern = next((key for key in patterns.data if self._matches(key, module)), None)
-        if pattern is not None:
-            alpha = patterns.float(pattern)
+        alpha = next((alpha for pattern, alpha in self._alphas if pattern.fullmatch(module)), None)
+        if alpha is None:
+            alpha = self.config.float("lora_alpha")
         return alpha / (math.sqrt(rank) if self.config.bool("use_rslora", default=False) else rank)
 
-    def _matches(self, pattern: str, module: str) -> bool:
-        """Tell whether a key of `alpha_pattern`, a regular expression of an untrusted file, means a module."""
+    def _read_alphas(self) -> list[tuple[re.Pattern[str], float]]:
+        """Return `alpha_pattern`, whose keys are regular expressions of an untrusted file for the ends of names."""
+        patterns = self.config.section("alpha_pattern")
+        return [(self._compiled(key), patterns.float(key)) for key in patterns.data]
+
+    def _compiled(self, pattern: str) -> re.Pattern[str]:
         repeats = re.findall(r"[*+{]", pattern)
         if len(pattern) > 200 or len(repeats) > 2 or re.search(r"\)[*+{]|\(\?", pattern):  # could run for ever
             raise UnsupportedModel(
@@ -146,7 +149,7 @@ class Adapter:
                 "trained it, then convert the result."
             )
         try:
-            return re.fullmatch(rf"(.*\.)?({pattern})", module) is not None
+            return re.compile(rf"(.*\.)?({pattern})")
         except re.error as error:
             raise BadFile(
                 f"{self.path}: the alpha_pattern {pattern[:60]!r} is malformed ({error}); correct it."

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from converter.checkpoint.lora import Adapter, is_adapter
+from converter.merging import check_by_configuration
 from converter.pipeline import ConversionPlan
 from desktop_app.commands.source import fetch, local_path
 from desktop_app.terminal import human_bytes, say
@@ -81,6 +82,8 @@ def _base(arguments: argparse.Namespace, adapter: Adapter) -> Path:
         raise ZhiyinError(f"{name[:200]}{origin} is not here; name the folder or repository of that model with --base.")
     if not arguments.base:
         say(f"{adapter.path} was trained on {name}, which is taken as its base (another one: --base).")
+    configured = fetch(arguments, f"{name}/config.json").source.parent
     if arguments.as_adapter:
-        return fetch(arguments, f"{name}/config.json").source.parent
+        return configured
+    check_by_configuration(configured, adapter)
     return fetch(arguments, name).source

@@ -65,7 +65,12 @@ def test_an_adapter_alone_fetches_the_base_that_it_names(model: Any, tmp_path: P
         adapter = zhiyin("convert", str(lora), "--as-adapter", "--out", str(tmp_path / "lora.gguf"), *options)
         assert (adapter.returncode, adapter.stdout) == (0, f"{tmp_path / 'lora.gguf'}\n"), adapter.stderr
         assert server.fetched("config.json")
-        assert not server.fetched("model.safetensors"), "an adapter needs the base's configuration alone"
+        _, wide = random_llama(5, hidden_size=80)
+        other = write_adapter(tmp_path / "wide", random_adapter(wide), base_model_name_or_path="tiny/Base-1M")
+        refused = zhiyin("convert", str(other), *options)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "width 80" in refused.stderr
+        assert not server.fetched("model.safetensors"), "its configuration alone says what fits"
         done = zhiyin("convert", str(lora), "--out", str(out), "--tokenizer", "none", *options)
     assert done.returncode == 0, done.stderr
     assert f"{lora} was trained on tiny/Base-1M" in done.stderr.splitlines()[0]

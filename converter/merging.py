@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.checkpoint import Checkpoint
+from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
 from converter.checkpoint.open import checkpoint_folder, open_checkpoint, read_config
 from models.config import Config
@@ -221,7 +221,7 @@ def _refuse_without_chinese_llama(stage: Stage, adapter: Adapter) -> None:
     if key is None or adapter.weights.tensors[key].shape[0] != _CHINESE_ALPACA_ROWS:
         return
     names = f"{adapter.path.resolve().name} {Path(adapter.base_name).name}".lower()
-    stacked = re.search(r"plus|pro|33b", names)
+    stacked = re.search(r"(?<![a-z])(?:plus|pro|33b)(?![a-z])", names)
     if stacked and stage.rows < _CHINESE_LLAMA_ROWS:
         raise BadFile(
             f"{adapter.path} (Chinese-Alpaca-{stacked[0].title()}) was trained on top of Chinese-LLaMA's own adapter, which "
@@ -241,7 +241,7 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
     ours = stage.config.int("hidden_size", "n_embd", "d_model", default=known[-1])
     return BadFile(
         f"{adapter.path} was trained for a model of width {width}{_size(stage, width)}, but {_named(stage)} has the width "
-        f"{ours}{_size(stage, ours)} (tensor {name}: {_text(shape)} against {_text(known)}); take the adapter and the base of "
+        f"{ours}{_size(stage, ours)} (tensor {name}: {shape_text(shape)} against {shape_text(known)}); take the adapter and the base of "
         "the same size."
     )
 
@@ -309,7 +309,3 @@ def _token_count(stage: Stage, folder: Path) -> int | None:
         return None
     read = stage.family.blueprint(stage.config, None).read_vocabulary or read_vocabulary
     return len(read(folder, stage.config).tokens)
-
-
-def _text(shape: Shape) -> str:
-    return " x ".join(map(str, shape)) or "scalar"

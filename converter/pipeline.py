@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
-from converter.checkpoint import Checkpoint
+from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import Adapter, MergedCheckpoint, MergedRows, is_adapter
 from converter.checkpoint.open import open_checkpoint, read_config
@@ -27,7 +27,7 @@ from converter.ggml import dequantize, quantize, row_bytes, widen
 from converter.gguf_writer import PlacedTensor, aligned
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged
-from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion, shape_text
+from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion
 from converter.progress import Meter, Progress, ProgressListener
 from converter.verify import Verification, verify
 from models.errors import BadFile, Cancelled, ZhiyinError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gguf.constants import GGMLQuantizationType
 
-from converter.checkpoint import Checkpoint
+from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import MergedCheckpoint
 from converter.checkpoint.open import checkpoint_folder, read_config
@@ -345,8 +345,3 @@ def _metadata(
         for key, value in blueprint.chat.sampling.items():
             pairs.setdefault(f"general.sampling.{key}", value)
     return pairs
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """Return a shape as people write it."""
-    return " x ".join(map(str, shape)) or "scalar"

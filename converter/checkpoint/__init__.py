@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,3 +43,8 @@ class Checkpoint(Protocol):
     def close(self) -> None:
         """Let go of the files; arrays that were read must not be used any more."""
         ...
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as people write it."""
+    return " x ".join(map(str, shape)) or "scalar"

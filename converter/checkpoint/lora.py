@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.checkpoint import Checkpoint, StoredTensor
+from converter.checkpoint import Checkpoint, StoredTensor, shape_text
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from converter.ggml import widen
@@ -117,7 +117,7 @@ class Adapter:
         a, b = (self.weights.tensors[found[part]].shape for part in ("lora_A", "lora_B"))
         if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not a[0]:
             raise BadFile(
-                f"{self.path}: the two halves of the change of {module[:100]} do not fit ({_text(a)} and {_text(b)}); download "
+                f"{self.path}: the two halves of the change of {module[:100]} do not fit ({shape_text(a)} and {shape_text(b)}); download "
                 "the adapter again."
             )
         flipped = "embedding" in found or self.config.bool("fan_in_fan_out", default=False)
@@ -338,7 +338,3 @@ def _open_weights(path: Path) -> Checkpoint:
                 raise BadFile(f"{path / name} holds no tensors: the training program saved nothing; get it again.")
             return weights
     raise BadFile(f"{path} has no weights (adapter_model.safetensors or adapter_model.bin); download them too.")
-
-
-def _text(shape: Shape) -> str:
-    return " x ".join(map(str, shape)) or "scalar"

@@ -241,8 +241,8 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
     ours = stage.config.int("hidden_size", "n_embd", "d_model", default=known[-1])
     return BadFile(
         f"{adapter.path} was trained for a model of width {width}{_size(stage, width)}, but {_named(stage)} has the width "
-        f"{ours}{_size(stage, ours)} (tensor {name}: {shape_text(shape)} against {shape_text(known)}); take the adapter and the base of "
-        "the same size."
+        f"{ours}{_size(stage, ours)} (tensor {name}: {shape_text(shape)} against {shape_text(known)}); take the "
+        "adapter and the base of the same size."
     )
 
 

@@ -117,8 +117,8 @@ class Adapter:
         a, b = (self.weights.tensors[found[part]].shape for part in ("lora_A", "lora_B"))
         if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not a[0]:
             raise BadFile(
-                f"{self.path}: the two halves of the change of {module[:100]} do not fit ({shape_text(a)} and {shape_text(b)}); download "
-                "the adapter again."
+                f"{self.path}: the two halves of the change of {module[:100]} do not fit ({shape_text(a)} and {shape_text(b)}); "
+                "download the adapter again."
             )
         flipped = "embedding" in found or self.config.bool("fan_in_fan_out", default=False)
         rows, columns = (a[1], b[0]) if flipped else (b[0], a[1])

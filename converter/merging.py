@@ -59,6 +59,7 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
     refuse_base_layout(base)
     adapters = [Adapter(path) for path in lora]
     checkpoint = open_checkpoint(base)
+    _refuse_integers(base, checkpoint, adapters)
     stage = _first_stage(base, checkpoint)
     copies: dict[str, str] = {}
     steps = [f"Base: {base} ({stage.family.title}, {stage.rows:,} tokens)"]
@@ -83,6 +84,17 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
     config = _with_vocabulary(stage)
     tokenizer = _tokenizer(stage)
     return MergedCheckpoint(checkpoint, tuple(adapters), config, tokenizer, copies, (*steps, f"Tokenizer: {tokenizer}"))
+
+
+def _refuse_integers(base: Path, checkpoint: Checkpoint, adapters: Sequence[Adapter]) -> None:
+    """Raise `UnsupportedModel` for a base in whole numbers with scales beside: a change cannot be added to the numbers."""
+    for adapter in adapters:
+        for name in adapter.low_rank:
+            if name in checkpoint.tensors and checkpoint.tensors[name].dtype.kind in "iu":
+                raise UnsupportedModel(
+                    f"{base} is quantized ({name} holds whole numbers), and an adapter was trained on the weights that it came "
+                    "from; name the original checkpoint with --base."
+                )
 
 
 def refuse_base_layout(base: Path) -> None:

@@ -224,6 +224,13 @@ class _Rows:
     encoding: GGMLQuantizationType | None = None
     transform: Transform | None = None
     """Still to be applied, to any number of rows."""
+    beside: tuple[np.ndarray, ...] = ()
+    """The same rows of the transform's further arguments."""
+
+    def cut(self, start: int, end: int) -> _Rows:
+        """Return the rows from `start` to `end`."""
+        beside = tuple(values[start:end] for values in self.beside)
+        return replace(self, values=self.values[start:end], beside=beside)
 
 
 @dataclass(frozen=True)
@@ -255,7 +262,7 @@ def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterato
             chosen = None if weights is None else weights[at // block]
             for start in range(at, at + block, step):
                 end = min(start + step, at + block)
-                piece = replace(rows, values=rows.values[start:end])
+                piece = rows.cut(start, end)
                 if end < count:
                     yield _Piece(placed, piece, chosen)
                 else:
@@ -273,13 +280,16 @@ def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkp
         merged = None if order is None else checkpoint.rows(tensor.sources[0].name, order)
         if merged is not None:
             return _Rows(merged, tensor.shape[-1], transform=later)
+    if tensor.by_rows:
+        first, *beside = (checkpoint.read(source.name) for source in tensor.sources)
+        return _Rows(first, tensor.shape[-1], transform=later, beside=tuple(beside))
     values = _made(tensor, checkpoint)
-    return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1], transform=later)
+    return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1])
 
 
 def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
     arrays = [checkpoint.read(source.name) for source in tensor.sources]
-    values = arrays[0] if tensor.transform is None or tensor.by_rows else tensor.transform(*arrays)
+    values = arrays[0] if tensor.transform is None else tensor.transform(*arrays)
     if values.shape != tensor.shape:
         raise ZhiyinError(
             f"Tensor {tensor.name} became {shape_text(values.shape)} instead of {shape_text(tensor.shape)}; report this."
@@ -292,7 +302,7 @@ def _encode(piece: _Piece) -> np.ndarray:
     type_, length, encoding = piece.placed.type, piece.rows.length, piece.rows.encoding
     values = np.asarray(piece.rows.values)
     if piece.rows.transform is not None:
-        values = piece.rows.transform(values)
+        values = piece.rows.transform(values, *piece.rows.beside)
     if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:
         return np.ascontiguousarray(values).view(np.uint8)
     wide = widen(values) if encoding is None else dequantize(values, encoding, length)

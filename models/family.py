@@ -45,7 +45,7 @@ class OutputTensor:
     exact: bool = False
     """Always F32: vectors and small tensors that a runner reads element by element. 1-D tensors are F32 anyway."""
     by_rows: bool = False
-    """The transform changes each row by itself: it is given pieces of the only source, [n, row], never the whole of it."""
+    """The transform changes each row by itself: it is given the same rows [n, …] of every source, never the whole of one."""
 
 
 @dataclass(frozen=True)

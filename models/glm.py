@@ -41,12 +41,17 @@ def matrix(
     is_packed = shapes.get(source) == (whole[0], whole[1] // 2)
     held = (whole[0], whole[1] // 2) if is_packed else whole
     sources = (Source(source, held), Source(source + _SCALE, (whole[0],)))
-    return OutputTensor(name, shape, sources, partial(_widened, packed=is_packed, rows=rows))
+    widened = partial(_widened, packed=is_packed)
+    if rows is None:
+        return OutputTensor(name, shape, sources, widened, by_rows=True)
+    return OutputTensor(name, shape, sources, partial(_chosen, rows=rows, then=widened))
 
 
-def _widened(weight: np.ndarray, scale: np.ndarray, *, packed: bool, rows: Transform | None) -> np.ndarray:
-    if rows is not None:
-        weight, scale = rows(weight), rows(scale)
+def _chosen(weight: np.ndarray, scale: np.ndarray, *, rows: Transform, then: Transform) -> np.ndarray:
+    return then(rows(weight), rows(scale))
+
+
+def _widened(weight: np.ndarray, scale: np.ndarray, *, packed: bool) -> np.ndarray:
     if packed:
         weight = np.stack([weight >> 4, (weight << 4) >> 4], axis=-1).reshape(len(weight), -1)
     return weight.astype(np.float32) * scale.astype(np.float32)[:, None]

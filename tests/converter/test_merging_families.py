@@ -16,11 +16,12 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Logits
 from models.errors import ZhiyinError
 from tests.benchmarks.bench_convert import write_vocabulary
-from tests.reference import baichuan, llama, moe
+from tests.reference import baichuan, chatglm, chatglm1, llama, moe
 from tests.reference.lora import with_adapter
 from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_baichuan import SECOND_7B, random_baichuan
+from tests.support.random_glm import quantized_by_publisher, random_chatglm, random_chatglm1
 from tests.support.random_llama import random_llama, random_mixtral, random_qwen2
 
 IDS = tuple(range(5, 95, 3))
@@ -43,6 +44,11 @@ def logits(engine: Engine, folder: Path, model: Path, *adapters: AdapterUse) -> 
 
 FAMILIES: dict[str, tuple[Any, Callable[..., np.ndarray], tuple[str, ...]]] = {
     "packed projections": (random_baichuan(SECOND_7B, 3), baichuan.forward, ("W_pack", "o_proj", "down_proj")),
+    "ChatGLM's packed projections": (
+        random_chatglm(rope_ratio=50),
+        chatglm.forward,
+        ("query_key_value", "self_attention.dense", "dense_h_to_4h", "dense_4h_to_h"),
+    ),
     "biases and halves that rotate": (random_qwen2(), llama.forward, ("q_proj", "k_proj", "v_proj")),
 }
 
@@ -109,3 +115,22 @@ def test_chinese_alpaca_plus_from_the_original_llama(engine: Engine, tmp_path: P
     found = logits(engine, tmp_path, result.path)
     assert found.shape == (len(IDS), 49954)
     assert np.abs(found - llama.forward(config, expected, IDS)).max() < 1e-4
+
+
+def test_an_adapter_on_chatglm1_is_merged(engine: Engine, tmp_path: Path) -> None:
+    config, weights = random_chatglm1()
+    tensors = random_adapter(weights, ("query_key_value", "dense_4h_to_h"))
+    base = write_checkpoint(tmp_path / "base", config, weights)
+    lora = (write_adapter(tmp_path / "lora", tensors),)
+    merged = convert(ConvertRequest(base, tmp_path / "m.gguf", "F32", tokenizer="none", lora=lora)).path
+    wanted = chatglm1.forward(config, with_adapter(weights, tensors, scales=2.0), IDS)
+    assert np.abs(logits(engine, tmp_path, merged) - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_an_adapter_on_whole_numbers_is_refused(bits: int, tmp_path: Path) -> None:
+    config, weights = random_chatglm()
+    base = write_checkpoint(tmp_path / "base", config, quantized_by_publisher(weights, bits))
+    lora = (write_adapter(tmp_path / "lora", random_adapter(weights, ("query_key_value",))),)
+    with pytest.raises(ZhiyinError, match="original checkpoint"):
+        convert(ConvertRequest(base, tmp_path / "m.gguf", "F32", tokenizer="none", lora=lora))

@@ -57,9 +57,8 @@ def random_adapter(
         if dora:
             length = np.linalg.norm(weight, axis=1) * (1 + draw(weight.shape[0]))
             tensors[f"{PREFIX}{module}.lora_magnitude_vector"] = length.astype(np.float32)
-    width = weights["model.embed_tokens.weight"].shape[1]
     for name in ("model.embed_tokens", "lm_head") if tokens else ():
-        tensors[f"{PREFIX}{name}.weight"] = draw(tokens, width)
+        tensors[f"{PREFIX}{name}.weight"] = draw(tokens, weights["model.embed_tokens.weight"].shape[1])
     return tensors
 
 

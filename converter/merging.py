@@ -90,7 +90,8 @@ def _refuse_integers(base: Path, checkpoint: Checkpoint, adapters: Sequence[Adap
     """Raise `UnsupportedModel` for a base in whole numbers with scales beside: a change cannot be added to the numbers."""
     for adapter in adapters:
         for name in adapter.low_rank:
-            if name in checkpoint.tensors and checkpoint.tensors[name].dtype.kind in "iu":
+            stored = checkpoint.tensors.get(name)
+            if stored is not None and stored.dtype.kind in "iu" and f"{name}_scale" in checkpoint.tensors:
                 raise UnsupportedModel(
                     f"{base} is quantized ({name} holds whole numbers), and an adapter was trained on the weights that it came "
                     "from; name the original checkpoint with --base."

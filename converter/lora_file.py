@@ -7,6 +7,7 @@ acts as W + adapter.lora.alpha / rank · lora_b · lora_a. The embeddings' lora_
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from converter.recipes import find_recipe
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
-from models.layers import row_order
+from models.layers import is_stacked, row_order, stacked
 
 _TYPES = ("F16", "F32", "BF16")
 _QUANTIZATION_VERSION = 2
@@ -48,8 +49,9 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
     _refuse_what_only_merging_does(stage, adapter)
     check_changes(stage, adapter)
     alpha = adapter.config.float("lora_alpha") or 1.0
-    tensors = tuple(
-        tensor for name, change in adapter.low_rank.items() for tensor in _pairs(adapter, name, change, outputs, alpha)
+    tensors = (
+        *(tensor for name in adapter.low_rank for tensor in _pairs(adapter, name, outputs, alpha)),
+        *_experts(adapter, outputs, alpha),
     )
     out = request.out or Path(f"{adapter.path.resolve().name}-{quant}-LoRA.gguf")
     metadata: Metadata = {
@@ -120,15 +122,16 @@ def _refuse_what_only_merging_does(stage: Stage, adapter: Adapter) -> None:
         )
 
 
-def _pairs(
-    adapter: Adapter, name: str, change: LowRank, outputs: dict[str, list[OutputTensor]], alpha: float
-) -> Iterator[OutputTensor]:
+def _pairs(adapter: Adapter, name: str, outputs: dict[str, list[OutputTensor]], alpha: float) -> Iterator[OutputTensor]:
+    change = adapter.low_rank[name]
     a, b = (Source(key, adapter.weights.tensors[key].shape) for key in (change.a, change.b))
-    rank, factor = change.rank, change.scale * change.rank / alpha
+    factor = _factor(change, alpha)
     for tensor in outputs.get(name, ()):
         if tensor.name == "token_embd.weight":
             yield OutputTensor(f"{tensor.name}.lora_a", a.shape[::-1], (a,), np.transpose)
             yield OutputTensor(f"{tensor.name}.lora_b", b.shape, (b,), _left(np.arange(b.shape[0]), factor))
+            continue
+        if is_stacked(tensor):
             continue
         order = row_order(tensor, flipped=change.flipped)
         if order is None:
@@ -137,7 +140,35 @@ def _pairs(
                 "change to a loaded model; merge the adapter with --lora instead."
             )
         yield OutputTensor(f"{tensor.name}.lora_a", a.shape, (a,))
-        yield OutputTensor(f"{tensor.name}.lora_b", (len(order), rank), (b,), _left(order, factor))
+        yield OutputTensor(f"{tensor.name}.lora_b", (len(order), change.rank), (b,), _left(order, factor))
+
+
+def _experts(adapter: Adapter, outputs: dict[str, list[OutputTensor]], alpha: float) -> Iterator[OutputTensor]:
+    """Yield the pairs of stacked experts: [experts, rank, in] and [experts, out, rank]."""
+    stacks = {tensor.name: tensor for tensors in outputs.values() for tensor in tensors if is_stacked(tensor)}
+    for tensor in stacks.values():
+        changes = [adapter.low_rank[source.name] for source in tensor.sources if source.name in adapter.low_rank]
+        if not changes:
+            continue
+        if len(changes) < len(tensor.sources) or len({(change.rank, change.scale) for change in changes}) > 1:
+            raise UnsupportedModel(
+                f"{adapter.path} does not change all experts of {tensor.name} alike, which llama.cpp cannot apply to a loaded "
+                "model; merge the adapter with --lora instead."
+            )
+        rank, (rows, columns) = changes[0].rank, changes[0].shape
+        yield stacked(f"{tensor.name}.lora_a", tuple(change.a for change in changes), rank, columns)
+        whole = stacked(f"{tensor.name}.lora_b", tuple(change.b for change in changes), rows, rank)
+        yield replace(whole, transform=partial(_scaled_stack, factor=np.float32(_factor(changes[0], alpha))))
+
+
+def _factor(change: LowRank, alpha: float) -> float:
+    """Return what B is multiplied by: the file has one alpha for all matrices."""
+    return change.scale * change.rank / alpha
+
+
+def _scaled_stack(*parts: np.ndarray, factor: np.float32) -> np.ndarray:
+    whole = np.stack(parts)
+    return whole if factor == 1 else widen(whole) * factor
 
 
 def _left(order: np.ndarray, factor: float) -> Transform:
@@ -145,6 +176,6 @@ def _left(order: np.ndarray, factor: float) -> Transform:
 
 
 def _moved(b: np.ndarray, *, order: np.ndarray, factor: np.float32) -> np.ndarray:
-    """Return B's rows as the model's are ordered; the file has one alpha, so a scale of its own goes into B."""
+    """Return B's rows as the model's are ordered, times a factor."""
     moved: np.ndarray = b[order]
     return moved if factor == 1 else widen(moved) * factor

@@ -39,6 +39,11 @@ def stacked(name: str, sources: tuple[str, ...], *shape: int) -> OutputTensor:
     return OutputTensor(name, (len(sources), *shape), tuple(Source(source, shape) for source in sources), _stack)
 
 
+def is_stacked(tensor: OutputTensor) -> bool:
+    """Tell whether a tensor was made by `stacked`."""
+    return tensor.transform is _stack
+
+
 def rotary_pairs(heads: int, *, rotary: int | None = None) -> Transform:
     """Return the row order that llama.cpp's plain rotary wants for queries and keys.
 

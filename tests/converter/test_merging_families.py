@@ -79,6 +79,19 @@ def test_a_head_that_is_normalised_is_merged_first(engine: Engine, tmp_path: Pat
         convert(ConvertRequest(base, tmp_path / "a.gguf", lora=lora, as_adapter=True))
 
 
+def test_experts_are_changed_at_run_time(engine: Engine, tmp_path: Path) -> None:
+    config, weights = random_mixtral()
+    base = write_checkpoint(tmp_path / "base", config, weights)
+    tensors = random_adapter(weights, ("q_proj", "w1", "w2", "w3"))
+    lora = (write_adapter(tmp_path / "lora", tensors, alpha_pattern={"w2": 12}),)
+    plain = convert(ConvertRequest(base, tmp_path / "b.gguf", "F32", tokenizer="none")).path
+    file = convert(ConvertRequest(base, tmp_path / "a.gguf", "F32", lora=lora, as_adapter=True)).path
+    modules = {name.removesuffix(".weight") for name in weights}
+    scales = {module: 3.0 if module.endswith("w2") else 2.0 for module in modules}
+    wanted = moe.mixtral_forward(config, with_adapter(weights, tensors, scales=scales), IDS)
+    assert np.abs(logits(engine, tmp_path, plain, AdapterUse(str(file))) - wanted).max() < 1e-4
+
+
 def test_single_experts_are_merged(engine: Engine, tmp_path: Path) -> None:
     config, weights = random_mixtral()
     base = write_checkpoint(tmp_path / "base", config, weights)
@@ -87,6 +100,8 @@ def test_single_experts_are_merged(engine: Engine, tmp_path: Path) -> None:
     merged = convert(ConvertRequest(base, tmp_path / "m.gguf", "F32", tokenizer="none", lora=lora)).path
     wanted = moe.mixtral_forward(config, with_adapter(weights, tensors, scales=2.0), IDS)
     assert np.abs(logits(engine, tmp_path, merged) - wanted).max() < 1e-4
+    with pytest.raises(ZhiyinError, match="does not change all experts"):
+        convert(ConvertRequest(base, tmp_path / "a.gguf", lora=lora, as_adapter=True))
 
 
 def test_chinese_alpaca_plus_from_the_original_llama(engine: Engine, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.ui.fonts import use_fonts
+from desktop_app.ui.garbage import collect_in_pauses
 from desktop_app.ui.icons import resource_path
 from desktop_app.ui.services import Services
 from desktop_app.ui.window import MainWindow
@@ -25,6 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     application = make_application()
     window = create_window(application, Path(arguments[0]) if arguments else None)
     window.show()
+    collect_in_pauses(window.services.chats)
     signal.signal(signal.SIGINT, lambda *_: window.close())
     turn = QTimer(application, interval=_PYTHON_TURN_MS)  # lets Python see Ctrl+C while Qt waits
     turn.timeout.connect(lambda: None)

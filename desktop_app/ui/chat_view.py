@@ -17,10 +17,11 @@ from desktop_app.ui.reply_widget import ReplyWidget
 
 COLUMN = 780
 """The widest column of text, in pixels: longer lines are hard to read."""
-_AT_ONCE = 0.008
+_AT_ONCE = 0.004
 """Seconds for building widgets before the window takes its turn."""
 SCROLL_BAR = 10
 """Its width in resources/styles/app.qss, in pixels."""
+_PAUSE_MS = 4
 _FIRST_SCREENS = 30
 _NEAR = 40
 
@@ -64,7 +65,7 @@ class ChatView(QScrollArea):
         self._to_end.setFixedSize(36, 36)
         self._to_end.clicked.connect(self.scroll_to_end)
         self._to_end.hide()
-        self._builder = QTimer(self, interval=0)
+        self._builder = QTimer(self, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build_older)
         bar = self.verticalScrollBar()
         bar.valueChanged.connect(self._scrolled)

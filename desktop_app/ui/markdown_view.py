@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.markdown import Block, StreamingParser
 from desktop_app.ui.rich_text import RichText, TableText
+
+_AT_ONCE = 0.005
+"""Seconds for making widgets before the window takes its turn."""
 
 
 class MarkdownView(QWidget):
@@ -20,7 +25,11 @@ class MarkdownView(QWidget):
         super().__init__()
         self._parser = StreamingParser()
         self._text = ""
+        self._runs: list[tuple[str, list[Block]]] = []
         self._parts: list[QWidget] = []
+        self._next = 0
+        self._builder = QTimer(self, singleShot=True, interval=0)
+        self._builder.timeout.connect(self._build)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(12)
@@ -37,13 +46,23 @@ class MarkdownView(QWidget):
         if not text.startswith(self._text):
             self._parser = StreamingParser()
         self._text = text
-        runs = [(kind, list(blocks)) for kind, blocks in _runs(self._parser.update(text))]
-        for index, (kind, blocks) in enumerate(runs):
-            _fill(self._part(index, _WIDGETS[kind]), blocks)
-        for part in self._parts[len(runs) :]:
+        self._runs = _runs(self._parser.update(text))
+        for part in self._parts[len(self._runs) :]:
             part.hide()
             part.deleteLater()
-        del self._parts[len(runs) :]
+        del self._parts[len(self._runs) :]
+        self._next = 0
+        self._build()
+
+    def _build(self) -> None:
+        """Fill the parts from `_next` on; a long text goes on after the window had its turn."""
+        end = time.perf_counter() + _AT_ONCE
+        while self._next < len(self._runs) and time.perf_counter() < end:
+            kind, blocks = self._runs[self._next]
+            _fill(self._part(self._next, _WIDGETS[kind]), blocks)
+            self._next += 1
+        if self._next < len(self._runs):
+            self._builder.start()
 
     def _part(self, index: int, kind: Callable[[], QWidget]) -> QWidget:
         if index < len(self._parts):

@@ -32,27 +32,12 @@ class MessageWidget(QWidget):
         super().__init__()
         self.message = message
         self._versions = versions
+        self._steps: tuple[IconButton, ...] = ()
         self._actions = QHBoxLayout()
         self._actions.setContentsMargins(0, 0, 0, 0)
         self._actions.setSpacing(2)
         self._copy = IconButton("copy", size=16)
         self._copy.clicked.connect(self._copy_text)
-        self._previous = IconButton("previous", size=14)
-        self._previous.clicked.connect(lambda: self._step(-1))
-        self._place = QLabel()
-        self._place.setObjectName("muted")
-        self._next = IconButton("next", size=14)
-        self._next.clicked.connect(lambda: self._step(1))
-
-    def set_versions(self, versions: Versions) -> None:
-        """Show where this message stands among its versions."""
-        self._versions = versions
-        several = len(versions.ids) > 1
-        for widget in (self._previous, self._place, self._next):
-            widget.setVisible(several)
-        self._place.setText(f"{versions.index + 1}/{len(versions.ids)}")
-        self._previous.setEnabled(versions.index > 0)
-        self._next.setEnabled(versions.index + 1 < len(versions.ids))
 
     def text_to_copy(self) -> str:
         """Return what the copy button copies."""
@@ -67,14 +52,24 @@ class MessageWidget(QWidget):
     def retranslate(self) -> None:
         """Write every word again."""
         self._copy.set_words(self.tr("Copy"))
-        self._previous.set_words(self.tr("Previous version"))
-        self._next.set_words(self.tr("Next version"))
+        if self._steps:
+            self._steps[0].set_words(self.tr("Previous version"))
+            self._steps[1].set_words(self.tr("Next version"))
 
     def add_versions(self) -> None:
-        """Put the version buttons at the end of the actions."""
-        for widget in (self._previous, self._place, self._next):
+        """Put the version buttons at the end of the actions, if there is more than one version."""
+        place, count = self._versions.index, len(self._versions.ids)
+        if count < 2:
+            return
+        previous, following = self._steps = (IconButton("previous", size=14), IconButton("next", size=14))
+        previous.setEnabled(place > 0)
+        previous.clicked.connect(lambda: self._step(-1))
+        following.setEnabled(place + 1 < count)
+        following.clicked.connect(lambda: self._step(1))
+        label = QLabel(f"{place + 1}/{count}")
+        label.setObjectName("muted")
+        for widget in (previous, label, following):
             self._actions.addWidget(widget)
-        self.set_versions(self._versions)
 
     def _step(self, by: int) -> None:
         self.version_chosen.emit(self._versions.ids[self._versions.index + by])

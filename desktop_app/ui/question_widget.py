@@ -36,10 +36,8 @@ class QuestionWidget(MessageWidget):
         inside.addWidget(self._text)
         self._edit = IconButton("edit", size=16)
         self._edit.clicked.connect(self._begin_editing)
-        self._editor = _Editor()
-        self._editor.cancelled.connect(self._end_editing)
-        self._editor.confirmed.connect(self._confirm)
-        self._editor.hide()
+        self._editor: _Editor | None = None  # made when it is needed: most questions are never changed
+        self._busy = False
         self._actions.setContentsMargins(0, 0, -PADDING, 0)
         self._actions.addStretch()
         self._actions.addWidget(self._copy)
@@ -49,20 +47,22 @@ class QuestionWidget(MessageWidget):
         layout.setContentsMargins(0, 6, 0, 6)
         layout.setSpacing(3)
         layout.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
-        layout.addWidget(self._editor)
         layout.addLayout(self._actions)
         self.retranslate()
 
     def set_busy(self, busy: bool) -> None:
         """Nothing can be edited while a reply is written."""
+        self._busy = busy
         self._edit.setEnabled(not busy)
-        self._editor.set_busy(busy)
+        if self._editor is not None:
+            self._editor.set_busy(busy)
 
     def retranslate(self) -> None:
         """Write every word again."""
         super().retranslate()
         self._edit.set_words(self.tr("Edit"))
-        self._editor.retranslate()
+        if self._editor is not None:
+            self._editor.retranslate()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
         """Keep the bubble as wide as its text, within limits."""
@@ -73,22 +73,34 @@ class QuestionWidget(MessageWidget):
         self._bubble.setFixedWidth(max(48, min(natural, int(self.width() * _BUBBLE_SHARE))))
 
     def _begin_editing(self) -> None:
-        self._show_editor(True)
-        self._editor.begin(self.message.content)
+        self._editor = editor = _Editor()
+        editor.cancelled.connect(self._cancel_editing)
+        editor.confirmed.connect(self._confirm)
+        editor.set_busy(self._busy)
+        layout = cast(QVBoxLayout, self.layout())
+        layout.insertWidget(layout.indexOf(self._bubble), editor)
+        editor.show()  # now, so that it can take the keyboard
+        self._show_text(False)
+        editor.begin(self.message.content)
 
-    def _end_editing(self) -> None:
-        self._show_editor(False)
+    def _cancel_editing(self) -> None:
+        self._end_editing()
         self._edit.setFocus()
 
     def _confirm(self, text: str) -> None:
-        self._show_editor(False)
+        self._end_editing()
         self.edited.emit(self.message.id, text)
 
-    def _show_editor(self, shown: bool) -> None:
-        self._editor.setVisible(shown)
-        self._bubble.setVisible(not shown)
-        for widget in (self._copy, self._edit):
-            widget.setVisible(not shown)
+    def _end_editing(self) -> None:
+        if self._editor is not None:
+            self._editor.hide()
+            self._editor.deleteLater()
+            self._editor = None
+        self._show_text(True)
+
+    def _show_text(self, shown: bool) -> None:
+        for widget in (self._bubble, self._copy, self._edit):
+            widget.setVisible(shown)
 
 
 class _Editor(QFrame):
@@ -118,6 +130,7 @@ class _Editor(QFrame):
         layout.setContentsMargins(14, 8, 10, 10)
         layout.addWidget(self._text)
         layout.addLayout(buttons)
+        self.retranslate()
 
     def begin(self, text: str) -> None:
         self._text.setPlainText(text)

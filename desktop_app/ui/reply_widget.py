@@ -27,12 +27,11 @@ class ReplyWidget(MessageWidget):
         """Show a message."""
         super().__init__(message, versions)
         self._answer = MarkdownView()
-        self._thought = Thought()
         self._status = QLabel(wordWrap=True)
         self._status.setObjectName("muted")
-        self._failure = ReplyFailure()
-        self._failure.retry.connect(lambda: self.regenerate_asked.emit(self.message.id))
-        self._failure.smaller.connect(self.smaller_context_asked)
+        self._thought: Thought | None = None  # these two are made when they are needed: most replies have neither
+        self._failure: ReplyFailure | None = None
+        self._busy = False
         self._again = IconButton("regenerate", size=16)
         self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
         self._facts = QLabel()
@@ -44,11 +43,11 @@ class ReplyWidget(MessageWidget):
         self._actions.addSpacing(8)
         self._actions.addWidget(self._facts)
         self._actions.addStretch()
-        layout = QVBoxLayout(self)
+        self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 10)
         layout.setSpacing(6)
-        for widget in (self._thought, self._answer, self._status, self._failure):
-            layout.addWidget(widget)
+        layout.addWidget(self._answer)
+        layout.addWidget(self._status)
         layout.addLayout(self._actions)
         self._waiting_text: str | None = None
         self._waiting_for = ""
@@ -78,8 +77,10 @@ class ReplyWidget(MessageWidget):
 
     def set_busy(self, busy: bool) -> None:
         """Nothing can be asked again while a reply is written."""
+        self._busy = busy
         self._again.setEnabled(not busy)
-        self._failure.set_busy(busy)
+        if self._failure is not None:
+            self._failure.set_busy(busy)
 
     def text_to_copy(self) -> str:
         """Return the answer without the reasoning."""
@@ -89,8 +90,8 @@ class ReplyWidget(MessageWidget):
         """Write every word again."""
         super().retranslate()
         self._again.set_words(self.tr("Answer again"))
-        self._thought.retranslate()
-        self._failure.retranslate()
+        if self._thought is not None:
+            self._thought.retranslate()
         self._refresh()
 
     def _draw_waiting(self) -> None:
@@ -101,14 +102,18 @@ class ReplyWidget(MessageWidget):
 
     def _show_text(self, text: str) -> None:
         parts = split_reasoning(text)
-        self._thought.set_text(parts.reasoning, parts.thinking and self.message.state == "streaming")
+        if self._thought is None and (parts.reasoning or parts.thinking):
+            self._thought = Thought()
+            self._column.insertWidget(0, self._thought)
+        if self._thought is not None:
+            self._thought.set_text(parts.reasoning, parts.thinking and self.message.state == "streaming")
         self._answer.set_text(parts.answer)
 
     def _refresh(self) -> None:
         message = self.message
         writing = message.state == "streaming"
         self._answer.setVisible(self._answer.has_text)
-        begun = self._answer.has_text or self._thought.has_text
+        begun = self._answer.has_text or (self._thought is not None and self._thought.has_text)
         status = self._waiting_for if writing and not begun else ""
         if message.state == "stopped":
             status = self.tr("Stopped.")
@@ -122,13 +127,21 @@ class ReplyWidget(MessageWidget):
             status = self.tr("The model answered nothing.")
         self._status.setText(status)
         self._status.setVisible(bool(status))
-        self._failure.setVisible(message.state == "failed")
         if message.state == "failed":
-            self._failure.show_failure(message.facts.get("cause", ""), message.facts.get("message", ""))
+            self._show_failure(message.facts.get("cause", ""), message.facts.get("message", ""))
         for widget in (self._copy, self._again):
             widget.setVisible(not writing)
         self._copy.setEnabled(self._answer.has_text)
         self._facts.setText(self._speed())
+
+    def _show_failure(self, cause: str, message: str) -> None:
+        if self._failure is None:
+            self._failure = ReplyFailure()
+            self._failure.retry.connect(lambda: self.regenerate_asked.emit(self.message.id))
+            self._failure.smaller.connect(self.smaller_context_asked)
+            self._failure.set_busy(self._busy)
+            self._column.insertWidget(self._column.indexOf(self._status) + 1, self._failure)
+        self._failure.show_failure(cause, message)
 
     def _speed(self) -> str:
         tokens, seconds = self.message.facts.get("tokens", 0), self.message.facts.get("seconds", 0)

@@ -48,6 +48,7 @@ class RichText(QTextBrowser):
         self._colour = colour
         self._blocks: list[Block] = []
         self._starts: list[int] = []
+        self._drawn_in = (theme.current(), self.font())
         self.setOpenLinks(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -99,7 +100,10 @@ class RichText(QTextBrowser):
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Draw everything again in the new theme's colours or the new font."""
         super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and self._blocks:
+        if event.type() not in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) or not self._blocks:
+            return
+        if self._drawn_in != (theme.current(), self.font()):  # both events come several times for one change
+            self._drawn_in = (theme.current(), self.font())
             blocks, self._blocks, self._starts = self._blocks, [], []
             self.document().clear()
             self.set_blocks(blocks)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import unicodedata
 from pathlib import Path
 
 import llama_cpp
+import pytest
 
+from converter.gguf_header import read_gguf_header
 from converter.gguf_writer import lay_out
+from desktop_app.engine.llama_vocabulary import LlamaVocabulary
 from models.vocab.vocabulary import Vocabulary
 
 _PARTS = (
@@ -48,14 +52,36 @@ def varied_texts(count: int) -> list[str]:
     return texts[:count]
 
 
-def load(vocabulary: Vocabulary, folder: Path) -> llama_cpp.Llama:
-    """Return llama.cpp with the vocabulary alone, read from a file that our writer wrote."""
-    path = folder / "vocabulary.gguf"
-    metadata = {"general.architecture": "llama", "llama.block_count": 1, **vocabulary.metadata()}
-    path.write_bytes(lay_out(metadata, []).head)
-    return llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+class Loaded(LlamaVocabulary):
+    """A vocabulary in the engine, read from a file that our writer wrote."""
+
+    def __init__(self, vocabulary: Vocabulary, folder: Path) -> None:
+        path = folder / "vocabulary.gguf"
+        metadata = {"general.architecture": "llama", "llama.block_count": 1, **vocabulary.metadata()}
+        path.write_bytes(lay_out(metadata, []).head)
+        self._llama = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+        super().__init__(self._llama._model.vocab, read_gguf_header(path, arrays=False).metadata)
 
 
-def encode(llama: llama_cpp.Llama, text: str, *, special: bool = False) -> list[int]:
+def load(vocabulary: Vocabulary, folder: Path) -> Loaded:
+    """Write a vocabulary alone into a file and give that to the engine."""
+    return Loaded(vocabulary, folder)
+
+
+def encode(loaded: Loaded, text: str, *, special: bool = False) -> list[int]:
     """Return a text's ids, nothing added."""
-    return llama.tokenize(text.encode(), add_bos=False, special=special)
+    return loaded.tokenize(text, add_special=False, special=special)
+
+
+def llama_cpp_vocabularies() -> Path:
+    """Return the folder models/ of llama.cpp's sources, which holds vocabularies with texts and their ids, or skip.
+
+    ZHIYIN_LLAMA_CPP names the sources; else those that uv unpacked to build llama-cpp-python are taken.
+    """
+    named = os.environ.get("ZHIYIN_LLAMA_CPP")
+    cache = Path(os.environ.get("UV_CACHE_DIR", Path.home() / ".cache" / "uv"))
+    unpacked = cache.glob("sdists-v*/pypi/llama-cpp-python/*/*/src/vendor/llama.cpp")
+    for folder in [Path(named)] if named else sorted(unpacked):
+        if (folder / "models" / "ggml-vocab-llama-spm.gguf").is_file():
+            return folder / "models"
+    pytest.skip("llama.cpp's sources are not here; name them in ZHIYIN_LLAMA_CPP")

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
 import pytest
 import regex
 import tokenizers
@@ -127,4 +126,4 @@ def test_llama_cpp_knows_every_name(tmp_path: Path) -> None:
     letters = [chr(code) for code in range(33, 127)]
     for name in (*NAMED_RULES, "glm4"):
         vocabulary = Vocabulary("gpt2", pre=name, tokens=list(letters), types=[1] * len(letters), merges=["a b"])  # type: ignore[list-item]
-        assert isinstance(load(vocabulary, tmp_path), llama_cpp.Llama)
+        assert load(vocabulary, tmp_path).size == len(letters)

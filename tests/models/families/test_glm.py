@@ -111,12 +111,17 @@ def test_layout_of_transformers_agrees_with_the_reference(variant: str, engine: 
     assert error < 1e-4
 
 
-def test_a_prompt_at_once_equals_token_by_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "checkpoint",
+    [random_chatglm(rope_ratio=50), random_chatglm(rope_ratio=4, _name_or_path="THUDM/chatglm2-6b-32k"), random_glm()],
+    ids=["ChatGLM3", "ChatGLM2-32k", "GLM-4"],
+)
+def test_a_prompt_at_once_equals_token_by_token(checkpoint: Any, tmp_path: Path) -> None:
     from converter.gguf_header import read_gguf_header
     from desktop_app.engine.llama_runner import LlamaRunner
     from desktop_app.engine.protocol import LoadSettings
 
-    config, weights = random_chatglm(rope_ratio=50)
+    config, weights = checkpoint
     out = converted(write_checkpoint(tmp_path / "checkpoint", config, weights), tmp_path / "model.gguf")
     ids = random_ids(config, 80)
     settings = LoadSettings(context=128, kv_type="f32", threads=1)

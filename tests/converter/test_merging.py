@@ -352,6 +352,12 @@ def test_damaged_adapters_are_refused(change: Any, words: str, tmp_path: Path) -
     assert words in refused(base, write_adapter(tmp_path / "lora", tensors))
 
 
+def test_an_adapter_that_was_saved_empty_is_refused(tmp_path: Path) -> None:
+    """The 443 bytes of adapter_model.bin that many training programs of 2023 wrote."""
+    base, _ = base_of(tmp_path / "base")
+    assert "saved without them" in refused(base, write_adapter(tmp_path / "lora", {}, torch=True))
+
+
 def test_adapters_without_their_files_are_refused(tmp_path: Path) -> None:
     base, weights = base_of(tmp_path / "base")
     assert "no adapter_config.json" in refused(base, base)

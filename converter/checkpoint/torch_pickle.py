@@ -188,7 +188,7 @@ def _read_slots(path: Path) -> dict[str, _Slot]:
         contents, places = reader(path, file, size)
     views = dict(_tensors(contents))
     if not views:
-        raise BadFile(f"{path} holds no tensors: it was saved without them, or is another file; get it again, or name the file of the weights.")
+        raise BadFile(f"{path} holds no tensors: it was saved without them, or is another file; get the weights again.")
     return {name: _slot(path, name, view, places) for name, view in views.items()}
 
 

@@ -1,9 +1,12 @@
 """The graph runner against llama.cpp: a ChatGLM-6B shape beside a LLaMA of the same layers, width and file size.
 
     uv run python -m tests.benchmarks.bench_graph_runner FOLDER [--quant Q4_0] [--layers 28] [--prompt 64] [--rounds 5]
+        [--plain]
 
 Both are in memory at once and take turns of 16 tokens, so that what else the computer does hits both; the files (4 GB each at 28
 layers) are written to FOLDER and deleted. The share of Python is all the time of a step outside ggml's computation of the graph.
+`--plain`: without rearranging the weights for the processor, which llama.cpp cannot on processors with AMX (see
+`engine.backends.has_working_repack`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from desktop_app.engine.backends import has_working_repack, prepare_environment
+from desktop_app.engine.graph import weights
 from desktop_app.engine.graph.backends import Scheduler
 from desktop_app.engine.protocol import LoadSettings, SamplingSettings
 from desktop_app.engine.runner import Runner, load_runner
@@ -36,7 +41,11 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
+    prepare_environment()
+    if options.plain:
+        weights._repacking_types = lambda cpu: []
     options.folder.mkdir(parents=True, exist_ok=True)
     paths = [options.folder / "chatglm1.gguf", options.folder / "llama.gguf"]
     try:
@@ -100,6 +109,8 @@ def compare(paths: list[Path], options: argparse.Namespace) -> None:
     best = min(seconds[1][1:]) / min(seconds[0][1:])
     sizes = " and ".join(f"{path.stat().st_size / 1e9:.3f} GB" for path in paths)
     print(f"{options.quant}, {options.layers} layers, files of {sizes}")
+    ours, theirs = not options.plain, has_working_repack()
+    print(f"weights rearranged for the processor: graph runner {ours}, llama.cpp {theirs}")
     print(f"prompt of {options.prompt}: {prompt_seconds[0]:.2f} s, llama.cpp {prompt_seconds[1]:.2f} s")
     print(f"tokens/s: graph runner {chatglm:.3f}, llama.cpp {llama:.3f}; ratio of medians {chatglm / llama:.3f}")
     print(f"ratio of the best turns {best:.3f}")

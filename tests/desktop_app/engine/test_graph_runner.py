@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +20,10 @@ from desktop_app.engine.prompting import prompt_tokens
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, Reply, SamplingSettings, Tokenize
 from desktop_app.engine.runner import ContextFull, load_runner
 from models.errors import BadFile, Cancelled, ZhiyinError
+from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
+from tests.support.random_glm import random_chatglm1
+from tests.support.random_rwkv import random_rwkv
 
 EXACT = LoadSettings(context=400, threads=2, kv_type="f32", batch=32)
 GREEDY = SamplingSettings(temperature=0, max_tokens=12)
@@ -281,9 +286,6 @@ def test_the_engine_process_runs_it_like_any_other(case: GraphCase) -> None:
 
 
 def test_without_a_tokenizer_only_ids_are_taken(tmp_path: Path) -> None:
-    from tests.support.checkpoints import write_safetensors
-    from tests.support.random_rwkv import random_rwkv
-
     write_safetensors(tmp_path / "RWKV-x.safetensors", random_rwkv("4"))
     out = tmp_path / "model.gguf"
     convert(ConvertRequest(tmp_path / "RWKV-x.safetensors", out, "F32", tokenizer="none"))
@@ -299,3 +301,35 @@ def test_the_chats_prompt_ends_in_the_special_tokens(tmp_path: Path) -> None:
     ids = prompt_tokens(runner, [{"role": "user", "content": "hello"}])
     assert ids[-2:] == [runner.tokenize(text, add_special=False, special=True)[0] for text in ("[gMASK]", "<sop>")]
     runner.close()
+
+
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.runner import OutOfMemory, load_runner
+
+path = Path(sys.argv[1])
+small, large = (LoadSettings(context=context, threads=1, kv_type="f32") for context in (64, 0))
+load_runner(path, small, lambda part: None).close()
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000, -1))
+for _ in range(3):
+    try:
+        load_runner(path, large, lambda part: None)
+        sys.exit("it fitted")
+    except OutOfMemory as error:
+        assert "smaller context" in str(error)
+load_runner(path, small, lambda part: None).decode([1, 2, 101, 104])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its memory as Linux does")
+def test_too_little_memory_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    config, weights = random_chatglm1(1, max_sequence_length=1 << 20)
+    out = tmp_path / "model.gguf"
+    convert(ConvertRequest(write_checkpoint(tmp_path / "checkpoint", config, weights), out, "F32", tokenizer="none"))
+    run = subprocess.run(
+        [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(out)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr

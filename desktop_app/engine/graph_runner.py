@@ -113,7 +113,8 @@ class GraphRunner:
     def load_state(self, path: Path) -> int:
         """Take up a written state; return its number of tokens."""
         found = read_state_file(path, self.info.architecture)
-        if found is None or not self._model.write_state(*found):
+        known = found is not None and all(0 <= token < self.info.vocabulary_size for token in found[0])
+        if found is None or not known or not self._model.write_state(*found):
             self._model.keep(0)
             raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
         return len(self._model.tokens)

@@ -126,7 +126,6 @@ class Scheduler:
 
     def __init__(self, backends: list[int], nodes: int) -> None:
         """Made by `Backends.scheduler`."""
-        self._backends = backends
         array = (ctypes.c_void_p * len(backends))(*backends)
         self._pointer = ggml().ggml_backend_sched_new(array, None, len(backends), nodes, False, True)
 
@@ -145,12 +144,6 @@ class Scheduler:
     def compute(self, builder: Builder) -> int:
         """Compute the graph that was allocated last; return ggml's status."""
         return int(ggml().ggml_backend_sched_graph_compute(self._pointer, builder.graph))
-
-    @property
-    def bytes(self) -> int:
-        """The memory it holds."""
-        sizes = (ggml().ggml_backend_sched_get_buffer_size(self._pointer, backend) for backend in self._backends)
-        return int(sum(sizes))
 
     def close(self) -> None:
         """Free the memory."""

@@ -12,6 +12,8 @@ from desktop_app.engine.graph.library import InitParams, ggml
 
 _NEOX = 2
 """GGML_ROPE_TYPE_NEOX: pairs are the first and second half of the rotated dimensions."""
+_NOTHING = 0
+"""A null pointer where an operation may take a tensor."""
 
 
 class Tensor:
@@ -188,7 +190,3 @@ class Builder(Context):
     def attention(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
         """Return [size, heads, n] of q [size, n, heads], k and v [size, m, heads] and a float16 mask [m, n] that is added."""
         return self.call("ggml_flash_attn_ext", q, k, v, _NOTHING if mask is None else mask, scale, 0.0, 0.0)
-
-
-_NOTHING = 0
-"""A null pointer where an operation may take a tensor."""

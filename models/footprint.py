@@ -25,6 +25,8 @@ _BYTES_PER_TOKEN = 280
 """A token with its text, score, hash entry and merge rule in libllama's vocabulary (measured: 265 to 275 for BPE)."""
 _SLACK = 96 * 1024
 """Small inputs of a graph: positions, output ids, alignment."""
+_REUSED_MASK = 4 * 1024 * 1024
+"""Of the attention mask, what at most is still alive when the logits are computed: larger ones make room for them."""
 _FLOAT = 4
 
 
@@ -173,7 +175,7 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> in
     rows = min(run.outputs, batch)
     last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * 4 * hidden + rows * hidden)
     mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
-    return int(max(body, last)) + mask + _SLACK
+    return int(max(body + mask, last + min(mask, _REUSED_MASK))) + _SLACK
 
 
 def rounded_context(context: int) -> int:

@@ -36,15 +36,16 @@ def model_of_gguf(path: Path) -> Model:
     parameters: Metadata = {
         key.removeprefix(prefix): value for key, value in first.metadata.items() if key.startswith(prefix)
     }
-    tokens = first.metadata.get("tokenizer.ggml.tokens")
-    parameters.setdefault("vocab_size", tokens.length if isinstance(tokens, ArrayLength) else 0)
+    listed = first.metadata.get("tokenizer.ggml.tokens")
+    tokens = listed.length if isinstance(listed, ArrayLength) else 0
+    parameters.setdefault("vocab_size", tokens)
     tensors = [tensor for header in headers for tensor in header.tensors.values()]
     candidate = Candidate(
         first.quantization or "as it is",
         tuple(TensorSize(tensor.name, tensor.size) for tensor in tensors),
         _read_bytes(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
     )
-    return Model(first.architecture, parameters, _trained(parameters), (candidate,))
+    return Model(first.architecture, parameters, _trained(parameters), tokens, (candidate,))
 
 
 def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants: Sequence[str] = ()) -> Model:
@@ -75,7 +76,14 @@ def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
         ]
         sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
         candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, choice.parameters)))
-    return Model(choice.architecture, choice.parameters, _trained(choice.parameters), tuple(candidates))
+    tokens = choice.parameters.get("vocab_size")
+    return Model(
+        architecture=choice.architecture,
+        parameters=choice.parameters,
+        trained_context=_trained(choice.parameters),
+        tokens=tokens if isinstance(tokens, int) else 0,
+        candidates=tuple(candidates),
+    )
 
 
 def _worth_choosing(usual: Recipe) -> Sequence[str]:

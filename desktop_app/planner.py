@@ -82,6 +82,8 @@ class Model:
     architecture: str
     parameters: Metadata
     trained_context: int
+    tokens: int
+    """Entries of the tokenizer's vocabulary."""
     candidates: tuple[Candidate, ...]
     """From exact to small; one alone for a finished file."""
 
@@ -183,7 +185,7 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
 def option(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16") -> Option:
     """Return one way to run the model, with as many layers on GPUs as their memory takes."""
     run = RunShape(context, kv_type, _BATCH)
-    foot = footprint(model.architecture, model.parameters, candidate.tensors, run)
+    foot = footprint(model.architecture, model.parameters, candidate.tensors, run, model.tokens)
     layers = len(foot.blocks)
     on_gpus = _offload(foot, computer)
     gpu_layers = sum(share.layers for share in on_gpus.values())

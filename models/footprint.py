@@ -23,6 +23,9 @@ _CONTEXT_STEP = 256
 """llama.cpp rounds the cache up to this many tokens."""
 _BYTES_PER_TOKEN = 280
 """A token with its text, score, hash entry and merge rule in libllama's vocabulary (measured: 265 to 275 for BPE)."""
+_WORK_BASE = 4 * 1024 * 1024
+_WORK_BYTES = 1.2
+"""Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024
 """Small inputs of a graph: positions, output ids, alignment."""
 _REUSED_MASK = 4 * 1024 * 1024
@@ -76,6 +79,8 @@ class Footprint:
     """The buffer of the graph's intermediate results, on each device that computes."""
     output: int
     """Logits handed out."""
+    work: int
+    """What ggml's threads compute in besides: activations rounded for quantized weights."""
     vocabulary: int
     """Tokens and merge rules in the engine's memory."""
     recurrent: bool
@@ -89,7 +94,7 @@ class Footprint:
     @property
     def total(self) -> int:
         """Everything, on a computer that keeps all of it in main memory."""
-        return self.weights + sum(self.cache) + self.compute + self.output + self.vocabulary
+        return self.weights + sum(self.cache) + self.compute + self.output + self.work + self.vocabulary
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ class RunShape:
     """Rows of logits computed at once."""
 
 
-def footprint(architecture: str, parameters: Metadata, tensors: Sequence[TensorSize], run: RunShape) -> Footprint:
+def footprint(
+    architecture: str, parameters: Metadata, tensors: Sequence[TensorSize], run: RunShape, tokens: int = 0
+) -> Footprint:
     """Return what a model takes.
 
     Args:
@@ -113,6 +120,7 @@ def footprint(architecture: str, parameters: Metadata, tensors: Sequence[TensorS
         parameters: hyperparameters without the architecture's prefix.
         tensors: names and bytes as they lie in the file.
         run: context, cache type, batch.
+        tokens: entries of the tokenizer's vocabulary.
     """
     count = _number(parameters.get("block_count"))
     blocks = [0] * count
@@ -127,7 +135,6 @@ def footprint(architecture: str, parameters: Metadata, tensors: Sequence[TensorS
             head += tensor.bytes
     state = recurrent_state(architecture, parameters)
     cache = [state] * count if state else kv_cache(parameters, run.context, run.kv_type)
-    tokens = _number(parameters.get("vocab_size"))
     return Footprint(
         blocks=tuple(blocks),
         embedding=embedding,
@@ -135,7 +142,9 @@ def footprint(architecture: str, parameters: Metadata, tensors: Sequence[TensorS
         tied=all(tensor.name != "output.weight" for tensor in tensors),
         cache=tuple(cache),
         compute=compute_buffer(architecture, parameters, run),
-        output=_FLOAT * tokens,
+        output=_FLOAT * _number(parameters.get("vocab_size")),
+        work=_WORK_BASE
+        + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length")))),
         vocabulary=_BYTES_PER_TOKEN * tokens,
         recurrent=bool(state),
     )

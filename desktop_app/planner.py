@@ -197,6 +197,7 @@ def option(model: Model, candidate: Candidate, computer: Computer, context: int,
         weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers > layers else foot.head),
         cache=sum(foot.cache[:kept]),
         compute=foot.compute
+        + foot.work
         + foot.output
         + foot.vocabulary
         + computer.process_bytes

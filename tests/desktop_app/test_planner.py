@@ -92,7 +92,7 @@ CHOICES = """
 8 GB laptop           | RWKV-7 3B | Q8_0   | 0    | ram   | 0
 16 GB laptop          | 1B        | Q8_0   | 8192 | ram   | 0
 16 GB laptop          | 8B        | Q4_K_M | 8192 | ram   | 0
-16 GB laptop          | 13B       | Q4_K_M | 4096 | ram   | 0
+16 GB laptop          | 13B       | Q4_K_M | 4096 | tight | 0
 16 GB laptop          | RWKV-7 3B | Q8_0   | 0    | ram   | 0
 16 GB, 6 GB CUDA      | 1B        | Q8_0   | 8192 | gpu   | 17
 16 GB, 6 GB CUDA      | 8B        | Q6_K   | 8192 | ram   | 23
@@ -161,7 +161,7 @@ def test_the_reason_names_what_would_be_better() -> None:
         "Q4_K_M, on the processor, 8192 tokens of context: 6.2 GB of 12.7 GB free in main memory"
     )
     assert "Q5_K_M would fit too, but write only" in found.reason
-    assert "Q5_K_M would lack 82 MB" in plan(model(LLAMA_13B), COMPUTERS["16 GB laptop"]).reason
+    assert "Q5_K_M would lack 95 MB" in plan(model(LLAMA_13B), COMPUTERS["16 GB laptop"]).reason
 
 
 def test_what_does_not_fit_is_refused_with_the_smallest_that_would() -> None:

@@ -31,6 +31,7 @@ def quiet() -> Iterator[None]:
     llama.llama_log_set(llama.llama_log_callback(0), None)
 
 
+OF_THE_GRAPH_RUNNER = ("ChatGLM-6B", "RWKV-4-0.4B")
 RUNS = (RunShape(4096), RunShape(16384), RunShape(2048, batch=128), RunShape(4096, kv_type="q8_0"))
 
 
@@ -72,7 +73,7 @@ def predicted(name: str, run: RunShape, path: Path) -> Footprint:
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.context}-{run.kv_type}-{run.batch}")
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", [name for name in SHAPES if name not in OF_THE_GRAPH_RUNNER])
 def test_agrees_with_llama_cpp(name: str, run: RunShape, tmp_path: Path) -> None:
     path = tmp_path / "shape.gguf"
     ours = predicted(name, run, path)

@@ -16,6 +16,7 @@ from typing import Any
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
+from converter.checkpoint import is_possible
 from models.errors import BadFile, UnsupportedModel
 
 _MAGIC = b"GGUF"
@@ -216,6 +217,8 @@ class _Parser:
         block, block_bytes = GGML_QUANT_SIZES[type_]
         if shape and shape[-1] % block:
             raise self.damaged(f"tensor {name} has rows of {shape[-1]}, which {type_.name} cannot hold")
+        if not is_possible(shape):
+            raise self.damaged(f"tensor {name} has dimensions that no file can hold")
         size = prod(shape) // block * block_bytes
         if offset + size > len(self.data):
             missing = offset + size - len(self.data)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+_MOST_ELEMENTS = 1 << 48
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,8 @@ class Checkpoint(Protocol):
 def shape_text(shape: Sequence[int]) -> str:
     """Return a shape as people write it."""
     return " x ".join(map(str, shape)) or "scalar"
+
+
+def is_possible(shape: Sequence[int]) -> bool:
+    """Tell whether an array of an untrusted shape can exist, also where a dimension of 0 hides that the others are absurd."""
+    return prod(max(n, 1) for n in shape) < _MOST_ELEMENTS

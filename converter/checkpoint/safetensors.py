@@ -18,7 +18,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from converter.checkpoint import StoredTensor
+from converter.checkpoint import StoredTensor, is_possible
 from models.errors import BadFile
 
 _LARGEST_HEADER = 8 * 1024 * 1024
@@ -120,7 +120,7 @@ def _slot(path: Path, name: str, entry: Any, start: int, room: int) -> _Slot:
     try:
         dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
         well_formed = all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
-        whole = well_formed and len(shape) <= 8 and end - begin == prod(shape) * dtype.itemsize
+        whole = well_formed and len(shape) <= 8 and is_possible(shape) and end - begin == prod(shape) * dtype.itemsize
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:

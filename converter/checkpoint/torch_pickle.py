@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from converter.checkpoint import StoredTensor
+from converter.checkpoint import StoredTensor, is_possible
 from converter.checkpoint.safe_pickle import (
     DamagedPickle,
     RefusedPickle,
@@ -320,7 +320,7 @@ def _rebuild_tensor_v3(
 
 def _view(storage: _Storage, dtype: np.dtype[Any], offset: Any, shape: Any, strides: Any) -> _View:
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= _MOST_DIMENSIONS
-    if not whole or not all(_is_count(number) for number in (offset, *shape, *strides)):
+    if not whole or not all(_is_count(number) for number in (offset, *shape, *strides)) or not is_possible(shape):
         raise DamagedPickle("a tensor with a strange shape")
     return _View(storage, dtype, offset, shape, strides)
 

@@ -129,3 +129,15 @@ def test_a_small_file_cannot_take_much_memory(name: str, data: bytes, why: str, 
     path.write_bytes(data)
     with pytest.raises(BadFile, match=why):
         open_checkpoint(path)
+
+
+def test_a_dimension_of_zero_hides_nothing(tmp_path: Path) -> None:
+    gguf_file, safetensors_file = tmp_path / "x.gguf", tmp_path / "x.safetensors"
+    tensor = struct.pack("<Q", 1) + b"a" + struct.pack("<I3QIQ", 3, 0, 1 << 62, 1 << 40, 0, 0)
+    gguf_file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + tensor + bytes(64))
+    header = b'{"a": {"dtype": "F32", "shape": [0, 4611686018427387904, 4], "data_offsets": [0, 0]}}'
+    safetensors_file.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(BadFile, match="dimensions that no file can hold"):
+        open_checkpoint(gguf_file)
+    with pytest.raises(BadFile, match="describes tensor a wrongly"):
+        open_checkpoint(safetensors_file)

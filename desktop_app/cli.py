@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 
+from desktop_app.display import missing_package, why_no_window
 from desktop_app.terminal import INTERRUPTED, say
 from models.errors import ZhiyinError
 
@@ -83,26 +84,17 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _open_window(arguments: list[str]) -> int:
-    reason = _why_no_window()
+    reason = why_no_window()
     if reason is None:
         try:
             from desktop_app.ui.app import run
         except ImportError as error:
-            reason = f"Qt cannot start ({error}; on Debian and Ubuntu: apt install libegl1 libxkbcommon0 libdbus-1-3)"
+            reason = missing_package(error)
         else:
             return run(arguments)
     say(f"No window: {reason}. Going on as `zhiyin chat`.")
     model = ["-m", arguments[0]] if arguments else []
     return _dispatch(["chat", *model])
-
-
-def _why_no_window() -> str | None:
-    """Return why no window can open, or None."""
-    if sys.platform != "linux":
-        return None
-    if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
-        return None
-    return "there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)"
 
 
 def _drop_output() -> None:

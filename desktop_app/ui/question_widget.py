@@ -32,7 +32,7 @@ class QuestionWidget(MessageWidget):
         self._text = RichText()
         self._text.set_plain(message.content)
         inside = QVBoxLayout(self._bubble)
-        inside.setContentsMargins(14, 9, 14, 1)
+        inside.setContentsMargins(14, 7, 14, 9)
         inside.addWidget(self._text)
         self._edit = IconButton("edit", size=16)
         self._edit.clicked.connect(self._begin_editing)

@@ -115,16 +115,17 @@ class RichText(QTextBrowser):
             return
         painter = QPainter(self.viewport())
         colour = QColor(theme.current().border)
+        area_of = self.document().documentLayout().blockBoundingRect
         block = self.document().begin()
         while block.isValid():
-            area = self.document().documentLayout().blockBoundingRect(block)
-            style, after = block.blockFormat(), block.next().blockFormat()
+            area, style, after = area_of(block), block.blockFormat(), block.next()
             if style.boolProperty(_RULE):
                 painter.fillRect(QRectF(0, round(area.center().y()), self.viewport().width(), 1), colour)
             for level in range(style.intProperty(_QUOTE)):
-                gap = after.topMargin() if after.intProperty(_QUOTE) > level else 0
-                painter.fillRect(QRectF(level * INDENT + 2, area.top(), 3, area.height() + gap), colour)
-            block = block.next()
+                goes_on = after.isValid() and after.blockFormat().intProperty(_QUOTE) > level
+                end = area_of(after).top() if goes_on else area.bottom()
+                painter.fillRect(QRectF(level * INDENT + 2, area.top(), 3, end - area.top()), colour)
+            block = after
 
     def _insert(self, cursor: QTextCursor, block: Block, before: Block | None) -> None:
         block_format, char_format = self._formats(block)

@@ -13,7 +13,7 @@ from models.config import Config
 from models.family import ChatFormat
 
 _CLEAN = r"""{%- macro clean(text) -%}
-{{ (text or '').replace('\r\n', '\n').split('\n') | select | join('\n') | trim }}
+{{ (text or '').replace('\r\n', '\n').split('\n') | reject('equalto', '') | join('\n') | trim }}
 {%- endmacro -%}
 """
 

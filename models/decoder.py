@@ -192,11 +192,14 @@ def embeddings(
     return tensors
 
 
-def norms(layer: int, hidden: int) -> tuple[OutputTensor, OutputTensor]:
-    """Return the norms before attention and before the feed-forward network."""
+def norms(
+    layer: int, hidden: int, names: tuple[str, str] = ("input_layernorm", "post_attention_layernorm")
+) -> tuple[OutputTensor, OutputTensor]:
+    """Return the norms before attention and before the feed-forward network; `names` are the checkpoint's."""
+    before_attention, before_mlp = (f"model.layers.{layer}.{name}.weight" for name in names)
     return (
-        as_is(f"blk.{layer}.attn_norm.weight", f"model.layers.{layer}.input_layernorm.weight", hidden),
-        as_is(f"blk.{layer}.ffn_norm.weight", f"model.layers.{layer}.post_attention_layernorm.weight", hidden),
+        as_is(f"blk.{layer}.attn_norm.weight", before_attention, hidden),
+        as_is(f"blk.{layer}.ffn_norm.weight", before_mlp, hidden),
     )
 
 

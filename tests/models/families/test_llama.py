@@ -150,3 +150,14 @@ def test_tensors_without_a_place_are_mentioned(tmp_path: Path) -> None:
     warnings = [w for w in converted(tmp_path, config, weights | spare).warnings if w.startswith("Left out")]
     assert len(warnings) == 1
     assert "layers.0.self_attn.q_norm.weight (tensors: 1)" in warnings[0]
+
+
+def test_yi_as_first_published(engine: Engine, tmp_path: Path) -> None:
+    config, weights = random_llama(architectures=["YiForCausalLM"], model_type="Yi", rope_theta=5e6)
+    names = {"input_layernorm": "ln1", "post_attention_layernorm": "ln2"}
+    renamed = {}
+    for name, tensor in weights.items():
+        part = name.split(".")[-2]
+        renamed[name.replace(part, names[part]) if part in names else name] = tensor
+    public = lambda said, _, ids: forward(said, weights, ids)  # noqa: E731
+    assert largest_error(engine, tmp_path, config, renamed, public) < 1e-4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -46,7 +47,22 @@ def test_sizes_agree_with_names(catalogue: tuple[CatalogueEntry, ...]) -> None:
         for model in entry.models:
             said = re.search(r"(?<![\w.])(\d+(?:[._]\d+)?)b(?![a-z])", model.huggingface.lower())
             if said is not None:
-                assert model.parameters == pytest.approx(float(said[1].replace("_", ".")), rel=0.25, abs=0.25)
+                assert model.parameters == pytest.approx(float(said[1].replace("_", ".")), rel=0.25, abs=0.75)
+
+
+def test_sizes_and_contexts_are_those_of_the_published_configurations(catalogue: tuple[CatalogueEntry, ...]) -> None:
+    """`published.json` holds configurations with the parameters that the model cards count."""
+    listed = {model.huggingface.rpartition("/")[2]: model for entry in catalogue for model in entry.models}
+    said = json.loads((Path(__file__).parent / "families" / "published.json").read_text("utf-8"))
+    compared = 0
+    for names, (parameters, context, _) in said.items():
+        for name in names.split(", "):
+            model = listed.get(name)
+            if model is not None:
+                compared += 1
+                assert model.parameters == pytest.approx(parameters / 1e9, rel=0.1), name
+                assert model.context == context, name
+    assert compared > 10
 
 
 def test_no_checkpoint_is_listed_twice(catalogue: tuple[CatalogueEntry, ...]) -> None:

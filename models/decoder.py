@@ -17,6 +17,8 @@ from models.layers import as_is, rotary_pairs, stacked
 Shapes = Mapping[str, Shape] | None
 """Shapes of the checkpoint's tensors by name, or None when only the configuration is there."""
 
+NORM_NAMES = ("input_layernorm", "post_attention_layernorm")
+"""Before attention and before the feed-forward network."""
 _MOST_LAYERS, _MOST_EXPERTS = 512, 1024  # llama.cpp's own limits
 
 
@@ -192,9 +194,7 @@ def embeddings(
     return tensors
 
 
-def norms(
-    layer: int, hidden: int, names: tuple[str, str] = ("input_layernorm", "post_attention_layernorm")
-) -> tuple[OutputTensor, OutputTensor]:
+def norms(layer: int, hidden: int, names: tuple[str, str] = NORM_NAMES) -> tuple[OutputTensor, OutputTensor]:
     """Return the norms before attention and before the feed-forward network; `names` are the checkpoint's."""
     before_attention, before_mlp = (f"model.layers.{layer}.{name}.weight" for name in names)
     return (

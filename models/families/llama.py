@@ -3,14 +3,25 @@
 Among them are Llama2-Chinese, Atom, Chinese-LLaMA and Chinese-Alpaca with their weights merged, Llama-3-Chinese, Yi, DeepSeek-LLM
 and DeepSeek-Coder, and the R1 distills of Llama.
 
-Source of the layout: transformers, models/llama/modeling_llama.py.
+Source of the layout: transformers, models/llama/modeling_llama.py. Yi as first published (November 2023) has a class of its own
+and other names of norms; its repositories of today are LLaMA's in every word.
 """
 
 from __future__ import annotations
 
 from models.chat.published import llama_chat
 from models.config import Config
-from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
+from models.decoder import (
+    NORM_NAMES,
+    Shapes,
+    attention,
+    decoder_parameters,
+    embeddings,
+    gated_mlp,
+    norms,
+    read_sizes,
+    require_silu,
+)
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
 
@@ -21,7 +32,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     rotary = read_rotary(config, sizes.head_size)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
-        tensors += norms(layer, sizes.hidden)
+        tensors += norms(layer, sizes.hidden, _norm_names(config))
         tensors += attention(
             sizes, layer, shapes, paired=True, bias=config.bool("attention_bias", "bias", default=False)
         )
@@ -36,9 +47,13 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     )
 
 
+def _norm_names(config: Config) -> tuple[str, str]:
+    return ("ln1", "ln2") if "YiForCausalLM" in config.classes else NORM_NAMES
+
+
 FAMILY = Family(
     name="llama",
     title="LLaMA",
-    classes=("LlamaForCausalLM", "LLaMAForCausalLM"),
+    classes=("LlamaForCausalLM", "LLaMAForCausalLM", "YiForCausalLM"),
     blueprint=_blueprint,
 )

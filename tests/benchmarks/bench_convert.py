@@ -179,7 +179,8 @@ def main() -> int:
             second = measured([str(given.peer[1]), str(wide), str(given.folder / "theirs.gguf"), quant, given.threads])
             theirs = first + second
             print(
-                f"{quant}: theirs {first.seconds:.1f} + {second.seconds:.1f} = {theirs}, {wide.stat().st_size / 1e9:.2f} GB "
+                f"{quant}: theirs {first.seconds:.1f} + {second.seconds:.1f} s ({first.processor_seconds:.1f} + "
+                f"{second.processor_seconds:.1f} s of processor): {theirs}, {wide.stat().st_size / 1e9:.2f} GB "
                 f"between; ours takes {ours.seconds / theirs.seconds:.2f} of the time, "
                 f"{ours.processor_seconds / theirs.processor_seconds:.2f} of the processor's, "
                 f"{ours.peak / theirs.peak:.2f} of the memory",

@@ -107,11 +107,6 @@ def refuse_base_layout(base: Path) -> None:
             f"{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by "
             "--as-adapter and use it with `zhiyin chat --adapter`."
         )
-    if base.is_dir() and any(base.glob("consolidated.*.pth")) and not (base / "config.json").is_file():
-        raise UnsupportedModel(
-            f"{base} holds LLaMA in Meta's own layout (consolidated.*.pth), but adapters name the tensors of the Hugging Face "
-            "layout; get the same model with config.json and model-*.safetensors or pytorch_model-*.bin."
-        )
     if is_adapter(base):
         raise UnsupportedModel(f"{base} is an adapter itself; give it with --lora and name its base with --base.")
 

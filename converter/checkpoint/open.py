@@ -78,6 +78,10 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     """
     if isinstance(checkpoint, MetaCheckpoint):
         return checkpoint.config
+    if source.is_dir() and is_meta_layout(source):
+        opened = MetaCheckpoint(source)
+        opened.close()
+        return opened.config
     path = checkpoint_folder(source) / "config.json"
     written = Config(read_json(path), str(path)) if source.is_dir() and path.is_file() else None
     shapes = {} if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}

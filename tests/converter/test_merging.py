@@ -23,7 +23,6 @@ from tests.support.adapters import ALL, PREFIX, random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.logits import engine_logits
 from tests.support.random_llama import random_llama
-from tests.support.torch_files import write_torch
 
 DATA = Path(__file__).parents[1] / "data" / "lora"
 IDS = list(range(5, 125, 5))
@@ -294,11 +293,6 @@ def test_alpaca_plus_needs_llama_plus_first(tmp_path: Path) -> None:
 def test_bases_of_other_layouts_are_refused(tmp_path: Path) -> None:
     good, weights = base_of(tmp_path / "good")
     lora = write_adapter(tmp_path / "lora", random_adapter(weights))
-    meta = tmp_path / "meta"
-    meta.mkdir()
-    write_torch(meta / "consolidated.00.pth", {"tok_embeddings.weight": np.zeros((4, 4), np.float16)})
-    (meta / "params.json").write_text("{}")
-    assert "Meta's own layout" in refused(meta, lora)
     gguf = convert(ConvertRequest(good, out=tmp_path / "g.gguf", quant="F16", tokenizer="none")).path
     assert "--as-adapter" in refused(gguf, lora)
     assert "is an adapter itself" in refused(lora, lora)

@@ -13,6 +13,7 @@ from converter.checkpoint.open import open_checkpoint, read_config
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from models.errors import BadFile
+from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama
 from tests.support.torch_files import write_torch
@@ -75,6 +76,19 @@ def test_the_same_file_as_from_hugging_faces_layout(files: int, by_tokens: bool,
         sizes.append({k: v for k, v in header.metadata.items() if k.startswith("llama") and "context" not in k})
     assert data[0] == data[1]
     assert sizes[0] == sizes[1]
+
+
+def test_an_adapter_merges_as_into_hugging_faces_layout(tmp_path: Path) -> None:
+    config, weights = random_llama()
+    lora = write_adapter(tmp_path / "lora", random_adapter(weights))
+    public = write_checkpoint(tmp_path / "public", config, weights)
+    meta = write_meta(tmp_path / "meta", config, weights, 2, by_tokens=False)
+    data = []
+    for source in (public, meta):
+        out = tmp_path / f"{source.name}.gguf"
+        convert(ConvertRequest(source, out, "F32", tokenizer="none", lora=(lora,)))
+        data.append(out.read_bytes()[read_gguf_header(out).data_offset :])
+    assert data[0] == data[1]
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,7 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
         )
     config = read_config(base)
     checkpoint: Checkpoint | None = None
-    if (
-        "quantization_config" in config
-    ):  # says nothing of the layers' names and shapes, and the packed weights lie about them
+    if "quantization_config" in config:  # packed weights have other shapes; those of the layers follow from the rest
         plain = {key: value for key, value in config.data.items() if key != "quantization_config"}
         config = Config(plain, config.origin)
     elif any(base.glob("*.safetensors")) or any(base.glob("*.bin")):

@@ -55,18 +55,22 @@ def main() -> int:
     source = generate(given.folder / "checkpoint-1.1b")
     adapter = make_adapter(given.folder / f"adapter-{given.rank}", given.rank)
     out = given.folder / "merged.gguf"
-    found = {}
+    costs = []
     for name, lora in (("without", ()), ("with", (str(adapter),))):
         command = [sys.executable, "-c", OURS, str(source), str(out), given.quant, given.threads, *lora]
-        found[name] = measured(command, Path(__file__).parents[2])
-        seconds, peak, anonymous = found[name]
+        cost = measured(command, Path(__file__).parents[2])
         print(
-            f"{given.quant} {name} adapter: {seconds:.1f} s, peak {peak:.0f} MB (without mapped files {anonymous:.0f} MB)"
+            f"{given.quant} {name} adapter: {cost.seconds:.1f} s ({cost.processor_seconds:.1f} s of processor time), peak "
+            f"{cost.peak:.0f} MB ({cost.anonymous:.0f} MB without mapped files), {out.stat().st_size / 1e9:.2f} GB written",
+            flush=True,
         )
+        costs.append(cost)
         out.unlink()
-    ratios = [after / before for after, before in zip(found["with"], found["without"], strict=True)]
+    before, after = costs
     print(
-        f"with / without: {ratios[0]:.2f} of the time, {ratios[1]:.2f} of the peak, {ratios[2]:.2f} without mapped files"
+        f"with / without: {after.seconds / before.seconds:.2f} of the time, "
+        f"{after.processor_seconds / before.processor_seconds:.2f} of the processor time, {after.peak / before.peak:.2f} of the "
+        f"peak, {after.anonymous / before.anonymous:.2f} without mapped files"
     )
     return 0
 

@@ -23,10 +23,16 @@ CONTEXT = 1024
 MESSAGES = ({"role": "user", "content": "Write a long story about a fox who learns to read."},)
 
 
+@llama.llama_log_callback
+def _silent(level: int, text: bytes, _: object) -> None:
+    """llama.cpp's log would drown the result."""
+
+
 class BareLoop:
     """The fastest that llama-cpp-python's low-level API allows."""
 
     def __init__(self, path: Path, threads: int) -> None:
+        llama.llama_log_set(_silent, None)
         llama.llama_backend_init()
         self.model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
         params = llama.llama_context_default_params()

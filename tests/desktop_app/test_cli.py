@@ -25,14 +25,6 @@ def test_chat_prints_the_reply_alone() -> None:
     assert done.stderr == ""
 
 
-def test_a_converted_checkpoint_knows_the_capital(smollm2_checkpoint: Path, tmp_path: Path) -> None:
-    out = tmp_path / "smollm2-f16.gguf"
-    converted = zhiyin("convert", str(smollm2_checkpoint), "--quant", "F16", "--out", str(out))
-    assert (converted.returncode, converted.stdout) == (0, f"{out}\n")
-    done = zhiyin("chat", "--model", str(out), "--temperature", "0", "--prompt", "What is the capital of France?")
-    assert "Paris" in done.stdout
-
-
 def test_without_a_display_it_says_so_and_chats() -> None:
     done = zhiyin(stdin="Say hello.\n")
     assert done.returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ _SAMPLING_KEYS = (
 )
 """generation_config.json's name, GGUF's name, type."""
 _LARGEST = 1e9
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+"""What no system's file names may hold; the parts of a name come from the model card, which is untrusted."""
+_LONGEST = 200
 _ENCODING = re.compile(r"[-.](BF16|F16|F32|I?Q\d\w*)$", re.IGNORECASE)
 
 
@@ -73,7 +77,7 @@ def file_name(source: Path, config: Config, recipe: Recipe, parameters: int) -> 
     name: str = gguf.naming_convention(
         found.name, found.basename, found.finetune, found.version, found.size_label, recipe.name
     )
-    return f"{name}.gguf"
+    return f"{_UNSAFE.sub('-', name).lstrip('.-')[:_LONGEST] or 'model'}.gguf"
 
 
 def requantized_name(source: Path, recipe: Recipe) -> str:
@@ -86,11 +90,12 @@ def _load(source: Path, config: Config, parameters: int) -> Any:
     logging.getLogger("gguf").setLevel(logging.ERROR)
     named = config.str("_name_or_path", default="") or source.resolve().name
     try:
-        found = gguf.Metadata.load(None, source, None, parameters)
+        found, card = gguf.Metadata.load(None, source, None, parameters), gguf.Metadata.load_model_card(source)
     except Exception as error:  # a strange model card must not stop a conversion
         logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
-        found = gguf.Metadata()
-    _name_by_origin(found, source, parameters)
+        found, card = gguf.Metadata(), {}
+    _name_by_origin(found, card, source, parameters)
+    _keep_texts(found)
     if found.name is None:
         found.name = Path(named).name
     if found.size_label is None and parameters:
@@ -98,15 +103,38 @@ def _load(source: Path, config: Config, parameters: int) -> Any:
     return found
 
 
-def _name_by_origin(found: Any, source: Path, parameters: int) -> None:
+def _name_by_origin(found: Any, card: dict[str, Any], source: Path, parameters: int) -> None:
     """Name a downloaded model after its repository; its folder here has another name, and `_name_or_path` is often its base."""
     origin = read_origin(checkpoint_folder(source))
     if origin is None:
         return
-    card = gguf.Metadata.load_model_card(source)
+    texts = {key: value for key, value in card.items() if isinstance(value, str)}
     named = gguf.Metadata.apply_metadata_heuristic(
-        gguf.Metadata(), card, {"_name_or_path": origin.repository}, None, parameters
+        gguf.Metadata(), texts, {"_name_or_path": origin.repository}, None, parameters
     )
     for part in _NAME_PARTS:
         setattr(found, part, getattr(named, part))
     found.source_repo_url = found.source_repo_url or origin.url
+
+
+def _keep_texts(found: Any) -> None:
+    """Make texts of what the model card gives for texts, and drop what cannot be: YAML makes a number of `version: 1.0`."""
+    for field in fields(found):
+        value = getattr(found, field.name)
+        if field.type == "Optional[str]":
+            setattr(found, field.name, _text(value))
+        elif field.name in ("base_models", "datasets") and value is not None:
+            setattr(found, field.name, [_texts(entry) for entry in value if isinstance(entry, dict)])
+        elif field.name in ("tags", "languages") and value is not None:
+            setattr(found, field.name, [text for item in value if (text := _text(item)) is not None])
+
+
+def _texts(entry: dict[Any, Any]) -> dict[str, str]:
+    texts = {str(key): _text(value) for key, value in entry.items()}
+    return {key: text for key, text in texts.items() if text is not None}
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_text, value))) or None
+    return str(value) if isinstance(value, (str, int, float)) else None

@@ -62,10 +62,10 @@ def measure(version: str, folder: Path, options: argparse.Namespace) -> None:
     grown = psutil.Process().memory_info().rss - memory
     first, second = (statistics.median(times) for times in seconds)
     best = min(seconds[1]) / min(seconds[0])
+    print(f"RWKV-{version} ({early.info.architecture}): {first * 1e3:.3f} ms a token near {EARLY},")
     print(
-        f"RWKV-{version} ({early.info.architecture}): {first * 1e3:.3f} ms a token near {EARLY}, {second * 1e3:.3f} ms near"
+        f"  {second * 1e3:.3f} ms near {len(late.tokens):,}; ratio of medians {second / first:.3f}, of the best turns {best:.3f};"
     )
-    print(f"  {len(late.tokens):,}; ratio of medians {second / first:.3f}, of the best turns {best:.3f}")
     print(f"  resident memory since token 1,000: {grown / 1e6:+.2f} MB")
     for runner in (early, late):
         runner.close()

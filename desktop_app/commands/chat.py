@@ -6,11 +6,13 @@ import argparse
 import sys
 from typing import Any
 
+from converter.gguf_header import read_gguf_header
 from desktop_app.commands.options import add_threads, real, whole
-from desktop_app.commands.session import add_adapter_argument, loaded_by_plan
+from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
 from desktop_app.terminal import INTERRUPTED, say
+from models.chat.sampling import recommended_sampling
 
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 
@@ -32,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--repeat-penalty", real(0.01, 100), "R", defaults.repeat_penalty, "above 1: avoid the last 64 tokens"),
     )
     for name, kind, metavar, default, text in numbers:
-        parser.add_argument(name, type=kind, metavar=metavar, default=default, help=f"{text} (default: {default})")
+        usual = f"what the model's publisher recommends, else {default}"
+        parser.add_argument(name, type=kind, metavar=metavar, help=f"{text} (default: {usual})")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="ends the reply; may be repeated")
     parser.add_argument("--seed", type=whole(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
     parser.add_argument(
@@ -44,16 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
-    sampling = SamplingSettings(
-        temperature=arguments.temperature,
-        top_k=arguments.top_k,
-        top_p=arguments.top_p,
-        min_p=arguments.min_p,
-        repeat_penalty=arguments.repeat_penalty,
-        seed=arguments.seed,
-        max_tokens=arguments.max_tokens,
-        stop=tuple(text for text in arguments.stop if text),
-    )
+    sampling = _sampling(arguments)
     messages: list[dict[str, Any]] = []
     if arguments.system:
         messages.append({"role": "system", "content": arguments.system})
@@ -64,6 +58,18 @@ def run(arguments: argparse.Namespace) -> int:
             result = _reply(engine, messages, sampling)
             return INTERRUPTED if result["reason"] == "cancelled" else 0
         return _converse(engine, messages, sampling)
+
+
+def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
+    """Return how tokens are chosen: as the person says, else as the model's publisher recommends, else as usual."""
+    header = read_gguf_header(find_model(arguments.model).path, arrays=False)
+    asked = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")}
+    return SamplingSettings(
+        **recommended_sampling(header.metadata) | {name: value for name, value in asked.items() if value is not None},
+        seed=arguments.seed,
+        max_tokens=arguments.max_tokens,
+        stop=tuple(text for text in arguments.stop if text),
+    )
 
 
 def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings) -> int:

@@ -13,6 +13,7 @@ from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt
 from models.chat import published
+from models.chat.sampling import recommended_sampling
 from models.vocab.vocabulary import TokenType
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
@@ -77,6 +78,29 @@ def test_the_command_shows_the_prompt(file: Path, tmp_path: Path) -> None:
     (tmp_path / "chat.json").write_text(json.dumps(MESSAGES[2:]), "utf-8")
     result = zhiyin("prompt", str(file), "--messages", str(tmp_path / "chat.json"))
     assert (result.returncode, result.stdout) == (0, f"{USER}世界{ASSISTANT}")
+
+
+def test_the_command_chooses_tokens_as_the_publisher_recommends(tmp_path: Path) -> None:
+    """A temperature of 0 in the file makes replies repeatable without a seed; the person's own word counts more."""
+    source = baichuan_chat(tmp_path / "m", generation={"user_token_id": 195, "temperature": 0.0, "do_sample": True})
+    path = str(convert(ConvertRequest(source, out=tmp_path / "m.gguf", quant="F32")).path)
+
+    def reply(*options: str) -> str:
+        result = zhiyin("chat", "-m", path, "--prompt", "你好", "--max-tokens", "24", *options)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert reply() == reply()
+    assert reply("--temperature", "2", "--top-k", "0", "--seed", "1") != reply()
+
+
+def test_recommendations_without_sense_are_left_out() -> None:
+    said = {"temp": -1.0, "top_k": True, "top_p": 7.5, "min_p": "x", "penalty_repeat": 0}
+    assert recommended_sampling({f"general.sampling.{key}": value for key, value in said.items()}) == {}
+    assert recommended_sampling({"general.sampling.top_k": 20, "general.sampling.top_p": 0.8}) == {
+        "top_k": 20,
+        "top_p": 0.8,
+    }
 
 
 def test_the_checkpoints_own_template_counts(tmp_path: Path) -> None:

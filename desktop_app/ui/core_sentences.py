@@ -41,8 +41,6 @@ _TEMPLATES = to_translate(
     "Tokenizer: {path}",
     "{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter "
     "alone by --as-adapter and use it with `zhiyin chat --adapter`.",
-    "{base} holds LLaMA in Meta's own layout (consolidated.*.pth), but adapters name the tensors of the Hugging "
-    "Face layout; get the same model with config.json and model-*.safetensors or pytorch_model-*.bin.",
     "{base} is an adapter itself; give it with --lora and name its base with --base.",
     "{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has "
     "been merged into the base, or the order is wrong; use the original base and name the adapters in the order "
@@ -59,6 +57,17 @@ _TEMPLATES = to_translate(
     "tensors are missing there); name the base that it was trained on.",
     "{base} has no config.json, which says what model it is; download it from the same place.",
     "{base} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.",
+    "{path}: this checkpoint is already quantized as {method}; download the original repository, whose "
+    "weights are F16, BF16 or F32.",
+    "{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text "
+    "model of the same family.",
+    "{path}: {name} judges texts and writes none; choose a chat or base model.",
+    "{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.",
+    "The context ends at {count} tokens: llama.cpp does not compute this model's sliding window.",
+    "The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.",
+    "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
+    "code changes positions and attention with the length of the text, which llama.cpp does not compute.",
+    "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
 )
 
 

@@ -192,8 +192,36 @@
         <translation>{base} 是 GGUF 文件，不能把 LoRA 合并进去；请选择原始模型，或者用 --as-adapter 单独转换这个 LoRA，再用 `zhiyin chat --adapter` 加载。</translation>
     </message>
     <message>
-        <source>{base} holds LLaMA in Meta's own layout (consolidated.*.pth), but adapters name the tensors of the Hugging Face layout; get the same model with config.json and model-*.safetensors or pytorch_model-*.bin.</source>
-        <translation>{base} 里是 Meta 原始格式的 LLaMA（consolidated.*.pth），而 LoRA 对应的是 Hugging Face 格式的张量；请下载同一模型的 Hugging Face 格式（config.json 和 model-*.safetensors 或 pytorch_model-*.bin）。</translation>
+        <source>{path}: this checkpoint is already quantized as {method}; download the original repository, whose weights are F16, BF16 or F32.</source>
+        <translation>{path}：这个模型已经用 {method} 量化过；请下载原始仓库，其中的权重是 F16、BF16 或 F32。</translation>
+    </message>
+    <message>
+        <source>{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text model of the same family.</source>
+        <translation>{path}：{name} 还能接收图像或声音，而知音只转换纯文本模型；请选择同系列的文本模型。</translation>
+    </message>
+    <message>
+        <source>{path}: {name} judges texts and writes none; choose a chat or base model.</source>
+        <translation>{path}：{name} 只给文本打分，不会生成文本；请选择对话模型或基础模型。</translation>
+    </message>
+    <message>
+        <source>{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.</source>
+        <translation>{path} 写的是 {name}，知音还不能转换；目前支持的系列有：{families}。</translation>
+    </message>
+    <message>
+        <source>The context ends at {count} tokens: llama.cpp does not compute this model's sliding window.</source>
+        <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的滑动窗口。</translation>
+    </message>
+    <message>
+        <source>The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.</source>
+        <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的分块注意力。</translation>
+    </message>
+    <message>
+        <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's code changes positions and attention with the length of the text, which llama.cpp does not compute.</source>
+        <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码和注意力，而 llama.cpp 不支持这样计算。</translation>
+    </message>
+    <message>
+        <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
+        <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
     </message>
     <message>
         <source>{base} is an adapter itself; give it with --lora and name its base with --base.</source>

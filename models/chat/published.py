@@ -27,6 +27,7 @@ _ROLES = """{%- for message in messages -%}
 
 _CONTENT = "message['content']"
 _IM_END = "<|im_end|>"
+_IM = (_IM_END, "<|im_start|>")
 
 
 def _roles(*, user: str, assistant: str, generation: str, system: str, opening: str = "") -> str:
@@ -45,9 +46,9 @@ _QUESTION = f"(system if loop.index0 == 1 else '') + {_CONTENT}"
 """A question, the first one with the system message in front."""
 
 
-def _chatml(opening: str = "") -> str:
-    turn = "'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'"
-    return _roles(system=turn, user=turn, assistant=turn, generation="'<|im_start|>assistant\\n'", opening=opening)
+def _chatml(opening: str = "", *, start: str = "<|im_start|>", end: str = _IM_END) -> str:
+    turn = f"'{start}' + message['role'] + '\\n' + message['content'] + '{end}' + '\\n'"
+    return _roles(system=turn, user=turn, assistant=turn, generation=f"'{start}assistant\\n'", opening=opening)
 
 
 _DEFAULT_SYSTEM = (
@@ -57,11 +58,19 @@ _DEFAULT_SYSTEM = (
 _BOS = "{{- bos_token -}}"
 
 # Qwen/Qwen-7B-Chat, qwen_generation_utils.py (make_context, get_stop_words_ids)
-QWEN = ChatFormat(_chatml(_DEFAULT_SYSTEM), stop=(_IM_END, "<|im_start|>"))
+QWEN = ChatFormat(_chatml(_DEFAULT_SYSTEM), stop=_IM, tokens=_IM)
 # 01-ai/Yi-6B-Chat, tokenizer_config.json
-YI = ChatFormat(_chatml(), stop=(_IM_END,))
-# internlm/internlm2-chat-7b, modeling_internlm2.py (build_inputs, chat)
-INTERNLM2 = ChatFormat(_chatml(_BOS), stop=(_IM_END,), sampling={"temp": 0.8, "top_p": 0.8})
+YI = ChatFormat(_chatml(), stop=(_IM_END,), tokens=_IM)
+# internlm/internlm2-chat-7b, modeling_internlm2.py (build_inputs, chat); in its first release the tokens had no names yet
+_UNNAMED = ("[UNUSED_TOKEN_145]", "[UNUSED_TOKEN_146]")
+_INTERNLM_SAMPLING = {"temp": 0.8, "top_p": 0.8}
+INTERNLM2 = ChatFormat(_chatml(_BOS), stop=(_IM_END,), tokens=_IM, sampling=_INTERNLM_SAMPLING)
+INTERNLM2_FIRST = ChatFormat(
+    _chatml(_BOS, start=_UNNAMED[1], end=_UNNAMED[0]),
+    stop=_UNNAMED[:1],
+    tokens=_UNNAMED,
+    sampling=_INTERNLM_SAMPLING,
+)
 
 # internlm/internlm-chat-7b, modeling_internlm.py (build_inputs); its first release ended questions with <eoh>
 _INTERNLM_SYSTEM = "'<|System|>:' + message['content'] + '\\n'"
@@ -76,7 +85,7 @@ def _internlm(end: str) -> ChatFormat:
         opening=_BOS,
     )
     tokens = ("<eoa>", *((end,) if end else ()))
-    return ChatFormat(template, stop=("<eoa>",), tokens=tokens, sampling={"temp": 0.8, "top_p": 0.8})
+    return ChatFormat(template, stop=("<eoa>",), tokens=tokens, sampling=_INTERNLM_SAMPLING)
 
 
 INTERNLM = _internlm("")
@@ -243,8 +252,10 @@ def internlm_chat(config: Config) -> ChatFormat | None:
 
 
 def internlm2_chat(config: Config) -> ChatFormat | None:
-    """Return the format of InternLM2's chat models."""
-    return INTERNLM2 if _is_named(config, "chat") else None
+    """Return the format of InternLM2's chat models; the code beside tells the first release."""
+    if not _is_named(config, "chat"):
+        return None
+    return INTERNLM2_FIRST if _UNNAMED[1] in config.code else INTERNLM2
 
 
 def minicpm_chat(config: Config) -> ChatFormat | None:

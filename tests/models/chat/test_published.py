@@ -60,6 +60,12 @@ def internlm2(system: str, rounds: Rounds) -> str:
     return "<s>" + yi(system, rounds)
 
 
+def internlm2_first(system: str, rounds: Rounds) -> str:
+    """The first release of the same, whose code writes [UNUSED_TOKEN_146] and [UNUSED_TOKEN_145]."""
+    named = internlm2(system, rounds)
+    return named.replace("<|im_start|>", "[UNUSED_TOKEN_146]").replace("<|im_end|>", "[UNUSED_TOKEN_145]")
+
+
 def internlm(system: str, rounds: Rounds) -> str:
     """internlm/internlm-chat-7b (739d369), modeling_internlm.py, build_inputs."""
     prompt = f"<s><|System|>:{system}\n" if system else "<s>"
@@ -164,6 +170,7 @@ FORMATS: dict[str, tuple[ChatFormat, Callable[[str, Rounds], str]]] = {
     "qwen": (published.QWEN, qwen),
     "yi": (published.YI, yi),
     "internlm2": (published.INTERNLM2, internlm2),
+    "internlm2_first": (published.INTERNLM2_FIRST, internlm2_first),
     "internlm": (published.INTERNLM, internlm),
     "internlm_first": (published.INTERNLM_FIRST, internlm_first),
     "baichuan": (published.BAICHUAN, baichuan),
@@ -272,6 +279,8 @@ def test_files_tell_chat_models_from_base_models() -> None:
     assert published.internlm_chat(named("internlm-chat-20b", code="def build_inputs")) is published.INTERNLM
     assert published.internlm_chat(named("internlm-7b")) is None
     assert published.internlm2_chat(named("internlm2-chat-7b")) is published.INTERNLM2
+    first_release = named("internlm2-chat-7b", code="f'[UNUSED_TOKEN_146]user\\n{query}'")
+    assert published.internlm2_chat(first_release) is published.INTERNLM2_FIRST
     assert published.internlm2_chat(named("internlm2-7b")) is None
     assert published.minicpm_chat(named("MiniCPM-2B-sft-bf16")) is published.MINICPM
     assert published.minicpm_chat(named("MiniCPM-2B-history")) is None

@@ -29,7 +29,7 @@ _PARTS = (
     "...!!!???---***``` <b>bold</b> [link](x) | a || b && c @user #1 100%",
     "\x00\x01\x07\x1b[0m\x7f\u0085",
     "𠮷𡃁㐀龥鿿豈﨩 𝕏𝔘𓀀𐍈 \u0378\ufffd\ue000",
-    "▁ <0x0A> Ġ Ċ",
+    "▁ <0x0A> Ġ Ċ <s>text</s> <unk>",
 )
 
 # Libraries know different versions of Unicode and cut characters newer than theirs as unassigned ones: only old ones are fair.

@@ -21,7 +21,8 @@ _AT_ONCE = 0.004
 """Seconds for building widgets before the window takes its turn."""
 SCROLL_BAR = 10
 """Its width in resources/styles/app.qss, in pixels."""
-_PAUSE_MS = 4
+_PAUSE_MS = 16
+"""Between two steps of building what is not seen yet: drawing and typing come first."""
 _FIRST_SCREENS = 30
 _NEAR = 40
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import gc
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QGuiApplication
 
 from desktop_app.ui.chat_session import ChatSession
 
 _NEVER = 1_000_000
+_MANY = 200
+"""Collections of young objects, after which a full one is due."""
 _PAUSE_MS = 1000
 
 
 def collect_in_pauses(chats: ChatSession) -> None:
-    """Leave what was made until now alone for good, and look through the rest after a reply or when a chat was opened."""
+    """Leave what was made until now alone for good, and look through the rest while another program is used.
+
+    A person who never leaves the window has it done a second after a reply, when it is due.
+    """
     gc.collect()
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _NEVER)
     pause = QTimer(chats, singleShot=True, interval=_PAUSE_MS)
-    pause.timeout.connect(lambda: None if chats.busy else gc.collect())
+    pause.timeout.connect(lambda: gc.collect() if gc.get_count()[2] > _MANY and not chats.busy else None)
     chats.busy_changed.connect(lambda busy: None if busy else pause.start())
-    chats.opened.connect(pause.start)
+    application = QGuiApplication.instance()
+    if isinstance(application, QGuiApplication):
+        application.applicationStateChanged.connect(
+            lambda state: None if state == Qt.ApplicationState.ApplicationActive else gc.collect()
+        )

@@ -13,6 +13,7 @@ from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.markdown import Block, StreamingParser
 from desktop_app.ui.rich_text import RichText, TableText
 
+_PAUSE_MS = 4
 _AT_ONCE = 0.005
 """Seconds for making widgets before the window takes its turn."""
 
@@ -28,7 +29,7 @@ class MarkdownView(QWidget):
         self._runs: list[tuple[str, list[Block]]] = []
         self._parts: list[QWidget] = []
         self._next = 0
-        self._builder = QTimer(self, singleShot=True, interval=0)
+        self._builder = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)

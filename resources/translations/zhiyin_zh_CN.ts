@@ -140,6 +140,10 @@
         <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
     </message>
     <message>
+        <source>{path} is a folder; convert it first: {command}</source>
+        <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
+    </message>
+    <message>
         <source>{path} cannot be read: {reason}.</source>
         <translation>无法读取 {path}（{reason}）。</translation>
     </message>

@@ -83,7 +83,7 @@ def test_files_that_are_no_models_are_refused_with_a_sentence(
     text.write_text("These are my notes.\n" * 100)
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(starter_gguf.read_bytes()[: 1 << 20])
-    for path, words in ((text, "is not a GGUF file"), (cut, "is truncated"), (tmp_path, "cannot be read")):
+    for path, words in ((text, "is not a GGUF file"), (cut, "is truncated"), (tmp_path, "is a folder")):
         drop(person, path)
         person.wait(lambda words=words: words in person.sentences())
         assert f"The file was not imported. {path}" in person.sentences()

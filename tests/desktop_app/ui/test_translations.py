@@ -14,6 +14,7 @@ import desktop_app.ui
 from converter.gguf_header import read_gguf_header
 from desktop_app.engine import client, llama_runner
 from desktop_app.history import History, HistoryError
+from desktop_app.library import Library
 from desktop_app.ui.core_sentences import translated
 from desktop_app.ui.translate import LanguageKeeper, TsTranslator, read_ts
 from models.errors import ZhiyinError
@@ -90,6 +91,7 @@ def test_real_sentences_of_the_core_come_out_in_chinese(
         *(client._death_sentence(code) for code in (-9, -11, 3)),
         str(llama_runner._full(5000, 4096)),
         history_sentence(tmp_path / "folder"),
+        import_sentence(tmp_path / "folder"),
     ]
     assert [translated(sentence) for sentence in sentences] == sentences  # without a translator: as the core says it
     languages = LanguageKeeper()
@@ -103,6 +105,12 @@ def test_real_sentences_of_the_core_come_out_in_chinese(
         assert translated("A sentence that nobody knows.") == "A sentence that nobody knows."
     finally:
         languages.close()
+
+
+def import_sentence(path: Path) -> str:
+    with pytest.raises(ZhiyinError) as caught:
+        Library(path.parent / "models").import_file(path)
+    return str(caught.value)
 
 
 def history_sentence(path: Path) -> str:

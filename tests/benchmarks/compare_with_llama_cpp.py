@@ -29,6 +29,7 @@ from tests.support.quantize_facts import SHAPES
 from tests.support.random_llama import (
     Checkpoint,
     random_llama,
+    random_mixtral,
     random_qwen2,
     random_qwen2_moe,
     random_qwen3,
@@ -44,7 +45,7 @@ LLAMA3 = {
 }
 PIECES = 320
 SMOLLM_TOKENS = 49152
-MIXTURE = {"num_hidden_layers": 9, "hidden_size": 256, "vocab_size": SMOLLM_TOKENS}
+MIXTURE = {"num_hidden_layers": 3, "hidden_size": 256, "vocab_size": SMOLLM_TOKENS}
 FEW = ("F16", "Q8_0", "Q4_K_M")
 """Enough for SmolLM2, which is here for its tokenizer and large."""
 TYPES = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
@@ -58,6 +59,9 @@ def checkpoints() -> Iterator[tuple[str, str, Checkpoint]]:
         yield f"llama, {name}", dtypes[number % 3], random_llama(**sized)
         yield f"qwen2, {name}", dtypes[(number + 1) % 3], random_qwen2(**sized)
     yield "llama, frequency factors", "BF16", random_llama(vocab_size=PIECES, rope_scaling=LLAMA3, head_dim=32)
+    for experts in (4, 8):
+        sized = {"vocab_size": PIECES, "num_local_experts": experts, "num_hidden_layers": 9, "hidden_size": 256}
+        yield f"mixtral, {experts} experts", "BF16", random_mixtral(**sized, intermediate_size=288)
     yield "qwen3, tied", "BF16", random_qwen3(vocab_size=SMOLLM_TOKENS, tie_word_embeddings=True)
     yield "qwen2_moe, 8 experts", "F32", random_qwen2_moe(**MIXTURE, moe_intermediate_size=288)
     yield "qwen2_moe, 4 experts, tied", "BF16", random_qwen2_moe(**MIXTURE, num_experts=4, tie_word_embeddings=True)

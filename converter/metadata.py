@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import fields
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gguf
 
@@ -14,6 +16,7 @@ from converter.checkpoint.open import checkpoint_folder
 from converter.hub_note import read_origin
 from converter.recipes import Recipe
 from models.config import Config
+from models.family import OutputTensor
 
 _QUANTIZATION_VERSION = 2
 _NAME_PARTS = ("name", "organization", "basename", "finetune", "version", "size_label")
@@ -33,7 +36,26 @@ _LONGEST = 200
 _ENCODING = re.compile(r"[-.](BF16|F16|F32|I?Q\d\w*)$", re.IGNORECASE)
 
 
-def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: int) -> dict[str, Any]:
+class Parameters(NamedTuple):
+    """How many parameters a model has, as `gguf.size_label` wants them: mixtures are named 8x7B."""
+
+    total: int
+    shared: int
+    expert: int
+    """Of one expert, over all layers."""
+    experts: int
+
+
+def count_parameters(tensors: Sequence[OutputTensor]) -> Parameters:
+    """Count as llama.cpp's converter does (gguf, `get_total_parameter_count`)."""
+    stacked = [tensor.shape for tensor in tensors if "_exps." in tensor.name and len(tensor.shape) >= 3]
+    total = sum(prod(tensor.shape) for tensor in tensors)
+    shared = total - sum(map(prod, stacked))
+    expert = sum(prod(shape) // shape[-3] for shape in stacked)
+    return Parameters(total, shared, expert, sum(shape[-3] for shape in stacked) // max(len(stacked), 1))
+
+
+def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: Parameters) -> dict[str, Any]:
     """Return name, base name, size label, version, licence, languages … as far as folder, model card and config tell."""
     found = _load(source, config, parameters)
     recorder = gguf.GGUFWriter(None, "none")  # only collects keys; it never opens a file
@@ -71,7 +93,7 @@ def base_model(folder: Path, repository: str) -> dict[str, Any]:
     return pairs
 
 
-def file_name(source: Path, config: Config, recipe: Recipe, parameters: int) -> str:
+def file_name(source: Path, config: Config, recipe: Recipe, parameters: Parameters) -> str:
     """Return `<BaseName>-<SizeLabel>-<FineTune>-<Version>-<Encoding>.gguf`."""
     found = _load(source, config, parameters)
     name: str = gguf.naming_convention(
@@ -86,20 +108,20 @@ def requantized_name(source: Path, recipe: Recipe) -> str:
     return f"{_ENCODING.sub('', stem)}-{recipe.name}.gguf"
 
 
-def _load(source: Path, config: Config, parameters: int) -> Any:
+def _load(source: Path, config: Config, parameters: Parameters) -> Any:
     logging.getLogger("gguf").setLevel(logging.ERROR)
     named = config.str("_name_or_path", default="") or source.resolve().name
     try:
-        found, card = gguf.Metadata.load(None, source, None, parameters), gguf.Metadata.load_model_card(source)
+        found, card = gguf.Metadata.load(None, source, None, parameters.total), gguf.Metadata.load_model_card(source)
     except Exception as error:  # a strange model card must not stop a conversion
         logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
         found, card = gguf.Metadata(), {}
-    _name_by_origin(found, card, source, parameters)
+    _name_by_origin(found, card, source, parameters.total)
     _keep_texts(found)
     if found.name is None:
         found.name = Path(named).name
-    if found.size_label is None and parameters:
-        found.size_label = gguf.size_label(parameters, 0, 0, 0)
+    if found.size_label is None and parameters.total:
+        found.size_label = gguf.size_label(*parameters)
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 
 from gguf.constants import GGMLQuantizationType
@@ -16,7 +15,7 @@ from converter.checkpoint.lora import MergedCheckpoint
 from converter.checkpoint.open import checkpoint_folder, read_config
 from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
-from converter.metadata import base_model, file_name, general_metadata, requantized_name
+from converter.metadata import Parameters, base_model, count_parameters, file_name, general_metadata, requantized_name
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
 from models.chat import dialects
 from models.config import Config
@@ -174,7 +173,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
     _check_sources(checkpoint, blueprint)
     folder = checkpoint_folder(request.source) if merged is None else merged.tokenizer
     vocabulary = _vocabulary(request, folder, config, blueprint)
-    parameters = sum(prod(tensor.shape) for tensor in blueprint.tensors)
+    parameters = count_parameters(blueprint.tensors)
     recipe, note = _recipe(
         request, blueprint.default_quant, blueprint.tensors, blueprint.architecture, blueprint.parameters
     )
@@ -329,7 +328,7 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
 
 
 def _metadata(
-    source: Path, config: Config, recipe: Recipe, blueprint: Blueprint, vocabulary: Vocabulary, parameters: int
+    source: Path, config: Config, recipe: Recipe, blueprint: Blueprint, vocabulary: Vocabulary, parameters: Parameters
 ) -> Metadata:
     """Return all key-value pairs in the customary order."""
     pairs: Metadata = {"general.architecture": blueprint.architecture}

@@ -10,7 +10,7 @@ import pytest
 
 from converter.pipeline import ConvertRequest, convert, plan
 from tests.support.checkpoints import write_checkpoint
-from tests.support.random_llama import random_llama
+from tests.support.random_llama import random_llama, random_mixtral
 
 
 @pytest.fixture
@@ -72,3 +72,11 @@ def test_a_download_is_named_after_its_repository(source: Path, tmp_path: Path) 
     found = fields(source, tmp_path / "out.gguf")
     assert found["general.name"] == "Small 7B Instruct"
     assert found["general.source.repo_url"] == "https://hub.example/org/Small-7B-Instruct"
+
+
+def test_a_mixture_is_named_by_its_experts(tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "Mixture", *random_mixtral(num_local_experts=8, intermediate_size=4096))
+    out = plan(ConvertRequest(source, None, "Q8_0", tokenizer="none")).out
+    shared = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 2 * 64 + 8 * 64) + 2 * 128 * 64 + 64
+    label = gguf.size_label(0, shared, 2 * 3 * 64 * 4096, 8)
+    assert out.name == f"Mixture-{label}-Q8_0.gguf" == "Mixture-8x1.6M-Q8_0.gguf"

@@ -10,7 +10,7 @@ from models.vocab.files import read_json
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
 from models.vocab.tiktoken import QWEN_FILE, is_rank_file, read_tiktoken
-from models.vocab.tokenizer_json import read_tokenizer_json
+from models.vocab.tokenizer_json import read_tokenizer_json, read_vocab_and_merges
 from models.vocab.vocabulary import Vocabulary
 
 
@@ -32,6 +32,8 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
         vocabulary = read_sentencepiece(model, _added_tokens(folder))
     elif (folder / "tokenizer.json").is_file():
         vocabulary = read_tokenizer_json(folder / "tokenizer.json")
+    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        vocabulary = read_vocab_and_merges(folder, _added_tokens(folder))
     else:
         raise BadFile(
             f"{folder} has no tokenizer (tokenizer.json, tokenizer.model or {QWEN_FILE}); download it too, name another "

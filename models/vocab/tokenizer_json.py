@@ -6,15 +6,19 @@ Source of the format: huggingface/tokenizers.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.errors import BadFile, UnsupportedModel
-from models.vocab.files import read_json
-from models.vocab.pretokenizer import name_pretokenizer
+from models.vocab.files import read_bytes, read_json
+from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
 _LARGEST_VOCABULARY = 4_000_000
+_QWEN_CLASSES = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_GPT2_CLASSES = ("GPT2Tokenizer", "CodeGenTokenizer")
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -26,7 +30,49 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
         BadFile: it is damaged.
         UnsupportedModel: its model is not BPE.
     """
-    tokenizer = read_json(path)
+    return _vocabulary(path, read_json(path))
+
+
+def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
+    """Read vocab.json and merges.txt, as tokenizers not written in Rust leave them, and the tokens added beside them.
+
+    The rules for cutting a text stand in the tokenizer's class, whose name tokenizer_config.json gives.
+
+    Raises:
+        BadFile: one is damaged.
+    """
+    path, described = folder / "vocab.json", folder / "tokenizer_config.json"
+    name = str(read_json(described).get("tokenizer_class")) if described.is_file() else ""
+    steps = [_split(NAMED_RULES["qwen2"].expressions[0])] if name in _QWEN_CLASSES else []
+    lines = read_bytes(folder / "merges.txt").decode("utf-8", "replace").split("\n")
+    merges = [line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")]
+    vocabulary = _vocabulary(
+        path,
+        {
+            "normalizer": {"type": "NFC"} if steps else None,
+            "pre_tokenizer": {
+                "type": "Sequence",
+                "pretokenizers": [*steps, {"type": "ByteLevel", "use_regex": not steps}],
+            },
+            "added_tokens": [
+                {"id": number, "content": text, "special": special} for number, (text, special) in added.items()
+            ],
+            "model": {"type": "BPE", "vocab": read_json(path), "merges": merges},
+        },
+    )
+    known = steps or name.removesuffix("Fast") in _GPT2_CLASSES
+    warning = (
+        f"{folder} has no tokenizer.json, and its tokenizer's class ({name or 'none is named'}) is not known here; texts are cut "
+        "by GPT-2's rules, and some words may be cut differently."
+    )
+    return vocabulary if known else replace(vocabulary, warnings=(*vocabulary.warnings, warning))
+
+
+def _split(expression: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": expression}}
+
+
+def _vocabulary(path: Path, tokenizer: dict[str, Any]) -> Vocabulary:
     model = tokenizer.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         kind = model.get("type") if isinstance(model, dict) else None

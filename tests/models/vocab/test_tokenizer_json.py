@@ -14,6 +14,7 @@ import tokenizers
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.vocab import read_vocabulary
+from models.vocab.pretokenizer import NAMED_RULES
 from models.vocab.vocabulary import NORMALIZATION, TokenType
 from tests.support.vocabularies import encode, load, varied_texts
 
@@ -105,6 +106,36 @@ def test_a_normal_form_reaches_the_engine(tmp_path: Path) -> None:
     assert vocabulary.extra == {NORMALIZATION: "NFC"}
     found = load(vocabulary, tmp_path)
     assert encode(found, "e\u0301") == encode(found, "é") == [letters.index("Ã©")]
+
+
+@pytest.mark.parametrize(
+    ("name", "pre", "warned"),
+    [("Qwen2Tokenizer", "qwen2", False), ("GPT2TokenizerFast", "gpt-2", False), ("MyTokenizer", "gpt-2", True)],
+)
+def test_vocab_and_merges_equal_the_one_file(name: str, pre: str, warned: bool, tmp_path: Path) -> None:
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if pre == "qwen2":
+        expression = tokenizers.Regex(NAMED_RULES["qwen2"].expressions[0])
+        tokenizer.normalizer = tokenizers.normalizers.NFC()
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+            [
+                tokenizers.pre_tokenizers.Split(expression, "isolated"),
+                tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=900, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(varied_texts(400), trainer)
+    tokenizer.model.save(str(tmp_path))
+    size = tokenizer.get_vocab_size()
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|im_end|>": size}), "utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}), "utf-8")
+    vocabulary = read_vocabulary(tmp_path, Config({"eos_token_id": size}))
+    assert (vocabulary.pre, bool(vocabulary.warnings), vocabulary.special["eos"]) == (pre, warned, size)
+    found = load(vocabulary, tmp_path)
+    for text in varied_texts(500):
+        assert encode(found, text) == tokenizer.encode(text, add_special_tokens=False).ids, text
 
 
 @pytest.mark.parametrize(

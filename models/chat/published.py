@@ -245,10 +245,11 @@ def qwen_chat(config: Config) -> ChatFormat | None:
 
 
 def internlm_chat(config: Config) -> ChatFormat | None:
-    """Return the first InternLM's format; the code beside the first release writes <eoh>."""
+    """Return the first InternLM's format: with <eoh> for the first release, told by the code beside it, else by its name."""
     if not _is_named(config, "chat"):
         return None
-    return INTERNLM_FIRST if "<eoh>" in config.code or not config.code else INTERNLM
+    is_first = "<eoh>" in config.code if config.code else not _is_named(config, r"20b|v1[._]1")
+    return INTERNLM_FIRST if is_first else INTERNLM
 
 
 def internlm2_chat(config: Config) -> ChatFormat | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.errors import BadFile
 from models.vocab.byte_level import written
-from models.vocab.files import read_bytes
+from models.vocab.files import read_bytes, read_json
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
@@ -28,6 +28,7 @@ _LONGEST_TOKEN = 1024
 _MOST_WORK = 1_000_000_000
 """Steps of finding merges; real files need less than a hundredth."""
 _LONGEST_CODE = 1024 * 1024
+_GLM4_CLASS = "ChatGLM4Tokenizer"
 _LETTERS = r"\p{L}"
 
 
@@ -135,6 +136,9 @@ def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
         return "qwen2", None
     # Llama 3 and GLM-4 share these; so far nobody publishes other ranks as `tokenizer.model`.
     name, _ = name_rules(Rules(NAMED_RULES["llama-bpe"].expressions, ignore_merges))
+    described = path.with_name("tokenizer_config.json")
+    if described.is_file() and read_json(described).get("tokenizer_class") == _GLM4_CLASS:
+        return name, None
     return name, (
         f"{path.parent} has no tokenization_*.py, which says how {path.name} cuts texts; Llama 3's and GLM-4's rules are used, "
         "and some words may be cut differently."

@@ -277,6 +277,8 @@ def test_files_tell_chat_models_from_base_models() -> None:
     assert published.internlm_chat(named("internlm-chat-7b")) is published.INTERNLM_FIRST
     assert published.internlm_chat(named("internlm-chat-7b", code="'<eoh>'")) is published.INTERNLM_FIRST
     assert published.internlm_chat(named("internlm-chat-20b", code="def build_inputs")) is published.INTERNLM
+    assert published.internlm_chat(named("internlm-chat-20b")) is published.INTERNLM
+    assert published.internlm_chat(named("internlm-chat-7b-v1_1")) is published.INTERNLM
     assert published.internlm_chat(named("internlm-7b")) is None
     assert published.internlm2_chat(named("internlm2-chat-7b")) is published.INTERNLM2
     first_release = named("internlm2-chat-7b", code="f'[UNUSED_TOKEN_146]user\\n{query}'")

@@ -99,6 +99,13 @@ def test_missing_rules_are_said(ranks: dict[bytes, int], tmp_path: Path) -> None
     assert "tokenization_*.py" in vocabulary.warnings[0]
 
 
+def test_glm4s_class_says_its_rules_where_no_code_was_downloaded(ranks: dict[bytes, int], tmp_path: Path) -> None:
+    path = write(tmp_path / "tokenizer.model", ranks)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "ChatGLM4Tokenizer"}', "utf-8")
+    vocabulary = read_tiktoken(path, {})
+    assert (vocabulary.pre, vocabulary.warnings) == ("chatglm-bpe", ())
+
+
 def test_code_beside_is_read_and_never_run(ranks: dict[bytes, int], tmp_path: Path) -> None:
     write(tmp_path / "tokenizer.model", ranks)
     (tmp_path / "tokenization_evil.py").write_text(

@@ -148,7 +148,7 @@ def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> 
     """Return the base alone, before any adapter; without shapes, those that the configuration calls for."""
     family = family_of(config)
     blueprint = family.blueprint(config, shapes)
-    untied = Config({**config.data, "tie_word_embeddings": False}, config.origin)
+    untied = config.changed(tie_word_embeddings=False)
     embeddings, head = _vocabulary_tensors(family.blueprint(untied, None))
     found = shapes or {source.name: source.shape for tensor in blueprint.tensors for source in tensor.sources}
     if embeddings not in found:
@@ -286,7 +286,7 @@ def _size(stage: Stage, width: int) -> str:
 
 def _with_vocabulary(stage: Stage) -> Config:
     sizes = {key: stage.rows for key in _VOCABULARY_KEYS if key in stage.config}
-    return Config({**stage.config.data, **sizes, "tie_word_embeddings": stage.tied}, stage.config.origin)
+    return stage.config.changed(**sizes, tie_word_embeddings=stage.tied)
 
 
 def _tokenizer(stage: Stage) -> Path:

@@ -12,7 +12,7 @@ from gguf.constants import GGMLQuantizationType
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import MergedCheckpoint
-from converter.checkpoint.open import checkpoint_folder, read_config
+from converter.checkpoint.open import checkpoint_folder, published_name, read_config
 from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
 from converter.metadata import Parameters, base_model, count_parameters, file_name, general_metadata, requantized_name
@@ -167,6 +167,7 @@ def plan_conversion(request: ConvertRequest, checkpoint: Checkpoint) -> Conversi
 def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
     merged = checkpoint if isinstance(checkpoint, MergedCheckpoint) else None
     config = read_config(request.source, checkpoint) if merged is None else merged.config
+    config = config.also_named(*(published_name(checkpoint_folder(path)) for path in request.lora))
     named_after = request.source if merged is None else merged.adapters[-1].path
     family = family_of(config)
     blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})

@@ -52,6 +52,14 @@ class Config:
         names = self.data.get("architectures")
         return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
 
+    def changed(self, **values: Any) -> Config:
+        """Return a copy with some values replaced."""
+        return Config({**self.data, **values}, self.origin, self.generation, self.folder, self.code)
+
+    def also_named(self, *names: builtins.str) -> Config:
+        """Return a copy that goes by further names, too: those of adapters that were merged into the model."""
+        return Config(self.data, self.origin, self.generation, " ".join([self.folder, *names]), self.code)
+
     @property
     def names(self) -> tuple[builtins.str, ...]:
         """What the model is called, in lower case: by its folder, and by its configuration."""

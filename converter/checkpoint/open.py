@@ -98,16 +98,21 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     return _config(read_json(path), path, str(path))
 
 
+def published_name(folder: Path) -> str:
+    """Return the name that a folder's content was published by, as far as its path tells."""
+    folder = folder.resolve()
+    if folder.parent.name == "snapshots":  # the cache of huggingface_hub: models--owner--name/snapshots/revision
+        return folder.parent.parent.name.rpartition("--")[2]
+    return folder.name
+
+
 def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
     """Add to a configuration what lies around its file: its folder's name and generation_config.json."""
     generation = path.with_name("generation_config.json")
-    folder = path.resolve().parent
-    if folder.parent.name == "snapshots":  # the cache of huggingface_hub: models--owner--name/snapshots/revision
-        folder = Path(folder.parent.parent.name.rpartition("--")[2])
     said = read_json(generation) if generation.is_file() else None
     code = next(iter(sorted(path.parent.glob("modeling_*.py"))), None)
     text = "" if code is None else read_bytes(code).decode("utf-8", "replace")
-    return Config(data, origin, said, folder.name, text)
+    return Config(data, origin, said, published_name(path.parent), text)
 
 
 def _open_file(source: Path) -> Checkpoint:

@@ -15,6 +15,7 @@ from desktop_app.engine.protocol import Load, LoadSettings, Prompt
 from models.chat import published
 from models.chat.sampling import recommended_sampling
 from models.vocab.vocabulary import TokenType
+from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
 from tests.support.random_baichuan import FIRST_7B, random_baichuan
@@ -114,6 +115,20 @@ def test_a_base_model_gets_no_format(tmp_path: Path) -> None:
     found = read_gguf_header(convert(ConvertRequest(source, out=tmp_path / "m.gguf", quant="F32")).path).metadata
     assert "tokenizer.chat_template" not in found
     assert not [key for key in found if key.startswith(("general.sampling.", "zhiyin.chat."))]
+
+
+def test_an_adapter_makes_a_chat_model_of_a_base(tmp_path: Path) -> None:
+    """Chinese-Alpaca is published as an adapter for LLaMA; the base's recommendations go on counting."""
+    config, weights = random_llama(vocab_size=800)
+    base = write_checkpoint(tmp_path / "llama-7b-hf", config, weights)
+    (base / "tokenizer.model").write_bytes(trained("bpe", 500, byte_fallback=True))
+    (base / "generation_config.json").write_text(json.dumps({"temperature": 0.4, "do_sample": True}), "utf-8")
+    lora = write_adapter(tmp_path / "chinese-alpaca-plus-lora-7b", random_adapter(weights, ("q_proj",)))
+    path = convert(ConvertRequest(base, lora=(lora,), out=tmp_path / "m.gguf", quant="F32")).path
+    found = read_gguf_header(path).metadata
+    assert found["tokenizer.chat_template"] == published.CHINESE_ALPACA.template
+    assert found["zhiyin.chat.stop"] == ["### Instruction:"]
+    assert found["general.sampling.temp"] == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(("name", "chat"), [("Atom-7B-Chat", published.LLAMA2_CHINESE), ("Atom-7B", None)])

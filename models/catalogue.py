@@ -1,4 +1,8 @@
-"""The catalogue: which models of the known families there are, where they are published, and what they are good for."""
+"""The catalogue: which models of the known families there are, where they are published, and what they are good for.
+
+The facts come from the publishers' model cards and configurations; names on ModelScope from the list of supported models in
+modelscope/ms-swift and from publishers' own links.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.conversation import Conversation, Message
+from desktop_app.paths import STATES
 from models.errors import ZhiyinError
 
 _BUSY_SECONDS = 5.0
@@ -91,6 +92,7 @@ class History:
                 if path is None or not _is_damage(error):
                     raise
                 self._database = self._recover(path)
+        self._forget_states({conversation.id for conversation in self.conversations()}, "*")
 
     def close(self) -> None:
         """Forget deleted chats for good and close the file."""
@@ -153,6 +155,16 @@ class History:
     def _purge(self) -> None:
         with self._database:
             self._database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+        known = {identifier for (identifier,) in self._database.execute("SELECT id FROM conversations")}
+        self._forget_states(known, "*.npz")  # no unfinished files: the engine may be writing the last reply's state
+
+    def _forget_states(self, known: set[str], pattern: str) -> None:
+        """Remove what recurrent models remember of chats that are no more (`desktop_app.engine.chat_states`)."""
+        if self._path is not None:
+            with suppress(OSError):
+                for file in (self._path.parent / STATES).glob(pattern):
+                    if file.stem not in known:
+                        file.unlink()
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         with self._clear_errors(), self._database:

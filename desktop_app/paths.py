@@ -9,6 +9,9 @@ import platformdirs
 
 from models.errors import ZhiyinError
 
+STATES = "states"
+"""The folder of what recurrent models remember of chats, beside the chats."""
+
 
 def data_folder() -> Path:
     """Return the folder of all data, made if needed: `ZHIYIN_HOME`, or the system's place for application data.
@@ -35,6 +38,11 @@ def downloads_folder() -> Path:
 def database_file() -> Path:
     """Return the SQLite file of the chats."""
     return data_folder() / "chats.sqlite3"
+
+
+def chat_state_file(conversation: str) -> Path:
+    """Return the file of what a recurrent model remembers of a chat."""
+    return data_folder() / STATES / f"{conversation}.npz"
 
 
 def settings_file() -> Path:

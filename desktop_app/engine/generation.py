@@ -20,6 +20,7 @@ def generate(
     on_text: Callable[[str], None],
     on_progress: ProgressCallback,
     reply: ReplyFilter | None = None,
+    settled: int | None = None,
 ) -> Reply:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
 
@@ -30,18 +31,19 @@ def generate(
         on_text: hears of each piece of the reply.
         on_progress: hears of the part of the prompt that is done.
         reply: changes the reply's text before anybody sees it.
+        settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
 
     Raises:
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
-    reused = runner.keep(min(_common_prefix(runner.tokens, prompt), len(prompt) - 1))
+    reused = runner.keep(min(common_prefix(runner.tokens, prompt), len(prompt) - 1))
     text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, reply)
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
     prompt_end = start
     count = 0
     try:
-        runner.decode(prompt[reused:], prompt=True, on_progress=on_progress)
+        _read(runner, prompt, len(prompt) if settled is None else settled, on_progress)
         prompt_end = time.perf_counter()
         reason = "length"
         while not sampling.max_tokens or count < sampling.max_tokens:
@@ -84,13 +86,28 @@ def check_room(runner: Runner, prompt: Sequence[int]) -> None:
         )
 
 
-def _common_prefix(cached: Sequence[int], prompt: Sequence[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return with how many tokens both begin."""
     count = 0
-    for known, wanted in zip(cached, prompt, strict=False):
-        if known != wanted:
+    for one, other in zip(first, second, strict=False):
+        if one != other:
             break
         count += 1
     return count
+
+
+def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: ProgressCallback) -> None:
+    """Read what is not read yet of a prompt.
+
+    A model that cannot go back a little is remembered where the question begins, for another question, and just before what
+    the next turn may write otherwise, for another answer: there a token may also merge with what follows.
+    """
+    runner.remember()
+    turn = min(settled, len(prompt)) - 1
+    if runner.info.context == 0 and turn > len(runner.tokens):
+        runner.decode(prompt[len(runner.tokens) : turn], on_progress=on_progress)
+        runner.remember()
+    runner.decode(prompt[len(runner.tokens) :], on_progress=on_progress)
 
 
 class _TextStream:

@@ -15,13 +15,14 @@ from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.chatglm1 import ChatGLM1
 from desktop_app.engine.graph.rwkv4 import RWKV4
 from desktop_app.engine.graph.rwkv5 import RWKV5
-from desktop_app.engine.graph.state_file import read_state_file, write_state_file
 from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.llama_log import begin_log
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.snapshots import State
+from desktop_app.engine.state_file import read_state_file, write_state_file
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
 from models.chat import dialects
@@ -91,11 +92,11 @@ class GraphRunner:
         self._model.keep(count)
         return len(self._model.tokens)
 
-    def decode(self, ids: Sequence[int], *, prompt: bool = False, on_progress: ProgressCallback | None = None) -> None:
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
         """Append tokens and compute the logits after the last one."""
         self._check_room(len(self._model.tokens) + len(ids))
         if ids:
-            self._model.decode(ids, prompt=prompt, on_progress=on_progress or _ignore)
+            self._model.decode(ids, on_progress=on_progress or _ignore)
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
@@ -105,6 +106,18 @@ class GraphRunner:
         """Return float32 [len(ids), vocabulary] of a fresh sequence."""
         self._check_room(len(ids))
         return self._model.all_logits(ids)
+
+    def remember(self) -> None:
+        """Take a snapshot of a recurrent state."""
+        self._model.remember()
+
+    def states(self) -> Sequence[State]:
+        """Return a recurrent model's snapshots and its state now."""
+        return self._model.states()
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put a recurrent model's states in the sequence's place."""
+        self._model.take_up(tokens, states)
 
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""

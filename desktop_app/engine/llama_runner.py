@@ -20,7 +20,7 @@ from desktop_app.engine.llama_vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
-from desktop_app.engine.snapshots import Snapshots
+from desktop_app.engine.snapshots import Snapshots, State
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.engine.threads import physical_cores
 from models.chat import dialects
@@ -59,7 +59,7 @@ class LlamaRunner:
         self._batch = llama.llama_n_batch(self._context)
         self._recurrent = llama.llama_model_is_recurrent(self._model)
         self._tokens: list[int] = []
-        self._snapshots = Snapshots[bytes]()
+        self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
         self.chat_template = header.metadata.get("tokenizer.chat_template")
         self.bos_text = self._vocabulary.bos_text
@@ -94,7 +94,7 @@ class LlamaRunner:
             self._rewind(count)
         return len(self._tokens)
 
-    def decode(self, ids: Sequence[int], *, prompt: bool = False, on_progress: ProgressCallback | None = None) -> None:
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
         """Append tokens and compute the logits after the last one."""
         if len(ids) == 1:
             self._next[0] = ids[0]
@@ -103,17 +103,12 @@ class LlamaRunner:
             return
         if self.info.context and len(self._tokens) + len(ids) > self.info.context:
             raise _full(len(self._tokens) + len(ids), self.info.context)
-        alone = prompt and self._recurrent  # the last token comes alone
-        end = len(ids) - 1 if alone else len(ids)
-        for start in range(0, end, self._batch):
-            part = ids[start : min(start + self._batch, end)]
+        for start in range(0, len(ids), self._batch):
+            part = ids[start : start + self._batch]
             self._decode_batch((llama.llama_token * len(part))(*part), len(part))
             self._tokens.extend(part)
             if on_progress is not None:
                 on_progress((start + len(part)) / len(ids))
-        if alone:
-            self._snapshots.take(len(self._tokens), self._state())
-            self.decode(ids[-1:])
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
@@ -138,6 +133,29 @@ class LlamaRunner:
         finally:
             llama.llama_batch_free(batch)
         return rows
+
+    def remember(self) -> None:
+        """Take a snapshot of a recurrent state."""
+        if self._recurrent and self._tokens:
+            self._snapshots.take(len(self._tokens), self._state())
+
+    def states(self) -> Sequence[State]:
+        """Return a recurrent model's snapshots and its state now."""
+        if not self._recurrent or not self._tokens:
+            return ()
+        now = len(self._tokens)
+        return [*(snapshot for snapshot in self._snapshots.taken if snapshot[0] < now), (now, self._state())]
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put a recurrent model's states in the sequence's place."""
+        self._snapshots.clear()
+        llama.llama_memory_clear(self._memory, True)
+        self._tokens = list(tokens[: self._restored(*states[-1])])
+        if self._tokens:
+            for snapshot in states:
+                self._snapshots.take(*snapshot)
+        else:
+            llama.llama_memory_clear(self._memory, True)
 
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""

@@ -54,6 +54,10 @@ class EngineProcess:
         self._requests = requests
         self._events = events
         self._lock = threading.Lock()
+        self._settled = threading.Lock()
+        """Held while an answer and what is written after it belong together: the process does not end in between."""
+        self._afterwards: Callable[[], None] | None = None
+        self._identity = ""
         self._queue: queue.SimpleQueue[tuple[int, protocol.Request]] = queue.SimpleQueue()
         self._runner: Runner | None = None
         self._current = 0
@@ -80,7 +84,8 @@ class EngineProcess:
                 self._cancel(number, request)
             else:
                 self._queue.put((number, request))
-        os._exit(0)
+        with self._settled:
+            os._exit(0)
 
     def work(self) -> None:
         """Answer requests, one after the other, for ever."""
@@ -89,7 +94,10 @@ class EngineProcess:
             number, request = self._queue.get()
             with self._lock:
                 self._current = number
-            self._send(self._answer(number, request))
+            answer = self._answer(number, request)
+            with self._settled:
+                self._send(answer)
+                self._write_afterwards()
             with self._lock:
                 self._current = 0
                 self._cancelled.discard(number)
@@ -107,6 +115,11 @@ class EngineProcess:
             sys.excepthook(type(error), error, error.__traceback__)
             message = f"The engine met an error of its own ({type(error).__name__}: {error}); its log has the details."
             return Event(number, "failed", {"message": message, "cause": "internal"})
+
+    def _write_afterwards(self) -> None:
+        write, self._afterwards = self._afterwards, None
+        if write is not None:
+            write()
 
     def _cancel(self, number: int, request: protocol.Cancel) -> None:
         with self._lock:
@@ -140,6 +153,7 @@ class EngineProcess:
         return self._runner
 
     def _load(self, number: int, request: protocol.Load) -> dict[str, Any]:
+        from desktop_app.engine.chat_states import model_identity
         from desktop_app.engine.runner import load_runner
 
         self._unload(number, protocol.Unload())
@@ -151,10 +165,14 @@ class EngineProcess:
                 runner.close()
                 raise
         self._runner = runner
+        self._identity = model_identity(Path(request.path), request.adapters)
         return asdict(runner.info)
 
     def _set_adapters(self, number: int, request: protocol.SetAdapters) -> dict[str, Any]:
+        from desktop_app.engine.chat_states import model_identity
+
         self._model().set_adapters(request.adapters)
+        self._identity = model_identity(Path(self._model().info.path), request.adapters)
         return {}
 
     def _unload(self, number: int, request: protocol.Unload) -> dict[str, Any]:
@@ -164,8 +182,9 @@ class EngineProcess:
         return {}
 
     def _generate(self, number: int, request: protocol.Generate) -> dict[str, Any]:
+        from desktop_app.engine.chat_states import resume, store
         from desktop_app.engine.generation import check_room, generate
-        from desktop_app.engine.prompting import prompt_tokens
+        from desktop_app.engine.prompting import prompt_tokens, settled_tokens
         from models.chat.dialects import DIALECTS
 
         runner = self._model()
@@ -174,6 +193,9 @@ class EngineProcess:
         prompt = prompt_tokens(runner, request.messages, request.tools)
         check_room(runner, prompt)
         dialect = DIALECTS.get(runner.info.dialect)
+        recurrent, file, identity = runner.info.context == 0, Path(request.state), self._identity
+        if recurrent and request.state:
+            resume(runner, file, identity, prompt)
         reply = generate(
             runner,
             prompt,
@@ -181,7 +203,10 @@ class EngineProcess:
             lambda text: self._send(Event(number, "text", {"text": text})),
             self._progress(number, "prompt"),
             None if dialect is None else dialect.reply(),
+            settled_tokens(runner, request.messages, request.tools, prompt) if recurrent else None,
         )
+        if recurrent and request.state:
+            self._afterwards = lambda: store(runner, file, identity)
         if dialect is not None and dialect.tool_calls is not None:
             calls = dialect.tool_calls(reply.text, request.tools)
             reply = replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))

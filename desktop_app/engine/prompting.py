@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from desktop_app.engine.generation import common_prefix
 from desktop_app.engine.protocol import Message
 from models.chat.dialects import DIALECTS, prepared
 from models.chat.template import render
@@ -26,6 +27,8 @@ _TEMPLATE_SECONDS = 5.0
 _MARK = "\ufdd0"
 """Keeps a control token's text apart while a template is rendered; a noncharacter, which no text holds."""
 _NOT_TEXT = ("role", "type")
+_ANY = "知音"
+"""A message that merges with nothing around it."""
 
 
 def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -59,6 +62,20 @@ def prompt_tokens(runner: Runner, messages: Sequence[Message], tools: Sequence[M
         ids += runner.tokenize(match.group(), add_special=False, special=True)
         start = match.end()
     return ids + _text_tokens(runner, prompt[start:])
+
+
+def settled_tokens(
+    runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], prompt: Sequence[int]
+) -> int:
+    """Return with how many tokens of a prompt the next turn's prompt begins, whatever the reply is.
+
+    Templates that leave earlier reasoning out write the reply's beginning otherwise once the reply is there.
+    """
+    later = (*messages, {"role": "assistant", "content": _ANY}, {"role": "user", "content": _ANY})
+    try:
+        return common_prefix(prompt_tokens(runner, later, tools), prompt)
+    except ZhiyinError:  # a template that takes no such turns: then there is no next one
+        return len(prompt)
 
 
 def _text_tokens(runner: Runner, text: str) -> list[int]:

@@ -106,6 +106,8 @@ class Generate(Request):
     messages: tuple[Message, ...]
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     tools: tuple[Mapping[str, Any], ...] = ()
+    state: str = ""
+    """The file in which a recurrent model's state of this chat is kept; "": none. Other models leave it alone."""
 
 
 @dataclass(frozen=True)

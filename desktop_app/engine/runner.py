@@ -10,6 +10,7 @@ import numpy as np
 
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.snapshots import State
 from models.errors import ZhiyinError
 
 ProgressCallback = Callable[[float], None]
@@ -63,8 +64,8 @@ class Runner(Protocol):
         """Shorten the sequence to its first `count` tokens, or fewer where the model cannot; return how many are kept."""
         ...
 
-    def decode(self, ids: Sequence[int], *, prompt: bool = False, on_progress: ProgressCallback | None = None) -> None:
-        """Append tokens and compute the logits after the last one; `prompt`: they come from the user's side of a turn.
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens and compute the logits after the last one.
 
         Raises `models.errors.Cancelled` after `interrupt`, `ContextFull` when they do not fit.
         """
@@ -76,6 +77,21 @@ class Runner(Protocol):
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return the logits at every position of a fresh sequence: float32 [len(ids), vocabulary]."""
+        ...
+
+    def remember(self) -> None:
+        """Take a snapshot that `keep` can go back to; nothing where a sequence can be shortened to any length."""
+        ...
+
+    def states(self) -> Sequence[State]:
+        """Return the snapshots and the state now, the longest last; () where a sequence can be shortened to any length."""
+        ...
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put what `states` returned of the same model, for beginnings of `tokens`, in the sequence's place.
+
+        The longest one becomes the sequence, the others its snapshots; it is empty where the model refuses them.
+        """
         ...
 
     def save_state(self, path: Path) -> int:

@@ -1,26 +1,36 @@
-"""States of sequences that cannot be rolled back, taken before the last token of each prompt: a few MB each and exact."""
+"""States of sequences that cannot be rolled back, taken as each turn goes: a few MB each and exact."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Sequence
 
-State = TypeVar("State")
+State = tuple[int, bytes]
+"""A number of tokens, and what the model remembers of them."""
 
-_MOST = 8
+_MOST = 16
+_MOST_BYTES = 256 * 1024 * 1024
+_LEAST = 2
 
 
-class Snapshots(Generic[State]):
-    """The last few states by the number of tokens that they hold."""
+class Snapshots:
+    """The last few states, the longest last."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._taken: list[tuple[int, State]] = []
+        self._taken: list[State] = []
 
-    def take(self, count: int, state: State) -> None:
-        """Remember the state after `count` tokens."""
-        self._taken = [*self._taken[1 - _MOST :], (count, state)]
+    @property
+    def taken(self) -> Sequence[State]:
+        """What can be gone back to."""
+        return self._taken
 
-    def back_to(self, count: int) -> tuple[int, State] | None:
+    def take(self, count: int, state: bytes) -> None:
+        """Remember the state after `count` tokens; the oldest ones go when there are many, or when they are large."""
+        self._taken = [*(snapshot for snapshot in self._taken if snapshot[0] < count), (count, state)][-_MOST:]
+        while len(self._taken) > _LEAST and sum(len(data) for _, data in self._taken) > _MOST_BYTES:
+            del self._taken[0]
+
+    def back_to(self, count: int) -> State | None:
         """Forget the states after `count` tokens; return the last one left, or None."""
         self._taken = [snapshot for snapshot in self._taken if snapshot[0] <= count]
         return self._taken[-1] if self._taken else None

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.engine.client import EngineDied, EngineFailed
 from desktop_app.engine.protocol import Event, Generate, SamplingSettings
+from desktop_app.paths import chat_state_file
 from desktop_app.settings import Settings
 from desktop_app.ui.engine_bridge import Call, EngineBridge
 from desktop_app.ui.history_bridge import HistoryBridge
@@ -262,7 +263,9 @@ class ChatSession(QObject):
         model = self._models.state.model
         reply.message = replace(reply.message, model=model.name if model else "")
         path = reply.tree.path(reply.message.parent)
-        request = Generate(tuple(prompt_messages(path, self._settings.system_prompt)), sampling(self._settings))
+        messages = prompt_messages(path, self._settings.system_prompt)
+        state = str(chat_state_file(reply.message.conversation))
+        request = Generate(tuple(messages), sampling(self._settings), state=state)
         reply.call = self._engine.submit(
             request,
             lambda event: self._event(reply, event),

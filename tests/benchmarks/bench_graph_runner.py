@@ -123,10 +123,10 @@ def read_prompt(runner: Runner, count: int) -> float:
     ids = np.random.default_rng(1).integers(0, 1000, count).tolist()
     if runner.info.architecture == "chatglm1":
         ids = [*ids[:-2], 130001, 130004]
-    runner.decode(ids[: count // 2], prompt=True)  # the pages of the file come into memory
+    runner.decode(ids[: count // 2])  # the pages of the file come into memory
     runner.keep(0)
     start = time.perf_counter()
-    runner.decode(ids, prompt=True)
+    runner.decode(ids)
     return time.perf_counter() - start
 
 

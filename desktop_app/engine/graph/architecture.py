@@ -12,6 +12,7 @@ from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
+from desktop_app.engine.snapshots import State
 from models.errors import BadFile
 
 LOGITS_CHUNK = 64
@@ -36,12 +37,24 @@ class GraphModel(Protocol):
         """Shorten the sequence to `count` tokens, or to fewer where the model cannot go back so far only."""
         ...
 
-    def decode(self, ids: Sequence[int], *, prompt: bool, on_progress: ProgressCallback) -> None:
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback) -> None:
         """Append tokens and compute the logits after the last one."""
         ...
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return float32 [len(ids), rows] of a fresh sequence."""
+        ...
+
+    def remember(self) -> None:
+        """Take a snapshot that `keep` can go back to; see `desktop_app.engine.runner.Runner`."""
+        ...
+
+    def states(self) -> Sequence[State]:
+        """Return the snapshots and the state now; see `desktop_app.engine.runner.Runner`."""
+        ...
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put states in the sequence's place; see `desktop_app.engine.runner.Runner`."""
         ...
 
     def read_state(self) -> dict[str, np.ndarray]:

@@ -34,6 +34,7 @@ from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
+from desktop_app.engine.snapshots import State
 from models.errors import BadFile, ZhiyinError
 
 _STEP = 256
@@ -140,7 +141,7 @@ class ChatGLM1:
             count = self._prefix = 0
         del self.tokens[count:]
 
-    def decode(self, ids: Sequence[int], *, prompt: bool, on_progress: ProgressCallback) -> None:
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback) -> None:
         """Append tokens; computes everything anew where they make the prefix longer."""
         ids = list(ids)
         start = _index(self._sop_id, [*self.tokens, *ids])
@@ -169,6 +170,17 @@ class ChatGLM1:
             part = ids[at : at + LOGITS_CHUNK]
             self._append(part, logits[at : at + len(part)])
         return logits
+
+    def remember(self) -> None:
+        """Do nothing: the cache can be shortened."""
+
+    def states(self) -> Sequence[State]:
+        """Return nothing: the cache can be shortened."""
+        return ()
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Begin anew: there are no such states of this model."""
+        self.keep(0)
 
     def read_state(self) -> dict[str, np.ndarray]:
         """Return the used part of the cache."""

@@ -1,13 +1,12 @@
 """What RWKV-4 and RWKV-5 share: the recurrent sequence, its state and snapshots, the channel mix.
 
-The state is a few vectors a layer, whatever the length of the sequence. It cannot be rolled back, so that snapshots are taken
-before the last token of each prompt: the same question again, or another one, begins there.
+The state is a few vectors a layer, whatever the length of the sequence. It cannot be rolled back: `keep` goes to a snapshot.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
 from desktop_app.engine.snapshots import Snapshots
+from desktop_app.engine.snapshots import State as Snapshot
 
 _CHUNK = 32
 """Larger ones are hardly faster, and ggml reserves 20 KB for each node of a graph."""
@@ -89,7 +89,7 @@ class RWKV(ABC):
         self._stores: list[_Store] = []
         self.tokens: list[int] = []
         self.logits = np.zeros(self.rows, np.float32)
-        self._snapshots = Snapshots[list[np.ndarray]]()
+        self._snapshots = Snapshots()
 
     @abstractmethod
     def time_mix(self, builder: Builder, layer: int, x: Tensor, count: int, state: State) -> Tensor:
@@ -125,18 +125,15 @@ class RWKV(ABC):
             self._reset()
             return
         length, state = snapshot
-        self._write(state)
+        self._write(self._unpacked(state))
         del self.tokens[length:]
 
-    def decode(self, ids: Sequence[int], *, prompt: bool, on_progress: ProgressCallback) -> None:
-        """Append tokens, in chunks; a prompt's last one comes alone, after a snapshot."""
-        done = 0
-        for part in self._parts(ids, alone=prompt):
-            if prompt and done + len(part) == len(ids):
-                self._snapshots.take(len(self.tokens), self._read())
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback) -> None:
+        """Append tokens, in chunks."""
+        for start in range(0, len(ids), self._chunk):
+            part = ids[start : start + self._chunk]
             self._append(part, self.logits)
-            done += len(part)
-            on_progress(done / len(ids))
+            on_progress((start + len(part)) / len(ids))
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return float32 [len(ids), rows] of a fresh sequence."""
@@ -146,6 +143,27 @@ class RWKV(ABC):
             part = ids[start : start + LOGITS_CHUNK]
             self._append(part, logits[start : start + len(part)])
         return logits
+
+    def remember(self) -> None:
+        """Take a snapshot."""
+        if self.tokens:
+            self._snapshots.take(len(self.tokens), self._packed())
+
+    def states(self) -> Sequence[Snapshot]:
+        """Return the snapshots and the state now."""
+        now = len(self.tokens)
+        taken = [snapshot for snapshot in self._snapshots.taken if snapshot[0] < now]
+        return [*taken, (now, self._packed())] if now else ()
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[Snapshot]) -> None:
+        """Put states of the same model in the sequence's place."""
+        self._reset()
+        length, state = states[-1]
+        if len(state) == len(self._packed()):
+            self._write(self._unpacked(state))
+            self.tokens.extend(tokens[:length])
+            for snapshot in states:
+                self._snapshots.take(*snapshot)
 
     def read_state(self) -> dict[str, np.ndarray]:
         """Return the state of each device's layers."""
@@ -194,13 +212,6 @@ class RWKV(ABC):
             weights.matrix(f"{prefix}channel_mix_receptance.weight", hidden, hidden),
         )
 
-    def _parts(self, ids: Sequence[int], *, alone: bool) -> Iterator[Sequence[int]]:
-        end = len(ids) - 1 if alone else len(ids)
-        for start in range(0, end, self._chunk):
-            yield ids[start : min(start + self._chunk, end)]
-        if alone:
-            yield ids[end:]
-
     def _append(self, ids: Sequence[int], logits: np.ndarray) -> None:
         """Compute a chunk; the state changes only when all of it is done."""
         count, every = len(ids), logits.ndim == 2
@@ -246,6 +257,14 @@ class RWKV(ABC):
         for store, values in zip(self._stores, state, strict=True):
             store.before.read(values)
         return state
+
+    def _packed(self) -> bytes:
+        return b"".join(values.tobytes() for values in self._read())
+
+    def _unpacked(self, state: bytes) -> list[np.ndarray]:
+        flat, end = np.frombuffer(state, np.float32).reshape(-1, self.hidden), 0
+        rows = [len(store.layers) * self._columns for store in self._stores]
+        return [flat[end - count : end] for count in rows if (end := end + count)]
 
     def _write(self, state: Sequence[np.ndarray]) -> None:
         for store, values in zip(self._stores, state, strict=True):

@@ -77,7 +77,7 @@ def test_every_position_agrees_with_the_reference(case: GraphCase, opened: Open)
 def test_any_batch_computes_the_same(case: GraphCase, opened: Open, batch: int) -> None:
     runner = opened(settings=replace(EXACT, batch=batch))
     prompt = prompt_of(runner, "b")
-    runner.decode(prompt, prompt=True)
+    runner.decode(prompt)
     assert np.abs(last(runner) - case.logits(prompt)[-1]).max() < ERROR
 
 
@@ -85,7 +85,7 @@ def test_token_by_token_agrees_with_the_reference(case: GraphCase, opened: Open)
     runner = opened()
     prompt, reply = prompt_of(runner, "c"), [3, 9, 27, 81, 4, 16, 64, 5]
     expected = case.logits(prompt + reply)
-    runner.decode(prompt, prompt=True)
+    runner.decode(prompt)
     for number, token in enumerate(reply):
         assert np.abs(last(runner) - expected[len(prompt) + number - 1]).max() < ERROR
         runner.decode((token,))
@@ -147,7 +147,7 @@ def test_a_state_is_taken_up_by_another_runner(case: GraphCase, opened: Open, tm
 @pytest.mark.parametrize("damage", ["text", "cut", "empty"])
 def test_what_is_no_state_is_refused(case: GraphCase, opened: Open, tmp_path: Path, damage: str) -> None:
     runner = opened()
-    runner.decode(prompt_of(runner, "g"), prompt=True)
+    runner.decode(prompt_of(runner, "g"))
     path = tmp_path / "state"
     runner.save_state(path)
     data = path.read_bytes()
@@ -164,13 +164,13 @@ def test_stopping_leaves_a_sequence_that_goes_on(case: GraphCase, opened: Open) 
     for timer in timers:
         timer.start()
         try:
-            runner.decode(prompt[len(runner.tokens) :], prompt=True)
+            runner.decode(prompt[len(runner.tokens) :])
         except Cancelled:
             assert list(runner.tokens) == prompt[: len(runner.tokens)]
         timer.join()
         runner.interrupt(False)
         runner.keep(len(prompt) - 1)
-    runner.decode(prompt[len(runner.tokens) :], prompt=True)
+    runner.decode(prompt[len(runner.tokens) :])
     assert np.abs(last(runner) - case.logits(prompt)[-1]).max() < ERROR
 
 
@@ -178,12 +178,12 @@ def test_a_set_flag_stops_at_once(case: GraphCase, opened: Open) -> None:
     runner = opened()
     runner.interrupt(True)
     with pytest.raises(Cancelled):
-        runner.decode(prompt_of(runner, "i"), prompt=True)
+        runner.decode(prompt_of(runner, "i"))
 
 
 def test_progress_ends_at_one(case: GraphCase, opened: Open) -> None:
     runner, parts = opened(), []
-    runner.decode(prompt_of(runner, "j"), prompt=True, on_progress=parts.append)
+    runner.decode(prompt_of(runner, "j"), on_progress=parts.append)
     assert parts == sorted(parts)
     assert parts[-1] == 1
     assert len(parts) > 1
@@ -210,7 +210,7 @@ def test_what_the_application_hears_of_the_model(case: GraphCase, opened: Open) 
 def test_rounded_caches_stay_near(case: GraphCase, opened: Open, kv_type: str) -> None:
     runner = opened(settings=replace(EXACT, kv_type=kv_type))
     prompt = prompt_of(runner, "k")
-    runner.decode(prompt, prompt=True)
+    runner.decode(prompt)
     assert np.abs(last(runner) - case.logits(prompt)[-1]).max() < (0.2 if kv_type == "q8_0" else 0.02)
 
 
@@ -252,7 +252,7 @@ def test_chatglm_says_when_the_context_is_full(tmp_path: Path) -> None:
     case = graph_case("chatglm1", tmp_path)
     runner = load_runner(case.path, replace(EXACT, context=32), lambda part: None)
     with pytest.raises(ContextFull):
-        runner.decode(list(range(40)), prompt=True)
+        runner.decode(list(range(40)))
     reply = reply_of(runner, runner.tokenize("hello", add_special=True, special=True), replace(GREEDY, max_tokens=0))
     assert reply.reason in ("full", "end")
     runner.close()

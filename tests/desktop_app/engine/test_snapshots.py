@@ -74,7 +74,7 @@ def test_a_stop_goes_back_to_a_snapshot(runner: Runner) -> None:
     timer = threading.Timer(0.003, runner.interrupt, (True,))
     timer.start()
     try:
-        runner.decode(second, prompt=True)
+        runner.decode(second)
     except Cancelled:
         assert list(runner.tokens) == (fresh + second)[: len(runner.tokens)]
     timer.join()

@@ -10,6 +10,8 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.runner import load_runner
 from models.errors import UnsupportedModel
 from models.families import config_of_tensors
 from tests.conftest import oracles
@@ -45,6 +47,18 @@ def test_logits_agree_with_the_reference(version: str, engine: Engine, tmp_path:
     ids = np.random.default_rng(1).integers(0, 96, 150).tolist()
     found = engine_logits(engine, converted(tmp_path, tensors), ids, tmp_path / "logits.npy")
     assert np.abs(found - forward(version, tensors, ids)).max() < 1e-4
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_sequence_at_once_equals_token_by_token(version: str, tmp_path: Path) -> None:
+    path = converted(tmp_path, random_rwkv(version, 4))
+    ids = np.random.default_rng(3).integers(0, 96, 100).tolist()
+    found = []
+    for batch in (1, 64):
+        runner = load_runner(path, LoadSettings(context=0, threads=1, batch=batch), lambda part: None)
+        found.append(runner.all_logits(ids))
+        runner.close()
+    assert np.abs(found[0] - found[1]).max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ["rwkv-4", "rwkv-5.2"])
@@ -106,16 +120,35 @@ def hugging_face(version: str, tensors: dict[str, np.ndarray]) -> dict[str, np.n
     return renamed
 
 
+def early(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return RWKV-7 as its first Hugging Face files had it: other words, and the mixes of a layer in one tensor."""
+    renamed = {}
+    for name, tensor in hugging_face("7", tensors).items():
+        if ".attn.x_" not in name:
+            renamed[name.replace(".layers.", ".blocks.").replace(".attn.", ".attention.")] = tensor
+    for layer in range(2):
+        mixes = [tensors[f"blocks.{layer}.att.x_{mix}"] for mix in "rwkvag"]
+        renamed[f"model.blocks.{layer}.attention.x_x"] = np.stack(mixes)
+    return renamed
+
+
 CLASSES = {"4": "RwkvForCausalLM", "5.2": "Rwkv5ForCausalLM", "6": "Rwkv6ForCausalLM", "7": "RWKV7ForCausalLM"}
 
 
 @pytest.mark.parametrize("version", CLASSES)
 def test_hugging_face_layouts_give_the_same_file(version: str, tmp_path: Path) -> None:
     tensors = random_rwkv(version, 1)
+    same_file(tmp_path, tensors, CLASSES[version], hugging_face(version, tensors))
+
+
+def test_the_first_layout_of_rwkv7_gives_the_same_file(tmp_path: Path) -> None:
+    tensors = random_rwkv("7", 1)
+    same_file(tmp_path, tensors, "Rwkv7ForCausalLM", early(tensors))
+
+
+def same_file(tmp_path: Path, tensors: dict[str, np.ndarray], name: str, renamed: dict[str, np.ndarray]) -> None:
     original = converted(tmp_path, tensors)
-    folder = write_checkpoint(
-        tmp_path / "checkpoint", {"architectures": [CLASSES[version]]}, hugging_face(version, tensors)
-    )
+    folder = write_checkpoint(tmp_path / "checkpoint", {"architectures": [name]}, renamed)
     out = tmp_path / "hugging-face.gguf"
     convert(ConvertRequest(folder, out, "F32", tokenizer="none"))
     headers = [read_gguf_header(path) for path in (original, out)]

@@ -140,6 +140,17 @@ def test_after_a_restart_the_last_turn_can_be_changed(model: Path, state: Path) 
         assert chat.ask(engine, "后天呢？")["reused_tokens"] == whole(first)
 
 
+def test_a_set_context_limits_nothing(model: Path) -> None:
+    chat = Chat(None)
+    with Engine() as engine:
+        info = engine.submit(Load(str(model), LoadSettings(context=64, threads=1))).result(60)
+        chat.ask(engine, REMEMBERED)
+        reply = chat.ask(engine, REMEMBERED * 60)
+    assert info["context"] == 0
+    assert reply["prompt_tokens"] > 300
+    assert (reply["reason"], reply["tokens"]) == ("length", 9)
+
+
 def test_two_chats_take_turns(engine: Engine, state: Path) -> None:
     one, other = Chat(state), Chat(chat_state_file("other"))
     first = one.ask(engine, REMEMBERED)

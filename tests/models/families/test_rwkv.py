@@ -19,6 +19,7 @@ from tests.reference.rwkv import forward
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.logits import engine_logits
 from tests.support.random_rwkv import random_rwkv
+from tests.support.torch_files import write_torch
 
 VERSIONS = ("4", "5.0", "5.1", "5.2", "6", "7")
 EXPECTED = Path(__file__).parent / "data"
@@ -74,7 +75,8 @@ def test_logits_agree_with_a_trained_model(name: str, engine: Engine, tmp_path: 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quantized_to_8_bits_the_most_probable_token_stays(version: str, engine: Engine, tmp_path: Path) -> None:
     tensors = random_rwkv(version, 5)
-    # Random heads answer with near ties, trained ones rarely: this head favours one token as clearly as a trained one.
+    # Random heads answer with near ties; this one favours a token clearly. Two trained models of width 64 and 128 (the oracles)
+    # agree on 97 to 99.8 % of a text: all differences are near ties, which wider models have fewer of.
     tensors["head.weight"] = 3 * tensors["emb.weight"]
     ids = np.random.default_rng(2).integers(0, 96, 1000).tolist()
     exact = engine_logits(engine, converted(tmp_path, tensors), ids, tmp_path / "logits.npy")
@@ -157,6 +159,17 @@ def same_file(tmp_path: Path, tensors: dict[str, np.ndarray], name: str, renamed
     prefix = headers[0].architecture
     sizes = [{k: v for k, v in header.metadata.items() if k.startswith(prefix)} for header in headers]
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_single_pth_is_a_source(version: str, tmp_path: Path) -> None:
+    tensors = random_rwkv(version, 1)
+    write_torch(tmp_path / "RWKV-x.pth", tensors)
+    out = tmp_path / "pth.gguf"
+    convert(ConvertRequest(tmp_path / "RWKV-x.pth", out, "F32", tokenizer="none"))
+    original = converted(tmp_path, tensors)
+    data = [path.read_bytes()[read_gguf_header(path).data_offset :] for path in (original, out)]
+    assert data[0] == data[1]
 
 
 @pytest.mark.parametrize(

@@ -103,12 +103,18 @@ class LlamaRunner:
             return
         if self.info.context and len(self._tokens) + len(ids) > self.info.context:
             raise _full(len(self._tokens) + len(ids), self.info.context)
+        passing = 0
         for start in range(0, len(ids), self._batch):
+            if self._recurrent and start:  # a stop costs one batch, not all that was read
+                self._snapshots.drop(passing)
+                passing = len(self._tokens)
+                self.remember()
             part = ids[start : start + self._batch]
             self._decode_batch((llama.llama_token * len(part))(*part), len(part))
             self._tokens.extend(part)
             if on_progress is not None:
                 on_progress((start + len(part)) / len(ids))
+        self._snapshots.drop(passing)
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""

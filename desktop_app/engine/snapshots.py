@@ -35,6 +35,10 @@ class Snapshots:
         self._taken = [snapshot for snapshot in self._taken if snapshot[0] <= count]
         return self._taken[-1] if self._taken else None
 
+    def drop(self, count: int) -> None:
+        """Forget the state after exactly `count` tokens."""
+        self._taken = [snapshot for snapshot in self._taken if snapshot[0] != count]
+
     def clear(self) -> None:
         """Forget all."""
         self._taken.clear()

@@ -80,3 +80,17 @@ def test_a_stop_goes_back_to_a_snapshot(runner: Runner) -> None:
     timer.join()
     runner.interrupt(False)
     assert reply_to(runner, first, 1)[1] == fresh
+
+
+def test_a_stop_while_reading_loses_one_batch_at_most(runner: Runner) -> None:
+    text = np.random.default_rng(7).integers(0, 96, 200).tolist()
+    runner.keep(0)
+    _, fresh = reply_to(runner, text)
+    runner.keep(0)
+    with pytest.raises(Cancelled):
+        runner.decode(text, on_progress=lambda part: runner.interrupt(part > 0.6))
+    runner.interrupt(False)
+    read = len(runner.tokens)
+    assert 0.6 < read / len(text) < 0.8
+    reply, tokens = reply_to(runner, text)
+    assert (reply.reused_tokens, tokens) == (read, fresh)

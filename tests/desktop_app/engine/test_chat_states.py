@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from converter.pipeline import ConvertRequest, convert
 from desktop_app.conversation import Conversation
 from desktop_app.engine import chat_states
 from desktop_app.engine.chat_states import model_identity
@@ -19,28 +17,10 @@ from desktop_app.engine.snapshots import Snapshots
 from desktop_app.engine.state_file import read_state_file, write_state_file
 from desktop_app.history import History
 from desktop_app.paths import chat_state_file, database_file
-from models.vocab.rwkv_world import WORLD_SIZE, world_tokens
-from tests.support.checkpoints import write_checkpoint
-from tests.support.random_rwkv import random_rwkv
+from tests.support.rwkv_world import CLASSES, world_model
 
-CLASSES = {"4": "RwkvForCausalLM", "7": "RWKV7ForCausalLM"}
 GREEDY = SamplingSettings(temperature=0, max_tokens=9)
 REMEMBERED = "今天天气怎么样？"
-
-
-_WORD = re.compile(rb" [a-z]{2,}")
-
-
-def world_model(folder: Path, version: str, name: str = "RWKV-world") -> Path:
-    """Make a model that replies in words after blanks: as in replies of trained ones, a reply's tokens are its text's."""
-    tensors = random_rwkv(version, 3, hidden=64, rows=WORLD_SIZE, size=32 if version == "4" else 64)
-    for number, token in enumerate(world_tokens()):
-        if not _WORD.fullmatch(token):
-            tensors["head.weight"][number] = 0
-    config = {"architectures": [CLASSES[version]], "_name_or_path": name}
-    out = folder / "model.gguf"
-    convert(ConvertRequest(write_checkpoint(folder / "checkpoint", config, tensors), out, "F32"))
-    return out
 
 
 @pytest.fixture(scope="module", params=CLASSES)

@@ -68,9 +68,9 @@ class Services(QObject):
         """Store what is under way and end the engine."""
         self.chats.close()
         self.save_settings()
+        self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()
         self.library.close()
-        self.engine.close()
         self._languages.close()
 
     def _choose_first(self) -> None:

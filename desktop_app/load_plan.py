@@ -1,8 +1,8 @@
-"""How a model is loaded here: the planner's settings, and what the load really took, for the next plan."""
+"""How models are loaded here: the planner's settings, and what a load really took, for the next plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from desktop_app.engine.protocol import LoadSettings, Stats
 from desktop_app.loads import LoadRecord, Loads
 from desktop_app.paths import loads_file
 from desktop_app.planner import Computer, Option, Plan, plan
+from models.errors import ZhiyinError
 
 
 @dataclass(frozen=True)
@@ -25,33 +26,65 @@ class PlannedLoad:
     computer: Computer
 
 
-def plan_load(
-    engine: Engine, path: Path, settings: LoadSettings, *, context: int | None, freed: Mapping[str, int] | None = None
-) -> PlannedLoad:
-    """Plan a GGUF file's load.
+class LoadPlanner:
+    """Plans one load after the other in an engine, each as if the model before it were gone."""
 
-    Args:
-        engine: the process that will load it.
-        path: the file.
-        settings: what the person set otherwise.
-        context: what the person asks for; None: the planner chooses.
-        freed: bytes that unloading the current model gives back, by device.
+    def __init__(self, engine: Engine) -> None:
+        """Plan for a process that has loaded nothing yet."""
+        self._engine = engine
+        self._process_bytes: int | None = None
+        """What the process held before its first model."""
 
-    Returns:
-        the plan; where nothing fits (`plan.best` is None) the settings are the person's own.
-    """
-    computer = computer_now(engine, freed=freed, with_speed=False)
-    found = plan(model_of_gguf(path), computer, context=context, kv_type=settings.kv_type)
-    wanted = settings if context is None else replace(settings, context=context)
-    if found.best is not None:
+    def computer(self, current: PlannedLoad | None = None) -> Computer:
+        """Ask the system and the engine what there is once the current model is unloaded.
+
+        Args:
+            current: how the model in use was loaded; None: no model is in use.
+        """
+        stats = self._engine.submit(Stats()).result()
+        if self._process_bytes is None:
+            self._process_bytes = stats["resident_bytes"]
+        # The process itself counts as freed too, because each plan counts it anew.
+        freed = {"RAM": stats["private_bytes"]}
+        if current is not None and current.plan.best is not None:
+            freed |= {share.device: share.total for share in current.plan.best.shares[1:]}
+        return replace(computer_now(self._engine, freed=freed, with_speed=False), process_bytes=self._process_bytes)
+
+    def plan(
+        self, path: Path, settings: LoadSettings, *, context: int | None, current: PlannedLoad | None = None
+    ) -> PlannedLoad:
+        """Plan a GGUF file's load.
+
+        Args:
+            path: the file.
+            settings: what the person set otherwise.
+            context: what the person asks for; None: the planner chooses.
+            current: see `computer`.
+
+        Returns:
+            the plan; where nothing fits (`plan.best` is None) the settings are those that lack the least.
+
+        Raises:
+            ZhiyinError: the file is damaged.
+        """
+        computer = self.computer(current)
+        found = plan(model_of_gguf(path), computer, context=context, kv_type=settings.kv_type)
+        chosen = found.best or min((o for o in found.alternatives if o.missing), key=lambda o: (o.missing, o.bytes))
         wanted = replace(
-            wanted,
-            context=found.best.context,
-            gpu_layers=found.best.gpu_layers,
-            tensor_split=found.best.tensor_split,
-            batch=found.best.batch,
+            settings,
+            context=chosen.context,
+            gpu_layers=chosen.gpu_layers,
+            tensor_split=chosen.tensor_split,
+            batch=chosen.batch,
         )
-    return PlannedLoad(path.stem, wanted, found, computer)
+        return PlannedLoad(path.stem, wanted, found, computer)
+
+    def verdicts(
+        self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
+    ) -> dict[Path, str]:
+        """Return `Option.verdict` for each file, "" for a damaged one; the arguments are those of `plan`."""
+        computer = self.computer(current)
+        return {path: _verdict(path, computer, context) for path in paths}
 
 
 def record_load(engine: Engine, planned: PlannedLoad) -> None:
@@ -80,3 +113,11 @@ def _predicted(best: Option, computer: Computer, tokens: int) -> int:
     """Return what main memory should hold by the formulas alone after `tokens` tokens."""
     untouched = best.batch_bytes * max(0.0, 1 - tokens / best.batch)
     return best.shares[0].total - computer.corrections.get("RAM", 0) - round(untouched)
+
+
+def _verdict(path: Path, computer: Computer, context: int | None) -> str:
+    try:
+        best = plan(model_of_gguf(path), computer, context=context).best
+    except ZhiyinError:
+        return ""
+    return "too_large" if best is None else best.verdict

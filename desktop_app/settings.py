@@ -37,8 +37,8 @@ class Settings:
     send_key: str = "enter"
     model: str = ""
     """The name of the model used last."""
-    context: int = 4096
-    """Tokens that a chat may hold."""
+    context: int = 0
+    """Tokens that a chat may hold; 0: the planner chooses."""
     temperature: float = 0.7
     top_k: int = 40
     top_p: float = 0.95
@@ -94,6 +94,8 @@ def _is_good(name: str, value: Any, default: Any) -> bool:
         return False
     if name in _CHOICES:
         return value in _CHOICES[name]
+    if name == "context" and value == 0:
+        return True
     if name in RANGES:
         low, high = RANGES[name]
         return isinstance(value, (int, float)) and low <= value <= high

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Event, Load, LoadSettings
 from desktop_app.library import InstalledModel, Library
-from desktop_app.load_plan import plan_load, record_load
+from desktop_app.load_plan import LoadPlanner, record_load
 from desktop_app.paths import models_folder
 from desktop_app.terminal import ProgressLine
 from models.errors import ZhiyinError
@@ -68,7 +68,7 @@ def loaded_by_plan(
     """
     model = find_model(name)
     with Engine() as engine:
-        planned = plan_load(engine, model.path, settings, context=context)
+        planned = LoadPlanner(engine).plan(model.path, settings, context=context)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(f"{model.name}: {planned.plan.reason} Insist with --ctx N.")
         _load(engine, model, planned.settings, adapters)

@@ -245,8 +245,13 @@ class EngineProcess:
         import psutil
 
         tokens = 0 if self._runner is None else len(self._runner.tokens)
-        resident = psutil.Process().memory_info().rss
-        return {"resident_bytes": resident, "tokens_in_context": tokens, "devices": devices()}
+        memory = psutil.Process().memory_info()
+        return {
+            "resident_bytes": memory.rss,
+            "private_bytes": memory.rss - getattr(memory, "shared", 0),
+            "tokens_in_context": tokens,
+            "devices": devices(),
+        }
 
     def _devices(self, number: int, request: protocol.Devices) -> dict[str, Any]:
         import llama_cpp.llama_cpp as llama

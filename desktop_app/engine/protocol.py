@@ -164,7 +164,10 @@ class LoadState(Request):
 
 @dataclass(frozen=True)
 class Stats(Request):
-    """Result: {"resident_bytes": n, "tokens_in_context": n, "devices": [...]}; see `engine.stats`."""
+    """Result: {"resident_bytes": n, "private_bytes": n, "tokens_in_context": n, "devices": [...]}.
+
+    Private is what the system counts as taken: on Linux without pages of mapped files, which it gives to others on demand.
+    """
 
     kind: ClassVar[str] = "stats"
 

@@ -21,6 +21,16 @@ _TEMPLATES = to_translate(
     "or start a new chat.",
     "A context of {count} tokens for {name} does not fit in memory; choose a smaller one.",
     "{name} does not fit in memory; choose a smaller quantization or close other programs.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; close other "
+    "programs or choose a smaller model.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache "
+    "fits, a context of {count} fits.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache "
+    "fits.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a context of "
+    "{count} fits.",
+    "Even {quant} with a context without limit needs {bytes}, {missing} more than is free now; close other programs "
+    "or choose a smaller model.",
     "{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.",
     "{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.",
     "{path} is truncated: its head ends in the middle; download it again.",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.engine import protocol
 from desktop_app.engine.client import Engine, EngineExit, Job
+from desktop_app.load_plan import LoadPlanner, PlannedLoad, record_load
 from desktop_app.ui.background import Background
+from models.errors import ZhiyinError
+
+T = TypeVar("T")
 
 
 class Call:
@@ -44,7 +48,10 @@ class EngineBridge(QObject):
         """The process starts with the first request."""
         super().__init__(parent)
         self._background = Background("engine-requests", self)
+        self._waiting = Background("engine-answers", self)
         self._engine = Engine(on_exit=self.exited.emit)
+        self._planner = LoadPlanner(self._engine)
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
@@ -80,7 +87,26 @@ class EngineBridge(QObject):
         self._background.run(send, on_error=on_failed)
         return call
 
+    def plan(
+        self, work: Callable[[LoadPlanner], T], on_done: Callable[[T], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Let the planner work: it waits for the engine's answers, which come after a reply that is under way."""
+
+        def wait() -> T:
+            if self._closed:
+                raise ZhiyinError("The window is closed.")
+            return work(self._planner)
+
+        self._waiting.run(wait, on_done, on_failed)
+
+    def record(self, planned: PlannedLoad) -> None:
+        """Remember what the loaded model takes, for the next plans."""
+        self.plan(lambda _: record_load(self._engine, planned), lambda _: None, lambda _: None)
+
     def close(self) -> None:
         """End the engine process."""
+        self._closed = True
         self._background.close()
         self._engine.close()
+        self._waiting.close()
+        self._engine.close()  # a plan under way may have started it again

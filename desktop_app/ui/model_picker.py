@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop_app.library import InstalledModel
 from desktop_app.ui import theme
+from desktop_app.ui.fit import COLOURS, reason, verdict_words
 from desktop_app.ui.formats import model_details
 from desktop_app.ui.icons import icon
 from desktop_app.ui.model_session import EngineState
@@ -20,24 +24,36 @@ class ModelPicker(QToolButton):
 
     chosen = Signal(InstalledModel)
     import_asked = Signal()
+    opened = Signal()
+    """The models are shown: what fits may have changed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin with no models."""
         super().__init__(parent)
         self.setObjectName("modelPicker")
         self._models: list[InstalledModel] = []
+        self._verdicts: Mapping[Path, str] = {}
+        self._entries: dict[Path, QAction] = {}
         self._state = EngineState()
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setMenu(QMenu(self))
         self.menu().aboutToShow.connect(self._fill)
+        self.menu().aboutToShow.connect(self.opened)
         self._refresh()
 
     def set_models(self, models: list[InstalledModel]) -> None:
         """Offer these models."""
         self._models = models
         self._fill()
+
+    def set_verdicts(self, verdicts: Mapping[Path, str]) -> None:
+        """Show how well each model fits, in an open menu too."""
+        self._verdicts = verdicts
+        for model in self._models:
+            if model.path in self._entries:
+                self._show_verdict(model)
 
     def show_state(self, state: EngineState) -> None:
         """Show the model in use and how far it is loaded."""
@@ -59,15 +75,24 @@ class ModelPicker(QToolButton):
             short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
         self.setText(f"{short}  ▾")
         self.setAccessibleName(self.tr("Model: {name}").format(name=name))
-        self.setToolTip(f"{name}\n{model_details(model)}" if model is not None else name)
+        self.setToolTip("\n".join((name, *self._facts())))
+
+    def _facts(self) -> list[str]:
+        model, planned = self._state.model, self._state.planned
+        facts = [model_details(model)] if model is not None else []
+        if planned is not None and planned.plan.best is not None:
+            facts.append(reason(planned.plan.best))
+        return facts
 
     def _fill(self) -> None:
         menu = self.menu()
         menu.clear()
+        self._entries = {}
         group = QActionGroup(menu)
         current = self._state.model
         for model in self._models:
-            action = QAction(f"{model.name.replace('&', '&&')}\t{model_details(model)}", menu, checkable=True)
+            action = self._entries[model.path] = QAction(menu, checkable=True)
+            self._show_verdict(model)
             action.setChecked(current is not None and current.path == model.path)
             action.triggered.connect(lambda _, model=model: self.chosen.emit(model))
             group.addAction(action)
@@ -77,3 +102,10 @@ class ModelPicker(QToolButton):
         import_action = QAction(icon("import", theme.current().muted), self.tr("Import a GGUF file…"), menu)
         import_action.triggered.connect(self.import_asked)
         menu.addAction(import_action)
+
+    def _show_verdict(self, model: InstalledModel) -> None:
+        action, verdict = self._entries[model.path], self._verdicts.get(model.path, "")
+        details = " · ".join(part for part in (model_details(model), verdict_words(verdict)) if part)
+        action.setText(f"{model.name.replace('&', '&&')}\t{details}")
+        if verdict:
+            action.setIcon(icon("fit", getattr(theme.current(), COLOURS[verdict])))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
@@ -10,12 +12,24 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
 from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo
 from desktop_app.library import InstalledModel
+from desktop_app.load_plan import PlannedLoad
 from desktop_app.settings import Settings
 from desktop_app.ui.engine_bridge import EngineBridge
 
 SMALLEST_CONTEXT = 512
 
 Kind = Literal["none", "loading", "ready", "failed"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the person wants a model to be loaded, besides the settings."""
+
+    context: int = 0
+    """Tokens; 0: as the settings say."""
+    kv_type: str = "f16"
+    insist: bool = False
+    """Load it even where the plan sees no room."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +44,20 @@ class EngineState:
     cause: str = ""
     """Why it failed: died, memory, file, model, context or internal."""
     message: str = ""
-    """The engine's own sentence."""
+    """The engine's or the planner's own sentence."""
     context: int = 0
-    """The context that was asked for, in tokens."""
+    """The context that is loaded, or was asked for, in tokens; 0: not known yet, or without limit."""
+    planned: PlannedLoad | None = None
+    """How it is loaded; None: not planned yet."""
+
+    @property
+    def refused(self) -> bool:
+        """The plan saw no room, and nothing was loaded."""
+        return self.kind == "failed" and self.planned is not None and self.message == self.planned.plan.reason
 
 
 class ModelSession(QObject):
-    """Loads models, one at a time."""
+    """Loads models, one at a time, as the planner says."""
 
     changed = Signal(EngineState)
 
@@ -46,44 +67,101 @@ class ModelSession(QObject):
         self._engine = engine
         self._settings = settings
         self._turn = 0
+        self._wish = Wish()
+        self._in_engine: PlannedLoad | None = None
+        self._recorded = True
         self.state = EngineState()
         engine.exited.connect(self._exited)
 
-    def choose(self, model: InstalledModel) -> None:
-        """Load a model instead of the current one."""
+    def choose(self, model: InstalledModel, wish: Wish | None = None) -> None:
+        """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
         self._turn += 1
         turn = self._turn
-        context = self._settings.context
-        self._set(EngineState("loading", model, context=context))
+        self._wish = wish or Wish()
+        insist = self._wish.insist or bool(self._wish.context or self._settings.context)
+        context = self._context()
+        settings = LoadSettings(kv_type=self._wish.kv_type)
+        self._set(EngineState("loading", model, context=context or 0))
+
+        def planned(plan: PlannedLoad) -> None:
+            if turn != self._turn:
+                return
+            if plan.plan.best is None and not insist:
+                failed = EngineState("failed", model, None, 0.0, "memory", plan.plan.reason)
+                self._set(replace(failed, context=plan.settings.context, planned=plan))
+            else:
+                self._load(turn, model, plan.settings, plan)
+
+        def not_planned(_: Exception) -> None:
+            """Let the engine say what is wrong with the file."""
+            if turn == self._turn:
+                self._load(turn, model, replace(settings, context=context) if context else settings, None)
+
+        current = self._in_engine
+        self._engine.plan(
+            lambda planner: planner.plan(model.path, settings, context=context, current=current), planned, not_planned
+        )
+
+    def reload(self) -> None:
+        """Load the current model again, as it was wished."""
+        if self.state.model is not None:
+            self.choose(self.state.model, self._wish)
+
+    def reload_with(self, wish: Wish) -> None:
+        """Load the current model in another way, this time only."""
+        if self.state.model is not None:
+            self.choose(self.state.model, wish)
+
+    def apply_settings(self) -> None:
+        """Load the current model again, with the settings as they are now."""
+        self.reload_with(Wish())
+
+    def reload_with_context(self, context: int) -> None:
+        """Load the current model with another context, and keep that setting."""
+        self._settings.context = max(SMALLEST_CONTEXT, context)
+        self.apply_settings()
+
+    def record(self) -> None:
+        """Let the next plans know what the load took, once it has been used."""
+        if self.state.kind == "ready" and self._in_engine is not None and not self._recorded:
+            self._recorded = True
+            self._engine.record(self._in_engine)
+
+    def find_verdicts(self, paths: Iterable[Path], on_done: Callable[[dict[Path, str]], None]) -> None:
+        """Find out how files fit now, were the current model not loaded (`Option.verdict`); {} where that is unknown."""
+        wanted, context, current = tuple(paths), self._settings.context or None, self._in_engine
+        self._engine.plan(
+            lambda planner: planner.verdicts(wanted, context=context, current=current), on_done, lambda _: on_done({})
+        )
+
+    def _context(self) -> int | None:
+        return self._wish.context or self._settings.context or None
+
+    def _load(self, turn: int, model: InstalledModel, settings: LoadSettings, planned: PlannedLoad | None) -> None:
+        self._set(replace(self.state, context=settings.context, planned=planned))
+        self._in_engine = None
 
         def progress(event: Event) -> None:
             if turn == self._turn and event.kind == "progress":
                 self._set(replace(self.state, part=float(event.data["part"])))
 
-        def done(info: dict[str, Any]) -> None:
+        def done(found: dict[str, Any]) -> None:
+            self._in_engine, self._recorded = planned, False
             if turn == self._turn:
-                self._set(EngineState("ready", model, ModelInfo(**info), 1.0, context=context))
+                info = ModelInfo(**found)
+                self._set(EngineState("ready", model, info, 1.0, context=info.context, planned=planned))
 
         def failed(error: Exception) -> None:
+            self._in_engine = None
             if turn == self._turn:
-                self._set(_failure(model, error, context))
+                self._set(replace(_failure(model, error, settings.context), planned=planned))
 
-        self._engine.submit(Load(str(model.path), LoadSettings(context=context)), progress, done, failed)
-
-    def reload(self) -> None:
-        """Load the current model again, with the settings as they are now."""
-        if self.state.model is not None:
-            self.choose(self.state.model)
-
-    def reload_with_context(self, context: int) -> None:
-        """Load the current model with another context, and keep that setting."""
-        self._settings.context = max(SMALLEST_CONTEXT, context)
-        self.reload()
+        self._engine.submit(Load(str(model.path), settings), progress, done, failed)
 
     def _exited(self, end: EngineExit) -> None:
         if self.state.kind == "ready":
-            state = self.state
-            self._set(EngineState("failed", state.model, None, 0.0, "died", end.message, state.context))
+            failed = replace(self.state, kind="failed", info=None, part=0.0, cause="died", message=end.message)
+            self._set(failed)
 
     def _set(self, state: EngineState) -> None:
         self.state = state

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
+from desktop_app.conversation import Message
 from desktop_app.library import InstalledModel
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
@@ -37,6 +38,7 @@ class Services(QObject):
         self.history = HistoryBridge(database_file(), self)
         self.models = ModelSession(self.engine, self.settings, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
+        self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         if file is not None:
             self.library.import_file(file)
@@ -72,6 +74,10 @@ class Services(QObject):
         self.history.close()
         self.library.close()
         self._languages.close()
+
+    def _reply_ended(self, message: Message) -> None:
+        if message.state != "failed":
+            self.models.record()
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""

@@ -27,7 +27,7 @@ from desktop_app.settings import RANGES, Settings
 from desktop_app.ui.formats import number
 from desktop_app.ui.translate import LANGUAGES
 
-_CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
+_CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
 
@@ -122,7 +122,10 @@ class SettingsDialog(QDialog):
             self._labels[field].setText(text)
         self._prompt.setPlaceholderText(self.tr("What the assistant should always know or do"))
         self._hints[0].setText(
-            self.tr("The context is how much of a chat the model keeps in mind; a larger one needs more memory.")
+            self.tr(
+                "The context is how much of a chat the model keeps in mind; a larger one needs more memory. "
+                "Automatic takes what fits in the memory that is free."
+            )
         )
         self._hints[1].setText(
             self.tr(
@@ -137,7 +140,10 @@ class SettingsDialog(QDialog):
         _name(self._language, [self.tr("Like the system"), *LANGUAGES.values()])
         _name(self._send_key, ["Enter", "Ctrl+Enter"])
         contexts = [self._context.itemData(i) for i in range(self._context.count())]
-        _name(self._context, [self.tr("{count} tokens").format(count=number(item, 0)) for item in contexts])
+        _name(
+            self._context,
+            [self.tr("{count} tokens").format(count=number(n, 0)) if n else self.tr("Automatic") for n in contexts],
+        )
         close = self._buttons.button(QDialogButtonBox.StandardButton.Close)
         close.setText(self.tr("Close"))
         close.setIcon(QIcon())

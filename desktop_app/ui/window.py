@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
@@ -32,10 +33,11 @@ from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.core_sentences import translated
+from desktop_app.ui.fit import fix_words
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.model_picker import ModelPicker
-from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState
-from desktop_app.ui.notice import Notice
+from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState, Wish
+from desktop_app.ui.notice import Action, Notice
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings_dialog import SettingsDialog
 from desktop_app.ui.sidebar import Sidebar
@@ -54,6 +56,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.services = services
         self._wanted_model = ""
+        self._finding_verdicts = False
         self._narrow = False
         self._make_widgets()
         self._lay_out()
@@ -142,6 +145,7 @@ class MainWindow(QMainWindow):
         self._sidebar.deleted.connect(self._delete_chat)
         self._sidebar.settings_asked.connect(self.open_settings)
         self._picker.chosen.connect(services.choose_model)
+        self._picker.opened.connect(self._find_verdicts)
         self._picker.import_asked.connect(self.ask_for_file)
         self._welcome.import_asked.connect(self.ask_for_file)
         self._welcome.suggested.connect(self._send)
@@ -340,6 +344,19 @@ class MainWindow(QMainWindow):
     def _models_listed(self) -> None:
         self._picker.set_models(self.services.library.models)
         self._model_changed(self.services.models.state)
+        self._find_verdicts()
+
+    def _find_verdicts(self) -> None:
+        """Let the list say what fits now; one question at a time, since the engine answers after a reply."""
+        if self._finding_verdicts:
+            return
+        self._finding_verdicts = True
+
+        def found(verdicts: dict[Path, str]) -> None:
+            self._finding_verdicts = False
+            self._picker.set_verdicts(verdicts)
+
+        self.services.models.find_verdicts([model.path for model in self.services.library.models], found)
 
     def _imported(self, model: InstalledModel) -> None:
         self.services.choose_model(model)
@@ -358,21 +375,31 @@ class MainWindow(QMainWindow):
             self._load_failed(state)
         elif state.kind == "ready":
             self._notice.withdraw("model")
+            self._find_verdicts()
 
     def _load_failed(self, state: EngineState) -> None:
         path = self.services.chats.path
-        if path and path[-1].facts.get("message") == state.message:
+        if not state.refused and path and path[-1].facts.get("message") == state.message:
             return  # the chat says it already
         actions = [(self.tr("Try again"), self.services.models.reload)]
-        if state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
+        if state.refused:
+            actions = self._ways_out(state)
+        elif state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
             actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
         reason = translated(state.message)
         if state.cause != "died":
             reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
         self._notice.say(reason, *actions, topic="model")
 
+    def _ways_out(self, state: EngineState) -> list[Action]:
+        models = self.services.models
+        fixes = [option for option in state.planned.plan.alternatives if not option.missing] if state.planned else []
+        wishes = [(fix_words(fix), Wish(fix.context, fix.kv_type)) for fix in fixes]
+        wishes.append((self.tr("Load it all the same"), Wish(insist=True)))
+        return [(words, partial(models.reload_with, wish)) for words, wish in wishes]
+
     def _use_smaller_context(self) -> None:
-        self.services.models.reload_with_context(self.services.settings.context // 2)
+        self.services.models.reload_with_context(self.services.models.state.context // 2)
         self.services.save_settings()
 
     def _setting_changed(self, name: str) -> None:
@@ -383,7 +410,7 @@ class MainWindow(QMainWindow):
     def _settings_closed(self, old_context: int) -> None:
         self.services.save_settings()
         if self.services.settings.context != old_context:
-            self.services.models.reload()
+            self.services.models.apply_settings()
         QTimer.singleShot(0, self._composer, self._composer.setFocus)
 
     def _not_saved(self, reason: str) -> None:

@@ -263,6 +263,26 @@
         <source>{base} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.</source>
         <translation>{base} 里没有权重文件（*.safetensors、*.bin、*.pth）；请下载完整的模型。</translation>
     </message>
+    <message>
+        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; close other programs or choose a smaller model.</source>
+        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；请关闭其他程序或选择更小的模型。</translation>
+    </message>
+    <message>
+        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache fits, a context of {count} fits.</source>
+        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；改用 {type} 缓存或 {count} 个词元的上下文就放得下。</translation>
+    </message>
+    <message>
+        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache fits.</source>
+        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；改用 {type} 缓存就放得下。</translation>
+    </message>
+    <message>
+        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a context of {count} fits.</source>
+        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；改用 {count} 个词元的上下文就放得下。</translation>
+    </message>
+    <message>
+        <source>Even {quant} with a context without limit needs {bytes}, {missing} more than is free now; close other programs or choose a smaller model.</source>
+        <translation>即使是上下文不受限制的 {quant}，也需要 {bytes}，比现在可用的内存多 {missing}；请关闭其他程序或选择更小的模型。</translation>
+    </message>
 </context>
 <context>
     <name>Dates</name>
@@ -285,6 +305,61 @@
     <message>
         <source>MMMM yyyy</source>
         <translation>yyyy年M月</translation>
+    </message>
+</context>
+<context>
+    <name>Fit</name>
+    <message>
+        <source>fits on the GPU</source>
+        <translation>显卡放得下</translation>
+    </message>
+    <message>
+        <source>fits</source>
+        <translation>放得下</translation>
+    </message>
+    <message>
+        <source>tight</source>
+        <translation>勉强放得下</translation>
+    </message>
+    <message>
+        <source>too large</source>
+        <translation>太大</translation>
+    </message>
+    <message>
+        <source>Use a {type} cache</source>
+        <translation>使用 {type} 缓存</translation>
+    </message>
+    <message>
+        <source>Use a context of {count}</source>
+        <translation>上下文改为 {count}</translation>
+    </message>
+    <message>
+        <source>All {count} layers on the GPU</source>
+        <translation>全部 {count} 层在显卡上</translation>
+    </message>
+    <message>
+        <source>{part} of {count} layers on the GPU</source>
+        <translation>{count} 层中有 {part} 层在显卡上</translation>
+    </message>
+    <message>
+        <source>On the processor</source>
+        <translation>由处理器运行</translation>
+    </message>
+    <message>
+        <source>a context without limit</source>
+        <translation>上下文不受限制</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context</source>
+        <translation>上下文 {count} 个词元</translation>
+    </message>
+    <message>
+        <source>{part} of {free} free in main memory</source>
+        <translation>占用内存 {part}（可用 {free}）</translation>
+    </message>
+    <message>
+        <source>{part} of {free} free on {device}</source>
+        <translation>占用 {device} {part}（可用 {free}）</translation>
     </message>
 </context>
 <context>
@@ -372,6 +447,10 @@
     <message>
         <source>The settings could not be saved: {reason}</source>
         <translation>无法保存设置：{reason}</translation>
+    </message>
+    <message>
+        <source>Load it all the same</source>
+        <translation>仍然加载</translation>
     </message>
 </context>
 <context>
@@ -535,8 +614,8 @@
         <translation>希望助手始终了解或遵守的内容</translation>
     </message>
     <message>
-        <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory.</source>
-        <translation>上下文是模型能记住的对话长度；越大占用的内存越多。</translation>
+        <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory. Automatic takes what fits in the memory that is free.</source>
+        <translation>上下文是模型能记住的对话长度；越大占用的内存越多。“自动”按可用内存选择。</translation>
     </message>
     <message>
         <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more.</source>
@@ -573,6 +652,10 @@
     <message>
         <source>Close</source>
         <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自动</translation>
     </message>
 </context>
 <context>

@@ -1,0 +1,62 @@
+"""How well models fit this computer, in the person's language: badges and reasons."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from desktop_app.planner import Option, Share
+from desktop_app.ui.formats import number, size
+from desktop_app.ui.translate import to_translate
+
+_VERDICTS = dict(
+    zip(
+        ("gpu", "ram", "tight", "too_large"),
+        to_translate("Fit", "fits on the GPU", "fits", "tight", "too large"),
+        strict=True,
+    )
+)
+COLOURS = {"gpu": "accent", "ram": "accent", "tight": "code_number", "too_large": "danger"}
+"""A verdict's colour in the theme."""
+
+
+def verdict_words(verdict: str) -> str:
+    """Return what `Option.verdict` means, "" for none."""
+    return QCoreApplication.translate("Fit", _VERDICTS[verdict]) if verdict else ""
+
+
+def reason(option: Option) -> str:
+    """Say how a model is loaded and what that takes of what is free, one line for each."""
+    return "\n".join((", ".join((_placement(option), _context(option))), *map(_share, reversed(option.shares))))
+
+
+def fix_words(option: Option) -> str:
+    """Return the button's text for a way that would fit."""
+    if option.kv_type != "f16":
+        text = QCoreApplication.translate("Fit", "Use a {type} cache")
+    else:
+        text = QCoreApplication.translate("Fit", "Use a context of {count}")
+    return text.format(type=option.kv_type, count=number(option.context, 0))
+
+
+def _placement(option: Option) -> str:
+    if option.gpu_layers > option.layers:
+        return QCoreApplication.translate("Fit", "All {count} layers on the GPU").format(count=option.layers)
+    if option.gpu_layers:
+        text = QCoreApplication.translate("Fit", "{part} of {count} layers on the GPU")
+        return text.format(part=option.gpu_layers, count=option.layers + 1)
+    return QCoreApplication.translate("Fit", "On the processor")
+
+
+def _context(option: Option) -> str:
+    if option.recurrent:
+        return QCoreApplication.translate("Fit", "a context without limit")
+    text = QCoreApplication.translate("Fit", "{count} tokens of context")
+    return text.format(count=number(option.context, 0))
+
+
+def _share(share: Share) -> str:
+    if share.device == "RAM":
+        text = QCoreApplication.translate("Fit", "{part} of {free} free in main memory")
+    else:
+        text = QCoreApplication.translate("Fit", "{part} of {free} free on {device}")
+    return text.format(part=size(share.total), free=size(max(0, share.free)), device=share.device)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from converter.whole_file import write_whole
 
 NOTE = ".hub.json"
 
@@ -31,9 +32,7 @@ def read_note(folder: Path) -> dict[str, Any]:
 
 def write_note(folder: Path, note: dict[str, Any]) -> None:
     """Write a folder's note, whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=NOTE, delete=False) as stream:
-        json.dump(note, stream, ensure_ascii=False, indent=1)
-    Path(stream.name).replace(folder / NOTE)
+    write_whole(folder / NOTE, json.dumps(note, ensure_ascii=False, indent=1))
 
 
 def read_origin(folder: Path) -> Origin | None:

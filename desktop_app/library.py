@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from converter.gguf_header import GGUFHeader, read_gguf_header, split_parts
+from converter.whole_file import write_whole
 from models.errors import BadFile, ZhiyinError
 
 _LINKS = "imported.json"
@@ -106,7 +105,7 @@ class Library:
         return model
 
     def remove(self, name: str) -> InstalledModel:
-        """Take a model off the list; the file is deleted only if it lies in the models folder.
+        """Take a model off the list; its files are deleted only if they lie in the models folder.
 
         Raises:
             ZhiyinError: there is no such model, or it is the starter.
@@ -117,7 +116,8 @@ class Library:
         if model.starter:
             raise ZhiyinError(f"{name} comes with the application and cannot be removed.")
         if model.path.is_relative_to(self._folder):
-            model.path.unlink()
+            for part in split_parts(model.path):
+                part.unlink()
         else:
             self._write_links([path for path in self._linked() if path != model.path])
         return model
@@ -142,11 +142,7 @@ class Library:
     def _write_links(self, paths: list[Path]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps([str(path) for path in paths], ensure_ascii=False, indent=1)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._folder, delete=False) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(self._folder / _LINKS)
+        write_whole(self._folder / _LINKS, text)
 
     def _copy(self, path: Path) -> Path:
         target = self._folder / path.name

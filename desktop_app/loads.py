@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+
+from converter.whole_file import write_whole
 
 _KEPT = 60
 _LEARNED_FROM = 5
@@ -41,9 +41,7 @@ class Loads:
         """Store what a load took; a full disk only loses the lesson."""
         self._records = [*self._records, *records][-_KEPT:]
         try:
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._path.parent, delete=False) as file:
-                json.dump([asdict(record) for record in self._records], file)
-            os.replace(file.name, self._path)  # noqa: PTH105  (the temporary name is a string)
+            write_whole(self._path, json.dumps([asdict(record) for record in self._records]))
         except OSError:
             return
 

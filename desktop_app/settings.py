@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from converter.whole_file import write_whole
 
 _CHOICES = {
     "theme": ("system", "light", "dark"),
@@ -75,18 +74,7 @@ def save_settings(settings: Settings, path: Path) -> None:
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
-    text = json.dumps(asdict(settings), ensure_ascii=False, indent=2)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            Path(file.name).replace(path)
-        except OSError:
-            with suppress(OSError):
-                Path(file.name).unlink()
-            raise
+    write_whole(path, json.dumps(asdict(settings), ensure_ascii=False, indent=2))
 
 
 def _is_good(name: str, value: Any, default: Any) -> bool:

@@ -45,6 +45,14 @@ def test_it_names_the_compilers_that_a_failed_build_names(readme: str) -> None:
     assert all(f"`{command}`" in text_of(readme) for command in commands)
 
 
+@pytest.mark.parametrize("readme", [*READMES, "CONTRIBUTING.md"])
+def test_the_files_that_it_names_are_there(readme: str) -> None:
+    for named in re.findall(
+        r"`((?:models|converter|desktop_app|resources|packaging|tests)/[\w./-]+)`", text_of(readme)
+    ):
+        assert "NAME" in named or (ROOT / named).exists(), named
+
+
 @pytest.mark.parametrize("readme", [*READMES, "CONTRIBUTING.md", "docs/architecture.md"])
 def test_its_links_within_the_repository_lead_somewhere(readme: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", text_of(readme)):

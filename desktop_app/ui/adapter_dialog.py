@@ -147,6 +147,7 @@ class AdapterDialog(QDialog):
             return
         self._bar.hide()
         self._choose.setEnabled(True)
+        self._buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(self._plan is not None)
         self._say(translated(str(error)))
 
     def _say(self, text: str) -> None:

@@ -25,8 +25,6 @@ _QWEN_END = "<|endoftext|>"
 _QWEN_SPECIAL = (_QWEN_END, "<|im_start|>", "<|im_end|>", *(f"<|extra_{number}|>" for number in range(205)))
 _LINE = re.compile(rb"([A-Za-z0-9+/]+={0,2}) (\d{1,9})\r?\n")
 _LONGEST_TOKEN = 1024
-_MOST_WORK = 1_000_000_000
-"""Steps of finding merges; real files need less than a hundredth."""
 _LONGEST_CODE = 1024 * 1024
 _GLM4_CLASS = "ChatGLM4Tokenizer"
 _LETTERS = r"\p{L}"

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
+from tests.support.random_llama import random_llama
 
 STARTER = "SmolLM2-135M-Instruct"
 
@@ -50,6 +52,17 @@ def test_models_list_info_import_remove(starter_gguf: Path, tmp_path: Path) -> N
     assert zhiyin("models", "remove", "mine").returncode == 0
     assert copy.exists(), "a file that was imported where it lies is not deleted"
     assert zhiyin("models", "remove", STARTER).returncode == 1
+
+
+def test_removing_a_split_model_removes_all_its_files(data_home: Path, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "random", *random_llama())
+    out = data_home / "models" / "mine.gguf"
+    out.parent.mkdir()
+    options = ("--tokenizer", "none", "--quant", "F32", "--split-max-size", "100K", "--out", str(out))
+    first = zhiyin("convert", str(checkpoint), *options).stdout.splitlines()[0]
+    assert len(list(out.parent.glob("mine-0*.gguf"))) > 1
+    assert zhiyin("models", "remove", Path(first).stem).returncode == 0
+    assert not list(out.parent.glob("*.gguf"))
 
 
 def test_importing_a_text_file_is_refused(tmp_path: Path) -> None:

@@ -65,6 +65,18 @@ def test_a_base_that_is_here_is_taken_and_a_wrong_one_is_said(
     person.click("取消", person.find(AdapterDialog))
 
 
+def test_a_merge_that_failed_can_be_tried_again(person: Person, base: Path, tmp_path: Path) -> None:
+    drop(person, adapter(tmp_path / "tea-lora", base_model_name_or_path=str(base)))
+    dialog = person.find(AdapterDialog)
+    person.wait(lambda: "Result: tea" in plan_of(person))
+    away = (base / "model.safetensors").rename(base / "away")
+    person.click("Merge", dialog)
+    person.wait(lambda: "Result: tea" not in plan_of(person))
+    away.rename(base / "model.safetensors")
+    person.click("Merge", dialog)
+    person.wait(lambda: model_name(person).startswith("tea") and person.model_state == "ready")
+
+
 def test_a_damaged_adapter_is_refused(person: Person, tmp_path: Path) -> None:
     folder = write_adapter(tmp_path / "bad", {f"{PREFIX}x.lora_A.weight": np.zeros((4, 8), np.float32)})
     drop(person, folder)

@@ -26,7 +26,9 @@ def verdict_words(verdict: str) -> str:
 
 def reason(option: Option) -> str:
     """Say how a model is loaded and what that takes of what is free, one line for each."""
-    return "\n".join((", ".join((_placement(option), _context(option))), *map(_share, reversed(option.shares))))
+    first = QCoreApplication.translate("Fit", "{placement}, {context}")
+    first = first.format(placement=_placement(option), context=_context(option))
+    return "\n".join((first, *map(_share, reversed(option.shares))))
 
 
 def fix_words(option: Option) -> str:

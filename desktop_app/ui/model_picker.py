@@ -73,7 +73,7 @@ class ModelPicker(QToolButton):
         short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _LONGEST_NAME)
         if self._state.kind == "loading":
             short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
-        self.setText(f"{short}  ▾")
+        self.setText(f"{short.replace('&', '&&')}  ▾")
         self.setAccessibleName(self.tr("Model: {name}").format(name=name))
         self.setToolTip("\n".join((name, *self._facts())))
 
@@ -92,8 +92,8 @@ class ModelPicker(QToolButton):
         current = self._state.model
         for model in self._models:
             action = self._entries[model.path] = QAction(menu, checkable=True)
-            self._show_verdict(model)
             action.setChecked(current is not None and current.path == model.path)
+            self._show_verdict(model)
             action.triggered.connect(lambda _, model=model: self.chosen.emit(model))
             group.addAction(action)
             menu.addAction(action)
@@ -108,4 +108,5 @@ class ModelPicker(QToolButton):
         details = " · ".join(part for part in (model_details(model), verdict_words(verdict)) if part)
         action.setText(f"{model.name.replace('&', '&&')}\t{details}")
         if verdict:
-            action.setIcon(icon("fit", getattr(theme.current(), COLOURS[verdict])))
+            mark = "check" if action.isChecked() else "fit"  # an icon takes the place of Qt's own check mark
+            action.setIcon(icon(mark, getattr(theme.current(), COLOURS[verdict])))

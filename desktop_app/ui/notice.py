@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from PySide6.QtCore import QEvent, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from desktop_app.ui.icons import IconButton
 
@@ -14,6 +15,8 @@ Action = tuple[str, Callable[[], None]]
 """A button's text and what it does."""
 
 _TOAST_MS = 7000
+_BUTTONS_PART = 0.65
+"""Of the width; more than this is too much for buttons in a row."""
 
 
 class Notice(QFrame):
@@ -33,7 +36,10 @@ class Notice(QFrame):
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(16, 8, 8, 8)
         self._layout.setSpacing(8)
+        self._actions = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._actions.setSpacing(8)
         self._layout.addWidget(self._text, 1)
+        self._layout.addLayout(self._actions)
         self._layout.addWidget(self._close)
         self._timer = QTimer(self, singleShot=True, interval=_TOAST_MS)
         self._timer.timeout.connect(self.hide)
@@ -56,10 +62,12 @@ class Notice(QFrame):
         self._text.setText(text)
         self._text.setAccessibleName(text)
         for button in self._buttons:
+            self._actions.removeWidget(button)
             button.deleteLater()
         self._buttons = [self._button(*action) for action in actions]
         for button in self._buttons:
-            self._layout.insertWidget(self._layout.count() - 1, button)
+            self._actions.addWidget(button)
+        self._arrange()
         self.show()
         if kind == "plain":
             self._timer.start()
@@ -71,11 +79,21 @@ class Notice(QFrame):
         if topic == self._topic:
             self.hide()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Put the buttons below each other where they would leave no room for the sentence."""
+        super().resizeEvent(event)
+        self._arrange()
+
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
+
+    def _arrange(self) -> None:
+        in_a_row = sum(button.sizeHint().width() + 8 for button in self._buttons)
+        fits = in_a_row <= self.width() * _BUTTONS_PART
+        self._actions.setDirection(QBoxLayout.Direction.LeftToRight if fits else QBoxLayout.Direction.TopToBottom)
 
     def _retranslate(self) -> None:
         self._close.set_words(self.tr("Close"))

@@ -399,8 +399,12 @@ class MainWindow(QMainWindow):
         return [(words, partial(models.reload_with, wish)) for words, wish in wishes]
 
     def _use_smaller_context(self) -> None:
-        self.services.models.reload_with_context(self.services.models.state.context // 2)
-        self.services.save_settings()
+        models = self.services.models
+        if models.state.context:
+            models.reload_with_context(models.state.context // 2)
+            self.services.save_settings()
+        else:
+            models.reload()  # a recurrent model has no context to shorten
 
     def _setting_changed(self, name: str) -> None:
         if name == "send_key":

@@ -342,6 +342,10 @@
         <translation>{count} 层中有 {part} 层在显卡上</translation>
     </message>
     <message>
+        <source>{placement}, {context}</source>
+        <translation>{placement}，{context}</translation>
+    </message>
+    <message>
         <source>On the processor</source>
         <translation>由处理器运行</translation>
     </message>

@@ -115,10 +115,10 @@ BAICHUAN2 = ChatFormat(
     tokens=("<reserved_106>", "<reserved_107>"),
 )
 
-# meta-llama/llama, llama/generation.py (chat_completion)
+# meta-llama/llama, llama/generation.py (chat_completion): a question is stripped with the system message in front of it
 _LLAMA2_QUESTION = (
-    "bos_token + '[INST] ' + ('<<SYS>>\\n' + ns.system + '\\n<</SYS>>\\n\\n' if ns.system else '')"
-    " + (message['content'] | trim) + ' [/INST]'"
+    "bos_token + '[INST] ' + ((('<<SYS>>\\n' + ns.system + '\\n<</SYS>>\\n\\n' if ns.system else '')"
+    " + message['content']){clean}) + ' [/INST]'"
 )
 _LLAMA2 = """{%- set ns = namespace(system='{default}') -%}
 {%- for message in messages -%}
@@ -128,27 +128,28 @@ _LLAMA2 = """{%- set ns = namespace(system='{default}') -%}
 {{- {question} -}}
 {%- set ns.system = '' -%}
 {%- elif message['role'] == 'assistant' -%}
-{{- ' ' + (message['content'] | trim) + '{after}' + eos_token -}}
+{{- ' ' + (message['content']{clean}) + '{after}' + eos_token -}}
 {%- endif -%}
 {%- endfor -%}"""
 
 
-def _llama2(default: str, after: str) -> str:
-    parts = {"{default}": default, "{after}": after, "{question}": _LLAMA2_QUESTION}
+def _llama2(default: str = "", *, clean: str = "", after: str = "") -> str:
+    """Return a template; `clean` is a filter for what people and the model write, `after` follows each reply."""
+    parts = {"{default}": default, "{after}": after, "{question}": _LLAMA2_QUESTION, "{clean}": clean}
     template = _LLAMA2
     for name, part in parts.items():
         template = template.replace(name, part)
     return template
 
 
-LLAMA2 = ChatFormat(_llama2("", " "), sampling={"temp": 0.6, "top_p": 0.9})
+LLAMA2 = ChatFormat(_llama2(clean=" | trim", after=" "), sampling={"temp": 0.6, "top_p": 0.9})
 # ymcui/Chinese-LLaMA-Alpaca-2, scripts/inference/gradio_demo.py (generate_prompt, predict)
 CHINESE_ALPACA_2 = ChatFormat(
-    _llama2("You are a helpful assistant. 你是一个乐于助人的助手。", ""),
+    _llama2("You are a helpful assistant. 你是一个乐于助人的助手。"),
     sampling={"temp": 0.2, "top_p": 0.9, "top_k": 40, "penalty_repeat": 1.1},
 )
-# ymcui/Chinese-LLaMA-Alpaca, scripts/inference/inference_hf.py (prompt_input); further rounds as in llama.cpp's instruction mode,
-# which it names for chats
+# ymcui/Chinese-LLaMA-Alpaca, scripts/inference/inference_hf.py (prompt_input, "taken from llama.cpp"; for several rounds it sends
+# people to llama.cpp's instruction mode, which these are)
 CHINESE_ALPACA = ChatFormat(
     _roles(
         system="",
@@ -164,14 +165,14 @@ CHINESE_ALPACA = ChatFormat(
     stop=("### Instruction:",),
     sampling={"temp": 0.2, "top_p": 0.9, "top_k": 40, "penalty_repeat": 1.1},
 )
-# FlagAlpha/Llama2-Chinese, README.md (the form of its training texts, and how its chat models are asked)
+# LlamaFamily/Llama-Chinese (FlagAlpha's), scripts/api/accelerate_server.py (get_prompt_llama2chinese); sampling: README.md
+_TRIMMED = f"({_CONTENT} | trim) + '\\n</s>'"
 LLAMA2_CHINESE = ChatFormat(
     _roles(
-        system="",
-        user=f"'<s>Human: ' + {_QUESTION} + '\\n</s>'",
-        assistant="'<s>Assistant: ' + message['content'] + '\\n</s>'",
+        system=f"'<s>System: ' + {_TRIMMED}",
+        user=f"'<s>Human: ' + {_TRIMMED}",
+        assistant=f"'<s>Assistant: ' + {_TRIMMED}",
         generation="'<s>Assistant: '",
-        opening=_KEEP_SYSTEM,
     ),
     stop=("<s>", "\nHuman:"),
     sampling={"temp": 0.3, "top_p": 0.95, "top_k": 50, "penalty_repeat": 1.3},
@@ -191,7 +192,7 @@ LLAMA3 = ChatFormat(
     stop=("<|eot_id|>",),
     sampling={"temp": 0.6, "top_p": 0.9},
 )
-# deepseek-ai/deepseek-llm-7b-chat, tokenizer_config.json
+# deepseek-ai/DeepSeek-LLM, README.md (the prompt, written out); the system message as in the models' tokenizer_config.json
 DEEPSEEK = ChatFormat(
     _roles(
         system="message['content'] + '\\n\\n'",
@@ -201,7 +202,7 @@ DEEPSEEK = ChatFormat(
         opening=_BOS,
     )
 )
-# openbmb/MiniCPM-2B-sft-bf16, tokenizer_config.json
+# OpenBMB/MiniCPM, demo/minicpm/mlx_based_demo.py (chat_template), the same as in the models' tokenizer_config.json
 MINICPM = ChatFormat(
     _roles(
         system="(message['content'] | trim)",

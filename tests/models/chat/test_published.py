@@ -22,6 +22,8 @@ ROUNDS = [
     ("Write a poem.\nTwo lines.", "Roses are red,\nviolets are blue."),
     ("谢谢", None),
 ]
+SPACED: list[tuple[str, str | None]] = [("\n 你好 ", " 你好！\n"), ("  two\n\n", "\tthree "), (" 四 \n", None)]
+"""Some publishers strip what is written, and others don't."""
 
 Messages = list[dict[str, Any]]
 Rounds = list[tuple[str, str | None]]
@@ -123,7 +125,7 @@ def chinese_alpaca_2(system: str, rounds: Rounds) -> str:
 
 
 def chinese_alpaca(system: str, rounds: Rounds) -> str:
-    """ymcui/Chinese-LLaMA-Alpaca, scripts/inference/inference_hf.py, prompt_input; rounds as in llama.cpp's instruction mode."""
+    """ymcui/Chinese-LLaMA-Alpaca, scripts/inference/inference_hf.py, prompt_input; rounds: llama.cpp, as it says itself."""
     system = system or (
         "Below is an instruction that describes a task. Write a response that appropriately completes the request."
     )
@@ -134,12 +136,14 @@ def chinese_alpaca(system: str, rounds: Rounds) -> str:
 
 
 def llama2_chinese(system: str, rounds: Rounds) -> str:
-    """FlagAlpha/Llama2-Chinese, README.md; it knows no system message: ours goes before the first question."""
-    prompt = ""
-    for number, (question, answer) in enumerate(rounds):
-        first = f"{system}\n" if system and number == 0 else ""
-        prompt += f"<s>Human: {first}{question}\n</s><s>Assistant: "
-        prompt += "" if answer is None else f"{answer}\n</s>"
+    """LlamaFamily/Llama-Chinese, scripts/api/accelerate_server.py, get_prompt_llama2chinese.
+
+    data/dev_sft_sharegpt.csv beside it holds chats of several rounds in the same form.
+    """
+    prompt = f"<s>System: {system.strip()}\n</s>" if system else ""
+    for question, answer in rounds:
+        prompt += f"<s>Human: {question.strip()}\n</s><s>Assistant: "
+        prompt += "" if answer is None else f"{answer.strip()}\n</s>"
     return prompt
 
 
@@ -152,7 +156,7 @@ def llama3(system: str, rounds: Rounds) -> str:
 
 
 def deepseek(system: str, rounds: Rounds) -> str:
-    """deepseek-ai/deepseek-llm-7b-chat, README.md, where the prompt is written out, and tokenizer_config.json."""
+    """deepseek-ai/DeepSeek-LLM, README.md, where the prompt is written out; the system message: tokenizer_config.json."""
     prompt = f"<s>{system}\n\n" if system else "<s>"
     for question, answer in rounds[:-1]:
         prompt += f"User: {question}\n\nAssistant: {answer}</s>"
@@ -160,10 +164,9 @@ def deepseek(system: str, rounds: Rounds) -> str:
 
 
 def minicpm(system: str, rounds: Rounds) -> str:
-    """openbmb/MiniCPM-2B-sft-bf16, tokenizer_config.json."""
-    return (
-        "<s>" + system + "".join(f"<用户>{question.strip()}<AI>{(answer or '').strip()}" for question, answer in rounds)
-    )
+    """OpenBMB/MiniCPM, demo/minicpm/mlx_based_demo.py, chat_template; the tokenizer adds <s>."""
+    turns = (f"<用户>{question.strip()}<AI>{(answer or '').strip()}" for question, answer in rounds)
+    return "<s>" + system.strip() + "".join(turns)
 
 
 FORMATS: dict[str, tuple[ChatFormat, Callable[[str, Rounds], str]]] = {
@@ -193,6 +196,14 @@ def test_prompts_are_the_publishers(name: str, count: int, system: str) -> None:
     rounds: Rounds = ROUNDS[-count:]
     prompt = render(chat.template, conversation(system, rounds), bos="<s>", eos="</s>")
     assert prompt == expected(system, rounds)
+
+
+@pytest.mark.parametrize("system", [" \n你是诗人。 \n", ""], ids=["system", "no system"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_blanks_around_messages_are_kept_where_the_publishers_keep_them(name: str, system: str) -> None:
+    chat, expected = FORMATS[name]
+    prompt = render(chat.template, conversation(system, SPACED), bos="<s>", eos="</s>")
+    assert prompt == expected(system, SPACED)
 
 
 @pytest.mark.parametrize("name", FORMATS)

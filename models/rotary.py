@@ -43,7 +43,8 @@ class Rotary:
 def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
     """Read base, scaling and context length.
 
-    "dynamic" scaling changes nothing within the trained length, which is all that is declared, so it needs no key.
+    "dynamic" scaling changes nothing within the trained length, which is all that is declared, so it needs no key but a warning:
+    publishers name the length that it reaches (InternLM-20B: 16K of 4K trained, Atom-7B-Chat: 32K).
 
     Args:
         config: in the words of transformers.
@@ -59,7 +60,11 @@ def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
     parameters: Metadata = {"context_length": context, "rope.freq_base": rotary_base(config)}
     if kind == "dynamic" and "alpha" not in scaling:
         parameters["context_length"] = scaling.int("original_max_position_embeddings", default=context, minimum=1)
-        return Rotary(parameters)
+        reason = (
+            f"The context ends at {parameters['context_length']} tokens, the length this model was trained with: beyond it the "
+            "publisher's code changes positions with the length of the text, which llama.cpp does not compute."
+        )
+        return Rotary(parameters, warnings=(reason,))
     if kind in ("default", "none"):
         return Rotary(parameters)
     if kind == "linear":

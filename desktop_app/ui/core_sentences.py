@@ -78,6 +78,8 @@ _TEMPLATES = to_translate(
     "The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.",
     "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
     "code changes positions and attention with the length of the text, which llama.cpp does not compute.",
+    "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
+    "code changes positions with the length of the text, which llama.cpp does not compute.",
     "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
 )
 

@@ -224,6 +224,10 @@
         <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码和注意力，而 llama.cpp 不支持这样计算。</translation>
     </message>
     <message>
+        <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's code changes positions with the length of the text, which llama.cpp does not compute.</source>
+        <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码，而 llama.cpp 不支持这样计算。</translation>
+    </message>
+    <message>
         <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
         <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
     </message>

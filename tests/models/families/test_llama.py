@@ -86,6 +86,14 @@ def test_half_precision_weights_are_read_exactly(dtype: str, engine: Engine, tmp
 # What the repositories' config.json say of positions, and how long a text the converted model takes.
 PUBLISHED = {
     "Llama2-Chinese-7b-Chat": ({"max_position_embeddings": 4096, "rope_scaling": None}, 4096),
+    "Atom-7B-Chat": (
+        {
+            "max_position_embeddings": 4096,
+            "rope_theta": 500000.0,
+            "rope_scaling": {"type": "dynamic", "factor": 8.0},
+        },
+        4096,
+    ),
     "Atom-7B": ({"max_position_embeddings": 4096, "rope_theta": 10000.0, "pretraining_tp": 1}, 4096),
     "Chinese-LLaMA-2-16K": (
         {"max_position_embeddings": 16384, "rope_scaling": {"type": "linear", "factor": 4.0}},

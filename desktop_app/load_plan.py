@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from desktop_app.candidates import model_of_gguf
@@ -12,8 +13,10 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LoadSettings, Stats
 from desktop_app.loads import LoadRecord, Loads
 from desktop_app.paths import loads_file
-from desktop_app.planner import Computer, Option, Plan, plan
+from desktop_app.planner import Computer, Model, Option, Plan, plan
 from models.errors import ZhiyinError
+
+_MODELS_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class LoadPlanner:
             ZhiyinError: the file is damaged.
         """
         computer = self.computer(current)
-        found = plan(model_of_gguf(path), computer, context=context, kv_type=settings.kv_type)
+        found = plan(_model(path), computer, context=context, kv_type=settings.kv_type)
         chosen = found.best or min((o for o in found.alternatives if o.missing), key=lambda o: (o.missing, o.bytes))
         wanted = replace(
             settings,
@@ -115,9 +118,22 @@ def _predicted(best: Option, computer: Computer, tokens: int) -> int:
     return best.shares[0].total - computer.corrections.get("RAM", 0) - round(untouched)
 
 
+def _model(path: Path) -> Model:
+    """Return `model_of_gguf`, read once: a head of a hundred thousand tokens takes longer than a frame."""
+    try:
+        return _read_model(path, path.stat().st_mtime_ns)
+    except OSError:
+        return model_of_gguf(path)  # which has a sentence for it
+
+
+@lru_cache(_MODELS_KEPT)
+def _read_model(path: Path, changed: int) -> Model:
+    return model_of_gguf(path)
+
+
 def _verdict(path: Path, computer: Computer, context: int | None) -> str:
     try:
-        best = plan(model_of_gguf(path), computer, context=context).best
+        best = plan(_model(path), computer, context=context).best
     except ZhiyinError:
         return ""
     return "too_large" if best is None else best.verdict

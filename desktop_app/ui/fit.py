@@ -26,9 +26,7 @@ def verdict_words(verdict: str) -> str:
 
 def reason(option: Option) -> str:
     """Say how a model is loaded and what that takes of what is free, one line for each."""
-    first = QCoreApplication.translate("Fit", "{placement}, {context}")
-    first = first.format(placement=_placement(option), context=_context(option))
-    return "\n".join((first, *map(_share, reversed(option.shares))))
+    return "\n".join((_placement(option), _context(option), *map(_share, reversed(option.shares))))
 
 
 def fix_words(option: Option) -> str:
@@ -51,8 +49,8 @@ def _placement(option: Option) -> str:
 
 def _context(option: Option) -> str:
     if option.recurrent:
-        return QCoreApplication.translate("Fit", "a context without limit")
-    text = QCoreApplication.translate("Fit", "{count} tokens of context")
+        return QCoreApplication.translate("Fit", "Context without limit")
+    text = QCoreApplication.translate("Fit", "Context: {count} tokens")
     return text.format(count=number(option.context, 0))
 
 

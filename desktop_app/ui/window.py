@@ -57,6 +57,7 @@ class MainWindow(QMainWindow):
         self.services = services
         self._wanted_model = ""
         self._finding_verdicts = False
+        self._find_again = False
         self._narrow = False
         self._make_widgets()
         self._lay_out()
@@ -349,12 +350,15 @@ class MainWindow(QMainWindow):
     def _find_verdicts(self) -> None:
         """Let the list say what fits now; one question at a time, since the engine answers after a reply."""
         if self._finding_verdicts:
+            self._find_again = True
             return
-        self._finding_verdicts = True
+        self._finding_verdicts, self._find_again = True, False
 
         def found(verdicts: dict[Path, str]) -> None:
             self._finding_verdicts = False
             self._picker.set_verdicts(verdicts)
+            if self._find_again:
+                self._find_verdicts()
 
         self.services.models.find_verdicts([model.path for model in self.services.library.models], found)
 

@@ -346,20 +346,16 @@
         <translation>{count} 层中有 {part} 层在显卡上</translation>
     </message>
     <message>
-        <source>{placement}, {context}</source>
-        <translation>{placement}，{context}</translation>
-    </message>
-    <message>
         <source>On the processor</source>
         <translation>由处理器运行</translation>
     </message>
     <message>
-        <source>a context without limit</source>
+        <source>Context without limit</source>
         <translation>上下文不受限制</translation>
     </message>
     <message>
-        <source>{count} tokens of context</source>
-        <translation>上下文 {count} 个词元</translation>
+        <source>Context: {count} tokens</source>
+        <translation>上下文：{count} 个词元</translation>
     </message>
     <message>
         <source>{part} of {free} free in main memory</source>

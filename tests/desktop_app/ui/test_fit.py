@@ -66,7 +66,7 @@ def test_automatic_takes_the_planners_context_and_a_number_is_obeyed(
     assert person.services.settings.context == 0
     state = person.services.models.state
     assert (state.info.context, state.context) == (8192, 8192)
-    assert "8,192 tokens of context" in person.find(ModelPicker).toolTip()
+    assert "Context: 8,192 tokens" in person.find(ModelPicker).toolTip()
     dialog = dialog_of(person)
     context = field(dialog, "Context")
     assert isinstance(context, QComboBox)

@@ -261,9 +261,9 @@ class MainWindow(QMainWindow):
         self.services.close()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
-        """Follow the language."""
+        """Follow the language; a closed window hears of its end too, when what it shows is gone."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.LanguageChange:
+        if event.type() == QEvent.Type.LanguageChange and not self.isHidden():
             self._retranslate()
 
     def _retranslate(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
@@ -12,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from desktop_app.ui.model_picker import ModelPicker
 from desktop_app.ui.notice import Notice
 from tests.desktop_app.ui.conftest import OpenWindow
-from tests.support.window import LONG, Person
+from tests.support.window import LONG, Person, run_events
 
 
 def a_copy(starter: Path, folder: Path, name: str) -> Path:
@@ -127,3 +128,13 @@ def test_a_model_that_vanished_says_so_and_the_next_choice_works(
     actions(person)["SmolLM2-135M-Instruct"].trigger()
     person.wait(lambda: person.model_state == "ready")
     assert "could not be loaded" not in person.sentences()
+
+
+def test_a_window_whose_list_says_what_fits_closes_without_a_word(
+    person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person.wait(lambda: not actions(person)["SmolLM2-135M-Instruct"].icon().isNull())
+    person.ask("Hello")  # the engine answers one after the other: no question about what fits is under way
+    person.close()
+    run_events(50)
+    assert capsys.readouterr().err == ""

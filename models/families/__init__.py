@@ -31,7 +31,7 @@ def family_of(config: Config) -> Family:
     for family in families():
         if wanted & {name.lower() for name in family.classes} and family.recognise(config):
             return family
-    raise unknown_class(config, ", ".join(family.title for family in families()))
+    raise unknown_class(config, "; ".join(family.title for family in families()))
 
 
 def config_of_tensors(shapes: Mapping[str, Shape]) -> Config | None:

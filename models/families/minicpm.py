@@ -57,7 +57,7 @@ def _sparse(config: Config) -> tuple[str, ...]:
 
 FAMILY = Family(
     name="minicpm",
-    title="MiniCPM",
+    title="MiniCPM and MiniCPM4",
     classes=("MiniCPMForCausalLM",),
     blueprint=_blueprint,
 )

@@ -87,7 +87,7 @@ def _layer(sizes: Sizes, layer: int) -> list[OutputTensor]:
 
 FAMILY = Family(
     name="qwen",
-    title="Qwen",
+    title="Qwen (first generation)",
     classes=("QWenLMHeadModel",),
     blueprint=_blueprint,
 )

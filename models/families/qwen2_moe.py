@@ -62,7 +62,7 @@ def _shared_gate(layer: int, hidden: int) -> OutputTensor:
 
 FAMILY = Family(
     name="qwen2_moe",
-    title="Qwen MoE",
+    title="Qwen1.5-MoE and Qwen2-MoE",
     classes=("Qwen2MoeForCausalLM",),
     blueprint=_blueprint,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from models.config import Config
 from models.errors import UnsupportedModel
-from models.families import family_of
+from models.families import families, family_of
 
 QWEN = {"architectures": ["Qwen2ForCausalLM"]}
 
@@ -64,3 +64,12 @@ def test_weights_that_can_be_read(said: dict[str, Any]) -> None:
 def test_models_of_another_kind(said: dict[str, Any], named: str) -> None:
     with pytest.raises(UnsupportedModel, match=named):
         family_of(Config(said))
+
+
+def test_an_unknown_class_gets_the_list_of_families() -> None:
+    """Titles hold commas ("Qwen1.5, Qwen2 and Qwen2.5"), so something else parts them."""
+    with pytest.raises(UnsupportedModel) as caught:
+        family_of(Config({"architectures": ["NewForCausalLM"]}))
+    said, _, known = str(caught.value).partition("the known families are: ")
+    assert "NewForCausalLM" in said
+    assert known.removesuffix(".").split("; ") == [family.title for family in families()]

@@ -84,6 +84,7 @@ def test_half_precision_weights_are_read_exactly(dtype: str, engine: Engine, tmp
 
 
 # What the repositories' config.json say of positions, and how long a text the converted model takes.
+# Atom-7B-Chat: as LlamaFamily/Llama-Chinese, inference-speed/GPU/TensorRT-LLM_example, builds it (32K by its model card).
 PUBLISHED = {
     "Llama2-Chinese-7b-Chat": ({"max_position_embeddings": 4096, "rope_scaling": None}, 4096),
     "Atom-7B-Chat": (

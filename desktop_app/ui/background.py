@@ -18,7 +18,8 @@ class Background(QObject):
         """`name` is the thread's."""
         super().__init__(parent)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._finished.connect(lambda deliver: deliver(), Qt.ConnectionType.QueuedConnection)
+        self._closed = False
+        self._finished.connect(self._call, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -40,8 +41,12 @@ class Background(QObject):
 
     def close(self) -> None:
         """Wait for what was asked for; no result is delivered after this."""
-        self._finished.disconnect()
+        self._closed = True  # what is queued already comes after all
         self._executor.shutdown(wait=True)
+
+    def _call(self, deliver: Callable[[], None]) -> None:
+        if not self._closed:
+            deliver()
 
 
 def _deliver(

@@ -77,8 +77,22 @@ class GGUFHeader:
     def quantization(self) -> str:
         """`general.file_type` in words, Q4_K_M and so on; "" when the file does not say."""
         kind = self.metadata.get("general.file_type")
-        known = kind in {item.value for item in LlamaFileType}
+        known = isinstance(kind, int) and kind in {item.value for item in LlamaFileType}
         return LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else ""
+
+    def text(self, key: str) -> str | None:
+        """Return a text of the metadata, None where it is missing; raises `BadFile` where it is something else."""
+        value = self.metadata.get(key)
+        if value is not None and not isinstance(value, str):
+            raise BadFile(f"{self.path} is damaged: {key} is no text; download or convert it again.")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a short list of texts, () where it is missing; raises `BadFile` where it is something else."""
+        values = self.metadata.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise BadFile(f"{self.path} is damaged: {key} is no list of texts; download or convert it again.")
+        return tuple(values)
 
     def parameter(self, key: str, default: Any = None) -> Any:
         """Return a value below the architecture's prefix, such as `block_count`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.gguf_header import GGUFHeader
-from desktop_app.engine.graph.architecture import MakeModel
+from desktop_app.engine.graph.architecture import MOST_LAYERS, MakeModel, whole_number
 from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.chatglm1 import ChatGLM1
 from desktop_app.engine.graph.rwkv4 import RWKV4
@@ -46,12 +46,14 @@ class GraphRunner:
         """
         start = time.perf_counter()
         begin_log()
+        self.chat_template = header.text("tokenizer.chat_template")
+        self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
         with ExitStack() as stack:
             threads = settings.threads or physical_cores()
             backends = Backends(threads, self._stop, gpu=settings.gpu_layers != 0)
             stack.callback(backends.close)
-            placement = backends.place(int(header.parameter("block_count", 0)), settings.gpu_layers)
+            placement = backends.place(whole_number(header, "block_count", most=MOST_LAYERS), settings.gpu_layers)
             weights = Weights(header, backends, placement, mapped=settings.mmap)
             stack.callback(weights.close)
             self._model = ARCHITECTURES[header.architecture](weights, backends, settings)
@@ -60,9 +62,7 @@ class GraphRunner:
             self._tokenizer = open_tokenizer(header)
             stack.callback(self._tokenizer.close)
             self._close = stack.pop_all()
-        self.chat_template = header.metadata.get("tokenizer.chat_template")
         self.bos_text, self.eos_text = self._tokenizer.bos_text, self._tokenizer.eos_text
-        self.stop_texts = tuple(header.metadata.get("zhiyin.chat.stop", ()))
         self.info = self._describe(header, weights.parameters, time.perf_counter() - start)
 
     @property
@@ -95,6 +95,7 @@ class GraphRunner:
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
         """Append tokens and compute the logits after the last one."""
         self._check_room(len(self._model.tokens) + len(ids))
+        self._check_ids(ids)
         if ids:
             self._model.decode(ids, on_progress=on_progress or _ignore)
 
@@ -105,6 +106,7 @@ class GraphRunner:
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return float32 [len(ids), vocabulary] of a fresh sequence."""
         self._check_room(len(ids))
+        self._check_ids(ids)
         return self._model.all_logits(ids)
 
     def remember(self) -> None:
@@ -156,15 +158,26 @@ class GraphRunner:
                 "context or start a new chat."
             )
 
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        """Refuse ids that the embeddings lack: a file's vocabulary may be longer, and ggml would end the process."""
+        rows = len(self._model.logits)
+        wrong = next((token for token in ids if not 0 <= token < rows), None)
+        if wrong is not None:
+            raise BadFile(
+                f"{self.info.path}: its vocabulary has the token id {wrong}, but its embeddings have only {rows} rows; convert "
+                "the model again, with its own tokenizer."
+            )
+
     def _describe(self, header: GGUFHeader, parameters: int, seconds: float) -> ModelInfo:
         facts = template_facts(self.chat_template or "")
+        trained = header.parameter("context_length")
         return ModelInfo(
             path=str(header.path),
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
             vocabulary_size=len(self._model.logits),
             context=self._model.context,
-            trained_context=int(header.parameter("context_length", 0)),
+            trained_context=trained if isinstance(trained, int) else 0,
             parameters=parameters,
             file_type=header.quantization,
             chat=self.chat_template is not None,

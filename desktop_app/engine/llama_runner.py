@@ -44,6 +44,8 @@ class LlamaRunner:
             BadFile: llama.cpp refuses the file.
         """
         start = time.perf_counter()
+        self.chat_template = header.text("tokenizer.chat_template")
+        self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
         llama.llama_backend_init()
         begin_log()
@@ -61,10 +63,8 @@ class LlamaRunner:
         self._tokens: list[int] = []
         self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
-        self.chat_template = header.metadata.get("tokenizer.chat_template")
         self.bos_text = self._vocabulary.bos_text
         self.eos_text = self._vocabulary.eos_text
-        self.stop_texts = tuple(header.metadata.get("zhiyin.chat.stop", ()))
         self.info = self._describe(header, time.perf_counter() - start)
 
     @property

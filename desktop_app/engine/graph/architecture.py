@@ -17,6 +17,8 @@ from models.errors import BadFile
 
 LOGITS_CHUNK = 64
 """Positions whose logits are computed at once: 64 x 150,000 x 4 bytes are 38 MB."""
+MOST_LAYERS = 1000
+"""Ten times those of the largest published models."""
 
 
 class GraphModel(Protocol):

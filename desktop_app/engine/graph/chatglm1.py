@@ -26,7 +26,7 @@ from gguf.constants import GGML_QUANT_SIZES
 from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.cache_type import cache_type
-from desktop_app.engine.graph.architecture import LOGITS_CHUNK, real_number, whole_number
+from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, real_number, whole_number
 from desktop_app.engine.graph.backends import Backends, Buffers
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
 from desktop_app.engine.graph.library import ggml
@@ -95,18 +95,20 @@ class ChatGLM1:
         self._epsilon = real_number(header, "attention.layer_norm_epsilon", 1e-5)
         self._base = real_number(header, "rope.freq_base", 10000.0)
         self._residual = real_number(header, "residual_scale")
-        self._mask_id, self._gmask_id, self._sop_id = (
-            int(header.parameter(f"{name}_token_id", -1)) for name in ("mask", "gmask", "sop")
-        )
         trained = whole_number(header, "context_length")
         self.context = min(settings.context, trained) if settings.context else trained
         self.rows = whole_number(header, "vocab_size", most=1 << 24)
+        self._gmask_id, self._sop_id = (
+            whole_number(header, f"{name}_token_id", most=self.rows - 1) for name in ("gmask", "sop")
+        )
+        self._mask_id = header.parameter("mask_token_id")
+        """Only looked for in prompts: what is no id is not found."""
         most = settings.batch if backends.gpus else min(settings.batch, _CPU_BATCH)
         self._batch = max(1, min(most, self.context))
         self._cache_type = self._checked_cache_type(settings.kv_type)
         inner = whole_number(header, "feed_forward_length")
         self._embedding = weights.matrix("token_embd.weight", self.rows, self._hidden)
-        layers = whole_number(header, "block_count", most=1000)
+        layers = whole_number(header, "block_count", most=MOST_LAYERS)
         self._layers = [self._layer_of(layer, inner) for layer in range(layers)]
         self._output_norm = _Affine(*weights.norm("output_norm", self._hidden))
         self._head = weights.matrix("output.weight", self.rows, self._hidden)

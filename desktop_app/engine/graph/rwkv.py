@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
-from desktop_app.engine.graph.architecture import LOGITS_CHUNK, real_number, whole_number
+from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, real_number, whole_number
 from desktop_app.engine.graph.backends import Backends, Buffers
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
 from desktop_app.engine.graph.library import ggml
@@ -73,7 +73,7 @@ class RWKV(ABC):
         header = weights.header
         self._weights = weights
         self._backends = backends
-        self.layers = whole_number(header, "block_count", most=1000)
+        self.layers = whole_number(header, "block_count", most=MOST_LAYERS)
         self.hidden = whole_number(header, "embedding_length")
         inner = whole_number(header, "feed_forward_length")
         self.epsilon = real_number(header, "attention.layer_norm_epsilon", 1e-5)

@@ -23,7 +23,8 @@ from models.errors import BadFile
 _ALIGNMENT = 32
 """What ggml asks of the addresses of the CPU's tensors."""
 _LAYER = re.compile(r"blk\.(\d+)\.")
-_UNUSABLE = {Type.I8, Type.I16, Type.I32, Type.I64, Type.F64}
+_UNUSABLE = {Type.I8, Type.I16, Type.I32, Type.I64, Type.F64, Type.Q8_1, Type.Q8_K}
+"""What ggml has no product for: whole numbers, and what it rounds activations to. It would end the process."""
 _CRASHING = b"AMX"
 """Memory in which ggml rearranges weights for AMX; see `engine.backends.has_working_repack`."""
 

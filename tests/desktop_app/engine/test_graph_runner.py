@@ -8,10 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 
+from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.generation import generate
@@ -245,6 +248,69 @@ def test_a_missing_tensor_is_named(case: GraphCase, tmp_path: Path, old: bytes, 
     damaged = tmp_path / "model.gguf"
     damaged.write_bytes(case.path.read_bytes().replace(old, new))
     with pytest.raises(BadFile, match=f"lacks tensor {old.decode()}"):
+        load_runner(damaged, EXACT, lambda part: None)
+
+
+def test_ids_that_the_embeddings_lack_are_refused(case: GraphCase, opened: Open) -> None:
+    runner = opened()
+    for wrong in (case.rows, 2**31 - 1, 2**40, -1):
+        for compute in (runner.decode, runner.all_logits):
+            with pytest.raises(BadFile, match=f"{wrong}, but its embeddings have only {case.rows} rows"):
+                compute([1, wrong])
+    assert np.array_equal(runner.all_logits([1, 2]), opened().all_logits([1, 2]))
+
+
+@pytest.fixture(scope="module")
+def glm(tmp_path_factory: pytest.TempPathFactory) -> GraphCase:
+    return graph_case("chatglm1", tmp_path_factory.mktemp("glm"))
+
+
+def with_value(case: GraphCase, path: Path, key: str, value: Any) -> Path:
+    """Write a case's file with another value of one key; None: without the key."""
+    header = read_gguf_header(case.path)
+    writer = gguf.GGUFWriter(path, header.architecture)
+    for name, known in {**header.metadata, key: value}.items():
+        if name != "general.architecture" and known is not None:
+            writer.add_key_value(name, known, gguf.GGUFValueType.get_type(known))
+    for tensor in gguf.GGUFReader(case.path).tensors:
+        writer.add_tensor(tensor.name, np.asarray(tensor.data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, 2**31 - 1, [1, 2]], ids=str)
+@pytest.mark.parametrize("key", ["block_count", "vocab_size", "gmask_token_id", "sop_token_id"])
+def test_absurd_hyperparameters_are_refused(glm: GraphCase, key: str, value: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=f"{key} is "):
+        load_runner(with_value(glm, tmp_path / "model.gguf", f"chatglm1.{key}", value), EXACT, lambda part: None)
+
+
+def test_special_ids_lie_within_the_embeddings(glm: GraphCase, tmp_path: Path) -> None:
+    damaged = with_value(glm, tmp_path / "model.gguf", "chatglm1.gmask_token_id", glm.rows)
+    with pytest.raises(BadFile, match=f"gmask_token_id is {glm.rows}"):
+        load_runner(damaged, EXACT, lambda part: None)
+
+
+@pytest.mark.parametrize("value", [5, [5]], ids=str)
+@pytest.mark.parametrize("key", ["tokenizer.chat_template", "zhiyin.chat.stop"])
+def test_metadata_that_is_no_text_is_refused(glm: GraphCase, key: str, value: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=f"{key} is no"):
+        load_runner(with_value(glm, tmp_path / "model.gguf", key, value), EXACT, lambda part: None)
+
+
+@pytest.mark.parametrize("kind", ["Q8_1", "Q8_K", "I32", "F64"])
+def test_weights_that_ggml_cannot_multiply_with_are_refused(glm: GraphCase, kind: str, tmp_path: Path) -> None:
+    """They would end the process."""
+    name = "blk.0.ffn_down.weight"
+    data = glm.path.read_bytes()
+    at = data.index(name.encode()) + len(name) + 4 + 2 * 8  # behind the number of axes and two lengths
+    type_ = int(gguf.GGMLQuantizationType[kind]).to_bytes(4, "little")
+    damaged = tmp_path / "model.gguf"
+    damaged.write_bytes(data[:at] + type_ + data[at + 4 :] + bytes(1 << 20))
+    with pytest.raises(BadFile, match=f"{name} has type {kind}"):
         load_runner(damaged, EXACT, lambda part: None)
 
 

@@ -32,6 +32,8 @@ _MOST_ELEMENTS = 2_500_000
 _LONGEST_NAME = 4096
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
+NO_WEIGHTS = frozenset(map(GGMLQuantizationType.__getitem__, ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")))
+"""Types without a product in ggml, which would end the process: whole numbers, doubles, and what it rounds activations to."""
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _MOST_PARTS = 1000
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 
-from converter.gguf_header import GGUFHeader, read_gguf_header
+from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from desktop_app.engine.llama_log import log_lines
 from desktop_app.engine.protocol import AdapterUse
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
@@ -47,6 +48,13 @@ class LlamaAdapters:
         self._used = wanted
         return True
 
+    @cached_property
+    def _tensors(self) -> dict[str, GGUFTensor]:
+        """The model's tensors, of all parts."""
+        first = self._header.path
+        others = (read_gguf_header(part, arrays=False) for part in split_parts(first) if part != first)
+        return self._header.tensors | {name: tensor for part in others for name, tensor in part.tensors.items()}
+
     def _load(self, path: Path) -> tuple[str, int, int]:
         """Read a file unless it was read before; return what tells it from others."""
         try:
@@ -82,21 +90,23 @@ class LlamaAdapters:
             module, _, part = name.rpartition(".")
             other = header.tensors.get(f"{module}.lora_b")
             if part == "lora_a" and other is not None:
-                self._check_pair(path, module, tensor.shape, other.shape)
+                self._check_pair(path, module, tensor, other)
 
-    def _check_pair(self, path: Path, module: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    def _check_pair(self, path: Path, module: str, first: GGUFTensor, second: GGUFTensor) -> None:
+        """Check A and B of one tensor, of stacked experts with an axis for them before the others."""
+        a, b = first.shape, second.shape
+        base = self._tensors.get(module)
         is_embedding = module == "token_embd.weight"
-        rank = a[-1] if is_embedding else a[0]
-        shape = (a[0] if is_embedding else b[0], b[0] if is_embedding else a[-1])
-        base = self._header.tensors.get(module)
-        tied = is_embedding and "output.weight" not in self._header.tensors and base is not None
-        if len(a) < 2 or len(a) != len(b) or tied:
+        tied = is_embedding and "output.weight" not in self._tensors and base is not None
+        wrong_type = not NO_WEIGHTS.isdisjoint((first.type, second.type))
+        if len(a) < 2 or len(a) != len(b) or (is_embedding and len(a) > 2) or tied or wrong_type:
             raise UnsupportedModel(
                 f"{path} changes {module[:80]} in a way that llama.cpp cannot apply to {self._header.path.name}; merge the "
                 "adapter into its base instead (zhiyin convert --lora)."
             )
-        if len(a) == 2 and base is not None and (rank != b[-1] or base.shape != shape):
+        rank, shape = (a[1], (a[0], b[0])) if is_embedding else (a[-2], (*a[:-2], b[-2], a[-1]))
+        if base is not None and (rank != b[-1] or a[:-2] != b[:-2] or base.shape != shape):
             raise BadFile(
-                f"{path} was made for a model whose {module[:80]} is {shape[0]} x {shape[1]}, but in {self._header.path.name} it "
-                f"is {' x '.join(map(str, base.shape))}; choose the model that it belongs to."
+                f"{path} was made for a model whose {module[:80]} is {' x '.join(map(str, shape))}, but in "
+                f"{self._header.path.name} it is {' x '.join(map(str, base.shape))}; choose the model that it belongs to."
             )

@@ -20,6 +20,7 @@ from tests.reference.llama import forward
 from tests.reference.lora import scaling, with_adapter
 from tests.support.adapters import ALL, random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
+from tests.support.random_gguf import write_mixture
 from tests.support.random_llama import random_llama
 
 IDS = tuple(range(5, 125, 5))
@@ -176,6 +177,37 @@ def test_a_wrong_adapter_is_refused_and_the_ones_before_stay(
         assert np.array_equal(model.logits(engine), before)
     with pytest.raises(EngineFailed, match="128 x 128"):
         model.load(engine, AdapterUse(str(other)))
+
+
+_QUERY, _EXPERTS = "blk.0.attn_q.weight", "blk.0.ffn_up_exps.weight"
+_HOSTILE = {
+    "a stack for one matrix": (_QUERY, np.ones((2, 4, 256), np.float32), np.ones((2, 256, 4), np.float32)),
+    "one matrix for a stack": (_EXPERTS, np.ones((4, 256), np.float32), np.ones((256, 4), np.float32)),
+    "too few experts": (_EXPERTS, np.ones((2, 4, 256), np.float32), np.ones((2, 256, 4), np.float32)),
+    "experts that differ": (_EXPERTS, np.ones((4, 4, 256), np.float32), np.ones((2, 256, 4), np.float32)),
+    "whole numbers": (_QUERY, np.ones((4, 256), np.int32), np.ones((256, 4), np.float32)),
+    "doubles": (_QUERY, np.ones((4, 256), np.float32), np.ones((256, 4), np.float64)),
+}
+
+
+@pytest.mark.parametrize("name", _HOSTILE, ids=str)
+def test_what_would_end_the_engine_is_refused(name: str, engine: Engine, tmp_path: Path) -> None:
+    module, a, b = _HOSTILE[name]
+    model = write_mixture(tmp_path / "model.gguf", 4, layers=1)
+    writer = gguf.GGUFWriter(tmp_path / "hostile.gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    writer.add_tensor(f"{module}.lora_a", a)
+    writer.add_tensor(f"{module}.lora_b", b)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    engine.submit(Load(str(model), LoadSettings(context=64, threads=1))).result(60)
+    with pytest.raises(EngineFailed, match=f"hostile.gguf .*{module}"):
+        engine.submit(SetAdapters((AdapterUse(str(tmp_path / "hostile.gguf")),))).result(60)
+    assert engine.submit(Logits((1, 2), str(tmp_path / "logits.npy"))).result(60)["shape"] == [2, 64]
 
 
 def test_adapters_are_on_the_model_again_after_a_crash(tmp_path: Path) -> None:

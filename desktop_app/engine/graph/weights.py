@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
-from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
+from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from desktop_app.engine.graph.backends import Backends, Buffers, Placement, supports
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.library import ggml, procedure
@@ -23,8 +23,6 @@ from models.errors import BadFile
 _ALIGNMENT = 32
 """What ggml asks of the addresses of the CPU's tensors."""
 _LAYER = re.compile(r"blk\.(\d+)\.")
-_UNUSABLE = {Type.I8, Type.I16, Type.I32, Type.I64, Type.F64, Type.Q8_1, Type.Q8_K}
-"""What ggml has no product for: whole numbers, and what it rounds activations to. It would end the process."""
 _CRASHING = b"AMX"
 """Memory in which ggml rearranges weights for AMX; see `engine.backends.has_working_repack`."""
 
@@ -65,7 +63,7 @@ class Weights:
             BadFile: it is missing or has another shape.
         """
         tensor = self._stored(name, (rows, columns))
-        if tensor.type in _UNUSABLE:
+        if tensor.type in NO_WEIGHTS:
             raise BadFile(f"{self.header.path}: tensor {name} has type {tensor.type.name}; convert the model again.")
         return self._plan(name, tensor, repacked=name != "token_embd.weight")
 

@@ -102,6 +102,7 @@ class Weights:
                 ggml().ggml_backend_tensor_alloc(wrapped[planned.path], planned.tensor.pointer, address)
             else:
                 ggml().ggml_backend_tensor_set(planned.tensor.pointer, address, 0, planned.stored.size)
+                self._release(planned)
             done += planned.stored.size
             on_progress(done / total)
 
@@ -175,6 +176,13 @@ class Weights:
             with path.open("rb") as file:
                 self._maps[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._maps[path]
+
+    def _release(self, planned: _Planned) -> None:
+        """Take a copied tensor's pages out of resident memory, or the model would be there twice."""
+        data, stored = self._map(planned.path), planned.stored
+        if hasattr(data, "madvise") and stored.size:
+            start = stored.offset - stored.offset % mmap.PAGESIZE
+            data.madvise(mmap.MADV_DONTNEED, start, stored.offset + stored.size - start)
 
     def _address(self, path: Path) -> int:
         return int(np.frombuffer(self._map(path), np.uint8).ctypes.data)

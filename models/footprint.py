@@ -28,6 +28,10 @@ _WORK_BYTES = 1.2
 """Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024
 """Small inputs of a graph: positions, output ids, alignment."""
+_TOUCHED_ROWS = 32 * 1024 * 1024
+"""Of the embedding, what a chat brings into memory where the runner leaves it in the file and reads single rows of it."""
+_SCHEDULED_BYTES = 7 * 1024 * 1024
+"""Of each block in a graph of our own: nodes, and ggml's scheduler of them (measured)."""
 _REUSED_MASK = 4 * 1024 * 1024
 """Of the attention mask, what at most is still alive when the logits are computed: larger ones make room for them."""
 _FLOAT = 4
@@ -45,9 +49,11 @@ class Activations:
     """Vectors of the hidden size for the whole batch: a recurrent state in flight."""
 
 
+_OF_THE_GRAPH_RUNNER = ("chatglm1", "rwkv4", "rwkv5")
 _USUAL = Activations(hidden=4, inner=3)
 _ACTIVATIONS: Mapping[str, Activations] = {
     "qwen": Activations(hidden=4, inner=1.5),  # the first Qwen's configuration counts gate and up together
+    "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
     "rwkv6": Activations(hidden=14, inner=0, state=200),
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
@@ -133,6 +139,8 @@ def footprint(
             embedding += tensor.bytes
         else:
             head += tensor.bytes
+    if architecture in _OF_THE_GRAPH_RUNNER:
+        embedding = min(embedding, _TOUCHED_ROWS)
     state = recurrent_state(architecture, parameters)
     cache = [state] * count if state else kv_cache(parameters, run.context, run.kv_type)
     return Footprint(
@@ -181,7 +189,9 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> in
     # The experts' inputs and outputs are alive at once, one of each for every expert in use.
     widest = max(alive.hidden * hidden + alive.inner * inner, 2 * (used * hidden + inner) if used else 0)
     body = _FLOAT * (batch * widest + alive.state * hidden)
-    rows = min(run.outputs, batch)
+    if architecture == "chatglm1":
+        body += _SCHEDULED_BYTES * _number(parameters.get("block_count"))
+    rows = min(run.outputs, batch) if architecture not in _OF_THE_GRAPH_RUNNER else 1
     last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * 4 * hidden + rows * hidden)
     mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
     return int(max(body + mask, last + min(mask, _REUSED_MASK))) + _SLACK

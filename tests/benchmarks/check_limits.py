@@ -91,7 +91,7 @@ def run_model(path: Path) -> None:
     from desktop_app.engine.runner import load_runner
 
     runner = load_runner(path, LoadSettings(context=CONTEXT, gpu_layers=0), lambda part: None)
-    runner.decode([token % 97 for token in range(512)], prompt=True)
+    runner.decode([token % 97 for token in range(512)])
     runner.decode([7])
     print(json.dumps({"resident": psutil.Process().memory_info().rss}))
 

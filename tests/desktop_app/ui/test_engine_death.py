@@ -22,6 +22,7 @@ def test_killed_in_mid_reply(open_window: OpenWindow) -> None:
     assert broken[:2] == earlier
     assert broken[2] == ("user", LONG)
     assert len(broken[3][1]) > 20
+    person.wait(lambda: any(c.isVisible() for c in person.window.findChildren(ReplyFailure)))
     card = next(c for c in person.window.findChildren(ReplyFailure) if c.isVisible())
     assert "The engine was ended by the system" in person.sentences(card)
     assert not any(notice.isVisible() for notice in person.window.findChildren(Notice))  # said once

@@ -15,14 +15,14 @@ from typing import Any
 
 from models.chat.reply import ToolCall
 
-_BLOCK = re.compile(r"\A\s*(?P<name>[^\n`]{1,256}?)[ \t]*\n\s*```(?:python)?[ \t]*\n(?P<code>.*?)\n?```", re.DOTALL)
+_BLOCK = re.compile(r"(?P<name>[^\n`]{1,256})\n\s*```(?:python)?[ \t]*\n(?P<code>.*?)\n?```", re.DOTALL)
 _INTERPRETER = "interpreter"
 _LONGEST = 256 * 1024
 
 
 def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
     """Return the call that a reply consists of; nothing where it is text."""
-    found = _BLOCK.match(reply) if len(reply) <= _LONGEST else None
+    found = _BLOCK.match(reply.lstrip()) if len(reply) <= _LONGEST else None
     if found is None:
         return []
     name, code = found["name"].strip(), found["code"]

@@ -91,7 +91,7 @@ def _image_tokens(folder: Path, config: Config, texts: list[str]) -> int:
     """Return how many ids come before the text's: what config.json's own ids leave, else what the tokenizer says."""
     if "bos_token_id" in config:
         count = config.int("bos_token_id") - texts.index("<sop>")
-        if count < 0:
+        if not 0 <= count <= _IMAGE_TOKENS:
             raise BadFile(
                 f"{config.origin} and {folder / _FILE} number <sop> differently; they are of different models."
             )

@@ -124,8 +124,9 @@ def test_damaged_files_are_refused(base: bytes, tmp_path: Path) -> None:
         with pytest.raises(BadFile):
             read_icetk_vocabulary(tmp_path, Config({}))
     (tmp_path / "ice_text.model").write_bytes(base)
-    with pytest.raises(BadFile, match="number <sop> differently"):
-        read_icetk_vocabulary(tmp_path, Config({"bos_token_id": 5}))
+    for number in (5, 10**9):  # the second would be a thousand million image tokens
+        with pytest.raises(BadFile, match="number <sop> differently"):
+            read_icetk_vocabulary(tmp_path, Config({"bos_token_id": number}))
 
 
 @settings(max_examples=200, deadline=None)

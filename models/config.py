@@ -8,6 +8,9 @@ from typing import Any
 
 from models.errors import BadFile
 
+_LAYERS = frozenset(("num_hidden_layers", "num_layers"))
+_MOST_LAYERS = 1000
+"""Each is planned before its tensors are looked for: an absurd number would take all memory."""
 _LARGEST_INT = 2**31 - 1
 _LARGEST_FLOAT = 3.4e38
 _MISSING: Any = object()
@@ -72,8 +75,9 @@ class Config:
         value = self._find(keys, default is _MISSING)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST_INT:
-            raise self._wrong(keys, value, f"a whole number from {minimum} to {_LARGEST_INT}")
+        most = _LARGEST_INT if _LAYERS.isdisjoint(keys) else _MOST_LAYERS
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= most:
+            raise self._wrong(keys, value, f"a whole number from {minimum} to {most}")
         return int(value)
 
     def float(

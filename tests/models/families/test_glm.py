@@ -14,7 +14,7 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from models.config import Config
-from models.errors import UnsupportedModel
+from models.errors import BadFile, UnsupportedModel
 from models.families import family_of
 from tests.conftest import oracles
 from tests.reference import chatglm, chatglm1, glm4
@@ -205,6 +205,13 @@ def test_what_llama_cpp_cannot_run_is_refused(change: dict[str, Any]) -> None:
     family = family_of(Config({**config, **change}))
     with pytest.raises(UnsupportedModel):
         family.blueprint(Config({**config, **change}), None)
+
+
+@pytest.mark.parametrize("checkpoint", [random_chatglm, random_chatglm1])
+def test_an_absurd_number_of_layers_is_refused(checkpoint: Any) -> None:
+    changed = Config(checkpoint()[0] | {"num_layers": 10**9})
+    with pytest.raises(BadFile, match="to 1000"):
+        family_of(changed).blueprint(changed, None)
 
 
 def test_the_generations_are_told_apart() -> None:

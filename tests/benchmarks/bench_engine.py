@@ -13,6 +13,7 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 
+from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings
 from desktop_app.engine.threads import physical_cores
@@ -34,7 +35,9 @@ class BareLoop:
     def __init__(self, path: Path, threads: int) -> None:
         llama.llama_log_set(_silent, None)
         llama.llama_backend_init()
-        self.model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+        model_params = llama.llama_model_default_params()
+        model_params.use_extra_bufts = has_working_repack()
+        self.model = llama.llama_model_load_from_file(str(path).encode(), model_params)
         params = llama.llama_context_default_params()
         params.n_ctx = CONTEXT
         params.n_threads = params.n_threads_batch = threads

@@ -1,4 +1,4 @@
-"""How fast this computer reads weights: ggml's own dot products over more memory than the caches hold.
+"""How fast this computer reads weights: ggml's own matrix products over more memory than the caches hold.
 
 Writing one token reads every weight once, so bytes per second here, for each quantized type, foretell tokens per second. A
 plain copy would not: on few cores the arithmetic of small types is slower than the memory.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import ctypes
 import json
 import platform
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from gguf.constants import GGMLQuantizationType
@@ -25,34 +25,17 @@ _ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0"}
 """Types that are not measured -> those with as many bits and the same kind of arithmetic."""
 _SECONDS = 0.08
 """For each type; together about one second."""
-_ELEMENTS = 1 << 18
-"""Of one dot product: long enough that Python's share is small, short enough that the other side stays in a core's cache."""
-_BUFFER_BYTES = 96 * 1024 * 1024
-"""Of each thread."""
+_COLUMNS = 4096
+_MATRIX_BYTES = 96 * 1024 * 1024
+"""More than a laptop's caches hold."""
+_CONTEXT_BYTES = 16 * 1024 * 1024
+"""For the graph and the threads' work space."""
 
 
-class _Traits(ctypes.Structure):
-    """`struct ggml_type_traits_cpu` of ggml/include/ggml-cpu.h."""
+class _InitParams(ctypes.Structure):
+    """`struct ggml_init_params` of ggml/include/ggml.h."""
 
-    _fields_ = (
-        ("from_float", ctypes.c_void_p),
-        ("vec_dot", ctypes.c_void_p),
-        ("vec_dot_type", ctypes.c_int),
-        ("nrows", ctypes.c_int64),
-    )
-
-
-_VecDot = ctypes.CFUNCTYPE(
-    None,
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-)
+    _fields_ = (("mem_size", ctypes.c_size_t), ("mem_buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool))
 
 
 @dataclass(frozen=True)
@@ -81,55 +64,58 @@ def read_speed(cache: Path) -> ReadSpeed:
 
 
 def measure() -> ReadSpeed:
-    """Measure all types."""
-    library = load_library("ggml-cpu")
-    library.ggml_cpu_init()
-    library.ggml_get_type_traits_cpu.restype = ctypes.POINTER(_Traits)
-    threads = physical_cores()
-    buffers = [np.empty(_BUFFER_BYTES, np.uint8) for _ in range(threads)]
-    return ReadSpeed({name: _measure_type(library, GGMLQuantizationType[name], buffers) for name in _TYPES})
+    """Measure all types: one product of a matrix larger than the caches with a vector, on all cores, again and again."""
+    base, cpu = _bound_libraries()
+    return ReadSpeed({name: _measure_type(base, cpu, GGMLQuantizationType[name]) for name in _TYPES})
 
 
-def _measure_type(library: ctypes.CDLL, type_: GGMLQuantizationType, buffers: list[np.ndarray]) -> float:
-    traits = library.ggml_get_type_traits_cpu(int(type_)).contents
-    dot = _VecDot(traits.vec_dot)
-    size = row_bytes(type_, _ELEMENTS)
-    row = _encoded(type_)
-    for buffer in buffers:
-        buffer[: _BUFFER_BYTES // size * size].reshape(-1, size)[:] = row
-    other = _encoded(GGMLQuantizationType(traits.vec_dot_type), library)
-    done = [0.0] * len(buffers)
-    start_together = threading.Barrier(len(buffers))
-
-    def work(number: int) -> None:
-        result = ctypes.c_float()
-        first = buffers[number].ctypes.data
-        places = [first + at for at in range(0, _BUFFER_BYTES - size, size)]
-        start_together.wait()
-        begin = now = time.perf_counter()
-        count = 0
-        while now - begin < _SECONDS:
-            dot(_ELEMENTS, ctypes.addressof(result), 0, places[count % len(places)], 0, other.ctypes.data, 0, 1)
-            count += 1
+def _measure_type(base: ctypes.CDLL, cpu: ctypes.CDLL, type_: GGMLQuantizationType) -> float:
+    size = row_bytes(type_, _COLUMNS)
+    rows = _MATRIX_BYTES // size
+    context = base.ggml_init(_InitParams(rows * size + _CONTEXT_BYTES, None, False))
+    if not context:
+        raise MemoryError
+    try:
+        weight = base.ggml_new_tensor_2d(context, int(type_), _COLUMNS, rows)
+        vector = base.ggml_new_tensor_2d(context, int(GGMLQuantizationType.F32), _COLUMNS, 1)
+        graph = base.ggml_new_graph(context)
+        base.ggml_build_forward_expand(graph, base.ggml_mul_mat(context, weight, vector))
+        numbers = np.random.default_rng(0).standard_normal((1, _COLUMNS), np.float32)
+        encoded = np.empty((1, size), np.uint8)
+        quantize(numbers, type_, encoded)
+        _memory(base, weight, rows * size).reshape(rows, size)[:] = encoded
+        _memory(base, vector, numbers.nbytes)[:] = numbers.view(np.uint8).reshape(-1)
+        times: list[tuple[float, float]] = []
+        end = time.perf_counter() + _SECONDS
+        while not times or times[-1][1] < end:
+            start = time.perf_counter()
+            cpu.ggml_graph_compute_with_ctx(context, graph, physical_cores())
             now = time.perf_counter()
-        done[number] = count * size / (now - begin)
-
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(len(buffers))]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return sum(done)
+            times.append((now - start, now))
+        return rows * size / median(seconds for seconds, _ in times)
+    finally:
+        base.ggml_free(context)
 
 
-def _encoded(type_: GGMLQuantizationType, library: ctypes.CDLL | None = None) -> np.ndarray:
-    """Return random numbers in a type, uint8: with plain bytes the arithmetic would meet denormal numbers, which are slow."""
-    numbers = np.random.default_rng(0).standard_normal((1, _ELEMENTS), np.float32)
-    out: np.ndarray = np.empty((1, row_bytes(type_, _ELEMENTS)), np.uint8)
-    if library is None:
-        quantize(numbers, type_, out)
-    else:
-        convert = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-        traits = library.ggml_get_type_traits_cpu(int(type_)).contents
-        convert(traits.from_float)(numbers.ctypes.data, out.ctypes.data, _ELEMENTS)
-    return out.reshape(-1)
+def _memory(base: ctypes.CDLL, tensor: int, size: int) -> np.ndarray:
+    """Return a tensor's bytes as an array."""
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(base.ggml_get_data(tensor)))
+
+
+def _bound_libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
+    base, cpu = load_library("ggml-base"), load_library("ggml-cpu")
+    pointer = ctypes.c_void_p
+    for library, name, arguments, result in (
+        (base, "ggml_init", [_InitParams], pointer),
+        (base, "ggml_new_tensor_2d", [pointer, ctypes.c_int, ctypes.c_int64, ctypes.c_int64], pointer),
+        (base, "ggml_mul_mat", [pointer, pointer, pointer], pointer),
+        (base, "ggml_new_graph", [pointer], pointer),
+        (base, "ggml_build_forward_expand", [pointer, pointer], None),
+        (base, "ggml_get_data", [pointer], pointer),
+        (base, "ggml_free", [pointer], None),
+        (cpu, "ggml_graph_compute_with_ctx", [pointer, pointer, ctypes.c_int], ctypes.c_int),
+    ):
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, result
+    cpu.ggml_cpu_init()
+    return base, cpu

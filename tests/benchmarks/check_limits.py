@@ -24,7 +24,7 @@ from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
 
 GIGABYTE = 10**9
-CASES = ((1, "Qwen2.5-0.5B"), (2, "MiniCPM-2B"), (4, "Llama-2-7B"), (8, "Llama-3-8B"))
+CASES = ((1, "Qwen2.5-0.5B"), (2, "RWKV-6-1.6B"), (4, "Llama-2-7B"), (8, "Llama-3-8B"))
 CONTEXT = 1024
 _ROOT = Path("/sys/fs/cgroup/memory")
 

@@ -17,7 +17,8 @@ from statistics import median
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
-from converter.ggml import load_library, quantize, row_bytes
+from converter.ggml import quantize, row_bytes
+from desktop_app.engine.graph.library import InitParams, ggml, ggml_cpu
 from desktop_app.engine.threads import physical_cores
 
 _TYPES = ("F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q4_K", "Q4_0", "Q4_1", "IQ4_XS", "Q3_K", "Q2_K")
@@ -28,14 +29,9 @@ _SECONDS = 0.08
 _COLUMNS = 4096
 _MATRIX_BYTES = 96 * 1024 * 1024
 """More than a laptop's caches hold."""
+_NODES = 8
 _CONTEXT_BYTES = 16 * 1024 * 1024
 """For the graph and the threads' work space."""
-
-
-class _InitParams(ctypes.Structure):
-    """`struct ggml_init_params` of ggml/include/ggml.h."""
-
-    _fields_ = (("mem_size", ctypes.c_size_t), ("mem_buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool))
 
 
 @dataclass(frozen=True)
@@ -65,57 +61,38 @@ def read_speed(cache: Path) -> ReadSpeed:
 
 def measure() -> ReadSpeed:
     """Measure all types: one product of a matrix larger than the caches with a vector, on all cores, again and again."""
-    base, cpu = _bound_libraries()
-    return ReadSpeed({name: _measure_type(base, cpu, GGMLQuantizationType[name]) for name in _TYPES})
+    return ReadSpeed({name: _measure_type(GGMLQuantizationType[name]) for name in _TYPES})
 
 
-def _measure_type(base: ctypes.CDLL, cpu: ctypes.CDLL, type_: GGMLQuantizationType) -> float:
+def _measure_type(type_: GGMLQuantizationType) -> float:
+    c = ggml()
     size = row_bytes(type_, _COLUMNS)
     rows = _MATRIX_BYTES // size
-    context = base.ggml_init(_InitParams(rows * size + _CONTEXT_BYTES, None, False))
+    context = c.ggml_init(InitParams(rows * size + _CONTEXT_BYTES, None, False))
     if not context:
         raise MemoryError
     try:
-        weight = base.ggml_new_tensor_2d(context, int(type_), _COLUMNS, rows)
-        vector = base.ggml_new_tensor_2d(context, int(GGMLQuantizationType.F32), _COLUMNS, 1)
-        graph = base.ggml_new_graph(context)
-        base.ggml_build_forward_expand(graph, base.ggml_mul_mat(context, weight, vector))
+        weight = c.ggml_new_tensor_2d(context, int(type_), _COLUMNS, rows)
+        vector = c.ggml_new_tensor_2d(context, int(GGMLQuantizationType.F32), _COLUMNS, 1)
+        graph = c.ggml_new_graph_custom(context, _NODES, False)
+        c.ggml_build_forward_expand(graph, c.ggml_mul_mat(context, weight, vector))
         numbers = np.random.default_rng(0).standard_normal((1, _COLUMNS), np.float32)
         encoded = np.empty((1, size), np.uint8)
         quantize(numbers, type_, encoded)
-        _memory(base, weight, rows * size).reshape(rows, size)[:] = encoded
-        _memory(base, vector, numbers.nbytes)[:] = numbers.view(np.uint8).reshape(-1)
+        _memory(weight, rows * size).reshape(rows, size)[:] = encoded
+        _memory(vector, numbers.nbytes)[:] = numbers.view(np.uint8).reshape(-1)
         times: list[tuple[float, float]] = []
         end = time.perf_counter() + _SECONDS
         while not times or times[-1][1] < end:
             start = time.perf_counter()
-            cpu.ggml_graph_compute_with_ctx(context, graph, physical_cores())
+            ggml_cpu().ggml_graph_compute_with_ctx(context, graph, physical_cores())
             now = time.perf_counter()
             times.append((now - start, now))
         return rows * size / median(seconds for seconds, _ in times)
     finally:
-        base.ggml_free(context)
+        c.ggml_free(context)
 
 
-def _memory(base: ctypes.CDLL, tensor: int, size: int) -> np.ndarray:
+def _memory(tensor: int, size: int) -> np.ndarray:
     """Return a tensor's bytes as an array."""
-    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(base.ggml_get_data(tensor)))
-
-
-def _bound_libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
-    base, cpu = load_library("ggml-base"), load_library("ggml-cpu")
-    pointer = ctypes.c_void_p
-    for library, name, arguments, result in (
-        (base, "ggml_init", [_InitParams], pointer),
-        (base, "ggml_new_tensor_2d", [pointer, ctypes.c_int, ctypes.c_int64, ctypes.c_int64], pointer),
-        (base, "ggml_mul_mat", [pointer, pointer, pointer], pointer),
-        (base, "ggml_new_graph", [pointer], pointer),
-        (base, "ggml_build_forward_expand", [pointer, pointer], None),
-        (base, "ggml_get_data", [pointer], pointer),
-        (base, "ggml_free", [pointer], None),
-        (cpu, "ggml_graph_compute_with_ctx", [pointer, pointer, ctypes.c_int], ctypes.c_int),
-    ):
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, result
-    cpu.ggml_cpu_init()
-    return base, cpu
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(ggml().ggml_get_data(tensor)))

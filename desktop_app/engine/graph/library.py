@@ -1,4 +1,4 @@
-"""The functions of libggml that our graphs use, with their C types.
+"""The functions of libggml that our graphs use, with their C types: bound here alone, for all of one process share them.
 
 Sources: ggml/include/ggml.h, ggml-backend.h, ggml-alloc.h and ggml-cpu.h of the llama.cpp that llama-cpp-python ships. Pointers
 are plain integers here; ctypes lets go of the GIL during every call.
@@ -43,6 +43,7 @@ _BASE = {
     "ggml_set_name": "pps",
     "ggml_set_input": "-p",
     "ggml_set_output": "-p",
+    "ggml_get_data": "pp",
     "ggml_row_size": "zil",
     # operations
     "ggml_add": "pppp",
@@ -105,6 +106,10 @@ _BASE = {
     "ggml_backend_tensor_get": "-ppzz",
     "ggml_backend_tensor_copy": "-pp",
 }
+_CPU = {
+    "ggml_cpu_init": "-",
+    "ggml_graph_compute_with_ctx": "ippi",
+}
 _REGISTRY = {
     "ggml_backend_dev_count": "z",
     "ggml_backend_dev_get": "pz",
@@ -124,6 +129,19 @@ def ggml() -> SimpleNamespace:
     bound |= {name: _bind(registry, name, types) for name, types in _REGISTRY.items()}
     base.ggml_init.argtypes, base.ggml_init.restype = [InitParams], ctypes.c_void_p
     return SimpleNamespace(ggml_init=base.ggml_init, **bound)
+
+
+@cache
+def ggml_cpu() -> SimpleNamespace:
+    """Return the functions that only the processor's part of libggml has, ready for use.
+
+    Raises:
+        ZhiyinError: the library is not there.
+    """
+    library = load_library("ggml-cpu")
+    bound = SimpleNamespace(**{name: _bind(library, name, types) for name, types in _CPU.items()})
+    bound.ggml_cpu_init()
+    return bound
 
 
 def procedure(device: int, name: str, types: str) -> Any | None:

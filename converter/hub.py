@@ -229,7 +229,7 @@ class _Repository:
         need = sum(file.size for file in missing) - there
         self._check_room(need)
         total = sum(file.size for file in files)
-        meter = Meter(on_progress, total, len(files), there=total - need)
+        meter = Meter(on_progress, total, len(files), "downloading", there=total - need)
         meter.items = len(files) - len(missing)
         headers = build_hf_headers(token=self.token)
         for file in missing:

@@ -28,7 +28,7 @@ from converter.gguf_writer import PlacedTensor, aligned
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged
 from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion
-from converter.progress import Meter, Progress, ProgressListener
+from converter.progress import Meter, Phase, Progress, ProgressListener
 from converter.verify import Verification, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
@@ -147,18 +147,39 @@ def _check_room(plan: ConversionPlan) -> None:
         )
 
 
+def unfinished(out: Path) -> Path:
+    """Return the hidden folder in which a file is written; what a killed process leaves there goes with the next try."""
+    return out.with_name(f".{out.name}.part")
+
+
 class _Report(Meter):
     """Counts what is written, tells the listener, and asks whether to stop."""
 
     def __init__(
-        self, plan: ConversionPlan, on_progress: ProgressListener | None, cancelled: Callable[[], bool] | None
+        self,
+        plan: ConversionPlan,
+        on_progress: ProgressListener | None,
+        cancelled: Callable[[], bool] | None,
+        phase: Phase = "converting",
+        there: int = 0,
     ) -> None:
-        super().__init__(on_progress, plan.size, plan.tensors)
-        self._cancelled = cancelled
+        super().__init__(on_progress, plan.size, plan.tensors, phase, there=there)
+        self._plan, self._on_progress, self._cancelled = plan, on_progress, cancelled
+
+    def checking(self) -> _Report:
+        """Return the report of the reading that follows; heads are compared before it."""
+        heads = sum(len(part.layout.head) for part in self._plan.parts)
+        return _Report(self._plan, self._on_progress, self._cancelled, "checking", heads)
 
     def check(self) -> None:
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("The conversion was stopped; nothing was written.")
+
+    def checked(self, name: str, size: int) -> None:
+        """Note that a tensor of the finished file was read."""
+        self.check()
+        self.items += 1
+        self.add(aligned(size), name)
 
 
 def _write_files(
@@ -169,7 +190,7 @@ def _write_files(
     trial: Callable[[Path], str] | None,
 ) -> Verification:
     """Write into a hidden folder beside the target, flush to the disk, read back and try, then rename."""
-    folder = plan.out.with_name(f".{plan.out.name}.part")
+    folder = unfinished(plan.out)
     files = [(folder / part.name, part.layout) for part in plan.parts]
     try:
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
@@ -179,7 +200,7 @@ def _write_files(
                 _write_tensors(plan, part, checkpoint, threads, report, file)
                 file.flush()
                 os.fsync(file.fileno())
-        found = verify(files, threads, report.check)
+        found = verify(files, threads, report.checking().checked)
         if trial is not None:
             found = replace(found, trial=trial(files[0][0]))
         # The first part last: a split model is there when its first part is.

@@ -29,13 +29,13 @@ class Verification:
     """What the engine did with the file; None: it was not asked."""
 
 
-def verify(files: Sequence[tuple[Path, Layout]], threads: int, check: Callable[[], None]) -> Verification:
+def verify(files: Sequence[tuple[Path, Layout]], threads: int, on_tensor: Callable[[str, int], None]) -> Verification:
     """Read the files again and compare them with their layouts.
 
     Args:
         files: each file and what it should be.
         threads: how many read at once.
-        check: called between tensors; raises to stop.
+        on_tensor: told each tensor that was read and its bytes; raises to stop.
 
     Raises:
         BadFile: a size, offset, type or shape differs, or values are NaN or infinite.
@@ -43,7 +43,7 @@ def verify(files: Sequence[tuple[Path, Layout]], threads: int, check: Callable[[
     types: Counter[str] = Counter()
     for path, layout in files:
         _compare(path, layout)
-        _check_values(path, threads, check)
+        _check_values(path, threads, on_tensor)
         types.update(tensor.type.name for tensor in layout.tensors)
     size = sum(path.stat().st_size for path, _ in files)
     return Verification(size, types.total(), dict(sorted(types.items())))
@@ -60,7 +60,7 @@ def _compare(path: Path, layout: Layout) -> None:
         raise BadFile(f"{path} is not what was written; check the disk, then convert again.")
 
 
-def _check_values(path: Path, threads: int, check: Callable[[], None]) -> None:
+def _check_values(path: Path, threads: int, on_tensor: Callable[[str, int], None]) -> None:
     file = GGUFFile(path, alone=True)
 
     def bad(name: str) -> bool:
@@ -73,7 +73,7 @@ def _check_values(path: Path, threads: int, check: Callable[[], None]) -> None:
     try:
         with ThreadPoolExecutor(threads, "verify") as pool:
             for name, is_bad in zip(file.tensors, pool.map(bad, file.tensors), strict=True):
-                check()
+                on_tensor(name, file.header.tensors[name].size)
                 if is_bad:
                     raise BadFile(
                         f"Tensor {name} holds NaN or infinity after conversion; the checkpoint is damaged or overflows "

@@ -38,11 +38,12 @@ class LoadPlanner:
         self._process_bytes: int | None = None
         """What the process held before its first model."""
 
-    def computer(self, current: PlannedLoad | None = None) -> Computer:
+    def computer(self, current: PlannedLoad | None = None, *, with_speed: bool = False) -> Computer:
         """Ask the system and the engine what there is once the current model is unloaded.
 
         Args:
             current: how the model in use was loaded; None: no model is in use.
+            with_speed: see `computer_now`.
         """
         stats = self._engine.submit(Stats()).result()
         if self._process_bytes is None:
@@ -51,7 +52,9 @@ class LoadPlanner:
         freed = {"RAM": stats["private_bytes"]}
         if current is not None and current.plan.best is not None:
             freed |= {share.device: share.total for share in current.plan.best.shares[1:]}
-        return replace(computer_now(self._engine, freed=freed, with_speed=False), process_bytes=self._process_bytes)
+        return replace(
+            computer_now(self._engine, freed=freed, with_speed=with_speed), process_bytes=self._process_bytes
+        )
 
     def plan(
         self, path: Path, settings: LoadSettings, *, context: int | None, current: PlannedLoad | None = None

@@ -34,6 +34,8 @@ class Settings:
     theme: str = "system"
     language: str = "system"
     send_key: str = "enter"
+    endpoint: str = ""
+    """Where models are downloaded from: the address of a Hub; "": `HF_ENDPOINT`, or huggingface.co."""
     model: str = ""
     """The name of the model used last."""
     context: int = 0

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from converter.hub_files import LOSSLESS_ENCODINGS, Wish
 from converter.progress import Progress
-from desktop_app.engine.client import Engine
-from desktop_app.hardware import probe
 from desktop_app.paths import downloads_folder
 from desktop_app.terminal import ProgressLine, human_bytes, say
 
@@ -65,10 +63,3 @@ def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
         f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
         f"{progress.items_done}/{progress.items_total} {items}, {human_bytes(progress.bytes_per_second)}/s{left}",
     )
-
-
-def free_memory() -> int:
-    """Return the most memory that one device has free, in bytes."""
-    with Engine() as engine:
-        found = probe(engine)
-    return max(found.available_memory, *(device.free_bytes for device in found.devices if "gpu" in device.type), 0)

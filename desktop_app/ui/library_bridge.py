@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -41,6 +42,17 @@ class LibraryBridge(QObject):
             self._background.run(lambda: None, lambda _: self.imported.emit(model))  # after the list is read
 
         self._background.run(lambda: self._library.import_file(path), done, self._refused)
+
+    def add(
+        self, path: Path, on_done: Callable[[InstalledModel], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Put a file that was just made or downloaded on the list."""
+
+        def listed(found: tuple[InstalledModel, list[InstalledModel]]) -> None:
+            self._listed(found[1])
+            on_done(found[0])
+
+        self._background.run(lambda: (self._library.import_file(path), self._library.models()), listed, on_failed)
 
     def remove(self, name: str) -> None:
         """Take a model off the list."""

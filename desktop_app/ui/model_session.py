@@ -13,6 +13,7 @@ from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
 from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo
 from desktop_app.library import InstalledModel
 from desktop_app.load_plan import PlannedLoad
+from desktop_app.planner import Computer
 from desktop_app.settings import Settings
 from desktop_app.ui.engine_bridge import EngineBridge
 
@@ -126,6 +127,11 @@ class ModelSession(QObject):
         if self.state.kind == "ready" and self._in_engine is not None and not self._recorded:
             self._recorded = True
             self._engine.record(self._in_engine)
+
+    def find_computer(self, on_done: Callable[[Computer], None], on_failed: Callable[[Exception], None]) -> None:
+        """Find out what there is for another model, were the current one not loaded; it comes after a reply under way."""
+        current = self._in_engine
+        self._engine.plan(lambda planner: planner.computer(current, with_speed=True), on_done, on_failed)
 
     def find_verdicts(self, paths: Iterable[Path], on_done: Callable[[dict[Path, str]], None]) -> None:
         """Find out how files fit now, were the current model not loaded (`Option.verdict`); {} where that is unknown."""

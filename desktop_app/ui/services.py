@@ -12,6 +12,7 @@ from desktop_app.library import InstalledModel
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.chat_session import ChatSession
+from desktop_app.ui.conversion_bridge import ConversionBridge
 from desktop_app.ui.engine_bridge import EngineBridge
 from desktop_app.ui.history_bridge import HistoryBridge
 from desktop_app.ui.library_bridge import LibraryBridge
@@ -21,7 +22,7 @@ from desktop_app.ui.translate import LanguageKeeper
 
 
 class Services(QObject):
-    """The engine, the models, the chats and the settings of one running application."""
+    """The engine, the models, the chats, the conversions and the settings of one running application."""
 
     settings_not_saved = Signal(str)
 
@@ -38,6 +39,7 @@ class Services(QObject):
         self.history = HistoryBridge(database_file(), self)
         self.models = ModelSession(self.engine, self.settings, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
+        self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         if file is not None:
@@ -68,6 +70,7 @@ class Services(QObject):
 
     def close(self) -> None:
         """Store what is under way and end the engine."""
+        self.conversions.close()
         self.chats.close()
         self.save_settings()
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it

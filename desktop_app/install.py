@@ -1,0 +1,137 @@
+"""From a checkpoint here or a repository of the Hub to an installed model: what `zhiyin pull` and the window share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from converter.hub_files import Wish
+from converter.hub_note import earlier_conversion, note_conversion
+from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
+from converter.progress import ProgressListener
+from converter.recipes import recipe_names
+from desktop_app.automatic import choose_quant
+from desktop_app.computer import as_computer
+from desktop_app.engine.client import Engine
+from desktop_app.hardware import probe
+from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.planner import Computer
+from desktop_app.trial import try_out
+
+if TYPE_CHECKING:
+    from converter.hub import Download
+
+
+@dataclass(frozen=True)
+class InstallRequest:
+    """What to install."""
+
+    source: Path | str
+    """A checkpoint (with `lora`, the base), or the name of a repository: ORG/NAME or ORG/NAME/FILE."""
+    quant: str = "auto"
+    lora: tuple[Path, ...] = ()
+    """Adapters to merge into the source, in this order."""
+    revision: str = ""
+    endpoint: str = ""
+    """Address of the Hub or a mirror; "": `HF_ENDPOINT`, or huggingface.co."""
+    threads: int = 0
+    computer: Computer | None = None
+    """What "auto" chooses for; None: this computer as it is now."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is here now."""
+
+    path: Path
+    """The GGUF file, or the first of several."""
+    warnings: tuple[str, ...] = ()
+    conversion: ConversionResult | None = None
+    """None: it was there already, or came as GGUF."""
+
+
+Planned = Callable[[ConversionPlan], None]
+"""Hears of the plan before the first byte is written; `ConversionPlan.out` is where it will be."""
+
+
+def install(
+    request: InstallRequest,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    on_planned: Planned | None = None,
+) -> Installed:
+    """Fetch what has to be fetched, and convert what has to be converted into the models folder.
+
+    Args:
+        request: what to install.
+        on_progress: hears of progress about ten times a second, on this thread.
+        cancelled: asked all the time; True ends the work. Only what was downloaded is kept, for the next try.
+        on_planned: see `Planned`.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    if isinstance(request.source, Path):
+        return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
+    from converter.hub import DownloadRequest, download
+
+    wish = wish_for(request.quant, request.computer)
+    wanted = DownloadRequest(request.source, downloads_folder(), request.revision, request.endpoint, wish)
+    done = download(wanted, on_progress, cancelled)
+    if done.source.suffix.lower() == ".gguf":
+        return Installed(done.source)
+    return install_checkpoint(request, done.source, done, on_progress, cancelled, on_planned)
+
+
+def wish_for(quant: str, computer: Computer | None = None) -> Wish:
+    """Return what to take of a repository; with "auto" a GGUF file should fit in what one device has free."""
+    if quant != "auto":
+        return Wish((quant,), checkpoint=quant in recipe_names())
+    if computer is None:
+        with Engine() as engine:
+            computer = as_computer(probe(engine))
+    return Wish(memory=max(computer.free_bytes, *(gpu.free_bytes for gpu in computer.accelerators), 0))
+
+
+def install_checkpoint(
+    request: InstallRequest,
+    source: Path,
+    download: Download | None,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    on_planned: Planned | None = None,
+) -> Installed:
+    """Convert a checkpoint into the models folder, unless the very same download was converted before.
+
+    Args:
+        request: how.
+        source: the checkpoint.
+        download: where it came from; None: it was here.
+        on_progress: as in `install`.
+        cancelled: as in `install`.
+        on_planned: see `Planned`.
+    """
+    choose = partial(choose_quant, computer=request.computer)
+    wanted = ConvertRequest(source, quant=request.quant, threads=request.threads, choose=choose, lora=request.lora)
+    planned = plan(wanted)
+    types = planned.recipe.name
+    out, current = (None, False) if download is None else earlier_conversion(download.folder, download.commit, types)
+    if out is not None and current:
+        return Installed(out, planned.warnings)
+    out = out or unused_path(models_folder() / planned.out.name)
+    if on_planned is not None:
+        on_planned(replace(planned, out=out))
+    made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out)
+    if download is not None:
+        note_conversion(download.folder, download.commit, types, made.path)
+    return Installed(made.path, planned.warnings, made)
+
+
+def unused_path(path: Path) -> Path:
+    """Return a path at which there is no file: another publisher's model may have the same name."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return path if not path.exists() else next(other for other in numbered if not other.exists())

@@ -1,0 +1,204 @@
+"""Conversions and downloads for the window: one at a time in a process of its own, the others wait."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from converter.pipeline import unfinished
+from converter.progress import Progress
+from desktop_app.install import Installed, InstallRequest, install
+from desktop_app.library import InstalledModel
+from desktop_app.planner import Computer
+from desktop_app.settings import Settings
+from desktop_app.ui.background import Background
+from desktop_app.ui.library_bridge import LibraryBridge
+from desktop_app.ui.model_session import ModelSession
+from desktop_app.worker import Tell, in_process
+from models.errors import Cancelled
+
+State = Literal["waiting", "preparing", "running", "stopping", "done", "failed", "cancelled"]
+
+
+@dataclass(eq=False)
+class ConversionJob:
+    """One model that is to be installed, and how that stands."""
+
+    request: InstallRequest
+    state: State = "waiting"
+    progress: Progress | None = None
+    """The newest; None: it has not begun."""
+    out: Path | None = None
+    """The file that is being written; None: not known yet."""
+    installed: Installed | None = None
+    model: InstalledModel | None = None
+    """Once it is done."""
+    reason: str = ""
+    """Why it failed: the core's sentence."""
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the folder's or the file's name, or the repository's."""
+        source = self.request.source
+        return source.name if isinstance(source, Path) else source
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.state in ("done", "failed", "cancelled")
+
+
+class ConversionBridge(QObject):
+    """Installs models from checkpoints and from the Hub, in the order in which they were asked for."""
+
+    changed = Signal()
+    """A job was added, began or ended: `current` and `waiting` are new."""
+    progressed = Signal(Progress, ConversionJob)
+    finished = Signal(InstalledModel, ConversionJob)
+    """The model is on the library's list."""
+    failed = Signal(str, ConversionJob)
+    """The core's sentence; `core_sentences.translated` has it in the window's language."""
+    cancelled = Signal(ConversionJob)
+
+    def __init__(
+        self, library: LibraryBridge, models: ModelSession, settings: Settings, parent: QObject | None = None
+    ) -> None:
+        """Nothing is under way.
+
+        Args:
+            library: gets the finished models.
+            models: knows what the model in use would free, which "auto" counts with.
+            settings: has the address to download from.
+            parent: the owner.
+        """
+        super().__init__(parent)
+        self._library = library
+        self._models = models
+        self._settings = settings
+        self._background = Background("conversion", self)
+        self._closed = False
+        self.current: ConversionJob | None = None
+        self.waiting: list[ConversionJob] = []
+
+    @property
+    def jobs(self) -> list[ConversionJob]:
+        """What is under way and what waits, in their order."""
+        return [*([self.current] if self.current is not None else []), *self.waiting]
+
+    def start(self, source: str | Path, quant: str = "auto", lora: tuple[Path, ...] = ()) -> ConversionJob:
+        """Install a model as soon as the jobs before it are over.
+
+        Args:
+            source: a checkpoint's folder or file; as a string, a repository of the Hub: owner/name or owner/name/file.
+            quant: a recipe's name, an encoding that the repository offers as GGUF, or "auto": what fits this computer.
+            lora: adapters to merge into the checkpoint.
+        """
+        job = ConversionJob(InstallRequest(source, quant, lora, endpoint=self._settings.endpoint))
+        self.waiting.append(job)
+        self._begin_next()
+        self.changed.emit()
+        return job
+
+    def cancel(self, job: ConversionJob | None = None) -> None:
+        """Stop a job, or the current one; of a download what came is kept for another try, of a conversion nothing."""
+        job = job or self.current
+        if job in self.waiting:
+            self.waiting.remove(job)
+            job.state = "cancelled"
+            self.cancelled.emit(job)
+            self.changed.emit()
+        elif job is not None and job.state == "preparing":
+            self._not_done(job, Cancelled("It was stopped."))
+        elif job is not None and job.state == "running":
+            job.state = "stopping"
+            job.stop.set()
+            self.changed.emit()
+
+    def close(self) -> None:
+        """Stop everything and wait for the end, some seconds at most."""
+        self._closed = True
+        self.waiting.clear()
+        if self.current is not None:
+            self.current.stop.set()
+        self._background.close()
+
+    def _begin_next(self) -> None:
+        if self.current is not None or not self.waiting or self._closed:
+            return
+        job = self.current = self.waiting.pop(0)
+        job.state = "preparing"
+        if job.request.quant == "auto":
+            self._models.find_computer(partial(self._run, job), lambda _: self._run(job, None))
+        else:
+            self._run(job, None)
+
+    def _run(self, job: ConversionJob, computer: Computer | None) -> None:
+        if self._closed or job.state != "preparing":
+            return
+        job.state = "running"
+        request = replace(job.request, computer=computer)
+        self._background.run(
+            lambda: _work(request, job, lambda event: self._background.post(lambda: self._tell(job, event))),
+            partial(self._done, job),
+            partial(self._not_done, job),
+        )
+
+    def _tell(self, job: ConversionJob, event: Progress | Path) -> None:
+        if isinstance(event, Path):
+            job.out = event
+        else:
+            job.progress = event
+            self.progressed.emit(event, job)
+
+    def _done(self, job: ConversionJob, installed: Installed) -> None:
+        job.installed = installed
+
+        def listed(model: InstalledModel) -> None:
+            job.state, job.model = "done", model
+            self._ended()
+            self.finished.emit(model, job)
+
+        self._library.add(installed.path, listed, partial(self._not_done, job))
+
+    def _not_done(self, job: ConversionJob, error: Exception) -> None:
+        job.reason = str(error)
+        job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
+        self._ended()
+        if job.state == "cancelled":
+            self.cancelled.emit(job)
+        else:
+            self.failed.emit(job.reason, job)
+
+    def _ended(self) -> None:
+        self.current = None
+        self._begin_next()
+        self.changed.emit()
+
+
+def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:
+    """Run the job in its process; whatever way that ends, nothing half-written is left."""
+    out: list[Path] = []
+
+    def listen(event: Progress | Path) -> None:
+        if isinstance(event, Path):
+            out.append(event)
+        tell(event)
+
+    try:
+        return in_process(partial(_install, request), listen, job.stop)
+    finally:
+        for path in out:
+            shutil.rmtree(unfinished(path), ignore_errors=True)  # of a process that could not
+
+
+def _install(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
+    """Install (in the process of its own)."""
+    return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))

@@ -1,0 +1,137 @@
+"""A long piece of work in a process of its own: whatever it costs or breaks, the window goes on.
+
+Reading a tokenizer holds Python's global lock for tenths of a second, longer than a frame, and a conversion may be ended by the
+system when memory runs out. Neither may reach the window, so that work does not run on one of its threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar, cast
+
+from desktop_app.paths import log_file
+from models.errors import Cancelled, ZhiyinError
+
+T = TypeVar("T")
+Tell = Callable[[Any], None]
+"""Takes an event of the work, which must be picklable."""
+Work = Callable[[Tell, Callable[[], bool]], T]
+"""Given how to tell of its progress and whether to stop; picklable: a function of a module, or a `partial` of one."""
+
+_PATIENCE = 0.1
+"""Seconds between two looks at whether to stop."""
+_END = 5.0
+"""Seconds that a process gets for its end, before it is killed."""
+
+
+class WorkerDied(ZhiyinError):
+    """The process ended before its work did."""
+
+
+def in_process(work: Work[T], tell: Tell, stop: threading.Event) -> T:
+    """Run a piece of work in a new process and wait for it.
+
+    Args:
+        work: what to do.
+        tell: hears its events on this thread.
+        stop: set it to stop the work; the process gets some seconds to put things in order.
+
+    Raises:
+        Cancelled: it was stopped.
+        WorkerDied: the process was ended or crashed; it could not clear up after itself.
+        ZhiyinError: the work failed.
+    """
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(there, work), name="zhiyin-worker")
+    process.start()
+    there.close()
+    try:
+        return cast(T, _follow(here, process.sentinel, tell, stop))
+    except EOFError:
+        if stop.is_set():
+            raise Cancelled("It was stopped.") from None
+        process.join()
+        raise WorkerDied(_death(process.exitcode or 0)) from None
+    finally:
+        here.close()
+        process.kill()  # it is done, or has had its time
+        process.join()
+        process.close()
+
+
+def _follow(here: Connection, sentinel: int, tell: Tell, stop: threading.Event) -> Any:
+    """Hand on events until the result comes."""
+    end: float | None = None
+    while True:
+        ready = wait([here, sentinel], _PATIENCE)
+        if stop.is_set() and end is None:
+            end = time.monotonic() + _END
+            with suppress(OSError):
+                here.send(None)
+        if end is not None and time.monotonic() > end:
+            raise EOFError
+        if here not in ready:
+            if ready:
+                raise EOFError
+            continue
+        kind, value = here.recv()
+        if kind == "event":
+            tell(value)
+        elif kind == "done":
+            return value
+        else:
+            raise (Cancelled if kind == "cancelled" else ZhiyinError)(value)
+
+
+def _death(code: int) -> str:
+    if os.name != "nt" and code == -signal.SIGKILL:
+        return (
+            "The work was ended by the system, most likely because memory ran out; close other programs and try again."
+        )
+    return f"The work ended by itself (code {code}); try again, and look at {log_file('worker')}."
+
+
+def _serve(pipe: Connection, work: Work[Any]) -> None:
+    """Run in the new process: do the work, and stop when asked or when the window is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides
+    stop = threading.Event()
+
+    def listen() -> None:
+        with suppress(EOFError, OSError):
+            pipe.recv()
+        stop.set()
+
+    threading.Thread(target=listen, name="stop", daemon=True).start()
+    answer = _answer(work, lambda event: pipe.send(("event", event)), stop)
+    with suppress(OSError):  # nobody is there any more
+        pipe.send(answer)
+
+
+def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, Any]:
+    try:
+        return "done", work(tell, stop.is_set)
+    except Cancelled as error:
+        return "cancelled", str(error)
+    except ZhiyinError as error:
+        return "failed", str(error)
+    except MemoryError:
+        return "failed", "There is too little free memory for this; close other programs and try again."
+    except OSError as error:
+        stop.set()
+        return (
+            "failed",
+            f"The system refused to read or write ({error}); check the disk's free space and the permissions.",
+        )
+    except Exception as error:
+        log = log_file("worker")
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        return "failed", f"This failed unexpectedly ({type(error).__name__}: {error}); look at {log} and report it."

@@ -1,0 +1,73 @@
+"""Work in a process of its own: its events, its failures, its end and its death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from desktop_app.worker import Tell, WorkerDied, in_process
+from models.errors import Cancelled, ZhiyinError
+
+
+def count(to: int, tell: Tell, cancelled: Callable[[], bool]) -> int:
+    for number in range(to):
+        tell((number, os.getpid()))
+    return to
+
+
+def wait_to_be_stopped(note: Path, tell: Tell, cancelled: Callable[[], bool]) -> None:
+    tell("begun")
+    while not cancelled():
+        time.sleep(0.01)
+    note.write_text("in order")
+    raise Cancelled("Stopped.")
+
+
+def fail(error: Exception, tell: Tell, cancelled: Callable[[], bool]) -> None:
+    raise error
+
+
+def die(tell: Tell, cancelled: Callable[[], bool]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_events_come_in_order_from_another_process() -> None:
+    events: list[tuple[int, int]] = []
+    assert in_process(partial(count, 100), events.append, threading.Event()) == 100
+    assert [number for number, _ in events] == list(range(100))
+    assert {pid for _, pid in events} != {os.getpid()}
+
+
+def test_work_that_is_stopped_puts_things_in_order(tmp_path: Path) -> None:
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        in_process(partial(wait_to_be_stopped, tmp_path / "note"), lambda _: stop.set(), stop)
+    assert (tmp_path / "note").read_text() == "in order"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ZhiyinError("The shard is cut; download it again."), "^The shard is cut; download it again.$"),
+        (MemoryError(), "too little free memory"),
+        (OSError(28, "No space left on device"), "refused to read or write .*No space left"),
+        (KeyError("x"), "failed unexpectedly .*KeyError.*worker.log"),
+    ],
+)
+def test_failures_come_as_one_sentence(error: Exception, sentence: str) -> None:
+    with pytest.raises(ZhiyinError, match=sentence):
+        in_process(partial(fail, error), lambda _: None, threading.Event())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_process_that_is_killed_is_noticed() -> None:
+    with pytest.raises(WorkerDied, match="ended by the system, most likely because memory ran out"):
+        in_process(die, lambda _: None, threading.Event())

@@ -1,0 +1,141 @@
+"""Conversions and downloads in the background of the window: one after the other, stopped, failed, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from converter.pipeline import unfinished
+from converter.progress import Progress
+from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.ui.conversion_bridge import ConversionBridge, ConversionJob
+from tests.benchmarks.bench_convert import write_vocabulary
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.checkpoints import write_checkpoint
+from tests.support.hub_server import HubServer, Repository
+from tests.support.random_llama import random_llama
+from tests.support.window import Person
+
+
+def checkpoint(folder: Path, **changes: int) -> Path:
+    """Write a tiny model with a tokenizer; `hidden_size` makes it larger."""
+    config, weights = random_llama(3, **{"vocab_size": 320, "bos_token_id": 1, "eos_token_id": 2} | changes)
+    write_checkpoint(folder, config, weights, dtype="F16")
+    write_vocabulary(folder / "tokenizer.model", config["vocab_size"])
+    return folder
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer() as running:
+        yield running
+
+
+def publish(server: HubServer, name: str, folder: Path) -> None:
+    server.repositories[name] = Repository({"main": {path.name: path.read_bytes() for path in folder.iterdir()}})
+
+
+def names(person: Person) -> list[str]:
+    return [model.name for model in person.services.library.models if not model.starter]
+
+
+def test_a_checkpoint_becomes_a_model_on_the_list(person: Person, tmp_path: Path) -> None:
+    bridge, seen = person.services.conversions, []
+    bridge.progressed.connect(lambda progress, job: seen.append(progress))
+    job = bridge.start(checkpoint(tmp_path / "Tea-Chat"))
+    person.wait(lambda: job.is_over)
+    assert (job.state, job.reason) == ("done", "")
+    assert names(person) == ["Tea-103K-Chat-Q8_0"]
+    assert job.model == person.services.library.models[0]
+    assert job.installed is not None
+    assert job.installed.conversion is not None
+    assert "decoded 4 tokens" in str(job.installed.conversion.verification.trial)
+    assert {progress.phase for progress in seen} == {"converting", "checking"}
+    last = seen[-1]
+    assert (last.bytes_done, last.items_done) == (last.bytes_total, last.items_total)
+    assert bridge.current is None
+
+
+def test_a_repository_is_downloaded_converted_and_found_again(
+    open_window: OpenWindow, tmp_path: Path, server: HubServer
+) -> None:
+    publish(server, "tiny/Tea-Chat", checkpoint(tmp_path / "tea"))
+    person = open_window(endpoint=server.endpoint)
+    phases: list[str] = []
+    person.services.conversions.progressed.connect(lambda progress: phases.append(progress.phase))
+    job = person.services.conversions.start("tiny/Tea-Chat", "Q4_K_M")
+    person.wait(lambda: job.is_over)
+    assert names(person) == ["Tea-103K-Chat-Q4_K_M"], job.reason
+    assert list(dict.fromkeys(phases)) == ["downloading", "converting", "checking"]
+    again = person.services.conversions.start("tiny/Tea-Chat", "Q4_K_M")
+    person.wait(lambda: again.is_over)
+    assert again.model == job.model
+    assert names(person) == ["Tea-103K-Chat-Q4_K_M"]
+
+
+def test_a_conversion_that_is_stopped_half_way_leaves_nothing(person: Person, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "big", hidden_size=512, intermediate_size=4096, num_hidden_layers=6)
+    bridge = person.services.conversions
+    half: list[Path] = []
+
+    def stop(progress: Progress, job: ConversionJob) -> None:
+        if progress.phase == "converting" and not half:
+            assert job.out is not None
+            half.append(unfinished(job.out))
+            assert half[0].is_dir()
+            bridge.cancel()
+
+    bridge.progressed.connect(stop)
+    job = bridge.start(source, "F16")
+    person.wait(lambda: job.is_over)
+    assert job.state == "cancelled"
+    assert half
+    assert list(models_folder().iterdir()) == []
+    assert names(person) == []
+
+
+def test_a_download_that_is_stopped_goes_on_later(open_window: OpenWindow, tmp_path: Path, server: HubServer) -> None:
+    publish(server, "tiny/Tea-Chat", checkpoint(tmp_path / "tea", hidden_size=256, intermediate_size=2048))
+    person = open_window(endpoint=server.endpoint)
+    server.faults.drop_after, server.faults.drops = 2_000_000, 1  # stays at 2 MB for the second before another try
+    bridge = person.services.conversions
+    job = bridge.start("tiny/Tea-Chat", "F16")
+    person.wait(lambda: list(downloads_folder().glob("*/.model.safetensors.*.part")))
+    (part,) = downloads_folder().glob("*/.model.safetensors.*.part")
+    person.wait(lambda: part.stat().st_size == 2_000_000)
+    bridge.cancel(job)
+    person.wait(lambda: job.is_over)
+    assert job.state == "cancelled"
+    job = bridge.start("tiny/Tea-Chat", "F16")
+    person.wait(lambda: job.is_over)
+    assert job.state == "done", job.reason
+    assert server.fetched("model.safetensors")[-1].startswith("bytes=2000000-")
+
+
+def test_jobs_wait_for_each_other_and_one_that_fails_stops_nothing(person: Person, tmp_path: Path) -> None:
+    bridge = person.services.conversions
+    source = checkpoint(tmp_path / "tea")
+    cut = checkpoint(tmp_path / "cut")
+    (cut / "model.safetensors").write_bytes((cut / "model.safetensors").read_bytes()[:-100])
+    order: list[tuple[str, str]] = []
+    for signal in (bridge.finished, bridge.failed, bridge.cancelled):
+        signal.connect(lambda *arguments: order.append((arguments[-1].name, arguments[-1].state)))
+    jobs = [bridge.start(path, "Q8_0") for path in (cut, source, source)]
+    assert bridge.jobs == jobs
+    assert [job.state for job in jobs] == ["running", "waiting", "waiting"]
+    bridge.cancel(jobs[2])
+    person.wait(lambda: not bridge.jobs)
+    assert order == [("tea", "cancelled"), ("cut", "failed"), ("tea", "done")]
+    assert "model.safetensors" in jobs[0].reason
+    assert [path.name for path in models_folder().iterdir()] == ["Tea-103K-Q8_0.gguf"]
+
+
+def test_closing_stops_what_is_under_way(person: Person, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "big", hidden_size=512, intermediate_size=4096, num_hidden_layers=6)
+    bridge: ConversionBridge = person.services.conversions
+    job = bridge.start(source, "F16")
+    person.wait(lambda: job.out is not None)
+    bridge.close()
+    assert list(models_folder().iterdir()) == []

@@ -137,6 +137,16 @@ class Option:
         return sum(max(0, share.total - share.free) for share in self.shares)
 
     @property
+    def good(self) -> bool:
+        """Its answers are hardly worse than the original's."""
+        return self.quant in _GOOD
+
+    @property
+    def comfortable(self) -> bool:
+        """It writes faster than one reads, as far as is known."""
+        return self.tokens_per_second is None or self.tokens_per_second >= _COMFORTABLE
+
+    @property
     def verdict(self) -> str:
         """`gpu`: all layers on a GPU; `ram`: fits; `tight`: fits with less than a tenth left; `too_large`."""
         if self.missing:
@@ -234,7 +244,7 @@ def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Seque
     Where none is good, a shorter context is taken for a better one, down to `_ENOUGH` tokens.
     """
     found = [(best, group) for group in groups if (best := _best(group)) is not None]
-    good = next((pair for pair in found if pair[0].quant in _GOOD), None)
+    good = next((pair for pair in found if pair[0].good), None)
     if good is not None or not found:
         return good
     long_enough = [pair for pair in found if pair[0].context >= _ENOUGH or pair[0].recurrent] or found[:1]
@@ -244,10 +254,9 @@ def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Seque
 def _best(options: Sequence[Option]) -> Option | None:
     """Return the best quality that is comfortable; else the fastest good one; else the best quality that fits."""
     fitting = [o for o in options if not o.missing]
-    good = [o for o in fitting if o.quant in _GOOD]
-    comfortable = (o for o in good if o.tokens_per_second is None or o.tokens_per_second >= _COMFORTABLE)
+    good = [o for o in fitting if o.good]
     if good:
-        return next(comfortable, None) or max(good, key=lambda o: o.tokens_per_second or 0)
+        return next((o for o in good if o.comfortable), None) or max(good, key=lambda o: o.tokens_per_second or 0)
     return fitting[0] if fitting else None
 
 

@@ -1,18 +1,25 @@
 """The catalogue: which models of the known families there are, where they are published, and what they are good for.
 
 The facts come from the publishers' model cards and configurations; names on ModelScope from the list of supported models in
-modelscope/ms-swift and from publishers' own links.
+modelscope/ms-swift and from publishers' own links; files of RWKV and their bytes from josStorer/RWKV-Runner's manifest.json.
+`shapes.json` holds what the memory planner needs of each published config.json, so that nothing is fetched for a plan; tests
+count the parameters of each shape against what the publishers say.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from models.config import Config
 from models.errors import BadFile
+
+_AFTER_THE_NAME = re.compile(r"-(v\d[\w.]*-.*|\d{8}-.*)$")
+"""Version, mixture and date in the names of RWKV's files."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,23 @@ class CatalogueModel:
     """Repository: owner/name."""
     modelscope: str | None
     """Repository on ModelScope; None: none is known."""
+    shape: str | None
+    """Its configuration among `Catalogue.shapes`; None: not known, so that nothing can be planned."""
+    file: str = ""
+    """The model's file in a repository of several; "": the repository is the model."""
+    download: int | None = None
+    """Bytes of the published weights where they are not two for each parameter; None: they are."""
+
+    @property
+    def source(self) -> str:
+        """What `zhiyin pull` takes: owner/name, with the file where there are several."""
+        return f"{self.huggingface}/{self.file}" if self.file else self.huggingface
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        name = PurePosixPath(self.file).stem if self.file else self.huggingface.partition("/")[2]
+        return _AFTER_THE_NAME.sub("", name)
 
 
 @dataclass(frozen=True)
@@ -38,6 +62,8 @@ class CatalogueEntry:
     family: str
     """Name of the family that converts them."""
     title: str
+    year: int
+    """When they were published."""
     licence: str | None
     """None: see the model card."""
     languages: tuple[str, ...]
@@ -47,24 +73,64 @@ class CatalogueEntry:
     models: tuple[CatalogueModel, ...]
 
 
-def read_catalogue(path: Path) -> tuple[CatalogueEntry, ...]:
-    """Read the catalogue that comes with the application (resources/catalogue/models.json).
+@dataclass(frozen=True)
+class Catalogue:
+    """All entries, and the configurations of their models."""
+
+    entries: tuple[CatalogueEntry, ...]
+    shapes: Mapping[str, Mapping[str, Any]]
+    """config.json as far as sizes go, by name; models of the same sizes share one."""
+
+    def models(self) -> Iterator[tuple[CatalogueEntry, CatalogueModel]]:
+        """Yield every model with its entry."""
+        for entry in self.entries:
+            for model in entry.models:
+                yield entry, model
+
+    def named(self, source: str) -> list[CatalogueModel]:
+        """Return the models that a repository's name means, on either hub, or ORG/NAME/FILE; case does not matter."""
+        wanted = source.strip("/").lower()
+        return [
+            model
+            for _, model in self.models()
+            if wanted in (model.source.lower(), model.huggingface.lower(), (model.modelscope or "").lower())
+        ]
+
+    def config(self, model: CatalogueModel) -> Config | None:
+        """Return a model's configuration as far as sizes go, or None where it is not known."""
+        if model.shape is None:
+            return None
+        return Config(self.shapes[model.shape], f"the catalogue's {model.shape}")
+
+
+def read_catalogue(folder: Path) -> Catalogue:
+    """Read the catalogue that comes with the application (resources/catalogue).
 
     Raises:
         BadFile: it is missing or damaged.
     """
     try:
-        return tuple(_entry(entry) for entry in json.loads(path.read_text("utf-8")))
+        entries = tuple(_entry(entry) for entry in _read(folder / "models.json"))
+        shapes = {str(name): dict(shape) for name, shape in _read(folder / "shapes.json").items()}
+        for entry in entries:
+            for model in entry.models:
+                _ = model.shape is None or shapes[model.shape]
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}; install Zhiyin again.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadFile(f"{path} is damaged ({error!r}); install Zhiyin again.") from error
+        raise BadFile(f"{folder} cannot be read: {error.strerror or error}; install Zhiyin again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadFile(f"{folder} is damaged ({error!r}); install Zhiyin again.") from error
+    return Catalogue(entries, shapes)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
 
 
 def _entry(data: dict[str, Any]) -> CatalogueEntry:
     return CatalogueEntry(
         family=str(data["family"]),
         title=str(data["title"]),
+        year=int(data["year"]),
         licence=None if data["licence"] is None else str(data["licence"]),
         languages=tuple(map(str, data["languages"])),
         good_for={str(language): str(text) for language, text in data["good_for"].items()},
@@ -79,4 +145,7 @@ def _model(data: dict[str, Any]) -> CatalogueModel:
         chat=bool(data["chat"]),
         huggingface=str(data["huggingface"]),
         modelscope=None if data["modelscope"] is None else str(data["modelscope"]),
+        shape=None if data["shape"] is None else str(data["shape"]),
+        file=str(data.get("file", "")),
+        download=int(data["download"]) if "download" in data else None,
     )

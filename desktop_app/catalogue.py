@@ -1,0 +1,116 @@
+"""The catalogue for this computer: what each model would be here, before a byte of it is fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from desktop_app.catalogue_sizes import FOLDER, Sizes, read_sizes
+from desktop_app.planner import Computer, Model, Option, Plan, plan
+from models.catalogue import Catalogue, CatalogueEntry, CatalogueModel, read_catalogue
+
+_BYTES_OF_A_PARAMETER = 2
+"""As nearly all checkpoints are published: bfloat16 or float16."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model of the catalogue, and how it would run here."""
+
+    entry: CatalogueEntry
+    model: CatalogueModel
+    plan: Plan | None
+    """None: its sizes are not known."""
+    sizes: Sizes | None
+
+    @property
+    def option(self) -> Option | None:
+        """The planner's choice, or the one that lacks the least; None: nothing is known."""
+        if self.plan is None:
+            return None
+        return self.plan.best or min(self.plan.alternatives, key=lambda option: (option.missing == 0, option.missing))
+
+    @property
+    def verdict(self) -> str:
+        """`Option.verdict`; "": nothing is known."""
+        if self.plan is None:
+            return ""
+        return "too_large" if self.plan.best is None else self.plan.best.verdict
+
+    @property
+    def fits(self) -> bool:
+        """It runs here now."""
+        return self.plan is not None and self.plan.best is not None
+
+    @property
+    def download(self) -> int | None:
+        """Bytes of the weights as they are published; None: not known."""
+        if self.model.download is not None:
+            return self.model.download
+        return None if self.sizes is None else _BYTES_OF_A_PARAMETER * self.sizes.parameters
+
+    @property
+    def disk(self) -> int | None:
+        """Bytes of the weights after conversion, quantized as the planner says; None: not known."""
+        if self.sizes is None or self.option is None:
+            return None
+        chosen = next(one for one in self.sizes.model.candidates if one.quant == self.option.quant)
+        return sum(tensor.bytes for tensor in chosen.tensors)
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the catalogue that comes with the application.
+
+    Raises:
+        BadFile: it is missing or damaged.
+    """
+    return read_catalogue(FOLDER)
+
+
+@cache
+def _all_sizes() -> dict[str, Sizes]:
+    return read_sizes()
+
+
+def offers(computer: Computer, *, context: int | None = None) -> list[Offer]:
+    """Return every model of the catalogue as it would run on a computer: chat models that fit come first.
+
+    Args:
+        computer: what there is.
+        context: tokens that the person asks for; None: the planner chooses.
+
+    Raises:
+        BadFile: the catalogue is missing or damaged.
+    """
+    planned: dict[tuple[str, int], Plan] = {}
+    found = []
+    for entry, model in catalogue().models():
+        sizes = None if model.shape is None else _all_sizes()[model.shape]
+        chosen = None
+        if sizes is not None:
+            key = (str(model.shape), model.context)
+            if key not in planned:
+                planned[key] = plan(planner_model(model, sizes), computer, context=context)
+            chosen = planned[key]
+        found.append(Offer(entry, model, chosen, sizes))
+    return sorted(found, key=_order)
+
+
+def planner_model(model: CatalogueModel, sizes: Sizes) -> Model:
+    """Return what may be chosen from for a model: models of the same sizes may be made for other contexts."""
+    return replace(sizes.model, trained_context=model.context)
+
+
+def _order(offer: Offer) -> tuple[bool, int, int, float, str]:
+    """Chat models first, and what runs well before what crawls or does not fit; then the newest and most able."""
+    able = offer.model.parameters if offer.fits else -offer.model.parameters
+    return (not offer.model.chat, _rank(offer), -offer.entry.year, -able, offer.model.name.lower())
+
+
+def _rank(offer: Offer) -> int:
+    if offer.option is None:
+        return 3
+    if not offer.fits:
+        return 2
+    return 0 if offer.option.good and offer.option.comfortable else 1

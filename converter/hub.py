@@ -32,7 +32,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
-from converter.hub_files import Choice, RemoteFile, Wish, check_names, choose, listed_weights
+from converter.hub_files import Choice, RemoteFile, Wish, check_names, choose, listed_weights, weights_bytes
 from converter.hub_note import read_note, write_note
 from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path
 from converter.progress import Meter, ProgressListener
@@ -40,6 +40,8 @@ from models.errors import BadFile, Cancelled, ZhiyinError
 from models.vocab.files import read_json
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_CONFIGURATIONS = ("config.json", "generation_config.json")
+_LARGEST_CONFIGURATION = 4 * 1024 * 1024
 _SECONDS = 30.0
 _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
@@ -78,6 +80,18 @@ class Download:
     """Bytes that came over the network this time."""
 
 
+@dataclass(frozen=True)
+class RemoteConfig:
+    """What a repository says of its model before any weights are fetched."""
+
+    folder: Path
+    """Holds config.json, and generation_config.json where there is one."""
+    repository: str
+    commit: str
+    weights: int
+    """Bytes of the weights that `download` would fetch; 0: not known."""
+
+
 def is_repository(text: str) -> bool:
     """Tell whether a text names a repository: ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
 
@@ -112,6 +126,17 @@ def download(
         return repository.download(on_progress, check)
 
 
+def fetch_config(request: DownloadRequest) -> RemoteConfig:
+    """Fetch a repository's configuration, a few kilobytes; what is here already is not fetched again.
+
+    Raises:
+        ZhiyinError: one sentence: it is not there, not open to this person, has no configuration, or the network fails.
+    """
+    repository = _Repository(request)
+    with _explained(repository), repository.locked():
+        return repository.fetch_config()
+
+
 class _Repository:
     """One repository, at one revision, and its folder here."""
 
@@ -132,14 +157,7 @@ class _Repository:
 
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
         """Fetch what is missing."""
-        try:
-            commit, files = self._listing()
-        except (httpx2.TransportError, OfflineModeIsEnabled):
-            # Without a network, what is here is all there is; it must be enough.
-            commit, files = self._kept_listing()
-            if not files:
-                raise
-        check_names(self.name, files)
+        commit, files = self._files()
         choice = self._choose(files)
         wanted = choice.files
         fetched = 0
@@ -159,6 +177,40 @@ class _Repository:
             bytes=sum(file.size for file in wanted),
             fetched=fetched,
         )
+
+    def fetch_config(self) -> RemoteConfig:
+        """Fetch the configuration alone."""
+        commit, files = self._files()
+        wanted = [file for file in files if file.name in _CONFIGURATIONS]
+        config = next((file for file in wanted if file.name == _CONFIGURATIONS[0]), None)
+        if config is None or self.file.endswith(".gguf"):
+            what = (
+                "is a GGUF file"
+                if self.file.endswith(".gguf")
+                else "has no config.json that would say what model it is"
+            )
+            raise ZhiyinError(
+                f"{self.request.repository} {what}; fetch it first (zhiyin pull {self.request.repository}), then ask again with "
+                "its name."
+            )
+        if config.size > _LARGEST_CONFIGURATION:
+            raise BadFile(
+                f"{self.name} has a config.json of {config.size / 1e6:.0f} MB, which no model has; get it elsewhere."
+            )
+        self._fetch_all(commit, wanted, None, lambda: None)
+        return RemoteConfig(self.folder, self.name, commit, weights_bytes(files))
+
+    def _files(self) -> tuple[str, list[RemoteFile]]:
+        """Return the commit and all files, with harmless names."""
+        try:
+            commit, files = self._listing()
+        except (httpx2.TransportError, OfflineModeIsEnabled):
+            # Without a network, what is here is all there is; it must be enough.
+            commit, files = self._kept_listing()
+            if not files:
+                raise
+        check_names(self.name, files)
+        return commit, files
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -45,9 +45,7 @@ class Offer:
     @property
     def download(self) -> int | None:
         """Bytes of the weights as they are published; None: not known."""
-        if self.model.download is not None:
-            return self.model.download
-        return None if self.sizes is None else _BYTES_OF_A_PARAMETER * self.sizes.parameters
+        return weights_bytes(self.model)
 
     @property
     def disk(self) -> int | None:
@@ -71,6 +69,13 @@ def catalogue() -> Catalogue:
 @cache
 def _all_sizes() -> dict[str, Sizes]:
     return read_sizes()
+
+
+def weights_bytes(model: CatalogueModel) -> int | None:
+    """Return the bytes of a model's weights as they are published; None: not known."""
+    if model.download is not None or model.shape is None:
+        return model.download
+    return _BYTES_OF_A_PARAMETER * _all_sizes()[model.shape].parameters
 
 
 def offers(computer: Computer, *, context: int | None = None) -> list[Offer]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from converter.checkpoint.open import open_checkpoint, read_config
 from converter.recipes import find_recipe
 from desktop_app.candidates import model_of_config, model_of_gguf
+from desktop_app.catalogue import catalogue, weights_bytes
 from desktop_app.commands.options import add_json, whole
 from desktop_app.commands.session import find_model
+from desktop_app.commands.source import add_hub_arguments
 from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
 from desktop_app.loads import Loads
-from desktop_app.paths import loads_file
+from desktop_app.paths import configurations_folder, loads_file
 from desktop_app.planner import Model, Option, plan
 from desktop_app.terminal import human_bytes, print_json, print_table, say
+from models.config import Config
 from models.errors import ZhiyinError
 from models.footprint import KV_TYPES
 
@@ -27,16 +31,31 @@ _VERDICTS = {"gpu": "fits on the GPU", "ram": "fits", "tight": "tight", "too_lar
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", metavar="SOURCE_OR_MODEL", help="an installed model, a GGUF file or a checkpoint")
+    parser.add_argument(
+        "source", metavar="SOURCE_OR_MODEL", help="an installed model, a GGUF file, a checkpoint or ORG/NAME"
+    )
     parser.add_argument("--ctx", type=whole(1), metavar="N", help="tokens of context (default: 8192 where that fits)")
     parser.add_argument("--quant", metavar="Q", help="only this quantization")
     parser.add_argument("--kv-type", choices=KV_TYPES, default="f16", help="type of the key-value cache")
+    add_hub_arguments(parser)
     add_json(parser)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person asks about."""
+
+    model: Model
+    origin: str = ""
+    """A sentence on where its sizes come from, where that is not plain."""
+    download: int | None = None
+    """Bytes of weights that would have to be fetched; None: none, or not known."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan; exit 1 where nothing fits."""
-    model = find_planned(arguments.source, arguments.quant)
+    asked = find_asked(arguments)
+    model = asked.model
     with Engine() as engine:
         computer = computer_now(engine)
     found = plan(model, computer, context=arguments.ctx, kv_type=arguments.kv_type)
@@ -44,8 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         options = [_facts(option) for option in found.alternatives]
         best = _facts(found.best) if found.best is not None else None
-        print_json({"best": best, "reason": found.reason, "lesson": lesson, "alternatives": options})
+        facts = {"best": best, "reason": found.reason, "lesson": lesson, "alternatives": options}
+        print_json(facts | {"origin": asked.origin, "download_bytes": asked.download})
         return 0 if found.best is not None else 1
+    if asked.origin:
+        fetched = "" if asked.download is None else f" Its weights are {human_bytes(asked.download)} to fetch."
+        say(asked.origin + fetched)
     if found.best is None:
         raise ZhiyinError(found.reason)
     say(found.reason)
@@ -58,20 +81,60 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def find_planned(source: str, quant: str | None = None) -> Model:
-    """Return what may be chosen from for a model's name, a GGUF file or a checkpoint.
+def find_asked(arguments: argparse.Namespace) -> Asked:
+    """Return what may be chosen from: for an installed model, a GGUF file or a checkpoint here, or one of the Hub.
 
     Raises:
         ZhiyinError: there is no such thing, or it is damaged.
     """
+    source, quants = arguments.source, (find_recipe(arguments.quant).name,) if arguments.quant else ()
     path = Path(source).expanduser()
-    if not path.exists() or path.suffix == ".gguf":
-        return model_of_gguf(find_model(source).path)
+    if path.exists() and path.suffix != ".gguf":
+        return Asked(_model_of_checkpoint(path, quants))
+    if not path.exists() and "/" in source:
+        elsewhere = bool(arguments.revision or arguments.endpoint)
+        listed = None if elsewhere else _of_the_catalogue(source, quants)
+        if listed is not None:
+            return listed
+        from converter.hub import is_repository
+
+        if is_repository(source):
+            return _of_the_hub(arguments, quants)
+    return Asked(model_of_gguf(find_model(source).path))
+
+
+def _model_of_checkpoint(path: Path, quants: Sequence[str]) -> Model:
     checkpoint = None
     if path.is_file() or any(entry.suffix in _WEIGHTS for entry in path.iterdir()):
         checkpoint = open_checkpoint(path)
-    quants = (find_recipe(quant).name,) if quant else ()
     return model_of_config(read_config(path, checkpoint), checkpoint, quants)
+
+
+def _of_the_catalogue(source: str, quants: Sequence[str]) -> Asked | None:
+    """Return a model of the catalogue, for which nothing is fetched; None: it is not there, or its sizes are not known.
+
+    Raises:
+        ZhiyinError: the repository holds several models.
+    """
+    found = catalogue().named(source)
+    if len(found) > 1:
+        raise ZhiyinError(f"{source} holds several models; name one: {', '.join(model.source for model in found)}.")
+    if not found or (config := catalogue().config(found[0])) is None:
+        return None
+    model = replace(model_of_config(config, quants=quants), trained_context=found[0].context)
+    return Asked(model, f"{found[0].source}: by the sizes in Zhiyin's catalogue.", weights_bytes(found[0]))
+
+
+def _of_the_hub(arguments: argparse.Namespace, quants: Sequence[str]) -> Asked:
+    """Return a model of the Hub by its configuration alone."""
+    from converter.hub import DownloadRequest, fetch_config
+
+    request = DownloadRequest(arguments.source, configurations_folder(), arguments.revision, arguments.endpoint)
+    fetched = fetch_config(request)
+    config = read_config(fetched.folder)
+    named = Config(config.data, f"config.json of {fetched.repository}", config.generation, config.folder)
+    origin = f"{fetched.repository}: by its config.json; no weights were fetched."
+    return Asked(model_of_config(named, quants=quants), origin, fetched.weights or None)
 
 
 def _facts(option: Option) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class HubServer:
     token: str = "hf_secret"  # noqa: S105 - of this server alone
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
+    sent: int = 0
+    """Bytes of all answers, without their heads."""
 
     def __enter__(self) -> HubServer:
         hub = self
@@ -230,4 +232,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        self.server_hub.sent += len(body)
         self.wfile.write(body)

@@ -1,6 +1,8 @@
 """Chats in SQLite: every message is on disk when it is sent, and a damaged file loses only what is damaged.
 
 Write-ahead logging with full synchronisation: a killed application loses nothing that was saved. Used from one thread.
+What ends with an application (deleted chats, replies that were being written) is tidied up only by the process that owns the
+folder (`desktop_app.folder_lock`): another one may still undo or go on writing.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.conversation import Conversation, Message
+from desktop_app.folder_lock import own
 from desktop_app.paths import STATES
 from models.errors import ZhiyinError
 
 _BUSY_SECONDS = 5.0
+_SUFFIXES = ("", "-wal", "-shm")
+"""Of the files that make up one database."""
 
 _SCHEMA_1 = """
 CREATE TABLE conversations (
@@ -81,24 +86,29 @@ class History:
         """Open or create the file; None keeps the chats in memory only.
 
         Raises:
-            HistoryError: the folder cannot be written, or a newer version of the application wrote the file.
+            HistoryError: the file cannot be used, or a newer version of the application wrote it.
+            ZhiyinError: the folder cannot be written.
         """
         self._path = path
+        self._lock = own(path.parent) if path is not None else None
+        self._owner = path is None or self._lock is not None
         self.recovery: Recovery | None = None
-        with self._clear_errors():
-            try:
-                self._database = _open(path)
-            except sqlite3.DatabaseError as error:
-                if path is None or not _is_damage(error):
-                    raise
-                self._database = self._recover(path)
-        self._forget_states({conversation.id for conversation in self.conversations()}, "*")
+        try:
+            with self._clear_errors():
+                self._database = self._open_or_recover()
+        except BaseException:
+            self._release()
+            raise
+        if self._owner:
+            self._forget_states({conversation.id for conversation in self.conversations()}, "*")
 
     def close(self) -> None:
         """Forget deleted chats for good and close the file."""
-        with suppress(sqlite3.Error):
-            self._purge()
+        if self._owner:
+            with suppress(sqlite3.Error):
+                self._purge()
         self._database.close()
+        self._release()
 
     def conversations(self) -> list[Conversation]:
         """Return all conversations, the last used first."""
@@ -170,18 +180,23 @@ class History:
         with self._clear_errors(), self._database:
             self._database.execute(statement, values)
 
-    def _recover(self, path: Path) -> sqlite3.Connection:
-        """Put a damaged file aside and copy what can be read into a new one."""
-        aside = _free_name(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-        database = _open(path)
-        with database:
-            conversations = _salvage(aside, database, "conversations", f"{_CONVERSATION_COLUMNS}, deleted")
-            messages = _salvage(aside, database, "messages", _MESSAGE_COLUMNS)
-            _adopt_orphans(database)
-        self.recovery = Recovery(aside, conversations, messages)
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _open_or_recover(self) -> sqlite3.Connection:
+        path = self._path
+        if self._owner and path is not None:
+            _finish_recovery(path)
+        try:
+            database = _open(path)
+        except sqlite3.DatabaseError as error:
+            if path is None or not self._owner or not _is_damage(error):
+                raise
+            self.recovery = _recover(path)
+            database = _open(path)
+        if self._owner:
+            _tidy(database)
         return database
 
     @contextmanager
@@ -206,13 +221,17 @@ def _open(path: Path | None) -> sqlite3.Connection:
         database.execute("PRAGMA secure_delete = ON")  # a deleted chat is gone from the disk too
         _check(database)
         _migrate(database, path)
-        with database:
-            database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
-            database.execute("UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'")
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _tidy(database: sqlite3.Connection) -> None:
+    """End what the application's last run left open."""
+    with database:
+        database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+        database.execute("UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'")
 
 
 def _check(database: sqlite3.Connection) -> None:
@@ -232,11 +251,48 @@ def _migrate(database: sqlite3.Connection, path: Path | None) -> None:
         database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
 
 
+def _recover(path: Path) -> Recovery:
+    """Copy what can be read of a damaged file into a new one, then put the damaged one aside.
+
+    The damaged file stays where it is until the new one is whole: a full disk in between loses nothing.
+    """
+    new = _recovered_name(path)
+    _remove(new)
+    with closing(_open(new)) as database:
+        with database:
+            conversations = _salvage(path, database, "conversations", f"{_CONVERSATION_COLUMNS}, deleted")
+            messages = _salvage(path, database, "messages", _MESSAGE_COLUMNS)
+            _adopt_orphans(database)
+        database.execute("PRAGMA journal_mode = DELETE")  # the whole of it is in one file
+    aside = _free_name(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+    for suffix in _SUFFIXES:
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
+    new.replace(path)
+    return Recovery(aside, conversations, messages)
+
+
+def _finish_recovery(path: Path) -> None:
+    """Take up a recovered file where the process ended just before it got its name."""
+    if not path.exists() and _recovered_name(path).exists():
+        _remove(path)  # what belonged to the damaged file would be taken for the new one's
+        _recovered_name(path).replace(path)
+
+
+def _recovered_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.recovered")
+
+
+def _remove(path: Path) -> None:
+    for suffix in _SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
 def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str) -> int:
     """Copy the readable rows of a table, reading from both ends towards the damage; return their number."""
     marks = ", ".join("?" for _ in columns.split(","))
     insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
-    with closing(sqlite3.connect(damaged)) as source, _foreign_keys_off(target):
+    with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as source, _foreign_keys_off(target):
         for order in ("ASC", "DESC"):
             with suppress(sqlite3.DatabaseError):
                 for row in source.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY rowid {order}"):  # noqa: S608

@@ -70,13 +70,18 @@ def log_file(name: str) -> Path:
     return _made(data_folder() / "logs") / f"{name}.log"
 
 
+def unusable_folder(folder: Path, error: Exception) -> ZhiyinError:
+    """Return the sentence for a folder of ours that the system refuses."""
+    reason = error.strerror if isinstance(error, OSError) else error
+    return ZhiyinError(
+        f"The data folder {folder} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written."
+    )
+
+
 def _made(folder: Path) -> Path:
     try:
         folder = folder.expanduser()
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~ of nobody
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ZhiyinError(
-            f"The data folder {folder} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written."
-        ) from error
+        raise unusable_folder(folder, error) from error
     return folder

@@ -292,7 +292,10 @@ def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str
     """Copy the readable rows of a table, reading from both ends towards the damage; return their number."""
     marks = ", ".join("?" for _ in columns.split(","))
     insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
-    with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as source, _foreign_keys_off(target):
+    with (
+        closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        _foreign_keys_off(target),
+    ):
         for order in ("ASC", "DESC"):
             with suppress(sqlite3.DatabaseError):
                 for row in source.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY rowid {order}"):  # noqa: S608

@@ -2,36 +2,91 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
+from desktop_app.paths import data_folder, settings_file
+from desktop_app.settings import Settings, load_settings
+from desktop_app.terminal import say
+from desktop_app.ui.core_sentences import translated
 from desktop_app.ui.fonts import use_fonts
 from desktop_app.ui.garbage import collect_in_pauses
 from desktop_app.ui.icons import resource_path
 from desktop_app.ui.services import Services
+from desktop_app.ui.session_end import SessionEnd
+from desktop_app.ui.single_instance import SingleInstance, begin
+from desktop_app.ui.theme import ThemeKeeper
+from desktop_app.ui.translate import LanguageKeeper
 from desktop_app.ui.window import MainWindow
+from models.errors import ZhiyinError
 
-_PYTHON_TURN_MS = 200
 _SETTLE_MS = 300
 
 
 def run(arguments: Sequence[str]) -> int:
     """Open the window, with a GGUF file if one is named, until it is closed; return the exit code."""
     application = make_application()
-    window = create_window(application, Path(arguments[0]) if arguments else None)
+    file = Path(arguments[0]) if arguments else None
+    try:
+        instance = begin(data_folder(), file)
+        if instance is None:
+            return 0
+        window = create_window(application, file)
+    except ZhiyinError as error:
+        _refuse(application, error)
+        return 1
+    return _live(application, window, instance)
+
+
+def _live(application: QApplication, window: MainWindow, instance: SingleInstance) -> int:
+    def end() -> None:
+        window.close()
+        application.quit()
+
+    def unusable(reason: str) -> None:
+        _show_refusal(reason, window)
+        window.close()
+        application.exit(1)
+
+    instance.asked.connect(window.come_forward)
+    window.services.history.unavailable.connect(unusable)
+    session = SessionEnd(application, window.keep, end)
+    application.aboutToQuit.connect(window.services.close)  # whatever made it quit
     window.show()
     collect_in_pauses(window.services.chats)
-    signal.signal(signal.SIGINT, lambda *_: window.close())
-    turn = QTimer(application, interval=_PYTHON_TURN_MS)  # lets Python see Ctrl+C while Qt waits
-    turn.timeout.connect(lambda: None)
-    turn.start()
-    return application.exec()
+    code = application.exec()
+    session.close()
+    instance.close()
+    return code
+
+
+def _refuse(application: QApplication, error: ZhiyinError) -> None:
+    """Say in a dialog why there is no window: who opened the application with a double click sees no terminal."""
+    try:
+        settings = load_settings(settings_file())
+    except ZhiyinError:
+        settings = Settings()
+    themes, languages = ThemeKeeper(application, application), LanguageKeeper()
+    themes.choose(settings.theme)
+    languages.choose(settings.language)
+    _show_refusal(str(error))
+    languages.close()
+
+
+def _show_refusal(reason: str, window: MainWindow | None = None) -> None:
+    say(f"zhiyin: {reason}")
+    box = QMessageBox(window)
+    box.setIcon(QMessageBox.Icon.Critical)
+    box.setWindowTitle(QCoreApplication.translate("Start", "Zhiyin cannot start"))
+    box.setText(QCoreApplication.translate("Start", "Zhiyin cannot start"))
+    box.setInformativeText(translated(reason))
+    box.addButton(QCoreApplication.translate("Start", "Close"), QMessageBox.ButtonRole.RejectRole)
+    box.exec()
 
 
 def make_application() -> QApplication:

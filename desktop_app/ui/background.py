@@ -39,6 +39,10 @@ class Background(QObject):
         """Call a function on the window's thread, from any thread."""
         self._finished.emit(function)
 
+    def wait(self) -> None:
+        """Return when all that was asked for so far is done; only for the moment when the system may end the process."""
+        self._executor.submit(lambda: None).result()
+
     def close(self) -> None:
         """Wait for what was asked for; no result is delivered after this."""
         self._closed = True  # what is queued already comes after all

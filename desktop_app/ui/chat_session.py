@@ -72,7 +72,7 @@ class ChatSession(QObject):
         self._deleted: dict[str, Conversation] = {}
         self._reply: _Reply | None = None
         self._saver = QTimer(self, interval=_SAVE_MS)
-        self._saver.timeout.connect(self._save_reply)
+        self._saver.timeout.connect(self.keep)
         self._new_draft = ""
         self.current = Conversation()
         self.tree = MessageTree()
@@ -193,6 +193,12 @@ class ChatSession(QObject):
         elif text != self.current.draft:
             self._store(replace(self.current, draft=text))
 
+    def keep(self) -> None:
+        """Store the reply that is being written as far as it is now; it goes on."""
+        reply = self._reply
+        if reply is not None and reply.text:
+            self._history.save_message(replace(reply.message, content=reply.text))
+
     def close(self) -> None:
         """Store the reply that is being written as far as it got."""
         reply, self._reply = self._reply, None
@@ -309,11 +315,6 @@ class ChatSession(QObject):
         if message.conversation == self.current.id:
             self.ended.emit(message)
         self.listed.emit()
-
-    def _save_reply(self) -> None:
-        reply = self._reply
-        if reply is not None and reply.text:
-            self._history.save_message(replace(reply.message, content=reply.text))
 
 
 def sampling(settings: Settings) -> SamplingSettings:

@@ -44,6 +44,10 @@ _TEMPLATES = to_translate(
     "{path} cannot be opened; allow reading and writing in its folder.",
     "{path} is in use by another program; close it.",
     "{path} is damaged; start Zhiyin again to recover what can be read.",
+    "{path} cannot be used ({reason}).",
+    "The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.",
+    "The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.",
+    "Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.",
     "Base: {base} ({family}, {count} tokens)",
     "Adapter {number}: {path} changes {matrices} matrices (rank {rank}); {count} tokens from here",
     "Adapter {number}: {path} changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors; "

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.conversation import Conversation, Message
 from desktop_app.history import History, HistoryError, Recovery
 from desktop_app.ui.background import Background
+from models.errors import ZhiyinError
 
 _RETRY_MS = 5000
 
@@ -24,7 +25,7 @@ class HistoryBridge(QObject):
     damaged = Signal(Recovery)
     """The file was damaged; what was saved of it."""
     unavailable = Signal(str)
-    """The file cannot be used at all: this session's chats are kept in memory only."""
+    """The file cannot be used at all; nothing can be read or written."""
 
     def __init__(self, path: Path | None, parent: QObject | None = None) -> None:
         """Open the file on the thread; the first answer may take a moment."""
@@ -35,7 +36,7 @@ class HistoryBridge(QObject):
         self._in_trouble = False
         self._retry = QTimer(self, singleShot=True, interval=_RETRY_MS)
         self._retry.timeout.connect(self.flush)
-        self._background.run(lambda: self._open(path))
+        self._background.run(lambda: self._open(path), lambda _: self._begun(), self._not_begun)
 
     def conversations(self, on_done: Callable[[list[Conversation]], None]) -> None:
         """Read the list of chats."""
@@ -65,6 +66,10 @@ class HistoryBridge(QObject):
         """Try again what could not be written."""
         self._background.run(self._save_waiting, lambda _: self._settled(), self._failed)
 
+    def wait(self) -> None:
+        """Return when all that was asked for so far is done."""
+        self._background.wait()
+
     def close(self) -> None:
         """Write what waits and close the file."""
 
@@ -78,13 +83,16 @@ class HistoryBridge(QObject):
         self._background.close()
 
     def _open(self, path: Path | None) -> None:
-        try:
-            self._history = History(path)
-        except HistoryError as error:
-            self._history = History(None)
-            self.unavailable.emit(str(error))
-        if self._history.recovery is not None:
+        self._history = History(path)
+
+    def _begun(self) -> None:
+        if self._history is not None and self._history.recovery is not None:
             self.damaged.emit(self._history.recovery)
+
+    def _not_begun(self, error: Exception) -> None:
+        if not isinstance(error, ZhiyinError):
+            raise error
+        self.unavailable.emit(str(error))
 
     def _opened(self) -> History:
         if self._history is None:

@@ -29,6 +29,7 @@ class Services(QObject):
     def __init__(self, application: QApplication, file: Path | None = None) -> None:
         """Begin to load `file`, or the model used last, or the best one there is."""
         super().__init__(application)
+        self._closed = False
         self.settings = load_settings(settings_file())
         self._themes = ThemeKeeper(application, self)
         self._languages = LanguageKeeper()
@@ -68,10 +69,19 @@ class Services(QObject):
         except OSError as error:
             self.settings_not_saved.emit(str(error))
 
+    def keep(self) -> None:
+        """Store what is under way, and return when it is on disk."""
+        self.chats.keep()
+        self.save_settings()
+        self.history.wait()
+
     def close(self) -> None:
-        """Store what is under way and end the engine."""
-        self.conversions.close()
+        """Store what is under way and end the engine; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self.chats.close()
+        self.conversions.close()
         self.save_settings()
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()

@@ -165,7 +165,6 @@ class MainWindow(QMainWindow):
         services.history.troubled.connect(self._not_saved)
         services.history.recovered.connect(lambda: self._notice.withdraw("history"))
         services.history.damaged.connect(self._history_damaged)
-        services.history.unavailable.connect(self._history_unavailable)
         services.settings_not_saved.connect(self._settings_not_saved)
 
     def _add_shortcuts(self) -> None:
@@ -185,6 +184,21 @@ class MainWindow(QMainWindow):
         self.services.chats.new()
         self._composer.setFocus()
         self._uncover()
+
+    def come_forward(self, file: str = "") -> None:
+        """Show the window above others, and import a file if one is named."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized | Qt.WindowState.WindowActive)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        if file:
+            self.import_files([file])
+
+    def keep(self) -> None:
+        """Store everything, also what is typed, and go on."""
+        self._keep_draft()
+        self._keep_place()
+        self.services.keep()
 
     def open_settings(self) -> None:
         """Show the settings."""
@@ -255,7 +269,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Keep everything and end."""
         self._keep_draft()
-        self.services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
+        self._keep_place()
         super().closeEvent(event)
         self.hide()
         self.services.close()
@@ -297,6 +311,9 @@ class MainWindow(QMainWindow):
 
     def _keep_draft(self) -> None:
         self.services.chats.save_draft(self._composer.text)
+
+    def _keep_place(self) -> None:
+        self.services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
 
     def _chat_opened(self) -> None:
         self._composer.set_text(self.services.chats.current.draft)
@@ -428,10 +445,6 @@ class MainWindow(QMainWindow):
     def _history_damaged(self, recovery: object) -> None:
         text = self.tr("The file of your chats was damaged. What could be read was saved; the damaged file is {file}.")
         self._notice.say(text.format(file=getattr(recovery, "damaged", "")))
-
-    def _history_unavailable(self, reason: str) -> None:
-        text = self.tr("Chats cannot be saved now, so this session's chats are lost when Zhiyin ends. {reason}")
-        self._notice.say(text.format(reason=translated(reason)))
 
     def _settings_not_saved(self, reason: str) -> None:
         self._notice.say(self.tr("The settings could not be saved: {reason}").format(reason=reason))

@@ -287,6 +287,22 @@
         <source>Even {quant} with a context without limit needs {bytes}, {missing} more than is free now; close other programs or choose a smaller model.</source>
         <translation>即使是上下文不受限制的 {quant}，也需要 {bytes}，比现在可用的内存多 {missing}；请关闭其他程序或选择更小的模型。</translation>
     </message>
+    <message>
+        <source>The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.</source>
+        <translation>无法使用数据文件夹 {path}（{reason}）；请允许写入该文件夹，或将环境变量 ZHIYIN_HOME 设为可写入的文件夹。</translation>
+    </message>
+    <message>
+        <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>
+        <translation>知音已在运行（数据文件夹 {path}），但没有响应；请先结束它，然后重新启动。</translation>
+    </message>
+    <message>
+        <source>The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.</source>
+        <translation>{path} 中的对话由更新版本的知音写入；请重新安装该版本。文件未被改动。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be used ({reason}).</source>
+        <translation>无法使用 {path}（{reason}）。</translation>
+    </message>
 </context>
 <context>
     <name>Dates</name>
@@ -443,10 +459,6 @@
     <message>
         <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
         <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>
-    </message>
-    <message>
-        <source>Chats cannot be saved now, so this session&apos;s chats are lost when Zhiyin ends. {reason}</source>
-        <translation>目前无法保存对话，知音退出后本次的对话将会丢失。{reason}</translation>
     </message>
     <message>
         <source>The settings could not be saved: {reason}</source>
@@ -748,6 +760,17 @@
     <message>
         <source>Message</source>
         <translation>消息</translation>
+    </message>
+</context>
+<context>
+    <name>Start</name>
+    <message>
+        <source>Zhiyin cannot start</source>
+        <translation>知音无法启动</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
     </message>
 </context>
 </TS>

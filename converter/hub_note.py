@@ -44,22 +44,41 @@ def read_origin(folder: Path) -> Origin | None:
     return Origin(repository, f"{endpoint}/{repository}")
 
 
-def note_conversion(folder: Path, commit: str, quant: str, made: Path) -> None:
-    """Note what was converted from a download, so that the same wish finds it again."""
+def note_conversion(folder: Path, source: Path, commit: str, quant: str, made: Path) -> None:
+    """Note what was converted from a download, so that the same wish finds it again.
+
+    Args:
+        folder: of the download.
+        source: what was converted: the folder, or one of several models in it.
+        commit: of the download.
+        quant: the types.
+        made: the GGUF file.
+    """
     note = read_note(folder)
     entry = {"commit": commit, "path": str(made), "size": made.stat().st_size}
-    write_note(folder, note | {"converted": _conversions(note) | {quant: entry}})
+    write_note(folder, note | {"converted": _conversions(note) | {_wish(folder, source, quant): entry}})
 
 
-def earlier_conversion(folder: Path, commit: str, quant: str) -> tuple[Path | None, bool]:
+def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> tuple[Path | None, bool]:
     """Return the file that was converted from this download with these types, if it is there, and whether it is up to date."""
-    entry = _conversions(read_note(folder)).get(quant)
+    entry = _conversions(read_note(folder)).get(_wish(folder, source, quant))
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         return None, False
     path = Path(entry["path"])
     if not path.is_file():
         return None, False
     return path, entry.get("commit") == commit and entry.get("size") == path.stat().st_size
+
+
+def converted_from(folder: Path, file: str = "") -> list[Path]:
+    """Return what was converted from a download, or from one of several models in it, and may still be there."""
+    entries = _conversions(read_note(folder))
+    found = (entry for wish, entry in entries.items() if not file or wish.startswith(f"{file} "))
+    return [Path(entry["path"]) for entry in found if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
+
+
+def _wish(folder: Path, source: Path, quant: str) -> str:
+    return quant if source == folder else f"{source.name} {quant}"
 
 
 def _conversions(note: dict[str, Any]) -> dict[str, Any]:

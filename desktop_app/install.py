@@ -119,7 +119,9 @@ def install_checkpoint(
     wanted = ConvertRequest(source, quant=request.quant, threads=request.threads, choose=choose, lora=request.lora)
     planned = plan(wanted)
     types = planned.recipe.name
-    out, current = (None, False) if download is None else earlier_conversion(download.folder, download.commit, types)
+    out, current = None, False
+    if download is not None:
+        out, current = earlier_conversion(download.folder, source, download.commit, types)
     if out is not None and current:
         return Installed(out, planned.warnings)
     out = out or unused_path(models_folder() / planned.out.name)
@@ -127,7 +129,7 @@ def install_checkpoint(
         on_planned(replace(planned, out=out))
     made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out)
     if download is not None:
-        note_conversion(download.folder, download.commit, types, made.path)
+        note_conversion(download.folder, source, download.commit, types, made.path)
     return Installed(made.path, planned.warnings, made)
 
 

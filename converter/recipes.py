@@ -57,6 +57,11 @@ _FALLBACKS = {
 }
 """For rows that a 256-element block does not divide."""
 
+_FINE_HEADS = ("rwkv4",)
+"""Architectures of our own whose head stays F16 at Q8_0: rounded to 8 bits it alone causes two thirds of the changed answers of a
+trained RWKV-4 (tests/models/families/test_rwkv.py). RWKV/rwkv.cpp never quantizes it either. It makes the 1.5B model's file 6 %
+larger and the 7B model's 2.5 %."""
+
 _CATEGORIES = (
     ("attn_qkv.weight", "qkv"),
     ("attn_kv_b.weight", "kv_b"),
@@ -207,6 +212,8 @@ def tensor_types(
         if category in ("v", "qkv", "kv_b", "ffn_down"):
             counts[key] += 1
         type_ = _mixed_type(recipe, tensor, category, place, tied=tied)
+        if tensor.name == "output.weight" and type_ is Type.Q8_0 and architecture in _FINE_HEADS:
+            type_ = Type.F16
         chosen[tensor.name] = _fitting(type_, tensor.shape[-1])
     return [chosen[tensor.name] for tensor in tensors]
 

@@ -1,7 +1,8 @@
 """What the RWKV families share: names in the publisher's files and in Hugging Face's, sizes, the vocabulary.
 
 Sources: BlinkDL/ChatRWKV, rwkv_pip_package (names, versions); transformers, models/rwkv, and BBuf/RWKV-World-HF-Tokenizer (the
-Hugging Face layouts of RWKV-4 to 6); fla-org/flash-linear-attention, utils/convert_from_rwkv7.py (RWKV-7's).
+Hugging Face layouts of RWKV-4 to 6); fla-org/flash-linear-attention, utils/convert_from_rwkv6.py and convert_from_rwkv7.py (its
+layouts of RWKV-6 and 7).
 """
 
 from __future__ import annotations
@@ -40,6 +41,17 @@ _PUBLISHER_NAMES = tuple(
         (r"\.(attention|attn|time_mixer)\.", ".att."),
         (r"\.feed_forward\.", ".ffn."),
         (r"\.time_mix_(k|v|r|g)[a-z]+$", r".time_mix_\1"),
+        (r"\.x_proj\.0\.mu$", ".time_maa_x"),
+        (r"\.x_proj\.0\.linear\.weight$", ".time_maa_w1"),
+        (r"\.x_proj\.2\.weight$", ".time_maa_w2"),
+        (r"\.x_bias$", ".time_maa_rwkvg"),
+        (r"\.bonus$", ".time_faaaa"),
+        (r"\.w_proj\.linear\.lora\.0\.weight$", ".time_decay_w1"),
+        (r"\.w_proj\.linear\.lora\.2\.weight$", ".time_decay_w2"),
+        (r"\.w_proj\.linear\.lora\.2\.bias$", ".time_decay"),
+        (r"\.ffn\.(k|r)[a-z]+\.mu$", r".ffn.time_maa_\1"),
+        (r"\.linear\.weight$", ".weight"),
+        (r"\.g_proj\.", ".gate."),
         (r"\.r_proj\.", ".receptance."),
         (r"\.k_proj\.", ".key."),
         (r"\.v_proj\.", ".value."),
@@ -50,7 +62,10 @@ _PUBLISHER_NAMES = tuple(
         (r"_lora\.lora\.2\.bias$", "0"),
     )
 )
-"""Hugging Face's names -> the publisher's, applied in this order; the publisher's own names pass unchanged."""
+"""Hugging Face's names -> the publisher's, applied in this order; the publisher's own names pass unchanged.
+
+`time_maa_rwkvg` is ours: fla holds five of the publisher's vectors in one tensor.
+"""
 
 
 def publisher_name(name: str) -> str:
@@ -109,6 +124,16 @@ class Weights:
         flat = (prod(shape),)
         return self.changed(target, flat, {name: shape}, partial(_reshaped, shape=flat))
 
+    def is_linear(self, name: str) -> bool:
+        """Tell whether a low-rank factor is stored as fla's linear layers are, (out, in); the publisher's are (in, out)."""
+        return self.stored_name(name).endswith(".weight")
+
+    def factor(self, target: str, name: str, shape: tuple[int, int]) -> OutputTensor:
+        """Return a low-rank factor as (out, in)."""
+        if self.is_linear(name):
+            return self.tensor(target, name, *shape)
+        return self.changed(target, shape, {name: shape[::-1]}, transposed)
+
     def changed(
         self, target: str, shape: Shape, sources: Mapping[str, Shape], transform: Transform | None
     ) -> OutputTensor:
@@ -146,6 +171,14 @@ def implied_config(shapes: Mapping[str, Shape], version: str, class_name: str) -
         heads = next((weights.size(name, 0) for name in _ONE_ROW_A_HEAD if name in weights), 0)
         data["head_size"] = data["head_dim"] = hidden // heads if heads else 64
     return Config(data, "the checkpoint")
+
+
+def with_inner_size(config: Config, ratio: float) -> Config:
+    """Return the configuration with the inner size that its class derives from the width where it says none."""
+    if "intermediate_size" in config:
+        return config
+    wide = config.int("hidden_size", minimum=1) * config.float("hidden_ratio", default=ratio, minimum=1, maximum=64)
+    return config.changed(intermediate_size=max(1, int(wide) // 32) * 32)
 
 
 def frame(weights: Weights, rows: int, hidden: int) -> list[OutputTensor]:
@@ -267,6 +300,11 @@ def _converted(named: Mapping[str, Shape]) -> bool:
     return "blocks.0.ln0.weight" not in named or transposed or any(name.endswith(".weight_mx") for name in named)
 
 
+def _narrow_keys(named: Mapping[str, Shape]) -> bool:
+    rows, columns = (*named.get("blocks.0.att.receptance.weight", ()), 0, 0)[:2]
+    return rows < columns
+
+
 def _experimental_6(named: Mapping[str, Shape]) -> bool:
     needed = ("time_maa_w1", "time_maa_w2", "time_faaaa", "gate.weight", "time_decay_w1", "ln_x.weight")
     return "blocks.0.att.time_maa_x" in named and not all(f"blocks.0.att.{name}" in named for name in needed)
@@ -284,6 +322,15 @@ _VARIANTS = (
         "This RWKV file was converted for the package `rwkv` already (its weights are transposed and merged); name the "
         "original .pth.",
         _converted,
+    ),
+    (
+        "This RWKV has layers with attention between its own (a hybrid of fla), which nothing here runs; choose one without.",
+        _has(".att.q_proj.weight"),
+    ),
+    (
+        "The keys of this RWKV are narrower than its width (fla's expand_k), which llama.cpp does not run; choose one with an "
+        "expand_k of 1.",
+        _narrow_keys,
     ),
     (
         "This is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",

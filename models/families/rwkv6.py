@@ -1,6 +1,8 @@
 """RWKV-6 (Finch): llama.cpp's `rwkv6`.
 
-Source of the layout: BlinkDL/RWKV-LM, RWKV-v5/src/model.py (x060).
+Source of the layout: BlinkDL/RWKV-LM, RWKV-v5/src/model.py (x060); of fla's: fla-org/flash-linear-attention,
+utils/convert_from_rwkv6.py and fla/layers/rwkv6.py. fla's class normalizes groups with an epsilon of 1e-5 where the publisher's
+training had 64e-5, which the weights it converted need and llama.cpp computes.
 """
 
 from __future__ import annotations
@@ -22,18 +24,24 @@ from models.rwkv import (
     read_rwkv_vocabulary,
     stacked_mixes,
     transposed,
+    with_inner_size,
 )
 
 _MIXES = "wkvrg"
 """The order of the five mixed inputs in time_maa_w1, time_maa_w2 and llama.cpp's fused tensor."""
+_FROM_FLA = ["rwkvg".index(mix) for mix in _MIXES]
+"""Where each of them lies in fla's tensors."""
 
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
+    config = with_inner_size(config, 3.5)
     weights = Weights(shapes)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
-    mix_rank = config.int("time_mix_extra_dim", default=64 if hidden == 4096 else 32, minimum=1)
-    decay_rank = config.int("time_decay_extra_dim", default=128 if hidden == 4096 else 64, minimum=1)
+    mix_rank = config.int("time_mix_extra_dim", "proj_low_rank_dim", default=64 if hidden == 4096 else 32, minimum=1)
+    decay_rank = config.int(
+        "time_decay_extra_dim", "gate_low_rank_dim", default=128 if hidden == 4096 else 64, minimum=1
+    )
     tensors = frame(weights, rows, hidden)
     for layer in range(config.int("num_hidden_layers", minimum=1)):
         tensors += norms(weights, layer, hidden)
@@ -44,7 +52,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
         parameters={
             **parameters(config),
             "rescale_every_n_layers": config.int("rescale_every", default=0),
-            "wkv.head_size": config.int("head_size", default=64, minimum=1),
+            "wkv.head_size": _head_size(config),
             "time_mix_extra_dim": mix_rank,
             "time_decay_extra_dim": decay_rank,
         },
@@ -56,29 +64,20 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     )
 
 
+def _head_size(config: Config) -> int:
+    heads = config.int("num_heads", default=0)  # fla says how many, the publisher how large
+    return config.int("head_size", default=config.int("hidden_size") // heads if heads else 64, minimum=1)
+
+
 def _time_mix(weights: Weights, config: Config, layer: int, mix_rank: int, decay_rank: int) -> list[OutputTensor]:
-    hidden = config.int("hidden_size")
-    size = config.int("head_size", default=64, minimum=1)
+    hidden, size = config.int("hidden_size"), _head_size(config)
     source, target = f"blocks.{layer}.att.", f"blk.{layer}.time_mix_"
-    factors = {"w1": (hidden, 5 * mix_rank), "w2": (5, mix_rank, hidden)}
-    decays = {"decay_w1": (hidden, decay_rank), "decay_w2": (decay_rank, hidden)}
-    low_rank = [(f"time_maa_{name}", name, shape) for name, shape in factors.items()]
-    low_rank += [(f"time_{name}", name, shape) for name, shape in decays.items()]
     rescaled = _rescaled(config, layer)
     return [
         weights.tensor(f"{target}lerp_x.weight", f"{source}time_maa_x", hidden),
-        weights.changed(
-            f"{target}lerp_fused.weight",
-            (5, 1, 1, hidden),
-            {f"{source}time_maa_{mix}": (1, 1, hidden) for mix in _MIXES},
-            stacked_mixes,
-        ),
-        *(
-            weights.changed(
-                f"{target}{name}.weight", (*shape[:-2], shape[-1], shape[-2]), {f"{source}{own}": shape}, transposed
-            )
-            for own, name, shape in low_rank
-        ),
+        *_mixes(weights, layer, hidden, mix_rank),
+        weights.factor(f"{target}decay_w1.weight", f"{source}time_decay_w1", (decay_rank, hidden)),
+        weights.factor(f"{target}decay_w2.weight", f"{source}time_decay_w2", (hidden, decay_rank)),
         weights.tensor(f"{target}decay.weight", f"{source}time_decay", hidden),
         weights.tensor(f"{target}first.weight", f"{source}time_faaaa", hidden // size, size),
         *(
@@ -89,6 +88,27 @@ def _time_mix(weights: Weights, config: Config, layer: int, mix_rank: int, decay
         weights.changed(
             f"{target}output.weight", (hidden, hidden), {f"{source}output.weight": (hidden, hidden)}, rescaled
         ),
+    ]
+
+
+def _mixes(weights: Weights, layer: int, hidden: int, rank: int) -> list[OutputTensor]:
+    """Return the five lerps and the low-rank factors that change them."""
+    source, target = f"blocks.{layer}.att.time_maa_", f"blk.{layer}.time_mix_"
+    fused, w1, w2 = f"{target}lerp_fused.weight", f"{target}w1.weight", f"{target}w2.weight"
+    shapes = {fused: (5, 1, 1, hidden), w1: (5 * rank, hidden), w2: (5, hidden, rank)}
+    if weights.is_linear(f"{source}w1"):
+        return [
+            weights.changed(
+                fused, shapes[fused], {f"{source}rwkvg": (5, hidden)}, partial(_ordered, shape=shapes[fused])
+            ),
+            weights.changed(w1, shapes[w1], {f"{source}w1": shapes[w1]}, partial(_ordered, shape=shapes[w1])),
+            weights.changed(w2, shapes[w2], {f"{source}w2": (hidden, 5 * rank)}, _ordered_columns),
+        ]
+    vectors = {f"{source}{mix}": (1, 1, hidden) for mix in _MIXES}
+    return [
+        weights.changed(fused, shapes[fused], vectors, stacked_mixes),
+        weights.changed(w1, shapes[w1], {f"{source}w1": (hidden, 5 * rank)}, transposed),
+        weights.changed(w2, shapes[w2], {f"{source}w2": (5, rank, hidden)}, transposed),
     ]
 
 
@@ -114,6 +134,16 @@ def _rescaled(config: Config, layer: int) -> Transform | None:
     return partial(_divided, divisor=float(2**halvings)) if halvings else None
 
 
+def _ordered(values: np.ndarray, *, shape: Shape) -> np.ndarray:
+    """Return fla's five parts, one after the other, in llama.cpp's order."""
+    return values.reshape(5, -1, values.shape[-1])[_FROM_FLA].reshape(shape)
+
+
+def _ordered_columns(matrix: np.ndarray) -> np.ndarray:
+    """Return [5, hidden, rank] of fla's [hidden, 5 x rank]."""
+    return matrix.reshape(len(matrix), 5, -1).swapaxes(0, 1)[_FROM_FLA]
+
+
 def _divided(matrix: np.ndarray, *, divisor: float) -> np.ndarray:
     return matrix.astype(np.float32) / np.float32(divisor)
 
@@ -123,9 +153,10 @@ def _config_of(shapes: Mapping[str, Shape]) -> Config | None:
     if config is None:
         return None
     weights = Weights(shapes)
+    axis = 0 if weights.is_linear("blocks.0.att.time_maa_w1") else 1
     ranks = {
-        "time_mix_extra_dim": weights.size("blocks.0.att.time_maa_w2", 1),
-        "time_decay_extra_dim": weights.size("blocks.0.att.time_decay_w1", 1),
+        "time_mix_extra_dim": weights.size("blocks.0.att.time_maa_w1", axis) // 5,
+        "time_decay_extra_dim": weights.size("blocks.0.att.time_decay_w1", axis),
     }
     return Config({**config.data, **ranks}, config.origin)
 

@@ -19,7 +19,7 @@ from models.rwkv import (
     parameters,
     read_rwkv_vocabulary,
     stacked_mixes,
-    transposed,
+    with_inner_size,
 )
 
 _MIXES = "rwkvag"
@@ -35,6 +35,7 @@ _KEYS = {"w": "decay", "a": "iclr", "v": "value_residual_mix", "g": "gate"}
 
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
+    config = with_inner_size(config, 4)
     weights = Weights(shapes)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
@@ -74,8 +75,8 @@ def _time_mix(weights: Weights, config: Config, layer: int, ranks: Mapping[str, 
         own = "a" if layer == 0 and pair == "v" else pair
         if pair != "g":
             tensors.append(weights.tensor(f"{target}{pair}0.weight", f"{source}{own}0", hidden))
-        tensors.append(_factor(weights, f"{target}{pair}1.weight", f"{source}{own}1", (ranks[own], hidden)))
-        tensors.append(_factor(weights, f"{target}{pair}2.weight", f"{source}{own}2", (hidden, ranks[own])))
+        tensors.append(weights.factor(f"{target}{pair}1.weight", f"{source}{own}1", (ranks[own], hidden)))
+        tensors.append(weights.factor(f"{target}{pair}2.weight", f"{source}{own}2", (hidden, ranks[own])))
     return [
         *tensors,
         *(weights.tensor(f"{target}{name}.weight", f"{source}{name}", hidden) for name in ("k_k", "k_a")),
@@ -94,13 +95,6 @@ def _fused_mixes(weights: Weights, layer: int, hidden: int) -> OutputTensor:
         return weights.tensor(target, f"{source}x_x", len(_MIXES), 1, 1, hidden)
     vectors = {f"{source}x_{mix}": (1, 1, hidden) for mix in _MIXES}
     return weights.changed(target, (len(_MIXES), 1, 1, hidden), vectors, stacked_mixes)
-
-
-def _factor(weights: Weights, target: str, source: str, shape: tuple[int, int]) -> OutputTensor:
-    """Return a low-rank factor as (out, in): the publisher stores (in, out), fla's layout a linear layer's weight."""
-    if weights.stored_name(source).endswith(".weight"):
-        return weights.tensor(target, source, *shape)
-    return weights.changed(target, shape, {source: shape[::-1]}, transposed)
 
 
 def _channel_mix(weights: Weights, config: Config, layer: int) -> list[OutputTensor]:
@@ -128,8 +122,7 @@ def _config_of(shapes: Mapping[str, Shape]) -> Config | None:
         tensor = next(
             (t for t in (f"blocks.1.att.{pair}1", f"blocks.0.att.{pair}1") if t in weights), "blocks.0.att.a1"
         )
-        linear = weights.stored_name(tensor).endswith(".weight")
-        ranks[name] = weights.size(tensor, 0 if linear else 1)
+        ranks[name] = weights.size(tensor, 0 if weights.is_linear(tensor) else 1)
     return Config({**config.data, **ranks}, config.origin)
 
 

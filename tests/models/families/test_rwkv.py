@@ -12,9 +12,11 @@ from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import load_runner
+from models.config import Config
 from models.errors import UnsupportedModel
-from models.families import config_of_tensors
+from models.families import config_of_tensors, family_of
 from tests.conftest import oracles
+from tests.reference import rwkv6_fla
 from tests.reference.rwkv import forward
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.logits import engine_logits
@@ -107,8 +109,8 @@ def test_quantized_to_8_bits_a_trained_rwkv4_keeps_its_answers(tmp_path: Path) -
 
 
 def test_quantized_to_8_bits_a_trained_rwkv5_changes_near_ties_only(tmp_path: Path) -> None:
-    # 12 layers of width 64, where even BF16 weights change 0.6 % of the answers: half comes from rounding the weights, evenly from
-    # all matrices, half from llama.cpp's rounding of what they are multiplied with.
+    # 12 layers of width 64, where even BF16 changes 0.6 % of the answers: half of Q8_0's come from rounding the weights, evenly
+    # from all matrices, half from llama.cpp's rounding of what they are multiplied with.
     changed, gap = changed_answers("rwkv-5.2", tmp_path)
     assert changed.mean() <= 0.03
     assert changed[gap > 0.02].mean() <= 0.01
@@ -164,6 +166,40 @@ def early(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
+def of_fla(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return RWKV-6 as fla holds it: linear layers, and the five mixes of a layer in tensors of the order r, w, k, v, g."""
+    renamed = {}
+    for own_name, tensor in tensors.items():
+        name = own_name
+        for own, theirs in {
+            "emb.": "embeddings.", "ln_out.": "norm.", "head.": "lm_head.", "blocks.": "layers.", ".att.": ".attn.",
+            ".ln0.": ".pre_norm.", ".ln1.": ".attn_norm.", ".ln2.": ".ffn_norm.", ".ln_x.": ".g_norm.",
+            "attn.receptance.": "attn.r_proj.linear.", "attn.key.": "attn.k_proj.linear.", "attn.value.": "attn.v_proj.linear.",
+            "attn.gate.": "attn.g_proj.linear.", "attn.output.": "attn.o_proj.", "ffn.key.": "ffn.key.linear.",
+            "ffn.receptance.": "ffn.receptance.linear.", "ffn.time_maa_k": "ffn.key.mu", "ffn.time_maa_r": "ffn.receptance.mu",
+            "time_maa_x": "x_proj.0.mu", "time_faaaa": "bonus",
+        }.items():  # fmt: skip
+            name = name.replace(own, theirs)
+        if "time_" not in name:
+            renamed[name if name.startswith("lm_head") else f"model.{name}"] = (
+                tensor.ravel() if "mu" in name else tensor
+            )
+    for layer in range(2):
+        own, theirs = f"blocks.{layer}.att.time_", f"model.layers.{layer}.attn."
+        order = [["w", "k", "v", "r", "g"].index(mix) for mix in "rwkvg"]
+        first, second = tensors[f"{own}maa_w1"], tensors[f"{own}maa_w2"]
+        columns = np.split(first, 5, axis=1)
+        renamed |= {
+            f"{theirs}x_proj.0.linear.weight": np.concatenate([columns[i] for i in order], 1).T,
+            f"{theirs}x_proj.2.weight": np.concatenate([second[i] for i in order], 0).T,
+            f"{theirs}x_bias": np.stack([tensors[f"{own}maa_{mix}"].ravel() for mix in "rwkvg"]),
+            f"{theirs}w_proj.linear.lora.0.weight": tensors[f"{own}decay_w1"].T,
+            f"{theirs}w_proj.linear.lora.2.weight": tensors[f"{own}decay_w2"].T,
+            f"{theirs}w_proj.linear.lora.2.bias": tensors[f"{own}decay"].ravel(),
+        }
+    return renamed
+
+
 CLASSES = {"4": "RwkvForCausalLM", "5.2": "Rwkv5ForCausalLM", "6": "Rwkv6ForCausalLM", "7": "RWKV7ForCausalLM"}
 
 
@@ -176,6 +212,42 @@ def test_hugging_face_layouts_give_the_same_file(version: str, tmp_path: Path) -
 def test_the_first_layout_of_rwkv7_gives_the_same_file(tmp_path: Path) -> None:
     tensors = random_rwkv("7", 1)
     same_file(tmp_path, tensors, "Rwkv7ForCausalLM", early(tensors))
+
+
+def test_flas_layout_of_rwkv6_gives_the_same_file(tmp_path: Path) -> None:
+    tensors = random_rwkv("6", 1)
+    same_file(tmp_path, tensors, "RWKV6ForCausalLM", of_fla(tensors))
+
+
+def test_flas_layout_of_rwkv6_computes_flas_formulas(engine: Engine, tmp_path: Path) -> None:
+    tensors = of_fla(random_rwkv("6", 8))
+    folder = write_checkpoint(tmp_path / "checkpoint", {"architectures": ["RWKV6ForCausalLM"], "num_heads": 2}, tensors)
+    out = tmp_path / "model.gguf"
+    convert(ConvertRequest(folder, out, "F32", tokenizer="none"))
+    ids = np.random.default_rng(1).integers(0, 96, 40).tolist()
+    found = engine_logits(engine, out, ids, tmp_path / "logits.npy")
+    assert np.abs(found - rwkv6_fla.forward(tensors, ids)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "inner"),
+    [
+        ("RwkvForCausalLM", {}, 512),
+        ("Rwkv5ForCausalLM", {"intermediate_size": None}, 448),
+        ("Rwkv6ForCausalLM", {"intermediate_size": None}, 448),
+        (
+            "RWKV6ForCausalLM",
+            {"num_heads": 2, "hidden_ratio": 3.5, "proj_low_rank_dim": 8, "gate_low_rank_dim": 16},
+            448,
+        ),
+        ("RWKV7ForCausalLM", {"intermediate_size": None, "hidden_ratio": 4.0}, 512),
+    ],
+)
+def test_a_configuration_alone_gives_the_sizes(name: str, config: dict, inner: int) -> None:
+    whole = Config({"architectures": [name], "hidden_size": 128, "vocab_size": 96, "num_hidden_layers": 2, **config})
+    sizes = family_of(whole).blueprint(whole, None).parameters
+    assert sizes["feed_forward_length"] == inner
+    assert sizes.get("wkv.head_size", 64) == 64
 
 
 def same_file(tmp_path: Path, tensors: dict[str, np.ndarray], name: str, renamed: dict[str, np.ndarray]) -> None:
@@ -208,6 +280,8 @@ def test_a_single_pth_is_a_source(version: str, tmp_path: Path) -> None:
         ("7", {"blocks.0.ffn.s_emb.weight": (96, 32)}, "RWKV-7a"),
         ("7", {"blocks.0.ffn.s_emb.weight": (96, 32), "blocks.0.qkv.weight": (96, 32)}, "RWKV-7b"),
         ("6", {"blocks.0.att.time_faaaa": None}, "x060a"),
+        ("6", {f"blocks.0.att.{name}.weight": (64, 128) for name in ("receptance", "key")}, "expand_k"),
+        ("7", {"model.layers.1.attn.q_proj.weight": (128, 128)}, "hybrid"),
         ("4", {"blocks.0.ln0.weight": None}, "converted"),
         ("6", {"blocks.0.att.receptance.lora_A": (8, 128)}, "LoRA"),
     ],

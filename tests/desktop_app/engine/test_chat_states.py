@@ -68,11 +68,12 @@ def whole(reply: dict[str, Any]) -> int:
     return int(reply["prompt_tokens"] + reply["tokens"])
 
 
-def test_each_turn_uses_all_turns_before_it(engine: Engine) -> None:
+def test_each_turn_uses_all_turns_before_it(model: Path) -> None:
     chat = Chat(None)
-    first = chat.ask(engine, REMEMBERED)
-    second = chat.ask(engine, "明天呢？")
-    third = chat.ask(engine, "谢谢")
+    with opened(model) as engine:
+        first = chat.ask(engine, REMEMBERED)
+        second = chat.ask(engine, "明天呢？")
+        third = chat.ask(engine, "谢谢")
     assert (first["reused_tokens"], second["reused_tokens"], third["reused_tokens"]) == (0, whole(first), whole(second))
 
 

@@ -23,18 +23,28 @@ RESERVE = 268_435_456
 """What the planner leaves free of a small memory."""
 
 
-def taken() -> int:
-    """Bytes that engine processes of this one take from the free memory."""
-    found = [child.memory_info() for child in psutil.Process().children()]
-    return sum(memory.rss - getattr(memory, "shared", 0) for memory in found)
+class Taken:
+    """Counts what engine processes take from the free memory: those that a test starts, not those of other tests."""
+
+    def __init__(self) -> None:
+        self._others = set(psutil.Process().children())
+
+    def __call__(self) -> int:
+        found = [child.memory_info() for child in psutil.Process().children() if child not in self._others]
+        return sum(memory.rss - getattr(memory, "shared", 0) for memory in found)
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def taken() -> Taken:
+    return Taken()
+
+
+@pytest.fixture
+def memory(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Bytes beyond the reserve that an engine finds on the computer; a test writes another number."""
     room = [3000 * MB]
     monkeypatch.setattr(
-        "desktop_app.hardware.main_memory", lambda: MainMemory(4000 * MB, RESERVE + max(0, room[0] - taken()))
+        "desktop_app.hardware.main_memory", lambda: MainMemory(4000 * MB, max(0, RESERVE + room[0] - taken()))
     )
     return room
 
@@ -92,7 +102,7 @@ def test_less_memory_gives_a_shorter_context(open_window: OpenWindow, memory: li
     assert needed(person) <= memory[0]
 
 
-def test_what_unloading_frees_counts(open_window: OpenWindow, memory: list[int]) -> None:
+def test_what_unloading_frees_counts(open_window: OpenWindow, memory: list[int], taken: Taken) -> None:
     person = ready(open_window())
     memory[0] = needed(person) + 10 * MB
     assert memory[0] - taken() < needed(person) - 100 * MB  # beside the loaded model another one does not fit

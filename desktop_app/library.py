@@ -6,11 +6,13 @@ import importlib.util
 import json
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from converter.gguf_header import GGUFHeader, read_gguf_header, split_parts
 from converter.whole_file import write_whole
+from models.chat.sampling import recommended_sampling
 from models.errors import BadFile, ZhiyinError
 
 _LINKS = "imported.json"
@@ -28,6 +30,8 @@ class InstalledModel:
     file_type: str
     """Quantization in words: Q4_K_M …; "" when the file does not say."""
     starter: bool = False
+    sampling: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """How its publisher recommends to choose tokens (`models.chat.sampling`)."""
 
 
 class Library:
@@ -80,9 +84,7 @@ class Library:
             for path in folder.glob("*.gguf"):
                 model = self._read(path)
                 if model is not None:
-                    return InstalledModel(
-                        "SmolLM2-135M-Instruct", path, model.bytes, model.architecture, model.file_type, starter=True
-                    )
+                    return replace(model, name="SmolLM2-135M-Instruct", starter=True)
         return None
 
     def import_file(self, path: Path, *, copy: bool = False) -> InstalledModel:
@@ -165,7 +167,14 @@ def _describe(header: GGUFHeader) -> InstalledModel:
             f"{header.path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE."
         )
     size = sum(part.stat().st_size for part in split_parts(header.path))
-    return InstalledModel(header.path.stem, header.path, size, header.architecture, header.quantization)
+    return InstalledModel(
+        header.path.stem,
+        header.path,
+        size,
+        header.architecture,
+        header.quantization,
+        sampling=recommended_sampling(header.metadata),
+    )
 
 
 def _is_first_part(path: Path) -> bool:

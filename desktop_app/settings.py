@@ -25,6 +25,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_tokens": (0, 1 << 20),
 }
 """The least and the greatest value of each number."""
+RECOMMENDED = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
+"""What a model's publisher may recommend: None where the person sets nothing else."""
+_KINDS: dict[str, type[int] | type[float]] = {name: int if name == "top_k" else float for name in RECOMMENDED}
 
 
 @dataclass
@@ -40,11 +43,11 @@ class Settings:
     """The name of the model used last."""
     context: int = 0
     """Tokens that a chat may hold; 0: the planner chooses."""
-    temperature: float = 0.7
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repeat_penalty: float = 1.0
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
     seed: int = -1
     """-1: another one each time."""
     max_tokens: int = 0
@@ -65,8 +68,9 @@ def load_settings(path: Path) -> Settings:
     if isinstance(stored, dict):
         for field in fields(Settings):
             value = stored.get(field.name)
-            if _is_good(field.name, value, getattr(settings, field.name)):
-                setattr(settings, field.name, type(getattr(settings, field.name))(value))
+            default = getattr(settings, field.name)
+            if value is not None and _is_good(field.name, value, default):
+                setattr(settings, field.name, _KINDS.get(field.name, type(default))(value))
     return settings
 
 

@@ -6,13 +6,12 @@ import argparse
 import sys
 from typing import Any
 
-from converter.gguf_header import read_gguf_header
 from desktop_app.commands.options import add_threads, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
+from desktop_app.settings import RECOMMENDED
 from desktop_app.terminal import INTERRUPTED, say
-from models.chat.sampling import recommended_sampling
 
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 
@@ -62,10 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
     """Return how tokens are chosen: as the person says, else as the model's publisher recommends, else as usual."""
-    header = read_gguf_header(find_model(arguments.model).path, arrays=False)
-    asked = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")}
+    asked = {name: getattr(arguments, name) for name in RECOMMENDED}
     return SamplingSettings(
-        **recommended_sampling(header.metadata) | {name: value for name, value in asked.items() if value is not None},
+        **{**find_model(arguments.model).sampling, **{n: value for n, value in asked.items() if value is not None}},
         seed=arguments.seed,
         max_tokens=arguments.max_tokens,
         stop=tuple(text for text in arguments.stop if text),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from desktop_app.conversation import Conversation, Message, MessageTree, title_f
 from desktop_app.engine.client import EngineDied, EngineFailed
 from desktop_app.engine.protocol import Event, Generate, SamplingSettings
 from desktop_app.paths import chat_state_file
-from desktop_app.settings import Settings
+from desktop_app.settings import RECOMMENDED, Settings
 from desktop_app.ui.engine_bridge import Call, EngineBridge
 from desktop_app.ui.history_bridge import HistoryBridge
 from desktop_app.ui.model_session import EngineState, ModelSession
@@ -271,7 +272,8 @@ class ChatSession(QObject):
         path = reply.tree.path(reply.message.parent)
         messages = prompt_messages(path, self._settings.system_prompt)
         state = str(chat_state_file(reply.message.conversation))
-        request = Generate(tuple(messages), sampling(self._settings), state=state)
+        recommended = model.sampling if model else {}
+        request = Generate(tuple(messages), sampling(self._settings, recommended), state=state)
         reply.call = self._engine.submit(
             request,
             lambda event: self._event(reply, event),
@@ -317,14 +319,11 @@ class ChatSession(QObject):
         self.listed.emit()
 
 
-def sampling(settings: Settings) -> SamplingSettings:
-    """Return how the next token is chosen, as the engine wants to know it."""
+def sampling(settings: Settings, recommended: Mapping[str, float]) -> SamplingSettings:
+    """Return how the next token is chosen: as the person set it, else as the model's publisher recommends, else as usual."""
+    own = {name: value for name in RECOMMENDED if (value := getattr(settings, name)) is not None}
     return SamplingSettings(
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        min_p=settings.min_p,
-        repeat_penalty=settings.repeat_penalty,
+        **{**recommended, **own},
         seed=None if settings.seed < 0 else settings.seed,
         max_tokens=settings.max_tokens,
     )

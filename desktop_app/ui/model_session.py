@@ -52,6 +52,12 @@ class EngineState:
     """How it is loaded; None: not planned yet."""
 
     @property
+    def recurrent(self) -> bool:
+        """The model keeps a chat of any length in mind at the same cost; its context cannot be set."""
+        planned = self.planned.plan.best if self.planned is not None else None
+        return self.info.context == 0 if self.info is not None else planned is not None and planned.recurrent
+
+    @property
     def refused(self) -> bool:
         """The plan saw no room, and nothing was loaded."""
         return self.kind == "failed" and self.planned is not None and self.message == self.planned.plan.reason

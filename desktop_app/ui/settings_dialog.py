@@ -23,13 +23,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop_app.settings import RANGES, Settings
+from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.formats import number
+from desktop_app.ui.model_session import EngineState
 from desktop_app.ui.translate import LANGUAGES
 
 _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
-_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
+_SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
+_USUAL = SamplingSettings()
 
 
 class SettingsDialog(QDialog):
@@ -38,10 +41,12 @@ class SettingsDialog(QDialog):
     changed = Signal(str)
     """The name of the setting."""
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
-        """Show the settings as they are."""
+    def __init__(self, settings: Settings, state: EngineState, parent: QWidget | None = None) -> None:
+        """Show the settings as they are, with what the model in use makes of them."""
         super().__init__(parent)
         self._settings = settings
+        self._recommended = state.model.sampling if state.model is not None else {}
+        self._recurrent = state.recurrent
         self._theme = self._combo("theme", ["system", "light", "dark"])
         self._language = self._combo("language", ["system", *LANGUAGES])
         self._send_key = self._combo("send_key", ["enter", "ctrl_enter"])
@@ -61,7 +66,8 @@ class SettingsDialog(QDialog):
         self._tabs = QTabWidget()
         self._tabs.setDocumentMode(True)
         self._tabs.addTab(self._page([self._theme, self._language, self._send_key]), "")
-        self._tabs.addTab(self._page([self._prompt, self._context], self._hints[0]), "")
+        rows: list[QWidget] = [self._prompt] if self._recurrent else [self._prompt, self._context]
+        self._tabs.addTab(self._page(rows, self._hints[0]), "")
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
@@ -118,24 +124,29 @@ class SettingsDialog(QDialog):
             self._numbers["seed"]: self.tr("Seed"),
             self._numbers["max_tokens"]: self.tr("Longest reply (tokens)"),
         }
-        for field, text in texts.items():
-            self._labels[field].setText(text)
+        for field, label in self._labels.items():
+            label.setText(texts[field])
         self._prompt.setPlaceholderText(self.tr("What the assistant should always know or do"))
         self._hints[0].setText(
-            self.tr(
+            self.tr("The model in use keeps a chat of any length in mind at the same cost: it has no context to set.")
+            if self._recurrent
+            else self.tr(
                 "The context is how much of a chat the model keeps in mind; a larger one needs more memory. "
                 "Automatic takes what fits in the memory that is free."
             )
         )
         self._hints[1].setText(
             self.tr(
-                "Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more."
+                "Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. "
+                "What you do not change follows the recommendation of the publisher of the model in use, where there is one."
             )
         )
         self._numbers["top_k"].setSpecialValueText(self.tr("No limit"))
         self._numbers["seed"].setSpecialValueText(self.tr("Another each time"))
         self._numbers["max_tokens"].setSpecialValueText(self.tr("No limit"))
         self._reset.setText(self.tr("Reset to defaults"))
+        for name in RECOMMENDED:
+            self._mark(name)
         _name(self._theme, [self.tr("Like the system"), self.tr("Light"), self.tr("Dark")])
         _name(self._language, [self.tr("Like the system"), *LANGUAGES.values()])
         _name(self._send_key, ["Enter", "Ctrl+Enter"])
@@ -158,21 +169,44 @@ class SettingsDialog(QDialog):
 
     def _spin_box(self, name: str) -> QSpinBox | QDoubleSpinBox:
         low, high = RANGES[name]
-        value = getattr(self._settings, name)
+        value = self._in_use(name)
         if isinstance(value, int):
-            box = QSpinBox(minimum=int(low), maximum=int(high))
+            box = QSpinBox(minimum=int(min(low, value)), maximum=int(max(high, value)))
             box.setValue(value)
-            box.valueChanged.connect(lambda new: self._set(name, new))
+            box.valueChanged.connect(lambda new: self._number_changed(name, new))
             return box
-        fraction = QDoubleSpinBox(minimum=low, maximum=high, singleStep=0.05, decimals=2)
+        fraction = QDoubleSpinBox(minimum=min(low, value), maximum=max(high, value), singleStep=0.05, decimals=2)
         fraction.setValue(value)
-        fraction.valueChanged.connect(lambda new: self._set(name, round(new, 2)))
+        fraction.valueChanged.connect(lambda new: self._number_changed(name, round(new, 2)))
         return fraction
+
+    def _in_use(self, name: str) -> int | float:
+        """Return the value that counts: the person's own, the publisher's, or the usual one."""
+        own: int | float | None = getattr(self._settings, name)
+        usual: int | float = getattr(_USUAL, name, 0)
+        return self._recommended.get(name, usual) if own is None else own
+
+    def _number_changed(self, name: str, value: float) -> None:
+        self._set(name, value)
+        if name in RECOMMENDED:
+            self._mark(name)
+
+    def _mark(self, name: str) -> None:
+        """Say which values are the publisher's."""
+        theirs = getattr(self._settings, name) is None and name in self._recommended
+        self._numbers[name].setSuffix(self.tr("  (recommended by the publisher)") if theirs else "")
 
     def _reset_sampling(self) -> None:
         for field in fields(Settings):
             if field.name in self._numbers:
-                self._numbers[field.name].setValue(field.default)  # type: ignore[arg-type]
+                box = self._numbers[field.name]
+                setattr(self._settings, field.name, field.default)
+                box.blockSignals(True)
+                box.setValue(self._in_use(field.name))  # type: ignore[arg-type]
+                box.blockSignals(False)
+                self._set(field.name, field.default)
+                if field.name in RECOMMENDED:
+                    self._mark(field.name)
 
     def _set(self, name: str, value: object) -> None:
         setattr(self._settings, name, value)

@@ -202,7 +202,7 @@ class MainWindow(QMainWindow):
 
     def open_settings(self) -> None:
         """Show the settings."""
-        dialog = SettingsDialog(self.services.settings, self)
+        dialog = SettingsDialog(self.services.settings, self.services.models.state, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         context = self.services.settings.context
         dialog.changed.connect(self._setting_changed)

@@ -634,10 +634,6 @@
         <translation>上下文是模型能记住的对话长度；越大占用的内存越多。“自动”按可用内存选择。</translation>
     </message>
     <message>
-        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more.</source>
-        <translation>温度越低，回答越稳定，0 总是选择最可能的词；温度越高，回答越多变。</translation>
-    </message>
-    <message>
         <source>No limit</source>
         <translation>不限</translation>
     </message>
@@ -672,6 +668,18 @@
     <message>
         <source>Automatic</source>
         <translation>自动</translation>
+    </message>
+    <message>
+        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. What you do not change follows the recommendation of the publisher of the model in use, where there is one.</source>
+        <translation>温度越低，回答越稳定，0 表示总是选择可能性最大的词；温度越高，回答越出人意料。没有改动的数值采用当前模型发布者推荐的数值（如果有）。</translation>
+    </message>
+    <message>
+        <source>The model in use keeps a chat of any length in mind at the same cost: it has no context to set.</source>
+        <translation>当前模型可以记住任意长度的对话，占用的内存不变，因此无需设置上下文。</translation>
+    </message>
+    <message>
+        <source>  (recommended by the publisher)</source>
+        <translation>（发布者推荐）</translation>
     </message>
 </context>
 <context>

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf.scripts import gguf_new_metadata
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
     QApplication,
@@ -20,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.engine.protocol import SamplingSettings
-from desktop_app.paths import settings_file
+from desktop_app.paths import models_folder, settings_file
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat_session import prompt_messages, sampling
 from desktop_app.ui.composer import Composer
@@ -61,7 +64,7 @@ def test_every_setting_is_reached_used_and_kept(open_window: OpenWindow) -> None
     context.setCurrentIndex(context.findData(2048))
     dialog.close()
     settings = person.services.settings
-    assert sampling(settings) == SamplingSettings(
+    assert sampling(settings, {"top_k": 64}) == SamplingSettings(
         temperature=0.25, top_k=12, top_p=0.5, min_p=0.15, repeat_penalty=1.15, seed=7, max_tokens=9
     )
     assert prompt_messages([], settings.system_prompt) == [{"role": "system", "content": "You answer in French."}]
@@ -89,9 +92,53 @@ def test_reset_brings_the_defaults_of_sampling_back(open_window: OpenWindow) -> 
     dialog = dialog_of(person)
     dialog.findChild(QTabWidget).setCurrentIndex(2)
     person.click("Reset to defaults", dialog)
-    assert sampling(person.services.settings) == sampling(Settings())
+    assert sampling(person.services.settings, {}) == SamplingSettings()
     assert person.services.settings.system_prompt == "Stay."
     dialog.close()
+
+
+def test_the_publishers_recommendation_counts_until_it_is_changed(open_window: OpenWindow, starter_gguf: Path) -> None:
+    recommending = models_folder() / "Recommending.gguf"
+    reader = GGUFReader(starter_gguf)
+    writer = GGUFWriter(recommending, "llama")
+    gguf_new_metadata.copy_with_new_metadata(
+        reader,
+        writer,
+        {
+            "general.sampling.temp": gguf_new_metadata.MetadataDetails(GGUFValueType.FLOAT32, 0.0),
+            "general.sampling.top_k": gguf_new_metadata.MetadataDetails(GGUFValueType.INT32, 3000),
+        },
+        [],
+    )
+    person = open_window(model="Recommending", temperature=None, max_tokens=4)
+    person.wait(lambda: person.model_state == "ready")
+    replies = set()
+    for _ in range(2):
+        person.window.new_chat()
+        replies.add(person.ask("Tell me about rain."))
+    assert len(replies) == 1  # a temperature of 0, though the usual one is not
+
+    dialog = dialog_of(person)
+    temperature, top_k, top_p = field(dialog, "Temperature"), field(dialog, "Top-k"), field(dialog, "Top-p")
+    assert isinstance(temperature, QDoubleSpinBox)
+    assert isinstance(top_k, QSpinBox)
+    assert isinstance(top_p, QDoubleSpinBox)
+    assert (temperature.value(), top_k.value(), top_p.value()) == (0.0, 3000, SamplingSettings().top_p)
+    marked = [box.suffix() for box in (temperature, top_k, top_p)]
+    assert ["recommended" in suffix for suffix in marked] == [True, True, False]
+    temperature.setValue(1.25)
+    assert temperature.suffix() == ""
+    model = person.services.models.state.model
+    assert model is not None
+    assert sampling(person.services.settings, model.sampling) == SamplingSettings(
+        temperature=1.25, top_k=3000, max_tokens=4
+    )
+    dialog.findChild(QTabWidget).setCurrentIndex(2)
+    person.click("Reset to defaults", dialog)
+    assert (temperature.value(), "recommended" in temperature.suffix()) == (0.0, True)
+    assert person.services.settings.temperature is None
+    dialog.close()
+    assert load_settings(settings_file()).temperature is None
 
 
 def test_theme_and_language_change_at_once(person: Person, application: QApplication) -> None:

@@ -13,6 +13,7 @@ from desktop_app.ui.chat_session import ChatSession
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.message_widget import Versions
 from desktop_app.ui.question_widget import QuestionWidget
+from desktop_app.ui.reply_failure import Contexts
 from desktop_app.ui.reply_widget import ReplyWidget
 
 COLUMN = 780
@@ -30,7 +31,8 @@ _NEAR = 40
 class ChatView(QScrollArea):
     """Shows the path of a `ChatSession`; old messages are built when one scrolls up to them."""
 
-    smaller_context_asked = Signal()
+    way_out_chosen = Signal(str, str)
+    """A failed reply's id and a `WayOut`."""
 
     def __init__(self, session: ChatSession, parent: QWidget | None = None) -> None:
         """Follow a session."""
@@ -41,6 +43,8 @@ class ChatView(QScrollArea):
         self._wanted = _FIRST_SCREENS
         self._pinned = True
         self._waiting_for = ""
+        self.contexts = Contexts()
+        """What is offered where a reply failed."""
         self.setObjectName("chatView")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
@@ -104,6 +108,14 @@ class ChatView(QScrollArea):
             if isinstance(widget, ReplyWidget) and widget.message.state == "streaming":
                 widget.wait_for(words)
 
+    def set_contexts(self, contexts: Contexts) -> None:
+        """Offer other contexts where a reply failed."""
+        if contexts != self.contexts:
+            self.contexts = contexts
+            for widget in self._widgets:
+                if isinstance(widget, ReplyWidget):
+                    widget.set_contexts(contexts)
+
     def scroll_to_end(self) -> None:
         """Show the newest text and stay there."""
         self._pinned = True
@@ -150,7 +162,8 @@ class ChatView(QScrollArea):
     def _make_reply(self, message: Message) -> ReplyWidget:
         widget = ReplyWidget(message, self._versions(message))
         widget.regenerate_asked.connect(self._session.regenerate)
-        widget.smaller_context_asked.connect(self.smaller_context_asked)
+        widget.way_out_chosen.connect(self.way_out_chosen)
+        widget.set_contexts(self.contexts)
         if message.state == "streaming":
             widget.wait_for(self._waiting_for)
             if text := self._session.text_of(message):

@@ -96,6 +96,14 @@ def translated(sentence: str) -> str:
     return sentence
 
 
+def numbers_in(sentence: str) -> dict[str, int]:
+    """Return the numbers that a core sentence names, by their names in the templates."""
+    for template in _TEMPLATES:
+        if found := _pattern(template).fullmatch(sentence):
+            return {name: int(value) for name, value in found.groupdict().items() if value.isdecimal()}
+    return {}
+
+
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template)), re.DOTALL)

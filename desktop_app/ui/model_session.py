@@ -128,6 +128,23 @@ class ModelSession(QObject):
         self._settings.context = max(SMALLEST_CONTEXT, context)
         self.apply_settings()
 
+    def find_larger_context(self, needed: int, on_done: Callable[[int], None]) -> None:
+        """Find a context of more than `needed` tokens that the model was trained for and the memory takes; 0: none.
+
+        It is the loaded context doubled as often as it takes.
+        """
+        model, info, current = self.state.model, self.state.info, self._in_engine
+        larger = _larger_context(info, needed) if info is not None else 0
+        if model is None or not larger:
+            on_done(0)
+            return
+        path, settings = model.path, LoadSettings(kv_type=self._wish.kv_type)
+        self._engine.plan(
+            lambda planner: planner.plan(path, settings, context=larger, current=current),
+            lambda found: on_done(larger if found.plan.best is not None else 0),
+            lambda _: on_done(0),
+        )
+
     def record(self) -> None:
         """Let the next plans know what the load took, once it has been used."""
         if self.state.kind == "ready" and self._in_engine is not None and not self._recorded:
@@ -178,6 +195,16 @@ class ModelSession(QObject):
     def _set(self, state: EngineState) -> None:
         self.state = state
         self.changed.emit(state)
+
+
+def _larger_context(info: ModelInfo, needed: int) -> int:
+    """Return the context to try, within what the model was trained for; 0: there is none."""
+    larger = 2 * info.context
+    while 0 < larger <= needed:
+        larger *= 2
+    if info.trained_context:
+        larger = min(larger, info.trained_context)
+    return larger if larger > max(needed, info.context) else 0
 
 
 def _failure(model: InstalledModel, error: Exception, context: int) -> EngineState:

@@ -7,8 +7,9 @@ from typing import Literal
 
 from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from desktop_app.ui.button_row import ButtonRow
 from desktop_app.ui.icons import IconButton
 
 Action = tuple[str, Callable[[], None]]
@@ -36,8 +37,7 @@ class Notice(QFrame):
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(16, 8, 8, 8)
         self._layout.setSpacing(8)
-        self._actions = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        self._actions.setSpacing(8)
+        self._actions = ButtonRow()
         self._layout.addWidget(self._text, 1)
         self._layout.addLayout(self._actions)
         self._layout.addWidget(self._close)
@@ -91,9 +91,7 @@ class Notice(QFrame):
             self._retranslate()
 
     def _arrange(self) -> None:
-        in_a_row = sum(button.sizeHint().width() + 8 for button in self._buttons)
-        fits = in_a_row <= self.width() * _BUTTONS_PART
-        self._actions.setDirection(QBoxLayout.Direction.LeftToRight if fits else QBoxLayout.Direction.TopToBottom)
+        self._actions.fit(self.width() * _BUTTONS_PART)
 
     def _retranslate(self) -> None:
         self._close.set_words(self.tr("Close"))

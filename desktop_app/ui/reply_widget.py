@@ -11,7 +11,7 @@ from desktop_app.ui.icons import PADDING, IconButton
 from desktop_app.ui.markdown_view import MarkdownView
 from desktop_app.ui.message_widget import MessageWidget, Versions
 from desktop_app.ui.reasoning import split_reasoning
-from desktop_app.ui.reply_failure import ReplyFailure
+from desktop_app.ui.reply_failure import Contexts, ReplyFailure
 from desktop_app.ui.thought import Thought
 
 _FRAME_MS = 33
@@ -21,7 +21,8 @@ class ReplyWidget(MessageWidget):
     """The model's message, also while it is being written."""
 
     regenerate_asked = Signal(str)
-    smaller_context_asked = Signal()
+    way_out_chosen = Signal(str, str)
+    """The message's id and a `WayOut` of its failure."""
 
     def __init__(self, message: Message, versions: Versions) -> None:
         """Show a message."""
@@ -32,6 +33,7 @@ class ReplyWidget(MessageWidget):
         self._thought: Thought | None = None  # these two are made when they are needed: most replies have neither
         self._failure: ReplyFailure | None = None
         self._busy = False
+        self._contexts = Contexts()
         self._again = IconButton("regenerate", size=16)
         self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
         self._facts = QLabel()
@@ -74,6 +76,12 @@ class ReplyWidget(MessageWidget):
         self.message = message
         self._show_text(message.content)
         self._refresh()
+
+    def set_contexts(self, contexts: Contexts) -> None:
+        """Offer other contexts where the reply failed."""
+        self._contexts = contexts
+        if self._failure is not None:
+            self._failure.set_contexts(contexts)
 
     def set_busy(self, busy: bool) -> None:
         """Nothing can be asked again while a reply is written."""
@@ -119,8 +127,6 @@ class ReplyWidget(MessageWidget):
             status = self.tr("Stopped.")
         elif message.state == "interrupted":
             status = self.tr("Zhiyin was closed before this was finished.")
-        elif message.facts.get("reason") == "full":
-            status = self.tr("The context is full; start a new chat or choose a larger context in the settings.")
         elif message.facts.get("reason") == "length":
             status = self.tr("The reply reached the longest length that the settings allow.")
         elif message.state == "done" and not begun:
@@ -129,6 +135,8 @@ class ReplyWidget(MessageWidget):
         self._status.setVisible(bool(status))
         if message.state == "failed":
             self._show_failure(message.facts.get("cause", ""), message.facts.get("message", ""))
+        elif message.facts.get("reason") == "full":
+            self._show_failure("full", "")
         for widget in (self._copy, self._again):
             widget.setVisible(not writing)
         self._copy.setEnabled(self._answer.has_text)
@@ -137,11 +145,11 @@ class ReplyWidget(MessageWidget):
     def _show_failure(self, cause: str, message: str) -> None:
         if self._failure is None:
             self._failure = ReplyFailure()
-            self._failure.retry.connect(lambda: self.regenerate_asked.emit(self.message.id))
-            self._failure.smaller.connect(self.smaller_context_asked)
-            self._failure.set_busy(self._busy)
+            self._failure.chosen.connect(lambda way: self.way_out_chosen.emit(self.message.id, way))
+            self._failure.set_contexts(self._contexts)
             self._column.insertWidget(self._column.indexOf(self._status) + 1, self._failure)
         self._failure.show_failure(cause, message)
+        self._failure.set_busy(self._busy)
 
     def _speed(self) -> str:
         tokens, seconds = self.message.facts.get("tokens", 0), self.message.facts.get("seconds", 0)

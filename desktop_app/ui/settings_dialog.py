@@ -31,6 +31,8 @@ from desktop_app.ui.translate import LANGUAGES
 
 _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
+REPLIES = 1
+"""The page on which the context is."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
 _USUAL = SamplingSettings()
 
@@ -78,6 +80,10 @@ class SettingsDialog(QDialog):
         layout.addWidget(self._buttons)
         self.setMinimumWidth(min(480, parent.width()) if parent else 480)
         self._retranslate()
+
+    def show_page(self, page: int) -> None:
+        """Turn to a page: `REPLIES` or another."""
+        self._tabs.setCurrentIndex(page)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""

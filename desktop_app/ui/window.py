@@ -32,14 +32,15 @@ from desktop_app.library import InstalledModel
 from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
-from desktop_app.ui.core_sentences import translated
+from desktop_app.ui.core_sentences import numbers_in, translated
 from desktop_app.ui.fit import fix_words
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.model_picker import ModelPicker
 from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState, Wish
 from desktop_app.ui.notice import Action, Notice
+from desktop_app.ui.reply_failure import Contexts, WayOut
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings_dialog import SettingsDialog
+from desktop_app.ui.settings_dialog import REPLIES, SettingsDialog
 from desktop_app.ui.sidebar import Sidebar
 from desktop_app.ui.welcome import Welcome
 from models.errors import ZhiyinError
@@ -153,11 +154,12 @@ class MainWindow(QMainWindow):
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
-        self._view.smaller_context_asked.connect(self._use_smaller_context)
+        self._view.way_out_chosen.connect(self._take_way_out)
         chats.listed.connect(self._list_chats)
         chats.opened.connect(self._chat_opened)
         chats.added.connect(lambda _: self._show_page())
         chats.busy_changed.connect(self._composer.set_busy)
+        chats.ended.connect(lambda _: self._offer_contexts())
         services.models.changed.connect(self._model_changed)
         services.library.changed.connect(self._models_listed)
         services.library.imported.connect(self._imported)
@@ -200,10 +202,11 @@ class MainWindow(QMainWindow):
         self._keep_place()
         self.services.keep()
 
-    def open_settings(self) -> None:
-        """Show the settings."""
+    def open_settings(self, page: int = 0) -> None:
+        """Show the settings, at one of their pages."""
         dialog = SettingsDialog(self.services.settings, self.services.models.state, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show_page(page)
         context = self.services.settings.context
         dialog.changed.connect(self._setting_changed)
         dialog.finished.connect(lambda: self._settings_closed(context))
@@ -318,6 +321,33 @@ class MainWindow(QMainWindow):
     def _chat_opened(self) -> None:
         self._composer.set_text(self.services.chats.current.draft)
         self._show_page()
+        self._offer_contexts()
+
+    def _offer_contexts(self) -> None:
+        """Let the newest reply offer other contexts, if it failed for want of one."""
+        path, models = self.services.chats.path, self.services.models
+        facts = path[-1].facts if path else {}
+        smaller = models.state.context > SMALLEST_CONTEXT
+        self._view.set_contexts(Contexts(smaller))
+        if facts.get("cause") == "context" or facts.get("reason") == "full":
+            needed = numbers_in(facts.get("message", "")).get("needed", 0)
+            models.find_larger_context(needed, lambda larger: self._view.set_contexts(Contexts(smaller, larger)))
+
+    def _take_way_out(self, message: str, way: WayOut) -> None:
+        match way:
+            case "retry":
+                self.services.chats.regenerate(message)
+            case "smaller":
+                self._use_smaller_context()
+            case "larger":
+                self.services.models.reload_with(Wish(self._view.contexts.larger))
+                self.services.chats.regenerate(message)
+            case "new_chat":
+                self.new_chat()
+            case "settings":
+                self.open_settings(REPLIES)
+            case "models":
+                self._picker.showMenu()
 
     def _delete_chat(self, conversation: str) -> None:
         chats = self.services.chats
@@ -396,6 +426,7 @@ class MainWindow(QMainWindow):
             self._load_failed(state)
         elif state.kind == "ready":
             self._notice.withdraw("model")
+            self._offer_contexts()
             self._find_verdicts()
 
     def _load_failed(self, state: EngineState) -> None:

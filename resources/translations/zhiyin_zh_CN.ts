@@ -527,6 +527,26 @@
         <source>Use a smaller context</source>
         <translation>使用更小的上下文</translation>
     </message>
+    <message>
+        <source>The context is full, so the reply ends here.</source>
+        <translation>上下文已满，回答到此中断。</translation>
+    </message>
+    <message>
+        <source>Answer with a context of {count}</source>
+        <translation>使用 {count} 的上下文回答</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>Choose another model</source>
+        <translation>选择其他模型</translation>
+    </message>
 </context>
 <context>
     <name>ReplyWidget</name>
@@ -541,10 +561,6 @@
     <message>
         <source>Zhiyin was closed before this was finished.</source>
         <translation>回答完成之前知音已关闭。</translation>
-    </message>
-    <message>
-        <source>The context is full; start a new chat or choose a larger context in the settings.</source>
-        <translation>上下文已满；请开始新对话，或在设置中选择更大的上下文。</translation>
     </message>
     <message>
         <source>The reply reached the longest length that the settings allow.</source>

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from desktop_app.ui.notice import Notice
 from desktop_app.ui.reply_failure import ReplyFailure
+from desktop_app.ui.settings_dialog import SettingsDialog
 from tests.desktop_app.ui.conftest import OpenWindow
-from tests.support.window import LONG, Person
+from tests.support.window import LONG, Person, run_events
 
 
 def test_killed_in_mid_reply(open_window: OpenWindow) -> None:
@@ -22,8 +23,8 @@ def test_killed_in_mid_reply(open_window: OpenWindow) -> None:
     assert broken[:2] == earlier
     assert broken[2] == ("user", LONG)
     assert len(broken[3][1]) > 20
-    person.wait(lambda: any(c.isVisible() for c in person.window.findChildren(ReplyFailure)))
-    card = next(c for c in person.window.findChildren(ReplyFailure) if c.isVisible())
+    card = card_of(person)
+    assert person.buttons(card) == ["Try again", "Use a smaller context", "Choose another model"]
     assert "The engine was ended by the system" in person.sentences(card)
     assert not any(notice.isVisible() for notice in person.window.findChildren(Notice))  # said once
 
@@ -60,13 +61,40 @@ def test_the_sentence_follows_the_language(open_window: OpenWindow) -> None:
     assert "引擎被系统终止" in person.sentences()
 
 
-def test_a_chat_larger_than_the_context_says_so(open_window: OpenWindow) -> None:
+def card_of(person: Person) -> ReplyFailure:
+    person.wait(lambda: any(card.isVisible() for card in person.window.findChildren(ReplyFailure)))
+    return next(card for card in person.window.findChildren(ReplyFailure) if card.isVisible())
+
+
+def test_a_chat_larger_than_the_context_is_answered_in_a_larger_one(open_window: OpenWindow) -> None:
     person = open_window(context=512)
     person.wait(lambda: person.model_state == "ready")
-    person.send("word " * 2000)
+    person.send("word " * 500)
     person.wait(lambda: not person.busy)
-    assert "but the loaded context holds 512" in person.sentences()
-    person.window.new_chat()
+    card = card_of(person)
+    assert "but the loaded context holds 512" in person.sentences(card)
+    larger = "Answer with a context of 1,024"
+    person.wait(lambda: larger in person.buttons(card))
+    assert person.buttons(card) == [larger, "New chat", "Settings"]
+    person.click(larger, card)
+    person.wait(lambda: not person.busy)
+    assert (person.services.chats.path[-1].state, person.services.models.state.context) == ("done", 1024)
+    assert person.services.settings.context == 512  # this time only
+
+
+def test_a_chat_larger_than_any_context_of_the_model_offers_a_new_one(open_window: OpenWindow) -> None:
+    person = open_window(context=512)
+    person.wait(lambda: person.model_state == "ready")
+    person.send("word " * 9000)
+    person.wait(lambda: not person.busy)
+    card = card_of(person)
+    run_events(200)
+    assert person.buttons(card) == ["New chat", "Settings"]
+    person.click("Settings", card)
+    assert "Context" in person.sentences(person.find(SettingsDialog))
+    person.find(SettingsDialog).close()
+    person.click("New chat", card)
+    assert person.messages == []
     assert person.ask("Hello")
 
 
@@ -82,4 +110,6 @@ def test_a_reply_that_fills_the_context_says_so(open_window: OpenWindow) -> None
     person.services.settings.max_tokens = 0
     person.ask("tree " * (400 + 512 - needed - 2) + LONG)
     assert person.services.chats.path[-1].facts["reason"] == "full"
-    assert "The context is full" in person.sentences()
+    card = card_of(person)
+    assert "The context is full" in person.sentences(card)
+    person.wait(lambda: person.buttons(card) == ["Answer with a context of 1,024", "New chat", "Settings"])

@@ -1,0 +1,23 @@
+"""Buttons that stand beside each other, or below each other where there is no room."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QBoxLayout
+
+_SPACING = 8
+
+
+class ButtonRow(QBoxLayout):
+    """A row of buttons that becomes a column in a narrow window."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        super().__init__(QBoxLayout.Direction.LeftToRight)
+        self.setSpacing(_SPACING)
+
+    def fit(self, room: float) -> None:
+        """Arrange the visible buttons for a width in pixels."""
+        items = [item for i in range(self.count()) if (item := self.itemAt(i)) is not None and not item.isEmpty()]
+        width = sum(item.sizeHint().width() + _SPACING for item in items) - _SPACING
+        row, column = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        self.setDirection(row if width <= room else column)

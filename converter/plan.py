@@ -21,7 +21,7 @@ from models.chat import dialects
 from models.config import Config
 from models.errors import BadFile, ZhiyinError
 from models.families import family_of
-from models.family import Blueprint, Metadata, OutputTensor, Source
+from models.family import STOP, Blueprint, Metadata, OutputTensor, Source
 from models.vocab import read_vocabulary
 from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary
 
@@ -316,8 +316,10 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
     if request.tokenizer == "none":
         return NO_VOCABULARY
     folder = folder if request.tokenizer is None else Path(request.tokenizer)
-    read = blueprint.read_vocabulary or read_vocabulary
-    vocabulary = read(folder, config)
+    if request.tokenizer is None and request.source.is_file() and blueprint.built_in_vocabulary is not None:
+        vocabulary = blueprint.built_in_vocabulary()
+    else:
+        vocabulary = (blueprint.read_vocabulary or read_vocabulary)(folder, config)
     if len(vocabulary.tokens) > blueprint.vocabulary_size:
         raise BadFile(
             f"{folder}: the tokenizer has {len(vocabulary.tokens)} tokens, but the model only {blueprint.vocabulary_size}; "
@@ -339,7 +341,7 @@ def _metadata(
     if blueprint.chat is not None:
         pairs.setdefault("tokenizer.chat_template", blueprint.chat.template)
         if blueprint.chat.stop:
-            pairs["zhiyin.chat.stop"] = list(blueprint.chat.stop)
+            pairs.setdefault(STOP, list(blueprint.chat.stop))
         if blueprint.chat.dialect:
             pairs.setdefault(dialects.KEY, blueprint.chat.dialect)
         for key, value in blueprint.chat.sampling.items():

@@ -15,6 +15,9 @@ from models.vocab.vocabulary import Vocabulary
 Metadata = dict[str, Any]
 """GGUF key-value pairs: values are bool, int, float, str, lists of one of these, or bytes (an array of numbers from 0 to 255)."""
 
+STOP = "zhiyin.chat.stop"
+"""GGUF key: texts that end a reply."""
+
 Shape = tuple[int, ...]
 """Row-major, as NumPy and torch write it: a linear layer's weight is (out, in)."""
 
@@ -77,6 +80,8 @@ class Blueprint:
     """Rows of the token embedding; the vocabulary is padded to it."""
     read_vocabulary: Callable[[Path, Config], Vocabulary] | None = None
     """For tokenizers with a layout of their own; None: `models.vocab.read_vocabulary` finds out from the files."""
+    built_in_vocabulary: Callable[[], Vocabulary] | None = None
+    """For weights that come as a single file: what else lies in its folder says nothing about it."""
     chat: ChatFormat | None = None
     metadata: Metadata = field(default_factory=dict)
     """Further GGUF keys, whole names."""

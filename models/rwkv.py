@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from models.chat.rwkv import with_own_template
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.family import Metadata, OutputTensor, Shape, Source, Transform
@@ -239,6 +240,11 @@ def transposed(matrix: np.ndarray) -> np.ndarray:
     return matrix.swapaxes(-1, -2)
 
 
+def built_in_vocabulary(rows: int) -> Callable[[], Vocabulary] | None:
+    """Return what makes the built-in vocabulary with as many tokens as the embedding has rows, None where there is none."""
+    return {WORLD_SIZE: world_vocabulary, NEOX_SIZE: neox_vocabulary}.get(rows)
+
+
 def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
     """Read the tokenizer beside the weights, or take the built-in one that has as many tokens as the embedding rows.
 
@@ -250,17 +256,16 @@ def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
         return read_world_file(folder, size)
     if folder.is_dir():
         for path in sorted(folder.glob("rwkv_vocab*.txt")):
-            return read_world_file(path, size)
+            return with_own_template(read_world_file(path, size), folder)
         if (folder / "tokenizer.json").is_file() or (folder / "tokenizer.model").is_file():
             return read_vocabulary(folder, config)
-    if size == WORLD_SIZE:
-        return world_vocabulary()
-    if size == NEOX_SIZE:
-        return neox_vocabulary()
-    raise BadFile(
-        f"{folder} comes without a tokenizer, and none of the built-in ones has {size} tokens; name its folder with --tokenizer, "
-        "or convert without one by --tokenizer none."
-    )
+    make = built_in_vocabulary(size)
+    if make is None:
+        raise BadFile(
+            f"{folder} comes without a tokenizer, and none of the built-in ones has {size} tokens; name its folder with "
+            "--tokenizer, or convert without one by --tokenizer none."
+        )
+    return with_own_template(make(), folder)
 
 
 def _version(named: Mapping[str, Shape]) -> str | None:

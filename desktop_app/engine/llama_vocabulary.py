@@ -84,7 +84,12 @@ class LlamaVocabulary:
             size = -count
 
     def _text(self, token: int) -> str:
-        return self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+        """Return what llama.cpp looks for in prompts: of RWKV's control token not its bytes, but how the file writes them."""
+        if token < 0:
+            return ""
+        control = llama.llama_vocab_get_attr(self._vocab, token) & llama.LLAMA_TOKEN_ATTR_CONTROL
+        text = llama.llama_vocab_get_text(self._vocab, token) if control else self._read_piece(token, special=True)
+        return (text or b"").decode("utf-8", "replace")
 
 
 class VocabularyFile(LlamaVocabulary):

@@ -7,10 +7,15 @@ the model has tokens for what follows, with the space or the bracket in front.
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 from models.config import Config
-from models.family import ChatFormat
+from models.family import STOP, ChatFormat
+from models.vocab.special import chat_template, special_text
+from models.vocab.vocabulary import PREFIX, Vocabulary
 
 _CLEAN = r"""{%- macro clean(text) -%}
 {{ (text or '').replace('\r\n', '\n').split('\n') | reject('equalto', '') | join('\n') | trim }}
@@ -72,6 +77,8 @@ _NEXT_TURNS = (
     "\n\nInstruction:",
     "\n\n# ",
 )
+_DOCUMENT_START = "<|rwkv_tokenizer_end_of_text|>"
+"""How the tokenizer on Hugging Face writes id 0. In our files no text is that token: a person could type it."""
 _BLANK_LINE = ("\n\n",)
 """Ends a reply of Raven and World: they were trained on replies without one."""
 _COMPLETION_ONLY = re.compile(r"(?<![a-z])(pile|novel|music|abc|midi)(?![a-z])")
@@ -107,6 +114,27 @@ def world_chat(config: Config) -> ChatFormat | None:
 def g1_chat(config: Config) -> ChatFormat | None:
     """Return RWKV-7's format: G1's, unless the name says World."""
     return world_chat(config) if "world" in _name(config) else None if _completes(_name(config)) else G1
+
+
+def with_own_template(vocabulary: Vocabulary, folder: Path) -> Vocabulary:
+    """Return a built-in vocabulary with the chat template that lies beside the weights, where one does.
+
+    What such a template takes from the publisher's Hugging Face tokenizer comes along: a prompt that begins with id 0, and an
+    `eos_token` that is an ordinary text there (a blank line). A blank line ends replies only where the turns are World's.
+    """
+    template = chat_template(folder)
+    if template is None:
+        return vocabulary
+    extra = dict(vocabulary.extra)
+    if _DOCUMENT_START in template:
+        template = template.replace(_DOCUMENT_START, "")
+        extra[PREFIX] = [0]
+    end = special_text(folder, "eos")
+    if end not in (None, _DOCUMENT_START) and "eos_token" in template:
+        template = f"{{%- set eos_token = {json.dumps(end)} -%}}{template}"
+    if "User:" not in template:
+        extra[STOP] = list(_NEXT_TURNS)
+    return replace(vocabulary, chat_template=template, extra=extra)
 
 
 def _name(config: Config) -> str:

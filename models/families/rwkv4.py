@@ -14,6 +14,7 @@ from models.config import Config
 from models.family import Blueprint, Family, OutputTensor, Shape
 from models.rwkv import (
     Weights,
+    built_in_vocabulary,
     complement,
     frame,
     gated_channel_mix,
@@ -41,6 +42,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
         tensors=tuple(tensors),
         vocabulary_size=rows,
         read_vocabulary=read_rwkv_vocabulary,
+        built_in_vocabulary=built_in_vocabulary(rows),
         chat=raven_chat(config),
         metadata={"zhiyin.source_version": "RWKV-4"},
         default_quant="Q8_0",  # 4 bits raise the perplexity of the 7B model from 8 to 500: saharNooby/rwkv.cpp, issue 12

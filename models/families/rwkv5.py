@@ -16,6 +16,7 @@ from models.config import Config
 from models.family import Blueprint, Family, OutputTensor, Shape
 from models.rwkv import (
     Weights,
+    built_in_vocabulary,
     complement,
     frame,
     gated_channel_mix,
@@ -53,6 +54,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
         tensors=tuple(tensors),
         vocabulary_size=rows,
         read_vocabulary=read_rwkv_vocabulary,
+        built_in_vocabulary=built_in_vocabulary(rows),
         chat=world_chat(config),
         metadata={"zhiyin.source_version": f"RWKV-{version}"},
     )

@@ -17,6 +17,7 @@ from models.config import Config
 from models.family import Blueprint, Family, OutputTensor, Shape, Transform
 from models.rwkv import (
     Weights,
+    built_in_vocabulary,
     frame,
     implied_config,
     norms,
@@ -59,6 +60,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
         tensors=tuple(tensors),
         vocabulary_size=rows,
         read_vocabulary=read_rwkv_vocabulary,
+        built_in_vocabulary=built_in_vocabulary(rows),
         chat=world_chat(config),
         metadata={"zhiyin.source_version": "RWKV-6"},
     )

@@ -13,6 +13,7 @@ from models.config import Config
 from models.family import Blueprint, Family, OutputTensor, Shape
 from models.rwkv import (
     Weights,
+    built_in_vocabulary,
     frame,
     implied_config,
     norms,
@@ -55,6 +56,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
         tensors=tuple(tensors),
         vocabulary_size=rows,
         read_vocabulary=read_rwkv_vocabulary,
+        built_in_vocabulary=built_in_vocabulary(rows),
         chat=g1_chat(config),
         metadata={"zhiyin.source_version": "RWKV-7"},
     )

@@ -44,7 +44,7 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
         special=special,
         ends=(*vocabulary.ends, *dict.fromkeys(ends)),
         flags=flags | _bos_rule(folder, texts, flags),
-        chat_template=vocabulary.chat_template or _chat_template(folder, described),
+        chat_template=vocabulary.chat_template or chat_template(folder),
     )
 
 
@@ -71,16 +71,21 @@ def _template_specials(pieces: Any) -> Iterator[str | None]:
             yield str(special.get("id"))
 
 
-def _chat_template(folder: Path, described: dict[str, Any]) -> str | None:
+def chat_template(folder: Path) -> str | None:
     """Return chat_template.jinja, or the (default) template of tokenizer_config.json."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return read_bytes(file).decode("utf-8", "replace")
-    template = described.get("chat_template")
+    template = _optional_json(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(template, list):
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default")
     return template if isinstance(template, str) else None
+
+
+def special_text(folder: Path, name: str) -> str | None:
+    """Return the text of a special token ("eos", …) that tokenizer_config.json names."""
+    return _text(_optional_json(folder / "tokenizer_config.json").get(f"{name}_token"))
 
 
 def _optional_json(path: Path) -> dict[str, Any]:

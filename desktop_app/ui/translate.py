@@ -15,6 +15,13 @@ def to_translate(context: str, *texts: str) -> tuple[str, ...]:
     return texts
 
 
+OF_QT = (
+    *to_translate("QFileDialog", "&Look in:", "Files of &type:"),
+    *to_translate("QAbstractFileIconProvider", "Drive", "Folder", "File Folder"),
+)
+"""Words of Qt's own dialogs that its Chinese file lacks."""
+
+
 class TsTranslator(QTranslator):
     """Serves the finished entries of a .ts file."""
 

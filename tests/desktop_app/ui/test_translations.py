@@ -8,7 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QApplication, QFileDialog, QFileSystemModel, QLabel, QPushButton
 
 import desktop_app.ui
 from converter.gguf_header import read_gguf_header
@@ -16,7 +17,7 @@ from desktop_app.engine import client, llama_runner
 from desktop_app.history import History, HistoryError
 from desktop_app.library import Library
 from desktop_app.ui.core_sentences import translated
-from desktop_app.ui.translate import LanguageKeeper, TsTranslator, read_ts
+from desktop_app.ui.translate import OF_QT, LanguageKeeper, TsTranslator, read_ts
 from models.errors import ZhiyinError
 
 FOLDER = Path(desktop_app.ui.__file__).parent
@@ -117,3 +118,20 @@ def history_sentence(path: Path) -> str:
     with pytest.raises(HistoryError) as caught:
         History(path)
     return str(caught.value)
+
+
+def test_qts_own_file_dialog_is_chinese(application: QApplication) -> None:
+    languages = LanguageKeeper()
+    languages.choose("zh_CN")
+    try:
+        dialog = QFileDialog()
+        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+        labels = [label.text() for label in dialog.findChildren(QLabel) if label.text()]
+        assert len(labels) == 3
+        buttons = [button.text() for button in dialog.findChildren(QPushButton)]
+        columns = [dialog.findChild(QFileSystemModel).headerData(i, Qt.Orientation.Horizontal) for i in range(4)]
+        assert [text for text in (*labels, *buttons, *columns) if not CHINESE.search(text)] == []
+        asked = [QCoreApplication.translate("QAbstractFileIconProvider", text) for text in OF_QT[2:]]
+        assert all(CHINESE.search(text) for text in asked)
+    finally:
+        languages.close()

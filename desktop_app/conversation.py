@@ -13,6 +13,7 @@ State = Literal["done", "streaming", "stopped", "failed", "interrupted"]
 """streaming: being written; stopped: by the person; failed: by the engine; interrupted: the application ended meanwhile."""
 
 _TITLE_LENGTH = 60
+_READ_FOR_TITLE = 2000
 
 
 def new_id() -> str:
@@ -99,7 +100,7 @@ class MessageTree:
 
 def title_from(text: str) -> str:
     """Return a conversation's title: the first line of its first message, cut at a word."""
-    line = " ".join(text.split())
+    line = " ".join(text[:_READ_FOR_TITLE].split())
     if len(line) <= _TITLE_LENGTH:
         return line
     cut = line[:_TITLE_LENGTH]

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWi
 
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.message_edit import LINE, MessageEdit, mark_focus
+from desktop_app.ui.message_field import MessageField
 
 
 class Composer(QFrame):
@@ -24,7 +25,8 @@ class Composer(QFrame):
         self._editor = MessageEdit()
         self._editor.submitted.connect(self._send)
         self._editor.files_pasted.connect(self.files_pasted)
-        self._editor.textChanged.connect(self._refresh)
+        self._field = MessageField(self._editor)
+        self._field.changed.connect(self._refresh)
         mark_focus(self, self._editor)
         self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
@@ -33,7 +35,7 @@ class Composer(QFrame):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
-        row.addWidget(self._editor, 1)
+        row.addWidget(self._field, 1)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 8, 8)
@@ -44,13 +46,12 @@ class Composer(QFrame):
 
     @property
     def text(self) -> str:
-        """What is typed."""
-        return self._editor.toPlainText()
+        """The message as far as it is written."""
+        return self._field.text
 
     def set_text(self, text: str) -> None:
-        """Replace what is typed; the cursor goes to the end."""
-        self._editor.setPlainText(text)
-        self._editor.moveCursor(self._editor.textCursor().MoveOperation.End)
+        """Replace the message; the cursor goes to the end."""
+        self._field.set_text(text)
 
     def set_busy(self, busy: bool) -> None:
         """Show the stop button while a reply is being written."""
@@ -78,7 +79,7 @@ class Composer(QFrame):
         self._refresh()
 
     def _refresh(self) -> None:
-        usable = self._busy or bool(self.text.strip())
+        usable = self._busy or not self._field.is_blank
         self._button.set_icon("stop" if self._busy else "send", "on_accent" if usable else "muted")
         if self._busy:
             self._button.set_words(self.tr("Stop"), "Esc")

@@ -12,6 +12,9 @@ from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 LINE = 36
 """The height of a box with one line, in pixels."""
 _MOST_LINES = 9
+_MOST = 50_000
+_LONGEST_LINE = 10_000
+"""Characters of a text, and of one line of it, that are laid out within a frame at every key."""
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -32,6 +35,8 @@ class MessageEdit(QPlainTextEdit):
     """For all boxes: the person chose one key. Ctrl+Enter always sends."""
     submitted = Signal()
     files_pasted = Signal(list)
+    long_text_pasted = Signal(str)
+    """A text that `is_long`; it was not inserted."""
     focused = Signal(bool)
 
     def __init__(self) -> None:
@@ -74,12 +79,16 @@ class MessageEdit(QPlainTextEdit):
         return source.hasUrls() or source.hasText()
 
     def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802
-        """Paste text as it is; files go to the window."""
+        """Paste text as it is; files and long texts go elsewhere."""
         files = [url.toLocalFile() for url in source.urls() if url.isLocalFile()]
         if files:
             self.files_pasted.emit(files)
         elif source.hasText():
-            self.insertPlainText(source.text())
+            text = source.text()
+            if is_long(text):
+                self.long_text_pasted.emit(text)
+            else:
+                self.insertPlainText(text)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Follow the font."""
@@ -112,6 +121,11 @@ class MessageEdit(QPlainTextEdit):
         gap = max(0, LINE - height) // 2  # one line stands in the middle of the button's height
         self.setViewportMargins(0, gap, 0, gap)
         self.setFixedHeight(max(LINE, height))
+
+
+def is_long(text: str) -> bool:
+    """Return whether laying a text out would hold the window up."""
+    return len(text) > _MOST or (len(text) > _LONGEST_LINE and max(map(len, text.split("\n"))) > _LONGEST_LINE)
 
 
 def text_height(edit: QPlainTextEdit, limit: float = math.inf) -> int:

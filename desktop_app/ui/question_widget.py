@@ -9,12 +9,16 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from desktop_app.conversation import Message
+from desktop_app.ui.formats import number
 from desktop_app.ui.icons import PADDING, IconButton
 from desktop_app.ui.message_edit import MessageEdit, mark_focus
+from desktop_app.ui.message_field import MessageField
 from desktop_app.ui.message_widget import MessageWidget, Versions
 from desktop_app.ui.rich_text import RichText
 
 _MEASURED = 400
+_PART = 6000
+"""Characters of a long message that are shown at once."""
 _BUBBLE_PADDING = 30
 _BUBBLE_SHARE = 0.82
 
@@ -29,11 +33,13 @@ class QuestionWidget(MessageWidget):
         super().__init__(message, versions)
         self._bubble = QFrame()
         self._bubble.setObjectName("bubble")
-        self._text = RichText()
-        self._text.set_plain(message.content)
-        inside = QVBoxLayout(self._bubble)
-        inside.setContentsMargins(14, 7, 14, 9)
-        inside.addWidget(self._text)
+        self._inside = QVBoxLayout(self._bubble)
+        self._inside.setContentsMargins(14, 7, 14, 9)
+        self._inside.setSpacing(0)
+        self._shown = 0
+        self._natural = 0
+        self._more: QPushButton | None = None  # made for long messages only
+        self._show_more()
         self._edit = IconButton("edit", size=16)
         self._edit.clicked.connect(self._begin_editing)
         self._editor: _Editor | None = None  # made when it is needed: most questions are never changed
@@ -61,16 +67,43 @@ class QuestionWidget(MessageWidget):
         """Write every word again."""
         super().retranslate()
         self._edit.set_words(self.tr("Edit"))
+        self._name_more()
         if self._editor is not None:
             self._editor.retranslate()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
         """Keep the bubble as wide as its text, within limits."""
         super().resizeEvent(event)
-        metrics = self._text.fontMetrics()
-        lines = self.message.content.split("\n")
-        natural = max(metrics.horizontalAdvance(line[:_MEASURED].expandtabs()) for line in lines) + _BUBBLE_PADDING + 4
-        self._bubble.setFixedWidth(max(48, min(natural, int(self.width() * _BUBBLE_SHARE))))
+        self._fit()
+
+    def _fit(self) -> None:
+        self._bubble.setFixedWidth(max(48, min(self._natural, int(self.width() * _BUBBLE_SHARE))))
+
+    def _show_more(self) -> None:
+        """Show the next part of the message: as much as is laid out within a frame."""
+        content, start = self.message.content, self._shown
+        end = self._shown = _end_of_part(content, start)
+        part = content[start:end] if end == len(content) else content[start:end].removesuffix("\n")
+        text = RichText()
+        text.set_plain(part)
+        metrics = text.fontMetrics()
+        widest = max(metrics.horizontalAdvance(line[:_MEASURED].expandtabs()) for line in part.split("\n"))
+        self._natural = max(self._natural, widest + _BUBBLE_PADDING + 4)
+        self._inside.insertWidget(self._inside.count() - (self._more is not None), text)
+        if self._more is None and end < len(content):
+            self._more = QPushButton()
+            self._more.setObjectName("more")
+            self._more.clicked.connect(self._show_more)
+            self._inside.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._fit()
+        self._name_more()
+
+    def _name_more(self) -> None:
+        if self._more is not None:
+            left = len(self.message.content) - self._shown
+            self._more.setText(self.tr("Show more ({count} characters)").format(count=number(left, 0)))
+            self._more.setVisible(left > 0)
+            self._natural = max(self._natural, self._more.sizeHint().width() + _BUBBLE_PADDING)
 
     def _begin_editing(self) -> None:
         self._editor = editor = _Editor()
@@ -103,6 +136,14 @@ class QuestionWidget(MessageWidget):
             widget.setVisible(shown)
 
 
+def _end_of_part(text: str, start: int) -> int:
+    """Return where a part of a long text ends: after a line, if there is one in its second half."""
+    if len(text) - start <= _PART + _PART // 2:
+        return len(text)
+    line = text.rfind("\n", start + _PART // 2, start + _PART)
+    return line + 1 if line >= 0 else start + _PART
+
+
 class _Editor(QFrame):
     """The box in which a question is changed."""
 
@@ -114,7 +155,8 @@ class _Editor(QFrame):
         self.setObjectName("composer")
         self._text = MessageEdit()
         self._text.submitted.connect(self._confirm)
-        self._text.textChanged.connect(self._refresh)
+        self._field = MessageField(self._text)
+        self._field.changed.connect(self._refresh)
         mark_focus(self, self._text)
         self._send = QPushButton()
         self._send.setObjectName("primary")
@@ -128,13 +170,12 @@ class _Editor(QFrame):
         buttons.addWidget(self._send)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 10, 10)
-        layout.addWidget(self._text)
+        layout.addWidget(self._field)
         layout.addLayout(buttons)
         self.retranslate()
 
     def begin(self, text: str) -> None:
-        self._text.setPlainText(text)
-        self._text.moveCursor(self._text.textCursor().MoveOperation.End)
+        self._field.set_text(text)
         self._text.setFocus()
 
     def set_busy(self, busy: bool) -> None:
@@ -159,8 +200,8 @@ class _Editor(QFrame):
             super().keyPressEvent(event)
 
     def _refresh(self) -> None:
-        self._send.setEnabled(not self._busy and bool(self._text.toPlainText().strip()))
+        self._send.setEnabled(not self._busy and not self._field.is_blank)
 
     def _confirm(self) -> None:
         if self._send.isEnabled():
-            self.confirmed.emit(self._text.toPlainText().strip())
+            self.confirmed.emit(self._field.text.strip())

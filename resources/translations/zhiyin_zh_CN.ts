@@ -516,6 +516,10 @@
         <source>Edit</source>
         <translation>编辑</translation>
     </message>
+    <message>
+        <source>Show more ({count} characters)</source>
+        <translation>显示更多（还有 {count} 个字符）</translation>
+    </message>
 </context>
 <context>
     <name>ReplyFailure</name>
@@ -821,6 +825,17 @@
     <message>
         <source>File Folder</source>
         <translation>文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>_LongText</name>
+    <message>
+        <source>Long text · {count} characters</source>
+        <translation>长文本 · {count} 个字符</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
     </message>
 </context>
 </TS>

@@ -1,6 +1,6 @@
 """How long the window's thread is busy at one go: python -m tests.benchmarks.bench_window [--tokens 2000].
 
-Prints, for streaming a reply into a long chat, opening a chat with 500 messages and importing a file, the longest turn of
+Prints, for streaming replies into a long chat, opening chats, sending, pasting and changing the theme, the longest turn of
 the event loop: the processor time that the window's thread spent in it (what the code costs) and the time on the clock
 (which also counts what other programs took). A frame has 16.7 ms. The streamed text is a written one, sent piece by piece
 through the engine's bridge at a speed that no model on a laptop reaches: 200 tokens a second.
@@ -14,11 +14,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QMimeData, Qt, QTimer
 
 from desktop_app.conversation import Conversation, Message
 from desktop_app.engine import protocol
@@ -169,6 +170,14 @@ def main() -> None:
         measure(person, "streaming one long code block", lambda: person.send("Code."), lambda: not person.busy)
         ReplayBridge.reply = "word " * arguments.tokens
         measure(person, "streaming one paragraph", lambda: person.send("Words."), lambda: not person.busy)
+        for name, text in (("lines", "A line, 一行字 of a log.\n" * 45_000), ("one line", "word " * 200_000)):
+            mime = QMimeData()
+            mime.setText(text)
+            measure(person, f"pasting 1 MB of {name}", partial(person.editor.insertFromMimeData, mime), lambda: True)
+            ReplayBridge.reply = "Done."
+            measure(
+                person, f"sending 1 MB of {name}", partial(person.press, Qt.Key.Key_Return), lambda: not person.busy
+            )
         starter = person.services.library.models[-1].path
         (home / "copy.gguf").symlink_to(starter)
         measure(

@@ -8,10 +8,14 @@ import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QInputMethodEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QToolButton
 
+from desktop_app.conversation import Message
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.message_edit import MessageEdit
+from desktop_app.ui.message_widget import Versions
+from desktop_app.ui.question_widget import QuestionWidget
+from desktop_app.ui.rich_text import RichText
 
 ENTER = Qt.Key.Key_Return
 
@@ -113,3 +117,64 @@ def test_no_line_of_chinese_is_cut_off(composer: Composer) -> None:
     bottom = edit.cursorRect().bottom()
     assert edit.verticalScrollBar().maximum() == 0
     assert bottom <= edit.viewport().height()
+
+
+def paste(composer: Composer, text: str) -> None:
+    mime = QMimeData()
+    mime.setText(text)
+    composer.edit.insertFromMimeData(mime)
+
+
+LONG_TEXTS = ("line of a log\n" * 70_000, "one line " * 110_000, "短句。\n\n" + "很长的文章" * 20_000)
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS, ids=["many lines", "one line", "Chinese"])
+def test_a_long_text_is_part_of_the_message_without_being_laid_out(composer: Composer, text: str) -> None:
+    QTest.keyClicks(composer.edit, "Sum this up:")
+    paste(composer, text)
+    assert composer.edit.toPlainText() == "Sum this up:"
+    [label] = [label.text() for label in composer.findChildren(QLabel) if "characters" in label.text()]
+    assert str(len(text)) in label.replace(",", "")
+    QTest.keyClick(composer.edit, ENTER)
+    assert composer.sent_texts == [f"Sum this up:\n\n{text}".strip()]
+    assert composer.text == ""
+    composer.set_text(f"Sum this up:\n\n{text}")  # a draft
+    assert composer.text == f"Sum this up:\n\n{text}"
+    assert len(composer.edit.toPlainText()) < 100
+
+
+def test_a_long_text_alone_can_be_sent_and_removed(composer: Composer) -> None:
+    paste(composer, LONG_TEXTS[1])
+    paste(composer, LONG_TEXTS[0])
+    send = composer.findChild(QToolButton, "sendButton")
+    assert send.isEnabled()
+    for button in [b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Remove"]:
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert composer.text == ""
+    assert not send.isEnabled()
+
+
+def test_texts_that_are_laid_out_in_a_moment_are_inserted(composer: Composer) -> None:
+    text = "a line of an ordinary page\n" * 1500
+    paste(composer, text)
+    assert composer.edit.toPlainText() == text
+
+
+def test_a_long_message_is_shown_part_by_part(application: QApplication) -> None:
+    text = "".join(f"line {number} of a long log\n" for number in range(1200)).strip()
+    widget = QuestionWidget(Message("c", None, "user", text), Versions())
+    widget.resize(600, 400)
+    widget.show()
+
+    def shown() -> str:
+        return "\n".join(part.toPlainText() for part in widget.findChildren(RichText))
+
+    assert 1000 < len(shown()) < 10_000
+    more = widget.findChild(QPushButton, "more")
+    assert str(len(text) - len(shown()) - 1) in more.text().replace(",", "")
+    for _ in range(9):
+        if more.isVisible():
+            QTest.mouseClick(more, Qt.MouseButton.LeftButton)
+    assert shown() == text
+    assert not more.isVisible()
+    assert widget.text_to_copy() == text

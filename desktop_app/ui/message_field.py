@@ -1,0 +1,111 @@
+"""A message in the making: what is typed, and above it what was pasted and is too long to be laid out in a moment."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from desktop_app.ui.formats import number
+from desktop_app.ui.icons import IconButton
+from desktop_app.ui.message_edit import MessageEdit, is_long
+
+_BREAK = "\n\n"
+_TYPED = 2000
+"""Characters at the beginning of a long message that can be edited."""
+_GLIMPSE = 400
+"""Characters that a tip shows."""
+
+
+class MessageField(QWidget):
+    """A `MessageEdit` with the long texts that were pasted into it; together they are the message."""
+
+    changed = Signal()
+
+    def __init__(self, edit: MessageEdit) -> None:
+        """Begin empty, around a box."""
+        super().__init__()
+        self._edit = edit
+        self._long: list[_LongText] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(6)
+        self._column.addWidget(edit)
+        edit.long_text_pasted.connect(self._add)
+        edit.textChanged.connect(self.changed)
+        self.setFocusProxy(edit)
+
+    @property
+    def text(self) -> str:
+        """The whole message."""
+        parts = (self._edit.toPlainText(), *(part.text for part in self._long))
+        return _BREAK.join(part for part in parts if part)
+
+    @property
+    def is_blank(self) -> bool:
+        """There is nothing to send."""
+        return not self._long and not self._edit.toPlainText().strip()
+
+    def set_text(self, text: str) -> None:
+        """Replace the message; the cursor goes to the end of what can be edited."""
+        for part in tuple(self._long):
+            self._remove(part)
+        typed, rest = _parted(text) if is_long(text) else (text, "")
+        self._edit.setPlainText(typed)
+        self._edit.moveCursor(self._edit.textCursor().MoveOperation.End)
+        if rest:
+            self._add(rest)
+
+    def _add(self, text: str) -> None:
+        part = _LongText(text)
+        part.removed.connect(lambda: self._remove(part))
+        self._long.append(part)
+        self._column.insertWidget(self._column.count() - 1, part)
+        self.changed.emit()
+
+    def _remove(self, part: _LongText) -> None:
+        self._long.remove(part)
+        self._column.removeWidget(part)
+        part.hide()
+        part.deleteLater()
+        self._edit.setFocus()
+        self.changed.emit()
+
+
+class _LongText(QFrame):
+    """Stands for a text that was pasted."""
+
+    removed = Signal()
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.setObjectName("longText")
+        self.text = text
+        self._label = QLabel(textFormat=Qt.TextFormat.PlainText)
+        self._close = IconButton("close", size=14)
+        self._close.clicked.connect(self.removed)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 2, 4, 2)
+        row.addWidget(self._label, 1)
+        row.addWidget(self._close)
+        self._retranslate()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self._label.setText(self.tr("Long text · {count} characters").format(count=number(len(self.text), 0)))
+        glimpse = (
+            self.text[:_GLIMPSE].replace("&", "&amp;").replace("<", "&lt;")
+        )  # a tip takes what looks like HTML for it
+        self._label.setToolTip(f"<p style='white-space:pre-wrap'>{glimpse}…</p>")
+        self._close.set_words(self.tr("Remove"))
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return what of a long text can be edited and the rest, cut between two paragraphs: `_BREAK` between them gives it back."""
+    cut = text.rfind(_BREAK, 0, _TYPED)
+    if cut <= 0 or is_long(text[:cut]):
+        return "", text
+    return text[:cut], text[cut + len(_BREAK) :]

@@ -12,6 +12,9 @@ from desktop_app.engine.sampler import Sampler
 from models.chat.dialects import ReplyFilter
 from models.errors import Cancelled
 
+_TEXT_SECONDS = 1 / 30
+"""Between two pieces of text: that looks smooth, and each wakes the other process, which delays the next token."""
+
 
 def generate(
     runner: Runner,
@@ -28,7 +31,7 @@ def generate(
         runner: the loaded model.
         prompt: token ids.
         sampling: how tokens are chosen.
-        on_text: hears of each piece of the reply.
+        on_text: hears of the reply's pieces, the first one at once, the others at most 30 times a second.
         on_progress: hears of the part of the prompt that is done.
         reply: changes the reply's text before anybody sees it.
         settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
@@ -66,7 +69,7 @@ def generate(
     text.finish()
     end = time.perf_counter()
     return Reply(
-        text=text.sent,
+        text=text.whole,
         reason=reason,
         prompt_tokens=len(prompt),
         reused_tokens=reused,
@@ -111,10 +114,12 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: Prog
 
 
 class _TextStream:
-    """Turns token bytes into text, holding back split characters and what may become a stop text."""
+    """Turns token bytes into text, holding back split characters, what may become a stop text, and what no screen would show."""
 
     def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], reply: ReplyFilter | None) -> None:
-        self.sent = ""
+        self.whole = ""
+        self._sent = 0
+        self._next_piece = 0.0
         self._reply = reply
         self._stops = [stop for stop in stops if stop]
         self._longest = max(map(len, self._stops), default=0)
@@ -132,6 +137,10 @@ class _TextStream:
             self._held = ""
             return True
         self._flush(len(self._held) - self._possible_stop())
+        now = time.monotonic()
+        if now >= self._next_piece and self._sent < len(self.whole):
+            self._next_piece = now + _TEXT_SECONDS
+            self._send()
         return False
 
     def finish(self) -> None:
@@ -139,7 +148,8 @@ class _TextStream:
         self._held += self._decoder.decode(b"", final=True)
         self._flush(len(self._held))
         if self._reply is not None:
-            self._send(self._reply.finish())
+            self.whole += self._reply.finish()
+        self._send()
 
     def _possible_stop(self) -> int:
         """Return how many characters at the end could be the beginning of a stop text."""
@@ -151,9 +161,9 @@ class _TextStream:
     def _flush(self, count: int) -> None:
         if count > 0:
             ready, self._held = self._held[:count], self._held[count:]
-            self._send(ready if self._reply is None else self._reply.feed(ready))
+            self.whole += ready if self._reply is None else self._reply.feed(ready)
 
-    def _send(self, text: str) -> None:
-        if text:
-            self.sent += text
-            self._on_text(text)
+    def _send(self) -> None:
+        ready, self._sent = self.whole[self._sent :], len(self.whole)
+        if ready:
+            self._on_text(ready)

@@ -63,6 +63,7 @@ class LlamaRunner:
         self._tokens: list[int] = []
         self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
+        self._row_type = ctypes.c_float * self._vocabulary.size
         self.bos_text = self._vocabulary.bos_text
         self.eos_text = self._vocabulary.eos_text
         self.info = self._describe(header, time.perf_counter() - start)
@@ -118,6 +119,9 @@ class LlamaRunner:
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
+        if sampler.takes_best:
+            row = ctypes.addressof(llama.llama_get_logits_ith(self._context, -1).contents)
+            return sampler.choose(np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32))
         return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:

@@ -260,6 +260,7 @@ REQUESTS: dict[str, type[Request]] = {
     )
 }
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _NESTED: dict[str, type[Any]] = {"LoadSettings": LoadSettings, "SamplingSettings": SamplingSettings}
 _NESTED_LISTS: dict[str, type[Any]] = {"tuple[AdapterUse, ...]": AdapterUse}
 
@@ -292,7 +293,7 @@ def decode_request(line: bytes) -> tuple[int, Request]:
 
 def encode_event(event: Event) -> bytes:
     """Return the line that carries an event."""
-    return _line(asdict(event))
+    return _line({"id": event.id, "kind": event.kind, "data": event.data})
 
 
 def decode_event(line: bytes) -> Event:
@@ -301,4 +302,4 @@ def decode_event(line: bytes) -> Event:
 
 
 def _line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+    return _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"

@@ -49,11 +49,11 @@ def test_load_describes_the_model(starter_gguf: Path, engine: Engine) -> None:
 def test_text_streams_and_adds_up(engine: Engine) -> None:
     pieces: list[str] = []
     job = engine.submit(
-        question("Count from one to ten."),
+        question("Tell me a long story.", SamplingSettings(temperature=0, max_tokens=96)),
         lambda event: pieces.append(event.data["text"]) if event.kind == "text" else None,
     )
     reply = job.result(60)
-    assert len(pieces) > 5
+    assert len(pieces) >= 3  # thirty a second at most: a fast computer writes all in a tenth of one
     assert "".join(pieces) == reply["text"]
 
 

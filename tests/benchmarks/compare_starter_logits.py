@@ -10,7 +10,7 @@ llama-cpp-python sdist (the same version):
         -DGGML_BLAS_VENDOR=OpenBLAS
     cmake --build build --target llama
 
-FOLDER_OF_LIBRARIES is then build/bin. Each of the texts has 200 tokens; all logits of all positions are compared. The F32 file shows
+FOLDER_OF_LIBRARIES is then build/bin. Each text has 200 tokens; all logits of all positions are compared. The F32 file shows
 that nothing is lost on the way; what the F16 file differs by is the rounding of its weights to 16 bits.
 """
 

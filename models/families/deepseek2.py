@@ -1,0 +1,185 @@
+"""DeepSeek-V2-Lite, DeepSeek-V3, GLM-4.7-Flash and what else has this layout: latent attention, and experts beside shared ones.
+
+Source: the publisher's modeling_deepseek.py of DeepSeek-V2-Lite and DeepSeek-V3; transformers, models/deepseek_v3 and
+models/glm4_moe_lite. llama.cpp keeps only the latent vectors in its cache: the matrix that makes keys and values of them is cut
+in two, and the keys' part transposed, to be multiplied with queries. Layers beyond `num_hidden_layers` guess further tokens; they
+are left out.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from gguf.constants import ExpertGatingFuncType
+
+from models.config import Config
+from models.decoder import (
+    Shapes,
+    Sizes,
+    decoder_parameters,
+    embeddings,
+    expert_counts,
+    experts,
+    gated_mlp,
+    norms,
+    read_sizes,
+    require_silu,
+)
+from models.errors import BadFile, UnsupportedModel
+from models.family import Blueprint, Family, Metadata, OutputTensor, Source
+from models.latent import LatentSizes, latent_keys, latent_queries, read_latent_sizes
+from models.layers import as_is
+from models.rotary import Rotary, read_rotary
+
+_LITE_LAYERS = (26, 27)
+"""Models of as many layers make queries by one matrix, llama.cpp believes; of the others it wants to be told."""
+_SIGMOID_CLASSES = ("deepseekv3forcausallm", "glm4moeliteforcausallm")
+
+
+def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
+    require_silu(config)
+    sizes, latent = read_sizes(config), read_latent_sizes(config)
+    if config.bool("attention_bias", default=False):
+        raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family's attention without biases.")
+    if not config.bool("rope_interleave", default=True):
+        raise UnsupportedModel(f"{config.origin}: llama.cpp rotates neighbouring elements only in this family.")
+    rotary = _scaled(read_rotary(config, latent.turning, factors=False), config)
+    routing = _read_routing(config)
+    dense = config.int("first_k_dense_replace", default=0)
+    tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
+    for layer in range(sizes.layers):
+        tensors += norms(layer, sizes.hidden)
+        tensors += latent_queries(latent, layer)
+        tensors += latent_keys(latent, layer)
+        tensors += _keys_and_values(latent, layer)
+        tensors += gated_mlp(sizes, layer, shapes) if layer < dense else _mixture(config, sizes, layer, shapes)
+    return Blueprint(
+        architecture="deepseek2",
+        parameters=decoder_parameters(config, sizes)
+        | rotary.parameters
+        | _latent_parameters(config, sizes, latent)
+        | routing
+        | {"leading_dense_block_count": dense},
+        tensors=tuple(tensors),
+        vocabulary_size=sizes.vocabulary,
+        warnings=rotary.warnings,
+    )
+
+
+def _scaled(rotary: Rotary, config: Config) -> Rotary:
+    """Return the positions with YaRN in this architecture's words: scores grow by its factor, rotated vectors do not.
+
+    Raises:
+        UnsupportedModel: both grow, which no published model asks for.
+    """
+    if rotary.parameters.get("rope.scaling.type") != "yarn":
+        return rotary
+    scaling = config.section("rope_parameters", "rope_scaling")
+    weights = [scaling.float(name, default=0.0, minimum=0, maximum=100) for name in ("mscale", "mscale_all_dim")]
+    if weights[0] != weights[1] or not weights[0]:
+        raise UnsupportedModel(
+            f"{scaling.origin}: llama.cpp computes this family's YaRN with 'mscale' and 'mscale_all_dim' alike only."
+        )
+    kept = {key: value for key, value in rotary.parameters.items() if key != "rope.scaling.attn_factor"}
+    return Rotary(kept | {"rope.scaling.yarn_log_multiplier": 0.1 * weights[1]}, warnings=rotary.warnings)
+
+
+def _latent_parameters(config: Config, sizes: Sizes, latent: LatentSizes) -> Metadata:
+    """Return the keys of the attention; what lies in the cache is one head of a latent vector and the rotating part."""
+    lite = sizes.layers in _LITE_LAYERS
+    if lite and latent.query_rank:
+        raise UnsupportedModel(
+            f"{config.origin}: llama.cpp takes a model of {sizes.layers} layers for DeepSeek-V2-Lite, whose queries are not latent."
+        )
+    return {
+        "attention.head_count_kv": 1,
+        **({} if lite else {"attention.q_lora_rank": latent.query_rank}),
+        "attention.kv_lora_rank": latent.rank,
+        "attention.key_length": latent.rank + latent.turning,
+        "attention.value_length": latent.rank,
+        "attention.key_length_mla": latent.head,
+        "attention.value_length_mla": latent.value,
+        "rope.dimension_count": latent.turning,
+    }
+
+
+def _read_routing(config: Config) -> Metadata:
+    """Return how experts are chosen and weighed: DeepSeek-V2's way (softmax) or DeepSeek-V3's (sigmoid, with a bias)."""
+    count, used = config.int("n_routed_experts", minimum=2), config.int("num_experts_per_tok", minimum=1)
+    groups = config.int("n_group", default=1, minimum=1)
+    is_sigmoid = _has_sigmoid(config)
+    if groups > 1 and not is_sigmoid:
+        raise UnsupportedModel(
+            f"{config.origin}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite."
+        )
+    gate = ExpertGatingFuncType.SIGMOID if is_sigmoid else ExpertGatingFuncType.SOFTMAX
+    return {
+        **expert_counts(config, count, used),
+        **(_groups(config, count, groups) if groups > 1 else {}),
+        "expert_shared_count": config.int("n_shared_experts", minimum=1),
+        "expert_feed_forward_length": config.int("moe_intermediate_size", minimum=1),
+        "expert_gating_func": int(gate),
+        "expert_weights_scale": config.float("routed_scaling_factor", default=1.0, minimum=1e-3, maximum=1e4),
+        "expert_weights_norm": config.bool("norm_topk_prob", default=is_sigmoid),
+    }
+
+
+def _groups(config: Config, count: int, groups: int) -> Metadata:
+    used = config.int("topk_group", minimum=1)
+    if count % groups or groups >= count or used >= groups:
+        raise BadFile(f"{config.origin}: {used} of {groups} groups of {count} experts cannot be; download it again.")
+    return {"expert_group_count": groups, "expert_group_used_count": used}
+
+
+def _has_sigmoid(config: Config) -> bool:
+    named = config.str("scoring_func", default="")
+    if named not in ("", "softmax", "sigmoid"):
+        raise UnsupportedModel(f"{config.origin}: llama.cpp does not weigh experts by {named[:40]!r} in this family.")
+    return named == "sigmoid" if named else any(name.lower() in _SIGMOID_CLASSES for name in config.classes)
+
+
+def _keys_and_values(latent: LatentSizes, layer: int) -> list[OutputTensor]:
+    """Return `kv_b_proj` cut in two: [heads, rank, still] for keys, [heads, value, rank] for values."""
+    source = Source(
+        f"model.layers.{layer}.self_attn.kv_b_proj.weight", (latent.heads * (latent.still + latent.value), latent.rank)
+    )
+    cut = partial(_cut, heads=latent.heads, still=latent.still)
+    return [
+        OutputTensor(
+            f"blk.{layer}.attn_k_b.weight",
+            (latent.heads, latent.rank, latent.still),
+            (source,),
+            partial(cut, keys=True),
+        ),
+        OutputTensor(
+            f"blk.{layer}.attn_v_b.weight",
+            (latent.heads, latent.value, latent.rank),
+            (source,),
+            partial(cut, keys=False),
+        ),
+    ]
+
+
+def _cut(packed: np.ndarray, *, heads: int, still: int, keys: bool) -> np.ndarray:
+    by_head = packed.reshape(heads, -1, packed.shape[-1])
+    return by_head[:, :still].swapaxes(1, 2) if keys else by_head[:, still:]
+
+
+def _mixture(config: Config, sizes: Sizes, layer: int, shapes: Shapes) -> list[OutputTensor]:
+    count, inner = config.int("n_routed_experts"), config.int("moe_intermediate_size")
+    shared = inner * config.int("n_shared_experts")
+    tensors = experts(layer, count, inner, sizes.hidden)
+    tensors += gated_mlp(sizes, layer, shapes, inner=shared, part="shared_experts.", suffix="_shexp")
+    if _has_sigmoid(config):
+        source = f"model.layers.{layer}.mlp.gate.e_score_correction_bias"
+        tensors.append(as_is(f"blk.{layer}.exp_probs_b.bias", source, count))
+    return tensors
+
+
+FAMILY = Family(
+    name="deepseek2",
+    title="DeepSeek-V2-Lite, DeepSeek-V3 and GLM-4.7-Flash",
+    classes=("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM"),
+    blueprint=_blueprint,
+)

@@ -228,12 +228,14 @@ def attention(
     ]
 
 
-def head_norms(sizes: Sizes, layer: int) -> tuple[OutputTensor, OutputTensor]:
-    """Return the norms of each head's query and key, for architectures that rotate halves (no reordering)."""
+def head_norms(
+    sizes: Sizes, layer: int, names: tuple[str, str] = ("q_norm", "k_norm")
+) -> tuple[OutputTensor, OutputTensor]:
+    """Return the norms of each head's query and key, for architectures that rotate halves; `names` are the checkpoint's."""
     source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
     return (
-        as_is(f"{target}q_norm.weight", f"{source}q_norm.weight", sizes.head_size),
-        as_is(f"{target}k_norm.weight", f"{source}k_norm.weight", sizes.head_size),
+        as_is(f"{target}q_norm.weight", f"{source}{names[0]}.weight", sizes.head_size),
+        as_is(f"{target}k_norm.weight", f"{source}{names[1]}.weight", sizes.head_size),
     )
 
 

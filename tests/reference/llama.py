@@ -16,7 +16,8 @@ import numpy as np
 from tests.reference.rotary import rotary_frequencies, vector_length
 
 Weights = Mapping[str, np.ndarray]
-FeedForward = Callable[[Mapping[str, Any], Weights, str, np.ndarray], np.ndarray]
+Part = Callable[[Mapping[str, Any], Weights, str, np.ndarray], np.ndarray]
+"""(configuration, weights, their prefix, input [n, hidden]) -> what the part adds."""
 
 
 def forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> np.ndarray:
@@ -29,11 +30,13 @@ def decoder(
     weights: Weights,
     ids: Sequence[int],
     *,
-    feed_forward: FeedForward,
+    feed_forward: Part,
+    attention: Part | None = None,
     residual: float = 1.0,
     embedding: float = 1.0,
 ) -> np.ndarray:
-    """Return the logits at every position; `residual` and `embedding` are MiniCPM's multipliers."""
+    """Return the logits at every position; `residual` and `embedding` are MiniCPM's multipliers, `attention` another one."""
+    attention = attention or rotary_attention
     get = lambda name: weights[name].astype(np.float64)  # noqa: E731
     x = embedding * get("model.embed_tokens.weight")[np.asarray(ids)]
     eps = config["rms_norm_eps"]
@@ -57,7 +60,7 @@ def linear(weights: Weights, name: str, x: np.ndarray) -> np.ndarray:
     return y + weights[name + ".bias"].astype(np.float64) if name + ".bias" in weights else y
 
 
-def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
+def rotary_attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
     n, heads = len(x), config["num_attention_heads"]
     kv_heads = config.get("num_key_value_heads") or heads
     q = linear(weights, prefix + "q_proj", x).reshape(n, heads, -1)

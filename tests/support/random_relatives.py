@@ -1,0 +1,54 @@
+"""Tiny checkpoints with random weights of LLaMA's near relatives, with the keys of the published configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.support.random_llama import Checkpoint, RandomWeights, random_llama
+
+
+def random_hunyuan(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Hunyuan whose heads are wider than the model."""
+    named = {"architectures": ["HunYuanDenseV1ForCausalLM"], "model_type": "hunyuan_v1_dense", "head_dim": 32}
+    scaling = {"type": "dynamic", "alpha": 1000.0, "factor": 1.0, "beta_fast": 32, "beta_slow": 1}
+    named |= {"rope_scaling": scaling, "use_qk_norm": True, "tie_word_embeddings": True}
+    config, weights = random_llama(seed, **{**named, **changes})
+    draw = RandomWeights(seed + 1)
+    for layer in range(config["num_hidden_layers"]):
+        for part in ("query", "key"):
+            weights[f"model.layers.{layer}.self_attn.{part}_layernorm.weight"] = draw.norm(config["head_dim"])
+    return config, weights
+
+
+def random_ernie(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return an ERNIE 4.5 with tied embeddings."""
+    named = {"architectures": ["Ernie4_5ForCausalLM"], "model_type": "ernie4_5", "head_dim": 32, "use_bias": False}
+    return random_llama(seed, **{**named, "tie_word_embeddings": True, "rope_theta": 500000.0, **changes})
+
+
+def random_granite(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Granite with multipliers like the published ones."""
+    named = {"architectures": ["GraniteForCausalLM"], "model_type": "granite", "attention_multiplier": 0.09}
+    named |= {"embedding_multiplier": 12.0, "residual_multiplier": 0.22, "logits_scaling": 8.0}
+    return random_llama(seed, **{**named, "tie_word_embeddings": True, **changes})
+
+
+def random_smollm3(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a SmolLM3 of 5 layers, the fourth without positions."""
+    named = {"architectures": ["SmolLM3ForCausalLM"], "model_type": "smollm3", "num_hidden_layers": 5}
+    return random_llama(seed, **{**named, "no_rope_layers": [1, 1, 1, 0, 1], "tie_word_embeddings": True, **changes})
+
+
+def random_phi3(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Phi-3, whose queries, keys and values are packed, and gate and up."""
+    named = {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "original_max_position_embeddings": 512}
+    config, weights = random_llama(seed, **{**named, "pad_token_id": 0, **changes})
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}."
+        for packed, parts in (("self_attn.qkv", "qkv"), ("mlp.gate_up", ("gate", "up"))):
+            group = packed.split(".")[0]
+            rows = [weights.pop(f"{prefix}{group}.{part}_proj.weight") for part in parts]
+            weights[f"{prefix}{packed}_proj.weight"] = np.concatenate(rows)
+    return config, weights

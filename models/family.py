@@ -109,6 +109,8 @@ class Family:
     """(configuration, shapes of the checkpoint's tensors by name or None when only the configuration is there) -> `Blueprint`."""
     recognise: Callable[[Config], bool] = lambda config: True
     """Tells families apart that share a class name."""
+    text_part: bool = False
+    """Of models that see or hear as well, the part for text is converted."""
     config_of: Callable[[Mapping[str, Shape]], Config | None] = _no_config
     """The configuration read off tensor names and shapes, for checkpoints without a config.json or whose config.json says less
     than the tensors do; None: not this family."""

@@ -26,11 +26,13 @@ def family_of(config: Config) -> Family:
         UnsupportedModel: the weights are quantized already, the model is not of text alone, or no family knows its class.
     """
     refuse_quantized(config)
-    refuse_other_senses(config)
     wanted = {name.lower() for name in config.classes}
     for family in families():
         if wanted & {name.lower() for name in family.classes} and family.recognise(config):
+            if not family.text_part:
+                refuse_other_senses(config)
             return family
+    refuse_other_senses(config)
     raise unknown_class(config, "; ".join(family.title for family in families()))
 
 

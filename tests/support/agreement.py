@@ -31,7 +31,8 @@ def converted(
 
 def random_ids(config: Mapping[str, Any], count: int) -> list[int]:
     """Return token ids that are the same in every run."""
-    return np.random.default_rng(1).integers(0, config["vocab_size"], count).tolist()
+    said = config.get("text_config") or config
+    return np.random.default_rng(1).integers(0, said["vocab_size"], count).tolist()
 
 
 def largest_error(

@@ -52,3 +52,52 @@ def random_phi3(seed: int = 0, **changes: Any) -> Checkpoint:
             rows = [weights.pop(f"{prefix}{group}.{part}_proj.weight") for part in parts]
             weights[f"{prefix}{packed}_proj.weight"] = np.concatenate(rows)
     return config, weights
+
+
+def random_gemma2(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Gemma 2: a window of 32 tokens in every second layer, scores and logits capped."""
+    named = {"architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "num_hidden_layers": 4, "head_dim": 32}
+    named |= {"hidden_activation": "gelu_pytorch_tanh", "sliding_window": 32, "sliding_window_pattern": 2}
+    named |= {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "query_pre_attn_scalar": 32}
+    return _gemma(seed, {**named, "pad_token_id": 0, **changes})
+
+
+def random_gemma3(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Gemma 3: windows with a rotary base of their own in five of six layers, norms of queries and keys."""
+    named = {"architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "num_hidden_layers": 7, "head_dim": 32}
+    named |= {"hidden_activation": "gelu_pytorch_tanh", "sliding_window": 32, "sliding_window_pattern": 6}
+    named |= {"rope_theta": 1e6, "rope_local_base_freq": 10000.0, "query_pre_attn_scalar": 32}
+    config, weights = _gemma(seed, {**named, "pad_token_id": 0, **changes})
+    draw = RandomWeights(seed + 2)
+    for layer in range(config["num_hidden_layers"]):
+        for part in "qk":
+            weights[f"model.layers.{layer}.self_attn.{part}_norm.weight"] = draw.norm(config["head_dim"]) - 1
+    return config, weights
+
+
+def _gemma(seed: int, named: dict[str, Any]) -> Checkpoint:
+    config, weights = random_llama(seed, **{"rms_norm_eps": 1e-6, "tie_word_embeddings": True, **named})
+    draw, hidden = RandomWeights(seed + 1), config["hidden_size"]
+    for layer in range(config["num_hidden_layers"]):
+        for place in ("pre", "post"):
+            weights[f"model.layers.{layer}.{place}_feedforward_layernorm.weight"] = draw.norm(hidden)
+    for name in [name for name in weights if name.endswith("norm.weight")]:
+        weights[name] = weights[name] - 1
+    return config, weights
+
+
+def with_eyes(checkpoint: Checkpoint, model: str, prefix: str) -> Checkpoint:
+    """Return a model of text as the part for text of a model that sees.
+
+    Args:
+        checkpoint: the model of text.
+        model: class of the whole.
+        prefix: what the part's tensors begin with, in the place of `model.`.
+    """
+    config, weights = checkpoint
+    text = {key: value for key, value in config.items() if key not in ("architectures", "tie_word_embeddings")}
+    whole = {"architectures": [model], "text_config": text, "vision_config": {"hidden_size": 8}}
+    whole["tie_word_embeddings"] = config["tie_word_embeddings"]
+    moved = {prefix + n.removeprefix("model.") if n.startswith("model.") else n: a for n, a in weights.items()}
+    moved["vision_tower.patch.weight"] = RandomWeights(9).matrix(8, 8)
+    return whole, moved

@@ -1,0 +1,144 @@
+"""Gemma 2 and Gemma 3: norms on both sides of attention and feed-forward network, a sliding window in most layers.
+
+Source of the layout: transformers, models/gemma2/modeling_gemma2.py and models/gemma3/modeling_gemma3.py. Norms are stored as what
+is added to 1. llama.cpp takes GELU from a table of 16-bit floats, so that logits agree to three digits rather than six.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.config import Config
+from models.decoder import Shapes, Sizes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes
+from models.errors import BadFile, UnsupportedModel
+from models.family import Blueprint, Family, Metadata, OutputTensor, Source
+from models.rotary import Rotary, read_rotary
+from models.text_part import LEFT_OUT, is_part, text_config, text_tensors
+
+_SECOND: dict[str, Any] = {
+    "vocab_size": 256000,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "max_position_embeddings": 8192,
+    "sliding_window": 4096,
+    "sliding_window_pattern": 2,
+    "rope_theta": 10000.0,
+    "final_logit_softcapping": 30.0,
+    "attn_logit_softcapping": 50.0,
+    "query_pre_attn_scalar": 256,
+}
+_THIRD: dict[str, Any] = {
+    "vocab_size": 262208,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "max_position_embeddings": 131072,
+    "sliding_window": 4096,
+    "sliding_window_pattern": 6,
+    "rope_theta": 1_000_000.0,
+    "query_pre_attn_scalar": 256,
+}
+"""What transformers takes where a configuration is silent."""
+_LARGEST = {"gemma2": 46, "gemma3": 62}
+"""Layers of the 27B, the only models whose scores llama.cpp divides otherwise than by the root of a head's size."""
+
+
+def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
+    whole, second = config, any("gemma2" in name.lower() for name in config.classes)
+    config = text_config(config, _SECOND if second else _THIRD)
+    architecture = "gemma2" if second else "gemma3"
+    sizes = read_sizes(config)
+    _refuse_other_forms(config, sizes, architecture)
+    rotary = read_rotary(config, sizes.head_size, factors=False)
+    tensors = embeddings(sizes, shapes, tied=True, head=None)
+    tensors[1] = _raised(tensors[1])
+    for layer in range(sizes.layers):
+        tensors += [_raised(norm) for norm in _norms(sizes, layer, third=not second)]
+        tensors += attention(sizes, layer, shapes, paired=False)
+        tensors += gated_mlp(sizes, layer, shapes)
+    return Blueprint(
+        architecture=architecture,
+        parameters=decoder_parameters(config, sizes) | rotary.parameters | _windows(config, sizes) | _capping(config),
+        tensors=text_tensors(tensors, shapes),
+        vocabulary_size=sizes.vocabulary,
+        warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(whole) else ())),
+    )
+
+
+def _refuse_other_forms(config: Config, sizes: Sizes, architecture: str) -> None:
+    activation = config.str("hidden_activation", "hidden_act", default="gelu_pytorch_tanh")
+    if activation not in ("gelu_pytorch_tanh", "gelu"):  # the first configurations said "gelu" and meant the other
+        raise UnsupportedModel(f"{config.origin} asks for the activation {activation[:40]!r}, which Gemma does not have.")
+    large = sizes.layers == _LARGEST[architecture]
+    divisor = sizes.hidden // sizes.heads if large else sizes.head_size
+    if config.float("query_pre_attn_scalar", default=divisor) != divisor:
+        raise UnsupportedModel(
+            f"{config.origin}: llama.cpp divides this model's scores by the root of {divisor}, not of 'query_pre_attn_scalar'."
+        )
+    if config.bool("use_bidirectional_attention", default=False):
+        raise UnsupportedModel(f"{config.origin} is of a model that measures texts and writes none; choose a chat model.")
+    if architecture == "gemma3" and "attn_logit_softcapping" in config:
+        raise UnsupportedModel(f"{config.origin}: llama.cpp computes Gemma 3 without 'attn_logit_softcapping'.")
+
+
+def _norms(sizes: Sizes, layer: int, *, third: bool) -> list[OutputTensor]:
+    source, target = f"model.layers.{layer}.", f"blk.{layer}."
+    before = norms(layer, sizes.hidden, ("input_layernorm", "pre_feedforward_layernorm"))
+    others = {
+        "post_attention_norm": ("post_attention_layernorm", sizes.hidden),
+        "post_ffw_norm": ("post_feedforward_layernorm", sizes.hidden),
+    }
+    if third:
+        others |= {f"attn_{part}_norm": (f"self_attn.{part}_norm", sizes.head_size) for part in "qk"}
+    return [
+        *before,
+        *(
+            OutputTensor(f"{target}{ours}.weight", (count,), (Source(f"{source}{theirs}.weight", (count,)),))
+            for ours, (theirs, count) in others.items()
+        ),
+    ]
+
+
+def _raised(norm: OutputTensor) -> OutputTensor:
+    return OutputTensor(norm.name, norm.shape, norm.sources, _plus_one)
+
+
+def _plus_one(weight: np.ndarray) -> np.ndarray:
+    return np.asarray(weight.astype(np.float32) + 1)
+
+
+def _windows(config: Config, sizes: Sizes) -> Metadata:
+    """Return which layers see a window only, and the rotary base in them."""
+    listed = config.data.get("layer_types")
+    if isinstance(listed, list) and len(listed) == sizes.layers:
+        pattern = [kind == "sliding_attention" for kind in listed]
+    elif listed is None:
+        every = config.int("sliding_window_pattern", "_sliding_window_pattern", minimum=1)
+        pattern = [(layer + 1) % every != 0 for layer in range(sizes.layers)]
+    else:
+        raise BadFile(f"{config.origin}: 'layer_types' must have {sizes.layers} entries; download it again.")
+    outside = config.float("rope_local_base_freq", default=10000.0, minimum=1)
+    local = config.section("rope_parameters").section("sliding_attention").float("rope_theta", default=outside, minimum=1)
+    return {
+        "attention.sliding_window": config.int("sliding_window", minimum=1),
+        "attention.sliding_window_pattern": pattern,
+        "rope.freq_base_swa": local,
+    }
+
+
+def _capping(config: Config) -> Metadata:
+    """Return the numbers that scores and logits cannot go beyond."""
+    names = ("attn_logit_softcapping", "final_logit_softcapping")
+    return {name: config.float(name, minimum=1, maximum=1e6) for name in names if name in config}
+
+
+FAMILY = Family(
+    name="gemma",
+    title="Gemma 2 and Gemma 3",
+    classes=("Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
+    blueprint=_blueprint,
+    text_part=True,
+)

@@ -101,3 +101,41 @@ def with_eyes(checkpoint: Checkpoint, model: str, prefix: str) -> Checkpoint:
     moved = {prefix + n.removeprefix("model.") if n.startswith("model.") else n: a for n, a in weights.items()}
     moved["vision_tower.patch.weight"] = RandomWeights(9).matrix(8, 8)
     return whole, moved
+
+
+def random_qwen35(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Qwen3.5 of 5 layers: the fourth has attention, the others a gated delta rule with 2 key and 4 value heads."""
+    scaling = {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_interleaved": True}
+    named = {"architectures": ["Qwen3_5ForCausalLM"], "model_type": "qwen3_5_text", "num_hidden_layers": 5}
+    named |= {"head_dim": 32, "rms_norm_eps": 1e-6, "rope_parameters": {**scaling, "mrope_section": [2, 1, 1]}}
+    named |= {"linear_conv_kernel_dim": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16}
+    named |= {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "tie_word_embeddings": True}
+    named |= {"layer_types": ["linear_attention"] * 3 + ["full_attention", "linear_attention"], **changes}
+    config, weights = random_llama(seed, **named)
+    draw, hidden = RandomWeights(seed + 1), config["hidden_size"]
+    keys, values = (config[f"linear_num_{part}_heads"] * 16 for part in ("key", "value"))
+    for layer, kind in enumerate(config["layer_types"]):
+        prefix = f"model.layers.{layer}."
+        if kind == "full_attention":
+            queries = config["num_attention_heads"] * config["head_dim"]
+            weights[prefix + "self_attn.q_proj.weight"] = draw.matrix(2 * queries, hidden)
+            weights |= {f"{prefix}self_attn.{part}_norm.weight": draw.norm(config["head_dim"]) for part in "qk"}
+            continue
+        for name in [name for name in weights if name.startswith(prefix + "self_attn.")]:
+            del weights[name]
+        weights |= {
+            f"{prefix}linear_attn.in_proj_qkv.weight": draw.matrix(2 * keys + values, hidden),
+            f"{prefix}linear_attn.in_proj_z.weight": draw.matrix(values, hidden),
+            f"{prefix}linear_attn.in_proj_a.weight": draw.matrix(config["linear_num_value_heads"], hidden),
+            f"{prefix}linear_attn.in_proj_b.weight": draw.matrix(config["linear_num_value_heads"], hidden),
+            f"{prefix}linear_attn.A_log": draw.bias(config["linear_num_value_heads"]),
+            f"{prefix}linear_attn.dt_bias": draw.bias(config["linear_num_value_heads"]),
+            f"{prefix}linear_attn.conv1d.weight": draw.matrix(2 * keys + values, 1, 4),
+            f"{prefix}linear_attn.out_proj.weight": draw.matrix(hidden, values),
+        }
+    for name in [name for name in weights if name.endswith("norm.weight")]:
+        weights[name] = weights[name] - 1
+    for layer, kind in enumerate(config["layer_types"]):
+        if kind == "linear_attention":  # this norm is stored as it multiplies
+            weights[f"model.layers.{layer}.linear_attn.norm.weight"] = draw.norm(16)
+    return config, weights

@@ -142,7 +142,7 @@ def footprint(
     if architecture in _OF_THE_GRAPH_RUNNER:
         embedding = min(embedding, _TOUCHED_ROWS)
     state = recurrent_state(architecture, parameters)
-    cache = [state] * count if state else kv_cache(parameters, run.context, run.kv_type)
+    cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
     return Footprint(
         blocks=tuple(blocks),
         embedding=embedding,
@@ -166,8 +166,26 @@ def kv_cache(parameters: Metadata, context: int, kv_type: str) -> list[int]:
     usual = _number(parameters.get("embedding_length")) // max(1, max(heads, default=1))
     key = _number(parameters.get("attention.key_length")) or usual
     value = _number(parameters.get("attention.value_length")) or usual
+    if "attention.key_length_mla" in parameters:  # values are made of the keys' latent vectors
+        value = 0
     cells = rounded_context(context)
     return [cells * (_row_bytes(kv_type, number * key) + _row_bytes(kv_type, number * value)) for number in kv_heads]
+
+
+def mixed_cache(parameters: Metadata, context: int, kv_type: str) -> list[int]:
+    """Return each block's memory in bytes where some blocks (Qwen3.5's) have a delta rule's state in the place of a cache.
+
+    The state is one matrix for each value head, and the last inputs of the convolution in front of it.
+    """
+    cache = kv_cache(parameters, context, kv_type)
+    recurrent = parameters.get("attention.recurrent_layers")
+    if not isinstance(recurrent, list) or len(recurrent) != len(cache):
+        return cache
+    size, inner = _number(parameters.get("ssm.state_size")), _number(parameters.get("ssm.inner_size"))
+    channels = inner + 2 * _number(parameters.get("ssm.group_count")) * size
+    kept = max(_number(parameters.get("ssm.conv_kernel")) - 1, 0)
+    state = _FLOAT * (size * inner + kept * channels)
+    return [state if is_recurrent is True else bytes_ for bytes_, is_recurrent in zip(cache, recurrent, strict=True)]
 
 
 def recurrent_state(architecture: str, parameters: Metadata) -> int:

@@ -107,7 +107,7 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: Prog
     """
     runner.remember()
     turn = min(settled, len(prompt)) - 1
-    if runner.info.context == 0 and turn > len(runner.tokens):
+    if runner.info.forward_only and turn > len(runner.tokens):
         runner.decode(prompt[len(runner.tokens) : turn], on_progress=on_progress)
         runner.remember()
     runner.decode(prompt[len(runner.tokens) :], on_progress=on_progress)

@@ -60,6 +60,8 @@ class LlamaRunner:
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_n_batch(self._context)
         self._recurrent = llama.llama_model_is_recurrent(self._model)
+        self._hybrid = llama.llama_model_is_hybrid(self._model)
+        self._forward_only = self._recurrent or self._hybrid
         self._tokens: list[int] = []
         self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
@@ -106,7 +108,7 @@ class LlamaRunner:
             raise _full(len(self._tokens) + len(ids), self.info.context)
         passing = 0
         for start in range(0, len(ids), self._batch):
-            if self._recurrent and start:  # a stop costs one batch, not all that was read
+            if self._forward_only and start:  # a stop costs one batch, not all that was read
                 self._snapshots.drop(passing)
                 passing = len(self._tokens)
                 self.remember()
@@ -146,7 +148,7 @@ class LlamaRunner:
 
     def remember(self) -> None:
         """Take a snapshot of a recurrent state."""
-        if self._recurrent and self._tokens:
+        if self._forward_only and self._tokens:
             self._snapshots.take(len(self._tokens), self._state())
 
     def states(self) -> Sequence[State]:
@@ -237,6 +239,7 @@ class LlamaRunner:
             architecture=header.architecture,
             vocabulary_size=self._vocabulary.size,
             context=0 if self._recurrent else llama.llama_n_ctx(self._context),
+            forward_only=self._forward_only,
             trained_context=llama.llama_model_n_ctx_train(self._model),
             parameters=llama.llama_model_n_params(self._model),
             file_type=header.quantization,
@@ -266,19 +269,31 @@ class LlamaRunner:
         """Bring llama.cpp's memory to the first `count` tokens, or to fewer where it cannot go back so far only."""
         snapshot = self._snapshots.back_to(count)
         if not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
-            llama.llama_memory_clear(self._memory, True)
+            if not self._hybrid:
+                llama.llama_memory_clear(self._memory, True)
             count = 0 if snapshot is None else self._restored(*snapshot)
+            # Of a hybrid, the snapshot holds the recurrent layers: what attention keeps is cut to the same length.
+            if not count or not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
+                llama.llama_memory_clear(self._memory, True)
+                count = 0
         del self._tokens[count:]
 
+    @property
+    def _snapshot_flags(self) -> int:
+        """What a snapshot holds: everything, or of a hybrid the recurrent layers alone."""
+        return int(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) if self._hybrid else 0
+
     def _state(self) -> bytes:
-        buffer = (ctypes.c_uint8 * llama.llama_state_seq_get_size(self._context, 0))()
-        llama.llama_state_seq_get_data(self._context, buffer, len(buffer), 0)
+        size = llama.llama_state_seq_get_size_ext(self._context, 0, self._snapshot_flags)
+        buffer = (ctypes.c_uint8 * size)()
+        llama.llama_state_seq_get_data_ext(self._context, buffer, size, 0, self._snapshot_flags)
         return bytes(buffer)
 
     def _restored(self, count: int, state: bytes) -> int:
         """Take up a snapshot; return its number of tokens, or 0 where llama.cpp refuses it."""
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        return count if llama.llama_state_seq_set_data(self._context, buffer, len(state), 0) else 0
+        read = llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)
+        return count if read else 0
 
 
 def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:

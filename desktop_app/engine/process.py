@@ -203,7 +203,7 @@ class EngineProcess:
             lambda text: self._send(Event(number, "text", {"text": text})),
             self._progress(number, "prompt"),
             None if dialect is None else dialect.reply(),
-            settled_tokens(runner, request.messages, request.tools, prompt) if recurrent else None,
+            settled_tokens(runner, request.messages, request.tools, prompt) if runner.info.forward_only else None,
         )
         if recurrent and request.state:
             self._afterwards = lambda: store(runner, file, identity)

@@ -207,6 +207,8 @@ class ModelInfo:
     """A name in `models.chat.dialects`."""
     plain_text: bool = False
     """The publisher's tokenizer never reads markup in a text as control tokens."""
+    forward_only: bool = False
+    """What the model remembers cannot be cut back by some tokens: snapshots are taken as turns go (RWKV, Qwen3.5)."""
 
 
 @dataclass(frozen=True)

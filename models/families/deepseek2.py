@@ -39,7 +39,8 @@ _SIGMOID_CLASSES = ("deepseekv3forcausallm", "glm4moeliteforcausallm")
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
-    sizes, latent = read_sizes(config), read_latent_sizes(config)
+    latent = read_latent_sizes(config)
+    sizes = read_sizes(config, head_size=latent.turning)
     if config.bool("attention_bias", default=False):
         raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family's attention without biases.")
     if not config.bool("rope_interleave", default=True):

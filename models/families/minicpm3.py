@@ -21,7 +21,8 @@ _MULTIPLIERS = {"scale_emb": 12.0, "scale_depth": 1.4, "dim_model_base": 256.0}
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     _require_published_multipliers(config)
-    sizes, latent = read_sizes(config), read_latent_sizes(config)
+    latent = read_latent_sizes(config)
+    sizes = read_sizes(config, head_size=latent.turning)
     if not latent.query_rank or config.bool("attention_bias", default=False):
         raise UnsupportedModel(f"{config.origin}: llama.cpp computes MiniCPM3 with latent queries and without biases.")
     rotary = read_rotary(config, latent.turning)

@@ -205,14 +205,41 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> in
     used = _number(parameters.get("expert_used_count"))
     inner = _inner(parameters)
     # The experts' inputs and outputs are alive at once, one of each for every expert in use.
-    widest = max(alive.hidden * hidden + alive.inner * inner, 2 * (used * hidden + inner) if used else 0)
+    experts = 2 * (used * hidden + inner) if used else 0
+    widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
+    widest = max(widest, _delta_activations(parameters))
     body = _FLOAT * (batch * widest + alive.state * hidden)
     if architecture == "chatglm1":
         body += _SCHEDULED_BYTES * _number(parameters.get("block_count"))
     rows = min(run.outputs, batch) if architecture not in _OF_THE_GRAPH_RUNNER else 1
-    last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * 4 * hidden + rows * hidden)
-    mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
-    return int(max(body + mask, last + min(mask, _REUSED_MASK))) + _SLACK
+    beside = 5 if "attention.key_length_mla" in parameters else 4
+    last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * beside * hidden + rows * hidden)
+    one_mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
+    mask = one_mask * _masks(parameters)
+    reused = mask if "attention.recurrent_layers" in parameters else min(mask, _REUSED_MASK * _masks(parameters))
+    return int(max(body + mask, last + reused)) + _SLACK
+
+
+def _latent_activations(parameters: Metadata, experts: int) -> int:
+    """Return the floats alive for each token where queries are multiplied into latent vectors (DeepSeek), 0 elsewhere."""
+    if "attention.key_length_mla" not in parameters:
+        return 0
+    heads, rank = _number(parameters.get("attention.head_count")), _number(parameters.get("attention.value_length"))
+    hidden, key = _number(parameters.get("embedding_length")), _number(parameters.get("attention.key_length"))
+    return max(heads * (2 * key + rank) + 4 * hidden + rank, experts + 2 * hidden)
+
+
+def _delta_activations(parameters: Metadata) -> float:
+    """Return the floats alive for each token in a delta rule (Qwen3.5), 0 elsewhere."""
+    inner = _number(parameters.get("ssm.inner_size"))
+    keys = _number(parameters.get("ssm.group_count")) * _number(parameters.get("ssm.state_size"))
+    return 6 * keys + 3.2 * inner + 3 * _number(parameters.get("embedding_length")) if inner else 0
+
+
+def _masks(parameters: Metadata) -> int:
+    """Return how many attention masks there are: two where some layers see a window and others everything."""
+    pattern = parameters.get("attention.sliding_window_pattern")
+    return 2 if isinstance(pattern, list) and True in pattern and False in pattern else 1
 
 
 def rounded_context(context: int) -> int:

@@ -19,19 +19,19 @@ from models.footprint import RunShape, footprint
 from tests.desktop_app.test_planner import COMPUTERS, GB, cuda, laptop
 
 BADGES = """
-8 GB laptop           | 0   | 54  | 45 | 45
-16 GB laptop          | 0   | 108 | 16 | 20
-16 GB, 6 GB CUDA      | 41  | 81  | 12 | 10
-16 GB Mac             | 110 | 14  | 0  | 20
-32 GB, 8 + 4 GB CUDA  | 97  | 42  | 4  | 1
-16 GB, integrated GPU | 96  | 24  | 4  | 20
+8 GB laptop           | 0   | 69  | 48 | 50
+16 GB laptop          | 0   | 128 | 19 | 20
+16 GB, 6 GB CUDA      | 53  | 89  | 15 | 10
+16 GB Mac             | 130 | 17  | 0  | 20
+32 GB, 8 + 4 GB CUDA  | 113 | 49  | 4  | 1
+16 GB, integrated GPU | 111 | 32  | 4  | 20
 """
 """Computer -> models that fit on the GPU, fit, are tight, are too large."""
 
 FIRST = """
-8 GB laptop      | Qwen3-4B Q5_K_M, RWKV-x070-World-2.9B Q8_0, rwkv7-g1-2.9b Q8_0
-16 GB, 6 GB CUDA | GLM-4-9B-0414 Q5_K_M, DeepSeek-R1-Distill-Llama-8B Q6_K, internlm3-8b-instruct Q6_K
-16 GB Mac        | DeepSeek-R1-Distill-Qwen-14B Q4_K_M, Qwen3-14B Q4_K_M, GLM-4-9B-0414 Q8_0
+8 GB laptop      | Qwen3.5-4B Q5_K_M, Qwen3.5-2B Q8_0, Qwen3.5-0.8B Q8_0
+16 GB, 6 GB CUDA | Qwen3.5-9B Q6_K, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
+16 GB Mac        | Qwen3.5-9B Q8_0, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
 """
 """Computer -> what the list begins with."""
 

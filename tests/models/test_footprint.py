@@ -63,7 +63,7 @@ def allocated(path: Path, run: RunShape) -> dict[str, float]:
         }.items()
     }
     caches = [float(size) * MEGABYTE for size in re.findall(r"llama_kv_cache: size = +([0-9.]+) MiB", log)]
-    return sizes | {"cache": sum(caches) if caches else sizes["state"], "layers": float(layers)}
+    return sizes | {"cache": sum(caches) + sizes["state"], "layers": float(layers)}
 
 
 def predicted(name: str, run: RunShape, path: Path) -> Footprint:

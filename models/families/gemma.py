@@ -71,7 +71,9 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 def _refuse_other_forms(config: Config, sizes: Sizes, architecture: str) -> None:
     activation = config.str("hidden_activation", "hidden_act", default="gelu_pytorch_tanh")
     if activation not in ("gelu_pytorch_tanh", "gelu"):  # the first configurations said "gelu" and meant the other
-        raise UnsupportedModel(f"{config.origin} asks for the activation {activation[:40]!r}, which Gemma does not have.")
+        raise UnsupportedModel(
+            f"{config.origin} asks for the activation {activation[:40]!r}, which Gemma does not have."
+        )
     large = sizes.layers == _LARGEST[architecture]
     divisor = sizes.hidden // sizes.heads if large else sizes.head_size
     if config.float("query_pre_attn_scalar", default=divisor) != divisor:
@@ -79,7 +81,9 @@ def _refuse_other_forms(config: Config, sizes: Sizes, architecture: str) -> None
             f"{config.origin}: llama.cpp divides this model's scores by the root of {divisor}, not of 'query_pre_attn_scalar'."
         )
     if config.bool("use_bidirectional_attention", default=False):
-        raise UnsupportedModel(f"{config.origin} is of a model that measures texts and writes none; choose a chat model.")
+        raise UnsupportedModel(
+            f"{config.origin} is of a model that measures texts and writes none; choose a chat model."
+        )
     if architecture == "gemma3" and "attn_logit_softcapping" in config:
         raise UnsupportedModel(f"{config.origin}: llama.cpp computes Gemma 3 without 'attn_logit_softcapping'.")
 
@@ -121,7 +125,9 @@ def _windows(config: Config, sizes: Sizes) -> Metadata:
     else:
         raise BadFile(f"{config.origin}: 'layer_types' must have {sizes.layers} entries; download it again.")
     outside = config.float("rope_local_base_freq", default=10000.0, minimum=1)
-    local = config.section("rope_parameters").section("sliding_attention").float("rope_theta", default=outside, minimum=1)
+    local = (
+        config.section("rope_parameters").section("sliding_attention").float("rope_theta", default=outside, minimum=1)
+    )
     return {
         "attention.sliding_window": config.int("sliding_window", minimum=1),
         "attention.sliding_window_pattern": pattern,

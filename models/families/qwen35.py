@@ -149,7 +149,9 @@ class _Delta:
                 exact=True,
             ),
             as_is(f"{target}ssm_norm.weight", f"{source}norm.weight", self._size),
-            made("ssm_out.weight", "out_proj.weight", (hidden, inner), partial(_columns, tiled=self._tiled(self._size))),
+            made(
+                "ssm_out.weight", "out_proj.weight", (hidden, inner), partial(_columns, tiled=self._tiled(self._size))
+            ),
         ]
 
     def _tiled(self, rows: int, behind: int = 0) -> Transform:

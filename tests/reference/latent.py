@@ -89,7 +89,9 @@ def mixture(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndar
         best, shares = choose(config, weights, prefix, scores)
         for expert, share in zip(best, shares * config["routed_scaling_factor"], strict=True):
             name = f"{prefix}experts.{expert}."
-            gate, up, down = (weights[f"{name}{part}_proj.weight"].astype(np.float64) for part in ("gate", "up", "down"))
+            gate, up, down = (
+                weights[f"{name}{part}_proj.weight"].astype(np.float64) for part in ("gate", "up", "down")
+            )
             out[token] += share * (down @ (silu(gate @ x[token]) * (up @ x[token])))
     return out
 

@@ -58,7 +58,12 @@ def random_deepseek(seed: int = 0, **changes: Any) -> Checkpoint:
 def random_deepseek3(seed: int = 0, **changes: Any) -> Checkpoint:
     """Return a DeepSeek-V3: latent queries, experts in 4 groups of which 2 count, chosen with a bias."""
     named = {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "q_lora_rank": 48}
-    named |= {"scoring_func": "sigmoid", "topk_method": "noaux_tc", "norm_topk_prob": True, "routed_scaling_factor": 2.5}
+    named |= {
+        "scoring_func": "sigmoid",
+        "topk_method": "noaux_tc",
+        "norm_topk_prob": True,
+        "routed_scaling_factor": 2.5,
+    }
     return random_deepseek(seed, **{**named, "n_group": 4, "topk_group": 2, **changes})
 
 

@@ -64,7 +64,12 @@ def random_gemma2(seed: int = 0, **changes: Any) -> Checkpoint:
 
 def random_gemma3(seed: int = 0, **changes: Any) -> Checkpoint:
     """Return a Gemma 3: windows with a rotary base of their own in five of six layers, norms of queries and keys."""
-    named = {"architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "num_hidden_layers": 7, "head_dim": 32}
+    named = {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 7,
+        "head_dim": 32,
+    }
     named |= {"hidden_activation": "gelu_pytorch_tanh", "sliding_window": 32, "sliding_window_pattern": 6}
     named |= {"rope_theta": 1e6, "rope_local_base_freq": 10000.0, "query_pre_attn_scalar": 32}
     config, weights = _gemma(seed, {**named, "pad_token_id": 0, **changes})

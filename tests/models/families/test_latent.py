@@ -39,8 +39,12 @@ DEEPSEEK = {
     "V2-Lite, as many layers": random_deepseek(num_hidden_layers=27, first_k_dense_replace=20),
     "V3": random_deepseek3(rope_scaling=YARN | {"mscale": 1.0, "mscale_all_dim": 1.0}),
     "GLM-4.7-Flash, whose width is no multiple of its heads": random_deepseek3(
-        architectures=["Glm4MoeLiteForCausalLM"], n_group=1, topk_group=1, routed_scaling_factor=1.8,
-        num_attention_heads=5, num_key_value_heads=5
+        architectures=["Glm4MoeLiteForCausalLM"],
+        n_group=1,
+        topk_group=1,
+        routed_scaling_factor=1.8,
+        num_attention_heads=5,
+        num_key_value_heads=5,
     ),
 }
 

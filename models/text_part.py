@@ -13,7 +13,10 @@ from models.family import OutputTensor
 _USUAL = "model."
 _PREFIXES = ("model.language_model.", "language_model.model.")
 """In front of `layers.0…`: as transformers writes it today, and as it once did."""
-LEFT_OUT = "This model takes images or sound as well: only its part for text was converted, which answers texts as the whole model does."
+LEFT_OUT = (
+    "This model takes images or sound as well: only its part for text was converted, which answers texts as the whole "
+    "model does."
+)
 
 
 def text_config(config: Config, defaults: Mapping[str, Any]) -> Config:

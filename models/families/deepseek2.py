@@ -91,7 +91,7 @@ def _latent_parameters(config: Config, sizes: Sizes, latent: LatentSizes) -> Met
     lite = sizes.layers in _LITE_LAYERS
     if lite and latent.query_rank:
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp takes a model of {sizes.layers} layers for DeepSeek-V2-Lite, whose queries are not latent."
+            f"{config.origin}: llama.cpp takes {sizes.layers} layers for DeepSeek-V2-Lite, whose queries are not latent."
         )
     return {
         "attention.head_count_kv": 1,

@@ -1,7 +1,7 @@
 """Gemma 2 and Gemma 3: norms on both sides of attention and feed-forward network, a sliding window in most layers.
 
-Source of the layout: transformers, models/gemma2/modeling_gemma2.py and models/gemma3/modeling_gemma3.py. Norms are stored as what
-is added to 1. llama.cpp takes GELU from a table of 16-bit floats, so that logits agree to three digits rather than six.
+Source of the layout: transformers, models/gemma2/modeling_gemma2.py and models/gemma3/modeling_gemma3.py. Norms are stored as
+what is added to 1. llama.cpp takes GELU from a table of 16-bit floats, so that logits agree to three digits rather than six.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from models.config import Config
 from models.decoder import Shapes, Sizes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes
 from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source
-from models.rotary import Rotary, read_rotary
+from models.rotary import read_rotary
 from models.text_part import LEFT_OUT, is_part, text_config, text_tensors
 
 _SECOND: dict[str, Any] = {

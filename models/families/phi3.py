@@ -1,7 +1,7 @@
 """Phi-3, Phi-3.5, Phi-4 and Phi-4-mini: packed projections, in Phi-4-mini three quarters of each head rotate.
 
-Source of the layout: transformers, models/phi3/modeling_phi3.py. llama.cpp takes the packed matrices as they are and, since it has
-no windows in this architecture, the context ends with a window.
+Source of the layout: transformers, models/phi3/modeling_phi3.py. llama.cpp takes the packed matrices as they are and, since it
+has no windows in this architecture, the context ends with a window.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Qwen3.5, dense (0.8B to 27B): three layers with a gated delta rule, whose memory does not grow, to each with attention.
 
-Source of the layout: transformers, models/qwen3_5/modeling_qwen3_5.py; Yang et al. 2024 (gated delta networks). Norms are stored as
-what is added to 1. Where a key head serves several value heads, llama.cpp wants value heads ordered by their place among those of
-a key head first. Images are left out, and so are the layers `mtp.` that guess further tokens.
+Source of the layout: transformers, models/qwen3_5/modeling_qwen3_5.py; Yang et al. 2024 (gated delta networks). Norms are stored
+as what is added to 1. Where a key head serves several value heads, llama.cpp wants value heads ordered by their place among those
+of a key head first. Images are left out, and so are the layers `mtp.` that guess further tokens.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Qwen3.5 in plain NumPy, float64, token by token.
 
-Sources: Yang et al. 2024 (gated delta networks); transformers, models/qwen3_5/modeling_qwen3_5.py: a short causal convolution over
-queries, keys and values, keys and queries of length 1, attention with a gate on what it gives.
+Sources: Yang et al. 2024 (gated delta networks); transformers, models/qwen3_5/modeling_qwen3_5.py: a short causal convolution
+over queries, keys and values, keys and queries of length 1, attention with a gate on what it gives.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[Checkpoint, Forward]] = {
     "SmolLM3-3B": (random_smollm3(), smollm3_forward),
     "Phi-3.5-mini": (random_phi3(num_key_value_heads=4), phi3_forward),
     "Phi-4-mini": (random_phi3(**PARTLY), phi3_forward),
-    "Phi-4-mini, lengthened": (random_phi3(**PARTLY, **{"original_max_position_embeddings": 64}), phi3_forward),
+    "Phi-4-mini, lengthened": (random_phi3(**PARTLY, original_max_position_embeddings=64), phi3_forward),
 }
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 
+from converter.hub_note import converted_from
 from desktop_app.catalogue_sizes import FOLDER, Sizes, read_sizes
-from desktop_app.planner import Computer, Model, Option, Plan, plan
+from desktop_app.library import InstalledModel
+from desktop_app.paths import downloads_folder
+from desktop_app.planner import Computer, Option, Plan, plan
 from models.catalogue import Catalogue, CatalogueEntry, CatalogueModel, read_catalogue
+from models.footprint import recurrent_state
 
 _BYTES_OF_A_PARAMETER = 2
 """As nearly all checkpoints are published: bfloat16 or float16."""
@@ -41,6 +47,13 @@ class Offer:
     def fits(self) -> bool:
         """It runs here now."""
         return self.plan is not None and self.plan.best is not None
+
+    @property
+    def endless(self) -> bool:
+        """Its context has no limit."""
+        return self.sizes is not None and bool(
+            recurrent_state(self.sizes.model.architecture, self.sizes.model.parameters)
+        )
 
     @property
     def download(self) -> int | None:
@@ -78,11 +91,31 @@ def weights_bytes(model: CatalogueModel) -> int | None:
     return _BYTES_OF_A_PARAMETER * _all_sizes()[model.shape].parameters
 
 
-def offers(computer: Computer, *, context: int | None = None) -> list[Offer]:
+@dataclass(frozen=True)
+class Overview:
+    """The catalogue and what of it is here."""
+
+    offers: list[Offer]
+    installed: Mapping[str, InstalledModel] = field(default_factory=dict)
+    """By `CatalogueModel.source`."""
+    free_disk: int | None = None
+    """Bytes where downloads and models are kept; None: not known."""
+
+
+def overview(computer: Computer | None, models: Sequence[InstalledModel], *, context: int | None = None) -> Overview:
+    """Return the offers for a computer, which of them are installed, and how much room there is for more.
+
+    Raises:
+        BadFile: the catalogue is missing or damaged.
+    """
+    return Overview(offers(computer, context=context), installed(models), shutil.disk_usage(downloads_folder()).free)
+
+
+def offers(computer: Computer | None, *, context: int | None = None) -> list[Offer]:
     """Return every model of the catalogue as it would run on a computer: chat models that fit come first.
 
     Args:
-        computer: what there is.
+        computer: what there is; None: not known yet, so nothing is planned.
         context: tokens that the person asks for; None: the planner chooses.
 
     Raises:
@@ -93,18 +126,26 @@ def offers(computer: Computer, *, context: int | None = None) -> list[Offer]:
     for entry, model in catalogue().models():
         sizes = None if model.shape is None else _all_sizes()[model.shape]
         chosen = None
-        if sizes is not None:
+        if sizes is not None and computer is not None:
             key = (str(model.shape), model.context)
             if key not in planned:
-                planned[key] = plan(planner_model(model, sizes), computer, context=context)
+                planned[key] = plan(replace(sizes.model, trained_context=model.context), computer, context=context)
             chosen = planned[key]
         found.append(Offer(entry, model, chosen, sizes))
     return sorted(found, key=_order)
 
 
-def planner_model(model: CatalogueModel, sizes: Sizes) -> Model:
-    """Return what may be chosen from for a model: models of the same sizes may be made for other contexts."""
-    return replace(sizes.model, trained_context=model.context)
+def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
+    """Return which models of the catalogue are here, by `CatalogueModel.source`: made of a download, or named alike."""
+    by_path = {model.path: model for model in models}
+    by_name = {model.name.removesuffix(f"-{model.file_type}").lower(): model for model in models}
+    found = {}
+    for _, model in catalogue().models():
+        made = converted_from(downloads_folder() / model.huggingface.replace("/", "--"), model.file)
+        here = next((by_path[path] for path in made if path in by_path), None) or by_name.get(model.name.lower())
+        if here is not None:
+            found[model.source] = here
+    return found
 
 
 def _order(offer: Offer) -> tuple[bool, int, int, float, str]:

@@ -29,6 +29,15 @@ def reason(option: Option) -> str:
     return "\n".join((_placement(option), _context(option), *map(_share, reversed(option.shares))))
 
 
+def speed_words(option: Option) -> str:
+    """Say how fast a model is likely to write, "" where that is not known."""
+    speed = option.tokens_per_second
+    if speed is None:
+        return ""
+    text = QCoreApplication.translate("Fit", "about {count} tokens a second")
+    return text.format(count=number(speed, 0 if speed >= 10 else 1))
+
+
 def fix_words(option: Option) -> str:
     """Return the button's text for a way that would fit."""
     if option.kv_type != "f16":

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop_app.library import InstalledModel
 from desktop_app.ui import theme
-from desktop_app.ui.fit import COLOURS, reason, verdict_words
+from desktop_app.ui.fit import COLOURS, reason, speed_words, verdict_words
 from desktop_app.ui.formats import model_details
 from desktop_app.ui.icons import icon
 from desktop_app.ui.model_session import EngineState
@@ -24,6 +24,7 @@ class ModelPicker(QToolButton):
 
     chosen = Signal(InstalledModel)
     import_asked = Signal()
+    catalogue_asked = Signal()
     opened = Signal()
     """The models are shown: what fits may have changed."""
 
@@ -75,13 +76,13 @@ class ModelPicker(QToolButton):
             short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
         self.setText(f"{short.replace('&', '&&')}  ▾")
         self.setAccessibleName(self.tr("Model: {name}").format(name=name))
-        self.setToolTip("\n".join((name, *self._facts())))
+        self.setToolTip("\n".join(part for part in (name, *self._facts()) if part))
 
     def _facts(self) -> list[str]:
         model, planned = self._state.model, self._state.planned
         facts = [model_details(model)] if model is not None else []
         if planned is not None and planned.plan.best is not None:
-            facts.append(reason(planned.plan.best))
+            facts += [reason(planned.plan.best), speed_words(planned.plan.best)]
         return facts
 
     def _fill(self) -> None:
@@ -101,7 +102,9 @@ class ModelPicker(QToolButton):
             menu.addSeparator()
         import_action = QAction(icon("import", theme.current().muted), self.tr("Import a GGUF file…"), menu)
         import_action.triggered.connect(self.import_asked)
-        menu.addAction(import_action)
+        catalogue_action = QAction(icon("catalogue", theme.current().muted), self.tr("Get models…"), menu)
+        catalogue_action.triggered.connect(self.catalogue_asked)
+        menu.addActions([catalogue_action, import_action])
 
     def _show_verdict(self, model: InstalledModel) -> None:
         action, verdict = self._entries[model.path], self._verdicts.get(model.path, "")

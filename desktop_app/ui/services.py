@@ -11,6 +11,7 @@ from desktop_app.conversation import Message
 from desktop_app.library import InstalledModel
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
+from desktop_app.ui.catalogue_bridge import CatalogueBridge
 from desktop_app.ui.chat_session import ChatSession
 from desktop_app.ui.conversion_bridge import ConversionBridge
 from desktop_app.ui.engine_bridge import EngineBridge
@@ -41,6 +42,7 @@ class Services(QObject):
         self.models = ModelSession(self.engine, self.settings, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
+        self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         if file is not None:
@@ -82,6 +84,7 @@ class Services(QObject):
         self._closed = True
         self.chats.close()
         self.conversions.close()
+        self.catalogue.close()
         self.save_settings()
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()

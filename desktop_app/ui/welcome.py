@@ -27,6 +27,7 @@ class Welcome(QScrollArea):
 
     suggested = Signal(str)
     import_asked = Signal()
+    catalogue_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin without a model."""
@@ -43,6 +44,8 @@ class Welcome(QScrollArea):
         for idea in self._ideas:
             idea.setObjectName("idea")
             idea.clicked.connect(lambda _, idea=idea: self.suggested.emit(idea.text()))
+        self._models = QPushButton()
+        self._models.clicked.connect(self.catalogue_asked)
         self._import = QPushButton()
         self._import.clicked.connect(self.import_asked)
         self.setObjectName("welcome")
@@ -80,7 +83,12 @@ class Welcome(QScrollArea):
             column.addWidget(idea)
         column.addSpacing(8)
         column.addWidget(self._note)
-        column.addWidget(self._import, 0, Qt.AlignmentFlag.AlignHCenter)
+        buttons = QHBoxLayout()
+        buttons.addStretch()
+        buttons.addWidget(self._models)
+        buttons.addWidget(self._import)
+        buttons.addStretch()
+        column.addLayout(buttons)
         column.addStretch(3)
         holder = QWidget()
         holder.setMaximumWidth(_COLUMN)
@@ -101,7 +109,9 @@ class Welcome(QScrollArea):
             button.setText(idea if starter else self.tr(idea))  # the starter model understands English only
             button.setVisible(self._has_models)
         self._import.setText(self.tr("Import a GGUF file…"))
-        self._import.setVisible(starter or not self._has_models)
+        self._models.setText(self.tr("Get models"))
+        for button in (self._models, self._import):
+            button.setVisible(starter or not self._has_models)
         self._note.setText(self._words(starter))
 
     def _words(self, starter: bool) -> str:

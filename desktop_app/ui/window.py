@@ -28,8 +28,10 @@ from PySide6.QtWidgets import (
 )
 
 from converter.checkpoint.lora import is_adapter
+from desktop_app.catalogue import Offer
 from desktop_app.library import InstalledModel
 from desktop_app.ui.adapter_dialog import AdapterDialog
+from desktop_app.ui.catalogue_page import CataloguePage
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.core_sentences import numbers_in, translated
@@ -86,9 +88,10 @@ class MainWindow(QMainWindow):
         self._undo = Notice()
         self._view = ChatView(chats)
         self._welcome = Welcome()
+        self._catalogue = CataloguePage()
         self._pages = QStackedWidget()
-        self._pages.addWidget(self._welcome)
-        self._pages.addWidget(self._view)
+        for page in (self._welcome, self._view, self._catalogue):
+            self._pages.addWidget(page)
         self._composer = Composer()
         self._drop_hint = QLabel(self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._drop_hint.setObjectName("dropHint")
@@ -109,13 +112,13 @@ class MainWindow(QMainWindow):
         writing.setSpacing(8)
         writing.addWidget(self._undo)
         writing.addWidget(self._composer)
-        holder = QWidget()
-        holder.setMaximumWidth(COLUMN)
-        holder.setLayout(writing)
+        self._writing = QWidget()
+        self._writing.setMaximumWidth(COLUMN)
+        self._writing.setLayout(writing)
         bottom = QHBoxLayout()
         bottom.setContentsMargins(0, 0, SCROLL_BAR, 0)
         bottom.addStretch(1)
-        bottom.addWidget(holder, 1000)
+        bottom.addWidget(self._writing, 1000)
         bottom.addStretch(1)
         main = QVBoxLayout()
         main.setContentsMargins(0, 0, 0, 0)
@@ -155,6 +158,7 @@ class MainWindow(QMainWindow):
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
         self._view.way_out_chosen.connect(self._take_way_out)
+        self._connect_catalogue()
         chats.listed.connect(self._list_chats)
         chats.opened.connect(self._chat_opened)
         chats.added.connect(lambda _: self._show_page())
@@ -169,11 +173,25 @@ class MainWindow(QMainWindow):
         services.history.damaged.connect(self._history_damaged)
         services.settings_not_saved.connect(self._settings_not_saved)
 
+    def _connect_catalogue(self) -> None:
+        services, page = self.services, self._catalogue
+        for asking in (self._sidebar, self._picker, self._welcome):
+            asking.catalogue_asked.connect(self.open_catalogue)
+        page.closed.connect(self._close_catalogue)
+        page.get_asked.connect(self._get)
+        page.chat_asked.connect(self._chat_with_installed)
+        services.catalogue.changed.connect(page.show_overview)
+        services.catalogue.failed.connect(lambda reason: self._notice.say(translated(reason)))
+        services.library.changed.connect(self._refresh_catalogue)
+        for under_way in (services.conversions.changed, services.conversions.progressed):
+            under_way.connect(lambda *_: page.show_jobs(services.conversions.jobs))
+
     def _add_shortcuts(self) -> None:
         for keys, act in (
             (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
             (QKeySequence("Ctrl+B"), self._toggle_sidebar),
             (QKeySequence("Ctrl+,"), self.open_settings),
+            (QKeySequence("Ctrl+G"), self.open_catalogue),
             (QKeySequence("Ctrl+O"), self.ask_for_file),
             (QKeySequence("Esc"), self._escape),
             (QKeySequence("Ctrl+L"), self._composer.setFocus),
@@ -184,7 +202,7 @@ class MainWindow(QMainWindow):
         """Open an empty chat."""
         self._keep_draft()
         self.services.chats.new()
-        self._composer.setFocus()
+        self._close_catalogue()
         self._uncover()
 
     def come_forward(self, file: str = "") -> None:
@@ -201,6 +219,31 @@ class MainWindow(QMainWindow):
         self._keep_draft()
         self._keep_place()
         self.services.keep()
+
+    def open_catalogue(self) -> None:
+        """Show the models that may be had."""
+        self._pages.setCurrentWidget(self._catalogue)
+        self._writing.hide()
+        self._refresh_catalogue()
+        self._uncover()
+        self._catalogue.begin()
+
+    def _close_catalogue(self) -> None:
+        self._pages.setCurrentWidget(self._welcome)
+        self._show_page()
+        self._composer.setFocus()
+
+    def _refresh_catalogue(self) -> None:
+        if self._pages.currentWidget() is self._catalogue:
+            self.services.catalogue.refresh()
+
+    def _get(self, offer: Offer) -> None:
+        if offer.option is not None:
+            self.services.conversions.start(offer.model.source, offer.option.quant)
+
+    def _chat_with_installed(self, model: InstalledModel) -> None:
+        self.services.choose_model(model)
+        self.new_chat()
 
     def open_settings(self, page: int = 0) -> None:
         """Show the settings, at one of their pages."""
@@ -293,6 +336,10 @@ class MainWindow(QMainWindow):
         self._show_page()
 
     def _show_page(self) -> None:
+        """Show the open chat, unless the person looks at the catalogue."""
+        if self._pages.currentWidget() is self._catalogue:
+            return
+        self._writing.show()
         self._pages.setCurrentWidget(self._view if self.services.chats.path else self._welcome)
 
     def _send(self, text: str) -> None:
@@ -309,7 +356,7 @@ class MainWindow(QMainWindow):
     def _open_chat(self, conversation: str) -> None:
         self._keep_draft()
         self.services.chats.open(conversation)
-        self._composer.setFocus()
+        self._close_catalogue()
         self._uncover()
 
     def _keep_draft(self) -> None:
@@ -386,6 +433,8 @@ class MainWindow(QMainWindow):
     def _escape(self) -> None:
         if self._narrow and self._sidebar.isVisible():
             self._uncover()
+        elif self._pages.currentWidget() is self._catalogue:
+            self._close_catalogue()
         else:
             self.services.chats.stop()
 
@@ -428,6 +477,7 @@ class MainWindow(QMainWindow):
             self._notice.withdraw("model")
             self._offer_contexts()
             self._find_verdicts()
+            self._refresh_catalogue()
 
     def _load_failed(self, state: EngineState) -> None:
         path = self.services.chats.path

@@ -37,6 +37,120 @@
     </message>
 </context>
 <context>
+    <name>Catalogue</name>
+    <message>
+        <source>goes on with texts, no chat</source>
+        <translation>只续写文本，不对话</translation>
+    </message>
+    <message>
+        <source>licence: see its page</source>
+        <translation>许可证见其主页</translation>
+    </message>
+    <message>
+        <source>even {quant} needs {size} more memory than is free</source>
+        <translation>即使用 {quant}，内存也还差 {size}</translation>
+    </message>
+    <message>
+        <source>its sizes are not known</source>
+        <translation>大小未知</translation>
+    </message>
+    <message>
+        <source>{size} to download</source>
+        <translation>下载 {size}</translation>
+    </message>
+    <message>
+        <source>{size} on disk</source>
+        <translation>占用磁盘 {size}</translation>
+    </message>
+    <message>
+        <source>{needed} of disk needed, {free} free</source>
+        <translation>需要 {needed} 磁盘空间，可用 {free}</translation>
+    </message>
+    <message>
+        <source>context {count}</source>
+        <translation>上下文 {count}</translation>
+    </message>
+    <message>
+        <source>context without limit</source>
+        <translation>上下文不受限制</translation>
+    </message>
+    <message>
+        <source>Get</source>
+        <translation>获取</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>installed</source>
+        <translation>已安装</translation>
+    </message>
+</context>
+<context>
+    <name>CataloguePage</name>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Back to the chat</source>
+        <translation>回到对话</translation>
+    </message>
+    <message>
+        <source>Search: name, language, use</source>
+        <translation>搜索：名称、语言、用途</translation>
+    </message>
+    <message>
+        <source>Search models</source>
+        <translation>搜索模型</translation>
+    </message>
+    <message>
+        <source>Fits this computer</source>
+        <translation>这台电脑放得下</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Show all models</source>
+        <translation>显示全部模型</translation>
+    </message>
+    <message>
+        <source>Finding out what fits this computer…</source>
+        <translation>正在计算这台电脑放得下哪些模型…</translation>
+    </message>
+    <message>
+        <source>{count} of {total} models fit this computer now. They are converted here, after the download.</source>
+        <translation>{total} 个模型中，这台电脑现在放得下 {count} 个。下载之后在本机转换。</translation>
+    </message>
+    <message>
+        <source>No model here is about “{words}”.</source>
+        <translation>没有与“{words}”相关的模型。</translation>
+    </message>
+    <message>
+        <source>No model fits this computer now; close other programs, or choose a smaller context.</source>
+        <translation>这台电脑现在一个模型也放不下；请关闭其他程序，或改用更小的上下文。</translation>
+    </message>
+    <message>
+        <source>waits</source>
+        <translation>等待中</translation>
+    </message>
+    <message>
+        <source>Fetching {percent} %</source>
+        <translation>下载 {percent}%</translation>
+    </message>
+    <message>
+        <source>Converting {percent} %</source>
+        <translation>转换 {percent}%</translation>
+    </message>
+    <message>
+        <source>Checking {percent} %</source>
+        <translation>检查 {percent}%</translation>
+    </message>
+</context>
+<context>
     <name>ChatView</name>
     <message>
         <source>To the newest message</source>
@@ -381,6 +495,49 @@
         <source>{part} of {free} free on {device}</source>
         <translation>占用 {device} {part}（可用 {free}）</translation>
     </message>
+    <message>
+        <source>about {count} tokens a second</source>
+        <translation>约每秒 {count} 个词元</translation>
+    </message>
+</context>
+<context>
+    <name>Licences</name>
+    <message>
+        <source>Apache-2.0 (and the Llama 2 Community License)</source>
+        <translation>Apache-2.0（以及 Llama 2 Community License）</translation>
+    </message>
+    <message>
+        <source>MIT (and the Llama licences)</source>
+        <translation>MIT（以及 Llama 的许可证）</translation>
+    </message>
+    <message>
+        <source>Baichuan model licences</source>
+        <translation>百川模型许可协议</translation>
+    </message>
+    <message>
+        <source>Code Apache-2.0; weights free for research, commercial use on application</source>
+        <translation>代码 Apache-2.0；权重研究免费，商用需申请</translation>
+    </message>
+    <message>
+        <source>Code Apache-2.0; ChatGLM-6B Model License</source>
+        <translation>代码 Apache-2.0；权重 ChatGLM-6B Model License</translation>
+    </message>
+    <message>
+        <source>Code Apache-2.0; ChatGLM2-6B Model License</source>
+        <translation>代码 Apache-2.0；权重 ChatGLM2-6B Model License</translation>
+    </message>
+    <message>
+        <source>Code Apache-2.0; ChatGLM3-6B Model License</source>
+        <translation>代码 Apache-2.0；权重 ChatGLM3-6B Model License</translation>
+    </message>
+    <message>
+        <source>Tongyi Qianwen License; 0.5B, 1.8B and 4B: Tongyi Qianwen Research License</source>
+        <translation>通义千问许可协议；0.5B、1.8B 与 4B：通义千问研究许可协议</translation>
+    </message>
+    <message>
+        <source>Tongyi Qianwen License; 1.8B: Tongyi Qianwen Research License</source>
+        <translation>通义千问许可协议；1.8B：通义千问研究许可协议</translation>
+    </message>
 </context>
 <context>
     <name>MainWindow</name>
@@ -501,6 +658,10 @@
     <message>
         <source>Import a GGUF file…</source>
         <translation>导入 GGUF 文件…</translation>
+    </message>
+    <message>
+        <source>Get models…</source>
+        <translation>获取模型…</translation>
     </message>
 </context>
 <context>
@@ -728,6 +889,10 @@
         <source>Delete</source>
         <translation>删除</translation>
     </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
 </context>
 <context>
     <name>Thought</name>
@@ -773,6 +938,10 @@
     <message>
         <source>Everything stays on this computer.</source>
         <translation>一切都只保存在这台电脑上。</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
     </message>
 </context>
 <context>

@@ -7,13 +7,10 @@ from dataclasses import replace
 
 from desktop_app.bandwidth import read_speed
 from desktop_app.engine.client import Engine
-from desktop_app.hardware import Device, Hardware, probe
+from desktop_app.hardware import Hardware, probe
 from desktop_app.loads import Loads
 from desktop_app.paths import loads_file, speed_file
 from desktop_app.planner import Accelerator, Computer
-
-_SHARING = ("Metal", "MTL")
-"""Backends whose GPUs have no memory of their own, besides those that ggml lists as integrated."""
 
 
 def computer_now(engine: Engine, *, freed: Mapping[str, int] | None = None, with_speed: bool = True) -> Computer:
@@ -43,10 +40,9 @@ def as_computer(hardware: Hardware) -> Computer:
         free_bytes=hardware.available_memory,
         total_bytes=hardware.total_memory,
         process_bytes=hardware.engine_bytes,
-        accelerators=tuple(_accelerator(device) for device in hardware.devices if device.type in ("gpu", "igpu")),
+        accelerators=tuple(
+            Accelerator(device.name, device.free_bytes, device.total_bytes, shares_memory=device.shares_memory)
+            for device in hardware.devices
+            if device.takes_layers
+        ),
     )
-
-
-def _accelerator(device: Device) -> Accelerator:
-    shares = device.type == "igpu" or device.name.startswith(_SHARING)
-    return Accelerator(device.name, device.free_bytes, device.total_bytes, shares_memory=shares)

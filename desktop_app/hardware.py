@@ -17,6 +17,10 @@ from desktop_app.memory_limits import main_memory
 from desktop_app.paths import data_folder
 
 _ENGINE_SECONDS = 60
+_SHARING = ("Metal", "MTL")
+"""Backends whose GPUs have no memory of their own, besides those that ggml lists as integrated."""
+_IN_SOFTWARE = ("llvmpipe", "SwiftShader")
+"""Drivers that compute on the processor; ggml lists them as GPUs where GGML_VK_VISIBLE_DEVICES names them."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,18 @@ class Device:
     """cpu, gpu, igpu, accelerator."""
     total_bytes: int
     free_bytes: int
+    takes_layers: bool
+    """The engine can put layers on it; see `engine.backends.offload_devices`."""
+
+    @property
+    def in_software(self) -> bool:
+        """Tell whether it is no GPU but a driver that computes on the processor."""
+        return any(name in self.description for name in _IN_SOFTWARE)
+
+    @property
+    def shares_memory(self) -> bool:
+        """Tell whether its memory is main memory."""
+        return self.type == "igpu" or self.in_software or self.name.startswith(_SHARING)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,10 @@ class LoadPlanner:
         # The process itself counts as freed too, because each plan counts it anew.
         freed = {"RAM": stats["private_bytes"]}
         if current is not None and current.plan.best is not None:
-            freed |= {share.device: share.total for share in current.plan.best.shares[1:]}
+            held = {share.device: share.total for share in current.plan.best.shares[1:]}
+            # Some drivers leave what a GPU holds of main memory out of the process's bytes, some do not.
+            shared = sum(held.get(gpu.name, 0) for gpu in current.computer.accelerators if gpu.shares_memory)
+            freed |= held | {"RAM": max(freed["RAM"], shared)}
         return replace(
             computer_now(self._engine, freed=freed, with_speed=with_speed), process_bytes=self._process_bytes
         )
@@ -100,18 +103,18 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
         return
     stats = engine.submit(Stats()).result()
     free = {device["name"]: device["free_bytes"] for device in stats["devices"]}
-    records = [
-        LoadRecord(
-            "RAM",
-            planned.model,
-            _predicted(best, planned.computer, stats["tokens_in_context"]),
-            stats["resident_bytes"],
-        )
-    ]
+    gpus = {gpu.name: gpu for gpu in planned.computer.accelerators}
+    records = []
+    if not any(
+        gpus[share.device].shares_memory for share in best.shares[1:]
+    ):  # else it is not told apart what holds what
+        predicted = _predicted(best, planned.computer, stats["tokens_in_context"])
+        records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
     for share in best.shares[1:]:
-        before = next(gpu.free_bytes for gpu in planned.computer.accelerators if gpu.name == share.device)
         predicted = share.total - planned.computer.corrections.get(share.device, 0)
-        records.append(LoadRecord(share.device, planned.model, predicted, before - free.get(share.device, before)))
+        taken = gpus[share.device].free_bytes - free.get(share.device, 0)
+        if taken >= predicted / 2:  # some drivers tell the same free memory whatever is taken
+            records.append(LoadRecord(share.device, planned.model, predicted, taken))
     Loads(loads_file()).add(records)
 
 

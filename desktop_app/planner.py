@@ -7,7 +7,7 @@ Nothing is planned beyond what fits: then the plan says which smallest choice wo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from desktop_app.bandwidth import ReadSpeed
 from models.family import Metadata
@@ -33,7 +33,8 @@ _KERNEL_SECONDS = 6e-6
 """Of one matrix product besides its reading: threads meet twice (measured on two cores)."""
 _PRODUCTS_PER_BLOCK = 12
 _ASSUMED_GPU_GAIN = 4.0
-"""A GPU's reading speed over the processor's where nothing was measured yet: the least that such cards reach."""
+"""Of a GPU with memory of its own over the processor where nothing was measured: the least that such cards reach. Those that
+share main memory read the same memory."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,20 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
 
 
 def option(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16") -> Option:
-    """Return one way to run the model, with as many layers on GPUs as their memory takes."""
+    """Return one way to run the model, with as many layers on GPUs as their memory takes.
+
+    Graphics that share main memory are left alone where their own buffers are what does not fit.
+    """
+    found = _placed(model, candidate, computer, context, kv_type)
+    sharing = {gpu.name for gpu in computer.accelerators if gpu.shares_memory}
+    if not found.missing or not any(share.device in sharing for share in found.shares):
+        return found
+    without = tuple(replace(gpu, free_bytes=0) if gpu.shares_memory else gpu for gpu in computer.accelerators)
+    other = _placed(model, candidate, replace(computer, accelerators=without), context, kv_type)
+    return other if other.missing < found.missing else found
+
+
+def _placed(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str) -> Option:
     run = RunShape(context, kv_type, _BATCH)
     foot = footprint(model.architecture, model.parameters, candidate.tensors, run, model.tokens)
     layers = len(foot.blocks)
@@ -265,12 +279,26 @@ def _usable_memory(computer: Computer) -> int:
 
 
 def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
-    """Fill the GPUs, the roomiest first, from the last block on: the head counts as one more layer, as in llama.cpp."""
+    """Put as many layers on GPUs as they take: on as few GPUs as possible, the roomiest first."""
+    roomiest = sorted(computer.accelerators, key=lambda gpu: gpu.free_bytes, reverse=True)
+    best: dict[str, Share] = {}
+    for count in range(1, len(roomiest) + 1):
+        shares = _filled(foot, computer, [gpu for gpu in computer.accelerators if gpu in roomiest[:count]])
+        if _layers_of(shares) > _layers_of(best):
+            best = shares
+        if _layers_of(best) > len(foot.blocks):
+            break
+    return best
+
+
+def _filled(foot: Footprint, computer: Computer, gpus: Sequence[Accelerator]) -> dict[str, Share]:
+    """Fill GPUs as llama.cpp does: the last of them has the last blocks and the head, which counts as one more layer."""
     parts = list(zip(foot.blocks, foot.cache, strict=True))
     parts.append((foot.head + (foot.embedding if foot.tied else 0), 0))
     shares: dict[str, Share] = {}
-    for gpu in sorted(computer.accelerators, key=lambda gpu: gpu.free_bytes, reverse=True):
-        free = min(gpu.free_bytes, _usable_memory(computer)) if gpu.shares_memory else gpu.free_bytes - _DEVICE_RESERVE
+    main_memory = _usable_memory(computer)
+    for gpu in reversed(gpus):
+        free = min(gpu.free_bytes, main_memory) if gpu.shares_memory else gpu.free_bytes - _DEVICE_RESERVE
         compute = foot.compute + computer.corrections.get(gpu.name, 0)
         weights = cache = count = 0
         while parts and weights + cache + sum(parts[-1]) + compute <= free:
@@ -278,7 +306,12 @@ def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
             weights, cache, count = weights + more_weights, cache + more_cache, count + 1
         if count:
             shares[gpu.name] = Share(gpu.name, count, weights, cache, compute, free)
+            main_memory -= shares[gpu.name].total if gpu.shares_memory else 0
     return shares
+
+
+def _layers_of(shares: Mapping[str, Share]) -> int:
+    return sum(share.layers for share in shares.values())
 
 
 def _tokens_per_second(
@@ -295,8 +328,8 @@ def _tokens_per_second(
     left, total = 1.0, layers * _PRODUCTS_PER_BLOCK * _KERNEL_SECONDS
     for gpu in computer.accelerators:
         part = shares[gpu.name].layers / (layers + 1) if gpu.name in shares else 0.0
-        measured = gpu.read_bytes_per_second / speed.of("Q8_0") if gpu.read_bytes_per_second else _ASSUMED_GPU_GAIN
-        total += seconds * part / measured
+        assumed = 1.0 if gpu.shares_memory else _ASSUMED_GPU_GAIN
+        total += seconds * part / (gpu.read_bytes_per_second / speed.of("Q8_0") or assumed)
         left -= part
     return 1 / (total + seconds * max(0.0, left))
 

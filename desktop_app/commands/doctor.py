@@ -12,18 +12,17 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
+from desktop_app.commands.hardware import device_words
 from desktop_app.commands.options import add_json
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Devices
+from desktop_app.hardware import probe
 from desktop_app.library import Library
 from desktop_app.paths import data_folder, models_folder
 from desktop_app.terminal import human_bytes, print_json, print_table
 from models.errors import ZhiyinError
 
 PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
-_ENGINE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def engine_facts() -> dict[str, Any]:
-    """Start the engine process and return ggml's devices and build."""
-    with Engine() as engine:
-        return engine.submit(Devices()).result(_ENGINE_SECONDS)
-
-
 def _run(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, check())
@@ -84,8 +77,10 @@ def _check_data_folder() -> str:
 
 
 def _check_engine() -> str:
-    facts = engine_facts()
-    return "; ".join(f"{d['name']}: {d['description']} ({d['type']})" for d in facts["devices"])
+    with Engine() as engine:
+        found = probe(engine)
+    used = [f"{device.name}: {device_words(device)}" for device in found.devices]
+    return "; ".join(used + [f"{card.name}: not used: {card.reason}" for card in found.unused_cards])
 
 
 def _check_models() -> str:

@@ -7,7 +7,7 @@ import argparse
 from desktop_app.bandwidth import read_speed
 from desktop_app.commands.options import add_json
 from desktop_app.engine.client import Engine
-from desktop_app.hardware import Hardware, probe
+from desktop_app.hardware import Device, Hardware, probe
 from desktop_app.paths import speed_file
 from desktop_app.terminal import human_bytes, print_json, print_table
 
@@ -34,13 +34,30 @@ def run(arguments: argparse.Namespace) -> int:
         ("disk", f"{human_bytes(found.free_disk)} free for Zhiyin's files"),
         ("reads weights at", _speed()),
     ]
-    rows += [
-        (device.name, f"{device.description} ({device.type}), {_memory(device.free_bytes, device.total_bytes)}")
-        for device in found.devices
-    ]
+    rows += [(device.name, device_words(device)) for device in found.devices]
     rows += [(card.name, f"not used: {card.reason}") for card in found.unused_cards]
     print_table(rows)
     return 0
+
+
+def device_words(device: Device) -> str:
+    """Return what a device is, a GPU's memory, and why a GPU is not used."""
+    words = {"cpu": "processor", "gpu": "GPU", "igpu": "integrated GPU", "accelerator": "helps the processor"}
+    kind = (
+        "no GPU: a driver that computes on the processor" if device.in_software else words.get(device.type, device.type)
+    )
+    if device.shares_memory:
+        kind += ", shares main memory"
+    sentence = f"{device.description} ({kind})"
+    if device.type not in ("gpu", "igpu"):
+        return sentence
+    sentence += f", {human_bytes(device.free_bytes)} of {human_bytes(device.total_bytes)} free"
+    if device.takes_layers:
+        return sentence
+    reason = (
+        "it is here twice" if device.type == "gpu" else "there is a GPU with memory of its own, or it is here twice"
+    )
+    return f"{sentence}; not used: {reason}"
 
 
 def _cores(found: Hardware) -> str:
@@ -51,7 +68,3 @@ def _cores(found: Hardware) -> str:
 def _speed() -> str:
     speeds = read_speed(speed_file()).by_type
     return ", ".join(f"{human_bytes(speeds[name])}/s {name}" for name in ("F16", "Q8_0", "Q4_K"))
-
-
-def _memory(free: int, total: int) -> str:
-    return f"{human_bytes(free)} of {human_bytes(total)} free"

@@ -1,4 +1,4 @@
-"""ggml's devices, asked of ggml itself: what the engine can run on, with total and free memory.
+"""ggml's devices, asked of ggml itself: what the engine can run on, with total and free memory, and which take layers.
 
 llama-cpp-python has no binding for the device registry, so the few functions are bound here on the very libggml that
 libllama loaded. Source: ggml/include/ggml-backend.h.
@@ -11,19 +11,31 @@ import os
 from typing import Any
 
 from converter.ggml import load_library
+from desktop_app.engine.protocol import LoadSettings
 
 _SPINS = "2000"
 _TYPES = ("cpu", "gpu", "igpu", "accelerator", "meta")
+
+
+class _Properties(ctypes.Structure):
+    """`struct ggml_backend_dev_props`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("capabilities", ctypes.c_bool * 5),
+    )
+
+
 _ARGUMENTS: dict[str, tuple[list[Any], Any]] = {
     "ggml_backend_dev_count": ([], ctypes.c_size_t),
     "ggml_backend_dev_get": ([ctypes.c_size_t], ctypes.c_void_p),
-    "ggml_backend_dev_name": ([ctypes.c_void_p], ctypes.c_char_p),
-    "ggml_backend_dev_description": ([ctypes.c_void_p], ctypes.c_char_p),
-    "ggml_backend_dev_type": ([ctypes.c_void_p], ctypes.c_int),
-    "ggml_backend_dev_memory": (
-        [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)],
-        None,
-    ),
+    "ggml_backend_dev_backend_reg": ([ctypes.c_void_p], ctypes.c_void_p),
+    "ggml_backend_dev_get_props": ([ctypes.c_void_p, ctypes.POINTER(_Properties)], None),
     "ggml_backend_reg_count": ([], ctypes.c_size_t),
     "ggml_backend_reg_get": ([ctypes.c_size_t], ctypes.c_void_p),
     "ggml_backend_reg_name": ([ctypes.c_void_p], ctypes.c_char_p),
@@ -42,9 +54,39 @@ def prepare_environment() -> None:
 
 
 def devices() -> list[dict[str, Any]]:
-    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes."""
-    ggml = _bound_library()
-    return [_describe(ggml, ggml.ggml_backend_dev_get(index)) for index in range(ggml.ggml_backend_dev_count())]
+    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes, takes_layers."""
+    takers = offload_devices()
+    return [_describe(device) | {"takes_layers": device in takers} for device in _all_devices()]
+
+
+def offload_devices() -> list[int]:
+    """Return the GPUs that layers can be put on, in ggml's order.
+
+    Those that llama.cpp takes by itself (`llama_prepare_model_devices` in its src/llama.cpp): a card that two backends list,
+    such as CUDA and Vulkan, once; integrated graphics only where there is nothing else, and of one backend.
+    """
+    discrete: list[int] = []
+    integrated: list[int] = []
+    cards: set[bytes] = set()
+    for device in _all_devices():
+        found = _properties(device)
+        kind = _TYPES[found.type]
+        if kind == "gpu" and found.device_id not in cards:
+            discrete.append(device)
+            cards |= {found.device_id} if found.device_id else set()
+        elif kind == "igpu" and (not integrated or _backend_of(device) == _backend_of(integrated[0])):
+            integrated.append(device)
+    return discrete or integrated
+
+
+def devices_for(settings: LoadSettings) -> list[tuple[int, float]]:
+    """Return the GPUs that a load uses, each with its part of the layers; all parts are 0: by free memory."""
+    if not settings.gpu_layers:
+        return []
+    gpus = offload_devices()
+    if not settings.tensor_split:
+        return [(device, 0.0) for device in gpus]
+    return [(device, part) for device, part in zip(gpus, settings.tensor_split, strict=False) if part > 0]
 
 
 def backends() -> list[str]:
@@ -52,11 +94,6 @@ def backends() -> list[str]:
     ggml = _bound_library()
     count = ggml.ggml_backend_reg_count()
     return [ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(index)).decode("ascii") for index in range(count)]
-
-
-def has_gpu() -> bool:
-    """Tell whether ggml can offload layers."""
-    return any(device["type"] in ("gpu", "igpu") for device in devices())
 
 
 def has_working_repack() -> bool:
@@ -78,14 +115,27 @@ def _bound_library() -> ctypes.CDLL:
     return ggml
 
 
-def _describe(ggml: ctypes.CDLL, device: int) -> dict[str, Any]:
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    kind = ggml.ggml_backend_dev_type(device)
+def _all_devices() -> list[int]:
+    ggml = _bound_library()
+    return [ggml.ggml_backend_dev_get(index) for index in range(ggml.ggml_backend_dev_count())]
+
+
+def _properties(device: int) -> _Properties:
+    found = _Properties()
+    _bound_library().ggml_backend_dev_get_props(device, ctypes.byref(found))
+    return found
+
+
+def _backend_of(device: int) -> int:
+    return int(_bound_library().ggml_backend_dev_backend_reg(device))
+
+
+def _describe(device: int) -> dict[str, Any]:
+    found = _properties(device)
     return {
-        "name": ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
-        "description": ggml.ggml_backend_dev_description(device).decode("utf-8", "replace"),
-        "type": _TYPES[kind] if kind < len(_TYPES) else str(kind),
-        "total_bytes": total.value,
-        "free_bytes": free.value,
+        "name": found.name.decode("utf-8", "replace"),
+        "description": found.description.decode("utf-8", "replace"),
+        "type": _TYPES[found.type],
+        "total_bytes": found.memory_total,
+        "free_bytes": found.memory_free,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.gguf_header import GGUFHeader
+from desktop_app.engine.backends import devices_for
 from desktop_app.engine.graph.architecture import MOST_LAYERS, MakeModel, whole_number
 from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.chatglm1 import ChatGLM1
@@ -51,7 +52,7 @@ class GraphRunner:
         self._stop = StopFlag()
         with ExitStack() as stack:
             threads = settings.threads or physical_cores()
-            backends = Backends(threads, self._stop, gpu=settings.gpu_layers != 0)
+            backends = Backends(threads, self._stop, devices_for(settings))
             stack.callback(backends.close)
             placement = backends.place(whole_number(header, "block_count", most=MOST_LAYERS), settings.gpu_layers)
             weights = Weights(header, backends, placement, mapped=settings.mmap)

@@ -12,7 +12,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.gguf_header import GGUFHeader
-from desktop_app.engine.backends import has_gpu, has_working_repack
+from desktop_app.engine.backends import devices_for, has_working_repack
 from desktop_app.engine.cache_type import cache_type
 from desktop_app.engine.llama_adapters import LlamaAdapters
 from desktop_app.engine.llama_log import begin_log, log_lines
@@ -298,12 +298,13 @@ class LlamaRunner:
 
 def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
     params = llama.llama_model_default_params()
-    gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else _ALL_LAYERS
-    params.n_gpu_layers = gpu_layers if gpu_layers and has_gpu() else 0
-    if settings.tensor_split:
-        room = llama.llama_max_devices()
-        split = (ctypes.c_float * room)(*settings.tensor_split[:room])
-        params.tensor_split = ctypes.cast(split, ctypes.POINTER(ctypes.c_float))
+    gpus = devices_for(settings)
+    params.n_gpu_layers = 0 if not gpus else settings.gpu_layers if settings.gpu_layers > 0 else _ALL_LAYERS
+    # Named even where there are none: llama.cpp would take all GPUs, and use their memory for prompts with no layer on them.
+    named = (ctypes.c_void_p * (len(gpus) + 1))(*(device for device, _ in gpus), None)
+    params.devices = ctypes.cast(named, type(params.devices))
+    split = (ctypes.c_float * llama.llama_max_devices())(*(part for _, part in gpus))
+    params.tensor_split = ctypes.cast(split, ctypes.POINTER(ctypes.c_float))
     params.load_mode = {
         (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
         (True, False): llama.LLAMA_LOAD_MODE_MMAP,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate
 
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
 from desktop_app.engine.graph.library import ggml, procedure
 from desktop_app.engine.runner import OutOfMemory
 from desktop_app.engine.stop_flag import StopFlag
 
-_CPU, _GPU, _INTEGRATED_GPU, _ACCELERATOR = range(4)
+_CPU, _ACCELERATOR = 0, 3
+"""GGML_BACKEND_DEVICE_TYPE_CPU and _ACCEL."""
 _WEIGHTS = 1
 """GGML_BACKEND_BUFFER_USAGE_WEIGHTS: the scheduler brings operations to where their weights are."""
 BUFFER_FIELD = 8
@@ -69,8 +72,8 @@ class Placement:
 class Backends:
     """All devices that take part, the CPU last."""
 
-    def __init__(self, threads: int, stop: StopFlag, *, gpu: bool) -> None:
-        """Start the backends.
+    def __init__(self, threads: int, stop: StopFlag, gpus: Sequence[tuple[int, float]]) -> None:
+        """Start the backends: the CPU's and those of GPUs with their parts of the layers; see `engine.backends.devices_for`.
 
         Raises:
             OutOfMemory: a device has no room to start.
@@ -79,21 +82,24 @@ class Backends:
         self._stack = ExitStack()
         devices = [ggml().ggml_backend_dev_get(index) for index in range(ggml().ggml_backend_dev_count())]
         kinds = {device: ggml().ggml_backend_dev_type(device) for device in devices}
-        self.gpus = [device for device in devices if gpu and kinds[device] in (_GPU, _INTEGRATED_GPU)]
+        self.gpus = [device for device, _ in gpus]
+        self._parts = [part for _, part in gpus]
         accelerators = [device for device in devices if kinds[device] == _ACCELERATOR]
         self.cpu = next(device for device in devices if kinds[device] == _CPU)
         self._backends = [self._start(device, threads) for device in (*self.gpus, *accelerators, self.cpu)]
 
     def place(self, layers: int, gpu_layers: int) -> Placement:
-        """Spread the last `gpu_layers` layers (-1: all) over the GPUs by their free memory; the head follows when all fit."""
+        """Spread the last `gpu_layers` layers (-1: all) over the GPUs as llama.cpp does; the head comes after the last layer.
+
+        The first GPU has the first of them. Their parts are the numbers that were asked for, or else their free memory.
+        """
         count = 0 if not self.gpus else layers + 1 if gpu_layers < 0 else min(gpu_layers, layers + 1)
-        first = max(layers - count, 0)
-        free = [_free_memory(device) for device in self.gpus]
-        devices = [self.cpu] * first
-        for index in range(first, layers + 1):
-            share = (index - first + 0.5) / (layers + 1 - first) * sum(free)
-            devices.append(_device_at(share, self.gpus, free) if count else self.cpu)
-        return Placement(tuple(devices[:layers]), devices[layers] if count > layers else self.cpu)
+        parts = self._parts if any(self._parts) else [_free_memory(device) for device in self.gpus]
+        ends = list(accumulate(parts))
+        first = layers + 1 - count
+        on_gpus = [self.gpus[bisect_right(ends, index * ends[-1] / count)] for index in range(count)]
+        devices = [self.cpu] * first + on_gpus
+        return Placement(tuple(devices[:layers]), devices[layers])
 
     def buffer_type(self, device: int) -> int:
         """Return the ordinary kind of memory of a device."""
@@ -165,12 +171,3 @@ def _free_memory(device: int) -> int:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     ggml().ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
     return free.value or total.value or 1
-
-
-def _device_at(share: float, devices: list[int], free: list[int]) -> int:
-    """Return the device that holds byte `share` when all devices' free memory is laid end to end."""
-    for device, size in zip(devices, free, strict=True):
-        if share < size:
-            return device
-        share -= size
-    return devices[-1]

@@ -302,7 +302,7 @@ def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallbac
     params.n_gpu_layers = 0 if not gpus else settings.gpu_layers if settings.gpu_layers > 0 else _ALL_LAYERS
     # Named even where there are none: llama.cpp would take all GPUs, and use their memory for prompts with no layer on them.
     named = (ctypes.c_void_p * (len(gpus) + 1))(*(device for device, _ in gpus), None)
-    params.devices = ctypes.cast(named, type(params.devices))
+    params.devices = ctypes.cast(named, ctypes.c_void_p)
     split = (ctypes.c_float * llama.llama_max_devices())(*(part for _, part in gpus))
     params.tensor_split = ctypes.cast(split, ctypes.POINTER(ctypes.c_float))
     params.load_mode = {

@@ -166,20 +166,18 @@ class RWKV(ABC):
                 self._snapshots.take(*snapshot)
 
     def read_state(self) -> dict[str, np.ndarray]:
-        """Return the state of each device's layers."""
-        return {
-            f"layers_{store.layers[0]}": values for store, values in zip(self._stores, self._read(), strict=True)
-        } | {"logits": self.logits}
+        """Return the state of all layers in their order, whichever devices hold them."""
+        return {"layers": np.concatenate(self._read()), "logits": self.logits}
 
     def write_state(self, tokens: list[int], state: Mapping[str, np.ndarray]) -> bool:
-        """Take up a state; it belongs to the same model on the same devices."""
-        found = [state.get(f"layers_{store.layers[0]}") for store in self._stores]
-        fitting = [a for a, now in zip(found, self._read(), strict=True) if a is not None and _alike(a, now)]
-        logits = state.get("logits")
-        if len(fitting) < len(found) or logits is None or not _alike(logits, self.logits):
+        """Take up a state of the same model."""
+        layers, logits = state.get("layers"), state.get("logits")
+        if layers is None or not _alike(layers, np.concatenate(self._read())):
+            return False
+        if logits is None or not _alike(logits, self.logits):
             return False
         self._snapshots.clear()
-        self._write(fitting)
+        self._write(self._parted(layers))
         self.logits[:] = logits
         self.tokens = tokens
         return True
@@ -262,9 +260,12 @@ class RWKV(ABC):
         return b"".join(values.tobytes() for values in self._read())
 
     def _unpacked(self, state: bytes) -> list[np.ndarray]:
-        flat, end = np.frombuffer(state, np.float32).reshape(-1, self.hidden), 0
+        return self._parted(np.frombuffer(state, np.float32).reshape(-1, self.hidden))
+
+    def _parted(self, state: np.ndarray) -> list[np.ndarray]:
+        """Split the state of all layers into those of the devices."""
         rows = [len(store.layers) * self._columns for store in self._stores]
-        return [flat[end - count : end] for count in rows if (end := end + count)]
+        return np.split(state, np.cumsum(rows)[:-1])
 
     def _write(self, state: Sequence[np.ndarray]) -> None:
         for store, values in zip(self._stores, state, strict=True):

@@ -1,0 +1,170 @@
+"""Layers on a GPU: what it computes, what it holds, and that nothing else changes. Skipped where ggml has no GPU.
+
+CONTRIBUTING.md says how to build llama.cpp with a GPU's part, and how to try it on a computer without one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from desktop_app.candidates import model_of_gguf
+from desktop_app.computer import as_computer
+from desktop_app.engine import llama_log
+from desktop_app.engine.backends import devices
+from desktop_app.engine.client import Engine
+from desktop_app.engine.generation import generate
+from desktop_app.engine.graph_runner import GraphRunner
+from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
+from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.hardware import probe
+from desktop_app.planner import Option, option
+from tests.support.commands import zhiyin
+from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
+
+ON_CPU = LoadSettings(context=400, threads=2, kv_type="f32", batch=32, gpu_layers=0)
+GREEDY = SamplingSettings(temperature=0, max_tokens=16)
+MEGABYTE = 1 << 20
+GPU_ERROR = 2e-2
+"""GPUs multiply in 16 bits where they can; on the CPU these models are within 1e-4."""
+STARTER_LAYERS = 30
+
+
+@pytest.fixture(autouse=True)
+def gpus() -> list[dict[str, Any]]:
+    """The GPUs that layers can be put on."""
+    found = [device for device in devices() if device["takes_layers"]]
+    if not found:
+        pytest.skip("ggml has no GPU here: CONTRIBUTING.md says how to build llama.cpp with one")
+    return found
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> GraphCase:
+    if not any(device["takes_layers"] for device in devices()):
+        pytest.skip("ggml has no GPU here")
+    return graph_case(request.param, tmp_path_factory.mktemp(request.param))
+
+
+Open = Callable[[Path, LoadSettings], Runner]
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    runners = []
+
+    def open_runner(path: Path, settings: LoadSettings) -> Runner:
+        runner = load_runner(path, settings, lambda part: None)
+        runners.append(runner)
+        return runner
+
+    yield open_runner
+    for runner in runners:
+        runner.close()
+
+
+def on_gpu(layers: int, split: tuple[float, ...] = ()) -> LoadSettings:
+    return replace(ON_CPU, gpu_layers=layers, tensor_split=split)
+
+
+def prompt_of(runner: Runner, words: int = 40) -> list[int]:
+    ids = runner.tokenize("hello world 你好 " * words, add_special=False, special=True)[:words]
+    return runner._model.with_special(ids) if isinstance(runner, GraphRunner) else ids
+
+
+@pytest.mark.parametrize("layers", [1, 2, -1])
+def test_graphs_compute_what_the_reference_does(case: GraphCase, opened: Open, layers: int) -> None:
+    runner = opened(case.path, on_gpu(layers))
+    ids = prompt_of(runner) + [5, 6, 7, 8, 9, 10, 11] * 6
+    assert np.abs(runner.all_logits(ids) - case.logits(ids)).max() < GPU_ERROR
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_the_cache_on_a_gpu_may_be_of_a_smaller_type(opened: Open, tmp_path: Path, kv_type: str) -> None:
+    case = graph_case("chatglm1", tmp_path)
+    ids = prompt_of(opened(case.path, ON_CPU))
+    here, there = (
+        opened(case.path, replace(settings, kv_type=kv_type)).all_logits(ids) for settings in (ON_CPU, on_gpu(-1))
+    )
+    assert np.abs(here - there).max() < GPU_ERROR
+
+
+@pytest.mark.parametrize("quant", ["Q8_0", "Q4_K_M", "Q4_0", "F16"])
+def test_quantized_weights_are_used_on_a_gpu_as_they_are(opened: Open, tmp_path: Path, quant: str) -> None:
+    case = graph_case("chatglm1", tmp_path, quant)
+    ids = prompt_of(opened(case.path, ON_CPU))
+    here, there = (opened(case.path, settings).all_logits(ids) for settings in (ON_CPU, on_gpu(-1)))
+    assert np.abs(here - there).max() < 4 * GPU_ERROR  # the CPU rounds activations to 8 bits besides
+
+
+def test_a_reply_and_a_conversation_go_on_on_a_gpu(case: GraphCase, opened: Open) -> None:
+    runner = opened(case.path, on_gpu(-1))
+    assert isinstance(runner, GraphRunner)
+    prompt = prompt_of(runner)
+    for turn in range(2):
+        reply = generate(runner, prompt, GREEDY, lambda text: None, lambda part: None)
+        assert reply.reason in ("length", "end", "stop")
+        assert np.abs(runner._model.logits - case.logits(list(runner.tokens))[-1]).max() < GPU_ERROR
+        prompt = [*runner.tokens, 5 + turn, 6]
+
+
+def test_a_state_moves_between_processor_and_gpu(case: GraphCase, opened: Open, tmp_path: Path) -> None:
+    first: Runner | None = None
+    for layers in (-1, 1, 0, 2):
+        runner = opened(case.path, on_gpu(layers))
+        if first is None:
+            runner.decode(prompt_of(runner))
+        else:
+            assert runner.load_state(tmp_path / "state") == len(first.tokens)
+        runner.decode((7,))
+        runner.decode((8,))
+        assert isinstance(runner, GraphRunner)
+        assert np.abs(runner._model.logits - case.logits(list(runner.tokens))[-1]).max() < GPU_ERROR
+        runner.save_state(tmp_path / "state")
+        first = runner
+
+
+def test_layers_go_to_the_gpus_that_were_asked_for(case: GraphCase, opened: Open, gpus: list[dict[str, Any]]) -> None:
+    if len(gpus) < 2:
+        pytest.skip("there is one GPU only")
+    ids = prompt_of(opened(case.path, ON_CPU))
+    for split in ((1.0, 2.0), (2.0, 1.0), (0.0, 3.0)):
+        runner = opened(case.path, on_gpu(3, split))
+        assert np.abs(runner.all_logits(ids) - case.logits(ids)).max() < GPU_ERROR
+
+
+@pytest.mark.parametrize("layers", [1, STARTER_LAYERS // 2, -1])
+def test_llama_cpp_computes_the_same_on_a_gpu(opened: Open, starter_gguf: Path, layers: int) -> None:
+    cpu = opened(starter_gguf, ON_CPU)
+    ids = cpu.tokenize("The capital of France is Paris, and that of Italy is", add_special=True, special=False)
+    expected, found = cpu.all_logits(ids), opened(starter_gguf, on_gpu(layers)).all_logits(ids)
+    assert np.abs(found - expected).mean() < 0.1 * expected.std()
+    assert np.array_equal(found[-1].argsort()[-1:], expected[-1].argsort()[-1:])
+
+
+def test_the_engine_answers_from_a_gpu_and_gives_its_memory_back(starter_gguf: Path) -> None:
+    question = Generate(({"role": "user", "content": "Tell me the capital of France."},), GREEDY)
+    size = starter_gguf.stat().st_size
+    with Engine() as engine:
+        held = []
+        for _ in range(3):
+            engine.submit(Load(str(starter_gguf), LoadSettings(context=512))).result(120)
+            assert "Paris" in engine.submit(question).result(120)["text"]
+            engine.submit(Unload()).result(60)
+            held.append(_held(engine))
+        assert abs(held[2] - held[0]) < size / 2
+
+
+def _held(engine: Engine) -> int:
+    """Return what the process and the GPUs hold."""
+    stats = engine.submit(Stats()).result(60)
+    on_gpus = [device["total_bytes"] - device["free_bytes"] for device in stats["devices"] if device["takes_layers"]]
+    return int(stats["private_bytes"]) + sum(on_gpus)

@@ -94,7 +94,9 @@ def wish_for(quant: str, computer: Computer | None = None) -> Wish:
     if computer is None:
         with Engine() as engine:
             computer = as_computer(probe(engine))
-    return Wish(memory=max(computer.free_bytes, *(gpu.free_bytes for gpu in computer.accelerators), 0))
+    return Wish(
+        memory=max(computer.free_bytes, *(gpu.free_bytes for gpu in computer.accelerators if not gpu.shares_memory), 0)
+    )
 
 
 def install_checkpoint(

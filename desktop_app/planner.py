@@ -27,6 +27,8 @@ _RESERVE_PART = 0.05
 """Left free in main memory: the larger of both, so that the system and other programs go on."""
 _DEVICE_RESERVE = 192 * 1024 * 1024
 """Left free on a GPU that has memory of its own: its driver's context and work space."""
+_FURTHER_COPIES = 3
+"""GGML_SCHED_MAX_COPIES less one."""
 _EARLY = 512
 """Tokens of a chat for which speeds are told."""
 _KERNEL_SECONDS = 6e-6
@@ -213,14 +215,17 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
     layers = len(foot.blocks)
     on_gpus = _offload(foot, computer)
     gpu_layers = sum(share.layers for share in on_gpus.values())
-    kept = layers - min(gpu_layers, layers)
+    kept = min(layers, layers + 1 - gpu_layers)  # the head is the first to go
+    pipeline = foot.copied * _FURTHER_COPIES if gpu_layers > layers and len(on_gpus) > 1 else 0
+    batch_bytes = foot.compute if kept else foot.inputs + pipeline
     shared = sum(on_gpus[gpu.name].total for gpu in computer.accelerators if gpu.shares_memory and gpu.name in on_gpus)
     main = Share(
         device="RAM",
         layers=kept,
-        weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers > layers else foot.head),
+        weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers else foot.head),
         cache=sum(foot.cache[:kept]),
-        compute=foot.compute
+        compute=batch_bytes
+        + foot.nodes
         + foot.work
         + foot.output
         + foot.vocabulary
@@ -241,7 +246,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         tensor_split=tuple(float(on_gpus[g.name].layers) if g.name in on_gpus else 0.0 for g in computer.accelerators)
         if on_gpus
         else (),
-        batch_bytes=foot.compute,
+        batch_bytes=batch_bytes,
     )
 
 
@@ -283,7 +288,11 @@ def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
     roomiest = sorted(computer.accelerators, key=lambda gpu: gpu.free_bytes, reverse=True)
     best: dict[str, Share] = {}
     for count in range(1, len(roomiest) + 1):
-        shares = _filled(foot, computer, [gpu for gpu in computer.accelerators if gpu in roomiest[:count]])
+        gpus = [gpu for gpu in computer.accelerators if gpu in roomiest[:count]]
+        shares = _filled(foot, computer, gpus, foot.copied * _FURTHER_COPIES if count > 1 else 0)
+        if count > 1 and _layers_of(shares) <= len(foot.blocks):  # no pipeline then, and a little more room
+            more = _filled(foot, computer, gpus, 0)
+            shares = more if _layers_of(more) <= len(foot.blocks) else shares
         if _layers_of(shares) > _layers_of(best):
             best = shares
         if _layers_of(best) > len(foot.blocks):
@@ -291,7 +300,7 @@ def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
     return best
 
 
-def _filled(foot: Footprint, computer: Computer, gpus: Sequence[Accelerator]) -> dict[str, Share]:
+def _filled(foot: Footprint, computer: Computer, gpus: Sequence[Accelerator], pipeline: int) -> dict[str, Share]:
     """Fill GPUs as llama.cpp does: the last of them has the last blocks and the head, which counts as one more layer."""
     parts = list(zip(foot.blocks, foot.cache, strict=True))
     parts.append((foot.head + (foot.embedding if foot.tied else 0), 0))
@@ -299,7 +308,7 @@ def _filled(foot: Footprint, computer: Computer, gpus: Sequence[Accelerator]) ->
     main_memory = _usable_memory(computer)
     for gpu in reversed(gpus):
         free = min(gpu.free_bytes, main_memory) if gpu.shares_memory else gpu.free_bytes - _DEVICE_RESERVE
-        compute = foot.compute + computer.corrections.get(gpu.name, 0)
+        compute = foot.gpu_compute + pipeline + computer.corrections.get(gpu.name, 0)
         weights = cache = count = 0
         while parts and weights + cache + sum(parts[-1]) + compute <= free:
             more_weights, more_cache = parts.pop()

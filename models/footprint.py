@@ -51,6 +51,8 @@ class Activations:
 
 _OF_THE_GRAPH_RUNNER = ("chatglm1", "rwkv4", "rwkv5")
 _USUAL = Activations(hidden=4, inner=3)
+_ON_GPUS = {"chatglm1": _USUAL}
+"""Where a graph of our own reads prompts in larger parts than on the processor."""
 _ACTIVATIONS: Mapping[str, Activations] = {
     "qwen": Activations(hidden=4, inner=1.5),  # the first Qwen's configuration counts gate and up together
     "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
@@ -82,7 +84,15 @@ class Footprint:
     cache: tuple[int, ...]
     """Key-value cache or recurrent state of each block."""
     compute: int
-    """The buffer of the graph's intermediate results, on each device that computes."""
+    """The buffer of the graph's intermediate results, where blocks are computed in main memory."""
+    gpu_compute: int
+    """The same on each GPU that computes."""
+    inputs: int
+    """What remains of it in main memory when all blocks are on GPUs: the attention mask and the embedded tokens, twice."""
+    copied: int
+    """What each device holds besides, three times, when all blocks are on several GPUs: llama.cpp then works in a pipeline."""
+    nodes: int
+    """ggml's scheduler of a graph of our own, in main memory always."""
     output: int
     """Logits handed out."""
     work: int
@@ -100,7 +110,8 @@ class Footprint:
     @property
     def total(self) -> int:
         """Everything, on a computer that keeps all of it in main memory."""
-        return self.weights + sum(self.cache) + self.compute + self.output + self.work + self.vocabulary
+        buffers = self.compute + self.nodes + self.output + self.work + self.vocabulary
+        return self.weights + sum(self.cache) + buffers
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,7 @@ def footprint(
     if architecture in _OF_THE_GRAPH_RUNNER:
         embedding = min(embedding, _TOUCHED_ROWS)
     state = recurrent_state(architecture, parameters)
+    embedded = _FLOAT * _batch(run) * _number(parameters.get("embedding_length"))
     cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
     return Footprint(
         blocks=tuple(blocks),
@@ -149,7 +161,13 @@ def footprint(
         head=head,
         tied=all(tensor.name != "output.weight" for tensor in tensors),
         cache=tuple(cache),
-        compute=compute_buffer(architecture, parameters, run),
+        compute=compute_buffer(architecture, parameters, run, _ACTIVATIONS.get(architecture, _USUAL)),
+        gpu_compute=compute_buffer(
+            architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)
+        ),
+        inputs=_mask(architecture, parameters, run) + 2 * embedded + _SLACK,
+        copied=0 if architecture in _OF_THE_GRAPH_RUNNER else _mask(architecture, parameters, run) + embedded,
+        nodes=_SCHEDULED_BYTES * count if architecture == "chatglm1" else 0,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length")))),
@@ -197,11 +215,10 @@ def recurrent_state(architecture: str, parameters: Metadata) -> int:
     return (2 * hidden + hidden * size) * _FLOAT if size else 0
 
 
-def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> int:
+def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive: Activations) -> int:
     """Return the bytes of a graph's intermediate results for a full batch with flash attention."""
     hidden = _number(parameters.get("embedding_length"))
-    batch = min(run.batch, rounded_context(run.context))
-    alive = _ACTIVATIONS.get(architecture, _USUAL)
+    batch = _batch(run)
     used = _number(parameters.get("expert_used_count"))
     inner = _inner(parameters)
     # The experts' inputs and outputs are alive at once, one of each for every expert in use.
@@ -209,13 +226,10 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape) -> in
     widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
     widest = max(widest, _delta_activations(parameters))
     body = _FLOAT * (batch * widest + alive.state * hidden)
-    if architecture == "chatglm1":
-        body += _SCHEDULED_BYTES * _number(parameters.get("block_count"))
     rows = min(run.outputs, batch) if architecture not in _OF_THE_GRAPH_RUNNER else 1
     beside = 5 if "attention.key_length_mla" in parameters else 4
     last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * beside * hidden + rows * hidden)
-    one_mask = 0 if recurrent_state(architecture, parameters) else 2 * batch * rounded_context(run.context)
-    mask = one_mask * _masks(parameters)
+    mask = _mask(architecture, parameters, run)
     reused = mask if "attention.recurrent_layers" in parameters else min(mask, _REUSED_MASK * _masks(parameters))
     return int(max(body + mask, last + reused)) + _SLACK
 
@@ -240,6 +254,17 @@ def _masks(parameters: Metadata) -> int:
     """Return how many attention masks there are: two where some layers see a window and others everything."""
     pattern = parameters.get("attention.sliding_window_pattern")
     return 2 if isinstance(pattern, list) and True in pattern and False in pattern else 1
+
+
+def _batch(run: RunShape) -> int:
+    return min(run.batch, rounded_context(run.context))
+
+
+def _mask(architecture: str, parameters: Metadata, run: RunShape) -> int:
+    """Return the bytes of the attention masks: a float16 for each token of the batch and each of the context."""
+    if recurrent_state(architecture, parameters):
+        return 0
+    return 2 * _batch(run) * rounded_context(run.context) * _masks(parameters)
 
 
 def rounded_context(context: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from desktop_app import planner
 from desktop_app.bandwidth import ReadSpeed
 from desktop_app.candidates import model_of_config
 from desktop_app.planner import Accelerator, Computer, Model, Option, plan
@@ -151,8 +152,43 @@ def test_nothing_is_planned_beyond_what_fits(name: str, computer: str) -> None:
 def test_layers_are_counted_once() -> None:
     for name, config in MODELS.items():
         for option in all_options(name, COMPUTERS["32 GB, 8 + 4 GB CUDA"]):
-            assert option.shares[0].layers + min(option.gpu_layers, option.layers) == config["num_hidden_layers"]
+            assert option.shares[0].layers + option.gpu_layers == config["num_hidden_layers"] + (option.gpu_layers > 0)
             assert sum(option.tensor_split) == option.gpu_layers
+
+
+@pytest.mark.parametrize("computer", COMPUTERS)
+def test_every_weight_is_on_one_device(computer: str) -> None:
+    wanted = model(LLAMA_8B)
+    for candidate in wanted.candidates:
+        planned = planner.option(wanted, candidate, COMPUTERS[computer], 4096)
+        assert sum(share.weights for share in planned.shares) == sum(tensor.bytes for tensor in candidate.tensors)
+
+
+def test_of_several_gpus_the_last_has_the_last_blocks_and_the_head() -> None:
+    """As llama.cpp lays them out, whichever GPU is larger."""
+    wanted = model(LLAMA_8B, "Q8_0")
+    sizes = {tensor.name: tensor.bytes for tensor in wanted.candidates[0].tensors}
+    block = sum(size for name, size in sizes.items() if name.startswith("blk.31."))
+    head = sizes["output.weight"] + sizes["output_norm.weight"]
+    for gpus in ((cuda(0, 8), cuda(1, 4)), (cuda(0, 4), cuda(1, 8))):
+        _, first, last = planner.option(wanted, wanted.candidates[0], laptop(32, *gpus), 4096).shares
+        assert first.weights == first.layers * block
+        assert last.weights == (last.layers - 1) * block + head
+
+
+def test_a_model_that_one_gpu_holds_is_not_spread() -> None:
+    best = plan(model(LLAMA_1B), laptop(32, cuda(0, 4), cuda(1, 8))).best
+    assert best is not None and best.tensor_split == (0.0, 17.0)
+
+
+def test_integrated_graphics_are_left_alone_where_only_their_buffers_would_not_fit() -> None:
+    wanted = model(LLAMA_8B, "Q4_K_M")
+    needed = planner.option(wanted, wanted.candidates[0], laptop(32), 4096).bytes
+    gpu = Accelerator("Vulkan0", 3 * GB, 3 * GB, True)
+    for spare, used in ((50 * MB, False), (1000 * MB, True)):
+        here = laptop(16, gpu, used=16 - (needed + spare) / GB - 0.05 * 16)
+        planned = planner.option(wanted, wanted.candidates[0], here, 4096)
+        assert (planned.missing, planned.gpu_layers > 0) == (0, used)
 
 
 def test_the_reason_names_what_would_be_better() -> None:

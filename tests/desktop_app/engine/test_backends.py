@@ -6,8 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from desktop_app.engine import backends
+from desktop_app.engine.backends import devices_for, offload_devices
+from desktop_app.engine.protocol import LoadSettings
 
 _LOAD_AND_LIST = """
 from desktop_app.engine.backends import devices
@@ -26,4 +31,41 @@ def test_the_devices_are_asked_of_the_ggml_that_libllama_uses(code: str) -> None
     ).stdout
     loaded = set(re.findall(r"/\S*/libggml\S*", maps))
     names = [re.sub(r"\.so.*", "", Path(path).name) for path in loaded]
-    assert sorted(names) == ["libggml", "libggml-base", "libggml-cpu"]
+    assert len(names) == len(set(names))
+    assert {"libggml", "libggml-base", "libggml-cpu"} <= set(names)
+
+
+GPU, INTEGRATED = 1, 2
+Listed = tuple[int, bytes | None, str]
+"""Kind, the card's id, the backend."""
+
+
+@pytest.mark.parametrize(
+    ("listed", "taken"),
+    [
+        ([(GPU, b"01:00", "CUDA"), (GPU, b"01:00", "Vulkan")], [0]),
+        ([(GPU, b"01:00", "CUDA"), (GPU, b"02:00", "CUDA")], [0, 1]),
+        ([(GPU, None, "Vulkan"), (GPU, None, "Vulkan")], [0, 1]),
+        ([(INTEGRATED, b"00:02", "Vulkan"), (GPU, b"01:00", "Vulkan")], [1]),
+        ([(INTEGRATED, b"00:02", "Vulkan")], [0]),
+        ([(INTEGRATED, b"00:02", "SYCL"), (INTEGRATED, b"00:02", "Vulkan")], [0]),
+        ([], []),
+    ],
+    ids=["one card twice", "two cards", "no ids", "both kinds", "integrated", "integrated twice", "none"],
+)
+def test_layers_go_to_the_gpus_that_llama_cpp_takes(
+    listed: list[Listed], taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = [*listed, (0, None, "CPU")]
+
+    def properties(device: int) -> SimpleNamespace:
+        return SimpleNamespace(type=everything[device][0], device_id=everything[device][1])
+
+    monkeypatch.setattr(backends, "_all_devices", lambda: list(range(len(everything))))
+    monkeypatch.setattr(backends, "_properties", properties)
+    monkeypatch.setattr(backends, "_backend_of", lambda device: everything[device][2])
+    assert offload_devices() == taken
+    assert devices_for(LoadSettings(gpu_layers=0)) == []
+    assert devices_for(LoadSettings()) == [(device, 0.0) for device in taken]
+    split = LoadSettings(gpu_layers=9, tensor_split=(0.0, 9.0))
+    assert devices_for(split) == [(device, 9.0) for device in taken[1:]]

@@ -5,10 +5,7 @@ CONTRIBUTING.md says how to build llama.cpp with a GPU's part, and how to try it
 
 from __future__ import annotations
 
-import re
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from desktop_app.candidates import model_of_gguf
-from desktop_app.computer import as_computer
-from desktop_app.engine import llama_log
 from desktop_app.engine.backends import devices
 from desktop_app.engine.client import Engine
 from desktop_app.engine.generation import generate
 from desktop_app.engine.graph_runner import GraphRunner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
 from desktop_app.engine.runner import Runner, load_runner
-from desktop_app.hardware import probe
-from desktop_app.planner import Option, option
-from tests.support.commands import zhiyin
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 
 ON_CPU = LoadSettings(context=400, threads=2, kv_type="f32", batch=32, gpu_layers=0)

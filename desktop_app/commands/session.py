@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Event, Load, LoadSettings
@@ -34,11 +35,15 @@ def add_adapter_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _adapter(text: str) -> AdapterUse:
-    """Split FILE:SCALE; a colon before anything but a number belongs to the file's name, as on Windows."""
+    """Split FILE:SCALE; a colon that follows no .gguf belongs to the file's name, as on Windows, unless a number follows it."""
     path, colon, scale = text.rpartition(":")
     try:
         return AdapterUse(path, float(scale)) if colon and path else AdapterUse(text)
     except ValueError:
+        if path.endswith(".gguf") and not Path(text).exists():
+            raise argparse.ArgumentTypeError(
+                f"{scale!r} is no scale for {path}; give a number, as in {path}:0.5"
+            ) from None
         return AdapterUse(text)
 
 

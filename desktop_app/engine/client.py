@@ -94,7 +94,12 @@ class Engine:
         return self._process.pid if self._process is not None else None
 
     def submit(self, request: protocol.Request, on_event: EventListener | None = None) -> Job:
-        """Send a request; returns at once."""
+        """Send a request; returns at once.
+
+        Raises:
+            ZhiyinError: the engine's log cannot be written.
+            OSError: the system refuses to start the process.
+        """
         with self._lock:
             if self._process is None:
                 if isinstance(request, protocol.Cancel):
@@ -212,8 +217,13 @@ def _command() -> list[str]:
 
 def _open_log() -> BinaryIO:
     path = log_file("engine")
-    mode = "wb" if path.exists() and path.stat().st_size > _LOG_LIMIT else "ab"
-    return cast(BinaryIO, path.open(mode))
+    try:
+        mode = "wb" if path.exists() and path.stat().st_size > _LOG_LIMIT else "ab"
+        return cast(BinaryIO, path.open(mode))
+    except OSError as error:
+        raise ZhiyinError(
+            f"The engine's log {path} cannot be written ({error.strerror or error}); move it away or allow writing to it."
+        ) from error
 
 
 def _death_sentence(code: int) -> str:

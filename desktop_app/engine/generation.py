@@ -51,11 +51,11 @@ def generate(
         reason = "length"
         while not sampling.max_tokens or count < sampling.max_tokens:
             token = runner.sample(sampler)
-            if runner.is_end(token):
+            if runner.vocabulary.is_end(token):
                 reason = "end"
                 break
             count += 1
-            if text.add(runner.piece(token)):
+            if text.add(runner.vocabulary.piece(token)):
                 reason = "stop"
                 break
             if runner.info.context and len(runner.tokens) >= runner.info.context:

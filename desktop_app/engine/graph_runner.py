@@ -60,10 +60,9 @@ class GraphRunner:
             self._model = ARCHITECTURES[header.architecture](weights, backends, settings)
             stack.callback(self._model.close)
             self._model.load(on_progress)
-            self._tokenizer = open_tokenizer(header)
-            stack.callback(self._tokenizer.close)
+            self.vocabulary = open_tokenizer(header)
+            stack.callback(self.vocabulary.close)
             self._close = stack.pop_all()
-        self.bos_text, self.eos_text = self._tokenizer.bos_text, self._tokenizer.eos_text
         self.info = self._describe(header, weights.parameters, time.perf_counter() - start)
 
     @property
@@ -73,20 +72,8 @@ class GraphRunner:
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
-        ids = self._tokenizer.encode(text, special=special)
+        ids = self.vocabulary.encode(text, special=special)
         return self._model.with_special(ids) if add_special else ids
-
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes, b"" for control tokens."""
-        return self._tokenizer.piece(token)
-
-    def control_texts(self) -> Sequence[str]:
-        """Return the texts of the tokens that only a template may write."""
-        return self._tokenizer.control_texts()
-
-    def is_end(self, token: int) -> bool:
-        """Tell whether a token ends a reply."""
-        return self._tokenizer.is_end(token)
 
     def keep(self, count: int) -> int:
         """Shorten the sequence as far as the architecture can go back."""

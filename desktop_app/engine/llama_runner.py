@@ -50,7 +50,7 @@ class LlamaRunner:
         llama.llama_backend_init()
         begin_log()
         self._model = _load_model(header.path, settings, on_progress)
-        self._vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
+        self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
         try:
             self._context = self._create_context(header, settings)
         except ZhiyinError:
@@ -65,9 +65,7 @@ class LlamaRunner:
         self._tokens: list[int] = []
         self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
-        self._row_type = ctypes.c_float * self._vocabulary.size
-        self.bos_text = self._vocabulary.bos_text
-        self.eos_text = self._vocabulary.eos_text
+        self._row_type = ctypes.c_float * self.vocabulary.size
         self.info = self._describe(header, time.perf_counter() - start)
 
     @property
@@ -77,19 +75,7 @@ class LlamaRunner:
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
-        return self._vocabulary.tokenize(text, add_special=add_special, special=special)
-
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes, b"" for control tokens."""
-        return self._vocabulary.piece(token)
-
-    def control_texts(self) -> Sequence[str]:
-        """Return the texts of the tokens that only a template may write."""
-        return self._vocabulary.control_texts()
-
-    def is_end(self, token: int) -> bool:
-        """Tell whether a token ends a reply."""
-        return self._vocabulary.is_end(token)
+        return self.vocabulary.tokenize(text, add_special=add_special, special=special)
 
     def keep(self, count: int) -> int:
         """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
@@ -237,7 +223,7 @@ class LlamaRunner:
             path=str(header.path),
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
-            vocabulary_size=self._vocabulary.size,
+            vocabulary_size=self.vocabulary.size,
             context=0 if self._recurrent else llama.llama_n_ctx(self._context),
             forward_only=self._forward_only,
             trained_context=llama.llama_model_n_ctx_train(self._model),

@@ -32,7 +32,16 @@ _ANY = "知音"
 
 
 def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
-    """Return the prompt that asks for the next reply; a model without a template just continues the text."""
+    """Return the prompt that asks for the next reply; a model without a template just continues the text.
+
+    Raises:
+        ZhiyinError: there are tools, and the template has no place for them; or it fails or takes too long.
+    """
+    if tools and not runner.info.tools:
+        raise ZhiyinError(
+            f"{runner.info.name} knows no tools, its chat format has no place for them; ask without tools, or choose a model "
+            "that was trained with them."
+        )
     if runner.chat_template is None:
         return "\n\n".join(str(message.get("content", "")) for message in messages)
     with _time_limit(_TEMPLATE_SECONDS):
@@ -40,17 +49,17 @@ def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[M
             runner.chat_template,
             prepared(messages, DIALECTS.get(runner.info.dialect), runner.chat_template),
             tools=list(tools) or None,
-            bos=runner.bos_text,
-            eos=runner.eos_text,
+            bos=runner.vocabulary.bos_text,
+            eos=runner.vocabulary.eos_text,
         )
 
 
 def prompt_tokens(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
     """Return the prompt's tokens; the beginning-of-sequence token comes once, whoever writes it."""
-    control = _any_of(runner.control_texts())
+    control = _any_of(runner.vocabulary.control_texts())
     apart_messages, apart_tools = _apart(list(messages), control), _apart(list(tools), control)
     prompt = render_prompt(runner, apart_messages, apart_tools)
-    has_bos = bool(runner.bos_text) and prompt.startswith(runner.bos_text)
+    has_bos = bool(runner.vocabulary.bos_text) and prompt.startswith(runner.vocabulary.bos_text)
     if _MARK not in prompt:
         return runner.tokenize(prompt, add_special=not has_bos, special=True)
     if control.search(prompt) is None:

@@ -25,28 +25,12 @@ class OutOfMemory(ZhiyinError):
     """The model or its context does not fit in memory."""
 
 
-class Runner(Protocol):
-    """One loaded model with one running sequence of tokens.
+class Vocabulary(Protocol):
+    """What the tokens of a model are."""
 
-    All methods are called from one thread; `interrupt` alone may be called from any.
-    """
-
-    info: ModelInfo
-    chat_template: str | None
     bos_text: str
     """The beginning-of-sequence token's text, "" when there is none."""
     eos_text: str
-    stop_texts: tuple[str, ...]
-    """Texts that end a reply, from the file's own metadata."""
-
-    @property
-    def tokens(self) -> Sequence[int]:
-        """The tokens that the sequence holds now."""
-        ...
-
-    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        """Return token ids; `special`: markup such as <|im_start|> becomes its control token."""
-        ...
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens; may be part of a UTF-8 character."""
@@ -58,6 +42,32 @@ class Runner(Protocol):
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
+        ...
+
+
+class Runner(Protocol):
+    """One loaded model with one running sequence of tokens.
+
+    All methods are called from one thread; `interrupt` alone may be called from any.
+    """
+
+    info: ModelInfo
+    chat_template: str | None
+    stop_texts: tuple[str, ...]
+    """Texts that end a reply, from the file's own metadata."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the model."""
+        ...
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids; `special`: markup such as <|im_start|> becomes its control token."""
         ...
 
     def keep(self, count: int) -> int:

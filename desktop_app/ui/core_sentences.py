@@ -46,6 +46,7 @@ _TEMPLATES = to_translate(
     "{path} is damaged; start Zhiyin again to recover what can be read.",
     "{path} cannot be used ({reason}).",
     "The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.",
+    "The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.",
     "The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.",
     "Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.",
     "Base: {base} ({family}, {count} tokens)",

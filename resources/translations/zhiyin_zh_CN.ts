@@ -402,6 +402,10 @@
         <translation>即使是上下文不受限制的 {quant}，也需要 {bytes}，比现在可用的内存多 {missing}；请关闭其他程序或选择更小的模型。</translation>
     </message>
     <message>
+        <source>The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.</source>
+        <translation>无法写入引擎日志 {path}（{reason}）；请移走该文件，或允许写入它。</translation>
+    </message>
+    <message>
         <source>The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.</source>
         <translation>无法使用数据文件夹 {path}（{reason}）；请允许写入该文件夹，或将环境变量 ZHIYIN_HOME 设为可写入的文件夹。</translation>
     </message>

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,11 @@ from tests.reference.llama import forward
 from tests.reference.lora import scaling, with_adapter
 from tests.support.adapters import ALL, random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
+from tests.support.logits import loaded_logits
 from tests.support.random_gguf import write_mixture
 from tests.support.random_llama import random_llama
 
 IDS = tuple(range(5, 125, 5))
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
-        with Engine() as running:
-            yield running
 
 
 class Model:
@@ -60,8 +52,7 @@ class Model:
         engine.submit(Load(str(path or self.gguf), settings, adapters)).result(60)
 
     def logits(self, engine: Engine) -> np.ndarray:
-        engine.submit(Logits(IDS, str(self.folder / "logits.npy"))).result(60)
-        return np.load(self.folder / "logits.npy")
+        return loaded_logits(engine, IDS, self.folder / "logits.npy")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,6 @@ from tests.support.random_llama import random_llama
 
 DATA = Path(__file__).parents[1] / "data" / "lora"
 IDS = list(range(5, 125, 5))
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
-        with Engine() as running:
-            yield running
 
 
 @dataclass

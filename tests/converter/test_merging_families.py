@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Logits
+from desktop_app.engine.protocol import AdapterUse
 from models.errors import ZhiyinError
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.reference import baichuan, chatglm, chatglm1, llama, moe
 from tests.reference.lora import with_adapter
 from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
+from tests.support.logits import engine_logits
 from tests.support.random_baichuan import SECOND_7B, random_baichuan
 from tests.support.random_glm import quantized_by_publisher, random_chatglm, random_chatglm1
 from tests.support.random_llama import random_llama, random_mixtral, random_qwen2
@@ -27,19 +28,8 @@ from tests.support.random_llama import random_llama, random_mixtral, random_qwen
 IDS = tuple(range(5, 95, 3))
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
-        with Engine() as running:
-            yield running
-
-
 def logits(engine: Engine, folder: Path, model: Path, *adapters: AdapterUse) -> np.ndarray:
-    settings = LoadSettings(context=64, kv_type="f32", threads=2)
-    engine.submit(Load(str(model), settings, adapters)).result(60)
-    engine.submit(Logits(IDS, str(folder / "logits.npy"))).result(60)
-    return np.load(folder / "logits.npy")
+    return engine_logits(engine, model, IDS, folder / "logits.npy", *adapters)
 
 
 FAMILIES: dict[str, tuple[Any, Callable[..., np.ndarray], tuple[str, ...]]] = {

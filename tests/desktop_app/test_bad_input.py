@@ -106,3 +106,9 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     sentence = refused("convert", str(source), "--tokenizer", "none", "--out", str(tmp_path / "pipe"), "--quant", "F16")
     assert "not an ordinary file" in sentence
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_log_that_cannot_be_written(data_home: Path) -> None:
+    log = data_home / "logs" / "engine.log"
+    log.mkdir(parents=True)
+    assert f"The engine's log {log} cannot be written" in refused("tokenize", "SmolLM2-135M-Instruct", "x")

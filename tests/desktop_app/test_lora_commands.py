@@ -90,6 +90,9 @@ def test_logits_with_an_adapter_and_its_scale(model: Any, tmp_path: Path) -> Non
     refused = zhiyin("chat", "-m", str(file), "--prompt", "x")
     assert refused.returncode == 1
     assert "is an adapter, no model" in refused.stderr
+    mistyped = zhiyin("chat", "-m", str(out), "--adapter", f"{file}:half", "--prompt", "x")
+    assert mistyped.returncode == 2
+    assert f"'half' is no scale for {file}" in mistyped.stderr
 
 
 def test_wrong_usage_and_missing_bases(model: Any, tmp_path: Path) -> None:

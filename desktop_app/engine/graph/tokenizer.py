@@ -7,30 +7,16 @@ from typing import Protocol
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
 from desktop_app.engine.llama_vocabulary import VocabularyFile
+from desktop_app.engine.runner import Vocabulary
 from models.errors import ZhiyinError
 from models.vocab.icetk import IcetkTokenizer
 
 
-class Tokenizer(Protocol):
+class Tokenizer(Vocabulary, Protocol):
     """A file's vocabulary."""
-
-    bos_text: str
-    eos_text: str
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Return a text's ids alone; `special`: markup becomes its control token."""
-        ...
-
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes, b"" for control tokens."""
-        ...
-
-    def control_texts(self) -> Sequence[str]:
-        """Return the texts of the control tokens."""
-        ...
-
-    def is_end(self, token: int) -> bool:
-        """Tell whether a token ends a reply."""
         ...
 
     def close(self) -> None:

@@ -213,7 +213,7 @@ def test_a_template_that_loops_for_ever_is_stopped(starter_gguf: Path, tmp_path:
 
     class Stub:
         chat_template = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = b %}{% endfor %}{% endfor %}"
-        bos_text = eos_text = ""
+        vocabulary = SimpleNamespace(bos_text="", eos_text="")
         info = SimpleNamespace(dialect="")
 
     begin = time.perf_counter()

@@ -198,7 +198,7 @@ def test_text_goes_in_and_comes_out(case: GraphCase, opened: Open) -> None:
     runner = opened()
     text = "def main():\n    print('hello world')\n知音 é"
     ids = runner.tokenize(text, add_special=False, special=False)
-    assert b"".join(map(runner.piece, ids)).decode().strip() == text
+    assert b"".join(map(runner.vocabulary.piece, ids)).decode().strip() == text
     assert max(ids) < runner.info.vocabulary_size == case.rows
 
 

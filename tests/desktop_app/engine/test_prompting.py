@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.engine.client import Engine
+from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt, Tokenize
+from tests.support.graph_models import graph_case
 
 START, END = 1, 2
 """SmolLM2's <|im_start|> and <|im_end|>."""
@@ -33,3 +34,13 @@ def test_markup_in_a_message_stays_text(text: str, starter_gguf: Path) -> None:
     assert (ids.count(START), ids.count(END), 0 in ids) == (3, 2, False)
     starts = [at for at, number in enumerate(ids) if number == START]
     assert ids[starts[1] + 1 : starts[2]][: len(plain) + 1] == [*plain, END]
+
+
+def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path) -> None:
+    chat = ({"role": "user", "content": "What time is it?"},)
+    tools = ({"type": "function", "function": {"name": "clock", "parameters": {}}},)
+    with Engine() as engine:
+        engine.submit(Load(str(graph_case("chatglm1", tmp_path).path), LoadSettings(context=256))).result(60)
+        assert "What time is it?" in engine.submit(Prompt(chat)).result(60)["prompt"]
+        with pytest.raises(EngineFailed, match="knows no tools"):
+            engine.submit(Prompt(chat, tools)).result(60)

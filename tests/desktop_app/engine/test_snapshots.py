@@ -32,8 +32,8 @@ def runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def reply_to(runner: Runner, prompt: list[int], count: int = 8) -> tuple[Reply, list[int]]:
     settings = SamplingSettings(temperature=0, max_tokens=count)
     # No vocabulary: what llama.cpp would call an end or a piece must not be asked of it.
-    runner.is_end = lambda token: False
-    runner.piece = lambda token: b""
+    runner.vocabulary.is_end = lambda token: False
+    runner.vocabulary.piece = lambda token: b""
     reply = generate(runner, prompt, settings, lambda text: None, lambda part: None)
     return reply, list(runner.tokens)
 

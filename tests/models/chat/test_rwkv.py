@@ -86,5 +86,5 @@ def test_what_lies_around_a_single_file_says_nothing_about_it(checkpoint: Path, 
 
 def test_id_0_cannot_be_typed(checkpoint: Path, tmp_path: Path) -> None:
     with loaded(checkpoint, tmp_path / "model.gguf") as runner:
-        assert runner.tokenize(runner.bos_text, add_special=False, special=True) == [0]
+        assert runner.tokenize(runner.vocabulary.bos_text, add_special=False, special=True) == [0]
         assert 0 not in prompt_tokens(runner, CHAT)

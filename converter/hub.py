@@ -7,10 +7,11 @@ own list.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,10 +33,21 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
-from converter.hub_files import Choice, RemoteFile, Wish, check_names, choose, listed_weights, weights_bytes
+from converter.hub_files import (
+    Choice,
+    RemoteFile,
+    SeveralModels,
+    Wish,
+    check_names,
+    choose,
+    gguf_models,
+    listed_weights,
+    weights_bytes,
+)
 from converter.hub_note import read_note, write_note
-from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path
+from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path, read_small
 from converter.progress import Meter, ProgressListener
+from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.vocab.files import read_json
 
@@ -90,6 +102,38 @@ class RemoteConfig:
     commit: str
     weights: int
     """Bytes of the weights that `download` would fetch; 0: not known."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a repository is, before anything of it is kept here."""
+
+    repository: str
+    source: str
+    """The file that is the model; "": the whole folder."""
+    bytes: int
+    """Still to be fetched."""
+    config: Config | None = None
+    """None: it has no config.json, or comes as GGUF."""
+    has_template: bool | None = None
+    """A chat template lies beside it; None: that is not known before it is here."""
+    encodings: Mapping[str, int] = field(default_factory=dict)
+    """Where it comes as GGUF: the bytes of each quantization."""
+    encoding: str = ""
+    """The one that `source` has."""
+    models: Mapping[str, int] = field(default_factory=dict)
+    """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
+
+
+def preview(request: DownloadRequest) -> Preview:
+    """Look at a repository: its list of files, its config.json and index are read, and nothing is kept.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+    with _explained(repository):
+        return repository.preview()
 
 
 def is_repository(text: str) -> bool:
@@ -211,6 +255,59 @@ class _Repository:
                 raise
         check_names(self.name, files)
         return commit, files
+
+    def preview(self) -> Preview:
+        """Return what would be fetched."""
+        commit, files = self._files()
+        try:
+            choice = self._choose(files)
+        except SeveralModels as error:
+            return Preview(
+                self.name,
+                "",
+                0,
+                models={file.name: file.size for file in sorted(error.files, key=lambda file: file.name)},
+            )
+        names = {file.name: file for file in files if file.top}
+        wanted = choice.files
+        if choice.index:
+            weight_map = self._read_json(commit, names[choice.index]).get("weight_map")
+            wanted = (
+                *wanted,
+                *listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {}),
+            )
+        missing = sum(file.size for file in wanted if _size(self.folder / file.name) != file.size)
+        if choice.source.lower().endswith(".gguf"):
+            models = gguf_models(choice.files if self.file else files)
+            return Preview(
+                self.name,
+                choice.source,
+                missing,
+                encodings={encoding: sum(part.size for part in parts) for encoding, parts in models.items()},
+                encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
+            )
+        return Preview(self.name, choice.source, missing, *self._nature(commit, names))
+
+    def _nature(self, commit: str, names: Mapping[str, RemoteFile]) -> tuple[Config | None, bool | None]:
+        """Return the configuration, and whether there is a chat template."""
+        if "config.json" not in names:
+            return None, None
+        origin = f"{self.name}/config.json"
+        config = Config(self._read_json(commit, names["config.json"]), origin, folder=self.name.partition("/")[2])
+        if "chat_template.jinja" in names or "chat_template.json" in names:
+            return config, True
+        tokenizer = names.get("tokenizer_config.json")
+        return config, tokenizer is not None and "chat_template" in self._read_json(commit, tokenizer)
+
+    def _read_json(self, commit: str, file: RemoteFile) -> dict[str, Any]:
+        """Return the JSON object in a small file of the repository."""
+        url = hf_hub_url(self.name, file.name, revision=commit, endpoint=self.endpoint)
+        data = read_small(url, build_hf_headers(token=self.token), file)
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BadFile(f"{self.name}: {file.name} is not valid JSON; choose another repository.") from error
+        return value if isinstance(value, dict) else {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:

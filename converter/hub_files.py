@@ -34,7 +34,7 @@ _WEIGHTS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _NOT_A_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix|vocab)([-_.]|$)", re.IGNORECASE)
 _ENCODING = re.compile(r"[-_.](BF16|F(?:P)?16|F(?:P)?32|(?:UD-)?(?:I?Q|TQ)\d\w*|MXFP4\w*)$", re.IGNORECASE)
-_MEMORY_SHARE = 0.9
+MEMORY_SHARE = 0.9
 """Of the free memory, for the weights; the rest is for cache and buffers."""
 
 USUAL_ENCODINGS = (
@@ -61,6 +61,15 @@ class RemoteFile:
     def top(self) -> bool:
         """Tell whether it lies at the top of the repository."""
         return "/" not in self.name
+
+
+class SeveralModels(ZhiyinError):
+    """A repository holds several checkpoints, one file each; a person has to choose."""
+
+    def __init__(self, sentence: str, files: Sequence[RemoteFile]) -> None:
+        """`files` are the checkpoints."""
+        super().__init__(sentence)
+        self.files = tuple(files)
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish)
     if named:
         return _named(repository, files, named, small)
     checkpoint = _checkpoint(repository, files, small) if wish.checkpoint else None
-    models = _gguf_models(files)
+    models = gguf_models(files)
     if checkpoint is not None and not (len(wish.encodings) == 1 and wish.encodings[0] in models):
         return checkpoint
     if not models:
@@ -175,9 +184,10 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
         for pattern in patterns:
             found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
             if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):
-                raise ZhiyinError(
+                raise SeveralModels(
                     f"{repository} holds several models; name one: {repository}/{found[0].name} "
-                    f"(there are {_listing([file.name for file in found])})."
+                    f"(there are {_listing([file.name for file in found])}).",
+                    found,
                 )
             if found and found[0].name.endswith((".pth", ".pt")) and len(found) == 1:
                 return Choice((*small, *found), found[0].name if "config.json" not in top else "")
@@ -186,7 +196,7 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
     return None
 
 
-def _gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
+def gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
     """Return the GGUF models of a repository by their encoding, each with all its parts."""
     by_model: dict[str, list[RemoteFile]] = {}
     for file in sorted(files, key=lambda file: file.name):
@@ -213,7 +223,7 @@ def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: Wish) -
             f"zhiyin pull {repository} --quant."
         )
     candidates = wanted or sorted(models.values(), key=_size)
-    fitting = [parts for parts in candidates if not wish.memory or _size(parts) <= wish.memory * _MEMORY_SHARE]
+    fitting = [parts for parts in candidates if not wish.memory or _size(parts) <= wish.memory * MEMORY_SHARE]
     return fitting[0] if fitting else min(candidates, key=_size)
 
 

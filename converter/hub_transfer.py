@@ -25,6 +25,8 @@ from models.errors import BadFile, ZhiyinError
 _CHUNK = 1024 * 1024
 _RANGE = 8 * 1024**3
 """Most bytes of one answer."""
+_MOST_SMALL = 32 * 1024**2
+"""Bytes of a configuration or an index."""
 _SECONDS = 30.0
 """Longest silence of a server."""
 _ATTEMPTS = 5
@@ -87,6 +89,34 @@ def fetch(
             "run the same command again, or choose another --endpoint."
         )
     partial.replace(target)
+
+
+def read_small(url: str, headers: Mapping[str, str], file: RemoteFile) -> bytes:
+    """Return the bytes of a small file, which is not kept.
+
+    Raises:
+        BadFile: it is larger than any configuration, or the content is not what the Hub lists.
+        HfHubHTTPError: the server refuses.
+        httpx2.TransportError: the server cannot be reached.
+    """
+    if file.size > _MOST_SMALL:
+        raise BadFile(
+            f"{file.name} is larger than {_MOST_SMALL // 1024**2} MB, which is none; choose another repository."
+        )
+    data = bytearray()
+    with get_session().stream("GET", url, headers=dict(headers), timeout=_SECONDS) as response:
+        hf_raise_for_status(response)
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > file.size:
+                break
+    digest = _digest(file)
+    digest.update(data)
+    if digest.hexdigest() != file.digest:
+        raise BadFile(
+            f"{file.name} came with another content than the Hub lists; try again, or choose another --endpoint."
+        )
+    return bytes(data)
 
 
 class _Transfer:

@@ -103,6 +103,8 @@ class ConversionPlan:
     """Bytes of all files, exactly."""
     warnings: tuple[str, ...]
     parts: tuple[Part, ...] = field(repr=False)
+    metadata: Metadata = field(default_factory=dict, repr=False)
+    """All key-value pairs of the file."""
     importance: Importance | None = field(default=None, repr=False)
     steps: tuple[str, ...] = ()
     """What is merged, in sentences: the base, the adapters in their order, the vocabulary."""
@@ -159,6 +161,7 @@ def plan_conversion(request: ConvertRequest, checkpoint: Checkpoint) -> Conversi
         size=sum(part.layout.size for part in parts),
         warnings=model.warnings,
         parts=parts,
+        metadata=metadata,
         importance=importance,
         steps=model.steps,
     )

@@ -17,7 +17,7 @@ from converter.recipes import Recipe, find_recipe, tensor_types
 from desktop_app.planner import Candidate, Model
 from models.config import Config
 from models.families import family_of
-from models.family import Metadata, Shape
+from models.family import Blueprint, Metadata, Shape
 from models.footprint import TensorSize
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K")
@@ -55,20 +55,24 @@ def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants
         ZhiyinError: no family knows it.
     """
     shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
-    blueprint = family_of(config).blueprint(config, shapes)
+    return model_of_choice(choice_of(family_of(config).blueprint(config, shapes)), quants)
+
+
+def choice_of(blueprint: Blueprint) -> QuantChoice:
+    """Return what a quantization is chosen for."""
 
     def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
         return tensor_types(recipe, blueprint.tensors, blueprint.architecture, blueprint.parameters)
 
     parameters = {"vocab_size": blueprint.vocabulary_size} | blueprint.parameters
     usual = find_recipe(blueprint.default_quant)
-    return model_of_choice(QuantChoice(blueprint.architecture, parameters, blueprint.tensors, usual, types_of), quants)
+    return QuantChoice(blueprint.architecture, parameters, blueprint.tensors, usual, types_of)
 
 
 def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
     """Return what is about to be converted in the given quantizations, or in all that are worth choosing."""
     candidates = []
-    for quant in quants or _worth_choosing(choice.usual):
+    for quant in quants or worth_choosing(choice.usual):
         recipe = find_recipe(quant)
         entries = [
             (tensor.name, tensor.shape, type_, row_bytes(type_, tensor.shape[-1]) * prod(tensor.shape[:-1]))
@@ -86,7 +90,7 @@ def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
     )
 
 
-def _worth_choosing(usual: Recipe) -> Sequence[str]:
+def worth_choosing(usual: Recipe) -> Sequence[str]:
     """Return the ladder; a family whose usual mixture has more than four bits breaks with fewer."""
     return LADDER if usual.name not in LADDER[:3] else LADDER[: LADDER.index(usual.name) + 1]
 

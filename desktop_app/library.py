@@ -161,6 +161,14 @@ class Library:
         return target
 
 
+def finished_models(path: Path) -> list[Path]:
+    """Return what can be imported as it is: a GGUF file, or those that are all a folder has of models."""
+    if path.is_dir():
+        found = [file for file in sorted(path.glob("*.gguf")) if _is_first_part(file)]
+        return [] if (path / "config.json").exists() else found
+    return [path] if path.suffix.lower() == ".gguf" else []
+
+
 def _describe(header: GGUFHeader) -> InstalledModel:
     if header.metadata.get("general.type") == "adapter":
         raise BadFile(

@@ -29,20 +29,21 @@ Work = Callable[[Tell, Callable[[], bool]], T]
 _PATIENCE = 0.1
 """Seconds between two looks at whether to stop."""
 _END = 5.0
-"""Seconds that a process gets for its end, before it is killed."""
+"""Seconds that a process gets for its end."""
 
 
 class WorkerDied(ZhiyinError):
     """The process ended before its work did."""
 
 
-def in_process(work: Work[T], tell: Tell, stop: threading.Event) -> T:
+def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = _END) -> T:
     """Run a piece of work in a new process and wait for it.
 
     Args:
         work: what to do.
         tell: hears its events on this thread.
-        stop: set it to stop the work; the process gets some seconds to put things in order.
+        stop: set it to stop the work.
+        grace: seconds that the process then gets to put things in order, before it is killed.
 
     Raises:
         Cancelled: it was stopped.
@@ -54,7 +55,7 @@ def in_process(work: Work[T], tell: Tell, stop: threading.Event) -> T:
     process.start()
     there.close()
     try:
-        return cast(T, _follow(here, process.sentinel, tell, stop))
+        return cast(T, _follow(here, process.sentinel, tell, stop, grace))
     except EOFError:
         if stop.is_set():
             raise Cancelled("It was stopped.") from None
@@ -67,13 +68,13 @@ def in_process(work: Work[T], tell: Tell, stop: threading.Event) -> T:
         process.close()
 
 
-def _follow(here: Connection, sentinel: int, tell: Tell, stop: threading.Event) -> Any:
+def _follow(here: Connection, sentinel: int, tell: Tell, stop: threading.Event, grace: float) -> Any:
     """Hand on events until the result comes."""
     end: float | None = None
     while True:
         ready = wait([here, sentinel], _PATIENCE)
         if stop.is_set() and end is None:
-            end = time.monotonic() + _END
+            end = time.monotonic() + grace
             with suppress(OSError):
                 here.send(None)
         if end is not None and time.monotonic() > end:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
@@ -18,6 +18,7 @@ from desktop_app.install import Installed, InstallRequest, install
 from desktop_app.library import InstalledModel
 from desktop_app.planner import Computer
 from desktop_app.settings import Settings
+from desktop_app.source_facts import Judgement, SourceFacts, facts_of
 from desktop_app.ui.background import Background
 from desktop_app.ui.library_bridge import LibraryBridge
 from desktop_app.ui.model_session import ModelSession
@@ -84,6 +85,8 @@ class ConversionBridge(QObject):
         self._models = models
         self._settings = settings
         self._background = Background("conversion", self)
+        self._looking = Background("descriptions", self)
+        self._looks: list[threading.Event] = []
         self._closed = False
         self.current: ConversionJob | None = None
         self.waiting: list[ConversionJob] = []
@@ -101,11 +104,37 @@ class ConversionBridge(QObject):
             quant: a recipe's name, an encoding that the repository offers as GGUF, or "auto": what fits this computer.
             lora: adapters to merge into the checkpoint.
         """
-        job = ConversionJob(InstallRequest(source, quant, lora, endpoint=self._settings.endpoint))
+        return self.install(InstallRequest(source, quant, lora))
+
+    def install(self, request: InstallRequest) -> ConversionJob:
+        """Install a model as soon as the jobs before it are over."""
+        job = ConversionJob(request)
         self.waiting.append(job)
         self._begin_next()
         self.changed.emit()
         return job
+
+    def describe(
+        self, request: InstallRequest, on_done: Callable[[SourceFacts], None], on_failed: Callable[[Exception], None]
+    ) -> threading.Event:
+        """Find out what a source is; `facts_of` says how. Setting what is returned ends it: then nothing is called."""
+        stop = threading.Event()
+        wanted = self._with_endpoint(request)
+
+        def unless_stopped(call: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda result: None if stop.is_set() else call(result)
+
+        self._looking.run(
+            lambda: in_process(partial(_describe, wanted), lambda _: None, stop, grace=0),
+            unless_stopped(on_done),
+            unless_stopped(on_failed),
+        )
+        self._looks = [look for look in self._looks if not look.is_set()] + [stop]
+        return stop
+
+    def judge(self, facts: SourceFacts, on_done: Callable[[Judgement | None], None]) -> None:
+        """Find out what this computer can run of a source; None: it cannot be known."""
+        self._models.find_judgement(facts, on_done)
 
     def cancel(self, job: ConversionJob | None = None) -> None:
         """Stop a job, or the current one; of a download what came is kept for another try, of a conversion nothing."""
@@ -128,7 +157,13 @@ class ConversionBridge(QObject):
         self.waiting.clear()
         if self.current is not None:
             self.current.stop.set()
+        for look in self._looks:
+            look.set()
+        self._looking.close()
         self._background.close()
+
+    def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
+        return request if request.endpoint else replace(request, endpoint=self._settings.endpoint)
 
     def _begin_next(self) -> None:
         if self.current is not None or not self.waiting or self._closed:
@@ -144,7 +179,7 @@ class ConversionBridge(QObject):
         if self._closed or job.state != "preparing":
             return
         job.state = "running"
-        request = replace(job.request, computer=computer)
+        request = replace(self._with_endpoint(job.request), computer=computer)
         self._background.run(
             lambda: _work(request, job, lambda event: self._background.post(lambda: self._tell(job, event))),
             partial(self._done, job),
@@ -197,6 +232,11 @@ def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:
     finally:
         for path in out:
             shutil.rmtree(unfinished(path), ignore_errors=True)  # of a process that could not
+
+
+def _describe(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
+    """Look at a source (in the process of its own)."""
+    return facts_of(request)
 
 
 def _install(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:

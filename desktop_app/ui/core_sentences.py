@@ -7,6 +7,7 @@ from functools import cache
 
 from PySide6.QtCore import QCoreApplication
 
+from desktop_app.ui import conversion_sentences
 from desktop_app.ui.translate import to_translate
 
 _TEMPLATES = to_translate(
@@ -90,10 +91,11 @@ _TEMPLATES = to_translate(
 
 
 def translated(sentence: str) -> str:
-    """Return a core sentence in the window's language; one that is not known here stays as it is."""
-    for template in _TEMPLATES:
+    """Return a core sentence in the window's words and language; one that is not known here stays as it is."""
+    for template in (*conversion_sentences.REWORDED, *conversion_sentences.TEMPLATES, *_TEMPLATES):
         if found := _pattern(template).fullmatch(sentence):
-            return QCoreApplication.translate("Core", template).format(**found.groupdict())
+            words = conversion_sentences.REWORDED.get(template, template)
+            return QCoreApplication.translate("Core", words).format(**found.groupdict())
     return sentence
 
 

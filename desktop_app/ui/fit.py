@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication
 
 from desktop_app.planner import Option, Share
+from desktop_app.source_facts import Judgement
 from desktop_app.ui.formats import number, size
 from desktop_app.ui.translate import to_translate
 
@@ -36,6 +37,28 @@ def speed_words(option: Option) -> str:
         return ""
     text = QCoreApplication.translate("Fit", "about {count} tokens a second")
     return text.format(count=number(speed, 0 if speed >= 10 else 1))
+
+
+def choice_words(found: Judgement, quant: str) -> str:
+    """Say how an offer would run and, of the automatic choice, what kept the next better one from being chosen."""
+    way = found.options.get(quant)
+    if way is None:
+        return ""
+    lines = [line for line in (reason(way), speed_words(way)) if line]
+    better = _next_better(found, quant) if quant == found.quant else None
+    if better is not None and better.missing:
+        text = QCoreApplication.translate("Fit", "{quant} would need {bytes} more than is free")
+        lines.append(text.format(quant=better.quant, bytes=size(better.missing)))
+    elif better is not None and better.tokens_per_second is not None:
+        text = QCoreApplication.translate("Fit", "{quant} would fit too, but write only {count} tokens a second")
+        lines.append(text.format(quant=better.quant, count=number(better.tokens_per_second)))
+    return "\n".join(lines)
+
+
+def _next_better(found: Judgement, quant: str) -> Option | None:
+    planned = list(found.options)[1:]  # the first is the unchanged one, which is never chosen by itself
+    at = planned.index(quant) if quant in planned else 0
+    return found.options[planned[at - 1]] if at else None
 
 
 def fix_words(option: Option) -> str:

@@ -14,6 +14,18 @@ def size(count: int) -> str:
     return QLocale().formattedDataSize(count, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
 
 
+def duration(seconds: float) -> str:
+    """Return a time that work still takes, no more exactly than it is known."""
+    if seconds < 60:
+        return QCoreApplication.translate("Times", "{count} s").format(count=max(1, round(seconds)))
+    if seconds < 3600:
+        return QCoreApplication.translate("Times", "{count} min").format(count=round(seconds / 60))
+    minutes = round(seconds / 60)
+    return QCoreApplication.translate("Times", "{hours} h {minutes} min").format(
+        hours=minutes // 60, minutes=minutes % 60
+    )
+
+
 def model_details(model: InstalledModel) -> str:
     """Return a model's quantization and size."""
     return " · ".join(part for part in (model.file_type, size(model.bytes)) if part)

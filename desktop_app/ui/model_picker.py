@@ -100,7 +100,7 @@ class ModelPicker(QToolButton):
             menu.addAction(action)
         if self._models:
             menu.addSeparator()
-        import_action = QAction(icon("import", theme.current().muted), self.tr("Import a GGUF file…"), menu)
+        import_action = QAction(icon("import", theme.current().muted), self.tr("Add a model…"), menu)
         import_action.triggered.connect(self.import_asked)
         catalogue_action = QAction(icon("catalogue", theme.current().muted), self.tr("Get models…"), menu)
         catalogue_action.triggered.connect(self.catalogue_asked)

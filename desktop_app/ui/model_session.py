@@ -15,6 +15,7 @@ from desktop_app.library import InstalledModel
 from desktop_app.load_plan import PlannedLoad
 from desktop_app.planner import Computer
 from desktop_app.settings import Settings
+from desktop_app.source_facts import Judgement, SourceFacts, judge
 from desktop_app.ui.engine_bridge import EngineBridge
 
 SMALLEST_CONTEXT = 512
@@ -155,6 +156,13 @@ class ModelSession(QObject):
         """Find out what there is for another model, were the current one not loaded; it comes after a reply under way."""
         current = self._in_engine
         self._engine.plan(lambda planner: planner.computer(current, with_speed=True), on_done, on_failed)
+
+    def find_judgement(self, facts: SourceFacts, on_done: Callable[[Judgement | None], None]) -> None:
+        """Find out what could be run of a source; the counting too is left to the planner's thread."""
+        current = self._in_engine
+        self._engine.plan(
+            lambda planner: judge(facts, planner.computer(current, with_speed=True)), on_done, lambda _: on_done(None)
+        )
 
     def find_verdicts(self, paths: Iterable[Path], on_done: Callable[[dict[Path, str]], None]) -> None:
         """Find out how files fit now, were the current model not loaded (`Option.verdict`); {} where that is unknown."""

@@ -108,7 +108,7 @@ class Welcome(QScrollArea):
         for button, idea in zip(self._ideas, _IDEAS, strict=True):
             button.setText(idea if starter else self.tr(idea))  # the starter model understands English only
             button.setVisible(self._has_models)
-        self._import.setText(self.tr("Import a GGUF file…"))
+        self._import.setText(self.tr("Add a model…"))
         self._models.setText(self.tr("Get models"))
         for button in (self._models, self._import):
             button.setVisible(starter or not self._has_models)
@@ -116,7 +116,7 @@ class Welcome(QScrollArea):
 
     def _words(self, starter: bool) -> str:
         if not self._has_models:
-            return self.tr("No model is installed yet. Import a GGUF file, or drop one on this window.")
+            return self.tr("No model is installed yet. Add one, or drop its file or folder on this window.")
         if starter:
             return self.tr(
                 "You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. "

@@ -17,10 +17,10 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMainWindow,
+    QMessageBox,
     QProgressBar,
     QStackedWidget,
     QVBoxLayout,
@@ -29,11 +29,15 @@ from PySide6.QtWidgets import (
 
 from converter.checkpoint.lora import is_adapter
 from desktop_app.catalogue import Offer
-from desktop_app.library import InstalledModel
+from desktop_app.install import InstallRequest
+from desktop_app.library import InstalledModel, finished_models
 from desktop_app.ui.adapter_dialog import AdapterDialog
+from desktop_app.ui.add_dialog import AddDialog
 from desktop_app.ui.catalogue_page import CataloguePage
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
+from desktop_app.ui.conversion_dialog import ConversionDialog
+from desktop_app.ui.conversion_panel import ConversionPanel
 from desktop_app.ui.core_sentences import numbers_in, translated
 from desktop_app.ui.fit import fix_words
 from desktop_app.ui.icons import IconButton
@@ -62,6 +66,8 @@ class MainWindow(QMainWindow):
         self._finding_verdicts = False
         self._find_again = False
         self._narrow = False
+        self._may_stop = False
+        """The person agreed to stop conversions."""
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -86,6 +92,7 @@ class MainWindow(QMainWindow):
         self._progress.setFixedHeight(3)
         self._notice = Notice()
         self._undo = Notice()
+        self._conversions = ConversionPanel(self.services.conversions)
         self._view = ChatView(chats)
         self._welcome = Welcome()
         self._catalogue = CataloguePage()
@@ -126,6 +133,7 @@ class MainWindow(QMainWindow):
         main.addLayout(bar)
         main.addWidget(self._progress)
         main.addWidget(self._notice)
+        main.addWidget(self._conversions)
         main.addWidget(self._pages, 1)
         main.addLayout(bottom)
         central = QWidget()
@@ -151,8 +159,8 @@ class MainWindow(QMainWindow):
         self._sidebar.settings_asked.connect(self.open_settings)
         self._picker.chosen.connect(services.choose_model)
         self._picker.opened.connect(self._find_verdicts)
-        self._picker.import_asked.connect(self.ask_for_file)
-        self._welcome.import_asked.connect(self.ask_for_file)
+        self._picker.import_asked.connect(self.add_model)
+        self._welcome.import_asked.connect(self.add_model)
         self._welcome.suggested.connect(self._send)
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
@@ -165,6 +173,7 @@ class MainWindow(QMainWindow):
         chats.busy_changed.connect(self._composer.set_busy)
         chats.ended.connect(lambda _: self._offer_contexts())
         services.models.changed.connect(self._model_changed)
+        self._conversions.chat_asked.connect(self._chat_with)
         services.library.changed.connect(self._models_listed)
         services.library.imported.connect(self._imported)
         services.library.refused.connect(self._import_refused)
@@ -192,7 +201,7 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+B"), self._toggle_sidebar),
             (QKeySequence("Ctrl+,"), self.open_settings),
             (QKeySequence("Ctrl+G"), self.open_catalogue),
-            (QKeySequence("Ctrl+O"), self.ask_for_file),
+            (QKeySequence("Ctrl+O"), self.add_model),
             (QKeySequence("Esc"), self._escape),
             (QKeySequence("Ctrl+L"), self._composer.setFocus),
         ):
@@ -255,21 +264,34 @@ class MainWindow(QMainWindow):
         dialog.finished.connect(lambda: self._settings_closed(context))
         dialog.open()
 
-    def ask_for_file(self) -> None:
-        """Let the person choose GGUF files."""
-        dialog = QFileDialog(self, self.tr("Import a GGUF file"), "", self.tr("GGUF models (*.gguf);;All files (*)"))
+    def add_model(self) -> None:
+        """Let the person choose a file, a folder, or a repository."""
+        dialog = AddDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.filesSelected.connect(self.import_files)
+        dialog.paths_chosen.connect(self.import_files)
+        dialog.repository_named.connect(
+            lambda found: self.convert(
+                InstallRequest(found.repository, revision=found.revision, endpoint=found.endpoint)
+            )
+        )
         dialog.open()
 
     def import_files(self, paths: Sequence[str]) -> None:
-        """Add files to the library; the last good one is loaded. An adapter's folder is merged into its base first."""
+        """Add GGUF files to the library, of which the last good one is loaded; ask how checkpoints are to be converted."""
         for path in map(Path, paths):
             if is_adapter(path):
                 self._merge_adapter(path)
+            elif files := finished_models(path):
+                for file in files:
+                    self.services.library.import_file(file)
             else:
-                self.services.library.import_file(path)
+                self.convert(InstallRequest(path))
+
+    def convert(self, request: InstallRequest) -> None:
+        """Show what a source is, and convert or download it as the person likes."""
+        dialog = ConversionDialog(self.services.conversions, request, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     def _merge_adapter(self, path: Path) -> None:
         try:
@@ -313,12 +335,33 @@ class MainWindow(QMainWindow):
         self._place_sidebar()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Keep everything and end."""
+        """Keep everything and end; ask first where that would stop a conversion."""
+        if self.services.conversions.jobs and not self._may_stop:
+            event.ignore()
+            self._ask_whether_to_stop()
+            return
         self._keep_draft()
         self._keep_place()
         super().closeEvent(event)
         self.hide()
         self.services.close()
+
+    def _ask_whether_to_stop(self) -> None:
+        if self.findChild(QMessageBox, "closing") is not None:
+            return
+        box = QMessageBox(self)
+        box.setObjectName("closing")
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setText(self.tr("A model is still being downloaded or converted."))
+        box.setInformativeText(self.tr("What was downloaded is kept for the next try; a conversion begins anew."))
+        stop = box.addButton(self.tr("Stop and close"), QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(self.tr("Go on"), QMessageBox.ButtonRole.RejectRole))
+        stop.clicked.connect(self._stop_and_close)
+        box.open()
+
+    def _stop_and_close(self) -> None:
+        self._may_stop = True
+        self.close()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Follow the language; a closed window hears of its end too, when what it shows is gone."""
@@ -330,7 +373,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(self.tr("Zhiyin"))
         self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
         self._new.set_words(self.tr("New chat"), "Ctrl+N")
-        self._drop_hint.setText(self.tr("Drop a GGUF file to import it, or the folder of a LoRA adapter to merge it"))
+        self._drop_hint.setText(self.tr("Drop a GGUF file, a checkpoint to convert, or a LoRA adapter to merge"))
         self._model_changed(self.services.models.state)
         self._list_chats()
         self._show_page()
@@ -346,8 +389,8 @@ class MainWindow(QMainWindow):
         if self.services.library.is_read and not self.services.library.models:
             self._composer.set_text(text)
             self._notice.say(
-                self.tr("Choose or import a model first."),
-                (self.tr("Import a GGUF file…"), self.ask_for_file),
+                self.tr("Choose or add a model first."),
+                (self.tr("Add a model…"), self.add_model),
                 topic="model",
             )
             return
@@ -457,6 +500,10 @@ class MainWindow(QMainWindow):
                 self._find_verdicts()
 
         self.services.models.find_verdicts([model.path for model in self.services.library.models], found)
+
+    def _chat_with(self, model: InstalledModel) -> None:
+        self.services.choose_model(model)
+        self._composer.setFocus()
 
     def _imported(self, model: InstalledModel) -> None:
         self.services.choose_model(model)

@@ -421,6 +421,338 @@
         <source>{path} cannot be used ({reason}).</source>
         <translation>无法使用 {path}（{reason}）。</translation>
     </message>
+    <message>
+        <source>{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.</source>
+        <translation>{path} 不完整：张量 {tensor} 缺少 {count} 字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: tensor {tensor} reaches behind its data; download it again.</source>
+        <translation>{path} 不完整：张量 {tensor} 的数据没有结尾；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated or no safetensors file; download it again.</source>
+        <translation>{path} 不完整，或不是 safetensors 文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated, damaged or no PyTorch file; download it again.</source>
+        <translation>{path} 不完整、已损坏，或不是 PyTorch 文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a damaged header; download it again.</source>
+        <translation>{path} 的文件头已损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} describes tensor {tensor} wrongly; download it again.</source>
+        <translation>{path} 对张量 {tensor} 的描述有误；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} lacks the data of tensor {tensor}; download it again.</source>
+        <translation>{path} 缺少张量 {tensor} 的数据；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.</source>
+        <translation>{path} 里的张量 {tensor} 出现了两次（{first} 与 {second}）；请只保留一套文件。</translation>
+    </message>
+    <message>
+        <source>{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.</source>
+        <translation>{path} 要求执行 {what}，权重文件不需要它；其中的内容没有运行：请改用 safetensors 格式。</translation>
+    </message>
+    <message>
+        <source>{path} holds no tensors: it was saved without them, or is another file; get the weights again.</source>
+        <translation>{path} 里没有张量：保存时遗漏了，或者这是别的文件；请重新获取权重。</translation>
+    </message>
+    <message>
+        <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
+        <translation>{path} 是压缩文件，但不是 torch.save 保存的权重；请选择正确的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is an empty folder; download the whole checkpoint.</source>
+        <translation>{path} 是空文件夹；请下载完整的模型。</translation>
+    </message>
+    <message>
+        <source>{path} does not exist; name the folder of a checkpoint.</source>
+        <translation>{path} 不存在；请选择模型所在的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the folder that holds config.json and the weights.</source>
+        <translation>{path} 不是知音认识的权重文件（{endings}）；请选择这样的文件，或包含 config.json 与权重的文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder} lacks {names} ({part} of {total} files); download them.</source>
+        <translation>{folder} 缺少 {names}（{total} 个文件中的 {part} 个）；请下载它们。</translation>
+    </message>
+    <message>
+        <source>{path} lists no weights; download it again.</source>
+        <translation>{path} 没有列出权重；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} points outside its folder ({name}); get the checkpoint elsewhere.</source>
+        <translation>{path} 指向文件夹之外（{name}）；请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
+        <translation>{path} 没有 config.json 要求的张量 {tensor}；请下载全部文件。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are of different models.</source>
+        <translation>{path}：张量 {tensor} 的形状是 {shape}，而 config.json 要求 {wanted}；权重与配置不属于同一个模型。</translation>
+    </message>
+    <message>
+        <source>{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the same place as the weights.</source>
+        <translation>{path}：分词器有 {count} 个词元，而模型只有 {known} 个；请使用与权重同一来源的分词器。</translation>
+    </message>
+    <message>
+        <source>{path} is not valid JSON ({reason}); download it again.</source>
+        <translation>{path} 不是有效的 JSON（{reason}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} does not hold a JSON object; download it again.</source>
+        <translation>{path} 里没有 JSON 对象；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has no {key}; download the checkpoint's configuration again.</source>
+        <translation>{path} 没有 {key}；请重新下载模型的配置。</translation>
+    </message>
+    <message>
+        <source>{path} is not a sentencepiece model ({reason}); download it again.</source>
+        <translation>{path} 不是 sentencepiece 模型（{reason}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.</source>
+        <translation>{path} 是 {kind} 类型的分词器；知音只能转换 BPE 分词器。</translation>
+    </message>
+    <message>
+        <source>{path} has no vocabulary; download it again.</source>
+        <translation>{path} 没有词表；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not a whole file of tiktoken's ranks; download it again.</source>
+        <translation>{path} 不是完整的 tiktoken 词表文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} asks for rotary scaling of type {kind}, which llama.cpp does not compute for this family.</source>
+        <translation>{path} 要求 {kind} 类型的位置缩放，llama.cpp 不支持这一系列模型使用它。</translation>
+    </message>
+    <message>
+        <source>{path} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was tuned on.</source>
+        <translation>{path} 属于 P-Tuning 检查点（pre_seq_len），其中没有模型；请转换它所微调的原模型。</translation>
+    </message>
+    <message>
+        <source>{path} is of a MiniCPM mixture of experts, which Zhiyin cannot convert; choose a dense MiniCPM.</source>
+        <translation>{path} 是 MiniCPM 的混合专家模型，知音无法转换；请选择稠密的 MiniCPM。</translation>
+    </message>
+    <message>
+        <source>Tensor {tensor} holds NaN or infinity in the checkpoint, which is damaged; download it again.</source>
+        <translation>张量 {tensor} 含有 NaN 或无穷大，模型文件已损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not what was written; check the disk, then convert again.</source>
+        <translation>{path} 与写入的内容不一致；请检查磁盘后重新转换。</translation>
+    </message>
+    <message>
+        <source>{name} drops repeated spaces, which llama.cpp does not do for its kind; they become tokens.</source>
+        <translation>{name} 会去掉重复的空格，llama.cpp 对这种分词器不会这样做；这些空格会成为词元。</translation>
+    </message>
+    <message>
+        <source>{name} changes characters before it cuts a text (full-width letters, for one), which llama.cpp does not do for its kind; such characters become other tokens.</source>
+        <translation>{name} 在分词前会改变字符（例如全角字母），llama.cpp 对这种分词器不会这样做；这些字符会成为别的词元。</translation>
+    </message>
+    <message>
+        <source>{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become the unknown token.</source>
+        <translation>{name} 用字节表示不认识的字符，llama.cpp 对这种分词器不会这样做；它们会成为未知词元。</translation>
+    </message>
+    <message>
+        <source>{folder} has no tokenizer.json, and its tokenizer's class ({name}) is not known here; texts are cut by GPT-2's rules, and some words may be cut differently.</source>
+        <translation>{folder} 没有 tokenizer.json，而它的分词器类型（{name}）未知；文本按 GPT-2 的规则切分，个别词的切分可能不同。</translation>
+    </message>
+    <message>
+        <source>Beyond {count} tokens this model's own code attends to parts of the text; llama.cpp attends to all of it.</source>
+        <translation>超过 {count} 个词元后，这个模型自己的代码只关注部分文本；llama.cpp 会关注全部。</translation>
+    </message>
+    <message>
+        <source>The engine loaded it and decoded {count} tokens.</source>
+        <translation>引擎已加载它并解码了 {count} 个词元。</translation>
+    </message>
+    <message>
+        <source>It was not run, because this computer has too little free memory for it.</source>
+        <translation>没有试运行，因为这台电脑的可用内存不够。</translation>
+    </message>
+    <message>
+        <source>The converted file was thrown away, because the engine cannot run it: {reason}</source>
+        <translation>转换出的文件已丢弃，因为引擎无法运行它：{reason}</translation>
+    </message>
+    <message>
+        <source>The converted file was thrown away, because the engine died of it: {reason}</source>
+        <translation>转换出的文件已丢弃，因为引擎因它而崩溃：{reason}</translation>
+    </message>
+    <message>
+        <source>The work was ended by the system, most likely because memory ran out; close other programs and try again.</source>
+        <translation>任务被系统终止，多半是内存耗尽；请关闭其他程序后重试。</translation>
+    </message>
+    <message>
+        <source>The work ended by itself (code {code}); try again, and look at {path}.</source>
+        <translation>任务自行结束（代码 {code}）；请重试，并查看 {path}。</translation>
+    </message>
+    <message>
+        <source>There is too little free memory for this; close other programs and try again.</source>
+        <translation>可用内存太少；请关闭其他程序后重试。</translation>
+    </message>
+    <message>
+        <source>This failed unexpectedly ({reason}); look at {path} and report it.</source>
+        <translation>发生意外错误（{reason}）；请查看 {path} 并反馈给我们。</translation>
+    </message>
+    <message>
+        <source>The system refused to read or write ({reason}); check the disk's free space and the permissions.</source>
+        <translation>系统拒绝读写（{reason}）；请检查磁盘剩余空间和权限。</translation>
+    </message>
+    <message>
+        <source>{text} names no model; write it as ORG/NAME, or paste the address of its page.</source>
+        <translation>{text} 不是模型的名称；请写成“作者/名称”，或粘贴它的网页地址。</translation>
+    </message>
+    <message>
+        <source>{text} is an address of ModelScope; paste the model's name on Hugging Face, ORG/NAME.</source>
+        <translation>{text} 是魔搭社区的地址；请粘贴该模型在 Hugging Face 上的名称（作者/名称）。</translation>
+    </message>
+    <message>
+        <source>{text} is not a repository; write it as ORG/NAME.</source>
+        <translation>{text} 不是仓库；请写成“作者/名称”。</translation>
+    </message>
+    <message>
+        <source>{name} is not a name that the Hub knows; write it as ORG/NAME.</source>
+        <translation>{name} 不是有效的名称；请写成“作者/名称”。</translation>
+    </message>
+    <message>
+        <source>{name} is being downloaded by another Zhiyin already; wait for it.</source>
+        <translation>另一个知音正在下载 {name}；请等它完成。</translation>
+    </message>
+    <message>
+        <source>{name} was disabled by the Hub; choose another repository.</source>
+        <translation>{name} 已被网站停用；请选择别的仓库。</translation>
+    </message>
+    <message>
+        <source>{name} has no revision {revision}; {page} lists its branches and tags.</source>
+        <translation>{name} 没有版本 {revision}；{page} 列出了它的分支和标签。</translation>
+    </message>
+    <message>
+        <source>{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.</source>
+        <translation>{endpoint} 要求等待，因为短时间内下载过多；请几分钟后再试。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}; free some room.</source>
+        <translation>无法写入 {path}：{reason}；请腾出空间。</translation>
+    </message>
+    <message>
+        <source>{name} has no file {file}; its files of weights are: {files}.</source>
+        <translation>{name} 没有文件 {file}；它的权重文件有：{files}。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file named {file}, which points outside its folder; nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 里有文件 {file} 指向文件夹之外；什么都没有下载：请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again.</source>
+        <translation>{name} 需要授权：您的令牌所属账户还没有权限，请在 {page} 接受许可后重试。</translation>
+    </message>
+    <message>
+        <source>There is no repository {name} at {endpoint} for you; check the name, or if it is private, take the token of an account that may see it.</source>
+        <translation>在 {endpoint} 找不到您可访问的仓库 {name}；请检查名称；若它是私有的，请使用有权限账户的令牌。</translation>
+    </message>
+    <message>
+        <source>{path} needs {need} MB, but only {free} MB are free there; free some, or choose a smaller quantization.</source>
+        <translation>{path} 需要 {need} MB，但磁盘只剩 {free} MB；请腾出空间，或选择更小的量化方式。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}; free some room, and allow writing there.</source>
+        <translation>无法写入 {path}：{reason}；请腾出空间，并允许写入。</translation>
+    </message>
+    <message>
+        <source>Tensor {tensor} holds NaN or infinity after conversion; the checkpoint is damaged or overflows this type: download it again or choose another quantization.</source>
+        <translation>转换后张量 {tensor} 含有 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请重新下载，或选择别的量化方式。</translation>
+    </message>
+    <message>
+        <source>The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or overflows this type: choose another quantization.</source>
+        <translation>转换出的文件已丢弃，因为它算出 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请选择别的量化方式。</translation>
+    </message>
+    <message>
+        <source>{folder} has no tokenizer ({names}); download it too, into the same folder.</source>
+        <translation>{folder} 没有分词器（{names}）；请把它也下载到同一个文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, into the same folder.</source>
+        <translation>{folder} 没有 ChatGLM-6B 的分词器 {name}；请把它也下载到同一个文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder} comes without a tokenizer, and none of the built-in ones has {count} tokens; download its tokenizer too, into the same folder.</source>
+        <translation>{folder} 没有分词器，内置的分词器也都不是 {count} 个词元；请把它的分词器也下载到同一个文件夹。</translation>
+    </message>
+    <message>
+        <source>{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror in the settings.</source>
+        <translation>无法连接 {endpoint}（{reason}）；请检查网络，或在设置中选择镜像。</translation>
+    </message>
+    <message>
+        <source>{endpoint} failed ({status}) for {name}; try again later, or choose a mirror in the settings.</source>
+        <translation>{endpoint} 出错（{status}），无法获取 {name}；请稍后再试，或在设置中选择镜像。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not answer as a Hub does; choose another address in the settings.</source>
+        <translation>{endpoint} 不是 Hugging Face 或它的镜像；请在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not tell the size and checksum of {name}; choose another address in the settings.</source>
+        <translation>{endpoint} 没有给出 {name} 的大小和校验值；请在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{endpoint} is no address of a Hub; write it in the settings as https://HOST.</source>
+        <translation>{endpoint} 不是有效的下载地址；请在设置中写成 https://主机名。</translation>
+    </message>
+    <message>
+        <source>{endpoint} says that {name} or one of its files is not there; check the name, or choose another address in the settings.</source>
+        <translation>{endpoint} 上没有 {name}，或缺少其中的文件；请检查名称，或在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{endpoint} refuses the token ({status}) for {name}; make a token at {tokens} and enter it in the settings.</source>
+        <translation>{endpoint} 拒绝了访问 {name} 的令牌（{status}）；请在 {tokens} 创建令牌，并填入设置。</translation>
+    </message>
+    <message>
+        <source>{endpoint} forbids access to {name} ({status}); look at {page}, and make a token at {tokens} and enter it in the settings.</source>
+        <translation>{endpoint} 禁止访问 {name}（{status}）；请查看 {page}，在 {tokens} 创建令牌，并填入设置。</translation>
+    </message>
+    <message>
+        <source>{name} is gated: accept its licence at {page}, make a token at {tokens} and enter it in the settings, then try again.</source>
+        <translation>{name} 需要授权：请在 {page} 接受许可，在 {tokens} 创建令牌并填入设置，然后重试。</translation>
+    </message>
+    <message>
+        <source>There is no repository {name} at {endpoint} for you; check the name, or if it is private, make a token at {tokens} and enter it in the settings.</source>
+        <translation>在 {endpoint} 找不到您可访问的仓库 {name}；请检查名称；若它是私有的，请在 {tokens} 创建令牌并填入设置。</translation>
+    </message>
+    <message>
+        <source>{name} needs {need} GB more in {folder}, but only {free} GB are free there; free some.</source>
+        <translation>{name} 还需要 {folder} 里有 {need} GB，但那里只剩 {free} GB；请腾出空间。</translation>
+    </message>
+    <message>
+        <source>{name} came with another content than the Hub lists (its checksum differs) and was thrown away; try again, or choose another address in the settings.</source>
+        <translation>{name} 的内容与网站所列不符（校验值不同），已丢弃；请重试，或在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{name} came with another content than the Hub lists; try again, or choose another address in the settings.</source>
+        <translation>{name} 的内容与网站所列不符；请重试，或在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{name} stopped at {have} of {size} bytes ({reason}); what came is kept: try again, and it goes on from there.</source>
+        <translation>{name} 下载到 {have}／{size} 字节时中断（{reason}）；已下载的部分会保留：重试即可接着下载。</translation>
+    </message>
+    <message>
+        <source>{name} holds no {what}; choose another repository.</source>
+        <translation>{name} 里没有 {what}；请选择别的仓库。</translation>
+    </message>
+    <message>
+        <source>{name} has no {wanted} file; it has {there}: choose one of these.</source>
+        <translation>{name} 没有 {wanted} 文件，但有 {there}：请选择其中之一。</translation>
+    </message>
+    <message>
+        <source>{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.</source>
+        <translation>{name} 尚未下载完整，而环境变量 HF_HUB_OFFLINE 禁止下载；请取消该设置。</translation>
+    </message>
 </context>
 <context>
     <name>Dates</name>
@@ -503,6 +835,14 @@
         <source>about {count} tokens a second</source>
         <translation>约每秒 {count} 个词元</translation>
     </message>
+    <message>
+        <source>{quant} would need {bytes} more than is free</source>
+        <translation>若用 {quant}，内存还差 {bytes}</translation>
+    </message>
+    <message>
+        <source>{quant} would fit too, but write only {count} tokens a second</source>
+        <translation>{quant} 也放得下，但每秒只能写 {count} 个词元</translation>
+    </message>
 </context>
 <context>
     <name>Licences</name>
@@ -546,14 +886,6 @@
 <context>
     <name>MainWindow</name>
     <message>
-        <source>Import a GGUF file</source>
-        <translation>导入 GGUF 文件</translation>
-    </message>
-    <message>
-        <source>GGUF models (*.gguf);;All files (*)</source>
-        <translation>GGUF 模型 (*.gguf);;所有文件 (*)</translation>
-    </message>
-    <message>
         <source>Zhiyin</source>
         <translation>知音</translation>
     </message>
@@ -564,18 +896,6 @@
     <message>
         <source>New chat</source>
         <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Drop a GGUF file to import it, or the folder of a LoRA adapter to merge it</source>
-        <translation>松开即可导入 GGUF 文件，或者合并 LoRA 文件夹</translation>
-    </message>
-    <message>
-        <source>Choose or import a model first.</source>
-        <translation>请先选择或导入一个模型。</translation>
-    </message>
-    <message>
-        <source>Import a GGUF file…</source>
-        <translation>导入 GGUF 文件…</translation>
     </message>
     <message>
         <source>The chat was deleted.</source>
@@ -629,6 +949,34 @@
         <source>Load it all the same</source>
         <translation>仍然加载</translation>
     </message>
+    <message>
+        <source>Drop a GGUF file, a checkpoint to convert, or a LoRA adapter to merge</source>
+        <translation>松开即可：导入 GGUF 文件、转换模型文件夹，或合并 LoRA</translation>
+    </message>
+    <message>
+        <source>Choose or add a model first.</source>
+        <translation>请先选择或添加一个模型。</translation>
+    </message>
+    <message>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>A model is still being downloaded or converted.</source>
+        <translation>还有模型正在下载或转换。</translation>
+    </message>
+    <message>
+        <source>What was downloaded is kept for the next try; a conversion begins anew.</source>
+        <translation>已下载的部分会保留，下次可以接着下载；转换则要重新开始。</translation>
+    </message>
+    <message>
+        <source>Stop and close</source>
+        <translation>停止并关闭</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
 </context>
 <context>
     <name>MessageWidget</name>
@@ -660,12 +1008,12 @@
         <translation>模型：{name}</translation>
     </message>
     <message>
-        <source>Import a GGUF file…</source>
-        <translation>导入 GGUF 文件…</translation>
-    </message>
-    <message>
         <source>Get models…</source>
         <translation>获取模型…</translation>
+    </message>
+    <message>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
     </message>
 </context>
 <context>
@@ -928,14 +1276,6 @@
         <translation>今天聊点什么？</translation>
     </message>
     <message>
-        <source>Import a GGUF file…</source>
-        <translation>导入 GGUF 文件…</translation>
-    </message>
-    <message>
-        <source>No model is installed yet. Import a GGUF file, or drop one on this window.</source>
-        <translation>尚未安装模型。请导入 GGUF 文件，或把文件拖到此窗口。</translation>
-    </message>
-    <message>
         <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; import a larger model for real work.</source>
         <translation>当前模型是随附的 SmolLM2-135M，一个很小的英文模型，让您可以马上开始。它不擅长中文，也常常出错；正式使用请导入更大的模型。</translation>
     </message>
@@ -946,6 +1286,14 @@
     <message>
         <source>Get models</source>
         <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>No model is installed yet. Add one, or drop its file or folder on this window.</source>
+        <translation>还没有安装模型。请添加一个，或把它的文件或文件夹拖到这个窗口。</translation>
     </message>
 </context>
 <context>
@@ -1009,6 +1357,250 @@
     <message>
         <source>Remove</source>
         <translation>移除</translation>
+    </message>
+</context>
+<context>
+    <name>ConversionDialog</name>
+    <message>
+        <source>Download a model</source>
+        <translation>下载模型</translation>
+    </message>
+    <message>
+        <source>Convert a model</source>
+        <translation>转换模型</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Download</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Convert</source>
+        <translation>转换</translation>
+    </message>
+    <message>
+        <source>Asking what it is…</source>
+        <translation>正在查询这个模型…</translation>
+    </message>
+    <message>
+        <source>Reading what it is…</source>
+        <translation>正在读取这个模型…</translation>
+    </message>
+    <message>
+        <source>This repository holds several models. Choose one:</source>
+        <translation>这个仓库里有多个模型，请选择一个：</translation>
+    </message>
+    <message>
+        <source>It comes ready to use (GGUF); nothing has to be converted.</source>
+        <translation>它已是可直接使用的 GGUF 格式，无需转换。</translation>
+    </message>
+    <message>
+        <source>What it is can be told once it is here. Zhiyin then converts it to what fits this computer.</source>
+        <translation>下载之后才能知道它的具体情况；知音会把它转换成适合这台电脑的大小。</translation>
+    </message>
+    <message>
+        <source>{count} parameters ({label})</source>
+        <translation>{count} 个参数（{label}）</translation>
+    </message>
+    <message>
+        <source>chat model</source>
+        <translation>对话模型</translation>
+    </message>
+    <message>
+        <source>base model: goes on with texts</source>
+        <translation>基础模型：只会续写文本</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context</source>
+        <translation>上下文 {count} 个词元</translation>
+    </message>
+    <message>
+        <source>Quantization</source>
+        <translation>量化方式</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>On this computer</source>
+        <translation>在这台电脑上</translation>
+    </message>
+    <message>
+        <source>recommended</source>
+        <translation>推荐</translation>
+    </message>
+    <message>
+        <source>Saved as {path}</source>
+        <translation>保存为 {path}</translation>
+    </message>
+    <message>
+        <source>Finding out what this computer can run…</source>
+        <translation>正在计算这台电脑能运行什么…</translation>
+    </message>
+    <message>
+        <source>Download {download}, then a file of {size}; {free} are free on the disk.</source>
+        <translation>先下载 {download}，再生成 {size} 的文件；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>Download {download}; {free} are free on the disk.</source>
+        <translation>需下载 {download}；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>A file of {size}; {free} are free on the disk.</source>
+        <translation>将生成 {size} 的文件；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>Free some, or choose a smaller one.</source>
+        <translation>请先腾出空间，或选择更小的一种。</translation>
+    </message>
+</context>
+<context>
+    <name>ConversionCard</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Chat now</source>
+        <translation>开始对话</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Waits for the one before it</source>
+        <translation>等待前一个完成</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>Preparing…</source>
+        <translation>正在准备…</translation>
+    </message>
+    <message>
+        <source>It is ready.</source>
+        <translation>已可使用。</translation>
+    </message>
+    <message>
+        <source>Checked: all {count} tensors are as they should be.</source>
+        <translation>已校验：{count} 个张量全部正确。</translation>
+    </message>
+    <message>
+        <source>Downloading: {done} of {total}, file {item} of {items}</source>
+        <translation>正在下载：{done}／{total}，第 {item} 个文件（共 {items} 个）</translation>
+    </message>
+    <message>
+        <source>Converting: {done} of {total}, {item} of {items} tensors</source>
+        <translation>正在转换：{done}／{total}，{item}／{items} 个张量</translation>
+    </message>
+    <message>
+        <source>Checking: {done} of {total}, {item} of {items} tensors</source>
+        <translation>正在校验：{done}／{total}，{item}／{items} 个张量</translation>
+    </message>
+    <message>
+        <source>{size} a second</source>
+        <translation>每秒 {size}</translation>
+    </message>
+    <message>
+        <source>Trying it out…</source>
+        <translation>正在试运行…</translation>
+    </message>
+    <message>
+        <source>{time} left</source>
+        <translation>还需 {time}</translation>
+    </message>
+</context>
+<context>
+    <name>Times</name>
+    <message>
+        <source>{count} s</source>
+        <translation>{count} 秒</translation>
+    </message>
+    <message>
+        <source>{count} min</source>
+        <translation>{count} 分钟</translation>
+    </message>
+    <message>
+        <source>{hours} h {minutes} min</source>
+        <translation>{hours} 小时 {minutes} 分钟</translation>
+    </message>
+</context>
+<context>
+    <name>AddDialog</name>
+    <message>
+        <source>Add a model</source>
+        <translation>添加模型</translation>
+    </message>
+    <message>
+        <source>On this computer</source>
+        <translation>这台电脑上的</translation>
+    </message>
+    <message>
+        <source>A GGUF file, the folder of a checkpoint, or a single file of weights such as RWKV's .pth</source>
+        <translation>GGUF 文件、模型权重所在的文件夹，或单个权重文件（例如 RWKV 的 .pth）</translation>
+    </message>
+    <message>
+        <source>File…</source>
+        <translation>文件…</translation>
+    </message>
+    <message>
+        <source>Folder…</source>
+        <translation>文件夹…</translation>
+    </message>
+    <message>
+        <source>On Hugging Face</source>
+        <translation>Hugging Face 上的</translation>
+    </message>
+    <message>
+        <source>The name of a model, or the address of its page. Nothing is downloaded yet.</source>
+        <translation>模型的名称，或它的网页地址。此时还不会下载。</translation>
+    </message>
+    <message>
+        <source>owner/name or address</source>
+        <translation>作者/名称，或网址</translation>
+    </message>
+    <message>
+        <source>Look</source>
+        <translation>查看</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Choose a model's file</source>
+        <translation>选择模型文件</translation>
+    </message>
+    <message>
+        <source>Choose a checkpoint's folder</source>
+        <translation>选择模型权重所在的文件夹</translation>
     </message>
 </context>
 </TS>

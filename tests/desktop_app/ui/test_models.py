@@ -10,6 +10,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
+from desktop_app.ui.add_dialog import AddDialog
 from desktop_app.ui.model_picker import ModelPicker
 from desktop_app.ui.notice import Notice
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -57,7 +58,7 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
     assert "my & model was imported" in person.sentences()
     assert person.ask("Hello")
     assert person.services.chats.path[-1].model == "my & model"
-    assert set(actions(person)) == {"my && model", "SmolLM2-135M-Instruct", "Get models…", "Import a GGUF file…"}
+    assert set(actions(person)) == {"my && model", "SmolLM2-135M-Instruct", "Get models…", "Add a model…"}
     actions(person)["SmolLM2-135M-Instruct"].trigger()
     person.wait(lambda: model_name(person) == "SmolLM2-135M-Instruct" and person.model_state == "ready")
     actions(person)["my && model"].trigger()
@@ -68,12 +69,12 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
 
 
 def test_the_import_button_asks_for_a_file(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
-    actions(person)["Import a GGUF file…"].trigger()
+    actions(person)["Add a model…"].trigger()
+    person.click("File…", person.find(AddDialog))
     dialog = person.find(QFileDialog)
     assert dialog.isVisible()
-    assert "GGUF models (*.gguf)" in dialog.nameFilters()
+    assert "*.gguf" in dialog.nameFilters()[0]
     dialog.filesSelected.emit([str(a_copy(starter_gguf, tmp_path, "chosen.gguf"))])
-    dialog.close()
     person.wait(lambda: model_name(person) == "chosen" and person.model_state == "ready")
 
 
@@ -84,7 +85,7 @@ def test_files_that_are_no_models_are_refused_with_a_sentence(
     text.write_text("These are my notes.\n" * 100)
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(starter_gguf.read_bytes()[: 1 << 20])
-    for path, words in ((text, "is not a GGUF file"), (cut, "is truncated"), (tmp_path, "is a folder")):
+    for path, words in ((text, "is not a GGUF file"), (cut, "is truncated")):
         drop(person, path)
         person.wait(lambda words=words: words in person.sentences())
         assert f"The file was not imported. {path}" in person.sentences()

@@ -1,0 +1,199 @@
+"""The conversions and downloads under way, above the chat: how far they are, and what came of them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from converter.progress import Progress
+from desktop_app.library import InstalledModel
+from desktop_app.ui.conversion_bridge import ConversionBridge, ConversionJob
+from desktop_app.ui.core_sentences import translated
+from desktop_app.ui.elided_label import ElidedLabel
+from desktop_app.ui.formats import duration, number, size
+from desktop_app.ui.icons import IconButton
+
+_PARTS = 1000
+
+
+class ConversionCard(QFrame):
+    """One job: its progress with a button to stop it, then its outcome with what to do next."""
+
+    chat_asked = Signal(InstalledModel)
+    again_asked = Signal()
+    stop_asked = Signal()
+    closed = Signal()
+
+    def __init__(self, job: ConversionJob, parent: QWidget | None = None) -> None:
+        """Show the job as it stands."""
+        super().__init__(parent)
+        self.job = job
+        self.setObjectName("conversionCard")
+        self._name = ElidedLabel()
+        self._name.setObjectName("conversionName")
+        self._words = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._words.setObjectName("conversionWords")
+        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._words.setMinimumWidth(80)
+        self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
+        self._bar.setFixedHeight(4)
+        self._stop, self._chat, self._again = QPushButton(), QPushButton(), QPushButton()
+        self._chat.setObjectName("primary")
+        self._close = IconButton("close", size=16)
+        self._stop.clicked.connect(self.stop_asked)
+        self._chat.clicked.connect(lambda: self.chat_asked.emit(self.job.model))
+        self._again.clicked.connect(self.again_asked)
+        self._close.clicked.connect(self.closed)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        for button in (self._stop, self._chat, self._again, self._close):
+            buttons.addWidget(button)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(14, 8, 10, 10)
+        layout.setHorizontalSpacing(12)
+        layout.setVerticalSpacing(4)
+        layout.addWidget(self._name, 0, 0)
+        layout.addLayout(buttons, 0, 1)
+        layout.addWidget(self._words, 1, 0, 1, 2)
+        layout.addWidget(self._bar, 2, 0, 1, 2)
+        layout.setColumnStretch(0, 1)
+        self.refresh()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the job as it stands now."""
+        job = self.job
+        self._stop.setText(self.tr("Cancel"))
+        self._chat.setText(self.tr("Chat now"))
+        self._again.setText(self.tr("Try again"))
+        self._close.set_words(self.tr("Close"))
+        self._stop.setVisible(not job.is_over)
+        self._stop.setEnabled(job.state != "stopping")
+        self._chat.setVisible(job.state == "done")
+        self._again.setVisible(job.state == "failed")
+        self._close.setVisible(job.is_over)
+        self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
+        self._name.set_whole(job.model.name if job.model is not None else job.name)
+        self._words.setText(self._status())
+        self.setProperty("kind", "failure" if job.state == "failed" else "plain")
+        for widget in (self, self._words, self._name):
+            widget.style().unpolish(widget)
+            widget.style().polish(widget)
+        self.show_progress(job.progress)
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far it is."""
+        if self.job.state != "running" or progress is None:
+            self._bar.setMaximum(0 if self.job.state in ("preparing", "running", "stopping") else _PARTS)
+            return
+        self._bar.setMaximum(_PARTS)
+        self._bar.setValue(round(_PARTS * progress.bytes_done / max(1, progress.bytes_total)))
+        self._words.setText(self._progress_words(progress))
+
+    def _status(self) -> str:
+        job = self.job
+        if job.state == "waiting":
+            return self.tr("Waits for the one before it")
+        if job.state == "stopping":
+            return self.tr("Stopping…")
+        if job.state == "failed":
+            return translated(job.reason)
+        if job.state == "done":
+            return self._outcome()
+        return self.tr("Preparing…")
+
+    def _outcome(self) -> str:
+        made = self.job.installed.conversion if self.job.installed is not None else None
+        if made is None:
+            return self.tr("It is ready.")
+        checked = self.tr("Checked: all {count} tensors are as they should be.").format(count=made.verification.tensors)
+        trial = translated(made.verification.trial or "")
+        return " ".join(part for part in (checked, trial, *map(translated, made.warnings)) if part)
+
+    def _progress_words(self, progress: Progress) -> str:
+        texts = {
+            "downloading": self.tr("Downloading: {done} of {total}, file {item} of {items}"),
+            "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),
+            "checking": self.tr("Checking: {done} of {total}, {item} of {items} tensors"),
+        }
+        item = progress.items_done
+        if progress.phase == "downloading":
+            item = min(item + 1, progress.items_total)
+        parts = [
+            texts[progress.phase].format(
+                done=size(progress.bytes_done),
+                total=size(progress.bytes_total),
+                item=number(item, 0),
+                items=number(progress.items_total, 0),
+            ),
+            self.tr("{size} a second").format(size=size(round(progress.bytes_per_second))),
+        ]
+        if progress.bytes_done >= progress.bytes_total and progress.phase == "checking":
+            return self.tr("Trying it out…")
+        if progress.seconds_left is not None:
+            parts.append(self.tr("{time} left").format(time=duration(progress.seconds_left)))
+        return " · ".join(parts)
+
+
+class ConversionPanel(QWidget):
+    """A card for each job that is not over, and for the outcomes that nobody has closed."""
+
+    chat_asked = Signal(InstalledModel)
+
+    def __init__(self, bridge: ConversionBridge, parent: QWidget | None = None) -> None:
+        """Follow the bridge."""
+        super().__init__(parent)
+        self._bridge = bridge
+        self._cards: dict[ConversionJob, ConversionCard] = {}
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(12, 8, 12, 8)
+        self._column.setSpacing(6)
+        bridge.changed.connect(self._refresh)
+        bridge.progressed.connect(self._show_progress)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for job in self._bridge.jobs:
+            if job not in self._cards:
+                self._add(job)
+        for job, card in list(self._cards.items()):
+            if job.state == "cancelled":
+                self._remove(job)
+            else:
+                card.refresh()
+        self.setVisible(bool(self._cards))
+
+    def _add(self, job: ConversionJob) -> None:
+        card = self._cards[job] = ConversionCard(job)
+        card.stop_asked.connect(lambda: self._bridge.cancel(job))
+        card.closed.connect(lambda: self._close(job))
+        card.again_asked.connect(lambda: self._try_again(job))
+        card.chat_asked.connect(lambda model: self._chat(job, model))
+        self._column.addWidget(card)
+
+    def _show_progress(self, progress: Progress, job: ConversionJob) -> None:
+        if job in self._cards:
+            self._cards[job].show_progress(progress)
+
+    def _try_again(self, job: ConversionJob) -> None:
+        self._remove(job)
+        self._bridge.install(job.request)
+
+    def _chat(self, job: ConversionJob, model: InstalledModel) -> None:
+        self._close(job)
+        self.chat_asked.emit(model)
+
+    def _close(self, job: ConversionJob) -> None:
+        self._remove(job)
+        self.setVisible(bool(self._cards))
+
+    def _remove(self, job: ConversionJob) -> None:
+        card = self._cards.pop(job)
+        self._column.removeWidget(card)
+        card.hide()
+        card.deleteLater()

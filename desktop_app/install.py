@@ -21,6 +21,7 @@ from desktop_app.hardware import probe
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planner import Computer
 from desktop_app.trial import try_out
+from desktop_app.worker import Tell
 
 if TYPE_CHECKING:
     from converter.hub import Download
@@ -85,6 +86,11 @@ def install(
     if done.source.suffix.lower() == ".gguf":
         return Installed(done.source)
     return install_checkpoint(request, done.source, done, on_progress, cancelled, on_planned)
+
+
+def install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
+    """`install` as a `worker.Work`: tells of `Progress`, and of the path that is about to be written."""
+    return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
 
 
 def wish_for(quant: str, computer: Computer | None = None) -> Wish:

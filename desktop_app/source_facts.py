@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from desktop_app.install import InstallRequest, wish_for
 from desktop_app.paths import downloads_folder
 from desktop_app.planner import CONTEXTS, Candidate, Computer, Model, Option, Plan, option
 from desktop_app.planner import plan as plan_run
+from desktop_app.worker import Tell
 from models.families import families, family_of
 
 _UNCHANGED = "F16"
@@ -97,6 +98,11 @@ def judge(facts: SourceFacts, computer: Computer) -> Judgement:
     verdicts = {quant: way.verdict for quant, way in options.items()}
     chosen = found.best.quant if found.best is not None else facts.model.candidates[-1].quant
     return Judgement(chosen, verdicts, found, options)
+
+
+def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
+    """`facts_of` as a `worker.Work`; there is nothing to tell before the end."""
+    return facts_of(request)
 
 
 def facts_of(request: InstallRequest) -> SourceFacts:

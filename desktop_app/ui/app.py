@@ -45,12 +45,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _live(application: QApplication, window: MainWindow, instance: SingleInstance) -> int:
     def end() -> None:
-        window.close()
+        window.end()
         application.quit()
 
     def unusable(reason: str) -> None:
         _show_refusal(reason, window)
-        window.close()
+        window.end()
         application.exit(1)
 
     instance.asked.connect(window.come_forward)

@@ -14,11 +14,11 @@ from PySide6.QtCore import QObject, Signal
 
 from converter.pipeline import unfinished
 from converter.progress import Progress
-from desktop_app.install import Installed, InstallRequest, install
+from desktop_app.install import Installed, InstallRequest, install_and_tell
 from desktop_app.library import InstalledModel
 from desktop_app.planner import Computer
 from desktop_app.settings import Settings
-from desktop_app.source_facts import Judgement, SourceFacts, facts_of
+from desktop_app.source_facts import Judgement, SourceFacts, look_and_tell
 from desktop_app.ui.background import Background
 from desktop_app.ui.library_bridge import LibraryBridge
 from desktop_app.ui.model_session import ModelSession
@@ -125,7 +125,7 @@ class ConversionBridge(QObject):
             return lambda result: None if stop.is_set() else call(result)
 
         self._looking.run(
-            lambda: in_process(partial(_describe, wanted), lambda _: None, stop, grace=0),
+            lambda: in_process(partial(look_and_tell, wanted), lambda _: None, stop, grace=0),
             unless_stopped(on_done),
             unless_stopped(on_failed),
         )
@@ -228,17 +228,7 @@ def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:
         tell(event)
 
     try:
-        return in_process(partial(_install, request), listen, job.stop)
+        return in_process(partial(install_and_tell, request), listen, job.stop)
     finally:
         for path in out:
             shutil.rmtree(unfinished(path), ignore_errors=True)  # of a process that could not
-
-
-def _describe(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
-    """Look at a source (in the process of its own)."""
-    return facts_of(request)
-
-
-def _install(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
-    """Install (in the process of its own)."""
-    return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))

@@ -356,10 +356,11 @@ class MainWindow(QMainWindow):
         box.setInformativeText(self.tr("What was downloaded is kept for the next try; a conversion begins anew."))
         stop = box.addButton(self.tr("Stop and close"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(box.addButton(self.tr("Go on"), QMessageBox.ButtonRole.RejectRole))
-        stop.clicked.connect(self._stop_and_close)
+        stop.clicked.connect(self.end)
         box.open()
 
-    def _stop_and_close(self) -> None:
+    def end(self) -> None:
+        """Close without asking whether conversions may stop."""
         self._may_stop = True
         self.close()
 

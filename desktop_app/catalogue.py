@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 
 from converter.hub_note import converted_from
 from desktop_app.catalogue_sizes import FOLDER, Sizes, read_sizes
@@ -29,7 +29,7 @@ class Offer:
     """None: its sizes are not known."""
     sizes: Sizes | None
 
-    @property
+    @cached_property
     def option(self) -> Option | None:
         """The planner's choice, or the one that lacks the least; None: nothing is known."""
         if self.plan is None:

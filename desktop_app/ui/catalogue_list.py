@@ -32,6 +32,8 @@ _ROW = Qt.ItemDataRole.UserRole
 _MARGIN, _GAP, _SPACE, _BETWEEN = 14, 10, 3, 8
 _BUTTON = QSize(92, 32)
 _RADIUS = 10
+_BATCH = 16
+"""Rows that are laid out at once."""
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -145,6 +147,8 @@ class CatalogueList(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setMouseTracking(True)
+        self.setLayoutMode(QListView.LayoutMode.Batched)  # wrapping the texts of all rows takes longer than a frame
+        self.setBatchSize(_BATCH)
         self.verticalScrollBar().setSingleStep(24)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
@@ -212,13 +216,14 @@ class CatalogueList(QListView):
         return row is not None and row.can_act and self.button_rect(index).contains(place)
 
 
-@dataclass(frozen=True)
 class _Fonts:
-    """The three fonts of a row."""
+    """The three fonts of a row, with their measures."""
 
-    name: QFont
-    text: QFont
-    small: QFont
+    def __init__(self, base: QFont) -> None:
+        self.name, self.text, self.small = QFont(base), QFont(base), QFont(base)
+        self.name.setWeight(QFont.Weight.DemiBold)
+        self.small.setPointSizeF(base.pointSizeF() * 0.88 if base.pointSizeF() > 0 else 9)
+        self.of_name, self.of_text, self.of_small = map(QFontMetrics, (self.name, self.text, self.small))
 
 
 class _RowDelegate(QStyledItemDelegate):
@@ -248,41 +253,39 @@ class _RowDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _draw_texts(self, painter: QPainter, rect: QRect, row: Row, lines: Lines) -> None:
-        colours, fonts = theme.current(), _fonts(self._view.font())
+        colours, fonts = theme.current(), _fonts(self._view.font().toString())
         left, top = rect.left() + _MARGIN, rect.top() + _MARGIN - 2
-        width = _text_width(rect.width())
-        badge_colour = "accent" if row.installed is not None else COLOURS.get(row.offer.verdict, "muted")
+        width, height = _text_width(rect.width()), fonts.of_name.height()
         name_width = width - (_badge_width(lines.badge, fonts) + _GAP if lines.badge else 0)
-        name = QFontMetrics(fonts.name).elidedText(lines.name, Qt.TextElideMode.ElideRight, name_width)
-        height = QFontMetrics(fonts.name).height()
+        name = fonts.of_name.elidedText(lines.name, Qt.TextElideMode.ElideRight, name_width)
         painter.setFont(fonts.name)
         painter.setPen(QColor(colours.text))
         painter.drawText(QRect(left, top, name_width, height), Qt.AlignmentFlag.AlignVCenter, name)
         if lines.badge:
-            at = left + QFontMetrics(fonts.name).horizontalAdvance(name) + _GAP
-            _draw_badge(
-                painter, QRect(at, top, _badge_width(lines.badge, fonts), height), lines.badge, badge_colour, fonts
-            )
+            at = left + fonts.of_name.horizontalAdvance(name) + _GAP
+            colour = "accent" if row.installed is not None else COLOURS.get(row.offer.verdict, "muted")
+            _draw_badge(painter, QRect(at, top, _badge_width(lines.badge, fonts), height), lines.badge, colour, fonts)
         top += height + _SPACE
-        for text, font, colour in (
-            (lines.purpose, fonts.text, colours.text),
-            (lines.nature, fonts.small, colours.muted),
-            (lines.cost, fonts.small, colours.muted),
-            (lines.warning, fonts.small, colours.danger),
+        for text, font, metrics, ink in (
+            (lines.purpose, fonts.text, fonts.of_text, colours.text),
+            (lines.nature, fonts.small, fonts.of_small, colours.muted),
+            (lines.cost, fonts.small, fonts.of_small, colours.muted),
+            (lines.warning, fonts.small, fonts.of_small, colours.danger),
         ):
             if text:
-                height = _wrapped(text, font, width)
+                height = _wrapped(text, metrics, width)
                 painter.setFont(font)
-                painter.setPen(QColor(colour))
+                painter.setPen(QColor(ink))
                 painter.drawText(QRect(left, top, width, height), Qt.TextFlag.TextWordWrap, text)
                 top += height + _SPACE
 
 
-def _fonts(base: QFont) -> _Fonts:
-    name, small = QFont(base), QFont(base)
-    name.setWeight(QFont.Weight.DemiBold)
-    small.setPointSizeF(base.pointSizeF() * 0.88 if base.pointSizeF() > 0 else 9)
-    return _Fonts(name, base, small)
+@lru_cache(4)
+def _fonts(base: str) -> _Fonts:
+    """Return the fonts for a base font in Qt's own writing."""
+    font = QFont()
+    font.fromString(base)
+    return _Fonts(font)
 
 
 def _text_width(row_width: int) -> int:
@@ -302,24 +305,26 @@ def _button_of(rect: QRect) -> QRect:
 
 
 def _badge_width(text: str, fonts: _Fonts) -> int:
-    return QFontMetrics(fonts.small).horizontalAdvance(text) + 16
+    return fonts.of_small.horizontalAdvance(text) + 16
 
 
-def _wrapped(text: str, font: QFont, width: int) -> int:
+def _wrapped(text: str, metrics: QFontMetrics, width: int) -> int:
     """Return the height of a wrapped text."""
-    metrics = QFontMetrics(font)
+    if metrics.horizontalAdvance(text) <= width:
+        return metrics.height()
     return metrics.boundingRect(QRect(0, 0, width, 10_000), Qt.TextFlag.TextWordWrap, text).height()
 
 
 @lru_cache(1024)
 def _height(lines: Lines, width: int, font: str) -> int:
     """Return the height of a row."""
-    base = QFont()
-    base.fromString(font)
-    fonts = _fonts(base)
-    texts = ((lines.purpose, fonts.text), (lines.nature, fonts.small), (lines.cost, fonts.small))
-    heights = [_wrapped(text, one, _text_width(width)) for text, one in (*texts, (lines.warning, fonts.small)) if text]
-    return _BETWEEN + 2 * (_MARGIN - 2) + QFontMetrics(fonts.name).height() + sum(heights) + _SPACE * len(heights)
+    fonts = _fonts(font)
+    texts = (
+        (lines.purpose, fonts.of_text),
+        *((text, fonts.of_small) for text in (lines.nature, lines.cost, lines.warning)),
+    )
+    heights = [_wrapped(text, metrics, _text_width(width)) for text, metrics in texts if text]
+    return _BETWEEN + 2 * (_MARGIN - 2) + fonts.of_name.height() + sum(heights) + _SPACE * len(heights)
 
 
 def _draw_badge(painter: QPainter, rect: QRect, text: str, colour: str, fonts: _Fonts) -> None:
@@ -327,7 +332,7 @@ def _draw_badge(painter: QPainter, rect: QRect, text: str, colour: str, fonts: _
     painter.setPen(QPen(shown, 1))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     pill = QRect(rect)
-    pill.setHeight(QFontMetrics(fonts.small).height() + 3)
+    pill.setHeight(fonts.of_small.height() + 3)
     pill.moveCenter(rect.center())
     painter.drawRoundedRect(pill, pill.height() / 2, pill.height() / 2)
     painter.setFont(fonts.small)

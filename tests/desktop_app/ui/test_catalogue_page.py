@@ -12,6 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit
 
 from desktop_app.bandwidth import ReadSpeed
+from desktop_app.catalogue import catalogue
 from desktop_app.memory_limits import MainMemory
 from desktop_app.ui.catalogue_list import CatalogueList, Row, words_of
 from desktop_app.ui.catalogue_page import CataloguePage
@@ -21,7 +22,7 @@ from tests.support.hub_server import HubServer
 from tests.support.window import Person, run_events
 
 GB = 1_000_000_000
-ALL = 144
+ALL = sum(1 for _ in catalogue().models())
 
 
 @pytest.fixture(autouse=True)
@@ -58,24 +59,29 @@ def search(person: Person, text: str) -> None:
     person.find(QLineEdit, "catalogueSearch").setText(text)  # QTest's keys are those of Latin letters
 
 
+def row_of(person: Person, name: str) -> Row:
+    return next(row for row in rows(person) if row.offer.model.name == name)
+
+
 def press_button(person: Person, number: int = 0) -> None:
     """Click the button of a row."""
     shown = person.find(CatalogueList)
+    person.wait(lambda: shown.visualRect(shown.model().index(number, 0)).height() > 0)
     place: QPoint = shown.button_rect(shown.model().index(number, 0)).center()
     QTest.mouseClick(shown.viewport(), Qt.MouseButton.LeftButton, pos=place)
 
 
 def test_every_model_says_what_it_would_be_here(person: Person) -> None:
     assert len(rows(person)) == ALL
-    first = words_of(rows(person)[0])
-    assert first.name == "Qwen3-4B"
-    assert first.badge == "fits"
-    assert first.nature == "4B · 中文, English · context 40,960 · 2025 · Apache-2.0"
-    assert first.cost == "Q5_K_M · about 11 tokens a second · 8.0 GB to download · 2.9 GB on disk"
-    large = next(row for row in rows(person) if row.offer.model.name == "Qwen3-32B")
+    small = words_of(row_of(person, "Qwen3-4B"))
+    assert small.badge == "fits"
+    assert small.nature == "4B · 中文, English · context 40,960 · 2025 · Apache-2.0"
+    assert small.cost == "Q5_K_M · about 11 tokens a second · 8.0 GB to download · 2.9 GB on disk"
+    large = row_of(person, "Qwen3-32B")
     assert words_of(large).badge == "too large"
     assert words_of(large).cost.startswith("even Q2_K needs ")
     assert not large.can_act
+    search(person, "qwen3-4b")
     text = person.find(CatalogueList).model().index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole)
     assert text.startswith("Qwen3-4B. fits. Conversation with or without thinking")
     assert text.endswith("Get")
@@ -88,9 +94,11 @@ def test_search_and_filter(person: Person) -> None:
     search(person, "deepseek 1.5b")
     assert names(person) == ["DeepSeek-R1-Distill-Qwen-1.5B"]
     search(person, "编程")  # the other language's purpose, and names of languages, are searched too
-    assert set(names(person)) == {"Qwen2.5-Coder-1.5B-Instruct", "Qwen2.5-Coder-7B-Instruct"}
+    assert {"Qwen2.5-Coder-1.5B-Instruct", "Qwen2.5-Coder-7B-Instruct"} <= set(names(person))
+    assert len(names(person)) < ALL / 4
     search(person, "한국어 glm")
-    assert set(names(person)) == {"glm-4-9b", "glm-4-9b-chat"}
+    assert {"glm-4-9b", "glm-4-9b-chat"} <= set(names(person))
+    assert "Qwen3-4B" not in names(person)
     search(person, "mixtral")
     person.click("Fits this computer")
     assert names(person) == []
@@ -131,7 +139,7 @@ def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
     person.services.apply_setting("language")
     person.window.resize(390, 460)
     run_events(50)
-    first = words_of(rows(person)[0])
+    first = words_of(row_of(person, "Qwen3-4B"))
     assert first.purpose == "可思考可直答的对话与工具调用，支持百余种语言。"
     assert first.cost == "Q5_K_M · 约每秒 11 个词元 · 下载 8.0 GB · 占用磁盘 2.9 GB"
     assert (first.badge, first.button) == ("放得下", "获取")
@@ -145,8 +153,8 @@ def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPa
     usage = shutil.disk_usage(".")
     monkeypatch.setattr("desktop_app.catalogue.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
     person.services.catalogue.refresh()
-    person.wait(lambda: words_of(rows(person)[0]).warning == "10.9 GB of disk needed, 10.0 GB free")
-    assert words_of(next(row for row in rows(person) if row.offer.model.name == "Qwen3-0.6B")).warning == ""
+    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning == "10.9 GB of disk needed, 10.0 GB free")
+    assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
 
 
 def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer, tmp_path: Path) -> None:
@@ -155,7 +163,7 @@ def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer
     person.wait(lambda: person.model_state == "ready")
     person.click("Get models")
     person.wait(lambda: "fit this computer now" in person.sentences())
-    search(person, "Qwen3-0.6B")
+    search(person, "Qwen/Qwen3-0.6B")
     assert words_of(rows(person)[0]).button == "Get"
     press_button(person)
     assert [job.request.quant for job in person.services.conversions.jobs] == ["Q8_0"]

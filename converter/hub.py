@@ -73,6 +73,8 @@ class DownloadRequest:
     """Address of the Hub or a mirror; "": `HF_ENDPOINT`, or huggingface.co."""
     wish: Wish = field(default_factory=Wish)
     """What to take of several things."""
+    token: str | bool = field(default=True, repr=False)
+    """The person's token for this endpoint; True: the one that HF_TOKEN or huggingface-hub keeps; False: none."""
 
 
 @dataclass(frozen=True)
@@ -331,7 +333,9 @@ class _Repository:
         url = urlsplit(self.endpoint)
         if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
             return False
-        official = (url.hostname or "").endswith("huggingface.co")
+        if self.request.token is not True:
+            return self.request.token
+        official = f".{url.hostname}".endswith(".huggingface.co")
         kept = build_hf_headers().get("authorization", "").removeprefix("Bearer ") if official else ""
         return os.environ.get("HF_TOKEN", "").strip() or kept or False
 

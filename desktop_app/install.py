@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -39,6 +39,8 @@ class InstallRequest:
     revision: str = ""
     endpoint: str = ""
     """Address of the Hub or a mirror; "": `HF_ENDPOINT`, or huggingface.co."""
+    token: str | bool = field(default=True, repr=False)
+    """As in `DownloadRequest`."""
     threads: int = 0
     computer: Computer | None = None
     """What "auto" chooses for; None: this computer as it is now."""
@@ -81,7 +83,9 @@ def install(
     from converter.hub import DownloadRequest, download
 
     wish = wish_for(request.quant, request.computer)
-    wanted = DownloadRequest(request.source, downloads_folder(), request.revision, request.endpoint, wish)
+    wanted = DownloadRequest(
+        request.source, downloads_folder(), request.revision, request.endpoint, wish, request.token
+    )
     done = download(wanted, on_progress, cancelled)
     if done.source.suffix.lower() == ".gguf":
         return Installed(done.source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Settings:
     send_key: str = "enter"
     endpoint: str = ""
     """Where models are downloaded from: the address of a Hub; "": `HF_ENDPOINT`, or huggingface.co."""
+    token: str = field(default="", repr=False)
+    """For repositories that want one, at that address; the file is readable by its owner only."""
     model: str = ""
     """The name of the model used last."""
     context: int = 0
@@ -66,11 +68,11 @@ def load_settings(path: Path) -> Settings:
         return Settings()
     settings = Settings()
     if isinstance(stored, dict):
-        for field in fields(Settings):
-            value = stored.get(field.name)
-            default = getattr(settings, field.name)
-            if value is not None and _is_good(field.name, value, default):
-                setattr(settings, field.name, _KINDS.get(field.name, type(default))(value))
+        for entry in fields(Settings):
+            value = stored.get(entry.name)
+            default = getattr(settings, entry.name)
+            if value is not None and _is_good(entry.name, value, default):
+                setattr(settings, entry.name, _KINDS.get(entry.name, type(default))(value))
     return settings
 
 

@@ -159,7 +159,7 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     from converter.hub import DownloadRequest, preview
 
     name = str(request.source)
-    found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint))
+    found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint, token=request.token))
     facts = SourceFacts(request, name, download=found.bytes, models=found.models)
     if found.encodings:
         offers = dict(sorted(found.encodings.items(), key=lambda offer: -offer[1]))

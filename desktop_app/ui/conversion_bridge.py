@@ -163,7 +163,10 @@ class ConversionBridge(QObject):
         self._background.close()
 
     def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
-        return request if request.endpoint else replace(request, endpoint=self._settings.endpoint)
+        """Add the address and the token of the settings; another address, that of a pasted page, gets no token."""
+        if request.endpoint and request.endpoint != self._settings.endpoint:
+            return replace(request, token=False)
+        return replace(request, endpoint=self._settings.endpoint, token=self._settings.token or True)
 
     def _begin_next(self) -> None:
         if self.current is not None or not self.waiting or self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QLabel,
+    QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
@@ -31,6 +33,7 @@ from desktop_app.ui.translate import LANGUAGES
 
 _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
+_HUB, _MIRROR = "https://huggingface.co", "https://hf-mirror.com"
 REPLIES = 1
 """The page on which the context is."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
@@ -62,7 +65,10 @@ class SettingsDialog(QDialog):
         self._reset = QPushButton()
         self._reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self._reset.clicked.connect(self._reset_sampling)
-        self._hints = [QLabel(wordWrap=True) for _ in range(2)]
+        self._endpoint = self._endpoint_box()
+        self._token = QLineEdit(settings.token, echoMode=QLineEdit.EchoMode.Password)
+        self._token.textChanged.connect(lambda text: self._set("token", text.strip()))
+        self._hints = [QLabel(wordWrap=True) for _ in range(3)]
         for hint in self._hints:
             hint.setObjectName("muted")
         self._tabs = QTabWidget()
@@ -71,6 +77,7 @@ class SettingsDialog(QDialog):
         rows: list[QWidget] = [self._prompt] if self._recurrent else [self._prompt, self._context]
         self._tabs.addTab(self._page(rows, self._hints[0]), "")
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
+        self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2]), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -114,7 +121,8 @@ class SettingsDialog(QDialog):
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Settings"))
-        for index, title in enumerate((self.tr("General"), self.tr("Replies"), self.tr("Sampling"))):
+        titles = (self.tr("General"), self.tr("Replies"), self.tr("Sampling"), self.tr("Downloads"))
+        for index, title in enumerate(titles):
             self._tabs.setTabText(index, title)
         texts = {
             self._theme: self.tr("Appearance"),
@@ -129,6 +137,8 @@ class SettingsDialog(QDialog):
             self._numbers["repeat_penalty"]: self.tr("Repeat penalty"),
             self._numbers["seed"]: self.tr("Seed"),
             self._numbers["max_tokens"]: self.tr("Longest reply (tokens)"),
+            self._endpoint: self.tr("Download from"),
+            self._token: self.tr("Access token"),
         }
         for field, label in self._labels.items():
             label.setText(texts[field])
@@ -145,6 +155,13 @@ class SettingsDialog(QDialog):
             self.tr(
                 "Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. "
                 "What you do not change follows the recommendation of the publisher of the model in use, where there is one."
+            )
+        )
+        self._token.setPlaceholderText(self.tr("Only for gated or private models"))
+        self._hints[2].setText(
+            self.tr(
+                "Where Hugging Face cannot be reached, choose a mirror or write the address of another one. The token is "
+                "sent to this address only."
             )
         )
         self._numbers["top_k"].setSpecialValueText(self.tr("No limit"))
@@ -171,6 +188,22 @@ class SettingsDialog(QDialog):
             box.addItem("", value)
         box.setCurrentIndex(box.findData(getattr(self._settings, name)))
         box.currentIndexChanged.connect(lambda index: self._set(name, box.itemData(index)))
+        return box
+
+    def _endpoint_box(self) -> QComboBox:
+        usual = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
+        box = QComboBox(
+            editable=True, sizeAdjustPolicy=QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        box.addItems(list(dict.fromkeys((usual, _HUB, _MIRROR))))
+        box.setCurrentText(self._settings.endpoint or usual)
+
+        def chosen(text: str) -> None:
+            address = text.strip().rstrip("/")
+            named = address if "://" in address or not address else f"https://{address}"
+            self._set("endpoint", "" if named == usual else named)
+
+        box.currentTextChanged.connect(chosen)
         return box
 
     def _spin_box(self, name: str) -> QSpinBox | QDoubleSpinBox:

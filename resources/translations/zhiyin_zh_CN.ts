@@ -1214,6 +1214,26 @@
         <source>  (recommended by the publisher)</source>
         <translation>（发布者推荐）</translation>
     </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Download from</source>
+        <translation>下载地址</translation>
+    </message>
+    <message>
+        <source>Access token</source>
+        <translation>访问令牌</translation>
+    </message>
+    <message>
+        <source>Only for gated or private models</source>
+        <translation>仅用于需授权或私有的模型</translation>
+    </message>
+    <message>
+        <source>Where Hugging Face cannot be reached, choose a mirror or write the address of another one. The token is sent to this address only.</source>
+        <translation>如果无法访问 Hugging Face，请选择镜像，或填写别的镜像地址。令牌只会发送到这个地址。</translation>
+    </message>
 </context>
 <context>
     <name>Sidebar</name>

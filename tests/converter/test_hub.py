@@ -14,6 +14,7 @@ import pytest
 
 from converter import hub, hub_transfer
 from converter.hub import Download, DownloadRequest, download, is_repository
+from converter.hub_address import HubAddress, read_address
 from converter.hub_files import LOSSLESS_ENCODINGS, USUAL_ENCODINGS, Wish
 from converter.progress import Progress
 from models.errors import Cancelled, ZhiyinError
@@ -388,3 +389,62 @@ def test_what_names_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert is_repository("BlinkDL/rwkv-4-pile-169m/RWKV-4-Pile-169M-20220807-8023.pth")
     for path in ("here/model", "here/slip", "model", "./a/b", "/a/b", "../a/b", "~/a/b"):
         assert not is_repository(path)
+
+
+def test_a_token_goes_where_it_may(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "build_hf_headers", lambda **_: {"authorization": "Bearer hf_kept"})
+
+    def token(endpoint: str, given: str | bool = True) -> str | bool:
+        return hub._Repository(DownloadRequest(NAME, tmp_path, endpoint=endpoint, token=given)).token
+
+    assert token("https://huggingface.co") == "hf_kept"
+    assert token("https://cdn.huggingface.co") == "hf_kept"
+    assert token("https://nothuggingface.co") is False
+    assert token("https://mirror.example", "hf_mine") == "hf_mine"
+    assert token("http://mirror.example", "hf_mine") is False
+    assert token("https://huggingface.co", False) is False
+
+
+def test_a_preview_keeps_nothing_and_tells_what_would_come(server: HubServer, tmp_path: Path) -> None:
+    put(server, sharded() | {"chat_template.jinja": b"{{ messages }}"})
+    found = hub.preview(DownloadRequest(NAME, tmp_path, endpoint=server.endpoint))
+    assert list(tmp_path.iterdir()) == []
+    assert found.has_template
+    assert found.config is not None
+    assert found.bytes == get(server, tmp_path).bytes
+    assert hub.preview(DownloadRequest(NAME, tmp_path, endpoint=server.endpoint)).bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "revision", "endpoint"),
+    [
+        (" Qwen/Qwen3-0.6B ", "Qwen/Qwen3-0.6B", "", ""),
+        ("https://huggingface.co/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B", "", ""),
+        ("https://huggingface.co/Qwen/Qwen3-0.6B/tree/main?x=1#y", "Qwen/Qwen3-0.6B", "", ""),
+        ("huggingface.co/Qwen/Qwen3-0.6B/", "Qwen/Qwen3-0.6B", "", ""),
+        ("https://hf-mirror.com/a/b/tree/v1.0", "a/b", "v1.0", "https://hf-mirror.com"),
+        ("https://hf.co/a/b/blob/main/dir/x%20y.gguf", "a/b/dir/x y.gguf", "", ""),
+        ("BlinkDL/rwkv-4-pile-169m/x.pth", "BlinkDL/rwkv-4-pile-169m/x.pth", "", ""),
+    ],
+)
+def test_names_and_addresses(text: str, repository: str, revision: str, endpoint: str) -> None:
+    assert read_address(text) == HubAddress(repository, revision, endpoint)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "model",
+        "https://huggingface.co",
+        "https://huggingface.co/datasets/a/b",
+        "ftp://a/b/c",
+        "a/../b",
+        "a/b/../../c",
+    ],
+)
+def test_what_names_no_model(text: str) -> None:
+    with pytest.raises(ZhiyinError, match="names no model"):
+        read_address(text)
+    with pytest.raises(ZhiyinError, match="ModelScope"):
+        read_address("https://modelscope.cn/models/Qwen/Qwen3-0.6B")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QLabel,
+    QLineEdit,
     QListWidget,
     QPlainTextEdit,
     QSpinBox,
@@ -175,3 +177,29 @@ def test_values_out_of_range_fall_back_to_the_defaults(open_window: OpenWindow) 
     assert asdict(load_settings(settings_file())) == asdict(Settings(min_p=0.2))
     settings_file().write_text("not json", "utf-8")
     assert load_settings(settings_file()) == Settings()
+
+
+def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow) -> None:
+    person = open_window()
+    dialog = dialog_of(person)
+    address, token = field(dialog, "Download from"), field(dialog, "Access token")
+    assert isinstance(address, QComboBox)
+    assert isinstance(token, QLineEdit)
+    assert address.currentText() == "https://huggingface.co"
+    address.setEditText("mirror.example/")
+    token.setText(" hf_mine ")
+    assert token.displayText() != token.text()
+    dialog.close()
+    kept = load_settings(settings_file())
+    assert (kept.endpoint, kept.token) == ("https://mirror.example", "hf_mine")
+    assert "hf_mine" not in repr(kept)
+    if os.name != "nt":
+        assert settings_file().stat().st_mode & 0o077 == 0
+    person.window.open_settings()
+    dialog = person.window.findChildren(SettingsDialog)[-1]
+    address = field(dialog, "Download from")
+    assert isinstance(address, QComboBox)
+    assert address.currentText() == "https://mirror.example"
+    address.setCurrentIndex(0)
+    dialog.close()
+    assert load_settings(settings_file()).endpoint == ""

@@ -24,6 +24,8 @@ _COMMANDS = {
     "tokenize": "show the token ids of a text",
     "prompt": "show the prompt that a chat becomes",
     "logits": "write a model's logits for a text or token ids",
+    "perplexity": "measure how well a model foretells a text",
+    "bench": "measure a model's speed and memory",
     "doctor": "check the installation",
 }
 

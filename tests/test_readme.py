@@ -25,7 +25,7 @@ def help_text() -> str:
 @pytest.mark.parametrize("readme", READMES)
 def test_its_table_lists_the_commands_of_the_help(readme: str, help_text: str) -> None:
     listed = re.findall(r"^\| `zhiyin ([\w-]+)` \|", text_of(readme), re.MULTILINE)
-    assert listed == re.findall(r"^    ([\w-]+)  +\w", help_text, re.MULTILINE)
+    assert listed == re.findall(r"^    ([\w-]+)(?:  +\w|$)", help_text, re.MULTILINE)  # a long name has its own line
     assert len(listed) >= 8
 
 

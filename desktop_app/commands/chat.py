@@ -51,12 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.system:
         messages.append({"role": "system", "content": arguments.system})
     settings = LoadSettings(threads=arguments.threads)
-    with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as engine:
+    with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as session:
         if arguments.prompt is not None:
             messages.append({"role": "user", "content": arguments.prompt})
-            result = _reply(engine, messages, sampling)
+            result = _reply(session.engine, messages, sampling)
             return INTERRUPTED if result["reason"] == "cancelled" else 0
-        return _converse(engine, messages, sampling)
+        return _converse(session.engine, messages, sampling)
 
 
 def _sampling(arguments: argparse.Namespace) -> SamplingSettings:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Event, Load, LoadSettings
 from desktop_app.library import InstalledModel, Library
-from desktop_app.load_plan import LoadPlanner, record_load
+from desktop_app.load_plan import LoadPlanner, PlannedLoad, record_load
 from desktop_app.paths import models_folder
 from desktop_app.terminal import ProgressLine
 from models.errors import ZhiyinError
@@ -56,10 +58,21 @@ def loaded(name: str | None, settings: LoadSettings, adapters: Sequence[AdapterU
         yield engine
 
 
+@dataclass(frozen=True)
+class Session:
+    """An engine with a model that was loaded by plan."""
+
+    engine: Engine
+    model: InstalledModel
+    info: Mapping[str, Any]
+    """`ModelInfo`."""
+    planned: PlannedLoad
+
+
 @contextmanager
 def loaded_by_plan(
     name: str | None, settings: LoadSettings, context: int | None, adapters: Sequence[AdapterUse] = ()
-) -> Iterator[Engine]:
+) -> Iterator[Session]:
     """Start an engine and load a model the way that suits this computer; what it took is remembered for the next plan.
 
     Args:
@@ -76,13 +89,14 @@ def loaded_by_plan(
         planned = LoadPlanner(engine).plan(model.path, settings, context=context)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(f"{model.name}: {planned.plan.reason} Insist with --ctx N.")
-        _load(engine, model, planned.settings, adapters)
-        yield engine
+        yield Session(engine, model, _load(engine, model, planned.settings, adapters), planned)
         with suppress(ZhiyinError):
             record_load(engine, planned)
 
 
-def _load(engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]) -> None:
+def _load(
+    engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]
+) -> dict[str, Any]:
     line = ProgressLine()
 
     def show(event: Event) -> None:
@@ -90,6 +104,6 @@ def _load(engine: Engine, model: InstalledModel, settings: LoadSettings, adapter
             line.show(event.data["part"], f"loading {model.name}")
 
     try:
-        engine.submit(Load(str(model.path), settings, tuple(adapters)), show).result()
+        return engine.submit(Load(str(model.path), settings, tuple(adapters)), show).result()
     finally:
         line.clear()

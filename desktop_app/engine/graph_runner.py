@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -90,6 +90,10 @@ class GraphRunner:
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
         return sampler.choose(self._model.logits)
+
+    def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
+        """Yield float32 [len(ids) - start, vocabulary] of a fresh sequence, all at once."""
+        yield self.all_logits(ids)[start:]
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return float32 [len(ids), vocabulary] of a fresh sequence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
@@ -112,24 +112,32 @@ class LlamaRunner:
             return sampler.choose(np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32))
         return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
 
-    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
-        """Return float32 [len(ids), vocabulary] of a fresh sequence."""
+    def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
+        """Yield float32 [some, vocabulary] of a fresh sequence, from the logits after ids[start] on."""
         self.keep(0)
         if self.info.context and len(ids) > self.info.context:
             raise _full(len(ids), self.info.context)
-        rows = np.empty((len(ids), self.info.vocabulary_size), np.float32)
-        step = min(_LOGITS_CHUNK, self._batch)
+        self.decode(ids[:start])
+        step, size = min(_LOGITS_CHUNK, self._batch), self.info.vocabulary_size
         batch = llama.llama_batch_init(step, 0, 1)
         try:
-            for start in range(0, len(ids), step):
-                part = ids[start : start + step]
-                _fill(batch, part, start)
+            for at in range(start, len(ids), step):
+                part = ids[at : at + step]
+                _fill(batch, part, at)
                 self._check(llama.llama_decode(self._context, batch))
-                flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (len(part) * rows.shape[1],))
-                rows[start : start + len(part)] = flat.reshape(len(part), -1)
                 self._tokens.extend(part)
+                flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (len(part) * size,))
+                yield flat.reshape(len(part), size)
         finally:
             llama.llama_batch_free(batch)
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), vocabulary] of a fresh sequence."""
+        rows = np.empty((len(ids), self.info.vocabulary_size), np.float32)
+        done = 0
+        for block in self.logit_blocks(ids):
+            rows[done : done + len(block)] = block
+            done += len(block)
         return rows
 
     def remember(self) -> None:

@@ -13,6 +13,7 @@ import llama_cpp.llama_cpp as llama
 from models.errors import BadFile, ZhiyinError
 from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
 
+WITHOUT_TOKENIZER = "This model was converted without a tokenizer; name token ids (--ids), or convert it with one."
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
 
@@ -28,6 +29,8 @@ class LlamaVocabulary:
         """
         said = metadata or {}
         self._vocab = pointer
+        self._empty = llama.llama_vocab_type(pointer) == llama.LLAMA_VOCAB_TYPE_NONE
+        """llama.cpp ends the process when asked about tokens of a file without any."""
         self._pieces: dict[int, bytes] = {}
         self._control: tuple[str, ...] | None = None
         self.size = int(llama.llama_vocab_n_tokens(pointer))
@@ -38,7 +41,13 @@ class LlamaVocabulary:
         self.eos_text = self._text(llama.llama_vocab_eos(pointer))
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        """Return token ids."""
+        """Return token ids.
+
+        Raises:
+            ZhiyinError: the model has no tokenizer, or a damaged one.
+        """
+        if self._empty:
+            raise ZhiyinError(WITHOUT_TOKENIZER)
         if self._normal_form in _NORMAL_FORMS:
             text = unicodedata.normalize(self._normal_form, text)
         data = text.encode("utf-8", "replace")
@@ -60,8 +69,7 @@ class LlamaVocabulary:
         """Return the texts of the control tokens, which llama.cpp finds in prompts."""
         if self._control is None:
             kinds = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
-            # llama.cpp ends the process when asked about tokens of a file without any.
-            size = 0 if llama.llama_vocab_type(self._vocab) == llama.LLAMA_VOCAB_TYPE_NONE else self.size
+            size = 0 if self._empty else self.size
             found = (token for token in range(size) if llama.llama_vocab_get_attr(self._vocab, token) & kinds)
             self._control = tuple(text for text in map(self._text, found) if text)
         return self._control

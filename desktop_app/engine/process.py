@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -70,6 +70,8 @@ class EngineProcess:
             protocol.Tokenize: self._tokenize,
             protocol.Prompt: self._prompt,
             protocol.Logits: self._logits,
+            protocol.Score: self._score,
+            protocol.Measure: self._measure,
             protocol.SaveState: self._save_state,
             protocol.LoadState: self._load_state,
             protocol.Stats: self._stats,
@@ -225,15 +227,30 @@ class EngineProcess:
         return {"prompt": prompt, "ids": prompt_tokens(runner, request.messages, request.tools)}
 
     def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:
-        runner = self._model()
-        size = runner.info.vocabulary_size
-        wrong = [token for token in request.ids if not 0 <= token < size]
-        if wrong or not request.ids:
-            found = f"{wrong[0]} is not one" if wrong else "there is none"
-            raise ZhiyinError(f"Token ids must lie between 0 and {size - 1}, but {found}; correct --ids or --text.")
-        logits = runner.all_logits(request.ids)
+        logits = self._model_for(request.ids).all_logits(request.ids)
         _write_array(Path(request.out), logits)
         return {"shape": list(logits.shape)}
+
+    def _score(self, number: int, request: protocol.Score) -> dict[str, Any]:
+        from desktop_app.engine.measuring import losses
+
+        return {"losses": losses(self._model_for(request.ids), request.ids, request.start)}
+
+    def _measure(self, number: int, request: protocol.Measure) -> dict[str, Any]:
+        from desktop_app.engine.measuring import speeds
+
+        prompt_seconds, seconds = speeds(self._model_for(request.ids), request.ids, request.tokens)
+        return {"prompt_seconds": prompt_seconds, "seconds": seconds}
+
+    def _model_for(self, ids: Sequence[int]) -> Runner:
+        """Return the loaded model; raises ZhiyinError where it does not know one of the ids."""
+        runner = self._model()
+        size = runner.info.vocabulary_size
+        wrong = [token for token in ids if not 0 <= token < size]
+        if wrong or not ids:
+            found = f"{wrong[0]} is not one" if wrong else "there is none"
+            raise ZhiyinError(f"Token ids must lie between 0 and {size - 1}, but {found}; correct --ids or --text.")
+        return runner
 
     def _save_state(self, number: int, request: protocol.SaveState) -> dict[str, Any]:
         return {"bytes": self._model().save_state(Path(request.path))}
@@ -249,6 +266,7 @@ class EngineProcess:
         return {
             "resident_bytes": memory.rss,
             "private_bytes": memory.rss - getattr(memory, "shared", 0),
+            "peak_bytes": _peak_bytes(memory),
             "tokens_in_context": tokens,
             "devices": devices(),
         }
@@ -263,6 +281,16 @@ class EngineProcess:
             "resident_bytes": psutil.Process().memory_info().rss,
             "system_info": (llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
         }
+
+
+def _peak_bytes(memory: Any) -> int:
+    """Return the most that this process ever held in memory; `memory` is what psutil tells of it now."""
+    if hasattr(memory, "peak_wset"):  # Windows
+        return int(memory.peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _private_stdout() -> BinaryIO:

@@ -147,6 +147,30 @@ class Logits(Request):
 
 
 @dataclass(frozen=True)
+class Score(Request):
+    """Tell how well the model foretells a text: -log p of each of `ids` after number `start`, given those before it.
+
+    Result: {"losses": [len(ids) - 1 - start numbers]}, in nats.
+    """
+
+    kind: ClassVar[str] = "score"
+    ids: tuple[int, ...]
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Measure(Request):
+    """Read `ids` into an empty context, then write `tokens` tokens after them; what they are does not matter.
+
+    Result: {"prompt_seconds": s, "seconds": s}.
+    """
+
+    kind: ClassVar[str] = "measure"
+    ids: tuple[int, ...]
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
 class SaveState(Request):
     """Write the cache or recurrent state to `path`. Result: {"bytes": n}."""
 
@@ -164,9 +188,10 @@ class LoadState(Request):
 
 @dataclass(frozen=True)
 class Stats(Request):
-    """Result: {"resident_bytes": n, "private_bytes": n, "tokens_in_context": n, "devices": [...]}.
+    """Result: {"resident_bytes": n, "private_bytes": n, "peak_bytes": n, "tokens_in_context": n, "devices": [...]}.
 
-    Private is what the system counts as taken: on Linux without pages of mapped files, which it gives to others on demand.
+    Peak is the most that was resident since the process began. Private is what the system counts as taken: on Linux without
+    pages of mapped files, which it gives to others on demand.
     """
 
     kind: ClassVar[str] = "stats"
@@ -255,6 +280,8 @@ REQUESTS: dict[str, type[Request]] = {
         Tokenize,
         Prompt,
         Logits,
+        Score,
+        Measure,
         SaveState,
         LoadState,
         Stats,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -83,6 +83,13 @@ class Runner(Protocol):
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
+        ...
+
+    def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
+        """Yield the logits after ids[start], ids[start + 1] … of a fresh sequence, some at a time.
+
+        Each block is float32 [some, vocabulary] and valid until the next one is asked for.
+        """
         ...
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:

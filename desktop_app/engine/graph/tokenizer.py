@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
-from desktop_app.engine.llama_vocabulary import VocabularyFile
+from desktop_app.engine.llama_vocabulary import WITHOUT_TOKENIZER, VocabularyFile
 from desktop_app.engine.runner import Vocabulary
 from models.errors import ZhiyinError
 from models.vocab.icetk import IcetkTokenizer
@@ -73,9 +73,7 @@ class _NoTokenizer:
     bos_text = eos_text = ""
 
     def encode(self, text: str, *, special: bool) -> list[int]:
-        raise ZhiyinError(
-            "This model was converted without a tokenizer; name token ids (--ids), or convert it with one."
-        )
+        raise ZhiyinError(WITHOUT_TOKENIZER)
 
     def piece(self, token: int) -> bytes:
         return b""

@@ -1,0 +1,113 @@
+"""`zhiyin bench`: how fast a model reads and writes here, and the memory that it takes, loaded as `zhiyin chat` would load it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from desktop_app.commands.options import add_json, add_model
+from desktop_app.commands.session import Session, loaded_by_plan
+from desktop_app.engine.client import EngineFailed
+from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
+from desktop_app.terminal import ProgressLine, human_bytes, print_json, print_table
+
+_PROMPT = 512
+_TOKENS = 128
+_ROUNDS = 5
+_LONGEST = 60.0
+"""Seconds after which no further round begins."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens per second over some rounds."""
+
+    tokens: int
+    """In each round."""
+    median: float
+    lowest: float
+    highest: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_model(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print speeds and memory."""
+    with loaded_by_plan(arguments.model, LoadSettings(), None) as session:
+        reading, writing = _speeds(session)
+        peak = session.engine.submit(Stats()).result()["peak_bytes"]
+    info, best = session.info, session.planned.plan.best
+    planned = best.shares[0].total if best is not None else None
+    foretold = best.tokens_per_second if best is not None else None
+    if arguments.json:
+        facts = {"model": session.model.name, "file_type": info["file_type"], "parameters": info["parameters"]}
+        facts |= {"context": info["context"], "prompt": asdict(reading), "generation": asdict(writing)}
+        facts |= {"planned_tokens_per_second": foretold, "peak_bytes": peak, "planned_bytes": planned}
+        print_json(facts)
+        return 0
+    context = f"{info['context']} tokens of context" if info["context"] else "any context"
+    print_table([("model", f"{session.model.name}, {info['file_type']}, {context}")])
+    print()
+    print_table(
+        [
+            ("", "measured", "from", "to", "planned"),
+            _row(f"reads {reading.tokens} tokens", reading, None),
+            _row(f"writes {writing.tokens} tokens", writing, foretold),
+            ("main memory, at most", human_bytes(peak), "", "", "" if planned is None else human_bytes(planned)),
+        ]
+    )
+    return 0
+
+
+def _speeds(session: Session) -> tuple[Speed, Speed]:
+    """Return the speeds of reading a prompt and of writing at the beginning of a context; each round measures both."""
+    beginning, prompt = _prompt(session)
+    tokens = min(_TOKENS, session.info["context"] - len(beginning)) if session.info["context"] else _TOKENS
+    reading: list[float] = []
+    writing: list[float] = []
+    line = ProgressLine()
+
+    def measure(request: Measure) -> dict[str, Any]:
+        return session.engine.submit(request).result()
+
+    try:
+        measure(Measure(prompt, 1))  # brings the file's pages into memory
+        end = time.monotonic() + _LONGEST
+        while len(reading) < _ROUNDS and (not reading or time.monotonic() < end):
+            line.show(len(reading) / _ROUNDS, f"round {len(reading) + 1} of {_ROUNDS}")
+            reading.append(len(prompt) / measure(Measure(prompt))["prompt_seconds"])
+            writing.append(tokens / measure(Measure(beginning, tokens))["seconds"])
+    finally:
+        line.clear()
+    return _speed(len(prompt), reading), _speed(tokens, writing)
+
+
+def _prompt(session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the ids that begin every text of the model, one at least, and a prompt of them and drawn ones."""
+    size, context = session.info["vocabulary_size"], session.info["context"]
+    drawn = np.random.default_rng(1).integers(0, size, _PROMPT).tolist()
+    beginning: list[int] = []
+    with suppress(EngineFailed):  # a model without a tokenizer has speeds too
+        beginning = session.engine.submit(Tokenize("")).result()["ids"]
+    length = min(_PROMPT, context - 1) if context else _PROMPT
+    return tuple(beginning or drawn[:1]), tuple((beginning + drawn)[:length])
+
+
+def _speed(tokens: int, rounds: Sequence[float]) -> Speed:
+    return Speed(tokens, median(rounds), min(rounds), max(rounds))
+
+
+def _row(name: str, speed: Speed, planned: float | None) -> tuple[str, ...]:
+    measured = (f"{value:.1f}" for value in (speed.lowest, speed.highest))
+    return (name, f"{speed.median:.1f} tokens/s", *measured, "" if planned is None else f"{planned:.1f}")

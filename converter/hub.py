@@ -52,8 +52,6 @@ from models.errors import BadFile, Cancelled, ZhiyinError
 from models.vocab.files import read_json
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_CONFIGURATIONS = ("config.json", "generation_config.json")
-_LARGEST_CONFIGURATION = 4 * 1024 * 1024
 _SECONDS = 30.0
 _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
@@ -96,12 +94,9 @@ class Download:
 
 @dataclass(frozen=True)
 class RemoteConfig:
-    """What a repository says of its model before any weights are fetched."""
+    """What a repository says of its model's sizes."""
 
-    folder: Path
-    """Holds config.json, and generation_config.json where there is one."""
-    repository: str
-    commit: str
+    config: Config
     weights: int
     """Bytes of the weights that `download` would fetch; 0: not known."""
 
@@ -172,15 +167,15 @@ def download(
         return repository.download(on_progress, check)
 
 
-def fetch_config(request: DownloadRequest) -> RemoteConfig:
-    """Fetch a repository's configuration, a few kilobytes; what is here already is not fetched again.
+def remote_config(request: DownloadRequest) -> RemoteConfig:
+    """Read a repository's list of files and its config.json, a few kilobytes; nothing is kept.
 
     Raises:
         ZhiyinError: one sentence: it is not there, not open to this person, has no configuration, or the network fails.
     """
     repository = _Repository(request)
-    with _explained(repository), repository.locked():
-        return repository.fetch_config()
+    with _explained(repository):
+        return repository.remote_config()
 
 
 class _Repository:
@@ -224,27 +219,16 @@ class _Repository:
             fetched=fetched,
         )
 
-    def fetch_config(self) -> RemoteConfig:
-        """Fetch the configuration alone."""
+    def remote_config(self) -> RemoteConfig:
+        """Return what config.json says."""
         commit, files = self._files()
-        wanted = [file for file in files if file.name in _CONFIGURATIONS]
-        config = next((file for file in wanted if file.name == _CONFIGURATIONS[0]), None)
+        config = next((file for file in files if file.name == "config.json"), None)
         if config is None or self.file.endswith(".gguf"):
-            what = (
-                "is a GGUF file"
-                if self.file.endswith(".gguf")
-                else "has no config.json that would say what model it is"
-            )
-            raise ZhiyinError(
-                f"{self.request.repository} {what}; fetch it first (zhiyin pull {self.request.repository}), then ask again with "
-                "its name."
-            )
-        if config.size > _LARGEST_CONFIGURATION:
-            raise BadFile(
-                f"{self.name} has a config.json of {config.size / 1e6:.0f} MB, which no model has; get it elsewhere."
-            )
-        self._fetch_all(commit, wanted, None, lambda: None)
-        return RemoteConfig(self.folder, self.name, commit, weights_bytes(files))
+            named = self.request.repository
+            what = "is a GGUF file" if self.file else "has no config.json that would say what model it is"
+            raise ZhiyinError(f"{named} {what}; fetch it first (zhiyin pull {named}), then ask again with its name.")
+        origin = f"{self.name}/config.json"
+        return RemoteConfig(Config(self._read_json(commit, config), origin), weights_bytes(files))
 
     def _files(self) -> tuple[str, list[RemoteFile]]:
         """Return the commit and all files, with harmless names."""

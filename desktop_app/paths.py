@@ -35,11 +35,6 @@ def downloads_folder() -> Path:
     return folder
 
 
-def configurations_folder() -> Path:
-    """Return the folder of configurations that were fetched without their weights, to plan by them."""
-    return data_folder() / "configurations"
-
-
 def database_file() -> Path:
     """Return the SQLite file of the chats."""
     return data_folder() / "chats.sqlite3"

@@ -18,10 +18,9 @@ from desktop_app.commands.source import add_hub_arguments
 from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
 from desktop_app.loads import Loads
-from desktop_app.paths import configurations_folder, loads_file
+from desktop_app.paths import downloads_folder, loads_file
 from desktop_app.planner import Model, Option, plan
 from desktop_app.terminal import human_bytes, print_json, print_table, say
-from models.config import Config
 from models.errors import ZhiyinError
 from models.footprint import KV_TYPES
 
@@ -127,14 +126,11 @@ def _of_the_catalogue(source: str, quants: Sequence[str]) -> Asked | None:
 
 def _of_the_hub(arguments: argparse.Namespace, quants: Sequence[str]) -> Asked:
     """Return a model of the Hub by its configuration alone."""
-    from converter.hub import DownloadRequest, fetch_config
+    from converter.hub import DownloadRequest, remote_config
 
-    request = DownloadRequest(arguments.source, configurations_folder(), arguments.revision, arguments.endpoint)
-    fetched = fetch_config(request)
-    config = read_config(fetched.folder)
-    named = Config(config.data, f"config.json of {fetched.repository}", config.generation, config.folder)
-    origin = f"{fetched.repository}: by its config.json; no weights were fetched."
-    return Asked(model_of_config(named, quants=quants), origin, fetched.weights or None)
+    found = remote_config(DownloadRequest(arguments.source, downloads_folder(), arguments.revision, arguments.endpoint))
+    origin = f"{arguments.source}: by its config.json; no weights were fetched."
+    return Asked(model_of_config(found.config, quants=quants), origin, found.weights or None)
 
 
 def _facts(option: Option) -> dict[str, Any]:

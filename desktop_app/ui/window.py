@@ -188,7 +188,7 @@ class MainWindow(QMainWindow):
             asking.catalogue_asked.connect(self.open_catalogue)
         page.closed.connect(self._close_catalogue)
         page.get_asked.connect(self._get)
-        page.chat_asked.connect(self._chat_with_installed)
+        page.chat_asked.connect(self._chat_with)
         services.catalogue.changed.connect(page.show_overview)
         services.catalogue.failed.connect(lambda reason: self._notice.say(translated(reason)))
         services.library.changed.connect(self._refresh_catalogue)
@@ -249,10 +249,6 @@ class MainWindow(QMainWindow):
     def _get(self, offer: Offer) -> None:
         if offer.option is not None:
             self.services.conversions.start(offer.model.source, offer.option.quant)
-
-    def _chat_with_installed(self, model: InstalledModel) -> None:
-        self.services.choose_model(model)
-        self.new_chat()
 
     def open_settings(self, page: int = 0) -> None:
         """Show the settings, at one of their pages."""
@@ -504,7 +500,7 @@ class MainWindow(QMainWindow):
 
     def _chat_with(self, model: InstalledModel) -> None:
         self.services.choose_model(model)
-        self._composer.setFocus()
+        self._close_catalogue()
 
     def _imported(self, model: InstalledModel) -> None:
         self.services.choose_model(model)

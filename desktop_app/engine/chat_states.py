@@ -17,10 +17,10 @@ import llama_cpp
 import numpy as np
 
 from converter.gguf_header import split_parts
-from desktop_app.engine.generation import common_prefix
 from desktop_app.engine.protocol import AdapterUse
 from desktop_app.engine.runner import Runner
 from desktop_app.engine.state_file import read_state_file, write_state_file
+from desktop_app.sequences import common_prefix
 from models.errors import ZhiyinError
 
 _FORMAT = 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from desktop_app.engine.protocol import Reply, SamplingSettings
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
 from desktop_app.engine.sampler import Sampler
+from desktop_app.sequences import common_prefix
 from models.chat.dialects import ReplyFilter
 from models.errors import Cancelled
 
@@ -87,16 +88,6 @@ def check_room(runner: Runner, prompt: Sequence[int]) -> None:
             f"This chat needs {len(prompt)} tokens, but the loaded context holds {room}; load the model with a larger "
             "context or start a new chat."
         )
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return with how many tokens both begin."""
-    count = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
 
 
 def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: ProgressCallback) -> None:

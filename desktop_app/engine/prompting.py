@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.engine.generation import common_prefix
 from desktop_app.engine.protocol import Message
+from desktop_app.sequences import common_prefix
 from models.chat.dialects import DIALECTS, prepared
 from models.chat.template import render
 from models.errors import ZhiyinError

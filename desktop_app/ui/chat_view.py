@@ -6,7 +6,8 @@ import time
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from shiboken6 import delete
 
 from desktop_app.conversation import Message
 from desktop_app.ui.chat_session import ChatSession
@@ -18,12 +19,14 @@ from desktop_app.ui.reply_widget import ReplyWidget
 
 COLUMN = 780
 """The widest column of text, in pixels: longer lines are hard to read."""
-_AT_ONCE = 0.004
+_AT_ONCE = 0.002
 """Seconds for building widgets before the window takes its turn."""
 SCROLL_BAR = 10
 """Its width in resources/styles/app.qss, in pixels."""
 _PAUSE_MS = 16
 """Between two steps of building what is not seen yet: drawing and typing come first."""
+_SETTLING_MS = 100
+"""After the last message was built until it has its height."""
 _FIRST_SCREENS = 30
 _NEAR = 40
 
@@ -72,18 +75,26 @@ class ChatView(QScrollArea):
         self._to_end.hide()
         self._builder = QTimer(self, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build_older)
+        self._settling = QTimer(self, singleShot=True, interval=_SETTLING_MS)
+        self._settling.timeout.connect(self._uncover)  # at the latest: all that is wanted is there
+        self._from_end = 0
+        self._picture: QLabel | None = None
+        self._kept = 0
+        """How far the picture's messages are from the end, in pixels."""
+        self._connect(session)
+        self._retranslate()
+        self.rebuild()
+
+    def _connect(self, session: ChatSession) -> None:
         bar = self.verticalScrollBar()
         bar.valueChanged.connect(self._scrolled)
         bar.rangeChanged.connect(self._range_changed)
-        self._from_end = 0
         session.opened.connect(self.rebuild)
         session.added.connect(self._add)
         session.grown.connect(self._grow)
         session.reading.connect(self._reading)
         session.ended.connect(self._end)
         session.busy_changed.connect(self._set_busy)
-        self._retranslate()
-        self.rebuild()
 
     def rebuild(self) -> None:
         """Show the session's path from the start; the newest messages come first."""
@@ -98,8 +109,28 @@ class ChatView(QScrollArea):
         self._pinned = True
         self._build_older()
         self.setUpdatesEnabled(True)
-        if self._older:
+        if self._widgets:
             self._builder.start()
+
+    def take_down(self) -> None:
+        """Leave only a picture of the messages: another theme would take each of them longer than making it anew."""
+        if self._picture is not None or any(widget.is_edited for widget in self._widgets):
+            return
+        self._kept = 0 if self._pinned else self._from_end
+        self._picture = QLabel(self.viewport())
+        self._picture.setPixmap(self.viewport().grab())
+        self._picture.setGeometry(self.viewport().rect())
+        self._picture.show()
+        self._builder.stop()
+        for widget in self._widgets:
+            delete(widget)
+        self._widgets = []
+
+    def put_up(self) -> None:
+        """Make the messages again, at the place where they were."""
+        if self._picture is not None:
+            self.rebuild()
+            self._picture.raise_()
 
     def set_waiting_for(self, words: str) -> None:
         """Say in an empty reply what is waited for."""
@@ -137,16 +168,26 @@ class ChatView(QScrollArea):
         self.setAccessibleName(self.tr("Chat"))
 
     def _build_older(self) -> None:
-        """Build messages upwards until the time of a frame is used."""
+        """Build messages upwards, each when the one below is complete: many at once would take a frame's time together."""
+        if self._widgets and self._widgets[0].is_building:
+            return
         end = time.perf_counter() + _AT_ONCE
-        while self._older and len(self._widgets) < self._wanted:
+        while self._older and (len(self._widgets) < self._wanted or self._picture is not None):
             message = self._older.pop()
             widget = self._make(message)
             self._widgets.insert(0, widget)
             self._column.insertWidget(0, widget)
-            if time.perf_counter() > end:
+            if widget.is_building or time.perf_counter() > end:
                 return
         self._builder.stop()
+        self._settling.start()
+
+    def _uncover(self) -> None:
+        """Take the picture away: the messages on it are there again."""
+        if self._picture is not None:
+            self._picture.deleteLater()
+            self._picture = None
+            self._scrolled(self.verticalScrollBar().value())
 
     def _make(self, message: Message) -> QuestionWidget | ReplyWidget:
         widget = self._make_question(message) if message.role == "user" else self._make_reply(message)
@@ -203,6 +244,8 @@ class ChatView(QScrollArea):
             widget.set_busy(busy)
 
     def _scrolled(self, value: int) -> None:
+        if self._picture is not None:
+            return  # on the way to the place that the picture shows
         bar = self.verticalScrollBar()
         self._from_end = bar.maximum() - value
         self._pinned = self._from_end < _NEAR
@@ -214,7 +257,11 @@ class ChatView(QScrollArea):
     def _range_changed(self, _: int, maximum: int) -> None:
         bar = self.verticalScrollBar()
         bar.setEnabled(maximum > 0)  # one that is not needed is not drawn
-        if self._pinned:
+        if self._picture is not None:
+            bar.setValue(maximum - self._kept)
+            if maximum > self._kept:
+                self._uncover()
+        elif self._pinned:
             bar.setValue(maximum)
-        elif self._builder.isActive():  # something was inserted above what is being read
+        elif self._builder.isActive() or self._settling.isActive():  # something was inserted above what is being read
             bar.setValue(maximum - self._from_end)

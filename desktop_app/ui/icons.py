@@ -47,6 +47,7 @@ class IconButton(QToolButton):
         """`colour` names the icon's colour in the theme."""
         super().__init__(parent)
         self._icon, self._colour, self._size = name, colour, size
+        self._drawn: tuple[str, str] | None = None
         self.setIconSize(QSize(size, size))
         self.setFixedSize(size + 2 * PADDING, size + 2 * PADDING)
         self.setAutoRaise(True)
@@ -71,4 +72,7 @@ class IconButton(QToolButton):
             self._draw()
 
     def _draw(self) -> None:
-        self.setIcon(icon(self._icon, getattr(theme.current(), self._colour), self._size))
+        wanted = (self._icon, getattr(theme.current(), self._colour))
+        if wanted != self._drawn:  # the events come many times for one change
+            self._drawn = wanted
+            self.setIcon(icon(*wanted, self._size))

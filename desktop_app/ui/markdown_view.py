@@ -9,13 +9,16 @@ from itertools import groupby
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from desktop_app.sequences import common_prefix
 from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.markdown import Block, StreamingParser
 from desktop_app.ui.rich_text import RichText, TableText
 
 _PAUSE_MS = 4
-_AT_ONCE = 0.005
-"""Seconds for making widgets before the window takes its turn."""
+_AT_ONCE = 0.002
+"""Seconds for parsing and making widgets before the window takes its turn."""
+_PIECE = 500
+"""Characters that are parsed in about that time."""
 
 
 class MarkdownView(QWidget):
@@ -26,6 +29,7 @@ class MarkdownView(QWidget):
         super().__init__()
         self._parser = StreamingParser()
         self._text = ""
+        self._parsed = 0
         self._runs: list[tuple[str, list[Block]]] = []
         self._parts: list[QWidget] = []
         self._next = 0
@@ -40,30 +44,50 @@ class MarkdownView(QWidget):
         """Something is shown."""
         return bool(self._text.strip())
 
+    @property
+    def is_building(self) -> bool:
+        """A part of the text is not shown yet; it will be, a little at a time."""
+        return self._builder.isActive()
+
     def set_text(self, text: str) -> None:
-        """Show a text, most often one that grew."""
+        """Show a text, most often one that grew; a long one appears over several turns."""
         if text == self._text:
             return
         if not text.startswith(self._text):
-            self._parser = StreamingParser()
+            self._parser, self._parsed = StreamingParser(), 0
         self._text = text
-        self._runs = _runs(self._parser.update(text))
-        for part in self._parts[len(self._runs) :]:
-            part.hide()
-            part.deleteLater()
-        del self._parts[len(self._runs) :]
-        self._next = 0
         self._build()
 
     def _build(self) -> None:
-        """Fill the parts from `_next` on; a long text goes on after the window had its turn."""
+        """Go on for a moment; the rest comes after the window had its turn."""
         end = time.perf_counter() + _AT_ONCE
-        while self._next < len(self._runs) and time.perf_counter() < end:
+        while self._step():
+            if time.perf_counter() > end:
+                self._builder.start()
+                return
+
+    def _step(self) -> bool:
+        """Fill a part or parse a piece; return False when all is done."""
+        whole = self._parsed == len(self._text)
+        if self._next < len(self._runs) - (not whole):  # the last one may still turn into something else
             kind, blocks = self._runs[self._next]
             _fill(self._part(self._next, _WIDGETS[kind]), blocks)
             self._next += 1
-        if self._next < len(self._runs):
-            self._builder.start()
+        elif whole:
+            self._drop_parts_from(len(self._runs))
+            return False
+        else:
+            self._parsed = min(self._parsed + _PIECE, len(self._text))
+            runs = _runs(self._parser.update(self._text[: self._parsed]))
+            self._next = min(self._next, common_prefix(self._runs, runs))
+            self._runs = runs
+        return True
+
+    def _drop_parts_from(self, index: int) -> None:
+        for part in self._parts[index:]:
+            part.hide()
+            part.deleteLater()
+        del self._parts[index:]
 
     def _part(self, index: int, kind: Callable[[], QWidget]) -> QWidget:
         if index < len(self._parts):

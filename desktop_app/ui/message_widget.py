@@ -39,6 +39,16 @@ class MessageWidget(QWidget):
         self._copy = IconButton("copy", size=16)
         self._copy.clicked.connect(self._copy_text)
 
+    @property
+    def is_building(self) -> bool:
+        """A part of it is not shown yet."""
+        return False
+
+    @property
+    def is_edited(self) -> bool:
+        """Something is being written in it, which would be lost with it."""
+        return False
+
     def text_to_copy(self) -> str:
         """Return what the copy button copies."""
         return self.message.content

@@ -56,6 +56,11 @@ class QuestionWidget(MessageWidget):
         layout.addLayout(self._actions)
         self.retranslate()
 
+    @property
+    def is_edited(self) -> bool:
+        """The box in which it is changed is open."""
+        return self._editor is not None
+
     def set_busy(self, busy: bool) -> None:
         """Nothing can be edited while a reply is written."""
         self._busy = busy

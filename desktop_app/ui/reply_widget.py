@@ -58,6 +58,11 @@ class ReplyWidget(MessageWidget):
         self._show_text(message.content)
         self.retranslate()
 
+    @property
+    def is_building(self) -> bool:
+        """A part of the answer is not shown yet."""
+        return self._answer.is_building
+
     def grow(self, text: str) -> None:
         """Show the text so far, at most once a frame."""
         self._waiting_text = text

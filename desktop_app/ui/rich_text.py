@@ -25,6 +25,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
+from desktop_app.sequences import common_prefix
 from desktop_app.ui import theme
 from desktop_app.ui.fonts import monospace_families
 from desktop_app.ui.markdown import Block, Span, safe_link
@@ -66,7 +67,7 @@ class RichText(QTextBrowser):
 
     def set_blocks(self, blocks: Sequence[Block]) -> None:
         """Show paragraphs, headings and rules, leaving the blocks that did not change as they are."""
-        same = _common_prefix(self._blocks, blocks)
+        same = common_prefix(self._blocks, blocks)
         if same == len(self._blocks) == len(blocks):
             return
         cursor = QTextCursor(self.document())
@@ -257,12 +258,3 @@ def _gap(before: Block, block: Block) -> int:
 def _open_link(url: QUrl) -> None:
     if safe_link(url.toString()):
         QDesktopServices.openUrl(url)
-
-
-def _common_prefix(old: Sequence[Block], new: Sequence[Block]) -> int:
-    count = 0
-    for before, after in zip(old, new, strict=False):
-        if before != after:
-            break
-        count += 1
-    return count

@@ -32,9 +32,9 @@ class Services(QObject):
         super().__init__(application)
         self._closed = False
         self.settings = load_settings(settings_file())
-        self._themes = ThemeKeeper(application, self)
+        self.themes = ThemeKeeper(application, self)
         self._languages = LanguageKeeper()
-        self._themes.choose(self.settings.theme)
+        self.themes.choose(self.settings.theme)
         self._languages.choose(self.settings.language)
         self.engine = EngineBridge(self)
         self.library = LibraryBridge(models_folder(), self)
@@ -60,7 +60,7 @@ class Services(QObject):
     def apply_setting(self, name: str) -> None:
         """Let a changed setting count."""
         if name == "theme":
-            self._themes.choose(self.settings.theme)
+            self.themes.choose(self.settings.theme)
         elif name == "language":
             self._languages.choose(self.settings.language)
 

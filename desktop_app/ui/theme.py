@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from string import Template
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
@@ -130,6 +130,8 @@ _SCHEMES = {
 class ThemeKeeper(QObject):
     """Applies the chosen theme and follows the system's while the choice is "system"."""
 
+    changing = Signal()
+    """Another theme comes in the next turn: what is costly to draw again may be taken away before."""
     changed = Signal()
 
     def __init__(self, application: QApplication, parent: QObject) -> None:
@@ -138,6 +140,7 @@ class ThemeKeeper(QObject):
         self._application = application
         self._mode = "system"
         self._theme: Theme | None = None
+        self._used: Theme | None = None
         application.setStyle("Fusion")
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply)
 
@@ -158,7 +161,18 @@ class ThemeKeeper(QObject):
         theme = DARK if dark else LIGHT
         if theme is self._theme:
             return
-        self._theme = theme
+        first, self._theme = self._theme is None, theme
+        if first:
+            self._use_theme()
+        else:
+            self.changing.emit()
+            QTimer.singleShot(0, self, self._use_theme)
+
+    def _use_theme(self) -> None:
+        theme = self.theme
+        if theme is self._used:
+            return
+        self._used = theme
         set_current(theme)
         self._application.setPalette(palette(theme))
         self._application.setStyleSheet(style_sheet(theme, self._application.font().pointSizeF()))

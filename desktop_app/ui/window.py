@@ -172,6 +172,8 @@ class MainWindow(QMainWindow):
         chats.added.connect(lambda _: self._show_page())
         chats.busy_changed.connect(self._composer.set_busy)
         chats.ended.connect(lambda _: self._offer_contexts())
+        services.themes.changing.connect(self._view.take_down)
+        services.themes.changed.connect(self._view.put_up)
         services.models.changed.connect(self._model_changed)
         self._conversions.chat_asked.connect(self._chat_with)
         services.library.changed.connect(self._models_listed)

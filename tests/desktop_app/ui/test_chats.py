@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem
+from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetItem
 
-from desktop_app.conversation import Message
+from desktop_app.conversation import Conversation, Message
+from desktop_app.ui.chat_view import ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.markdown_view import MarkdownView
 from desktop_app.ui.message_edit import MessageEdit
@@ -15,6 +17,7 @@ from desktop_app.ui.notice import Notice
 from desktop_app.ui.reply_widget import ReplyWidget
 from desktop_app.ui.rich_text import RichText
 from desktop_app.ui.sidebar import Sidebar
+from desktop_app.ui.theme import DARK, LIGHT
 from desktop_app.ui.welcome import Welcome
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import LONG, Person, run_events
@@ -211,3 +214,38 @@ def test_the_sidebar_hides_and_lies_over_a_narrow_window(person: Person) -> None
     assert sidebar.geometry().right() < person.window.width()
     QTest.keyClick(person.window, Qt.Key.Key_Escape)
     assert sidebar.isHidden()
+
+
+def test_another_theme_leaves_the_chat_where_it_was_read(person: Person, application: QApplication) -> None:
+    chat = Conversation(title="Long", leaf="39")
+    person.services.chats._store(chat)
+    for number in range(40):
+        text = f"## Chapter {number}\n\n" + "A word and a *word*. " * 60 + "\n\n```python\nx = 1\n```\n"
+        role = "assistant" if number % 2 else "user"
+        parent = str(number - 1) if number else None
+        person.services.history.save_message(Message(chat.id, parent, role, text, str(number)))
+    open_chat(person, "Long")
+    view, bar = person.find(ChatView), person.find(ChatView).verticalScrollBar()
+    person.wait(lambda: bar.maximum() > 3000 and not any(widget.is_building for widget in view._widgets))
+    run_events(100)
+    for place in (bar.maximum(), bar.maximum() - 1500):
+        bar.setValue(place)
+        run_events(50)
+        read, from_end = topmost(view), bar.maximum() - bar.value()
+        theme = "dark" if theme_of(application) == LIGHT.window else "light"
+        person.services.settings.theme = theme
+        person.services.apply_setting("theme")
+        person.wait(lambda theme=theme: theme_of(application) == (DARK if theme == "dark" else LIGHT).window)
+        person.wait(lambda: view._picture is None and len(view._widgets) >= 30)
+        run_events(300)
+        assert topmost(view) == read
+        assert abs(bar.maximum() - bar.value() - from_end) < 30
+
+
+def theme_of(application: QApplication) -> str:
+    return application.palette().color(QPalette.ColorRole.Window).name()
+
+
+def topmost(view: ChatView) -> str:
+    top = view.verticalScrollBar().value()
+    return next(widget.message.id for widget in view._widgets if widget.geometry().bottom() > top)

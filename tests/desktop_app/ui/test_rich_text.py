@@ -11,7 +11,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.ui.code_box import CodeBox
-from desktop_app.ui.markdown_view import MarkdownView
+from desktop_app.ui.markdown import parse
+from desktop_app.ui.markdown_view import MarkdownView, _runs
 from desktop_app.ui.rich_text import RichText, TableText
 from tests.support.window import run_events
 
@@ -48,6 +49,8 @@ def view_of(text: str) -> MarkdownView:
     view.resize(600, 400)
     view.set_text(text)
     view.show()
+    while view.is_building:
+        run_events(5)
     run_events(20)
     return view
 
@@ -118,3 +121,19 @@ def test_a_growing_reply_keeps_the_widgets_of_what_is_closed() -> None:
     view.set_text("Something else")
     run_events(20)
     assert [box for box in view.findChildren(CodeBox) if not box.isHidden()] == []
+
+
+def test_a_long_text_appears_over_several_turns_and_ends_the_same(application: QApplication) -> None:
+    text = "".join(
+        f"# Part {n}\n\nText *{n}*.\n\n1. one\n   - two\n\n```\ncode {n}\n```\n\n> said\n\n" for n in range(40)
+    )
+    at_once, grown = view_of(text), MarkdownView()
+    assert at_once._runs == _runs(parse(text))
+    for end in range(0, len(text) + 97, 97):
+        grown.set_text(text[:end])
+    while grown.is_building:
+        run_events(5)
+    assert grown._runs == at_once._runs
+    assert len(grown._parts) == len(grown._runs)
+    grown.set_text("Another text.")
+    assert [type(part) for part in grown._parts] == [RichText]

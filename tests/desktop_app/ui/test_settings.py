@@ -152,7 +152,7 @@ def test_theme_and_language_change_at_once(person: Person, application: QApplica
     window_colour: Callable[[], str] = lambda: application.palette().color(QPalette.ColorRole.Window).name()  # noqa: E731
     assert window_colour() == LIGHT.window
     theme.setCurrentIndex(theme.findData("dark"))
-    assert window_colour() == DARK.window
+    person.wait(lambda: window_colour() == DARK.window)
     language.setCurrentIndex(language.findData("zh_CN"))
     person.wait(lambda: dialog.windowTitle() == "设置")
     assert field(dialog, "外观") is theme

@@ -121,6 +121,7 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
 def _predicted(best: Option, computer: Computer, tokens: int) -> int:
     """Return what main memory should hold by the formulas alone after `tokens` tokens."""
     untouched = best.batch_bytes * max(0.0, 1 - tokens / best.batch)
+    untouched += best.state_bytes * best.snapshots  # of all that may be kept, a first turn takes one
     return best.shares[0].total - computer.corrections.get("RAM", 0) - round(untouched)
 
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 
 from desktop_app.bandwidth import ReadSpeed
 from models.family import Metadata
-from models.footprint import Footprint, RunShape, TensorSize, footprint, recurrent_state, rounded_context
+from models.footprint import (
+    Footprint,
+    RunShape,
+    TensorSize,
+    footprint,
+    recurrent_state,
+    rounded_context,
+    snapshot_count,
+)
 
 CONTEXTS = (8192, 4096, 2048)
 """Tried in this order where the person names none."""
@@ -128,6 +136,10 @@ class Option:
     """Layers on each GPU, in ggml's order; (): no GPU is used."""
     batch_bytes: int
     """Of main memory's buffers, what only a full batch touches."""
+    state_bytes: int
+    """One state of a model's recurrent layers, 0 without any."""
+    snapshots: int
+    """How many earlier states are kept at most, so that a chat can be changed without reading all of it again."""
 
     @property
     def bytes(self) -> int:
@@ -223,7 +235,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         device="RAM",
         layers=kept,
         weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers else foot.head),
-        cache=sum(foot.cache[:kept]),
+        cache=sum(foot.cache[:kept]) + foot.snapshots,
         compute=batch_bytes
         + foot.nodes
         + foot.work
@@ -247,6 +259,8 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         if on_gpus
         else (),
         batch_bytes=batch_bytes,
+        state_bytes=foot.state,
+        snapshots=snapshot_count(foot.state),
     )
 
 

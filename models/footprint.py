@@ -34,6 +34,8 @@ _SCHEDULED_BYTES = 7 * 1024 * 1024
 """Of each block in a graph of our own: nodes, and ggml's scheduler of them (measured)."""
 _REUSED_MASK = 4 * 1024 * 1024
 """Of the attention mask, what at most is still alive when the logits are computed: larger ones make room for them."""
+_SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
+_SNAPSHOT_BYTES = 128 * 1024 * 1024
 _FLOAT = 4
 
 
@@ -83,6 +85,10 @@ class Footprint:
     """The embedding is the output matrix too; a GPU that computes it gets a copy."""
     cache: tuple[int, ...]
     """Key-value cache or recurrent state of each block."""
+    state: int
+    """What the recurrent blocks alone remember, 0 for models without one."""
+    snapshots: int
+    """Earlier states and the one that is being taken, in main memory; none without a recurrent block."""
     compute: int
     """The buffer of the graph's intermediate results, where blocks are computed in main memory."""
     gpu_compute: int
@@ -111,7 +117,7 @@ class Footprint:
     def total(self) -> int:
         """Everything, on a computer that keeps all of it in main memory."""
         buffers = self.compute + self.nodes + self.output + self.work + self.vocabulary
-        return self.weights + sum(self.cache) + buffers
+        return self.weights + sum(self.cache) + self.snapshots + buffers
 
 
 @dataclass(frozen=True)
@@ -155,12 +161,16 @@ def footprint(
     state = recurrent_state(architecture, parameters)
     embedded = _FLOAT * _batch(run) * _number(parameters.get("embedding_length"))
     cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
+    recurrent = count if state else sum(_delta_rules(parameters))
+    whole = recurrent * (state or _delta_state(parameters))
     return Footprint(
         blocks=tuple(blocks),
         embedding=embedding,
         head=head,
         tied=all(tensor.name != "output.weight" for tensor in tensors),
         cache=tuple(cache),
+        state=whole,
+        snapshots=(snapshot_count(whole) + 1) * whole,
         compute=compute_buffer(architecture, parameters, run, _ACTIVATIONS.get(architecture, _USUAL)),
         gpu_compute=compute_buffer(
             architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)
@@ -196,14 +206,24 @@ def mixed_cache(parameters: Metadata, context: int, kv_type: str) -> list[int]:
     The state is one matrix for each value head, and the last inputs of the convolution in front of it.
     """
     cache = kv_cache(parameters, context, kv_type)
+    rules = _delta_rules(parameters)
+    state = _delta_state(parameters)
+    return [state if rule else bytes_ for bytes_, rule in zip(cache, rules, strict=True)] if rules else cache
+
+
+def _delta_rules(parameters: Metadata) -> list[bool]:
+    """Return which blocks have a delta rule, [] where none does."""
     recurrent = parameters.get("attention.recurrent_layers")
-    if not isinstance(recurrent, list) or len(recurrent) != len(cache):
-        return cache
+    if not isinstance(recurrent, list) or len(recurrent) != _number(parameters.get("block_count")):
+        return []
+    return [is_recurrent is True for is_recurrent in recurrent]
+
+
+def _delta_state(parameters: Metadata) -> int:
     size, inner = _number(parameters.get("ssm.state_size")), _number(parameters.get("ssm.inner_size"))
     channels = inner + 2 * _number(parameters.get("ssm.group_count")) * size
     kept = max(_number(parameters.get("ssm.conv_kernel")) - 1, 0)
-    state = _FLOAT * (size * inner + kept * channels)
-    return [state if is_recurrent is True else bytes_ for bytes_, is_recurrent in zip(cache, recurrent, strict=True)]
+    return _FLOAT * (size * inner + kept * channels)
 
 
 def recurrent_state(architecture: str, parameters: Metadata) -> int:
@@ -213,6 +233,11 @@ def recurrent_state(architecture: str, parameters: Metadata) -> int:
     if architecture == "rwkv4":
         return 5 * hidden * _FLOAT
     return (2 * hidden + hidden * size) * _FLOAT if size else 0
+
+
+def snapshot_count(state: int) -> int:
+    """Return how many earlier states of these many bytes are kept: a recurrent state cannot be rolled back in part."""
+    return max(_FEWEST_SNAPSHOTS, min(_SNAPSHOTS, _SNAPSHOT_BYTES // state)) if state else 0
 
 
 def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive: Activations) -> int:

@@ -73,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(found.reason)
     if lesson:
         say(lesson)
+    if found.best.recurrent:
+        say(_state_sentence(found.best))
     _print_shares(found.best)
     rows = [_row(option) for option in sorted((found.best, *found.alternatives), key=lambda o: (-o.context, -o.bytes))]
     print()
@@ -135,6 +137,14 @@ def _of_the_hub(arguments: argparse.Namespace, quants: Sequence[str]) -> Asked:
 
 def _facts(option: Option) -> dict[str, Any]:
     return asdict(option) | {"bytes": option.bytes, "missing": option.missing, "verdict": option.verdict}
+
+
+def _state_sentence(option: Option) -> str:
+    kept = human_bytes(option.snapshots * option.state_bytes)
+    return (
+        f"Its state takes {human_bytes(option.state_bytes)} however long a chat is; up to {option.snapshots} earlier ones "
+        f"({kept}) are kept, so that a question or an answer can be changed at once."
+    )
 
 
 def _print_shares(option: Option) -> None:

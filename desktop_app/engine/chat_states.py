@@ -1,7 +1,8 @@
 """What a recurrent model remembers of a chat, on disk: a chat of any length goes on without being read again.
 
-One file a chat, of a few states: the one after the last reply and the snapshots of the last turn, for another answer or another
-question. It is a cache: whatever is damaged, or was written with another model, is ignored, and the chat is read again.
+One file a chat, of two states: the one after the last reply, and the one where the last question begins, for another question or
+another answer. llama.cpp's are rounded to a quarter. It is a cache: whatever is damaged, or was written with another model, is
+ignored, and the chat is read again.
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ import numpy as np
 from converter.gguf_header import split_parts
 from desktop_app.engine.protocol import AdapterUse
 from desktop_app.engine.runner import Runner
+from desktop_app.engine.snapshots import State
 from desktop_app.engine.state_file import read_state_file, write_state_file
+from desktop_app.engine.state_rounding import rounded, widened
 from desktop_app.sequences import common_prefix
 from models.errors import ZhiyinError
 
-_FORMAT = 1
-_STATES = 3
-"""After the last reply, at the last question's beginning and at its end."""
+_FORMAT = 2
+_LONG_QUESTION = 1024
+"""From this many tokens on, the state at the question's end is kept: another answer should not read all of it again."""
 _MOST_BYTES = 1024 * 1024 * 1024
 """Of all chats together."""
-_PREFIX = "after_"
+_ROUNDED_ARCHITECTURES = ("rwkv6", "rwkv7")
+_EXACT, _ROUNDED = "after_", "rounded_after_"
 
 
 def model_identity(path: Path, adapters: Sequence[AdapterUse]) -> str:
@@ -61,7 +65,8 @@ def resume(runner: Runner, file: Path, identity: str, prompt: Sequence[int]) -> 
     whole = read_state_file(file, identity)
     if whole is None:
         return
-    states = sorted((_count(name), data.tobytes()) for name, data in whole[1].items() if 0 < _count(name) <= shared)
+    counts = sorted((_count(name), name) for name in whole[1] if 0 < _count(name) <= shared)
+    states = [(count, state) for count, name in counts if (state := _unpacked(name, whole[1][name])) is not None]
     if states:
         runner.take_up(tokens, states)
 
@@ -73,8 +78,7 @@ def store(runner: Runner, file: Path, identity: str) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        states = runner.states()[-_STATES:]
-        arrays = {f"{_PREFIX}{count}": np.frombuffer(state, np.uint8) for count, state in states}
+        arrays = dict(_packed(state, runner.info.architecture) for state in _worth_keeping(runner.states()))
         write_state_file(temporary, identity, runner.tokens, arrays)
         temporary.replace(file)
         _shrink(file.parent, _MOST_BYTES)
@@ -83,8 +87,28 @@ def store(runner: Runner, file: Path, identity: str) -> None:
             temporary.unlink()
 
 
+def _worth_keeping(states: Sequence[State]) -> Sequence[State]:
+    """Return the state now, and one that the last turn can be begun again from."""
+    if not states:
+        return ()
+    *earlier, now = states[-3:]
+    if len(earlier) == 2 and earlier[1][0] - earlier[0][0] > _LONG_QUESTION:
+        del earlier[0]
+    return [*earlier[:1], now]
+
+
+def _packed(state: State, architecture: str) -> tuple[str, np.ndarray]:
+    count, data = state
+    small = rounded(data) if architecture in _ROUNDED_ARCHITECTURES else None
+    return f"{_EXACT if small is None else _ROUNDED}{count}", np.frombuffer(data if small is None else small, np.uint8)
+
+
+def _unpacked(name: str, array: np.ndarray) -> bytes | None:
+    return widened(array.tobytes()) if name.startswith(_ROUNDED) else array.tobytes()
+
+
 def _count(name: str) -> int:
-    number = name.removeprefix(_PREFIX)
+    number = name.removeprefix(_ROUNDED).removeprefix(_EXACT)
     return int(number) if number.isdecimal() else 0
 
 

@@ -277,13 +277,13 @@ class LlamaRunner:
         """What a snapshot holds: everything, or of a hybrid the recurrent layers alone."""
         return int(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) if self._hybrid else 0
 
-    def _state(self) -> bytes:
-        size = llama.llama_state_seq_get_size_ext(self._context, 0, self._snapshot_flags)
-        buffer = (ctypes.c_uint8 * size)()
-        llama.llama_state_seq_get_data_ext(self._context, buffer, size, 0, self._snapshot_flags)
-        return bytes(buffer)
+    def _state(self) -> bytearray:
+        state = bytearray(llama.llama_state_seq_get_size_ext(self._context, 0, self._snapshot_flags))
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        llama.llama_state_seq_get_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)
+        return state
 
-    def _restored(self, count: int, state: bytes) -> int:
+    def _restored(self, count: int, state: bytes | bytearray) -> int:
         """Take up a snapshot; return its number of tokens, or 0 where llama.cpp refuses it."""
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         read = llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-State = tuple[int, bytes]
-"""A number of tokens, and what the model remembers of them."""
+from models.footprint import snapshot_count
 
-_MOST = 16
-_MOST_BYTES = 256 * 1024 * 1024
-_LEAST = 2
+State = tuple[int, bytes | bytearray]
+"""A number of tokens, and what the model remembers of them."""
 
 
 class Snapshots:
@@ -24,11 +22,10 @@ class Snapshots:
         """What can be gone back to."""
         return self._taken
 
-    def take(self, count: int, state: bytes) -> None:
-        """Remember the state after `count` tokens; the oldest ones go when there are many, or when they are large."""
-        self._taken = [*(snapshot for snapshot in self._taken if snapshot[0] < count), (count, state)][-_MOST:]
-        while len(self._taken) > _LEAST and sum(len(data) for _, data in self._taken) > _MOST_BYTES:
-            del self._taken[0]
+    def take(self, count: int, state: bytes | bytearray) -> None:
+        """Remember the state after `count` tokens; the oldest ones go when there are as many as the memory plan counts with."""
+        shorter = [snapshot for snapshot in self._taken if snapshot[0] < count]
+        self._taken = [*shorter, (count, state)][-snapshot_count(len(state)) :]
 
     def back_to(self, count: int) -> State | None:
         """Forget the states after `count` tokens; return the last one left, or None."""

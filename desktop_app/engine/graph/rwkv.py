@@ -259,7 +259,7 @@ class RWKV(ABC):
     def _packed(self) -> bytes:
         return b"".join(values.tobytes() for values in self._read())
 
-    def _unpacked(self, state: bytes) -> list[np.ndarray]:
+    def _unpacked(self, state: bytes | bytearray) -> list[np.ndarray]:
         return self._parted(np.frombuffer(state, np.float32).reshape(-1, self.hidden))
 
     def _parted(self, state: np.ndarray) -> list[np.ndarray]:

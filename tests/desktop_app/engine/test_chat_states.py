@@ -17,6 +17,7 @@ from desktop_app.engine.snapshots import Snapshots
 from desktop_app.engine.state_file import read_state_file, write_state_file
 from desktop_app.history import History
 from desktop_app.paths import chat_state_file, database_file
+from models.footprint import RunShape, footprint
 from tests.support.rwkv_world import CLASSES, world_model
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=9)
@@ -115,10 +116,19 @@ def test_after_a_restart_the_last_turn_can_be_changed(model: Path, state: Path) 
         second = chat.ask(engine, "明天呢？")
     with opened(model) as engine:
         again = chat.again(engine)
-    assert (again["reused_tokens"], again["text"]) == (second["prompt_tokens"] - 1, second["text"])
+    assert (again["reused_tokens"], again["text"]) == (whole(first), second["text"])
     with opened(model) as engine:
         del chat.messages[-2:]
         assert chat.ask(engine, "后天呢？")["reused_tokens"] == whole(first)
+
+
+def test_after_a_restart_a_long_question_is_not_read_again_for_another_answer(model: Path, state: Path) -> None:
+    chat = Chat(state)
+    with opened(model) as engine:
+        chat.ask(engine, REMEMBERED)
+        second = chat.ask(engine, REMEMBERED * 250)
+    with opened(model) as engine:
+        assert chat.again(engine)["reused_tokens"] == second["prompt_tokens"] - 1
 
 
 def test_a_set_context_limits_nothing(model: Path) -> None:
@@ -211,12 +221,17 @@ def test_the_oldest_states_make_room(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_large_snapshots_make_room_but_two_stay() -> None:
+@pytest.mark.parametrize(("layers", "width", "kept"), [(24, 2048, 10), (32, 4096, 3), (61, 4096, 2)])
+def test_no_more_snapshots_are_kept_than_the_memory_plan_counts(layers: int, width: int, kept: int) -> None:
+    sizes = {"block_count": layers, "embedding_length": width, "wkv.head_size": 64}
+    foot = footprint("rwkv7", sizes, (), RunShape(0))
+    state = bytes(sum(foot.cache))
     snapshots = Snapshots()
-    large = bytes(200 * 1024 * 1024)
-    for count in (10, 20, 30):
-        snapshots.take(count, large)
-    assert [count for count, _ in snapshots.taken] == [20, 30]
+    for count in range(1, 20):
+        snapshots.take(count, state)
+    assert [count for count, _ in snapshots.taken] == list(range(20 - kept, 20))
+    assert foot.snapshots == (kept + 1) * len(state)  # and the one being taken
+    assert foot.total >= foot.snapshots + len(state)
 
 
 def test_a_deleted_chats_state_is_removed_with_it(state: Path) -> None:

@@ -35,7 +35,7 @@ _SCHEDULED_BYTES = 7 * 1024 * 1024
 _REUSED_MASK = 4 * 1024 * 1024
 """Of the attention mask, what at most is still alive when the logits are computed: larger ones make room for them."""
 _SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
-_SNAPSHOT_BYTES = 128 * 1024 * 1024
+_SNAPSHOT_BYTES = 96 * 1024 * 1024
 _FLOAT = 4
 
 

@@ -19,7 +19,7 @@ from models.footprint import RunShape, footprint
 from tests.desktop_app.test_planner import COMPUTERS, GB, cuda, laptop
 
 BADGES = """
-8 GB laptop           | 0   | 69  | 48 | 50
+8 GB laptop           | 0   | 70  | 47 | 50
 16 GB laptop          | 0   | 128 | 19 | 20
 16 GB, 6 GB CUDA      | 53  | 89  | 15 | 10
 16 GB Mac             | 130 | 17  | 0  | 20

@@ -293,12 +293,11 @@ class MainWindow(QMainWindow):
 
     def _merge_adapter(self, path: Path) -> None:
         try:
-            dialog = AdapterDialog(path, self)
+            dialog = AdapterDialog(self.services.conversions, path, self)
         except ZhiyinError as error:
             self._import_refused(str(error))
             return
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.merged.connect(lambda file: self.import_files([file]))
         dialog.open()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  (Qt's name)

@@ -22,7 +22,7 @@ from desktop_app.ui.window import MainWindow
 
 LONG = "Write a long story about a fox, with a title and three parts."
 """What the starter model answers at length."""
-_PATIENCE = 60
+_PATIENCE = 120
 W = TypeVar("W", bound=QObject)
 
 

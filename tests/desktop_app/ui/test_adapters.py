@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtWidgets import QFileDialog, QLabel
 
 from desktop_app.ui.adapter_dialog import AdapterDialog
+from desktop_app.ui.conversion_panel import ConversionCard
 from desktop_app.ui.core_sentences import translated
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -34,6 +35,12 @@ def adapter(folder: Path, *, hidden: int = 32, **config: object) -> Path:
     return write_adapter(folder, random_adapter(weights), **config)
 
 
+def chat_with_the_new_model(person: Person) -> None:
+    person.wait(lambda: "Chat now" in person.buttons())
+    person.click("Chat now")
+    person.wait(lambda: model_name(person).startswith("tea") and person.model_state == "ready")
+
+
 def plan_of(person: Person) -> str:
     return person.find(QLabel, "adapterPlan").text()
 
@@ -51,7 +58,7 @@ def test_a_dropped_adapter_asks_for_its_base_and_is_merged(person: Person, base:
     shown = person.find(QLabel, "adapterPlan")
     person.wait(lambda: shown.height() >= shown.heightForWidth(shown.width()))
     person.click("Merge", dialog)
-    person.wait(lambda: model_name(person).startswith("tea") and person.model_state == "ready")
+    chat_with_the_new_model(person)
 
 
 def test_a_base_that_is_here_is_taken_and_a_wrong_one_is_said(
@@ -71,10 +78,11 @@ def test_a_merge_that_failed_can_be_tried_again(person: Person, base: Path, tmp_
     person.wait(lambda: "Result: tea" in plan_of(person))
     away = (base / "model.safetensors").rename(base / "away")
     person.click("Merge", dialog)
-    person.wait(lambda: "Result: tea" not in plan_of(person))
+    card = person.find(ConversionCard)
+    person.wait(lambda: "Try again" in person.buttons(card))
     away.rename(base / "model.safetensors")
-    person.click("Merge", dialog)
-    person.wait(lambda: model_name(person).startswith("tea") and person.model_state == "ready")
+    person.click("Try again", card)
+    chat_with_the_new_model(person)
 
 
 def test_a_damaged_adapter_is_refused(person: Person, tmp_path: Path) -> None:

@@ -96,6 +96,12 @@ class GGUFHeader:
             raise BadFile(f"{self.path} is damaged: {key} is no list of texts; download or convert it again.")
         return tuple(values)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Everything below the architecture's prefix, without it."""
+        prefix = f"{self.architecture}."
+        return {key.removeprefix(prefix): value for key, value in self.metadata.items() if key.startswith(prefix)}
+
     def parameter(self, key: str, default: Any = None) -> Any:
         """Return a value below the architecture's prefix, such as `block_count`."""
         return self.metadata.get(f"{self.architecture}.{key}", default)

@@ -32,10 +32,7 @@ def model_of_gguf(path: Path) -> Model:
     """
     headers = [read_gguf_header(part, arrays=False) for part in split_parts(path)]
     first = headers[0]
-    prefix = f"{first.architecture}."
-    parameters: Metadata = {
-        key.removeprefix(prefix): value for key, value in first.metadata.items() if key.startswith(prefix)
-    }
+    parameters: Metadata = first.parameters
     listed = first.metadata.get("tokenizer.ggml.tokens")
     tokens = listed.length if isinstance(listed, ArrayLength) else 0
     parameters.setdefault("vocab_size", tokens)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from desktop_app.bandwidth import ReadSpeed
+from models.dynamic_rotary import is_past_training
 from models.family import Metadata
 from models.footprint import (
     Footprint,
@@ -140,6 +141,8 @@ class Option:
     """One state of a model's recurrent layers, 0 without any."""
     snapshots: int
     """How many earlier states are kept at most, so that a chat can be changed without reading all of it again."""
+    past_training: bool = False
+    """Longer than what the model was trained with: our own runner computes it, with positions that depend on the length."""
 
     @property
     def bytes(self) -> int:
@@ -190,12 +193,13 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
     Args:
         model: what it is, in every quantization that may be chosen.
         computer: what there is.
-        context: tokens that the person asks for; None: 8192, or fewer where that does not fit.
+        context: tokens that the person asks for; None: 8192, or fewer where that does not fit. Past the trained length it counts
+            for models alone that go on there (`models.dynamic_rotary`).
         kv_type: the cache's type; never chosen by the planner itself, only offered.
     """
     by_context = [
         [option(model, candidate, computer, wanted, kv_type) for candidate in model.candidates]
-        for wanted in ([context] if context else _contexts(model))
+        for wanted in ([_possible(model, context)] if context else _contexts(model))
     ]
     options = [o for group in by_context for o in group]
     chosen = _best_of_contexts(by_context)
@@ -261,6 +265,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         batch_bytes=batch_bytes,
         state_bytes=foot.state,
         snapshots=snapshot_count(foot.state),
+        past_training=is_past_training(model.parameters, context),
     )
 
 
@@ -269,6 +274,12 @@ def _contexts(model: Model) -> list[int]:
         return [CONTEXTS[0]]
     trained = model.trained_context or CONTEXTS[0]
     return [c for c in CONTEXTS if c <= trained] or [trained]
+
+
+def _possible(model: Model, context: int) -> int:
+    """Return the context that will be loaded where a person asks for one."""
+    trained = model.trained_context
+    return context if not trained or is_past_training(model.parameters, context) else min(context, trained)
 
 
 def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Sequence[Option]] | None:
@@ -381,7 +392,8 @@ def _explanation(best: Option, group: Sequence[Option]) -> str:
     places = ", ".join(
         f"{_gb(share.total)} of {_gb(share.free)} free {_where(share)}" for share in reversed(best.shares)
     )
-    sentence = f"{best.quant}, {_placement(best)}, {_context(best)}: {places}"
+    past = ", more than it was trained with" if best.past_training else ""
+    sentence = f"{best.quant}, {_placement(best)}, {_context(best)}{past}: {places}"
     if best.tokens_per_second is not None:
         sentence += f", about {best.tokens_per_second:.3g} tokens a second"
     better = group[: group.index(best)]

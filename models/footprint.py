@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+from models.dynamic_rotary import INTERNLM, RULE, is_past_training
 from models.family import Metadata
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
@@ -156,7 +157,8 @@ def footprint(
             embedding += tensor.bytes
         else:
             head += tensor.bytes
-    if architecture in _OF_THE_GRAPH_RUNNER:
+    tied = all(tensor.name != "output.weight" for tensor in tensors)
+    if _is_ours(architecture, parameters, run) and not tied:
         embedding = min(embedding, _TOUCHED_ROWS)
     state = recurrent_state(architecture, parameters)
     embedded = _FLOAT * _batch(run) * _number(parameters.get("embedding_length"))
@@ -167,7 +169,7 @@ def footprint(
         blocks=tuple(blocks),
         embedding=embedding,
         head=head,
-        tied=all(tensor.name != "output.weight" for tensor in tensors),
+        tied=tied,
         cache=tuple(cache),
         state=whole,
         snapshots=(snapshot_count(whole) + 1) * whole,
@@ -176,7 +178,7 @@ def footprint(
             architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)
         ),
         inputs=_mask(architecture, parameters, run) + 2 * embedded + _SLACK,
-        copied=0 if architecture in _OF_THE_GRAPH_RUNNER else _mask(architecture, parameters, run) + embedded,
+        copied=0 if _is_ours(architecture, parameters, run) else _mask(architecture, parameters, run) + embedded,
         nodes=_SCHEDULED_BYTES * count if architecture == "chatglm1" else 0,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
@@ -251,7 +253,8 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
     widest = max(widest, _delta_activations(parameters))
     body = _FLOAT * (batch * widest + alive.state * hidden)
-    rows = min(run.outputs, batch) if architecture not in _OF_THE_GRAPH_RUNNER else 1
+    body += _turned_keys(parameters, run)
+    rows = 1 if _is_ours(architecture, parameters, run) else min(run.outputs, batch)
     beside = 5 if "attention.key_length_mla" in parameters else 4
     last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * beside * hidden + rows * hidden)
     mask = _mask(architecture, parameters, run)
@@ -295,6 +298,19 @@ def _mask(architecture: str, parameters: Metadata, run: RunShape) -> int:
 def rounded_context(context: int) -> int:
     """Return the tokens that llama.cpp makes room for."""
     return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
+
+
+def _turned_keys(parameters: Metadata, run: RunShape) -> int:
+    """Return the bytes of one block's keys after their rotation, where they are cached before it."""
+    if parameters.get(RULE) != INTERNLM or not is_past_training(parameters, run.context):
+        return 0
+    width = _number(parameters.get("attention.head_count_kv")) * _number(parameters.get("attention.key_length"))
+    return rounded_context(run.context) * width * (2 if run.kv_type == "f16" else _FLOAT)
+
+
+def _is_ours(architecture: str, parameters: Metadata, run: RunShape) -> bool:
+    """Tell whether our graph runner computes a model, as `engine.runner.load_runner` decides."""
+    return architecture in _OF_THE_GRAPH_RUNNER or is_past_training(parameters, run.context)
 
 
 def _inner(parameters: Metadata) -> int:

@@ -1,15 +1,16 @@
-"""Rotary positions: what config.json says about base and scaling, in llama.cpp's words."""
+"""Rotary positions: what config.json says about base and scaling, in llama.cpp's words and, past its limits, in ours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from models.config import Config
+from models.dynamic_rotary import SMALLEST, TRANSFORMERS, DynamicRotary
 from models.errors import BadFile, UnsupportedModel
 from models.family import Metadata, OutputTensor
 
@@ -39,17 +40,30 @@ class Rotary:
             return self
         return replace(self, parameters=self.parameters | {"context_length": length}, warnings=(*self.warnings, reason))
 
+    def dynamic(self, positions: DynamicRotary) -> Rotary:
+        """Return the same with a context that ends where `positions` begin to change, for llama.cpp, and these for us."""
+        length = min(positions.trained, self.parameters["context_length"])
+        warning = (
+            f"llama.cpp runs this model up to {length} tokens, the length that it was trained with. Where a longer context is "
+            "asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher's "
+            "code."
+        )
+        parameters = self.parameters | positions.parameters | {"context_length": length}
+        return replace(self, parameters=parameters, warnings=(*self.warnings, warning))
 
-def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
+
+def read_rotary(config: Config, size: int, *, factors: bool = True, dynamic: str = "") -> Rotary:
     """Read base, scaling and context length.
 
-    "dynamic" scaling changes nothing within the trained length, which is all that is declared, so it needs no key but a warning:
-    publishers name the length that it reaches (InternLM-20B: 16K of 4K trained, Atom-7B-Chat: 32K).
+    "dynamic" scaling changes nothing within the trained length, which is all that is declared for llama.cpp; publishers name the
+    length that it reaches (InternLM-20B: 16K of 4K trained, Atom-7B-Chat: 32K).
 
     Args:
         config: in the words of transformers.
         size: dimensions of a head that rotate.
         factors: llama.cpp reads tensors of divisors for this architecture.
+        dynamic: the rule in `models.dynamic_rotary` that the publisher's code follows past the trained length with "dynamic"
+            scaling; "": our own runner does not compute this architecture.
 
     Raises:
         UnsupportedModel: a scaling that llama.cpp does not compute.
@@ -59,12 +73,7 @@ def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
     context = _trained_length(config)
     parameters: Metadata = {"context_length": context, "rope.freq_base": rotary_base(config)}
     if kind == "dynamic" and "alpha" not in scaling:
-        parameters["context_length"] = scaling.int("original_max_position_embeddings", default=context, minimum=1)
-        reason = (
-            f"The context ends at {parameters['context_length']} tokens, the length this model was trained with: beyond it the "
-            "publisher's code changes positions with the length of the text, which llama.cpp does not compute."
-        )
-        return Rotary(parameters, warnings=(reason,))
+        return _dynamic(Rotary(parameters), config, scaling, size, dynamic)
     if kind in ("default", "none"):
         return Rotary(parameters)
     if kind == "linear":
@@ -82,31 +91,54 @@ def read_rotary(config: Config, size: int, *, factors: bool = True) -> Rotary:
     )
 
 
-def without_windows(rotary: Rotary, config: Config) -> Rotary:
-    """Return Qwen's positions up to where its layers begin to see less than everything, which llama.cpp does not compute.
+def read_windowed_rotary(config: Config, size: int, *, dense: bool) -> Rotary:
+    """Read Qwen's positions up to where its layers begin to see less than everything, which llama.cpp does not compute.
 
     Both of Qwen's ways are meant: a sliding window in the layers from `max_window_layers` on, and the chunks of the models for a
     million tokens. Until then every layer attends to all tokens.
+
+    Args:
+        config: in the words of transformers.
+        size: dimensions of a head that rotate.
+        dense: no mixture of experts, so that our own runner computes "dynamic" scaling where there is nothing of both.
     """
-    slides = config.bool("use_sliding_window", default=False)
-    if slides and config.int("max_window_layers", default=28) < config.int("num_hidden_layers"):
-        window = config.int("sliding_window", default=4096, minimum=1)
+    ends = list(_ends_of_full_attention(config))
+    rotary = read_rotary(config, size, factors=False, dynamic=TRANSFORMERS if dense and not ends else "")
+    for length, reason in ends:
         rotary = rotary.limited(
-            window, f"The context ends at {window} tokens: llama.cpp does not compute this model's sliding window."
-        )
-    chunks = config.section("dual_chunk_attention_config")
-    if chunks.data:
-        length = chunks.int("original_max_position_embeddings", default=32768, minimum=1)
-        rotary = rotary.limited(
-            length, f"The context ends at {length} tokens: llama.cpp does not compute this model's attention by chunks."
+            length, f"The context ends at {length} tokens: llama.cpp does not compute this model's {reason}."
         )
     return rotary
+
+
+def _ends_of_full_attention(config: Config) -> Iterator[tuple[int, str]]:
+    slides = config.bool("use_sliding_window", default=False)
+    if slides and config.int("max_window_layers", default=28) < config.int("num_hidden_layers"):
+        yield config.int("sliding_window", default=4096, minimum=1), "sliding window"
+    chunks = config.section("dual_chunk_attention_config")
+    if chunks.data:
+        yield chunks.int("original_max_position_embeddings", default=32768, minimum=1), "attention by chunks"
 
 
 def rotary_base(config: Config) -> float:
     """Return the base of the rotary frequencies."""
     outside = config.float("rope_theta", default=_DEFAULT_BASE, minimum=1)
     return _scaling(config).float("rope_theta", default=outside, minimum=1)
+
+
+def _dynamic(rotary: Rotary, config: Config, scaling: Config, size: int, rule: str) -> Rotary:
+    """Return positions that change past `max_position_embeddings`, whatever other lengths a configuration names."""
+    trained = config.int("max_position_embeddings", default=int(rotary.parameters["context_length"]), minimum=1)
+    end = min(trained, scaling.int("original_max_position_embeddings", default=trained, minimum=1))
+    factor = scaling.float("factor", default=1.0, minimum=_LEAST, maximum=_MOST)
+    rotary = replace(rotary, parameters=rotary.parameters | {"context_length": end})
+    if rule and size >= SMALLEST and trained > 1:
+        return rotary.dynamic(DynamicRotary(rule, trained, float(rotary.parameters["rope.freq_base"]), size, factor))
+    reason = (
+        f"The context ends at {end} tokens, the length this model was trained with: beyond it the publisher's code changes "
+        "positions with the length of the text, which llama.cpp does not compute."
+    )
+    return replace(rotary, warnings=(reason,))
 
 
 def _trained_length(config: Config) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from desktop_app.commands.options import add_json, add_model, add_threads
-from desktop_app.commands.session import add_adapter_argument, loaded
+from desktop_app.commands.session import add_adapter_argument, find_model, load, loaded
 from desktop_app.engine.protocol import LoadSettings, Logits, Tokenize
 from desktop_app.terminal import print_json, say
 from models.errors import BadFile
@@ -33,12 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile(f"{out.parent} is not a folder; make it or choose another --out.")
     if out.exists() and not out.is_file():
         raise BadFile(f"{out} is not an ordinary file; choose another --out.")
-    # A token is never shorter than a byte, so the text's bytes (and two special tokens) bound the context needed.
-    most = len(arguments.ids) if arguments.ids else len(arguments.text.encode()) + 2
     # An F32 cache, so that two models' logits differ by their weights alone.
-    settings = LoadSettings(context=max(_SMALLEST_CONTEXT, most), threads=arguments.threads, kv_type="f32")
+    context = max(_SMALLEST_CONTEXT, len(arguments.ids or ()))
+    settings = LoadSettings(context=context, threads=arguments.threads, kv_type="f32")
     with loaded(arguments.model, settings, arguments.adapter) as engine:
         ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
+        if len(ids) > context:
+            load(engine, find_model(arguments.model), replace(settings, context=len(ids)), arguments.adapter)
         shape = engine.submit(Logits(ids, str(out))).result()["shape"]
     if arguments.json:
         print_json({"path": str(out), "ids": ids, "shape": shape})

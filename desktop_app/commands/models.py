@@ -12,6 +12,7 @@ from desktop_app.commands.options import add_json, add_model
 from desktop_app.library import InstalledModel, Library
 from desktop_app.paths import models_folder
 from desktop_app.terminal import human_bytes, print_json, print_table, say
+from models.dynamic_rotary import RULE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +55,19 @@ def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:
 def _info(library: Library, arguments: argparse.Namespace) -> None:
     model = library.find(arguments.model)
     header = read_gguf_header(model.path, arrays=False)
-    facts = {**asdict(model), "tensors": len(header.tensors), "metadata": _plain(header.metadata)}
+    past_training = RULE in header.parameters
+    facts = {**asdict(model), "tensors": len(header.tensors), "past_training": past_training}
+    facts["metadata"] = _plain(header.metadata)
     if arguments.json:
         print_json(facts)
         return
     rows = [("name", model.name), ("path", str(model.path)), ("size", human_bytes(model.bytes))]
     rows += [("quantization", model.file_type or "?"), ("tensors", str(len(header.tensors)))]
+    if past_training:
+        trained = header.parameter("context_length")
+        rows.append(
+            ("context", f"{trained} tokens; past them, where asked for, Zhiyin computes positions as the publisher")
+        )
     print_table([*rows, *((key, str(value)) for key, value in _plain(header.metadata).items())])
 
 

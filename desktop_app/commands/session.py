@@ -54,7 +54,7 @@ def loaded(name: str | None, settings: LoadSettings, adapters: Sequence[AdapterU
     """Start an engine and load a model with adapters on it, showing progress on stderr."""
     model = find_model(name)
     with Engine() as engine:
-        _load(engine, model, settings, adapters)
+        load(engine, model, settings, adapters)
         yield engine
 
 
@@ -89,14 +89,15 @@ def loaded_by_plan(
         planned = LoadPlanner(engine).plan(model.path, settings, context=context)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(f"{model.name}: {planned.plan.reason} Insist with --ctx N.")
-        yield Session(engine, model, _load(engine, model, planned.settings, adapters), planned)
+        yield Session(engine, model, load(engine, model, planned.settings, adapters), planned)
         with suppress(ZhiyinError):
             record_load(engine, planned)
 
 
-def _load(
+def load(
     engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]
 ) -> dict[str, Any]:
+    """Load a model with adapters on it in place of the one in the engine, showing progress on stderr; return what it is."""
     line = ProgressLine()
 
     def show(event: Event) -> None:

@@ -41,7 +41,7 @@ def generate(
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
-    reused = runner.keep(min(common_prefix(runner.tokens, prompt), len(prompt) - 1))
+    reused = runner.keep(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
     text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, reply)
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
     prompt_end = start

@@ -1,4 +1,7 @@
-"""Runs the architectures that llama.cpp lacks, as graphs of our own on its libggml, behind the interface of every runner."""
+"""Runs what llama.cpp lacks, as graphs of our own on its libggml, behind the interface of every runner.
+
+That is whole architectures, and texts longer than what a model was trained with where positions change with their length.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from desktop_app.engine.backends import devices_for
 from desktop_app.engine.graph.architecture import MOST_LAYERS, MakeModel, whole_number
 from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.chatglm1 import ChatGLM1
+from desktop_app.engine.graph.dense import Dense
 from desktop_app.engine.graph.rwkv4 import RWKV4
 from desktop_app.engine.graph.rwkv5 import RWKV5
 from desktop_app.engine.graph.tokenizer import open_tokenizer
@@ -32,7 +36,7 @@ from models.errors import BadFile, UnsupportedModel
 from models.vocab.vocabulary import PLAIN
 
 ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
-"""By `general.architecture`."""
+"""By `general.architecture`: those of which llama.cpp computes nothing."""
 
 
 class GraphRunner:
@@ -57,7 +61,7 @@ class GraphRunner:
             placement = backends.place(whole_number(header, "block_count", most=MOST_LAYERS), settings.gpu_layers)
             weights = Weights(header, backends, placement, mapped=settings.mmap)
             stack.callback(weights.close)
-            self._model = ARCHITECTURES[header.architecture](weights, backends, settings)
+            self._model = ARCHITECTURES.get(header.architecture, Dense)(weights, backends, settings)
             stack.callback(self._model.close)
             self._model.load(on_progress)
             self.vocabulary = open_tokenizer(header)
@@ -72,12 +76,12 @@ class GraphRunner:
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
-        ids = self.vocabulary.encode(text, special=special)
+        ids = self.vocabulary.encode(text, add_special=add_special, special=special)
         return self._model.with_special(ids) if add_special else ids
 
-    def keep(self, count: int) -> int:
-        """Shorten the sequence as far as the architecture can go back."""
-        self._model.keep(count)
+    def keep(self, count: int, prompt: int = 0) -> int:
+        """Shorten the sequence as far as the architecture can go back, and use of it what a prompt of a length can use."""
+        self._model.keep(count, prompt)
         return len(self._model.tokens)
 
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
@@ -128,6 +132,11 @@ class GraphRunner:
 
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
         """Refuse adapters: these graphs have none."""
+        if adapters and self.info.architecture not in ARCHITECTURES:
+            raise UnsupportedModel(
+                f"Past {self.info.trained_context} tokens this model takes no adapters while it runs; load it with no larger "
+                "context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER)."
+            )
         if adapters:
             raise UnsupportedModel(
                 f"{self.info.architecture} models take no adapters while they run; merge it into its base (zhiyin convert "

@@ -77,7 +77,7 @@ class LlamaRunner:
         """Return token ids."""
         return self.vocabulary.tokenize(text, add_special=add_special, special=special)
 
-    def keep(self, count: int) -> int:
+    def keep(self, count: int, prompt: int = 0) -> int:
         """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
         if count < len(self._tokens):
             self._rewind(count)
@@ -227,14 +227,15 @@ class LlamaRunner:
 
     def _describe(self, header: GGUFHeader, seconds: float) -> ModelInfo:
         facts = template_facts(self.chat_template or "")
+        trained = int(llama.llama_model_n_ctx_train(self._model))
         return ModelInfo(
             path=str(header.path),
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
             vocabulary_size=self.vocabulary.size,
-            context=0 if self._recurrent else llama.llama_n_ctx(self._context),
+            context=0 if self._recurrent else min(llama.llama_n_ctx(self._context), trained),  # it rounds up
             forward_only=self._forward_only,
-            trained_context=llama.llama_model_n_ctx_train(self._model),
+            trained_context=trained,
             parameters=llama.llama_model_n_params(self._model),
             file_type=header.quantization,
             chat=self.chat_template is not None,

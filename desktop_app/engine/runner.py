@@ -11,6 +11,7 @@ import numpy as np
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.snapshots import State
+from models.dynamic_rotary import is_past_training
 from models.errors import ZhiyinError
 
 ProgressCallback = Callable[[float], None]
@@ -70,8 +71,12 @@ class Runner(Protocol):
         """Return token ids; `special`: markup such as <|im_start|> becomes its control token."""
         ...
 
-    def keep(self, count: int) -> int:
-        """Shorten the sequence to its first `count` tokens, or fewer where the model cannot; return how many are kept."""
+    def keep(self, count: int, prompt: int = 0) -> int:
+        """Shorten the sequence to its first `count` tokens, or fewer where the model cannot; return how many are kept.
+
+        `prompt`: the length of the prompt that begins with these tokens and is read next, for models whose positions depend on
+        it; 0: there is none.
+        """
         ...
 
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
@@ -136,11 +141,11 @@ class Runner(Protocol):
 
 
 def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
-    """Load a GGUF file with the runner that knows its architecture."""
+    """Load a GGUF file with the runner that computes it: llama.cpp's, but for architectures and contexts that it lacks."""
     from converter.gguf_header import read_gguf_header
     from desktop_app.engine.graph_runner import ARCHITECTURES, GraphRunner
     from desktop_app.engine.llama_runner import LlamaRunner
 
     header = read_gguf_header(path, arrays=False)
-    kind = GraphRunner if header.architecture in ARCHITECTURES else LlamaRunner
-    return kind(header, settings, on_progress)
+    ours = header.architecture in ARCHITECTURES or is_past_training(header.parameters, settings.context)
+    return (GraphRunner if ours else LlamaRunner)(header, settings, on_progress)

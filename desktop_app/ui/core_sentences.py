@@ -82,8 +82,9 @@ _TEMPLATES = to_translate(
     "{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.",
     "The context ends at {count} tokens: llama.cpp does not compute this model's sliding window.",
     "The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.",
-    "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
-    "code changes positions and attention with the length of the text, which llama.cpp does not compute.",
+    "llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is "
+    "asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher's "
+    "code.",
     "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
     "code changes positions with the length of the text, which llama.cpp does not compute.",
     "Left out, since this architecture has no place for it: {names} (tensors: {count}).",

@@ -82,7 +82,10 @@ def _placement(option: Option) -> str:
 def _context(option: Option) -> str:
     if option.recurrent:
         return QCoreApplication.translate("Fit", "Context without limit")
-    text = QCoreApplication.translate("Fit", "Context: {count} tokens")
+    if option.past_training:
+        text = QCoreApplication.translate("Fit", "Context: {count} tokens, more than it was trained with")
+    else:
+        text = QCoreApplication.translate("Fit", "Context: {count} tokens")
     return text.format(count=number(option.context, 0))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from models.chat.published import internlm_chat
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
+from models.dynamic_rotary import INTERNLM
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
 
@@ -15,7 +16,7 @@ from models.rotary import read_rotary
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
-    rotary = read_rotary(_with_rotary_words(config), sizes.head_size)
+    rotary = read_rotary(_with_rotary_words(config), sizes.head_size, dynamic=INTERNLM)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
@@ -36,7 +37,8 @@ def _with_rotary_words(config: Config) -> Config:
     own = config.section("rotary")
     if not own.data:
         return config
-    scaling = {"rope_type": {"origin": "default"}.get(kind := own.str("type", default="origin"), kind)}
+    kind = own.str("type", default="origin")
+    scaling = {"rope_type": "default" if kind == "origin" else kind, "factor": own.float("scaling_factor", default=1.0)}
     return Config(
         {"rope_theta": own.float("base", default=10000.0), "rope_scaling": scaling, **config.data}, config.origin
     )

@@ -21,6 +21,7 @@ from models.decoder import (
     require_silu,
     require_square_attention,
 )
+from models.dynamic_rotary import TRANSFORMERS
 from models.errors import UnsupportedModel
 from models.family import Blueprint, Family, OutputTensor, Source
 from models.layers import as_is, rotary_pairs
@@ -33,7 +34,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_square_attention(config, sizes)
     if config.bool("bias", default=False):
         raise UnsupportedModel(f"{config.origin}: llama.cpp computes InternLM2 without biases, and this one has them.")
-    rotary = read_rotary(config, sizes.head_size, factors=False)
+    rotary = read_rotary(config, sizes.head_size, factors=False, dynamic=TRANSFORMERS)
     names = ("model.tok_embeddings.weight", "model.norm.weight", "output.weight")
     tied = config.bool("tie_word_embeddings", default=False)
     tensors = embeddings(sizes, shapes, tied=tied, always_head=True, names=names)

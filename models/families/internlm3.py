@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
+from models.dynamic_rotary import TRANSFORMERS
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
 
@@ -14,7 +15,7 @@ from models.rotary import read_rotary
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size)
+    rotary = read_rotary(config, sizes.head_size, dynamic=TRANSFORMERS)
     qkv_bias, bias = config.bool("qkv_bias", default=False), config.bool("bias", default=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

@@ -22,6 +22,7 @@ from models.decoder import (
     read_sizes,
     require_silu,
 )
+from models.dynamic_rotary import TRANSFORMERS
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
 
@@ -29,7 +30,7 @@ from models.rotary import read_rotary
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size)
+    rotary = read_rotary(config, sizes.head_size, dynamic=TRANSFORMERS)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden, _norm_names(config))

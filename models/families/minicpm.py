@@ -11,6 +11,7 @@ import math
 from models.chat.published import minicpm_chat
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
+from models.dynamic_rotary import TRANSFORMERS
 from models.errors import UnsupportedModel
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
@@ -23,7 +24,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             f"{config.origin} is of a MiniCPM mixture of experts, which Zhiyin cannot convert; choose a dense MiniCPM."
         )
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size)
+    rotary = read_rotary(config, sizes.head_size, dynamic=TRANSFORMERS)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.config import Config
 from models.decoder import Shapes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
+from models.dynamic_rotary import TRANSFORMERS
 from models.family import Blueprint, Family, Metadata, OutputTensor
 from models.rotary import read_rotary
 
@@ -22,8 +23,8 @@ _NOTHING = -1e30
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size)
     window = config.int("sliding_window", default=0)
+    rotary = read_rotary(config, sizes.head_size, dynamic="" if window else TRANSFORMERS)
     slides = 0 < window < rotary.parameters["context_length"]
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

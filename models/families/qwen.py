@@ -1,8 +1,8 @@
 """Qwen, the first generation: 1.8B, 7B, 14B and 72B, Base and Chat.
 
 Source of the layout: the publisher's modeling_qwen.py. Beyond `seq_length` its code multiplies queries by log n
-(`use_logn_attn`) and chooses the rotary base by the length of the prompt (`use_dynamic_ntk`); llama.cpp does neither, so the
-context ends there.
+(`use_logn_attn`) and chooses the rotary base by the length of the prompt (`use_dynamic_ntk`); llama.cpp does neither, so its
+context ends there, and our own runner goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from models.chat.published import qwen_chat
 from models.config import Config
 from models.decoder import Shapes, Sizes, decoder_parameters, embeddings, linear, read_sizes
-from models.errors import UnsupportedModel
+from models.dynamic_rotary import FIXED, QWEN, SMALLEST, DynamicRotary
+from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, OutputTensor
 from models.layers import as_is
 from models.rotary import Rotary, read_rotary
@@ -38,7 +39,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         )
     sizes = replace(both, inner=both.inner // 2)  # the configuration counts gate and up together
     turning = int(sizes.head_size * config.float("rotary_pct", default=1.0))
-    rotary = _within_trained_length(config, read_rotary(config, turning, factors=False))
+    rotary = _with_long_texts(config, read_rotary(config, turning, factors=False), turning)
     names = ("transformer.wte.weight", "transformer.ln_f.weight", "lm_head.weight")
     tensors = embeddings(
         sizes, shapes, tied=config.bool("tie_word_embeddings", default=False), always_head=True, names=names
@@ -60,15 +61,15 @@ def _renamed(config: Config) -> Config:
     return Config({**found, **config.data}, config.origin)
 
 
-def _within_trained_length(config: Config, rotary: Rotary) -> Rotary:
-    if not config.bool("use_dynamic_ntk", default=False) and not config.bool("use_logn_attn", default=False):
+def _with_long_texts(config: Config, rotary: Rotary, turning: int) -> Rotary:
+    grows, log_n = (config.bool(name, default=False) for name in ("use_dynamic_ntk", "use_logn_attn"))
+    if not grows and not log_n:
         return rotary
-    length = config.int("seq_length", default=2048, minimum=1)
-    return rotary.limited(
-        length,
-        f"The context ends at {length} tokens, the length this model was trained with: beyond it the publisher's code changes "
-        "positions and attention with the length of the text, which llama.cpp does not compute.",
-    )
+    if turning < SMALLEST:
+        raise BadFile(f"{config.origin}: {turning} rotating dimensions of a head cannot be; download it again.")
+    length = config.int("seq_length", default=2048, minimum=2)
+    base = float(rotary.parameters["rope.freq_base"])
+    return rotary.dynamic(DynamicRotary(QWEN if grows else FIXED, length, base, turning, log_n=log_n))
 
 
 def _layer(sizes: Sizes, layer: int) -> list[OutputTensor]:

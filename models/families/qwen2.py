@@ -18,14 +18,14 @@ from models.decoder import (
     require_square_attention,
 )
 from models.family import Blueprint, Family
-from models.rotary import read_rotary, without_windows
+from models.rotary import read_windowed_rotary
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     require_square_attention(config, sizes)
-    rotary = without_windows(read_rotary(config, sizes.head_size, factors=False), config)
+    rotary = read_windowed_rotary(config, sizes.head_size, dense=True)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

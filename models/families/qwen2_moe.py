@@ -22,7 +22,7 @@ from models.decoder import (
     require_square_attention,
 )
 from models.family import Blueprint, Family, OutputTensor, Source
-from models.rotary import read_rotary, without_windows
+from models.rotary import read_windowed_rotary
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
@@ -31,7 +31,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_square_attention(config, sizes)
     mixture = read_mixture(config, normalised=False)
     shared = config.int("shared_expert_intermediate_size", minimum=1)
-    rotary = without_windows(read_rotary(config, sizes.head_size, factors=False), config)
+    rotary = read_windowed_rotary(config, sizes.head_size, dense=False)
     tied = config.bool("tie_word_embeddings", default=False)
     tensors = embeddings(sizes, shapes, tied=tied, always_head=True)
     for layer in range(sizes.layers):

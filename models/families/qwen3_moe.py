@@ -19,14 +19,14 @@ from models.decoder import (
     require_silu,
 )
 from models.family import Blueprint, Family
-from models.rotary import read_rotary, without_windows
+from models.rotary import read_windowed_rotary
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config, head_size=128)
     mixture = read_mixture(config, normalised=True)
-    rotary = without_windows(read_rotary(config, sizes.head_size, factors=False), config)
+    rotary = read_windowed_rotary(config, sizes.head_size, dense=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

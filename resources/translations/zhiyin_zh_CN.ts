@@ -334,8 +334,8 @@
         <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的分块注意力。</translation>
     </message>
     <message>
-        <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's code changes positions and attention with the length of the text, which llama.cpp does not compute.</source>
-        <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码和注意力，而 llama.cpp 不支持这样计算。</translation>
+        <source>llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher's code.</source>
+        <translation>llama.cpp 可运行这个模型到 {count} 个词元，即训练时的长度。设置了更长的上下文时，由知音自己计算：超出之后，位置编码会像发布者的代码那样随文本长度改变。</translation>
     </message>
     <message>
         <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's code changes positions with the length of the text, which llama.cpp does not compute.</source>
@@ -822,6 +822,10 @@
     <message>
         <source>Context: {count} tokens</source>
         <translation>上下文：{count} 个词元</translation>
+    </message>
+    <message>
+        <source>Context: {count} tokens, more than it was trained with</source>
+        <translation>上下文：{count} 个词元，超过训练时的长度</translation>
     </message>
     <message>
         <source>{part} of {free} free in main memory</source>

@@ -235,3 +235,43 @@ def test_a_family_that_breaks_with_four_bits_is_not_offered_any() -> None:
     rwkv4 = {"architectures": ["RwkvForCausalLM"], "hidden_size": 768, "intermediate_size": 3072, "vocab_size": 50277}
     found = model(rwkv4 | {"num_hidden_layers": 12, "attention_hidden_size": 768})
     assert [candidate.quant for candidate in found.candidates] == ["Q8_0"]
+
+
+QWEN_7B = {
+    "architectures": ["QWenLMHeadModel"],
+    "hidden_size": 4096,
+    "intermediate_size": 22016,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "kv_channels": 128,
+    "layer_norm_epsilon": 1e-6,
+    "max_position_embeddings": 32768,
+    "seq_length": 8192,
+    "use_dynamic_ntk": True,
+    "use_logn_attn": True,
+    "vocab_size": 151936,
+}
+
+
+def test_a_context_past_the_trained_length_is_planned_where_it_is_asked_for() -> None:
+    qwen, computer = model(QWEN_7B, "Q4_K_M"), laptop(64)
+    by_itself, asked = plan(qwen, computer).best, plan(qwen, computer, context=16384)
+    assert by_itself is not None and asked.best is not None
+    assert (by_itself.context, by_itself.past_training) == (8192, False)
+    assert (asked.best.context, asked.best.past_training) == (16384, True)
+    assert "16384 tokens of context, more than it was trained with" in asked.reason
+    assert asked.best.shares[0].cache == 2 * by_itself.shares[0].cache
+
+
+def test_models_that_end_at_their_trained_length_are_planned_no_longer() -> None:
+    found = plan(model(LLAMA_13B, "Q4_K_M"), laptop(64), context=16384).best
+    assert found is not None
+    assert (found.context, found.past_training) == (4096, False)
+
+
+def test_keys_that_are_turned_anew_count() -> None:
+    internlm = LLAMA_13B | {"architectures": ["InternLMForCausalLM"], "rotary": {"base": 10000, "type": "dynamic"}}
+    llama = LLAMA_13B | {"rope_scaling": {"type": "dynamic", "factor": 1.0}, "bias": True}
+    both = [plan(model(config, "Q4_K_M"), laptop(64), context=16384).best for config in (internlm, llama)]
+    assert both[0] is not None and both[1] is not None
+    assert both[0].shares[0].compute - both[1].shares[0].compute == 16384 * 5120 * 2

@@ -10,6 +10,7 @@ import llama_cpp.llama_cpp as llama
 import pytest
 from gguf.constants import GGMLQuantizationType
 
+from models.dynamic_rotary import RULE
 from models.footprint import Footprint, RunShape, TensorSize, footprint, kv_cache, rounded_context
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
@@ -69,7 +70,8 @@ def allocated(path: Path, run: RunShape) -> dict[str, float]:
 def predicted(name: str, run: RunShape, path: Path) -> Footprint:
     blueprint, layout = sparse_gguf(SHAPES[name], "Q4_K_M", path)
     sizes = [TensorSize(tensor.name, tensor.size) for tensor in layout.tensors]
-    return footprint(blueprint.architecture, blueprint.parameters, sizes, run)
+    parameters = {key: value for key, value in blueprint.parameters.items() if key != RULE}  # as llama.cpp reads them
+    return footprint(blueprint.architecture, parameters, sizes, run)
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.context}-{run.kv_type}-{run.batch}")

@@ -27,6 +27,11 @@ _NAMES = {
 
 def forward(config: Mapping[str, Any], weights: llama.Weights, ids: Sequence[int]) -> np.ndarray:
     """Return the logits at every position: [len(ids), vocabulary]."""
+    return llama.forward(config, as_llama(config, weights), ids)
+
+
+def as_llama(config: Mapping[str, Any], weights: llama.Weights) -> llama.Weights:
+    """Return the weights under LLaMA's names."""
     renamed = {}
     for name, tensor in weights.items():
         if name.endswith("wqkv.weight"):
@@ -36,7 +41,7 @@ def forward(config: Mapping[str, Any], weights: llama.Weights, ids: Sequence[int
             continue
         own = next((own for own in _NAMES if name.startswith(own) or (own[0] == "." and own in name)), None)
         renamed[name if own is None else name.replace(own, _NAMES[own])] = tensor
-    return llama.forward(config, renamed, ids)
+    return renamed
 
 
 def unpacked(config: Mapping[str, Any], packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

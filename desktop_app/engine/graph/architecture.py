@@ -35,8 +35,8 @@ class GraphModel(Protocol):
         """Bring weights and state into memory."""
         ...
 
-    def keep(self, count: int) -> None:
-        """Shorten the sequence to `count` tokens, or to fewer where the model cannot go back so far only."""
+    def keep(self, count: int, prompt: int = 0) -> None:
+        """Shorten the sequence to `count` tokens, or fewer where the model cannot; see `desktop_app.engine.runner.Runner`."""
         ...
 
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback) -> None:

@@ -10,8 +10,10 @@ from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.library import InitParams, ggml
 
-_NEOX = 2
-"""GGML_ROPE_TYPE_NEOX: pairs are the first and second half of the rotated dimensions."""
+_NEIGHBOURS, _NEOX = 0, 2
+"""GGML_ROPE_TYPE_NORMAL and _NEOX: pairs are neighbours, or the first and second half of the rotated dimensions."""
+_FULL_PRECISION = 10
+"""GGML_PREC_F32"""
 _NOTHING = 0
 """A null pointer where an operation may take a tensor."""
 
@@ -165,6 +167,14 @@ class Builder(Context):
         """Return the layer norm of each column."""
         return self.call("ggml_norm", x, epsilon) * weight + bias
 
+    def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        """Return each column divided by its root mean square."""
+        return self.call("ggml_rms_norm", x, epsilon) * weight
+
+    def scale(self, x: Tensor, factor: float) -> Tensor:
+        """Multiply by a number; by 1, nothing is done."""
+        return x if factor == 1 else self.call("ggml_scale", x, factor)
+
     def apply(self, function: str, x: Tensor) -> Tensor:
         """Apply an element-wise function by its name: exp, neg, relu, sigmoid, silu, sqr."""
         return self.call(f"ggml_{function}", x)
@@ -184,9 +194,22 @@ class Builder(Context):
 
     def rotate(self, x: Tensor, positions: Tensor, dimensions: int, base: float) -> Tensor:
         """Return [size, heads, n] with the rotary embedding of I32 `positions` [n]."""
-        rope = self.call
-        return rope("ggml_rope_ext", x, positions, _NOTHING, dimensions, _NEOX, 0, base, 1.0, 0.0, 1.0, 32.0, 1.0)
+        return self._rope(x, positions, _NOTHING, dimensions, _NEOX, base)
+
+    def rotate_by(self, x: Tensor, positions: Tensor, dimensions: int, divisors: Tensor, *, halves: bool) -> Tensor:
+        """Return [size, heads, n] turned by positions / divisors: I32 [n], float32 [dimensions / 2].
+
+        `halves`: pairs are the first and second half of the dimensions, not neighbours.
+        """
+        return self._rope(x, positions, divisors, dimensions, _NEOX if halves else _NEIGHBOURS, 1.0)
+
+    def _rope(
+        self, x: Tensor, positions: Tensor, divisors: Tensor | int, dimensions: int, kind: int, base: float
+    ) -> Tensor:
+        return self.call("ggml_rope_ext", x, positions, divisors, dimensions, kind, 0, base, 1.0, 0.0, 1.0, 32.0, 1.0)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
         """Return [size, heads, n] of q [size, n, heads], k and v [size, m, heads] and a float16 mask [m, n] that is added."""
-        return self.call("ggml_flash_attn_ext", q, k, v, _NOTHING if mask is None else mask, scale, 0.0, 0.0)
+        attended = self.call("ggml_flash_attn_ext", q, k, v, _NOTHING if mask is None else mask, scale, 0.0, 0.0)
+        ggml().ggml_flash_attn_ext_set_prec(attended.pointer, _FULL_PRECISION)
+        return attended

@@ -22,30 +22,25 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES
 from gguf.constants import GGMLQuantizationType as Type
 
-from desktop_app.engine.cache_type import cache_type
 from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, real_number, whole_number
-from desktop_app.engine.graph.backends import Backends, Buffers
-from desktop_app.engine.graph.builder import Builder, Context, Tensor
-from desktop_app.engine.graph.library import ggml
+from desktop_app.engine.graph.backends import Backends
+from desktop_app.engine.graph.builder import Builder, Tensor
+from desktop_app.engine.graph.key_values import KeyValues, causal_mask
 from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
 from desktop_app.engine.snapshots import State
-from models.errors import BadFile, ZhiyinError
+from models.errors import BadFile
 
-_STEP = 256
-"""A decoding graph sees the cache up to a multiple of this, and is built again only when that grows."""
 _PROGRAMS = 3
 _CPU_BATCH = 64
 """On the CPU a stop is heard between operations: a product with more columns than these takes longer than a tenth of a second."""
 _FRAME_NODES = 64
 _LAYER_NODES = 96
 _PART_NODES = 96
-_CACHE_TYPES = (Type.F32, Type.F16, Type.BF16, Type.Q8_0, Type.Q5_1, Type.Q5_0, Type.Q4_1, Type.Q4_0, Type.IQ4_NL)
 
 
 class _Affine(NamedTuple):
@@ -63,13 +58,6 @@ class _Layer:
     mlp_norm: _Affine
     up: _Affine
     down: _Affine
-
-
-class _Cache(NamedTuple):
-    """A layer's keys and values: [hidden, context] each."""
-
-    keys: Tensor
-    values: Tensor
 
 
 class _Places(NamedTuple):
@@ -105,16 +93,13 @@ class ChatGLM1:
         """Only looked for in prompts: what is no id is not found."""
         most = settings.batch if backends.gpus else min(settings.batch, _CPU_BATCH)
         self._batch = max(1, min(most, self.context))
-        self._cache_type = self._checked_cache_type(settings.kv_type)
+        self._cache = KeyValues(settings.kv_type, self._heads, self._size, self.context)
         inner = whole_number(header, "feed_forward_length")
         self._embedding = weights.matrix("token_embd.weight", self.rows, self._hidden)
         layers = whole_number(header, "block_count", most=MOST_LAYERS)
         self._layers = [self._layer_of(layer, inner) for layer in range(layers)]
         self._output_norm = _Affine(*weights.norm("output_norm", self._hidden))
         self._head = weights.matrix("output.weight", self.rows, self._hidden)
-        self._buffers = Buffers()
-        self._contexts: list[Context] = []
-        self._caches: list[_Cache] = []
         self._programs = Programs(_PROGRAMS)
         self.tokens: list[int] = []
         self.logits = np.zeros(self.rows, np.float32)
@@ -124,20 +109,13 @@ class ChatGLM1:
     def load(self, on_progress: ProgressCallback) -> None:
         """Bring weights and the empty cache into memory."""
         self._weights.load(on_progress)
-        placement = self._weights.placement.layers
-        contexts = {device: Context(2 * len(placement)) for device in placement}
-        for device in placement:
-            keys, values = (contexts[device].new(self._cache_type, self._hidden, self.context) for _ in range(2))
-            self._caches.append(_Cache(keys, values))
-        for device, context in contexts.items():
-            self._contexts.append(context)
-            self._buffers.allocate(context, self._backends.buffer_type(device))
+        self._cache.allocate(self._backends, self._weights.placement.layers)
 
     def with_special(self, ids: list[int]) -> list[int]:
         """Return the ids and, behind them, [gMASK] <sop>, unless a <sop> is there."""
         return ids if self._sop_id in ids else [*ids, self._gmask_id, self._sop_id]
 
-    def keep(self, count: int) -> None:
+    def keep(self, count: int, prompt: int = 0) -> None:
         """Shorten what follows the prefix; a prefix that loses a token is of no more use."""
         if count < self._prefix:
             count = self._prefix = 0
@@ -186,27 +164,15 @@ class ChatGLM1:
 
     def read_state(self) -> dict[str, np.ndarray]:
         """Return the used part of the cache."""
-        state = {"prefix": np.array(self._prefix), "logits": self.logits}
-        for layer, cache in enumerate(self._caches):
-            for name, tensor in zip(("keys", "values"), cache, strict=True):
-                data = np.empty((len(self.tokens), self._column_bytes), np.uint8)
-                if data.size:
-                    tensor.read(data)
-                state[f"{name}_{layer}"] = data
-        return state
+        return {"prefix": np.array(self._prefix), "logits": self.logits} | self._cache.read(len(self.tokens))
 
     def write_state(self, tokens: list[int], state: Mapping[str, np.ndarray]) -> bool:
         """Take up a cache of the same model with the same type."""
-        names = [f"{name}_{layer}" for layer in range(len(self._caches)) for name in ("keys", "values")]
-        shape = (len(tokens), self._column_bytes)
-        fits = all(name in state and state[name].shape == shape and state[name].dtype == np.uint8 for name in names)
         prefix, logits = state.get("prefix", np.array(-1)), state.get("logits", np.array(0))
-        fits = fits and len(tokens) <= self.context and logits.shape == (self.rows,) and logits.dtype == np.float32
+        fits = self._cache.fits(len(tokens), state) and logits.shape == (self.rows,) and logits.dtype == np.float32
         if not fits or prefix.shape != () or int(prefix) != _index(self._sop_id, tokens):
             return False
-        for name, tensor in zip(names, (tensor for cache in self._caches for tensor in cache), strict=True):
-            if tokens:
-                tensor.write(state[name])
+        self._cache.write(state)
         self.tokens, self._prefix = tokens, int(prefix)
         self.logits[:] = logits
         return True
@@ -214,19 +180,7 @@ class ChatGLM1:
     def close(self) -> None:
         """Free graphs and cache."""
         self._programs.close()
-        self._buffers.close()
-        for context in self._contexts:
-            context.close()
-
-    @property
-    def _column_bytes(self) -> int:
-        return int(ggml().ggml_row_size(int(self._cache_type), self._hidden))
-
-    def _checked_cache_type(self, name: str) -> Type:
-        type_ = cache_type(name)
-        if type_ not in _CACHE_TYPES or self._size % GGML_QUANT_SIZES[type_][0]:
-            raise ZhiyinError(f"The KV cache of this model cannot be {name}; use f16.")
-        return type_
+        self._cache.close()
 
     def _layer_of(self, layer: int, inner: int) -> _Layer:
         prefix, weights, hidden = f"blk.{layer}.", self._weights, self._hidden
@@ -308,17 +262,16 @@ class ChatGLM1:
     def _append(self, ids: list[int], logits: np.ndarray) -> None:
         """Compute <sop> or later tokens."""
         count, start = len(ids), len(self.tokens)
-        seen = min(-(-(start + count) // _STEP) * _STEP, self.context)
+        seen = self._cache.seen(start + count)
         every = logits.ndim == 2
         program = self._programs.get((count, seen, every), lambda: self._program(count, seen, every))
         columns = np.arange(start, start + count)
-        mask = np.where(np.arange(seen) <= columns[:, None], np.float16(0), np.float16(-np.inf))
         inputs: dict[str, np.ndarray] = {
             "ids": np.array(ids, np.int32),
             "positions": np.full(count, self._mask_position(), np.int32),
             "blocks": (columns - self._prefix + 1).astype(np.int32),
             "columns": columns,
-            "mask": mask,
+            "mask": causal_mask(columns, seen),
         }
         program.run(inputs, logits)
         self.tokens.extend(ids)
@@ -353,7 +306,7 @@ class ChatGLM1:
 
     def _ask(self, builder: Builder, layer: int, x: Tensor, places: _Places, count: int) -> tuple[Tensor, Tensor]:
         """Store keys and values of [hidden, count]; return its layer norm and the queries [size, count, heads]."""
-        part, cache = self._layers[layer], self._caches[layer]
+        part, cache = self._layers[layer], self._cache.layers[layer]
         normed = builder.norm(x, *part.attention_norm, self._epsilon)
         keys = self._rotated(builder, builder.linear(normed, *part.key), places, count)
         builder.set_rows(cache.keys, builder.reshape(keys, self._hidden, count), places.columns)
@@ -368,10 +321,8 @@ class ChatGLM1:
 
         The residuals are the norms' outputs, scaled.
         """
-        part, cache = self._layers[layer], self._caches[layer]
-        head_bytes = ggml().ggml_row_size(int(self._cache_type), self._size)
-        shape, strides = (self._size, seen, self._heads), (self._column_bytes, head_bytes)
-        keys, values = (builder.view(tensor, shape, strides) for tensor in cache)
+        part, cache = self._layers[layer], self._cache.layers[layer]
+        keys, values = (self._cache.view(builder, tensor, seen) for tensor in cache)
         attended = builder.attention(queries, keys, values, mask, 1 / sqrt(self._size))
         attended = builder.linear(builder.reshape(attended, self._hidden, count), *part.output)
         x = builder.call("ggml_scale", normed, self._residual) + attended

@@ -116,7 +116,7 @@ class RWKV(ABC):
             self._buffers.allocate(context, self._backends.buffer_type(device))
         self._reset()
 
-    def keep(self, count: int) -> None:
+    def keep(self, count: int, prompt: int = 0) -> None:
         """Go back to the last snapshot at or before `count`, unless the sequence is no longer than that."""
         if count >= len(self.tokens):
             return

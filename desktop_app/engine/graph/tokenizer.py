@@ -15,8 +15,11 @@ from models.vocab.icetk import IcetkTokenizer
 class Tokenizer(Vocabulary, Protocol):
     """A file's vocabulary."""
 
-    def encode(self, text: str, *, special: bool) -> list[int]:
-        """Return a text's ids alone; `special`: markup becomes its control token."""
+    def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return a text's ids; `special`: markup becomes its control token.
+
+        `add_special`: with the tokens around them that the file names, such as <s>; those of an architecture are not added here.
+        """
         ...
 
     def close(self) -> None:
@@ -32,13 +35,13 @@ def open_tokenizer(header: GGUFHeader) -> Tokenizer:
 
 
 class _LlamaTokenizer(VocabularyFile):
-    """llama.cpp's: byte-level BPE, RWKV World."""
+    """llama.cpp's: sentencepiece, byte-level BPE, RWKV World."""
 
     def __init__(self, header: GGUFHeader) -> None:
         super().__init__(header.path, header.metadata)
 
-    def encode(self, text: str, *, special: bool) -> list[int]:
-        return self.tokenize(text, add_special=False, special=special)
+    def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        return self.tokenize(text, add_special=add_special, special=special)
 
 
 class _ChatGLMTokenizer:
@@ -51,7 +54,7 @@ class _ChatGLMTokenizer:
         self._icetk = IcetkTokenizer.of_metadata(metadata)
         self._end = metadata.get("tokenizer.ggml.eos_token_id")
 
-    def encode(self, text: str, *, special: bool) -> list[int]:
+    def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         return self._icetk.encode(text, special=special)
 
     def piece(self, token: int) -> bytes:
@@ -72,7 +75,7 @@ class _NoTokenizer:
 
     bos_text = eos_text = ""
 
-    def encode(self, text: str, *, special: bool) -> list[int]:
+    def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         raise ZhiyinError(WITHOUT_TOKENIZER)
 
     def piece(self, token: int) -> bytes:

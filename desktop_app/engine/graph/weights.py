@@ -56,6 +56,10 @@ class Weights:
         self._buffers = Buffers()
         self._maps: dict[Path, mmap.mmap] = {}
 
+    def has(self, name: str) -> bool:
+        """Tell whether the file holds a tensor."""
+        return name in self._homes
+
     def matrix(self, name: str, rows: int, columns: int) -> Tensor:
         """Return a weight [columns, rows] of any type that ggml multiplies with.
 

@@ -101,7 +101,7 @@ def test_the_first_qwen_agrees_with_the_reference(changes: dict[str, Any], engin
     assert largest_error(engine, tmp_path, config, weights, qwen.forward, count=min(count, 150), shards=2) < 1e-4
 
 
-def test_the_first_qwens_context_ends_where_its_own_code_changes() -> None:
+def test_the_first_qwens_context_for_llama_cpp_ends_where_its_own_code_changes() -> None:
     config, weights = random_qwen()
     plain = config | {"use_dynamic_ntk": False, "use_logn_attn": False}
     assert "64 tokens" in blueprint_of(config).warnings[0]

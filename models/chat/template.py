@@ -15,13 +15,26 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import jinja2
+from jinja2 import nodes
 from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.errors import ZhiyinError
 
 _LARGEST_PROMPT = 16 * 1024 * 1024
 _LARGEST_TEMPLATE = 1024 * 1024
+
+
+class _Generation(Extension):
+    """`{% generation %}` … `{% endgeneration %}`: marks for training what the model writes, and changes no prompt."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        return nodes.Scope(list(parser.parse_statements(("name:endgeneration",), drop_needle=True)), lineno=line)
 
 
 class _TemplateRefusal(TemplateError):
@@ -107,7 +120,7 @@ def _compiled(template: str) -> jinja2.Template:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols"],
+        extensions=["jinja2.ext.loopcontrols", _Generation],
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse

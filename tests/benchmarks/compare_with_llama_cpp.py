@@ -26,6 +26,7 @@ from tests.benchmarks.bench_convert import write_vocabulary
 from tests.benchmarks.compare_with_llama_quantize import differences, tensors
 from tests.support.checkpoints import checkpoint_of_gguf, write_checkpoint
 from tests.support.quantize_facts import SHAPES
+from tests.support.random_latent import random_deepseek, random_deepseek3, random_minicpm3
 from tests.support.random_llama import (
     Checkpoint,
     random_llama,
@@ -34,6 +35,16 @@ from tests.support.random_llama import (
     random_qwen2_moe,
     random_qwen3,
     random_qwen3_moe,
+)
+from tests.support.random_relatives import (
+    random_ernie,
+    random_gemma2,
+    random_gemma3,
+    random_granite,
+    random_hunyuan,
+    random_phi3,
+    random_qwen35,
+    random_smollm3,
 )
 
 LLAMA3 = {
@@ -67,6 +78,27 @@ def checkpoints() -> Iterator[tuple[str, str, Checkpoint]]:
     # Not tied: llama.cpp's loader wants output.weight of a qwen2moe, so we write it, and its own converter does not.
     yield "qwen2_moe, 4 experts", "BF16", random_qwen2_moe(**MIXTURE, num_experts=4)
     yield "qwen3_moe, 8 experts", "BF16", random_qwen3_moe(**MIXTURE, moe_intermediate_size=256, num_attention_heads=8)
+    yield from of_2024_and_later()
+
+
+def of_2024_and_later() -> Iterator[tuple[str, str, Checkpoint]]:
+    """Yield the families with layouts of their own, with rows that whole blocks fill and rows that they do not."""
+    sizes: dict[str, Any] = {"num_hidden_layers": 9, "hidden_size": 256, "intermediate_size": 512}
+    pieces, tokens = {**sizes, "vocab_size": PIECES}, {**sizes, "vocab_size": SMOLLM_TOKENS}
+    latent = {"kv_lora_rank": 256, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "v_head_dim": 64}
+    yield "minicpm3", "BF16", random_minicpm3(**pieces, **latent, q_lora_rank=96)
+    # llama.cpp's converter gives models of as many layers queries of one matrix only.
+    yield "deepseek2, lite", "BF16", random_deepseek(**{**tokens, "num_hidden_layers": 27}, **latent)
+    yield "deepseek2, V3", "BF16", random_deepseek3(**tokens, **latent, moe_intermediate_size=256)
+    yield "hunyuan", "BF16", random_hunyuan(**tokens, pad_token_id=0)
+    yield "ernie", "BF16", random_ernie(**pieces)
+    yield "granite", "BF16", random_granite(**tokens)
+    yield "smollm3", "BF16", random_smollm3(**{**tokens, "num_hidden_layers": 5})
+    yield "phi3", "BF16", random_phi3(**pieces)
+    yield "gemma2", "BF16", random_gemma2(**{**pieces, "num_hidden_layers": 8}, model_max_length=512)
+    yield "gemma3", "BF16", random_gemma3(**{**pieces, "num_hidden_layers": 7})
+    delta = {"linear_key_head_dim": 16, "layer_types": (["linear_attention"] * 3 + ["full_attention"]) * 2}
+    yield "qwen35", "BF16", random_qwen35(**{**tokens, "num_hidden_layers": 8}, **delta)
 
 
 def sources(folder: Path, named: list[Path]) -> Iterator[tuple[str, str, Path]]:

@@ -1,0 +1,39 @@
+"""Renders the templates that llama.cpp's sources hold with transformers, and notes what came out: prompts.json.
+
+    python make.py LLAMA_CPP_SOURCE
+
+Needs transformers and jinja2 (written with transformers 5.24.0). A prompt is noted by its SHA-256, "" where the template refuses
+the chat.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from transformers.utils.chat_template_utils import render_jinja_template
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    cases = json.loads((HERE / "cases.json").read_text("utf-8"))
+    noted: dict[str, dict[str, str]] = {}
+    for file in sorted((Path(sys.argv[1]) / "models" / "templates").glob("*.jinja")):
+        noted[file.name] = {name: rendered(file.read_text("utf-8"), case) for name, case in cases.items()}
+    (HERE / "prompts.json").write_text(json.dumps(noted, indent=1) + "\n", "utf-8")
+
+
+def rendered(template: str, case: dict) -> str:
+    said = {"bos_token": "<BOS>", "eos_token": "<EOS>", "add_generation_prompt": True, **case.get("extra", {})}
+    try:
+        prompts, _ = render_jinja_template([case["messages"]], tools=case.get("tools"), chat_template=template, **said)
+    except Exception:
+        return ""
+    return sha256(prompts[0].encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Publishers' own templates render as transformers renders them: several rounds, system messages, tools, calls, thinking on and off.
+
+The templates lie in llama.cpp's sources; what transformers made of them is noted in tests/data/prompts.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from models.chat.template import render
+from models.errors import ZhiyinError
+from tests.support.vocabularies import llama_cpp_vocabularies
+
+FOLDER = Path(__file__).parents[2] / "data" / "prompts"
+CASES = json.loads((FOLDER / "cases.json").read_text("utf-8"))
+NOTED = json.loads((FOLDER / "prompts.json").read_text("utf-8"))
+
+
+def rendered(text: str, case: str) -> str:
+    said = CASES[case]
+    try:
+        prompt = render(
+            text, said["messages"], tools=said.get("tools"), bos="<BOS>", eos="<EOS>", **said.get("extra", {})
+        )
+    except ZhiyinError:
+        return ""
+    return sha256(prompt.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_prompts_are_those_of_transformers(name: str) -> None:
+    path = llama_cpp_vocabularies() / "templates" / name
+    if not path.is_file():
+        pytest.skip("llama.cpp's sources here have no such template")
+    text = path.read_text("utf-8")
+    if "strftime_now" in text:
+        pytest.skip("this template writes today's date")
+    assert {case: rendered(text, case) for case in CASES} == NOTED[name]
+
+
+def test_marks_for_training_change_no_prompt() -> None:
+    text = "{% for m in messages %}{% generation %}{% set kept = m.content %}<{{ kept }}>{% endgeneration %}{{ kept }}{% endfor %}"
+    assert render(text, [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]) == "<a><b>"

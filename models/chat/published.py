@@ -59,8 +59,8 @@ _BOS = "{{- bos_token -}}"
 
 # Qwen/Qwen-7B-Chat, qwen_generation_utils.py (make_context, get_stop_words_ids)
 QWEN = ChatFormat(_chatml(_DEFAULT_SYSTEM), stop=_IM, tokens=_IM)
-# 01-ai/Yi-6B-Chat, tokenizer_config.json
-YI = ChatFormat(_chatml(), stop=(_IM_END,), tokens=_IM)
+# 01-ai/Yi-34B-Chat, tokenizer_config.json (line 60, and its ends of a reply), as lm-sys/FastChat's conversation.py repeats it
+YI = ChatFormat(_chatml(), stop=_IM, tokens=_IM)
 # internlm/internlm2-chat-7b, modeling_internlm2.py (build_inputs, chat); in its first release the tokens had no names yet
 _UNNAMED = ("[UNUSED_TOKEN_145]", "[UNUSED_TOKEN_146]")
 _INTERNLM_SAMPLING = {"temp": 0.8, "top_p": 0.8}
@@ -165,7 +165,8 @@ CHINESE_ALPACA = ChatFormat(
     stop=("### Instruction:",),
     sampling={"temp": 0.2, "top_p": 0.9, "top_k": 40, "penalty_repeat": 1.1},
 )
-# LlamaFamily/Llama-Chinese (FlagAlpha's), scripts/api/accelerate_server.py (get_prompt_llama2chinese); sampling: README.md
+# LlamaFamily/Llama-Chinese (FlagAlpha's), scripts/api/accelerate_server.py (get_prompt_llama2chinese); sampling: README.md;
+# Atom-7B-Chat the same: modelscope/ms-swift, its template "atom"
 _TRIMMED = f"({_CONTENT} | trim) + '\\n</s>'"
 LLAMA2_CHINESE = ChatFormat(
     _roles(

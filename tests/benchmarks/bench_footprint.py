@@ -51,25 +51,30 @@ def compare(name: str, quant: str, context: int, kv_type: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.gguf"
         sparse_gguf(SHAPES[name], quant, path)
-        command = [
-            sys.executable,
-            "-m",
-            "tests.benchmarks.bench_footprint",
-            "--measure",
-            str(path),
-            str(context),
-            kv_type,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        before, after = json.loads(done.stdout)
-        model = model_of_gguf(path)
-        computer = Computer(free_bytes=1 << 40, total_bytes=1 << 40, process_bytes=before)
-        planned = option(model, model.candidates[0], computer, context, kv_type).bytes
-    error = planned / after - 1
+        planned, measured = planned_and_measured(path, context, kv_type)
+    error = planned / measured - 1
     print(
-        f"{name:14} {quant:7} {context:7} {kv_type:5} {planned / 1e6:10.1f} {after / 1e6:9.1f} {error:+7.2%}",
+        f"{name:14} {quant:7} {context:7} {kv_type:5} {planned / 1e6:10.1f} {measured / 1e6:9.1f} {error:+7.2%}",
         flush=True,
     )
+
+
+def planned_and_measured(path: Path, context: int, kv_type: str) -> tuple[int, int]:
+    """Return the bytes that a process takes by the plan, and those that one takes whose context is full."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.bench_footprint",
+        "--measure",
+        str(path),
+        str(context),
+        kv_type,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, after = json.loads(done.stdout)
+    model = model_of_gguf(path)
+    computer = Computer(free_bytes=1 << 40, total_bytes=1 << 40, process_bytes=before)
+    return option(model, model.candidates[0], computer, context, kv_type).bytes, after
 
 
 def measure(path: Path, context: int, kv_type: str) -> None:

@@ -1,4 +1,4 @@
-"""Publishers' own templates render as transformers renders them: several rounds, system messages, tools, calls, thinking on and off.
+"""Publishers' templates render as transformers renders them: rounds, system messages, tools, calls, thinking on and off.
 
 The templates lie in llama.cpp's sources; what transformers made of them is noted in tests/data/prompts.
 """
@@ -43,5 +43,6 @@ def test_prompts_are_those_of_transformers(name: str) -> None:
 
 
 def test_marks_for_training_change_no_prompt() -> None:
-    text = "{% for m in messages %}{% generation %}{% set kept = m.content %}<{{ kept }}>{% endgeneration %}{{ kept }}{% endfor %}"
+    reply = "{% generation %}{% set kept = m.content %}<{{ kept }}>{% endgeneration %}{{ kept }}"
+    text = f"{{% for m in messages %}}{reply}{{% endfor %}}"
     assert render(text, [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]) == "<a><b>"

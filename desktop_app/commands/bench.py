@@ -6,16 +6,20 @@ import argparse
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from desktop_app.bandwidth import read_speed
+from desktop_app.candidates import model_of_gguf
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import Session, loaded_by_plan
 from desktop_app.engine.client import EngineFailed
 from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
+from desktop_app.paths import speed_file
+from desktop_app.planner import plan
 from desktop_app.terminal import ProgressLine, human_bytes, print_json, print_table
 
 _PROMPT = 512
@@ -49,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         peak = session.engine.submit(Stats()).result()["peak_bytes"]
     info, best = session.info, session.planned.plan.best
     planned = best.shares[0].total if best is not None else None
-    foretold = best.tokens_per_second if best is not None else None
+    foretold = _planned_speed(session)
     if arguments.json:
         facts = {"model": session.model.name, "file_type": info["file_type"], "parameters": info["parameters"]}
         facts |= {"context": info["context"], "prompt": asdict(reading), "generation": asdict(writing)}
@@ -91,6 +95,15 @@ def _speeds(session: Session) -> tuple[Speed, Speed]:
     finally:
         line.clear()
     return _speed(len(prompt), reading), _speed(tokens, writing)
+
+
+def _planned_speed(session: Session) -> float | None:
+    """Return how many tokens a second the planner says are written; its first answer here takes two seconds of measuring."""
+    planned = session.planned
+    computer = replace(planned.computer, speed=read_speed(speed_file()))
+    settings = planned.settings
+    found = plan(model_of_gguf(session.model.path), computer, context=settings.context, kv_type=settings.kv_type)
+    return None if found.best is None else found.best.tokens_per_second
 
 
 def _prompt(session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:

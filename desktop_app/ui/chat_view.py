@@ -11,7 +11,7 @@ from shiboken6 import delete
 
 from desktop_app.conversation import Message
 from desktop_app.ui.chat_session import ChatSession
-from desktop_app.ui.icons import IconButton
+from desktop_app.ui.icons import PADDING, IconButton
 from desktop_app.ui.message_widget import Versions
 from desktop_app.ui.question_widget import QuestionWidget
 from desktop_app.ui.reply_failure import Contexts
@@ -54,7 +54,7 @@ class ChatView(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # text does not move when it is needed
         self._column = QVBoxLayout()
-        self._column.setContentsMargins(20, 12, 20, 20)
+        self._column.setContentsMargins(20 - PADDING, 12, 20 - PADDING, 20)
         self._column.setSpacing(2)
         self._column.addStretch(1)
         holder = QWidget()

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 from desktop_app.ui import theme
 
 PADDING = 6
-"""Around a button's icon. A row of buttons stands out by this much, so that its icons are in line with the text."""
+"""Around a button's icon. Texts above a row of buttons stand in by this much, so that its icons are in line with them."""
 _SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
 _RESTYLED = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 

@@ -34,7 +34,7 @@ class QuestionWidget(MessageWidget):
         self._bubble = QFrame()
         self._bubble.setObjectName("bubble")
         self._inside = QVBoxLayout(self._bubble)
-        self._inside.setContentsMargins(14, 7, 14, 9)
+        self._inside.setContentsMargins(14, 5, 14, 11)  # the lines' extra height is above them
         self._inside.setSpacing(0)
         self._shown = 0
         self._natural = 0
@@ -44,15 +44,17 @@ class QuestionWidget(MessageWidget):
         self._edit.clicked.connect(self._begin_editing)
         self._editor: _Editor | None = None  # made when it is needed: most questions are never changed
         self._busy = False
-        self._actions.setContentsMargins(0, 0, -PADDING, 0)
         self._actions.addStretch()
         self._actions.addWidget(self._copy)
         self._actions.addWidget(self._edit)
         self.add_versions()
+        self._column = QVBoxLayout()
+        self._column.setContentsMargins(PADDING, 0, PADDING, 0)  # the icons below are in line with the bubble
+        self._column.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 6)
         layout.setSpacing(3)
-        layout.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
+        layout.addLayout(self._column)
         layout.addLayout(self._actions)
         self.retranslate()
 
@@ -115,8 +117,7 @@ class QuestionWidget(MessageWidget):
         editor.cancelled.connect(self._cancel_editing)
         editor.confirmed.connect(self._confirm)
         editor.set_busy(self._busy)
-        layout = cast(QVBoxLayout, self.layout())
-        layout.insertWidget(layout.indexOf(self._bubble), editor)
+        self._column.insertWidget(0, editor)
         editor.show()  # now, so that it can take the keyboard
         self._show_text(False)
         editor.begin(self.message.content)

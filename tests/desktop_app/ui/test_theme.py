@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QApplication, QFrame, QLineEdit
 
-from desktop_app.ui.theme import DARK, LIGHT, Theme, contrast, style_sheet
+from desktop_app.conversation import Message
+from desktop_app.ui.icons import PADDING, IconButton
+from desktop_app.ui.markdown_view import MarkdownView
+from desktop_app.ui.message_edit import MessageEdit
+from desktop_app.ui.message_widget import Versions
+from desktop_app.ui.question_widget import QuestionWidget
+from desktop_app.ui.reply_widget import ReplyWidget
+from desktop_app.ui.theme import DARK, LIGHT, Theme, ThemeKeeper, contrast, style_sheet
+from tests.support.window import run_events
 
 BACKGROUNDS = ("window", "sidebar", "surface")
 TEXTS = [
@@ -47,3 +57,27 @@ def test_contrast_is_that_of_the_guidelines() -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_colour_of_the_style_sheet_is_filled_in(theme: Theme) -> None:
     assert "$" not in style_sheet(theme, 10)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_an_empty_box_says_is_as_readable_as_other_texts(application: QApplication, mode: str) -> None:
+    keeper = ThemeKeeper(application, application)
+    keeper.choose(mode)
+    for box in (MessageEdit(), QLineEdit()):
+        box.setPlaceholderText("Write a message")
+        box.ensurePolished()
+        colour = box.palette().color(QPalette.ColorRole.PlaceholderText)
+        assert (colour.name(), colour.alpha()) == (keeper.theme.muted, 255)
+
+
+def test_the_icons_below_a_message_are_in_line_with_it(application: QApplication) -> None:
+    reply = ReplyWidget(Message("c", None, "assistant", "Hello"), Versions())
+    question = QuestionWidget(Message("c", None, "user", "Hello"), Versions())
+    for widget in (reply, question):
+        widget.resize(500, 200)
+        widget.show()
+        run_events(20)
+    copy, *_ = reply.findChildren(IconButton)
+    assert copy.x() + PADDING == reply.findChild(MarkdownView).x()
+    edit = max(question.findChildren(IconButton), key=lambda button: button.x())
+    assert edit.geometry().right() - PADDING == question.findChild(QFrame, "bubble").geometry().right()

@@ -25,6 +25,7 @@ def generate(
     on_progress: ProgressCallback,
     reply: ReplyFilter | None = None,
     settled: int | None = None,
+    opening: str = "",
 ) -> Reply:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
 
@@ -36,13 +37,14 @@ def generate(
         on_progress: hears of the part of the prompt that is done.
         reply: changes the reply's text before anybody sees it.
         settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
+        opening: what the prompt wrote of the reply already; it becomes part of the reply's text.
 
     Raises:
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
     reused = runner.keep(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
-    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, reply)
+    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, reply, opening)
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
     prompt_end = start
     count = 0
@@ -107,9 +109,12 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: Prog
 class _TextStream:
     """Turns token bytes into text, holding back split characters, what may become a stop text, and what no screen would show."""
 
-    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], reply: ReplyFilter | None) -> None:
-        self.whole = ""
+    def __init__(
+        self, stops: Sequence[str], on_text: Callable[[str], None], reply: ReplyFilter | None, opening: str
+    ) -> None:
+        self.whole = opening
         self._sent = 0
+        self._opened = len(opening)
         self._next_piece = 0.0
         self._reply = reply
         self._stops = [stop for stop in stops if stop]
@@ -140,6 +145,8 @@ class _TextStream:
         self._flush(len(self._held))
         if self._reply is not None:
             self.whole += self._reply.finish()
+        if not self._sent and len(self.whole) == self._opened:  # not a word came: there is no reply
+            self.whole = ""
         self._send()
 
     def _possible_stop(self) -> int:

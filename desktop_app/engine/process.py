@@ -186,7 +186,7 @@ class EngineProcess:
     def _generate(self, number: int, request: protocol.Generate) -> dict[str, Any]:
         from desktop_app.engine.chat_states import resume, store
         from desktop_app.engine.generation import check_room, generate
-        from desktop_app.engine.prompting import prompt_tokens, settled_tokens
+        from desktop_app.engine.prompting import prompt_tokens, reply_opening, settled_tokens
         from models.chat.dialects import DIALECTS
 
         runner = self._model()
@@ -206,6 +206,7 @@ class EngineProcess:
             self._progress(number, "prompt"),
             None if dialect is None else dialect.reply(),
             settled_tokens(runner, request.messages, request.tools, prompt) if runner.info.forward_only else None,
+            reply_opening(runner, request.messages, request.tools) if runner.info.reasoning else "",
         )
         if recurrent and request.state:
             self._afterwards = lambda: store(runner, file, identity)

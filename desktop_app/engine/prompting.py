@@ -27,6 +27,8 @@ _TEMPLATE_SECONDS = 5.0
 _MARK = "\ufdd0"
 """Keeps a control token's text apart while a template is rendered; a noncharacter, which no text holds."""
 _NOT_TEXT = ("role", "type")
+_OPENED = re.compile(r"(<think>?)\s*\Z")
+"""How the prompts of models that think end; RWKV-7 G1's leave the mark's last sign to the model."""
 _ANY = "知音"
 """A message that merges with nothing around it."""
 
@@ -85,6 +87,12 @@ def settled_tokens(
         return common_prefix(prompt_tokens(runner, later, tools), prompt)
     except ZhiyinError:  # a template that takes no such turns: then there is no next one
         return len(prompt)
+
+
+def reply_opening(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
+    """Return the mark of a thought's beginning where the prompt ends in it: the model goes on inside the thought."""
+    found = _OPENED.search(render_prompt(runner, messages, tools))
+    return found[1] if found else ""
 
 
 def _text_tokens(runner: Runner, text: str) -> list[int]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine, EngineFailed
-from desktop_app.engine.protocol import Load, LoadSettings, Prompt, Tokenize
+from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
+from tests.models.chat.test_published_files import baichuan_chat
 from tests.support.graph_models import graph_case
 
 START, END = 1, 2
@@ -34,6 +36,25 @@ def test_markup_in_a_message_stays_text(text: str, starter_gguf: Path) -> None:
     assert (ids.count(START), ids.count(END), 0 in ids) == (3, 2, False)
     starts = [at for at, number in enumerate(ids) if number == START]
     assert ids[starts[1] + 1 : starts[2]][: len(plain) + 1] == [*plain, END]
+
+
+@pytest.mark.parametrize("written", ["<think>\\n", "<think>", "<think", ""])
+def test_a_thought_that_the_prompt_begins_is_part_of_the_reply(written: str, tmp_path: Path) -> None:
+    """DeepSeek-R1's and Qwen3.5's templates write the mark: without it a reader would take the thought for the answer."""
+    turns = "{# <think> #}{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}"
+    source = baichuan_chat(tmp_path / "any", generation=None, template=turns + "{{ 'assistant: " + written + "' }}")
+    file = convert(ConvertRequest(source, tmp_path / "thinker.gguf", "F32")).path
+    heard: list[str] = []
+    with Engine() as engine:
+        engine.submit(Load(str(file), LoadSettings(context=256))).result(60)
+        request = Generate(({"role": "user", "content": "你好"},), SamplingSettings(temperature=0, max_tokens=5))
+        job = engine.submit(
+            request, lambda event: heard.append(str(event.data["text"])) if event.kind == "text" else None
+        )
+        reply = job.result(60)
+    assert "".join(heard) == reply["text"]
+    assert reply["text"].startswith("<think") is bool(written)
+    assert reply["tokens"] == 5
 
 
 def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from desktop_app.commands.session import find_model, loaded
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LoadSettings, Score, Tokenize
 from desktop_app.terminal import ProgressLine, print_json, print_table
+from models.dynamic_rotary import is_past_training
 from models.errors import BadFile, ZhiyinError
 
 _CONTEXT = 512
@@ -132,6 +133,7 @@ def _read_text(path: Path) -> str:
 
 
 def _check_context(model: str, context: int) -> None:
-    trained = read_gguf_header(find_model(model).path, arrays=False).parameter("context_length")
-    if isinstance(trained, int) and 0 < trained < context:
+    header = read_gguf_header(find_model(model).path, arrays=False)
+    trained = header.parameter("context_length")
+    if isinstance(trained, int) and 0 < trained < context and not is_past_training(header.parameters, context):
         raise ZhiyinError(f"{model} was trained for {trained} tokens of context; give --ctx {trained} or less.")

@@ -25,7 +25,7 @@ def speeds(runner: Runner, ids: Sequence[int], tokens: int) -> tuple[float, floa
     """Return the seconds that reading `ids` into an empty context takes, and those of writing `tokens` tokens after them."""
     sampler = Sampler(SamplingSettings(temperature=0), runner.info.vocabulary_size, ())
     try:
-        runner.keep(0)
+        runner.keep(0, len(ids))
         start = time.perf_counter()
         runner.decode(ids)
         read = time.perf_counter()

@@ -1,6 +1,6 @@
 """Generation through the engine process against a bare llama-cpp-python decode loop: `python -m tests.benchmarks.bench_engine`.
 
-Same file, threads, context, sampling and 256 tokens. The bare loop has a process of its own, so that neither side's waiting
+Same file, threads, context, sampling and number of tokens (256). The bare loop has a process of its own, so that neither side's waiting
 threads or settings touch the other. The two take turns in the order ABBA, a turn of each makes a round, and the median of the
 rounds' ratios counts: what else the computer does then meets both alike. Our time is the client's, from the first text that
 arrives to the reply's end; detokenizing, JSON and pipes are ours to pay.
@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,14 +23,11 @@ from desktop_app.engine.protocol import Event, Generate, Load, LoadSettings, Sam
 from desktop_app.engine.threads import physical_cores
 from desktop_app.library import Library
 
-TOKENS = 256
 CONTEXT = 1024
 MESSAGES = ({"role": "user", "content": "Write a long story about a fox who learns to read."},)
 SAMPLINGS = {
-    "greedy": SamplingSettings(temperature=0, max_tokens=TOKENS),
-    "drawn (temperature 0.7, top-k 40, top-p 0.9)": SamplingSettings(
-        temperature=0.7, top_k=40, top_p=0.9, min_p=0, seed=1, max_tokens=TOKENS
-    ),
+    "greedy": SamplingSettings(temperature=0),
+    "drawn (temperature 0.7, top-k 40, top-p 0.9)": SamplingSettings(0.7, top_k=40, top_p=0.9, min_p=0, seed=1),
 }
 
 
@@ -51,9 +49,9 @@ class OurEngine:
 
         reply = self._engine.submit(Generate(MESSAGES, sampling), listen).result()
         seconds = time.perf_counter() - first[0]
-        assert reply["tokens"] == TOKENS, f"the model ended after {reply['tokens']} tokens"
+        assert reply["tokens"] == sampling.max_tokens, f"the model ended after {reply['tokens']} tokens"
         self.prompt_tokens = reply["prompt_tokens"]
-        return (TOKENS - 1) / seconds
+        return (sampling.max_tokens - 1) / seconds
 
 
 class BareLoop:
@@ -69,7 +67,7 @@ class BareLoop:
         """Return tokens per second after a prompt of so many tokens."""
         self._pipe.send((sampling, prompt_tokens))
         seconds: float = self._pipe.recv()
-        return (TOKENS - 1) / seconds
+        return (sampling.max_tokens - 1) / seconds
 
     def close(self) -> None:
         """End the process."""
@@ -105,7 +103,7 @@ def bare_process(pipe: Connection, path: Path, threads: int) -> None:
         chain = bare_chain(sampling)
         one[0] = llama.llama_sampler_sample(chain, context, -1)
         start = time.perf_counter()
-        for _ in range(TOKENS - 1):
+        for _ in range(sampling.max_tokens - 1):
             llama.llama_decode(context, llama.llama_batch_get_one(one, 1))
             one[0] = llama.llama_sampler_sample(chain, context, -1)
         llama.llama_decode(context, llama.llama_batch_get_one(one, 1))  # the next turn of a chat needs the last one too
@@ -136,13 +134,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="a GGUF file (default: the starter model)")
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--tokens", type=int, default=256, help="fewer where other programs come and go")
     arguments = parser.parse_args()
     starter = Library(Path(tempfile.mkdtemp())).starter()
     path = arguments.model or (starter.path if starter else parser.error("the starter model is not installed"))
     threads = physical_cores()
     with Engine() as engine:
         ours, bare = OurEngine(engine, path, threads), BareLoop(path, threads)
-        for name, sampling in SAMPLINGS.items():
+        for name, settings in SAMPLINGS.items():
+            sampling = replace(settings, max_tokens=arguments.tokens)
             ours.turn(sampling)  # the first turns only warm up
             bare.turn(sampling, ours.prompt_tokens)
             report(name, [one_round(number, ours, bare, sampling) for number in range(arguments.rounds)])

@@ -1,8 +1,8 @@
 """Generation through the engine process against a bare llama-cpp-python decode loop: `python -m tests.benchmarks.bench_engine`.
 
-Same file, threads, context, sampling and number of tokens (256). The bare loop has a process of its own, so that neither side's waiting
-threads or settings touch the other. The two take turns in the order ABBA, a turn of each makes a round, and the median of the
-rounds' ratios counts: what else the computer does then meets both alike. Our time is the client's, from the first text that
+Same file, threads, context, sampling and number of tokens (256). The bare loop has a process of its own, so that neither side's
+waiting threads or settings touch the other. The two take turns in the order ABBA, a turn of each makes a round, and the median of
+the rounds' ratios counts: what else the computer does then meets both alike. Our time is the client's, from the first text that
 arrives to the reply's end; detokenizing, JSON and pipes are ours to pay.
 """
 

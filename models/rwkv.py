@@ -320,9 +320,14 @@ _VARIANTS = (
     ("This file holds only LoRA weights of an RWKV model; merge them into the model first.", _has("lora_A")),
     (
         "RWKV-7b (with DeepEmbed attention) is not run by llama.cpp yet; choose an RWKV-7 without it.",
-        _has(".qkv.weight"),
+        lambda named: any(".qkv." in name for name in named),
     ),
     ("RWKV-7a (with DeepEmbed) is not run by llama.cpp yet; choose an RWKV-7 without it.", _has(".ffn.s_emb.weight")),
+    (
+        "This file holds only some weights of an RWKV model and no embedding; name the model's own .pth, with what this adds "
+        "to it merged.",
+        lambda named: "emb.weight" not in named,
+    ),
     (
         "This RWKV file was converted for the package `rwkv` already (its weights are transposed and merged); name the "
         "original .pth.",

@@ -278,11 +278,12 @@ def test_a_single_pth_is_a_source(version: str, tmp_path: Path) -> None:
     ("version", "changes", "named"),
     [
         ("7", {"blocks.0.ffn.s_emb.weight": (96, 32)}, "RWKV-7a"),
-        ("7", {"blocks.0.ffn.s_emb.weight": (96, 32), "blocks.0.qkv.weight": (96, 32)}, "RWKV-7b"),
+        ("7", {"blocks.0.ffn.s_emb.weight": (96, 32), "blocks.0.qkv.qq.weight": (96, 32)}, "RWKV-7b"),
         ("6", {"blocks.0.att.time_faaaa": None}, "x060a"),
         ("6", {f"blocks.0.att.{name}.weight": (64, 128) for name in ("receptance", "key")}, "expand_k"),
         ("7", {"model.layers.1.attn.q_proj.weight": (128, 128)}, "hybrid"),
         ("4", {"blocks.0.ln0.weight": None}, "converted"),
+        ("6", {"emb.weight": None, "blocks.0.att.receptance.bone": (8, 128)}, "only some weights"),
         ("6", {"blocks.0.att.receptance.lora_A": (8, 128)}, "LoRA"),
     ],
 )

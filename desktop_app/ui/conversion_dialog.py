@@ -272,7 +272,7 @@ class ConversionDialog(QDialog):
         found = self._judgement
         words = [verdict_words(found.verdicts.get(quant, ""))] if found is not None else []
         if quant == automatic:
-            words.append(self.tr("recommended"))
+            words.append(self.tr("best choice"))
         return " · ".join(word for word in words if word)
 
     def _chosen(self) -> str:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from converter.progress import Progress
 from desktop_app.library import InstalledModel
@@ -14,6 +25,8 @@ from desktop_app.ui.formats import duration, number, size
 from desktop_app.ui.icons import IconButton
 
 _PARTS = 1000
+_MOST = 0.4
+"""Of the window's height, for all cards."""
 
 
 class ConversionCard(QFrame):
@@ -78,8 +91,11 @@ class ConversionCard(QFrame):
         self._again.setVisible(job.state == "failed")
         self._close.setVisible(job.is_over)
         self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
-        self._name.set_whole(job.model.name if job.model is not None else job.name)
+        name = job.model.name if job.model is not None else job.name
+        waits = self.tr("{name} · waits for the one before it").format(name=name)
+        self._name.set_whole(waits if job.state == "waiting" else name)
         self._words.setText(self._status())
+        self._words.setVisible(job.state != "waiting")
         self.setProperty("kind", "failure" if job.state == "failed" else "plain")
         for widget in (self, self._words, self._name):
             widget.style().unpolish(widget)
@@ -97,8 +113,6 @@ class ConversionCard(QFrame):
 
     def _status(self) -> str:
         job = self.job
-        if job.state == "waiting":
-            return self.tr("Waits for the one before it")
         if job.state == "stopping":
             return self.tr("Stopping…")
         if job.state == "failed":
@@ -140,8 +154,8 @@ class ConversionCard(QFrame):
         return " · ".join(parts)
 
 
-class ConversionPanel(QWidget):
-    """A card for each job that is not over, and for the outcomes that nobody has closed."""
+class ConversionPanel(QScrollArea):
+    """A card for each job that is not over, and for the outcomes that nobody has closed; many are scrolled."""
 
     chat_asked = Signal(InstalledModel)
 
@@ -150,7 +164,15 @@ class ConversionPanel(QWidget):
         super().__init__(parent)
         self._bridge = bridge
         self._cards: dict[ConversionJob, ConversionCard] = {}
-        self._column = QVBoxLayout(self)
+        self.setObjectName("conversionPanel")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidgetResizable(True)
+        cards = QWidget()
+        cards.setObjectName("conversionCards")
+        self.setWidget(cards)
+        self._column = QVBoxLayout(cards)
         self._column.setContentsMargins(12, 8, 12, 8)
         self._column.setSpacing(6)
         bridge.changed.connect(self._refresh)
@@ -166,7 +188,18 @@ class ConversionPanel(QWidget):
                 self._remove(job)
             else:
                 card.refresh()
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
+        """Other widths need other heights."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Take the height that the cards need, up to a part of the window's."""
         self.setVisible(bool(self._cards))
+        most = round(self.window().height() * _MOST)
+        self.setFixedHeight(min(self._column.totalHeightForWidth(self.width()), most))
 
     def _add(self, job: ConversionJob) -> None:
         card = self._cards[job] = ConversionCard(job)
@@ -179,6 +212,7 @@ class ConversionPanel(QWidget):
     def _show_progress(self, progress: Progress, job: ConversionJob) -> None:
         if job in self._cards:
             self._cards[job].show_progress(progress)
+            self._fit()
 
     def _try_again(self, job: ConversionJob) -> None:
         self._remove(job)
@@ -190,7 +224,7 @@ class ConversionPanel(QWidget):
 
     def _close(self, job: ConversionJob) -> None:
         self._remove(job)
-        self.setVisible(bool(self._cards))
+        self._fit()
 
     def _remove(self, job: ConversionJob) -> None:
         card = self._cards.pop(job)

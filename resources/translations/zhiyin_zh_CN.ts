@@ -1462,10 +1462,6 @@
         <translation>在这台电脑上</translation>
     </message>
     <message>
-        <source>recommended</source>
-        <translation>推荐</translation>
-    </message>
-    <message>
         <source>Saved as {path}</source>
         <translation>保存为 {path}</translation>
     </message>
@@ -1489,6 +1485,10 @@
         <source>Free some, or choose a smaller one.</source>
         <translation>请先腾出空间，或选择更小的一种。</translation>
     </message>
+    <message>
+        <source>best choice</source>
+        <translation>推荐</translation>
+    </message>
 </context>
 <context>
     <name>ConversionCard</name>
@@ -1507,10 +1507,6 @@
     <message>
         <source>Close</source>
         <translation>关闭</translation>
-    </message>
-    <message>
-        <source>Waits for the one before it</source>
-        <translation>等待前一个完成</translation>
     </message>
     <message>
         <source>Stopping…</source>
@@ -1551,6 +1547,10 @@
     <message>
         <source>{time} left</source>
         <translation>还需 {time}</translation>
+    </message>
+    <message>
+        <source>{name} · waits for the one before it</source>
+        <translation>{name} · 等待前一个完成</translation>
     </message>
 </context>
 <context>

@@ -75,7 +75,7 @@ def test_a_dropped_folder_becomes_a_model_that_answers(person: Person, tmp_path:
     for quant, (bytes_, badge) in offers.items():
         assert bytes_ == size(plan(ConvertRequest(source, quant=quant)).size)
         assert badge.startswith("fits")
-    assert [quant for quant, (_, badge) in offers.items() if "recommended" in badge] == ["Q8_0"]
+    assert [quant for quant, (_, badge) in offers.items() if "best choice" in badge] == ["Q8_0"]
     choose(dialog, "Q5_K_M")
     person.click("Convert", dialog)
     card = person.find(ConversionCard)

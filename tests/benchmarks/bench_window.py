@@ -20,12 +20,15 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import QMimeData, Qt, QTimer
+from PySide6.QtWidgets import QTreeWidget
 
 from desktop_app.conversation import Conversation, Message
 from desktop_app.engine import protocol
 from desktop_app.history import History
+from desktop_app.ui.conversion_dialog import ConversionDialog
 from desktop_app.ui.engine_bridge import Call, EngineBridge
 from desktop_app.ui.garbage import collect_in_pauses
+from tests.support.checkpoints import checkpoint_of_gguf
 from tests.support.window import Person, run_events
 
 TOKENS_PER_SECOND = 200
@@ -192,7 +195,24 @@ def main() -> None:
             lambda: (setattr(person.services.settings, "theme", "dark"), person.services.apply_setting("theme")),
             lambda: True,
         )
+        measure_conversion(person, checkpoint_of_gguf(starter, home / "Smol-Chat", shards=2, dtype="F16"))
         person.close()
+
+
+def measure_conversion(person: Person, source: Path) -> None:
+    """Look at a checkpoint of 270 MB with 49,152 tokens, then convert it."""
+    window, conversions = person.window, person.services.conversions
+
+    def dialog() -> ConversionDialog | None:
+        return window.findChild(ConversionDialog)
+
+    def is_judged() -> bool:
+        shown = dialog()
+        tree = None if shown is None else shown.findChild(QTreeWidget)
+        return tree is not None and tree.topLevelItemCount() > 0 and bool(tree.topLevelItem(0).text(2))
+
+    measure(person, "looking at a checkpoint", lambda: window.import_files([str(source)]), is_judged)
+    measure(person, "converting it", lambda: person.click("Convert", dialog()), lambda: not conversions.jobs)
 
 
 if __name__ == "__main__":

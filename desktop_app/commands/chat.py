@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from desktop_app.commands.options import add_threads, real, whole
+from desktop_app.commands.options import add_thinking, add_threads, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ctx", type=whole(1), metavar="N", help="context length in tokens (default: what fits, up to 8192)"
     )
+    add_thinking(parser)
     add_threads(parser)
     add_adapter_argument(parser)
 
@@ -54,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as session:
         if arguments.prompt is not None:
             messages.append({"role": "user", "content": arguments.prompt})
-            result = _reply(session.engine, messages, sampling)
+            result = _reply(session.engine, messages, sampling, arguments.thinking)
             return INTERRUPTED if result["reason"] == "cancelled" else 0
-        return _converse(session.engine, messages, sampling)
+        return _converse(session.engine, messages, sampling, arguments.thinking)
 
 
 def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
@@ -70,7 +71,7 @@ def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
     )
 
 
-def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings) -> int:
+def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings, thinking: bool | None) -> int:
     say("Type your message and press Enter. Ctrl+C stops a reply, Ctrl+D ends the chat.")
     while True:
         try:
@@ -81,7 +82,7 @@ def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: Sampling
             continue
         messages.append({"role": "user", "content": text})
         try:
-            reply = _reply(engine, messages, sampling)["text"]
+            reply = _reply(engine, messages, sampling, thinking)["text"]
         except (EngineDied, EngineFailed) as error:
             say(f"zhiyin: {error}")
             messages.pop()
@@ -89,12 +90,14 @@ def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: Sampling
         messages.append({"role": "assistant", "content": reply})
 
 
-def _reply(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings) -> dict[str, Any]:
+def _reply(
+    engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings, thinking: bool | None
+) -> dict[str, Any]:
     def show(event: Event) -> None:
         if event.kind == "text":
             print(event.data["text"], end="", flush=True)
 
-    job = engine.submit(Generate(tuple(messages), sampling), show)
+    job = engine.submit(Generate(tuple(messages), sampling, thinking=thinking), show)
     result = _wait(job)
     print()
     if result["reason"] == "full":

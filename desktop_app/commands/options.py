@@ -59,3 +59,12 @@ def _check(number: float, least: float, most: float) -> None:
     if not least <= number <= most:  # also where it is NaN
         allowed = f"not be less than {least}" if most == math.inf else f"lie between {least} and {most}"
         raise argparse.ArgumentTypeError(f"{number} must {allowed}")
+
+
+def add_thinking(parser: argparse.ArgumentParser) -> None:
+    """Declare whether models that can do both think before they answer."""
+    parser.add_argument(
+        "--thinking",
+        action=argparse.BooleanOptionalAction,
+        help="think before the answer, where the model's template leaves the choice (default: as the template does)",
+    )

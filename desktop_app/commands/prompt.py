@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from desktop_app.commands.options import add_json, add_model
+from desktop_app.commands.options import add_json, add_model, add_thinking
 from desktop_app.commands.session import loaded
 from desktop_app.engine.protocol import LoadSettings, Prompt
 from desktop_app.terminal import print_json
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--messages", type=Path, required=True, metavar="FILE.json", help="a list of role and content")
     parser.add_argument("--tools", type=Path, metavar="FILE.json", help="a list of tools in OpenAI's form")
+    add_thinking(parser)
     add_json(parser)
 
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile(f"{arguments.messages} has a message without a role or without content; complete it.")
     tools = _read_list(arguments.tools) if arguments.tools else []
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
-        found = engine.submit(Prompt(tuple(messages), tuple(tools))).result()
+        found = engine.submit(Prompt(tuple(messages), tuple(tools), arguments.thinking)).result()
     if arguments.json:
         print_json(found)
     else:

@@ -192,7 +192,8 @@ class EngineProcess:
         runner = self._model()
         if number in self._cancelled:
             runner.interrupt(True)
-        prompt = prompt_tokens(runner, request.messages, request.tools)
+        thinking = request.thinking
+        prompt = prompt_tokens(runner, request.messages, request.tools, thinking=thinking)
         check_room(runner, prompt)
         dialect = DIALECTS.get(runner.info.dialect)
         recurrent, file, identity = runner.info.context == 0, Path(request.state), self._identity
@@ -205,8 +206,10 @@ class EngineProcess:
             lambda text: self._send(Event(number, "text", {"text": text})),
             self._progress(number, "prompt"),
             None if dialect is None else dialect.reply(),
-            settled_tokens(runner, request.messages, request.tools, prompt) if runner.info.forward_only else None,
-            reply_opening(runner, request.messages, request.tools) if runner.info.reasoning else "",
+            settled_tokens(runner, request.messages, request.tools, prompt, thinking=thinking)
+            if runner.info.forward_only
+            else None,
+            reply_opening(runner, request.messages, request.tools, thinking=thinking) if runner.info.reasoning else "",
         )
         if recurrent and request.state:
             self._afterwards = lambda: store(runner, file, identity)
@@ -224,8 +227,9 @@ class EngineProcess:
         from desktop_app.engine.prompting import prompt_tokens, render_prompt
 
         runner = self._model()
-        prompt = render_prompt(runner, request.messages, request.tools)
-        return {"prompt": prompt, "ids": prompt_tokens(runner, request.messages, request.tools)}
+        prompt = render_prompt(runner, request.messages, request.tools, thinking=request.thinking)
+        ids = prompt_tokens(runner, request.messages, request.tools, thinking=request.thinking)
+        return {"prompt": prompt, "ids": ids}
 
     def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:
         logits = self._model_for(request.ids).all_logits(request.ids)

@@ -33,8 +33,20 @@ _ANY = "知音"
 """A message that merges with nothing around it."""
 
 
-def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+def render_prompt(
+    runner: Runner,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    thinking: bool | None = None,
+) -> str:
     """Return the prompt that asks for the next reply; a model without a template just continues the text.
+
+    Args:
+        runner: the loaded model.
+        messages: the chat.
+        tools: in OpenAI's form.
+        thinking: whether the reply begins with a thought, where the template leaves the choice; None: as the template does.
 
     Raises:
         ZhiyinError: there are tools, and the template has no place for them; or it fails or takes too long.
@@ -53,14 +65,21 @@ def render_prompt(runner: Runner, messages: Sequence[Message], tools: Sequence[M
             tools=list(tools) or None,
             bos=runner.vocabulary.bos_text,
             eos=runner.vocabulary.eos_text,
+            **({} if thinking is None else {"enable_thinking": thinking}),
         )
 
 
-def prompt_tokens(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+def prompt_tokens(
+    runner: Runner,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    thinking: bool | None = None,
+) -> list[int]:
     """Return the prompt's tokens; the beginning-of-sequence token comes once, whoever writes it."""
     control = _any_of(runner.vocabulary.control_texts())
     apart_messages, apart_tools = _apart(list(messages), control), _apart(list(tools), control)
-    prompt = render_prompt(runner, apart_messages, apart_tools)
+    prompt = render_prompt(runner, apart_messages, apart_tools, thinking=thinking)
     has_bos = bool(runner.vocabulary.bos_text) and prompt.startswith(runner.vocabulary.bos_text)
     if _MARK not in prompt:
         return runner.tokenize(prompt, add_special=not has_bos, special=True)
@@ -76,7 +95,12 @@ def prompt_tokens(runner: Runner, messages: Sequence[Message], tools: Sequence[M
 
 
 def settled_tokens(
-    runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], prompt: Sequence[int]
+    runner: Runner,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]],
+    prompt: Sequence[int],
+    *,
+    thinking: bool | None = None,
 ) -> int:
     """Return with how many tokens of a prompt the next turn's prompt begins, whatever the reply is.
 
@@ -84,14 +108,16 @@ def settled_tokens(
     """
     later = (*messages, {"role": "assistant", "content": _ANY}, {"role": "user", "content": _ANY})
     try:
-        return common_prefix(prompt_tokens(runner, later, tools), prompt)
+        return common_prefix(prompt_tokens(runner, later, tools, thinking=thinking), prompt)
     except ZhiyinError:  # a template that takes no such turns: then there is no next one
         return len(prompt)
 
 
-def reply_opening(runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
+def reply_opening(
+    runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], *, thinking: bool | None = None
+) -> str:
     """Return the mark of a thought's beginning where the prompt ends in it: the model goes on inside the thought."""
-    found = _OPENED.search(render_prompt(runner, messages, tools))
+    found = _OPENED.search(render_prompt(runner, messages, tools, thinking=thinking))
     return found[1] if found else ""
 
 

@@ -108,6 +108,8 @@ class Generate(Request):
     tools: tuple[Mapping[str, Any], ...] = ()
     state: str = ""
     """The file in which a recurrent model's state of this chat is kept; "": none. Other models leave it alone."""
+    thinking: bool | None = None
+    """Whether the reply begins with a thought, where the template leaves the choice; None: as the template does."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class Prompt(Request):
     kind: ClassVar[str] = "prompt"
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
+    thinking: bool | None = None
+    """As in `Generate`."""
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,7 @@ def test_thinking_that_the_next_turn_leaves_out_is_all_that_is_read_again(tmp_pa
     chat = Chat(None)
     with opened(model) as engine:
         first = chat.ask(engine, REMEMBERED * 5)
+        chat.messages[-1]["content"] += "</think>晴"
         second = chat.ask(engine, "明天呢？")
     assert first["prompt_tokens"] - 4 <= second["reused_tokens"] < first["prompt_tokens"]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from converter.pipeline import ConvertRequest, convert
+from desktop_app.engine.client import Engine
 from desktop_app.engine.prompting import prompt_tokens
-from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.protocol import Load, LoadSettings, Prompt
 from desktop_app.engine.runner import Runner, load_runner
 from models.vocab.rwkv_world import WORLD_SIZE
 from tests.support.checkpoints import write_checkpoint
@@ -88,3 +89,17 @@ def test_id_0_cannot_be_typed(checkpoint: Path, tmp_path: Path) -> None:
     with loaded(checkpoint, tmp_path / "model.gguf") as runner:
         assert runner.tokenize(runner.vocabulary.bos_text, add_special=False, special=True) == [0]
         assert 0 not in prompt_tokens(runner, CHAT)
+
+
+def test_g1_thinks_unless_it_is_asked_not_to(checkpoint: Path, tmp_path: Path) -> None:
+    convert(ConvertRequest(checkpoint, tmp_path / "rwkv7-g1.gguf", "Q8_0"))
+    with Engine() as engine:
+        engine.submit(Load(str(tmp_path / "rwkv7-g1.gguf"), LoadSettings(context=0, threads=1))).result(60)
+        prompts = [
+            engine.submit(Prompt(tuple(CHAT), thinking=wish)).result(60)["prompt"] for wish in (None, True, False)
+        ]
+    assert [prompt.rpartition("\n\n")[2] for prompt in prompts] == [
+        "Assistant: <think",
+        "Assistant: <think",
+        "Assistant:",
+    ]

@@ -89,7 +89,7 @@ class ChatView(QScrollArea):
         bar = self.verticalScrollBar()
         bar.valueChanged.connect(self._scrolled)
         bar.rangeChanged.connect(self._range_changed)
-        session.opened.connect(self.rebuild)
+        session.opened.connect(self._open)
         session.added.connect(self._add)
         session.grown.connect(self._grow)
         session.reading.connect(self._reading)
@@ -181,6 +181,11 @@ class ChatView(QScrollArea):
                 return
         self._builder.stop()
         self._settling.start()
+
+    def _open(self) -> None:
+        """Show another path, whatever was on the picture."""
+        self._uncover()
+        self.rebuild()
 
     def _uncover(self) -> None:
         """Take the picture away: the messages on it are there again."""

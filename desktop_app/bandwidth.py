@@ -47,16 +47,27 @@ class ReadSpeed:
 
 def read_speed(cache: Path) -> ReadSpeed:
     """Return the speed measured on this computer before, or measure it now (about a second) and keep it in `cache`."""
-    key = f"{platform.node()}, {platform.machine()}, {physical_cores()} cores"
+    stored = known_speed(cache)
+    if stored is not None:
+        return stored
+    measured = measure()
+    cache.write_text(json.dumps({"computer": _this_computer(), "bytes_per_second": measured.by_type}), "utf-8")
+    return measured
+
+
+def known_speed(cache: Path) -> ReadSpeed | None:
+    """Return the speed measured on this computer before; None: it never was."""
     try:
         stored = json.loads(cache.read_text("utf-8"))
-        if stored["computer"] == key:
+        if stored["computer"] == _this_computer():
             return ReadSpeed({name: float(stored["bytes_per_second"][name]) for name in _TYPES})
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    measured = measure()
-    cache.write_text(json.dumps({"computer": key, "bytes_per_second": measured.by_type}), "utf-8")
-    return measured
+    return None
+
+
+def _this_computer() -> str:
+    return f"{platform.node()}, {platform.machine()}, {physical_cores()} cores"
 
 
 def measure() -> ReadSpeed:

@@ -32,16 +32,12 @@ class Offer:
     @cached_property
     def option(self) -> Option | None:
         """The planner's choice, or the one that lacks the least; None: nothing is known."""
-        if self.plan is None:
-            return None
-        return self.plan.best or min(self.plan.alternatives, key=lambda option: (option.missing == 0, option.missing))
+        return None if self.plan is None else self.plan.chosen
 
     @property
     def verdict(self) -> str:
         """`Option.verdict`; "": nothing is known."""
-        if self.plan is None:
-            return ""
-        return "too_large" if self.plan.best is None else self.plan.best.verdict
+        return "" if self.option is None else self.option.verdict
 
     @property
     def fits(self) -> bool:

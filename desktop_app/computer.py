@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from desktop_app.bandwidth import read_speed
+from desktop_app.bandwidth import known_speed, read_speed
 from desktop_app.engine.client import Engine
 from desktop_app.hardware import Hardware, probe
 from desktop_app.loads import Loads
@@ -29,7 +29,7 @@ def computer_now(engine: Engine, *, freed: Mapping[str, int] | None = None, with
         accelerators=tuple(
             replace(gpu, free_bytes=gpu.free_bytes + given_back.get(gpu.name, 0)) for gpu in computer.accelerators
         ),
-        speed=read_speed(speed_file()) if with_speed else None,
+        speed=read_speed(speed_file()) if with_speed else known_speed(speed_file()),
         corrections=Loads(loads_file()).corrections(),
     )
 

@@ -78,7 +78,7 @@ class LoadPlanner:
         """
         computer = self.computer(current)
         found = plan(_model(path), computer, context=context, kv_type=settings.kv_type)
-        chosen = found.best or min((o for o in found.alternatives if o.missing), key=lambda o: (o.missing, o.bytes))
+        chosen = found.chosen
         wanted = replace(
             settings,
             context=chosen.context,
@@ -88,12 +88,12 @@ class LoadPlanner:
         )
         return PlannedLoad(path.stem, wanted, found, computer)
 
-    def verdicts(
+    def options(
         self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
-    ) -> dict[Path, str]:
-        """Return `Option.verdict` for each file, "" for a damaged one; the arguments are those of `plan`."""
+    ) -> dict[Path, Option | None]:
+        """Return how each file would be loaded, or what lacks the least; None for a damaged one. Arguments as in `plan`."""
         computer = self.computer(current)
-        return {path: _verdict(path, computer, context) for path in paths}
+        return {path: _option(path, computer, context) for path in paths}
 
 
 def record_load(engine: Engine, planned: PlannedLoad) -> None:
@@ -138,9 +138,8 @@ def _read_model(path: Path, changed: int) -> Model:
     return model_of_gguf(path)
 
 
-def _verdict(path: Path, computer: Computer, context: int | None) -> str:
+def _option(path: Path, computer: Computer, context: int | None) -> Option | None:
     try:
-        best = plan(_model(path), computer, context=context).best
+        return plan(_model(path), computer, context=context).chosen
     except ZhiyinError:
-        return ""
-    return "too_large" if best is None else best.verdict
+        return None

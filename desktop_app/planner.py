@@ -186,6 +186,11 @@ class Plan:
     alternatives: tuple[Option, ...]
     """Other quantizations and contexts, fitting or not; the best itself is not among them."""
 
+    @property
+    def chosen(self) -> Option:
+        """The best, or what lacks the least."""
+        return self.best or min((o for o in self.alternatives if o.missing), key=lambda o: (o.missing, o.bytes))
+
 
 def plan(model: Model, computer: Computer, *, context: int | None = None, kv_type: str = "f16") -> Plan:
     """Choose how to run a model.

@@ -51,3 +51,8 @@ def day_group(when: float, today: datetime.date | None = None) -> str:
 def number(value: float, digits: int = 1) -> str:
     """Return a number with the locale's decimal mark."""
     return QLocale().toString(float(value), "f", digits)
+
+
+def with_keys(text: str, keys: str) -> str:
+    """Return a tip with the keys that do the same, "" for none."""
+    return QCoreApplication.translate("Tips", "{text} ({keys})").format(text=text, keys=keys) if keys else text

@@ -11,6 +11,7 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from desktop_app.ui import theme
+from desktop_app.ui.formats import with_keys
 
 PADDING = 6
 """Around a button's icon. Texts above a row of buttons stand in by this much, so that its icons are in line with them."""
@@ -63,7 +64,7 @@ class IconButton(QToolButton):
     def set_words(self, text: str, shortcut: str = "") -> None:
         """Set what screen readers say and what the tip shows."""
         self.setAccessibleName(text)
-        self.setToolTip(f"{text} ({shortcut})" if shortcut else text)
+        self.setToolTip(with_keys(text, shortcut))
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Draw the icon in the new theme's colour."""

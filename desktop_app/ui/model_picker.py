@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop_app.library import InstalledModel
+from desktop_app.planner import Option
 from desktop_app.ui import theme
 from desktop_app.ui.fit import COLOURS, reason, speed_words, verdict_words
 from desktop_app.ui.formats import model_details
@@ -33,7 +34,7 @@ class ModelPicker(QToolButton):
         super().__init__(parent)
         self.setObjectName("modelPicker")
         self._models: list[InstalledModel] = []
-        self._verdicts: Mapping[Path, str] = {}
+        self._options: Mapping[Path, Option | None] = {}
         self._entries: dict[Path, QAction] = {}
         self._state = EngineState()
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -49,9 +50,9 @@ class ModelPicker(QToolButton):
         self._models = models
         self._fill()
 
-    def set_verdicts(self, verdicts: Mapping[Path, str]) -> None:
-        """Show how well each model fits, in an open menu too."""
-        self._verdicts = verdicts
+    def set_options(self, options: Mapping[Path, Option | None]) -> None:
+        """Show how well each model fits and how fast it would write, in an open menu too."""
+        self._options = options
         for model in self._models:
             if model.path in self._entries:
                 self._show_verdict(model)
@@ -107,8 +108,10 @@ class ModelPicker(QToolButton):
         menu.addActions([catalogue_action, import_action])
 
     def _show_verdict(self, model: InstalledModel) -> None:
-        action, verdict = self._entries[model.path], self._verdicts.get(model.path, "")
-        details = " · ".join(part for part in (model_details(model), verdict_words(verdict)) if part)
+        action, option = self._entries[model.path], self._options.get(model.path)
+        verdict = "" if option is None else option.verdict
+        speed = "" if option is None or option.missing else speed_words(option)
+        details = " · ".join(part for part in (model_details(model), speed, verdict_words(verdict)) if part)
         action.setText(f"{model.name.replace('&', '&&')}\t{details}")
         if verdict:
             mark = "check" if action.isChecked() else "fit"  # an icon takes the place of Qt's own check mark

@@ -13,7 +13,7 @@ from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
 from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo
 from desktop_app.library import InstalledModel
 from desktop_app.load_plan import PlannedLoad
-from desktop_app.planner import Computer
+from desktop_app.planner import Computer, Option
 from desktop_app.settings import Settings
 from desktop_app.source_facts import Judgement, SourceFacts, judge
 from desktop_app.ui.engine_bridge import EngineBridge
@@ -164,11 +164,11 @@ class ModelSession(QObject):
             lambda planner: judge(facts, planner.computer(current, with_speed=True)), on_done, lambda _: on_done(None)
         )
 
-    def find_verdicts(self, paths: Iterable[Path], on_done: Callable[[dict[Path, str]], None]) -> None:
-        """Find out how files fit now, were the current model not loaded (`Option.verdict`); {} where that is unknown."""
+    def find_options(self, paths: Iterable[Path], on_done: Callable[[dict[Path, Option | None]], None]) -> None:
+        """Find out how files would be loaded now, were the current model not loaded; {} where that is unknown."""
         wanted, context, current = tuple(paths), self._settings.context or None, self._in_engine
         self._engine.plan(
-            lambda planner: planner.verdicts(wanted, context=context, current=current), on_done, lambda _: on_done({})
+            lambda planner: planner.options(wanted, context=context, current=current), on_done, lambda _: on_done({})
         )
 
     def _context(self) -> int | None:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.conversation import Conversation
 from desktop_app.ui import theme
-from desktop_app.ui.formats import day_group
+from desktop_app.ui.formats import day_group, with_keys
 from desktop_app.ui.icons import IconButton, icon
 
 _ID = Qt.ItemDataRole.UserRole
@@ -93,10 +93,10 @@ class Sidebar(QFrame):
     def _retranslate(self) -> None:
         self._new.setText(self.tr("New chat"))
         self._new.setIcon(icon("new-chat", theme.current().text))
-        self._new.setToolTip(self.tr("New chat") + " (Ctrl+N)")
+        self._new.setToolTip(with_keys(self.tr("New chat"), "Ctrl+N"))
         self._models.setText(self.tr("Get models"))
         self._models.setIcon(icon("catalogue", theme.current().text))
-        self._models.setToolTip(self.tr("Get models") + " (Ctrl+G)")
+        self._models.setToolTip(with_keys(self.tr("Get models"), "Ctrl+G"))
         self._settings.set_words(self.tr("Settings"), "Ctrl+,")
         self._list.setAccessibleName(self.tr("Chats"))
         self._empty.setText(self.tr("Your chats will be listed here. They stay on this computer."))

@@ -120,6 +120,6 @@ class Welcome(QScrollArea):
         if starter:
             return self.tr(
                 "You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. "
-                "It makes many mistakes; import a larger model for real work."
+                "It makes many mistakes; get a larger one for real work."
             )
         return self.tr("Everything stays on this computer.")

@@ -31,6 +31,7 @@ from converter.checkpoint.lora import is_adapter
 from desktop_app.catalogue import Offer
 from desktop_app.install import InstallRequest
 from desktop_app.library import InstalledModel, finished_models
+from desktop_app.planner import Option
 from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.add_dialog import AddDialog
 from desktop_app.ui.catalogue_page import CataloguePage
@@ -63,7 +64,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.services = services
         self._wanted_model = ""
-        self._finding_verdicts = False
+        self._finding_options = False
         self._find_again = False
         self._narrow = False
         self._may_stop = False
@@ -158,7 +159,7 @@ class MainWindow(QMainWindow):
         self._sidebar.deleted.connect(self._delete_chat)
         self._sidebar.settings_asked.connect(self.open_settings)
         self._picker.chosen.connect(services.choose_model)
-        self._picker.opened.connect(self._find_verdicts)
+        self._picker.opened.connect(self._find_options)
         self._picker.import_asked.connect(self.add_model)
         self._welcome.import_asked.connect(self.add_model)
         self._welcome.suggested.connect(self._send)
@@ -482,22 +483,22 @@ class MainWindow(QMainWindow):
     def _models_listed(self) -> None:
         self._picker.set_models(self.services.library.models)
         self._model_changed(self.services.models.state)
-        self._find_verdicts()
+        self._find_options()
 
-    def _find_verdicts(self) -> None:
+    def _find_options(self) -> None:
         """Let the list say what fits now; one question at a time, since the engine answers after a reply."""
-        if self._finding_verdicts:
+        if self._finding_options:
             self._find_again = True
             return
-        self._finding_verdicts, self._find_again = True, False
+        self._finding_options, self._find_again = True, False
 
-        def found(verdicts: dict[Path, str]) -> None:
-            self._finding_verdicts = False
-            self._picker.set_verdicts(verdicts)
+        def found(options: dict[Path, Option | None]) -> None:
+            self._finding_options = False
+            self._picker.set_options(options)
             if self._find_again:
-                self._find_verdicts()
+                self._find_options()
 
-        self.services.models.find_verdicts([model.path for model in self.services.library.models], found)
+        self.services.models.find_options([model.path for model in self.services.library.models], found)
 
     def _chat_with(self, model: InstalledModel) -> None:
         self.services.choose_model(model)
@@ -521,7 +522,7 @@ class MainWindow(QMainWindow):
         elif state.kind == "ready":
             self._notice.withdraw("model")
             self._offer_contexts()
-            self._find_verdicts()
+            self._find_options()
             self._refresh_catalogue()
 
     def _load_failed(self, state: EngineState) -> None:

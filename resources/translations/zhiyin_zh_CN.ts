@@ -1282,6 +1282,13 @@
     </message>
 </context>
 <context>
+    <name>Tips</name>
+    <message>
+        <source>{text} ({keys})</source>
+        <translation>{text}（{keys}）</translation>
+    </message>
+</context>
+<context>
     <name>Welcome</name>
     <message>
         <source>Explain why the sky is blue, in two sentences.</source>
@@ -1300,8 +1307,8 @@
         <translation>今天聊点什么？</translation>
     </message>
     <message>
-        <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; import a larger model for real work.</source>
-        <translation>当前模型是随附的 SmolLM2-135M，一个很小的英文模型，让您可以马上开始。它不擅长中文，也常常出错；正式使用请导入更大的模型。</translation>
+        <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; get a larger one for real work.</source>
+        <translation>当前模型是随附的 SmolLM2-135M，一个很小的英文模型，让您可以马上开始。它不擅长中文，也常常出错；正式使用请获取更大的模型。</translation>
     </message>
     <message>
         <source>Everything stays on this computer.</source>

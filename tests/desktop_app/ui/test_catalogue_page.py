@@ -166,9 +166,12 @@ def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer
     search(person, "Qwen/Qwen3-0.6B")
     assert words_of(rows(person)[0]).button == "Get"
     press_button(person)
-    assert [job.request.quant for job in person.services.conversions.jobs] == ["Q8_0"]
+    (job,) = person.services.conversions.jobs
+    assert job.request.quant == "Q8_0"
     assert not rows(person)[0].can_act, "it is under way"
     assert words_of(rows(person)[0]).button == "Fetching 0 %"
+    person.wait(lambda: job.is_over)
+    assert (job.state, job.reason) == ("done", "")
     person.wait(lambda: words_of(rows(person)[0]).button == "Chat")
     assert words_of(rows(person)[0]).badge == "installed"
     press_button(person)

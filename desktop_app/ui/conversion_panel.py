@@ -199,7 +199,8 @@ class ConversionPanel(QScrollArea):
         """Take the height that the cards need, up to a part of the window's."""
         self.setVisible(bool(self._cards))
         most = round(self.window().height() * _MOST)
-        self.setFixedHeight(min(self._column.totalHeightForWidth(self.width()), most))
+        if self._cards:
+            self.setFixedHeight(min(self._column.totalHeightForWidth(self.width()), most))
 
     def _add(self, job: ConversionJob) -> None:
         card = self._cards[job] = ConversionCard(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,16 @@ import pytest
 
 from desktop_app.worker import Tell, WorkerDied, in_process
 from models.errors import Cancelled, ZhiyinError
+
+ROOT = Path(__file__).parents[2]
+WINDOW = """
+import sys, threading
+from functools import partial
+from pathlib import Path
+from desktop_app.worker import in_process
+from tests.desktop_app.test_worker import wait_to_be_stopped
+in_process(partial(wait_to_be_stopped, Path(sys.argv[1])), lambda event: print(event, flush=True), threading.Event())
+"""
 
 
 def count(to: int, tell: Tell, cancelled: Callable[[], bool]) -> int:
@@ -71,3 +82,15 @@ def test_failures_come_as_one_sentence(error: Exception, sentence: str) -> None:
 def test_a_process_that_is_killed_is_noticed() -> None:
     with pytest.raises(WorkerDied, match="ended by the system, most likely because memory ran out"):
         in_process(die, lambda _: None, threading.Event())
+
+
+def test_work_puts_things_in_order_when_the_window_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WINDOW, str(tmp_path / "note")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as window:
+        assert window.stdout is not None
+        assert window.stdout.readline() == "begun\n"
+        window.kill()
+    end = time.monotonic() + 60
+    while not (tmp_path / "note").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert (tmp_path / "note").exists()

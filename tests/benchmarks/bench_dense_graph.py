@@ -1,76 +1,79 @@
 """Our graph of dense decoders against llama.cpp: one file, the same context, both in memory at once and taking turns, one thread.
 
-    uv run python -m tests.benchmarks.bench_dense_graph FOLDER [--rule transformers] [--quant Q4_K_M] [--layers 16]
-        [--prompt 1024] [--rounds 5] [--plain]
+    uv run python -m tests.benchmarks.bench_dense_graph FOLDER [--rule transformers] [--quant Q4_K_M] [--layers 8]
+        [--prompt 512] [--rounds 5] [--plain]
 
-The file has a LLaMA's shape (hidden size 2048) and is deleted at the end. It says that it was trained with 2048 tokens: with a
-context of 2048 llama.cpp computes it, with one more our graph does. `--rule internlm` turns all cached keys anew for each token.
-Times are the processor's, so that what else the computer does counts little.
-`--plain`: without rearranging the weights for the processor, which llama.cpp cannot on processors with AMX (see
-`engine.backends.has_working_repack`).
+A generated checkpoint (hidden size 2048) is converted into FOLDER, and both are deleted at the end. It was trained with 2048
+tokens, its configuration says: with a context of 2048 llama.cpp computes it, with one more our graph does. `--rule` chooses the
+family: Qwen, InternLM2, or the first InternLM, which turns all cached keys anew for each token. Times are the processor's, so
+that what else the computer does counts little. `--plain`: without rearranging the weights for the processor, which llama.cpp
+cannot on processors with AMX (see `engine.backends.has_working_repack`).
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.backends import prepare_environment
 from desktop_app.engine.graph import weights
 from desktop_app.engine.protocol import LoadSettings, SamplingSettings
 from desktop_app.engine.runner import Runner, load_runner
 from desktop_app.engine.sampler import Sampler
-from models.dynamic_rotary import RULES, DynamicRotary
-from tests.support.large_gguf import llama_shapes, write_large_gguf
+from models.dynamic_rotary import INTERNLM, QWEN, TRANSFORMERS
+from tests.support.large_checkpoint import write_large_checkpoint
 
-HIDDEN, INNER, HEADS, ROWS, TRAINED = 2048, 5632, 16, 32000, 2048
-TURN = 16
+ROWS, TRAINED, TURN = 32000, 2048, 16
+COMMON: dict[str, Any] = {
+    "hidden_size": 2048,
+    "num_attention_heads": 16,
+    "vocab_size": ROWS,
+    "intermediate_size": 5632,
+    "max_position_embeddings": TRAINED,
+    "rms_norm_eps": 1e-6,
+}
+CONFIGS: dict[str, dict[str, Any]] = {
+    QWEN: {
+        "architectures": ["QWenLMHeadModel"],
+        "intermediate_size": 2 * 5632,
+        "kv_channels": 128,
+        "seq_length": TRAINED,
+        "use_dynamic_ntk": True,
+        "use_logn_attn": True,
+    },
+    TRANSFORMERS: {"architectures": ["InternLM2ForCausalLM"], "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+    INTERNLM: {"architectures": ["InternLMForCausalLM"], "bias": True, "rotary": {"base": 10000, "type": "dynamic"}},
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rule", default="transformers", choices=RULES)
+    parser.add_argument("--rule", default=TRANSFORMERS, choices=CONFIGS)
     parser.add_argument("--quant", default="Q4_K_M")
-    parser.add_argument("--layers", type=int, default=16)
-    parser.add_argument("--prompt", type=int, default=1024)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
     prepare_environment()
     if options.plain:
         weights._repacking_types = lambda cpu: []
-    options.folder.mkdir(parents=True, exist_ok=True)
-    path = options.folder / "dense.gguf"
+    path, source = options.folder / "dense.gguf", options.folder / "checkpoint"
     try:
-        write_model(path, options)
+        write_large_checkpoint(source, COMMON | CONFIGS[options.rule] | {"num_hidden_layers": options.layers})
+        convert(ConvertRequest(source, path, options.quant, tokenizer="none"))
         compare(path, options)
     finally:
         path.unlink(missing_ok=True)
-
-
-def write_model(path: Path, options: argparse.Namespace) -> None:
-    size = HIDDEN // HEADS
-    parameters = {
-        "context_length": TRAINED,
-        "embedding_length": HIDDEN,
-        "block_count": options.layers,
-        "feed_forward_length": INNER,
-        "vocab_size": ROWS,
-        "attention.head_count": HEADS,
-        "attention.head_count_kv": HEADS,
-        "attention.key_length": size,
-        "attention.value_length": size,
-        "attention.layer_norm_rms_epsilon": 1e-5,
-        "rope.dimension_count": size,
-        "rope.freq_base": 10000.0,
-    }
-    parameters |= DynamicRotary(options.rule, TRAINED, 10000.0, size, 2.0, log_n=options.rule == "qwen").parameters
-    write_large_gguf(path, "llama", parameters, llama_shapes(HIDDEN, INNER, options.layers, ROWS), options.quant)
+        shutil.rmtree(source, ignore_errors=True)
 
 
 def compare(path: Path, options: argparse.Namespace) -> None:

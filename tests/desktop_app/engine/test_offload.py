@@ -5,7 +5,9 @@ CONTRIBUTING.md says how to build llama.cpp with a GPU's part, and how to try it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from desktop_app.candidates import model_of_gguf
+from desktop_app.engine import llama_log
 from desktop_app.engine.backends import devices
 from desktop_app.engine.client import Engine
 from desktop_app.engine.generation import generate
 from desktop_app.engine.graph_runner import GraphRunner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
 from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.planner import Accelerator, Computer, Option, option
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 
 ON_CPU = LoadSettings(context=400, threads=2, kv_type="f32", batch=32, gpu_layers=0)
@@ -139,6 +144,40 @@ def test_llama_cpp_computes_the_same_on_a_gpu(opened: Open, starter_gguf: Path, 
     expected, found = cpu.all_logits(ids), opened(starter_gguf, on_gpu(layers)).all_logits(ids)
     assert np.abs(found - expected).mean() < 0.1 * expected.std()
     assert np.array_equal(found[-1].argsort()[-1:], expected[-1].argsort()[-1:])
+
+
+@pytest.mark.parametrize("room", [70, 140, 1 << 20], ids=["some layers", "most layers", "all layers"])
+def test_devices_hold_what_was_planned(
+    opened: Open, starter_gguf: Path, gpus: list[dict[str, Any]], room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and cache to the byte, buffers within what a small model may differ by; llama.cpp's log has its own numbers."""
+    said: deque[str] = deque()
+    monkeypatch.setattr(llama_log, "log_lines", said)
+    monkeypatch.setattr(llama_log, "_WARNING", 0)
+    model = model_of_gguf(starter_gguf)
+    accelerators = tuple(Accelerator(gpu["name"], room * MEGABYTE, room * MEGABYTE, True) for gpu in gpus)
+    computer = Computer(1 << 40, 1 << 40, 0, accelerators=accelerators)
+    planned = option(model, model.candidates[0], computer, 2048)
+    assert planned.gpu_layers > 0
+    opened(starter_gguf, planned_load(planned))
+    main, *on_gpus = planned.shares
+    assert allocated(said, "model") == pytest.approx(sum(share.weights for share in on_gpus), abs=MEGABYTE)
+    assert allocated(said, "KV") == pytest.approx(sum(share.cache for share in on_gpus), abs=MEGABYTE)
+    assert allocated(said, "compute") <= sum(share.compute for share in on_gpus) + MEGABYTE
+    assert allocated(said, "compute") >= sum(share.compute for share in on_gpus) - 30 * MEGABYTE
+    assert allocated(said, "KV", "CPU") == pytest.approx(main.cache, abs=MEGABYTE)
+
+
+def planned_load(planned: Option) -> LoadSettings:
+    return LoadSettings(
+        context=planned.context, batch=planned.batch, gpu_layers=planned.gpu_layers, tensor_split=planned.tensor_split
+    )
+
+
+def allocated(log: Iterable[str], what: str, device: str = "(?!CPU|[A-Za-z]+_Host)[A-Z]") -> float:
+    """Return the bytes of a kind of buffer on all GPUs, or in main memory."""
+    found = re.findall(rf": +{device}\S* +{what} buffer size = +([0-9.]+) MiB", "\n".join(log))
+    return sum(map(float, found)) * MEGABYTE
 
 
 def test_the_engine_answers_from_a_gpu_and_gives_its_memory_back(starter_gguf: Path) -> None:

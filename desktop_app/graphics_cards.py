@@ -51,7 +51,7 @@ def installed_cards() -> list[str]:
 def _reason(maker: str, backends: Sequence[str]) -> str:
     gpu_backends = [name for name in backends if name not in ("CPU", "BLAS", "RPC")]
     if not gpu_backends:
-        return "this build of llama.cpp computes on the processor only; install llama-cpp-python with Vulkan or CUDA to use it."
+        return "this build of llama.cpp computes on the processor only; CONTRIBUTING.md says how to build it with Vulkan or CUDA."
     if maker == "NVIDIA" and platform.system() == "Linux" and not Path("/proc/driver/nvidia/version").exists():
         return "NVIDIA's driver is not loaded; install it and start the computer again."
     return f"the {' and '.join(gpu_backends)} part of llama.cpp does not see it; bring its driver up to date."

@@ -19,7 +19,7 @@ from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.chatglm1 import ChatGLM1
 from desktop_app.engine.graph.dense import Dense
 from desktop_app.engine.graph.rwkv4 import RWKV4
-from desktop_app.engine.graph.rwkv5 import RWKV5
+from desktop_app.engine.graph.rwkv5 import RWKV5, runs_on_gpus
 from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.llama_log import begin_log
@@ -56,7 +56,8 @@ class GraphRunner:
         self._stop = StopFlag()
         with ExitStack() as stack:
             threads = settings.threads or physical_cores()
-            backends = Backends(threads, self._stop, devices_for(settings))
+            gpus = devices_for(settings) if header.architecture != "rwkv5" or runs_on_gpus(header) else []
+            backends = Backends(threads, self._stop, gpus)
             stack.callback(backends.close)
             placement = backends.place(whole_number(header, "block_count", most=MOST_LAYERS), settings.gpu_layers)
             weights = Weights(header, backends, placement, mapped=settings.mmap)

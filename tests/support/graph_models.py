@@ -34,8 +34,8 @@ def graph_case(architecture: str, folder: Path, quant: str = "F32") -> GraphCase
 
 
 def _rwkv(architecture: str, folder: Path, quant: str) -> GraphCase:
-    version, rows = {"rwkv4": ("4", 50277), "rwkv5": ("5.0", 65536)}[architecture]
-    tensors = random_rwkv(version, 3, hidden=64, layers=2, rows=rows, size=32)
+    version, rows, hidden = {"rwkv4": ("4", 50277, 64), "rwkv5": ("5.0", 65536, 128)}[architecture]
+    tensors = random_rwkv(version, 3, hidden=hidden, layers=2, rows=rows, size=64)  # heads as published: GPUs need them
     write_safetensors(folder / "RWKV-x.safetensors", tensors)
     out = folder / f"{architecture}.gguf"
     convert(ConvertRequest(folder / "RWKV-x.safetensors", out, quant))

@@ -133,7 +133,9 @@ class Scheduler:
     def __init__(self, backends: list[int], nodes: int) -> None:
         """Made by `Backends.scheduler`."""
         array = (ctypes.c_void_p * len(backends))(*backends)
-        self._pointer = ggml().ggml_backend_sched_new(array, None, len(backends), nodes, False, True)
+        # Operations stay where their weights are: moved to a GPU for long prompts, views of a state would be its inputs by the
+        # hundred, which ggml's scheduler does not survive.
+        self._pointer = ggml().ggml_backend_sched_new(array, None, len(backends), nodes, False, False)
 
     def allocate(self, builder: Builder) -> None:
         """Give a graph memory; it replaces the graph before it.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converter.gguf_header import GGUFHeader
 from desktop_app.engine.graph.architecture import whole_number
 from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.builder import Builder, Tensor
@@ -20,8 +21,14 @@ from models.errors import BadFile
 
 _GROUP_EPSILON = 64e-5
 """Training divides by 8 before a group norm of epsilon 1e-5."""
+_GPU_HEAD_SIZE = 64
 _MATRIX = 2
 """The state's first column of the matrices."""
+
+
+def runs_on_gpus(header: GGUFHeader) -> bool:
+    """Tell whether GPUs compute this file right: ggml's kernels are made for the published heads, and Vulkan's does not check."""
+    return bool(header.parameter("wkv.head_size") == _GPU_HEAD_SIZE)
 
 
 @dataclass(frozen=True)

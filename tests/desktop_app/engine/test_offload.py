@@ -23,14 +23,15 @@ from desktop_app.engine.generation import generate
 from desktop_app.engine.graph_runner import GraphRunner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
 from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.hardware import Device
 from desktop_app.planner import Accelerator, Computer, Option, option
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 
 ON_CPU = LoadSettings(context=400, threads=2, kv_type="f32", batch=32, gpu_layers=0)
 GREEDY = SamplingSettings(temperature=0, max_tokens=16)
 MEGABYTE = 1 << 20
-GPU_ERROR = 2e-2
-"""GPUs multiply in 16 bits where they can; on the CPU these models are within 1e-4."""
+GPU_ERROR = 5e-3
+"""Of the largest logit. GPUs round the factors of products to 16 bits; on the CPU these models are within 1e-4."""
 STARTER_LAYERS = 30
 
 
@@ -67,6 +68,10 @@ def opened() -> Iterator[Open]:
         runner.close()
 
 
+def error(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
 def on_gpu(layers: int, split: tuple[float, ...] = ()) -> LoadSettings:
     return replace(ON_CPU, gpu_layers=layers, tensor_split=split)
 
@@ -80,7 +85,7 @@ def prompt_of(runner: Runner, words: int = 40) -> list[int]:
 def test_graphs_compute_what_the_reference_does(case: GraphCase, opened: Open, layers: int) -> None:
     runner = opened(case.path, on_gpu(layers))
     ids = prompt_of(runner) + [5, 6, 7, 8, 9, 10, 11] * 6
-    assert np.abs(runner.all_logits(ids) - case.logits(ids)).max() < GPU_ERROR
+    assert error(runner.all_logits(ids), case.logits(ids)) < GPU_ERROR
 
 
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
@@ -90,7 +95,7 @@ def test_the_cache_on_a_gpu_may_be_of_a_smaller_type(opened: Open, tmp_path: Pat
     here, there = (
         opened(case.path, replace(settings, kv_type=kv_type)).all_logits(ids) for settings in (ON_CPU, on_gpu(-1))
     )
-    assert np.abs(here - there).max() < GPU_ERROR
+    assert error(there, here) < GPU_ERROR
 
 
 @pytest.mark.parametrize("quant", ["Q8_0", "Q4_K_M", "Q4_0", "F16"])
@@ -98,7 +103,7 @@ def test_quantized_weights_are_used_on_a_gpu_as_they_are(opened: Open, tmp_path:
     case = graph_case("chatglm1", tmp_path, quant)
     ids = prompt_of(opened(case.path, ON_CPU))
     here, there = (opened(case.path, settings).all_logits(ids) for settings in (ON_CPU, on_gpu(-1)))
-    assert np.abs(here - there).max() < 4 * GPU_ERROR  # the CPU rounds activations to 8 bits besides
+    assert error(there, here) < 4 * GPU_ERROR  # the CPU rounds activations to 8 bits besides
 
 
 def test_a_reply_and_a_conversation_go_on_on_a_gpu(case: GraphCase, opened: Open) -> None:
@@ -108,7 +113,7 @@ def test_a_reply_and_a_conversation_go_on_on_a_gpu(case: GraphCase, opened: Open
     for turn in range(2):
         reply = generate(runner, prompt, GREEDY, lambda text: None, lambda part: None)
         assert reply.reason in ("length", "end", "stop")
-        assert np.abs(runner._model.logits - case.logits(list(runner.tokens))[-1]).max() < GPU_ERROR
+        assert error(runner._model.logits, case.logits(list(runner.tokens))[-1]) < GPU_ERROR
         prompt = [*runner.tokens, 5 + turn, 6]
 
 
@@ -123,7 +128,7 @@ def test_a_state_moves_between_processor_and_gpu(case: GraphCase, opened: Open, 
         runner.decode((7,))
         runner.decode((8,))
         assert isinstance(runner, GraphRunner)
-        assert np.abs(runner._model.logits - case.logits(list(runner.tokens))[-1]).max() < GPU_ERROR
+        assert error(runner._model.logits, case.logits(list(runner.tokens))[-1]) < GPU_ERROR
         runner.save_state(tmp_path / "state")
         first = runner
 
@@ -134,7 +139,7 @@ def test_layers_go_to_the_gpus_that_were_asked_for(case: GraphCase, opened: Open
     ids = prompt_of(opened(case.path, ON_CPU))
     for split in ((1.0, 2.0), (2.0, 1.0), (0.0, 3.0)):
         runner = opened(case.path, on_gpu(3, split))
-        assert np.abs(runner.all_logits(ids) - case.logits(ids)).max() < GPU_ERROR
+        assert error(runner.all_logits(ids), case.logits(ids)) < GPU_ERROR
 
 
 @pytest.mark.parametrize("layers", [1, STARTER_LAYERS // 2, -1])
@@ -194,7 +199,8 @@ def test_the_engine_answers_from_a_gpu_and_gives_its_memory_back(starter_gguf: P
 
 
 def _held(engine: Engine) -> int:
-    """Return what the process and the GPUs hold."""
+    """Return what the process and the GPUs with memory of their own hold; other programs change what is free of main memory."""
     stats = engine.submit(Stats()).result(60)
-    on_gpus = [device["total_bytes"] - device["free_bytes"] for device in stats["devices"] if device["takes_layers"]]
-    return int(stats["private_bytes"]) + sum(on_gpus)
+    listed = [Device(**device) for device in stats["devices"]]
+    own = [gpu.total_bytes - gpu.free_bytes for gpu in listed if gpu.takes_layers and not gpu.shares_memory]
+    return int(stats["private_bytes"]) + sum(own)

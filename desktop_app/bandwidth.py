@@ -26,6 +26,8 @@ _ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0"}
 """Types that are not measured -> those with as many bits and the same kind of arithmetic."""
 _SECONDS = 0.08
 """For each type; together about one second."""
+_UNDISTURBED = 0.8
+"""A smaller part of the cores' time tells of other programs, not of this computer."""
 _COLUMNS = 4096
 _MATRIX_BYTES = 96 * 1024 * 1024
 """More than a laptop's caches hold."""
@@ -39,6 +41,8 @@ class ReadSpeed:
     """Bytes of weights per second that all cores together read, by ggml type."""
 
     by_type: dict[str, float]
+    processor_share: float = 1.0
+    """Part of the cores' time that the measurement got; others had the rest."""
 
     def of(self, type_name: str) -> float:
         """Return the speed of a type, or of the slowest one where it was not measured."""
@@ -46,13 +50,22 @@ class ReadSpeed:
 
 
 def read_speed(cache: Path) -> ReadSpeed:
-    """Return the speed measured on this computer before, or measure it now (about a second) and keep it in `cache`."""
+    """Return the speed measured on this computer before, or measure it now (about a second).
+
+    It is kept in `cache`, unless other programs were too busy for a true picture.
+    """
     stored = known_speed(cache)
     if stored is not None:
         return stored
     measured = measure()
-    cache.write_text(json.dumps({"computer": _this_computer(), "bytes_per_second": measured.by_type}), "utf-8")
+    if measured.processor_share >= _UNDISTURBED:
+        keep_speed(cache, measured)
     return measured
+
+
+def keep_speed(cache: Path, speed: ReadSpeed) -> None:
+    """Store what was measured on this computer for `known_speed`."""
+    cache.write_text(json.dumps({"computer": _this_computer(), "bytes_per_second": speed.by_type}), "utf-8")
 
 
 def known_speed(cache: Path) -> ReadSpeed | None:
@@ -72,10 +85,12 @@ def _this_computer() -> str:
 
 def measure() -> ReadSpeed:
     """Measure all types: one product of a matrix larger than the caches with a vector, on all cores, again and again."""
-    return ReadSpeed({name: _measure_type(GGMLQuantizationType[name]) for name in _TYPES})
+    found = {name: _measure_type(GGMLQuantizationType[name]) for name in _TYPES}
+    return ReadSpeed({name: speed for name, (speed, _) in found.items()}, median(share for _, share in found.values()))
 
 
-def _measure_type(type_: GGMLQuantizationType) -> float:
+def _measure_type(type_: GGMLQuantizationType) -> tuple[float, float]:
+    """Return bytes per second, and the part of the cores' time that it got."""
     c = ggml()
     size = row_bytes(type_, _COLUMNS)
     rows = _MATRIX_BYTES // size
@@ -93,13 +108,15 @@ def _measure_type(type_: GGMLQuantizationType) -> float:
         _memory(weight, rows * size).reshape(rows, size)[:] = encoded
         _memory(vector, numbers.nbytes)[:] = numbers.view(np.uint8).reshape(-1)
         times: list[tuple[float, float]] = []
-        end = time.perf_counter() + _SECONDS
+        began, used = time.perf_counter(), time.process_time()
+        end = began + _SECONDS
         while not times or times[-1][1] < end:
             start = time.perf_counter()
             ggml_cpu().ggml_graph_compute_with_ctx(context, graph, physical_cores())
             now = time.perf_counter()
             times.append((now - start, now))
-        return rows * size / median(seconds for seconds, _ in times)
+        share = (time.process_time() - used) / (times[-1][1] - began) / physical_cores()
+        return rows * size / median(seconds for seconds, _ in times), share
     finally:
         c.ggml_free(context)
 

@@ -105,12 +105,13 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
     free = {device["name"]: device["free_bytes"] for device in stats["devices"]}
     gpus = {gpu.name: gpu for gpu in planned.computer.accelerators}
     records = []
-    if not any(
-        gpus[share.device].shares_memory for share in best.shares[1:]
-    ):  # else it is not told apart what holds what
+    # Where a GPU uses main memory it is not told apart what holds what, so nothing is learned.
+    if not any(gpus[share.device].shares_memory for share in best.shares[1:]):
         predicted = _predicted(best, planned.computer, stats["tokens_in_context"])
         records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
     for share in best.shares[1:]:
+        if gpus[share.device].shares_memory:
+            continue
         predicted = share.total - planned.computer.corrections.get(share.device, 0)
         taken = gpus[share.device].free_bytes - free.get(share.device, 0)
         if taken >= predicted / 2:  # some drivers tell the same free memory whatever is taken

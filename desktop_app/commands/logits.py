@@ -34,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile(f"{out.parent} is not a folder; make it or choose another --out.")
     if out.exists() and not out.is_file():
         raise BadFile(f"{out} is not an ordinary file; choose another --out.")
-    # An F32 cache, so that two models' logits differ by their weights alone.
+    # An F32 cache and no GPU, most of which round factors to 16 bits: so two models' logits differ by their weights alone.
     context = max(_SMALLEST_CONTEXT, len(arguments.ids or ()))
-    settings = LoadSettings(context=context, threads=arguments.threads, kv_type="f32")
+    settings = LoadSettings(context=context, threads=arguments.threads, kv_type="f32", gpu_layers=0)
     with loaded(arguments.model, settings, arguments.adapter) as engine:
         ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
         if len(ids) > context:

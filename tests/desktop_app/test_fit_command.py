@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.bandwidth import read_speed
+from desktop_app.bandwidth import keep_speed, measure
 from desktop_app.candidates import model_of_config
 from desktop_app.catalogue import catalogue
 from desktop_app.cli import main
@@ -35,7 +35,7 @@ FILES = {
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This computer's reading speed, measured once."""
     path = tmp_path_factory.mktemp("speed") / "speed.json"
-    read_speed(path)
+    keep_speed(path, measure())
     return path
 
 

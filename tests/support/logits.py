@@ -14,8 +14,8 @@ from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Logits
 def engine_logits(
     engine: Engine, path: Path, ids: Sequence[int], out: Path, *adapters: AdapterUse, kv_type: str = "f32"
 ) -> np.ndarray:
-    """Return float32 [len(ids), vocabulary]; an F32 cache by default, so that only the weights' type is measured."""
-    settings = LoadSettings(context=max(64, len(ids)), kv_type=kv_type, threads=2)
+    """Return float32 [len(ids), vocabulary]; an F32 cache by default and no GPU, so that only the weights' type is measured."""
+    settings = LoadSettings(context=max(64, len(ids)), kv_type=kv_type, threads=2, gpu_layers=0)
     engine.submit(Load(str(path), settings, adapters)).result(60)
     return loaded_logits(engine, ids, out)
 

@@ -1,6 +1,7 @@
 """`zhiyin --smoke-test`: shows that an installation works as a whole, above all the one inside a bundle.
 
-The engine loads the starter model and generates a few tokens, and the window draws itself without a screen. Nothing of the
+The engine loads the starter model and generates a few tokens, a process such as those that convert starts, and the window
+draws itself without a screen. Nothing of the
 person's own data is read or written.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, S
 from desktop_app.library import Library
 from desktop_app.paths import models_folder
 from desktop_app.terminal import print_json
+from desktop_app.worker import Tell, in_process
 from models.errors import ZhiyinError
 
 _TOKENS = 8
@@ -37,13 +41,18 @@ def run() -> int:
         os.environ["ZHIYIN_HOME"] = folder
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         facts = {
-            "versions": versions(),
+            "versions": in_process(_versions, lambda _: None, threading.Event()),
             "frozen": bool(getattr(sys, "frozen", False)),
             **_try_engine(),
             "window": _try_window(Path(folder) / "window.png"),
         }
     print_json(facts)
     return 0
+
+
+def _versions(tell: Tell, cancelled: Callable[[], bool]) -> dict[str, str]:
+    """Return the versions as a process of its own sees them."""
+    return versions()
 
 
 def _try_engine() -> dict[str, Any]:

@@ -60,7 +60,10 @@ def compare(name: str, quant: str, context: int, kv_type: str) -> None:
 
 
 def planned_and_measured(path: Path, context: int, kv_type: str) -> tuple[int, int]:
-    """Return the bytes that a process takes by the plan, and those that one takes whose context is full."""
+    """Return the bytes that a process takes by the plan, and those that one takes whose context is full.
+
+    The snapshots of a recurrent model, which a chat takes at its turns and this prompt does not, are left out.
+    """
     command = [
         sys.executable,
         "-m",
@@ -74,7 +77,8 @@ def planned_and_measured(path: Path, context: int, kv_type: str) -> tuple[int, i
     before, after = json.loads(done.stdout)
     model = model_of_gguf(path)
     computer = Computer(free_bytes=1 << 40, total_bytes=1 << 40, process_bytes=before)
-    return option(model, model.candidates[0], computer, context, kv_type).bytes, after
+    planned = option(model, model.candidates[0], computer, context, kv_type)
+    return planned.bytes - planned.snapshots * planned.state_bytes, after
 
 
 def measure(path: Path, context: int, kv_type: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -74,6 +75,25 @@ class GraphModel(Protocol):
     def close(self) -> None:
         """Free graphs and state."""
         ...
+
+
+class WithoutSnapshots(ABC):
+    """That part of a `GraphModel` in which one with a cache of keys and values, which can be shortened, has nothing to do."""
+
+    @abstractmethod
+    def keep(self, count: int, prompt: int = 0) -> None:
+        """See `GraphModel`."""
+
+    def remember(self) -> None:  # noqa: B027  (doing nothing is right here)
+        """Do nothing: the cache can be shortened."""
+
+    def states(self) -> Sequence[State]:
+        """Return nothing: the cache can be shortened."""
+        return ()
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Begin anew: there are no such states of this model."""
+        self.keep(0)
 
 
 class MakeModel(Protocol):

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
-from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, real_number, whole_number
+from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, WithoutSnapshots, real_number, whole_number
 from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.builder import Builder, Tensor
 from desktop_app.engine.graph.key_values import KeyValues, causal_mask
@@ -32,7 +32,6 @@ from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
-from desktop_app.engine.snapshots import State
 from models.errors import BadFile
 
 _PROGRAMS = 3
@@ -68,7 +67,7 @@ class _Places(NamedTuple):
     columns: Tensor
 
 
-class ChatGLM1:
+class ChatGLM1(WithoutSnapshots):
     """See `desktop_app.engine.graph.architecture.GraphModel`."""
 
     def __init__(self, weights: Weights, backends: Backends, settings: LoadSettings) -> None:
@@ -150,17 +149,6 @@ class ChatGLM1:
             part = ids[at : at + LOGITS_CHUNK]
             self._append(part, logits[at : at + len(part)])
         return logits
-
-    def remember(self) -> None:
-        """Do nothing: the cache can be shortened."""
-
-    def states(self) -> Sequence[State]:
-        """Return nothing: the cache can be shortened."""
-        return ()
-
-    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
-        """Begin anew: there are no such states of this model."""
-        self.keep(0)
 
     def read_state(self) -> dict[str, np.ndarray]:
         """Return the used part of the cache."""

@@ -19,7 +19,7 @@ from converter.metadata import Parameters, base_model, count_parameters, file_na
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
 from models.chat import dialects
 from models.config import Config
-from models.errors import BadFile, ZhiyinError
+from models.errors import BadFile, NoTokenizer, ZhiyinError
 from models.families import family_of
 from models.family import STOP, Blueprint, Metadata, OutputTensor, Source
 from models.vocab import read_vocabulary
@@ -319,10 +319,7 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
     if request.tokenizer == "none":
         return NO_VOCABULARY
     folder = folder if request.tokenizer is None else Path(request.tokenizer)
-    if request.tokenizer is None and request.source.is_file() and blueprint.built_in_vocabulary is not None:
-        vocabulary = blueprint.built_in_vocabulary()
-    else:
-        vocabulary = (blueprint.read_vocabulary or read_vocabulary)(folder, config)
+    vocabulary = _read_vocabulary(request, folder, config, blueprint)
     if len(vocabulary.tokens) > blueprint.vocabulary_size:
         raise BadFile(
             f"{folder}: the tokenizer has {len(vocabulary.tokens)} tokens, but the model only {blueprint.vocabulary_size}; "
@@ -331,6 +328,19 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
     if blueprint.chat is not None:
         vocabulary = vocabulary.with_control(blueprint.chat.tokens).ending_with(blueprint.chat.stop)
     return vocabulary.padded(blueprint.vocabulary_size)
+
+
+def _read_vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint: Blueprint) -> Vocabulary:
+    """Return a folder's vocabulary; the one that is built in takes its place only where nobody named that folder."""
+    built_in = blueprint.built_in_vocabulary if request.tokenizer is None else None
+    if built_in is not None and request.source.is_file():
+        return built_in(None)
+    try:
+        return (blueprint.read_vocabulary or read_vocabulary)(folder, config)
+    except NoTokenizer:
+        if built_in is None:
+            raise
+        return built_in(folder)
 
 
 def _metadata(

@@ -11,6 +11,10 @@ class BadFile(ZhiyinError):
     """A file is missing, truncated, damaged or not what its name says."""
 
 
+class NoTokenizer(BadFile):
+    """A folder holds no tokenizer."""
+
+
 class UnsupportedModel(ZhiyinError):
     """A checkpoint was read well, but is of a kind that Zhiyin cannot convert or run."""
 

@@ -80,8 +80,9 @@ class Blueprint:
     """Rows of the token embedding; the vocabulary is padded to it."""
     read_vocabulary: Callable[[Path, Config], Vocabulary] | None = None
     """For tokenizers with a layout of their own; None: `models.vocab.read_vocabulary` finds out from the files."""
-    built_in_vocabulary: Callable[[], Vocabulary] | None = None
-    """For weights that come as a single file: what else lies in its folder says nothing about it."""
+    built_in_vocabulary: Callable[[Path | None], Vocabulary] | None = None
+    """For weights that come without a tokenizer. Takes their folder, whose chat template comes along; None for a single file:
+    what else lies in its folder says nothing about it."""
     chat: ChatFormat | None = None
     metadata: Metadata = field(default_factory=dict)
     """Further GGUF keys, whole names."""

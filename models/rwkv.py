@@ -18,7 +18,7 @@ import numpy as np
 
 from models.chat.rwkv import with_own_template
 from models.config import Config
-from models.errors import BadFile, UnsupportedModel
+from models.errors import BadFile, NoTokenizer, UnsupportedModel
 from models.family import Metadata, OutputTensor, Shape, Source, Transform
 from models.vocab import read_vocabulary
 from models.vocab.gpt_neox import NEOX_SIZE, neox_vocabulary
@@ -240,16 +240,20 @@ def transposed(matrix: np.ndarray) -> np.ndarray:
     return matrix.swapaxes(-1, -2)
 
 
-def built_in_vocabulary(rows: int) -> Callable[[], Vocabulary] | None:
+def built_in_vocabulary(rows: int) -> Callable[[Path | None], Vocabulary] | None:
     """Return what makes the built-in vocabulary with as many tokens as the embedding has rows, None where there is none."""
-    return {WORLD_SIZE: world_vocabulary, NEOX_SIZE: neox_vocabulary}.get(rows)
+    make = {WORLD_SIZE: world_vocabulary, NEOX_SIZE: neox_vocabulary}.get(rows)
+    if make is None:
+        return None
+    return lambda folder: make() if folder is None else with_own_template(make(), folder)
 
 
 def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
-    """Read the tokenizer beside the weights, or take the built-in one that has as many tokens as the embedding rows.
+    """Read a folder's tokenizer, or the publisher's vocabulary as a text file.
 
     Raises:
-        BadFile: there is none and no built-in one fits.
+        NoTokenizer: there is none.
+        BadFile: it is damaged.
     """
     size = config.int("vocab_size", minimum=1)
     if folder.is_file() and folder.suffix == ".txt":
@@ -259,13 +263,13 @@ def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
             return with_own_template(read_world_file(path, size), folder)
         if (folder / "tokenizer.json").is_file() or (folder / "tokenizer.model").is_file():
             return read_vocabulary(folder, config)
-    make = built_in_vocabulary(size)
-    if make is None:
-        raise BadFile(
-            f"{folder} comes without a tokenizer, and none of the built-in ones has {size} tokens; name its folder with "
-            "--tokenizer, or convert without one by --tokenizer none."
-        )
-    return with_own_template(make(), folder)
+    way_out = "leave --tokenizer out to take the one of RWKV that is built in"
+    if built_in_vocabulary(size) is None:
+        way_out = f"none that is built in has {size} tokens, so convert without one by --tokenizer none"
+    raise NoTokenizer(
+        f"{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model); name another folder with "
+        f"--tokenizer, or {way_out}."
+    )
 
 
 def _version(named: Mapping[str, Shape]) -> str | None:

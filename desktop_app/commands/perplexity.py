@@ -22,6 +22,7 @@ from desktop_app.engine.protocol import LoadSettings, Score, Tokenize
 from desktop_app.terminal import ProgressLine, print_json, print_table
 from models.dynamic_rotary import is_past_training
 from models.errors import BadFile, ZhiyinError
+from models.footprint import recurrent_state
 
 _CONTEXT = 512
 _SMALLEST_CONTEXT = 8
@@ -134,6 +135,8 @@ def _read_text(path: Path) -> str:
 
 def _check_context(model: str, context: int) -> None:
     header = read_gguf_header(find_model(model).path, arrays=False)
+    if recurrent_state(header.architecture, header.parameters):
+        return  # no length is too long for them, whatever they were trained with
     trained = header.parameter("context_length")
     if isinstance(trained, int) and 0 < trained < context and not is_past_training(header.parameters, context):
         raise ZhiyinError(f"{model} was trained for {trained} tokens of context; give --ctx {trained} or less.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.config import Config
-from models.errors import BadFile
+from models.errors import NoTokenizer
 from models.vocab.files import read_json
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
@@ -21,7 +21,8 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
     says more.
 
     Raises:
-        BadFile: there is no tokenizer, or it is damaged.
+        NoTokenizer: there is none.
+        BadFile: it is damaged.
         UnsupportedModel: a kind of tokenizer that llama.cpp cannot run.
     """
     model = folder / "tokenizer.model"
@@ -35,7 +36,7 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         vocabulary = read_vocab_and_merges(folder, _added_tokens(folder))
     else:
-        raise BadFile(
+        raise NoTokenizer(
             f"{folder} has no tokenizer (tokenizer.json, tokenizer.model or {QWEN_FILE}); download it too, name another "
             "folder with --tokenizer, or convert without one by --tokenizer none."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.commands import zhiyin
 from tests.support.graph_models import graph_case
 from tests.support.logits import loaded_logits
 from tests.support.random_llama import random_llama
+from tests.support.rwkv_world import world_model
 
 STARTER = "SmolLM2-135M-Instruct"
 TEXT = (Path(__file__).parents[2] / "LICENSE").read_text("utf-8")
@@ -91,6 +93,20 @@ def test_files_that_have_no_perplexity(
     done = zhiyin("perplexity", STARTER, str(file), *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert said in done.stderr
+
+
+def test_no_chunk_is_too_long_for_a_recurrent_model(tmp_path: Path) -> None:
+    """Whatever its file says of a trained length: files of others say some thousands."""
+    made, path = world_model(tmp_path, "7"), tmp_path / "short.gguf"
+    trained = struct.pack("<Q20sI", 20, b"rwkv7.context_length", 4)
+    data = made.read_bytes()
+    assert data.count(trained) == 1
+    path.write_bytes(data.replace(trained + struct.pack("<I", 1 << 20), trained + struct.pack("<I", 32)))
+    text = tmp_path / "text.txt"
+    text.write_text(TEXT[3000:4000], "utf-8")
+    done = zhiyin("perplexity", str(path), str(text), "--ctx", "64", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["context"] == 64
 
 
 def test_bench_tells_speeds_and_memory(tmp_path: Path) -> None:

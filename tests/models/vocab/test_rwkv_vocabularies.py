@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.gguf_writer import lay_out
-from models.errors import BadFile
+from converter.pipeline import ConvertRequest, plan
+from models.errors import BadFile, NoTokenizer
 from models.vocab.gpt_neox import NEOX_SIZE, neox_vocabulary
 from models.vocab.rwkv_world import WORLD_SIZE, read_world_file, world_tokens, world_vocabulary
 from models.vocab.vocabulary import Vocabulary
+from tests.support.checkpoints import write_checkpoint, write_safetensors
+from tests.support.random_rwkv import random_rwkv
 
 
 def load(vocabulary: Vocabulary, folder: Path) -> llama_cpp.Llama:
@@ -99,6 +102,24 @@ def test_a_vocabulary_file_equals_the_built_in_one(tmp_path: Path) -> None:
     path = tmp_path / "rwkv_vocab_v20230424.txt"
     path.write_bytes("\r\n".join(lines).encode("utf-8"))
     assert read_world_file(path, WORLD_SIZE) == world_vocabulary()
+
+
+@pytest.mark.parametrize(("rows", "way_out"), [(WORLD_SIZE, "leave --tokenizer out"), (300, "--tokenizer none")])
+def test_a_named_folder_without_a_tokenizer_is_refused(rows: int, way_out: str, tmp_path: Path) -> None:
+    source, named = tmp_path / "RWKV-x.safetensors", tmp_path / "empty"
+    write_safetensors(source, random_rwkv("7", 3, hidden=64, rows=rows, size=64))
+    named.mkdir()
+    with pytest.raises(NoTokenizer, match=rf"empty has no tokenizer \(rwkv_vocab.*{way_out}"):
+        plan(ConvertRequest(source, tmp_path / "x.gguf", "F32", tokenizer=named))
+
+
+def test_a_folder_without_a_tokenizer_takes_the_built_in_one_and_its_own_template(tmp_path: Path) -> None:
+    config = {"architectures": ["RWKV7ForCausalLM"]}
+    source = write_checkpoint(tmp_path / "rwkv", config, random_rwkv("7", 3, hidden=64, rows=WORLD_SIZE, size=64))
+    (source / "chat_template.jinja").write_text("{{ messages[0].content }}", "utf-8")
+    metadata = plan(ConvertRequest(source, tmp_path / "x.gguf", "F32")).metadata
+    assert metadata["tokenizer.ggml.tokens"] == world_vocabulary().tokens
+    assert metadata["tokenizer.chat_template"] == "{{ messages[0].content }}"
 
 
 @pytest.mark.parametrize("line", ["1 'a' 2", "x 'a' 1", "1 __import__('os') 1", "1 'a", ""])

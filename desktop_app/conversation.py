@@ -34,6 +34,8 @@ class Conversation:
     """The last message of the branch that is shown."""
     draft: str = ""
     """What was typed and not sent."""
+    thinking: bool | None = None
+    """Whether replies begin with a thought, where the model leaves the choice; None: as it does by itself."""
 
 
 @dataclass(frozen=True)

@@ -49,15 +49,18 @@ CREATE TABLE messages (
 CREATE INDEX messages_by_conversation ON messages(conversation, created);
 """
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1,)
+_SCHEMA_2 = "ALTER TABLE conversations ADD COLUMN thinking INTEGER;"
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
-_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft"
+_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking"
 _MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
 
 _SAVE_CONVERSATION = f"""
-INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft
+INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft,
+thinking = excluded.thinking
 """  # noqa: S608  (constants only)
 _SAVE_MESSAGE = f"""
 INSERT INTO messages ({_MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -116,7 +119,7 @@ class History:
             rows = self._database.execute(
                 f"SELECT {_CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NULL ORDER BY updated DESC"  # noqa: S608
             ).fetchall()
-        return [Conversation(*row) for row in rows]
+        return [_conversation(row) for row in rows]
 
     def messages(self, conversation: str) -> list[Message]:
         """Return all messages of a conversation, all branches, in the order in which they were made."""
@@ -136,6 +139,7 @@ class History:
             conversation.updated,
             conversation.leaf,
             conversation.draft,
+            conversation.thinking,
         )
         self._write(_SAVE_CONVERSATION, row)
 
@@ -205,6 +209,11 @@ class History:
             yield
         except (sqlite3.Error, OSError) as error:
             raise HistoryError(_sentence(error, self._path)) from error
+
+
+def _conversation(row: tuple[Any, ...]) -> Conversation:
+    number, title, created, updated, leaf, draft, thinking = row
+    return Conversation(number, title, created, updated, leaf, draft, None if thinking is None else bool(thinking))
 
 
 def _message(row: tuple[Any, ...]) -> Message:
@@ -290,18 +299,27 @@ def _remove(path: Path) -> None:
 
 def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str) -> int:
     """Copy the readable rows of a table, reading from both ends towards the damage; return their number."""
-    marks = ", ".join("?" for _ in columns.split(","))
-    insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
     with (
         closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as source,
         _foreign_keys_off(target),
     ):
+        columns = _shared_columns(source, table, columns)
+        marks = ", ".join("?" for _ in columns.split(","))
+        insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
         for order in ("ASC", "DESC"):
             with suppress(sqlite3.DatabaseError):
                 for row in source.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY rowid {order}"):  # noqa: S608
                     target.execute(insert, row)
     [(count,)] = target.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
     return int(count)
+
+
+def _shared_columns(source: sqlite3.Connection, table: str, columns: str) -> str:
+    """Return those of the columns that the file has: an older version's lacks the newer ones."""
+    with suppress(sqlite3.DatabaseError):
+        there = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
+        return ", ".join(name for name in columns.split(", ") if name in there) or columns
+    return columns
 
 
 @contextmanager

@@ -27,7 +27,11 @@ RANGES: dict[str, tuple[float, float]] = {
 """The least and the greatest value of each number."""
 RECOMMENDED = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 """What a model's publisher may recommend: None where the person sets nothing else."""
-_KINDS: dict[str, type[int] | type[float]] = {name: int if name == "top_k" else float for name in RECOMMENDED}
+_KINDS: dict[str, type[int] | type[float]] = {
+    "thinking": bool,
+    **{name: int if name == "top_k" else float for name in RECOMMENDED},
+}
+"""Of the settings whose default is None."""
 
 
 @dataclass
@@ -55,6 +59,8 @@ class Settings:
     max_tokens: int = 0
     """The longest reply; 0: until the model ends or the context is full."""
     system_prompt: str = ""
+    thinking: bool | None = None
+    """Whether replies of a new chat begin with a thought: what was chosen last; None: as the model does by itself."""
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True
@@ -86,6 +92,8 @@ def save_settings(settings: Settings, path: Path) -> None:
 
 
 def _is_good(name: str, value: Any, default: Any) -> bool:
+    if name == "thinking":
+        return isinstance(value, bool)
     if isinstance(value, bool) != isinstance(default, bool):
         return False
     if name in _CHOICES:

@@ -156,6 +156,7 @@ class EngineProcess:
 
     def _load(self, number: int, request: protocol.Load) -> dict[str, Any]:
         from desktop_app.engine.chat_states import model_identity
+        from desktop_app.engine.prompting import thinks_by_itself
         from desktop_app.engine.runner import load_runner
 
         self._unload(number, protocol.Unload())
@@ -168,7 +169,7 @@ class EngineProcess:
                 raise
         self._runner = runner
         self._identity = model_identity(Path(request.path), request.adapters)
-        return asdict(runner.info)
+        return asdict(replace(runner.info, thinking=thinks_by_itself(runner)))
 
     def _set_adapters(self, number: int, request: protocol.SetAdapters) -> dict[str, Any]:
         from desktop_app.engine.chat_states import model_identity

@@ -27,6 +27,8 @@ _TEMPLATE_SECONDS = 5.0
 _MARK = "\ufdd0"
 """Keeps a control token's text apart while a template is rendered; a noncharacter, which no text holds."""
 _NOT_TEXT = ("role", "type")
+_THINKING = ("enable_thinking", "thinking")
+"""What templates call the choice: Qwen, GLM and most others; DeepSeek and Granite."""
 _OPENED = re.compile(r"(<think>?)\s*\Z")
 """How the prompts of models that think end; RWKV-7 G1's leave the mark's last sign to the model."""
 _ANY = "知音"
@@ -65,7 +67,7 @@ def render_prompt(
             tools=list(tools) or None,
             bos=runner.vocabulary.bos_text,
             eos=runner.vocabulary.eos_text,
-            **({} if thinking is None else {"enable_thinking": thinking}),
+            **({} if thinking is None else dict.fromkeys(_THINKING, thinking)),
         )
 
 
@@ -119,6 +121,19 @@ def reply_opening(
     """Return the mark of a thought's beginning where the prompt ends in it: the model goes on inside the thought."""
     found = _OPENED.search(render_prompt(runner, messages, tools, thinking=thinking))
     return found[1] if found else ""
+
+
+def thinks_by_itself(runner: Runner) -> bool | None:
+    """Return whether replies begin with a thought where nobody asks for it; None: the template leaves no choice.
+
+    Where the prompt as it is asks neither for a thought nor for none, the model decides: that counts as thinking.
+    """
+    asked = ({"role": "user", "content": _ANY},)
+    try:
+        as_it_is, on, off = (render_prompt(runner, asked, thinking=wish) for wish in (None, True, False))
+    except ZhiyinError:
+        return None  # a chat will say why
+    return None if on == off else as_it_is != off
 
 
 def _text_tokens(runner: Runner, text: str) -> list[int]:

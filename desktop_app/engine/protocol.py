@@ -230,6 +230,8 @@ class ModelInfo:
     """The file carries a chat template."""
     reasoning: bool = False
     """The template knows about thinking."""
+    thinking: bool | None = None
+    """Where the template leaves the choice whether to think: whether it does so by itself; None: there is no choice."""
     tools: bool = False
     seconds: float = 0.0
     dialect: str = ""

@@ -75,7 +75,7 @@ class ChatSession(QObject):
         self._saver = QTimer(self, interval=_SAVE_MS)
         self._saver.timeout.connect(self.keep)
         self._new_draft = ""
-        self.current = Conversation()
+        self.current = self._fresh()
         self.tree = MessageTree()
         models.changed.connect(self._model_changed)
         history.conversations(self._list)
@@ -113,7 +113,7 @@ class ChatSession(QObject):
     def new(self) -> None:
         """Open an empty chat; it is stored with its first message."""
         if len(self.tree):
-            self._show(Conversation(draft=self._new_draft), MessageTree())
+            self._show(self._fresh(), MessageTree())
 
     def open(self, conversation: str) -> None:
         """Open a stored chat."""
@@ -145,7 +145,7 @@ class ChatSession(QObject):
         self._deleted[conversation] = self._all.pop(conversation)
         self._history.delete(conversation)
         if conversation == self.current.id:
-            self._show(Conversation(draft=self._new_draft), MessageTree())
+            self._show(self._fresh(), MessageTree())
         self.listed.emit()
 
     def restore(self, conversation: str) -> None:
@@ -187,6 +187,13 @@ class ChatSession(QObject):
             else:
                 self._end(reply, "stopped", {})
 
+    def set_thinking(self, thinking: bool) -> None:
+        """Choose whether the next replies of the open chat, and of new ones, begin with a thought."""
+        self._settings.thinking = thinking
+        self.current = replace(self.current, thinking=thinking)
+        if self.current.id in self._all:
+            self._store(self.current)
+
     def save_draft(self, text: str) -> None:
         """Keep what was typed and not sent; that of a new chat until it is sent or the application ends."""
         if self.current.id not in self._all:
@@ -205,6 +212,9 @@ class ChatSession(QObject):
         reply, self._reply = self._reply, None
         if reply is not None:
             self._history.save_message(replace(reply.message, content=reply.text, state="stopped"))
+
+    def _fresh(self) -> Conversation:
+        return Conversation(draft=self._new_draft, thinking=self._settings.thinking)
 
     def _list(self, conversations: list[Conversation]) -> None:
         self._all = {conversation.id: conversation for conversation in conversations} | self._all
@@ -273,7 +283,8 @@ class ChatSession(QObject):
         messages = prompt_messages(path, self._settings.system_prompt)
         state = str(chat_state_file(reply.message.conversation))
         recommended = model.sampling if model else {}
-        request = Generate(tuple(messages), sampling(self._settings, recommended), state=state)
+        thinking = self._all[reply.message.conversation].thinking
+        request = Generate(tuple(messages), sampling(self._settings, recommended), state=state, thinking=thinking)
         reply.call = self._engine.submit(
             request,
             lambda event: self._event(reply, event),

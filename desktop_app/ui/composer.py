@@ -1,13 +1,18 @@
-"""The input box at the bottom, with the button that sends its text or stops the reply under way."""
+"""The input box at the bottom, with the switch for thinking and the button that sends the text or stops the reply."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.message_edit import LINE, MessageEdit, mark_focus
 from desktop_app.ui.message_field import MessageField
+from desktop_app.ui.thinking_switch import ThinkingSwitch
+
+_NARROW = 420
+"""Below this width the switch for thinking shows its icon alone."""
 
 
 class Composer(QFrame):
@@ -16,6 +21,7 @@ class Composer(QFrame):
     sent = Signal(str)
     stopped = Signal()
     files_pasted = Signal(list)
+    thinking_chosen = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty, with Enter sending."""
@@ -28,6 +34,9 @@ class Composer(QFrame):
         self._field = MessageField(self._editor)
         self._field.changed.connect(self._refresh)
         mark_focus(self, self._editor)
+        self._thinking = ThinkingSwitch()
+        self._thinking.setFixedHeight(LINE)
+        self._thinking.chosen.connect(self.thinking_chosen)
         self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
         self._button.setFixedSize(LINE, LINE)
@@ -36,6 +45,7 @@ class Composer(QFrame):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self._field, 1)
+        row.addWidget(self._thinking, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 8, 8)
@@ -58,10 +68,19 @@ class Composer(QFrame):
         self._busy = busy
         self._retranslate()
 
+    def show_thinking(self, thinking: bool | None) -> None:
+        """Show whether the next reply begins with a thought; None: the model leaves no choice."""
+        self._thinking.show_choice(thinking)
+
     def set_send_key(self, key: str) -> None:
         """Send with "enter" or "ctrl_enter"."""
         MessageEdit.enter_sends = key == "enter"
         self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
+        """Leave the text its room."""
+        super().resizeEvent(event)
+        self._thinking.set_narrow(self.width() < _NARROW)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""

@@ -166,6 +166,7 @@ class MainWindow(QMainWindow):
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
+        self._composer.thinking_chosen.connect(self._choose_thinking)
         self._view.way_out_chosen.connect(self._take_way_out)
         self._connect_catalogue()
         chats.listed.connect(self._list_chats)
@@ -409,8 +410,19 @@ class MainWindow(QMainWindow):
 
     def _chat_opened(self) -> None:
         self._composer.set_text(self.services.chats.current.draft)
+        self._show_thinking()
         self._show_page()
         self._offer_contexts()
+
+    def _show_thinking(self) -> None:
+        """Show the chat's choice whether to think, or what the model does by itself, if it leaves the choice."""
+        info, chosen = self.services.models.state.info, self.services.chats.current.thinking
+        by_itself = info.thinking if info is not None else None
+        self._composer.show_thinking(by_itself if by_itself is None or chosen is None else chosen)
+
+    def _choose_thinking(self, thinking: bool) -> None:
+        self.services.chats.set_thinking(thinking)
+        self.services.save_settings()
 
     def _offer_contexts(self) -> None:
         """Let the newest reply offer other contexts, if it failed for want of one."""
@@ -513,6 +525,7 @@ class MainWindow(QMainWindow):
 
     def _model_changed(self, state: EngineState) -> None:
         self._picker.show_state(state)
+        self._show_thinking()
         self._welcome.show_state(state, has_models=bool(self.services.library.models))
         self._progress.setVisible(state.kind == "loading")
         self._progress.setValue(round(state.part * 1000))

@@ -1271,6 +1271,21 @@
     </message>
 </context>
 <context>
+    <name>ThinkingSwitch</name>
+    <message>
+        <source>Think</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>Think before answering</source>
+        <translation>先思考再回答</translation>
+    </message>
+    <message>
+        <source>Think before answering: slower, but better at hard questions</source>
+        <translation>先思考再回答：慢一些，但更擅长难题</translation>
+    </message>
+</context>
+<context>
     <name>Thought</name>
     <message>
         <source>Thinking…</source>

@@ -7,8 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,24 @@ def _open_damaged(path: Path) -> None:
 
 def _malformed(_: sqlite3.Connection) -> None:
     raise sqlite3.DatabaseError("database disk image is malformed")
+
+
+def write_as_the_first_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(desktop_app.history.MIGRATIONS[0] + "PRAGMA user_version = 1;")
+        database.execute("INSERT INTO conversations VALUES ('old', 'Old', 1.0, 2.0, NULL, 'half a thought', NULL)")
+        for number in range(300):
+            row = (str(number), "old", None, "user", "x" * 200, float(number), "done", "", "{}")
+            database.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: None, damage], ids=["whole", "damaged"])
+def test_the_first_versions_chats_are_read(path: Path, spoil: Callable[[Path], object]) -> None:
+    write_as_the_first_version(path)
+    spoil(path)
+    with closing(History(path)) as history:
+        [old] = history.conversations()
+        assert (old.title, old.draft, old.thinking) == ("Old", "half a thought", None)
+        assert len(history.messages("old")) > 200
+        history.save_conversation(replace(old, thinking=False))
+        assert [chat.thinking for chat in history.conversations()] == [False]

@@ -11,6 +11,7 @@ from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
 from tests.models.chat.test_published_files import baichuan_chat
 from tests.support.graph_models import graph_case
+from tests.support.vocabularies import llama_cpp_vocabularies
 
 START, END = 1, 2
 """SmolLM2's <|im_start|> and <|im_end|>."""
@@ -65,3 +66,31 @@ def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path
         assert "What time is it?" in engine.submit(Prompt(chat)).result(60)["prompt"]
         with pytest.raises(EngineFailed, match="knows no tools"):
             engine.submit(Prompt(chat, tools)).result(60)
+
+
+@pytest.mark.parametrize(
+    ("name", "by_itself"),
+    [
+        ("Qwen-Qwen3-0.6B", True),
+        ("HuggingFaceTB-SmolLM3-3B", True),
+        ("GLM-4.6", True),
+        ("ibm-granite-granite-3.3-2B-Instruct", False),
+        ("deepseek-ai-DeepSeek-V3.1", False),
+        ("Qwen-Qwen2.5-7B-Instruct", None),
+        ("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", None),
+    ],
+)
+def test_whether_a_published_template_leaves_the_choice_to_think(
+    name: str, by_itself: bool | None, tmp_path: Path
+) -> None:
+    template = (llama_cpp_vocabularies() / "templates" / f"{name}.jinja").read_text("utf-8")
+    source = baichuan_chat(tmp_path / "any", generation=None, template=template)
+    file = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
+    chat = ({"role": "user", "content": "1+1=?"},)
+    with Engine() as engine:
+        info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
+        prompts = [engine.submit(Prompt(chat, thinking=wish)).result(60)["prompt"] for wish in (None, True, False)]
+    assert info["thinking"] is by_itself
+    as_it_is, on, off = prompts
+    assert (on == off) is (by_itself is None)
+    assert as_it_is == (off if by_itself is False else on)

@@ -305,13 +305,14 @@ def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkp
         first, *beside = (checkpoint.read(source.name) for source in tensor.sources)
         return _Rows(first, tensor.shape[-1], transform=later, beside=tuple(beside))
     values = _made(tensor, checkpoint)
-    return _Rows(values.reshape(-1, values.shape[-1]), values.shape[-1])
+    return _Rows(values.reshape(-1, values.shape[-1]), tensor.shape[-1], tensor.encoding)
 
 
 def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
     arrays = [checkpoint.read(source.name) for source in tensor.sources]
     values = arrays[0] if tensor.transform is None else tensor.transform(*arrays)
-    if values.shape != tensor.shape:
+    row = tensor.shape[-1] if tensor.encoding is None else row_bytes(tensor.encoding, tensor.shape[-1])
+    if values.shape != (*tensor.shape[:-1], row):
         raise ZhiyinError(
             f"Tensor {tensor.name} became {shape_text(values.shape)} instead of {shape_text(tensor.shape)}; report this."
         )

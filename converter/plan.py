@@ -303,6 +303,10 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
                     f"{checkpoint.path}: tensor {source.name} has the shape {shape_text(stored.shape)}, but config.json "
                     f"calls for {shape_text(source.shape)}; weights and configuration are of different models."
                 )
+            if tensor.encoding is not None and stored.dtype.name != "uint8":
+                raise BadFile(
+                    f"{checkpoint.path}: tensor {source.name} holds {stored.dtype.name} instead of bytes; download it again."
+                )
 
 
 def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
 from gguf.constants import GGMLQuantizationType as Type
@@ -220,7 +220,7 @@ def tensor_types(
 
 def _can_change(tensor: OutputTensor) -> bool:
     """Tell whether a person may choose this tensor's type: runners read the others element by element."""
-    return _kept_type(tensor, Recipe("Q8_0"), None) is None
+    return _kept_type(replace(tensor, encoding=None), Recipe("Q8_0"), None) is None
 
 
 def _kept_type(tensor: OutputTensor, recipe: Recipe, stored: Mapping[str, Type] | None) -> Type | None:
@@ -234,6 +234,8 @@ def _kept_type(tensor: OutputTensor, recipe: Recipe, stored: Mapping[str, Type] 
         return Type.F32
     if recipe.name in _FLOATS:
         return recipe.base
+    if tensor.encoding is not None:  # quantizing it again would lose more
+        return tensor.encoding
     return Type.F16 if _NEVER_QUANTIZED.search(tensor.name) else None
 
 

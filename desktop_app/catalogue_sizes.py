@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,7 @@ def compute(config: Config) -> Sizes:
         ZhiyinError: no family knows it.
     """
     blueprint = family_of(config).blueprint(config, None)
-    stored = {source.name: prod(source.shape) for tensor in blueprint.tensors for source in tensor.sources}
-    return Sizes(model_of_config(config), sum(stored.values()))
+    return Sizes(model_of_config(config), blueprint.stored)
 
 
 def read_sizes(folder: Path = FOLDER) -> dict[str, Sizes]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gguf.constants import GGMLQuantizationType
 
 from models.config import Config
 from models.vocab.vocabulary import Vocabulary
@@ -49,6 +51,8 @@ class OutputTensor:
     """Always F32: vectors and small tensors that a runner reads element by element. 1-D tensors are F32 anyway."""
     by_rows: bool = False
     """The transform changes each row by itself: it is given the same rows [n, …] of every source, never the whole of one."""
+    encoding: GGMLQuantizationType | None = None
+    """The transform returns rows in this type, uint8 [..., bytes of a row], of uint8 sources: the publisher quantized them."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,15 @@ class Blueprint:
     default_quant: str = "Q4_K_M"
     """What `--quant auto` means: the smallest mixture that leaves this family's answers intact."""
 
+    @property
+    def stored(self) -> int:
+        """Numbers that the checkpoint holds; packed ones count as many as they are."""
+        counts: dict[str, int] = {}
+        for tensor in self.tensors:
+            packed = tensor.encoding is not None
+            counts |= {tensor.name: prod(tensor.shape)} if packed else {s.name: prod(s.shape) for s in tensor.sources}
+        return sum(counts.values())
+
 
 def _no_config(shapes: Mapping[str, Shape]) -> Config | None:
     return None
@@ -110,6 +123,8 @@ class Family:
     """(configuration, shapes of the checkpoint's tensors by name or None when only the configuration is there) -> `Blueprint`."""
     recognise: Callable[[Config], bool] = lambda config: True
     """Tells families apart that share a class name."""
+    quantized: tuple[str, ...] = ()
+    """`quant_method` entries of config.json whose weights it takes as they are."""
     text_part: bool = False
     """Of models that see or hear as well, the part for text is converted."""
     config_of: Callable[[Mapping[str, Shape]], Config | None] = _no_config

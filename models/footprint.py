@@ -59,9 +59,13 @@ _ON_GPUS = {"chatglm1": _USUAL}
 _ACTIVATIONS: Mapping[str, Activations] = {
     "qwen": Activations(hidden=4, inner=1.5),  # the first Qwen's configuration counts gate and up together
     "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
+    "gpt-oss": Activations(hidden=8.5, inner=2),  # four experts' inputs and outputs, and a little of their biases
     "rwkv6": Activations(hidden=14, inner=0, state=200),
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
+
+_BESIDE_LOGITS = {"gpt-oss": 6}
+"""Vectors of the hidden size for each token when the logits are computed: here the last layer goes through all tokens."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +259,7 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     body = _FLOAT * (batch * widest + alive.state * hidden)
     body += _turned_keys(parameters, run)
     rows = 1 if _is_ours(architecture, parameters, run) else min(run.outputs, batch)
-    beside = 5 if "attention.key_length_mla" in parameters else 4
+    beside = 5 if "attention.key_length_mla" in parameters else _BESIDE_LOGITS.get(architecture, 4)
     last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * beside * hidden + rows * hidden)
     mask = _mask(architecture, parameters, run)
     reused = mask if "attention.recurrent_layers" in parameters else min(mask, _REUSED_MASK * _masks(parameters))

@@ -34,8 +34,12 @@ _SENSES_IN_NAMES = (
 _JUDGES = ("SequenceClassification", "RewardModel", "TokenClassification", "QuestionAnswering")
 
 
-def refuse_quantized(config: Config) -> None:
+def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
     """Refuse weights that were quantized by another program; 8-bit floats with scales are read exactly.
+
+    Args:
+        config: the checkpoint's.
+        taken: methods whose weights its family takes as they are.
 
     Raises:
         UnsupportedModel: they were; the sentence names the method.
@@ -46,7 +50,7 @@ def refuse_quantized(config: Config) -> None:
         method = "bitsandbytes"
     if method == "compressed-tensors" and written.str("format", default="") in _SCALED_FLOATS:
         return
-    if method not in ("", "fp8"):
+    if method not in ("", "fp8", *taken):
         raise UnsupportedModel(
             f"{config.origin}: this checkpoint is already quantized as {_METHODS.get(method, method[:40])}; download the "
             "original repository, whose weights are F16, BF16 or F32."

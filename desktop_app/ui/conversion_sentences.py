@@ -27,6 +27,7 @@ TEMPLATES = to_translate(
     "{path} has no tensor {tensor}, which its config.json calls for; download it all.",
     "{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are "
     "of different models.",
+    "{path}: tensor {tensor} holds {type} instead of bytes; download it again.",
     "{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the same place as "
     "the weights.",
     "{path} is not valid JSON ({reason}); download it again.",

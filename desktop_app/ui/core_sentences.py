@@ -87,6 +87,8 @@ _TEMPLATES = to_translate(
     "code.",
     "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
     "code changes positions with the length of the text, which llama.cpp does not compute.",
+    "llama.cpp rounds two bounds of this model's positions to whole numbers, which the publisher's code does not: in long "
+    "chats it sees distant words a little differently.",
     "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
 )
 

@@ -25,15 +25,15 @@ def family_of(config: Config) -> Family:
     Raises:
         UnsupportedModel: the weights are quantized already, the model is not of text alone, or no family knows its class.
     """
-    refuse_quantized(config)
     wanted = {name.lower() for name in config.classes}
-    for family in families():
-        if wanted & {name.lower() for name in family.classes} and family.recognise(config):
-            if not family.text_part:
-                refuse_other_senses(config)
-            return family
-    refuse_other_senses(config)
-    raise unknown_class(config, "; ".join(family.title for family in families()))
+    known = (family for family in families() if wanted & {name.lower() for name in family.classes})
+    found = next((family for family in known if family.recognise(config)), None)
+    refuse_quantized(config, () if found is None else found.quantized)
+    if found is None or not found.text_part:
+        refuse_other_senses(config)
+    if found is None:
+        raise unknown_class(config, "; ".join(family.title for family in families()))
+    return found
 
 
 def config_of_tensors(shapes: Mapping[str, Shape]) -> Config | None:

@@ -342,6 +342,10 @@
         <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码，而 llama.cpp 不支持这样计算。</translation>
     </message>
     <message>
+        <source>llama.cpp rounds two bounds of this model's positions to whole numbers, which the publisher's code does not: in long chats it sees distant words a little differently.</source>
+        <translation>llama.cpp 把这个模型位置编码的两个界限取整，发布者的代码则不取整：在很长的对话里，它看待相距很远的词会略有不同。</translation>
+    </message>
+    <message>
         <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
         <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
     </message>
@@ -496,6 +500,10 @@
     <message>
         <source>{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are of different models.</source>
         <translation>{path}：张量 {tensor} 的形状是 {shape}，而 config.json 要求 {wanted}；权重与配置不属于同一个模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} holds {type} instead of bytes; download it again.</source>
+        <translation>{path}：张量 {tensor} 存的是 {type} 而不是字节；请重新下载。</translation>
     </message>
     <message>
         <source>{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the same place as the weights.</source>

@@ -21,6 +21,7 @@ _DTYPES = {
     "I64": np.int64,
     "I32": np.int32,
     "I8": np.int8,
+    "U8": np.uint8,
 }
 
 

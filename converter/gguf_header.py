@@ -9,10 +9,11 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
@@ -36,6 +37,18 @@ NO_WEIGHTS = frozenset(map(GGMLQuantizationType.__getitem__, ("I8", "I16", "I32"
 """Types without a product in ggml, which would end the process: whole numbers, doubles, and what it rounds activations to."""
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _MOST_PARTS = 1000
+
+
+Spans = MutableMapping[tuple[str, int], int]
+"""Bytes of long arrays of texts, by their key and their number of texts."""
+
+
+class Bytes(Protocol):
+    """A file's bytes, wherever they are."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -139,28 +152,49 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
     """
     try:
         with path.open("rb") as file:
-            if file.read(4) != _MAGIC:
-                raise BadFile(
-                    f"{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint."
-                )
+            if not file.read(1):
+                raise _not_gguf(path)  # and nothing that can be mapped
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Parser(path, data, arrays, encoded).header()
+                return _Parser(path, data, arrays, encoded, {}).header()
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-class _Parser:
-    """A cursor over the mapped file."""
+def read_distant_head(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
+    """Read the head of a GGUF file that is not here, without its long arrays, from as few of its bytes as possible.
 
-    def __init__(self, path: Path, data: mmap.mmap, arrays: bool, encoded: bool) -> None:
+    Args:
+        path: what sentences call it.
+        data: its bytes, read from front to back.
+        spans: what is known of other files of the same model: arrays of the same key and number of texts are taken to be as long,
+            and skipped. What is found out is added.
+
+    Raises:
+        BadFile: not GGUF, damaged, or a text array is not as long as `spans` says.
+        UnsupportedModel: a GGUF version or tensor type that is not known here.
+    """
+    return _Parser(path, data, arrays=False, encoded=False, spans=spans).header()
+
+
+def _not_gguf(path: Path) -> BadFile:
+    return BadFile(f"{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.")
+
+
+class _Parser:
+    """A cursor over the file's bytes."""
+
+    def __init__(self, path: Path, data: Bytes, arrays: bool, encoded: bool, spans: Spans) -> None:
         self.path = path
         self.data = data
         self.at = 4
         self.arrays = arrays
         self.encoded: dict[str, bytes] | None = {} if encoded else None
+        self.spans = spans
         self.elements_left = _MOST_ELEMENTS
 
     def header(self) -> GGUFHeader:
+        if self.data[:4] != _MAGIC:
+            raise _not_gguf(self.path)
         version = self.scalar("<I")
         if version not in _VERSIONS:
             raise UnsupportedModel(
@@ -181,29 +215,28 @@ class _Parser:
 
     def pair(self) -> tuple[str, Any]:
         name, start = self.string(), self.at
-        value = self.value(self.scalar("<I"))
+        value = self.value(name, self.scalar("<I"))
         if self.encoded is not None:
             self.encoded[name] = self.data[start : self.at]
         return name, value
 
-    def value(self, kind: int) -> Any:
+    def value(self, name: str, kind: int) -> Any:
         if kind in _SCALARS:
             return self.scalar(_SCALARS[kind])
         if kind == _STRING:
             return self.string()
         if kind == _ARRAY:
-            return self.array()
+            return self.array(name)
         raise self.damaged(f"it holds a value of unknown kind {kind}")
 
-    def array(self) -> Any:
+    def array(self, name: str) -> Any:
         kind, length = self.scalar("<I"), self.scalar("<Q")
         if kind == _STRING:
             self.check(length * 8)
             self.count(length)
             if self.arrays or length <= _SHORT_ARRAY:
                 return [self.text(self.blob()) for _ in range(length)]
-            for _ in range(length):
-                self.blob()
+            self.skip_texts(name, length)
             return ArrayLength(length)
         if kind not in _SCALARS:
             raise self.damaged(f"it holds an array of unknown kind {kind}")
@@ -214,7 +247,17 @@ class _Parser:
         if not self.arrays and length > _SHORT_ARRAY:
             return ArrayLength(length)
         self.count(length)
-        return list(struct.unpack_from(f"<{length}{code}", self.data, start))
+        return list(struct.unpack(f"<{length}{code}", self.data[start : self.at]))
+
+    def skip_texts(self, name: str, length: int) -> None:
+        start, known = self.at, self.spans.get((name, length))
+        if known is not None:
+            self.check(known)
+            self.at += known
+            return
+        for _ in range(length):
+            self.blob()
+        self.spans[name, length] = self.at - start
 
     def count(self, elements: int) -> None:
         self.elements_left -= elements
@@ -264,7 +307,7 @@ class _Parser:
     def scalar(self, code: str) -> Any:
         size = struct.calcsize(code)
         self.check(size)
-        (value,) = struct.unpack_from(code, self.data, self.at)
+        (value,) = struct.unpack(code, self.data[self.at : self.at + size])
         self.at += size
         return value
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +33,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
+from converter.gguf_header import GGUFHeader
 from converter.hub_files import (
+    USUAL_ENCODINGS,
     Choice,
     RemoteFile,
     SeveralModels,
@@ -44,8 +46,9 @@ from converter.hub_files import (
     listed_weights,
     weights_bytes,
 )
+from converter.hub_heads import read_heads
 from converter.hub_note import read_note, write_note
-from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path, read_small
+from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import Meter, ProgressListener
 from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -93,15 +96,6 @@ class Download:
 
 
 @dataclass(frozen=True)
-class RemoteConfig:
-    """What a repository says of its model's sizes."""
-
-    config: Config
-    weights: int
-    """Bytes of the weights that `download` would fetch; 0: not known."""
-
-
-@dataclass(frozen=True)
 class Preview:
     """What a repository is, before anything of it is kept here."""
 
@@ -110,6 +104,8 @@ class Preview:
     """The file that is the model; "": the whole folder."""
     bytes: int
     """Still to be fetched."""
+    weights: int = 0
+    """Bytes of the weights alone, whatever is here already."""
     config: Config | None = None
     """None: it has no config.json, or comes as GGUF."""
     has_template: bool | None = None
@@ -118,12 +114,16 @@ class Preview:
     """Where it comes as GGUF: the bytes of each quantization."""
     encoding: str = ""
     """The one that `source` has."""
+    heads: Mapping[str, tuple[GGUFHeader, ...]] = field(default_factory=dict)
+    """Where it comes as GGUF: the heads of each quantization's parts, as far as they can be read."""
+    unread: tuple[str, ...] = ()
+    """A sentence for each head that cannot be read."""
     models: Mapping[str, int] = field(default_factory=dict)
     """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
 
 
 def preview(request: DownloadRequest) -> Preview:
-    """Look at a repository: its list of files, its config.json and index are read, and nothing is kept.
+    """Look at a repository: its list of files and its config.json and index, or the heads of its GGUF files; nothing is kept.
 
     Raises:
         ZhiyinError: one sentence.
@@ -167,17 +167,6 @@ def download(
         return repository.download(on_progress, check)
 
 
-def remote_config(request: DownloadRequest) -> RemoteConfig:
-    """Read a repository's list of files and its config.json, a few kilobytes; nothing is kept.
-
-    Raises:
-        ZhiyinError: one sentence: it is not there, not open to this person, has no configuration, or the network fails.
-    """
-    repository = _Repository(request)
-    with _explained(repository):
-        return repository.remote_config()
-
-
 class _Repository:
     """One repository, at one revision, and its folder here."""
 
@@ -219,17 +208,6 @@ class _Repository:
             fetched=fetched,
         )
 
-    def remote_config(self) -> RemoteConfig:
-        """Return what config.json says."""
-        commit, files = self._files()
-        config = next((file for file in files if file.name == "config.json"), None)
-        if config is None or self.file.endswith(".gguf"):
-            named = self.request.repository
-            what = "is a GGUF file" if self.file else "has no config.json that would say what model it is"
-            raise ZhiyinError(f"{named} {what}; fetch it first (zhiyin pull {named}), then ask again with its name.")
-        origin = f"{self.name}/config.json"
-        return RemoteConfig(Config(self._read_json(commit, config), origin), weights_bytes(files))
-
     def _files(self) -> tuple[str, list[RemoteFile]]:
         """Return the commit and all files, with harmless names."""
         try:
@@ -254,6 +232,8 @@ class _Repository:
                 0,
                 models={file.name: file.size for file in sorted(error.files, key=lambda file: file.name)},
             )
+        if choice.source.lower().endswith(".gguf"):
+            return self._preview_gguf(commit, choice, files)
         names = {file.name: file for file in files if file.top}
         wanted = choice.files
         if choice.index:
@@ -262,17 +242,33 @@ class _Repository:
                 *wanted,
                 *listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {}),
             )
-        missing = sum(file.size for file in wanted if _size(self.folder / file.name) != file.size)
-        if choice.source.lower().endswith(".gguf"):
-            models = gguf_models(choice.files if self.file else files)
-            return Preview(
-                self.name,
-                choice.source,
-                missing,
-                encodings={encoding: sum(part.size for part in parts) for encoding, parts in models.items()},
-                encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
-            )
-        return Preview(self.name, choice.source, missing, *self._nature(commit, names))
+        weights = weights_bytes(file for file in wanted if file.name != choice.index)
+        return Preview(self.name, choice.source, self._missing(wanted), weights, *self._nature(commit, names))
+
+    def _preview_gguf(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Preview:
+        models = gguf_models(choice.files if self.file else files)
+        wish = self.request.wish.encodings
+        asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
+        headers = build_hf_headers(token=self.token)
+        heads, unread = read_heads(
+            self.name, asked, lambda file, first, last: read_part(self._url(commit, file), headers, first, last)
+        )
+        return Preview(
+            self.name,
+            choice.source,
+            self._missing(choice.files),
+            weights_bytes(choice.files),
+            encodings={encoding: sum(part.size for part in parts) for encoding, parts in models.items()},
+            encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
+            heads=heads,
+            unread=unread,
+        )
+
+    def _missing(self, files: Iterable[RemoteFile]) -> int:
+        return sum(file.size for file in files if _size(self.folder / file.name) != file.size)
+
+    def _url(self, commit: str, file: RemoteFile) -> str:
+        return hf_hub_url(self.name, file.name, revision=commit, endpoint=self.endpoint)
 
     def _nature(self, commit: str, names: Mapping[str, RemoteFile]) -> tuple[Config | None, bool | None]:
         """Return the configuration, and whether there is a chat template."""
@@ -287,8 +283,7 @@ class _Repository:
 
     def _read_json(self, commit: str, file: RemoteFile) -> dict[str, Any]:
         """Return the JSON object in a small file of the repository."""
-        url = hf_hub_url(self.name, file.name, revision=commit, endpoint=self.endpoint)
-        data = read_small(url, build_hf_headers(token=self.token), file)
+        data = read_small(self._url(commit, file), build_hf_headers(token=self.token), file)
         try:
             value = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -372,9 +367,8 @@ class _Repository:
         for file in missing:
             target = self.folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            url = hf_hub_url(self.name, file.name, revision=commit, endpoint=self.endpoint)
             _remove_other_partials(target, file)
-            fetch(url, headers, file, target, partial(meter.add, item=file.name), check)
+            fetch(self._url(commit, file), headers, file, target, partial(meter.add, item=file.name), check)
             self._vouch(commit, file)
             meter.items += 1
         meter.add(0, "")

@@ -157,14 +157,8 @@ def listed_weights(
 
 
 def weights_bytes(files: Iterable[RemoteFile]) -> int:
-    """Return the bytes of the weights that are taken of a checkpoint; 0: there are none at the top of the repository."""
-    top = [file for file in files if file.top]
-    for _, patterns in _WEIGHTS:
-        for pattern in patterns:
-            found = sum(file.size for file in top if re.fullmatch(pattern, file.name))
-            if found:
-                return found
-    return 0
+    """Return the bytes of those files that are no small ones."""
+    return sum(file.size for file in files if not _SMALL.fullmatch(file.name))
 
 
 def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequence[RemoteFile]) -> Choice:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import get_session
@@ -119,6 +120,34 @@ def read_small(url: str, headers: Mapping[str, str], file: RemoteFile) -> bytes:
     return bytes(data)
 
 
+def read_part(url: str, headers: Mapping[str, str], first: int, last: int) -> bytes:
+    """Return some bytes of a file, the last one included; nothing vouches for them before the whole file is here.
+
+    Raises:
+        BadFile: the server sends whole files only.
+        HfHubHTTPError: it refuses.
+        httpx2.TransportError: it cannot be reached.
+    """
+    headers = {**headers, "Accept-Encoding": "identity", "Range": f"bytes={first}-{last}"}
+    with get_session().stream("GET", url, headers=headers, timeout=_SECONDS) as response:
+        hf_raise_for_status(response)
+        if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+            raise BadFile(
+                f"{urlsplit(url).hostname} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), "
+                "then ask again with its name."
+            )
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
+            raise _other_part()
+        data = bytearray()
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > last - first:
+                break
+    if len(data) <= last - first:
+        raise httpx2.RemoteProtocolError("the connection was closed early")
+    return bytes(data[: last + 1 - first])
+
+
 class _Transfer:
     """One file on its way."""
 
@@ -181,7 +210,7 @@ class _Transfer:
                 last = self._file.size - 1  # the server sends the whole file, from its start
                 self._start_again(stream)
             elif not response.headers.get("Content-Range", "").startswith(f"bytes {self._have}-"):
-                raise httpx2.RemoteProtocolError("it sent another part of the file than asked for")
+                raise _other_part()
             for chunk in response.iter_bytes():
                 self._check()
                 piece = chunk[: last + 1 - self._have]
@@ -213,6 +242,10 @@ def _digest(file: RemoteFile) -> Any:
     if len(file.digest) == hashlib.sha256().digest_size * 2:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+
+
+def _other_part() -> httpx2.RemoteProtocolError:
+    return httpx2.RemoteProtocolError("it sent another part of the file than asked for")
 
 
 def _reason(error: Exception) -> str:

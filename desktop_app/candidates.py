@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
 from converter.ggml import row_bytes
-from converter.gguf_header import ArrayLength, read_gguf_header, split_parts
+from converter.gguf_header import ArrayLength, GGUFHeader, read_gguf_header, split_parts
 from converter.plan import QuantChoice
 from converter.recipes import Recipe, find_recipe, tensor_types
 from desktop_app.planner import Candidate, Model
 from models.config import Config
+from models.errors import ZhiyinError
 from models.families import family_of
 from models.family import Blueprint, Metadata, Shape
 from models.footprint import TensorSize
@@ -31,18 +32,39 @@ def model_of_gguf(path: Path) -> Model:
         ZhiyinError: it is damaged.
     """
     headers = [read_gguf_header(part, arrays=False) for part in split_parts(path)]
-    first = headers[0]
+    return model_of_heads({headers[0].quantization or "as it is": headers})
+
+
+def model_of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model:
+    """Return a model that is there as GGUF in some quantizations, from the heads of each one's parts.
+
+    Raises:
+        ZhiyinError: they are of several models.
+    """
+    first = next(iter(heads.values()))[0]
     parameters: Metadata = first.parameters
     listed = first.metadata.get("tokenizer.ggml.tokens")
     tokens = listed.length if isinstance(listed, ArrayLength) else 0
     parameters.setdefault("vocab_size", tokens)
-    tensors = [tensor for header in headers for tensor in header.tensors.values()]
-    candidate = Candidate(
-        first.quantization or "as it is",
+    other = next((head for head, *_ in heads.values() if _shape_of(head) != _shape_of(first)), None)
+    if other is not None:
+        raise ZhiyinError(f"{first.path} and {other.path} are of different models; name the one that you mean.")
+    candidates = [_candidate(quant, parts, parameters) for quant, parts in heads.items()]
+    candidates.sort(key=lambda candidate: -sum(tensor.bytes for tensor in candidate.tensors))
+    return Model(first.architecture, parameters, _trained(parameters), tokens, tuple(candidates))
+
+
+def _shape_of(head: GGUFHeader) -> tuple[object, ...]:
+    return (head.architecture, *map(head.parameter, ("block_count", "embedding_length", "feed_forward_length")))
+
+
+def _candidate(quant: str, parts: Iterable[GGUFHeader], parameters: Metadata) -> Candidate:
+    tensors = [tensor for part in parts for tensor in part.tensors.values()]
+    return Candidate(
+        quant,
         tuple(TensorSize(tensor.name, tensor.size) for tensor in tensors),
         _read_bytes(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
     )
-    return Model(first.architecture, parameters, _trained(parameters), tokens, (candidate,))
 
 
 def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants: Sequence[str] = ()) -> Model:

@@ -401,7 +401,7 @@ def _explanation(best: Option, group: Sequence[Option]) -> str:
     sentence = f"{best.quant}, {_placement(best)}, {_context(best)}{past}: {places}"
     if best.tokens_per_second is not None:
         sentence += f", about {best.tokens_per_second:.3g} tokens a second"
-    better = group[: group.index(best)]
+    better = [o for o in group[: group.index(best)] if o.missing or o.good]
     if not better:
         return f"{sentence}."
     next_better = better[-1]

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gguf.utility import size_label
 
+from converter.gguf_header import GGUFHeader
 from converter.gguf_writer import aligned
 from converter.hub_files import MEMORY_SHARE, USUAL_ENCODINGS
 from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
 from converter.plan import QuantChoice
 from converter.recipes import Recipe
-from desktop_app.candidates import choice_of, model_of_choice, worth_choosing
+from desktop_app.candidates import choice_of, model_of_choice, model_of_heads, worth_choosing
 from desktop_app.install import InstallRequest, wish_for
 from desktop_app.paths import downloads_folder
 from desktop_app.planner import CONTEXTS, Candidate, Computer, Model, Option, Plan, option
 from desktop_app.planner import plan as plan_run
 from desktop_app.worker import Tell
+from models.errors import ZhiyinError
 from models.families import families, family_of
 
 _UNCHANGED = "F16"
@@ -48,6 +50,8 @@ class SourceFacts:
     """The bytes are exact; otherwise the tokenizer's are missing."""
     model: Model | None = None
     """For the planner; None: too little is known for a plan."""
+    ready: bool = False
+    """It comes as GGUF: what is offered are its files."""
     unchanged: Candidate | None = None
     """The most exact offer, which the planner leaves out."""
     usual: str = ""
@@ -154,6 +158,14 @@ def _of_choice(facts: SourceFacts, choice: QuantChoice, heads: int = 0) -> Sourc
     )
 
 
+def _of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model | None:
+    """Return the model that GGUF files hold; None: no head can be read, or they hold several."""
+    try:
+        return model_of_heads(heads) if heads else None
+    except ZhiyinError:
+        return None
+
+
 def _of_repository(request: InstallRequest) -> SourceFacts:
     # The library for the Hub takes a third of a second to import; converting a folder does without.
     from converter.hub import DownloadRequest, preview
@@ -163,7 +175,8 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     facts = SourceFacts(request, name, download=found.bytes, models=found.models)
     if found.encodings:
         offers = dict(sorted(found.encodings.items(), key=lambda offer: -offer[1]))
-        return replace(facts, offers=offers, usual=found.encoding, exact=True, file_name=found.source)
+        facts = replace(facts, offers=offers, usual=found.encoding, exact=True, ready=True, warnings=found.unread)
+        return replace(facts, model=_of_heads(found.heads))
     if found.config is None:
         return facts
     family = family_of(found.config)

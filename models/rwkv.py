@@ -263,12 +263,14 @@ def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
             return with_own_template(read_world_file(path, size), folder)
         if (folder / "tokenizer.json").is_file() or (folder / "tokenizer.model").is_file():
             return read_vocabulary(folder, config)
-    way_out = "leave --tokenizer out to take the one of RWKV that is built in"
+    lacking = f"{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model)"
     if built_in_vocabulary(size) is None:
-        way_out = f"none that is built in has {size} tokens, so convert without one by --tokenizer none"
+        raise NoTokenizer(
+            f"{lacking}, and none that is built in has {size} tokens; name another folder with --tokenizer, or convert "
+            "without one by --tokenizer none."
+        )
     raise NoTokenizer(
-        f"{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model); name another folder with "
-        f"--tokenizer, or {way_out}."
+        f"{lacking}; name another folder with --tokenizer, or leave that out to take the one of RWKV that is built in."
     )
 
 

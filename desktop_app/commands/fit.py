@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from converter.checkpoint.open import open_checkpoint, read_config
+from converter.hub_files import Wish
 from converter.recipes import find_recipe
-from desktop_app.candidates import model_of_config, model_of_gguf
+from desktop_app.candidates import model_of_config, model_of_gguf, model_of_heads
 from desktop_app.catalogue import catalogue, weights_bytes
 from desktop_app.commands.options import add_json, whole
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments
 from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
+from desktop_app.install import wish_for
 from desktop_app.loads import Loads
 from desktop_app.paths import downloads_folder, loads_file
 from desktop_app.planner import Model, Option, plan
@@ -49,6 +51,9 @@ class Asked:
     """A sentence on where its sizes come from, where that is not plain."""
     download: int | None = None
     """Bytes of weights that would have to be fetched; None: none, or not known."""
+    files: Mapping[str, int] = field(default_factory=dict)
+    """The same for each quantization, where only one of them would be fetched."""
+    notes: tuple[str, ...] = ()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,16 +63,19 @@ def run(arguments: argparse.Namespace) -> int:
     with Engine() as engine:
         computer = computer_now(engine)
     found = plan(model, computer, context=arguments.ctx, kv_type=arguments.kv_type)
+    download = asked.files.get(found.chosen.quant, asked.download)
     lesson = Loads(loads_file()).lesson()
     if arguments.json:
         options = [_facts(option) for option in found.alternatives]
         best = _facts(found.best) if found.best is not None else None
         facts = {"best": best, "reason": found.reason, "lesson": lesson, "alternatives": options}
-        print_json(facts | {"origin": asked.origin, "download_bytes": asked.download})
+        print_json(facts | {"origin": asked.origin, "download_bytes": download})
         return 0 if found.best is not None else 1
     if asked.origin:
-        fetched = "" if asked.download is None else f" Its weights are {human_bytes(asked.download)} to fetch."
-        say(asked.origin + fetched)
+        whose = "Its weights are" if not asked.files else f"{found.chosen.quant} is"
+        say(asked.origin + ("" if download is None else f" {whose} {human_bytes(download)} to fetch."))
+    for note in asked.notes:
+        say(f"Note: {note}")
     if found.best is None:
         raise ZhiyinError(found.reason)
     say(found.reason)
@@ -88,20 +96,25 @@ def find_asked(arguments: argparse.Namespace) -> Asked:
     Raises:
         ZhiyinError: there is no such thing, or it is damaged.
     """
-    source, quants = arguments.source, (find_recipe(arguments.quant).name,) if arguments.quant else ()
+    source, quant = arguments.source, (arguments.quant or "").upper()
     path = Path(source).expanduser()
     if path.exists() and path.suffix != ".gguf":
-        return Asked(_model_of_checkpoint(path, quants))
+        return Asked(_model_of_checkpoint(path, _recipes(quant)))
     if not path.exists() and "/" in source:
         elsewhere = bool(arguments.revision or arguments.endpoint)
-        listed = None if elsewhere else _of_the_catalogue(source, quants)
+        listed = None if elsewhere else _of_the_catalogue(source, quant)
         if listed is not None:
             return listed
         from converter.hub import is_repository
 
         if is_repository(source):
-            return _of_the_hub(arguments, quants)
+            return _of_the_hub(arguments, quant)
     return Asked(model_of_gguf(find_model(source).path))
+
+
+def _recipes(quant: str) -> tuple[str, ...]:
+    """Return the quantization that was asked for, which must be one that checkpoints are converted to; (): none was."""
+    return (find_recipe(quant).name,) if quant else ()
 
 
 def _model_of_checkpoint(path: Path, quants: Sequence[str]) -> Model:
@@ -111,7 +124,7 @@ def _model_of_checkpoint(path: Path, quants: Sequence[str]) -> Model:
     return model_of_config(read_config(path, checkpoint), checkpoint, quants)
 
 
-def _of_the_catalogue(source: str, quants: Sequence[str]) -> Asked | None:
+def _of_the_catalogue(source: str, quant: str) -> Asked | None:
     """Return a model of the catalogue, for which nothing is fetched; None: it is not there, or its sizes are not known.
 
     Raises:
@@ -122,17 +135,32 @@ def _of_the_catalogue(source: str, quants: Sequence[str]) -> Asked | None:
         raise ZhiyinError(f"{source} holds several models; name one: {', '.join(model.source for model in found)}.")
     if not found or (config := catalogue().config(found[0])) is None:
         return None
-    model = replace(model_of_config(config, quants=quants), trained_context=found[0].context)
+    model = replace(model_of_config(config, quants=_recipes(quant)), trained_context=found[0].context)
     return Asked(model, f"{found[0].source}: by the sizes in Zhiyin's catalogue.", weights_bytes(found[0]))
 
 
-def _of_the_hub(arguments: argparse.Namespace, quants: Sequence[str]) -> Asked:
-    """Return a model of the Hub by its configuration alone."""
-    from converter.hub import DownloadRequest, remote_config
+def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
+    """Return a model of the Hub by its configuration alone, or by the heads of its GGUF files."""
+    from converter.hub import DownloadRequest, preview
 
-    found = remote_config(DownloadRequest(arguments.source, downloads_folder(), arguments.revision, arguments.endpoint))
-    origin = f"{arguments.source}: by its config.json; no weights were fetched."
-    return Asked(model_of_config(found.config, quants=quants), origin, found.weights or None)
+    name, wish = arguments.source, wish_for(quant) if quant else Wish()
+    found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, wish))
+    if found.heads:
+        origin = f"{name}: by the heads of its GGUF files; no weights were fetched."
+        return Asked(model_of_heads(found.heads), origin, None, found.encodings, found.unread)
+    if found.unread:
+        raise ZhiyinError(found.unread[0])
+    if found.models:
+        raise ZhiyinError(
+            f"{name} holds several models; name one: {', '.join(f'{name}/{file}' for file in found.models)}."
+        )
+    if found.config is None:
+        raise ZhiyinError(
+            f"{name} has no config.json that would say what model it is; fetch it first (zhiyin pull {name}), then ask again "
+            "with its name."
+        )
+    origin = f"{name}: by its config.json; no weights were fetched."
+    return Asked(model_of_config(found.config, quants=_recipes(quant)), origin, found.weights)
 
 
 def _facts(option: Option) -> dict[str, Any]:

@@ -312,7 +312,7 @@ class ConversionDialog(QDialog):
     def _room(self, facts: SourceFacts, quant: str) -> tuple[str, bool]:
         """Return what the disk has to hold and has, and whether that is enough."""
         made = facts.offers.get(quant, 0)
-        if facts.model is None and facts.offers:
+        if facts.ready:
             fetched, made = made, 0
         else:
             fetched = facts.download

@@ -68,6 +68,8 @@ TEMPLATES = to_translate(
     "{name} has no revision {revision}; {page} lists its branches and tags.",
     "{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.",
     "{path} cannot be written: {reason}; free some room.",
+    "{path} has a head of more than {count} MB, which is none; choose another file.",
+    "{path}: tensor {tensor} has type {kind}, newer than this version of Zhiyin: update Zhiyin.",
     "{name} has no file {file}; its files of weights are: {files}.",
     "{name} holds a file named {file}, which points outside its folder; nothing was fetched: get the model elsewhere.",
     "{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again.",
@@ -86,7 +88,7 @@ _OF_THE_TERMINAL = (
     "one by --tokenizer none.",
     "{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, name another folder with --tokenizer, or "
     "convert without one by --tokenizer none.",
-    "{folder} comes without a tokenizer, and none of the built-in ones has {count} tokens; name its folder with "
+    "{folder} has no tokenizer ({names}), and none that is built in has {count} tokens; name another folder with "
     "--tokenizer, or convert without one by --tokenizer none.",
     "{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror with --endpoint or HF_ENDPOINT.",
     "{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint.",
@@ -106,6 +108,8 @@ _OF_THE_TERMINAL = (
     "{name} came with another content than the Hub lists; try again, or choose another --endpoint.",
     "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same command again and it goes on "
     "from there.",
+    "{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then ask again with its "
+    "name.",
     "{name} holds no {what}; choose another repository or --quant.",
     "{name} has no {wanted} file; it has {there}: take one of these with zhiyin pull {again} --quant.",
     "{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.",
@@ -120,8 +124,8 @@ _OF_THE_WINDOW = to_translate(
     "this type: choose another quantization.",
     "{folder} has no tokenizer ({names}); download it too, into the same folder.",
     "{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, into the same folder.",
-    "{folder} comes without a tokenizer, and none of the built-in ones has {count} tokens; download its tokenizer too, "
-    "into the same folder.",
+    "{folder} has no tokenizer ({names}), and none that is built in has {count} tokens; download its tokenizer too, into "
+    "the same folder.",
     "{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror in the settings.",
     "{endpoint} failed ({status}) for {name}; try again later, or choose a mirror in the settings.",
     "{endpoint} does not answer as a Hub does; choose another address in the settings.",
@@ -141,6 +145,7 @@ _OF_THE_WINDOW = to_translate(
     "choose another address in the settings.",
     "{name} came with another content than the Hub lists; try again, or choose another address in the settings.",
     "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: try again, and it goes on from there.",
+    "{host} sends whole files only, no beginnings of them; what fits is told by the sizes of the files alone.",
     "{name} holds no {what}; choose another repository.",
     "{name} has no {wanted} file; it has {there}: choose one of these.",
     "{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.",

@@ -56,9 +56,13 @@ def choice_words(found: Judgement, quant: str) -> str:
 
 
 def _next_better(found: Judgement, quant: str) -> Option | None:
-    planned = list(found.options)[1:]  # the first is the unchanged one, which is never chosen by itself
-    at = planned.index(quant) if quant in planned else 0
-    return found.options[planned[at - 1]] if at else None
+    """Return what would have been chosen before an offer: too large, or too slow."""
+    if found.plan is None:
+        return None
+    planned = {way.quant for way in (found.plan.chosen, *found.plan.alternatives)}  # the unchanged one is not
+    before = list(found.options.values())[: list(found.options).index(quant)]
+    better = [way for way in before if way.quant in planned and (way.missing or way.good)]
+    return better[-1] if better else None
 
 
 def fix_words(option: Option) -> str:

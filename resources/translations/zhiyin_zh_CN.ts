@@ -650,6 +650,14 @@
         <translation>无法写入 {path}：{reason}；请腾出空间。</translation>
     </message>
     <message>
+        <source>{path} has a head of more than {count} MB, which is none; choose another file.</source>
+        <translation>{path} 的文件头超过 {count} MB，不可能是文件头；请选择别的文件。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has type {kind}, newer than this version of Zhiyin: update Zhiyin.</source>
+        <translation>{path}：张量 {tensor} 的类型 {kind} 比这个版本的知音更新；请更新知音。</translation>
+    </message>
+    <message>
         <source>{name} has no file {file}; its files of weights are: {files}.</source>
         <translation>{name} 没有文件 {file}；它的权重文件有：{files}。</translation>
     </message>
@@ -690,8 +698,8 @@
         <translation>{folder} 没有 ChatGLM-6B 的分词器 {name}；请把它也下载到同一个文件夹。</translation>
     </message>
     <message>
-        <source>{folder} comes without a tokenizer, and none of the built-in ones has {count} tokens; download its tokenizer too, into the same folder.</source>
-        <translation>{folder} 没有分词器，内置的分词器也都不是 {count} 个词元；请把它的分词器也下载到同一个文件夹。</translation>
+        <source>{folder} has no tokenizer ({names}), and none that is built in has {count} tokens; download its tokenizer too, into the same folder.</source>
+        <translation>{folder} 没有分词器（{names}），内置的分词器也都不是 {count} 个词元；请把它的分词器也下载到同一个文件夹。</translation>
     </message>
     <message>
         <source>{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror in the settings.</source>
@@ -748,6 +756,10 @@
     <message>
         <source>{name} stopped at {have} of {size} bytes ({reason}); what came is kept: try again, and it goes on from there.</source>
         <translation>{name} 下载到 {have}／{size} 字节时中断（{reason}）；已下载的部分会保留：重试即可接着下载。</translation>
+    </message>
+    <message>
+        <source>{host} sends whole files only, no beginnings of them; what fits is told by the sizes of the files alone.</source>
+        <translation>{host} 只提供整个文件，不能只取开头；是否合适只按文件大小判断。</translation>
     </message>
     <message>
         <source>{name} holds no {what}; choose another repository.</source>

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from converter.gguf_header import read_gguf_header
+from converter.pipeline import ConvertRequest, convert
 from desktop_app.bandwidth import keep_speed, measure
 from desktop_app.candidates import model_of_config
 from desktop_app.catalogue import catalogue
@@ -18,6 +20,7 @@ from desktop_app.paths import speed_file
 from models.config import Config
 from tests.support.commands import zhiyin
 from tests.support.hub_server import HubServer, Repository
+from tests.support.sparse_gguf import sparse_gguf
 
 CONFIG = {**catalogue().shapes["Qwen3-0.6B"], "max_position_embeddings": 4096}
 WEIGHTS = {"model-00001-of-00002.safetensors": b"1" * 2_000_000, "model-00002-of-00002.safetensors": b"2" * 500_000}
@@ -25,7 +28,7 @@ FILES = {
     "config.json": json.dumps(CONFIG).encode(),
     "generation_config.json": b"{}",
     "tokenizer.json": b"{}" * 100_000,
-    "model.safetensors.index.json": b"{}" * 10_000,
+    "model.safetensors.index.json": json.dumps({"weight_map": {name: name for name in WEIGHTS}}).encode(),
     "pytorch_model.bin": b"3" * 4_000_000,
     **WEIGHTS,
 }
@@ -53,8 +56,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         running.repositories["org/new"] = Repository(
             {"main": FILES | {"config.json": b'{"architectures": ["NewForCausalLM"]}'}}
         )
-        running.repositories["org/gguf"] = Repository({"main": {"model-Q4_K_M.gguf": b"GGUF"}})
+        running.repositories["org/bare"] = Repository({"main": WEIGHTS})
+        running.repositories["org/gguf"] = Repository({"main": {"model-Q4_K_M.gguf": b"GGUF", "x-Q8_0.gguf": b"no"}})
         running.repositories["org/damaged"] = Repository({"main": FILES | {"config.json": b"{"}})
+        running.repositories["org/teas"] = Repository({"main": {"green.pth": b"1", "black.pth": b"2"}})
         yield running
 
 
@@ -89,6 +94,113 @@ def test_the_person_reads_where_it_comes_from(server: HubServer, capsys: pytest.
     assert said.out.count("Q4_0") >= 2
 
 
+TINY = {
+    "architectures": ["LlamaForCausalLM"], "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "vocab_size": 40_000, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+}  # fmt: skip
+
+
+def gguf_files(folder: Path, *quants: str, first: str = "", **changes: int) -> dict[str, Path]:
+    """Write files of one model as converters do: the vocabulary in the middle of the head, 1.4 MB of it."""
+    tokens = [first, *(f"a token {number}" for number in range(39_999))]
+    vocabulary = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens}
+    vocabulary |= {"tokenizer.ggml.token_type": [1] * 40_000, "tokenizer.ggml.merges": [f"a {t}" for t in tokens]}
+    paths = {f"Tiny-{quant}.gguf": folder / f"{first or 'Tiny'}-{quant}.gguf" for quant in quants}
+    for quant, path in zip(quants, paths.values(), strict=True):
+        sparse_gguf(TINY | changes, quant, path, vocabulary)
+    return paths
+
+
+def publish(server: HubServer, name: str, paths: dict[str, Path], **more: bytes) -> None:
+    files = {file: path.read_bytes() for file, path in paths.items()}
+    server.repositories[name] = Repository(
+        {"main": files | {f"Tiny-{quant}.gguf": data for quant, data in more.items()}}
+    )
+
+
+def ways_of(found: dict[str, object]) -> dict[str, dict[str, object]]:
+    """Return the ways to run a model by quantization."""
+    ways = [found["best"], *found["alternatives"]]  # type: ignore[misc]
+    return {way["quant"]: way for way in ways if way["context"] == 4096}  # type: ignore[index]
+
+
+def weights_of(way: dict[str, object]) -> int:
+    return sum(share["weights"] for share in way["shares"])  # type: ignore[attr-defined]
+
+
+def weights_here(path: Path) -> int:
+    return weights_of(json.loads(zhiyin("fit", str(path), "--json").stdout)["best"])
+
+
+def test_each_gguf_file_is_planned_by_its_head_alone(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], data_home: Path
+) -> None:
+    paths = gguf_files(tmp_path, "F16", "Q8_0", "Q4_K_M", "Q2_K")
+    publish(server, "org/tiny-gguf", paths)
+    found = fit(server, "org/tiny-gguf")
+    heads = max(read_gguf_header(path).data_offset for path in paths.values())
+    assert server.sent < 2 * heads, "the vocabulary comes once, and a few blocks of each file"
+    ways = ways_of(found)
+    assert next(iter(ways)) == "Q8_0", "the best one of the good ones"
+    assert set(ways) == {"F16", "Q8_0", "Q4_K_M", "Q2_K"}
+    assert all(weights_of(ways[file[5:-5]]) == weights_here(path) for file, path in paths.items())
+    assert found["download_bytes"] == paths["Tiny-Q8_0.gguf"].stat().st_size
+    assert not list(data_home.rglob("downloads/*"))
+    assert main(["fit", "org/tiny-gguf", "--endpoint", server.endpoint]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("org/tiny-gguf: by the heads of its GGUF files; no weights were fetched. Q8_0 is ")
+    assert all(f"\n{quant}  " in said.out for quant in ways)
+
+
+def test_one_file_or_one_quantization_of_many(server: HubServer, tmp_path: Path) -> None:
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "Q8_0", "Q4_K_M"))
+    for name, more in (("org/tiny-gguf/Tiny-Q4_K_M.gguf", ()), ("org/tiny-gguf", ("--quant", "q4_k_m"))):
+        server.requests.clear()
+        assert set(ways_of(fit(server, name, *more))) == {"Q4_K_M"}
+        assert not server.fetched("Tiny-Q8_0.gguf")
+
+
+def test_a_vocabulary_that_is_longer_elsewhere_is_read_again(server: HubServer, tmp_path: Path) -> None:
+    other = gguf_files(tmp_path, "Q4_K_M", first="a longer text")
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "Q8_0") | other)
+    assert weights_of(ways_of(fit(server, "org/tiny-gguf"))["Q4_K_M"]) == weights_here(other["Tiny-Q4_K_M.gguf"])
+
+
+def test_parts_of_a_file_count_together(server: HubServer, tmp_path: Path) -> None:
+    whole = gguf_files(tmp_path, "Q8_0")["Tiny-Q8_0.gguf"]
+    parts = convert(ConvertRequest(whole, tmp_path / "Tiny-Q8_0.gguf", "Q8_0", split_max_size=8_000_000)).parts
+    assert len(parts) > 1
+    publish(server, "org/tiny-gguf", {path.name: path for path in parts})
+    assert weights_of(ways_of(fit(server, "org/tiny-gguf"))["Q8_0"]) == weights_here(whole)
+
+
+def test_what_cannot_be_read_is_said_and_left_out(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "Q8_0"), Q4_0=b"no")
+    assert main(["fit", "org/tiny-gguf", "--endpoint", server.endpoint]) == 0
+    said = capsys.readouterr()
+    assert "Note: org/tiny-gguf/Tiny-Q4_0.gguf is not a GGUF file" in said.err
+    assert "Q4_0" not in said.out
+
+
+def test_files_of_different_models_are_not_one(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "Q8_0") | gguf_files(tmp_path, "Q4_0", num_hidden_layers=3))
+    assert main(["fit", "org/tiny-gguf", "--endpoint", server.endpoint]) == 1
+    assert "Tiny-Q4_0.gguf and org/tiny-gguf/Tiny-Q8_0.gguf are of different models" in capsys.readouterr().err
+
+
+def test_a_server_without_ranges_is_not_asked_for_weights(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "Q8_0"))
+    server.faults.ignore_ranges = True
+    assert main(["fit", "org/tiny-gguf", "--endpoint", server.endpoint]) == 1
+    assert "127.0.0.1 sends whole files only" in capsys.readouterr().err
+
+
 def test_without_a_network_the_sentence_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -105,11 +217,13 @@ def test_without_a_network_the_sentence_says_what_to_do(capsys: pytest.CaptureFi
         ("org/gated", "org/gated is gated: accept its licence at"),
         ("org/absent", "There is no repository org/absent at"),
         ("org/new", "org/new/config.json"),
+        ("org/gguf", "org/gguf/model-Q4_K_M.gguf is truncated: its head ends in the middle"),
+        ("org/gguf/x-Q8_0.gguf", "org/gguf/x-Q8_0.gguf is not a GGUF file"),
+        ("org/teas", "org/teas holds several models; name one: org/teas/black.pth, org/teas/green.pth."),
         (
-            "org/gguf",
-            "org/gguf has no config.json that would say what model it is; fetch it first (zhiyin pull org/gguf)",
+            "org/bare/model-00002-of-00002.safetensors",
+            "has no config.json that would say what model it is; fetch it first",
         ),
-        ("org/gguf/model-Q4_K_M.gguf", "is a GGUF file; fetch it first"),
         ("org/damaged", "org/damaged: config.json is not valid JSON; choose another repository."),
     ],
 )

@@ -13,7 +13,9 @@ from models.families import family_of
 from models.family import Blueprint, Metadata
 
 
-def sparse_gguf(config: Mapping[str, Any], quant: str, path: Path) -> tuple[Blueprint, Layout]:
+def sparse_gguf(
+    config: Mapping[str, Any], quant: str, path: Path, tokenizer: Metadata | None = None
+) -> tuple[Blueprint, Layout]:
     """Write the file that a checkpoint of this configuration becomes, all weights zero; it takes no room on most disks."""
     parsed = Config(config)
     blueprint = family_of(parsed).blueprint(parsed, None)
@@ -21,7 +23,7 @@ def sparse_gguf(config: Mapping[str, Any], quant: str, path: Path) -> tuple[Blue
     types = tensor_types(recipe, blueprint.tensors, blueprint.architecture, blueprint.parameters)
     pairs: Metadata = {"general.architecture": blueprint.architecture, "general.file_type": int(recipe.file_type)}
     pairs |= {f"{blueprint.architecture}.{key}": value for key, value in blueprint.parameters.items()}
-    pairs |= blueprint.metadata | {"tokenizer.ggml.model": "none"}
+    pairs |= blueprint.metadata | (tokenizer or {"tokenizer.ggml.model": "none"})
     entries = [(tensor.name, tensor.shape, type_) for tensor, type_ in zip(blueprint.tensors, types, strict=True)]
     layout = lay_out(pairs, entries)
     with path.open("wb") as file:

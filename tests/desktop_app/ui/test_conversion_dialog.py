@@ -174,7 +174,12 @@ def test_a_repository_of_gguf_files_offers_what_it_has(
     person = open_window(endpoint=server.endpoint)
     add_by_name(person, "other/Smol-GGUF")
     dialog = dialog_of(person)
-    assert list(rows(person, dialog)) == ["Q8_0", "Q2_K"]
+    person.wait(lambda: "Context: 8,192 tokens" in person.sentences(dialog))  # planned by the head, not by the size
+    offered = rows(person, dialog)
+    assert list(offered) == ["Q8_0", "Q2_K"]
+    assert offered["Q8_0"][1] == "fits · best choice"
+    assert offered["Q2_K"][1] == "", "no head can be read that would tell"
+    assert "other/Smol-GGUF/Smol-Q2_K.gguf is not a GGUF file" in person.sentences(dialog)
     person.click("Download", dialog)
     person.wait(lambda: names(person) == ["Smol-Q8_0"])
 

@@ -104,7 +104,9 @@ def test_a_vocabulary_file_equals_the_built_in_one(tmp_path: Path) -> None:
     assert read_world_file(path, WORLD_SIZE) == world_vocabulary()
 
 
-@pytest.mark.parametrize(("rows", "way_out"), [(WORLD_SIZE, "leave --tokenizer out"), (300, "--tokenizer none")])
+@pytest.mark.parametrize(
+    ("rows", "way_out"), [(WORLD_SIZE, "leave that out to take the one"), (300, "--tokenizer none")]
+)
 def test_a_named_folder_without_a_tokenizer_is_refused(rows: int, way_out: str, tmp_path: Path) -> None:
     source, named = tmp_path / "RWKV-x.safetensors", tmp_path / "empty"
     write_safetensors(source, random_rwkv("7", 3, hidden=64, rows=rows, size=64))

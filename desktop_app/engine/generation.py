@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from desktop_app.engine.protocol import Reply, SamplingSettings
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
@@ -17,15 +18,26 @@ _TEXT_SECONDS = 1 / 30
 """Between two pieces of text: that looks smooth, and each wakes the other process, which delays the next token."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What becomes of a reply's tokens before anybody sees their text."""
+
+    filter: ReplyFilter | None = None
+    """Changes the text."""
+    opening: str = ""
+    """What the prompt wrote of the reply already; it becomes part of the text."""
+    marks: Mapping[int, bytes] = field(default_factory=dict)
+    """Control tokens that the filter is to see, with what stands for them in the text."""
+
+
 def generate(
     runner: Runner,
     prompt: Sequence[int],
     sampling: SamplingSettings,
     on_text: Callable[[str], None],
     on_progress: ProgressCallback,
-    reply: ReplyFilter | None = None,
+    shown: Shown | None = None,
     settled: int | None = None,
-    opening: str = "",
 ) -> Reply:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
 
@@ -35,16 +47,16 @@ def generate(
         sampling: how tokens are chosen.
         on_text: hears of the reply's pieces, the first one at once, the others at most 30 times a second.
         on_progress: hears of the part of the prompt that is done.
-        reply: changes the reply's text before anybody sees it.
+        shown: what becomes of the tokens before anybody sees their text; None: nothing.
         settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
-        opening: what the prompt wrote of the reply already; it becomes part of the reply's text.
 
     Raises:
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
     reused = runner.keep(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
-    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, reply, opening)
+    shown = shown or Shown()
+    text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, shown)
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
     prompt_end = start
     count = 0
@@ -58,7 +70,7 @@ def generate(
                 reason = "end"
                 break
             count += 1
-            if text.add(runner.vocabulary.piece(token)):
+            if text.add(shown.marks.get(token) or runner.vocabulary.piece(token)):
                 reason = "stop"
                 break
             if runner.info.context and len(runner.tokens) >= runner.info.context:
@@ -109,14 +121,12 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: Prog
 class _TextStream:
     """Turns token bytes into text, holding back split characters, what may become a stop text, and what no screen would show."""
 
-    def __init__(
-        self, stops: Sequence[str], on_text: Callable[[str], None], reply: ReplyFilter | None, opening: str
-    ) -> None:
-        self.whole = opening
+    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], shown: Shown) -> None:
+        self.whole = shown.opening
         self._sent = 0
-        self._opened = len(opening)
+        self._opened = len(shown.opening)
         self._next_piece = 0.0
-        self._reply = reply
+        self._reply = shown.filter
         self._stops = [stop for stop in stops if stop]
         self._longest = max(map(len, self._stops), default=0)
         self._held = ""

@@ -187,7 +187,7 @@ class GraphRunner:
             reasoning=facts.reasoning,
             tools=facts.tools,
             seconds=seconds,
-            dialect=str(header.metadata.get(dialects.KEY, "")),
+            dialect=dialects.name_of(header.metadata, self.chat_template),
             plain_text=header.metadata.get(PLAIN) is True,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from models.errors import BadFile, ZhiyinError
 from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
 
 WITHOUT_TOKENIZER = "This model was converted without a tokenizer; name token ids (--ids), or convert it with one."
+_DEMOTED = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>")
+"""gpt-oss's control tokens, which llama.cpp takes for ordinary ones whatever the file says (src/llama-vocab.cpp)."""
+_CUT = "\ufdd0"
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
 
@@ -34,6 +37,7 @@ class LlamaVocabulary:
         self._pieces: dict[int, bytes] = {}
         self._control: tuple[str, ...] | None = None
         self.size = int(llama.llama_vocab_n_tokens(pointer))
+        self._demoted: dict[int, str] = {} if self._empty else dict(self._find_demoted())
         self._prefix = self._ids(said.get(PREFIX))
         self._ends = frozenset(self._ids(said.get(ENDS)))
         self._normal_form = said.get(NORMALIZATION)
@@ -50,19 +54,39 @@ class LlamaVocabulary:
             raise ZhiyinError(WITHOUT_TOKENIZER)
         if self._normal_form in _NORMAL_FORMS:
             text = unicodedata.normalize(self._normal_form, text)
+        first, *others = [text] if special else self._apart(text)
+        ids = self._encoded(first, add_special=add_special, special=special)
+        for part in others:
+            ids += self._encoded(part, add_special=False, special=False)
+        return [*self._prefix, *ids] if add_special else ids
+
+    def _encoded(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         ids = (llama.llama_token * room)()
         count = llama.llama_tokenize(self._vocab, data, len(data), ids, room, add_special, special)
         if count < 0:
             raise ZhiyinError("The text could not be tokenized; the model's vocabulary is damaged: convert it again.")
-        return [*self._prefix, *ids[:count]] if add_special else list(ids[:count])
+        return list(ids[:count])
+
+    def _apart(self, text: str) -> list[str]:
+        """Cut a text inside each demoted control token's, so that no token is found where only a text is meant."""
+        for markup in self._demoted.values():
+            text = text.replace(markup, f"{markup[0]}{_CUT}{markup[1:]}")
+        return text.split(_CUT) if self._demoted else [text]
+
+    def _find_demoted(self) -> Iterator[tuple[int, str]]:
+        for text in _DEMOTED:
+            ids = self._encoded(text, add_special=False, special=True)
+            if len(ids) == 1 and llama.llama_vocab_get_attr(self._vocab, ids[0]) & llama.LLAMA_TOKEN_ATTR_USER_DEFINED:
+                yield ids[0], text
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
         known = self._pieces.get(token)
         if known is None:
-            known = self._pieces[token] = self._read_piece(token, special=False)
+            known = b"" if token in self._demoted else self._read_piece(token, special=False)
+            self._pieces[token] = known
         return known
 
     def control_texts(self) -> Sequence[str]:
@@ -71,7 +95,7 @@ class LlamaVocabulary:
             kinds = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
             size = 0 if self._empty else self.size
             found = (token for token in range(size) if llama.llama_vocab_get_attr(self._vocab, token) & kinds)
-            self._control = tuple(text for text in map(self._text, found) if text)
+            self._control = (*(text for text in map(self._text, found) if text), *self._demoted.values())
         return self._control
 
     def is_end(self, token: int) -> bool:

@@ -186,8 +186,8 @@ class EngineProcess:
 
     def _generate(self, number: int, request: protocol.Generate) -> dict[str, Any]:
         from desktop_app.engine.chat_states import resume, store
-        from desktop_app.engine.generation import check_room, generate
-        from desktop_app.engine.prompting import prompt_tokens, reply_opening, settled_tokens
+        from desktop_app.engine.generation import Shown, check_room, generate
+        from desktop_app.engine.prompting import mark_tokens, prompt_tokens, reply_opening, settled_tokens
         from models.chat.dialects import DIALECTS
 
         runner = self._model()
@@ -200,17 +200,21 @@ class EngineProcess:
         recurrent, file, identity = runner.info.context == 0, Path(request.state), self._identity
         if recurrent and request.state:
             resume(runner, file, identity, prompt)
+        shown = Shown(
+            None if dialect is None else dialect.reply(),
+            reply_opening(runner, request.messages, request.tools, thinking=thinking) if runner.info.reasoning else "",
+            {} if dialect is None else mark_tokens(runner, dialect.marks),
+        )
         reply = generate(
             runner,
             prompt,
             request.sampling,
             lambda text: self._send(Event(number, "text", {"text": text})),
             self._progress(number, "prompt"),
-            None if dialect is None else dialect.reply(),
+            shown,
             settled_tokens(runner, request.messages, request.tools, prompt, thinking=thinking)
             if runner.info.forward_only
             else None,
-            reply_opening(runner, request.messages, request.tools, thinking=thinking) if runner.info.reasoning else "",
         )
         if recurrent and request.state:
             self._afterwards = lambda: store(runner, file, identity)

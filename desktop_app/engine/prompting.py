@@ -136,6 +136,13 @@ def thinks_by_itself(runner: Runner) -> bool | None:
     return None if on == off else as_it_is != off
 
 
+def mark_tokens(runner: Runner, marks: Mapping[str, str]) -> dict[int, bytes]:
+    """Return the control tokens of these texts in a model's vocabulary, each with what stands for it in a reply."""
+    known = set(runner.vocabulary.control_texts()) if marks else set()
+    found = {text: runner.tokenize(text, add_special=False, special=True) for text in marks if text in known}
+    return {ids[0]: marks[text].encode() for text, ids in found.items() if len(ids) == 1}
+
+
 def _text_tokens(runner: Runner, text: str) -> list[int]:
     """Return the tokens of what stands between two control tokens."""
     text = text.replace(_MARK, "")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from models.chat import chatglm3, glm4
-from models.chat.reply import ReplyText, ToolCall
+from models.chat import chatglm3, glm4, harmony
+from models.chat.reply import ReplyText, ToolCall, called
 
 KEY = "zhiyin.chat.dialect"
 """GGUF key: the dialect's name."""
+
+_TOKENS = re.compile(r"<\|\w+\|>")
+_HARMONY = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>"}
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -39,6 +42,10 @@ class Dialect:
     """(reply, tools) -> the calls in it."""
     written: Callable[[str, Mapping[str, Any]], str] | None = None
     """(tool's name, arguments) -> the content of the assistant's turn that calls it; the name is its `metadata`."""
+    turns: Callable[[Messages], Messages] | None = None
+    """Brings messages to the form that the template of this dialect wants."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Control tokens that the reply's filter is to see -> what stands for them in the text; others never get into it."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -46,11 +53,22 @@ DIALECTS: Mapping[str, Dialect] = {
     "chatglm2": Dialect(ReplyText),
     "chatglm3": Dialect(ReplyText, chatglm3.tool_calls, chatglm3.written),
     "glm4": Dialect(ReplyText, glm4.tool_calls, glm4.written),
+    "harmony": Dialect(harmony.HarmonyReply, harmony.tool_calls, turns=harmony.turns, marks=harmony.MARKS),
 }
+
+
+def name_of(metadata: Mapping[str, Any], template: str | None) -> str:
+    """Return a file's dialect: as it says itself, or as its template shows, since others convert gpt-oss, too."""
+    said = metadata.get(KEY)
+    if isinstance(said, str) and said:
+        return said
+    return "harmony" if template is not None and set(_TOKENS.findall(template)) >= _HARMONY else ""
 
 
 def prepared(messages: Messages, dialect: Dialect | None, template: str) -> Messages:
     """Return the messages with tool calls written as turns of the dialect, unless the template knows OpenAI's form itself."""
+    if dialect is not None and dialect.turns is not None:
+        return dialect.turns(messages)
     if dialect is None or dialect.written is None or "tool_calls" in template:
         return messages
     result: list[Mapping[str, Any]] = []
@@ -62,21 +80,7 @@ def prepared(messages: Messages, dialect: Dialect | None, template: str) -> Mess
         if message.get("content"):
             result.append({"role": message.get("role"), "content": message["content"]})
         for call in calls:
-            name, arguments = _function(call)
-            turn = {"role": "assistant", "metadata": name, "content": dialect.written(name, arguments)}
-            result.append(turn)
+            made = called(call)
+            content = dialect.written(made.name, made.arguments)
+            result.append({"role": "assistant", "metadata": made.name, "content": content})
     return result
-
-
-def _function(call: Any) -> tuple[str, Mapping[str, Any]]:
-    """Return name and arguments of a call in OpenAI's form, whose arguments are JSON in a text."""
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping):
-        return "", {}
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            arguments = {}
-    return str(function.get("name", "")), arguments if isinstance(arguments, Mapping) else {}

@@ -9,13 +9,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.chat.reply import ToolCall
+from models.chat.reply import ToolCall, offered
 
 
 def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
     """Return the call that a reply consists of; nothing where it is text: only tools that were offered are called."""
     name, _, rest = reply.strip().partition("\n")
-    if name.strip() not in _names(tools):
+    if name.strip() not in offered(tools):
         return []
     try:
         arguments = json.loads(rest)
@@ -28,8 +28,3 @@ def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]
 def written(name: str, arguments: Mapping[str, Any]) -> str:
     """Return the content of an assistant's turn that makes a call; its metadata is the name."""
     return json.dumps(arguments, ensure_ascii=False)
-
-
-def _names(tools: Sequence[Mapping[str, Any]]) -> set[str]:
-    functions = (tool.get("function", tool) for tool in tools)
-    return {str(function.get("name")) for function in functions if isinstance(function, Mapping)}

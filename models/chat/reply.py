@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,26 @@ class ToolCall:
         """Return it as OpenAI's API writes it."""
         arguments = json.dumps(self.arguments, ensure_ascii=False, allow_nan=False)
         return {"id": f"call_{number}", "type": "function", "function": {"name": self.name, "arguments": arguments}}
+
+
+def called(call: Any) -> ToolCall:
+    """Return a call in OpenAI's form, whose arguments are JSON in a text."""
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping):
+        return ToolCall("", {})
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            arguments = {}
+    return ToolCall(str(function.get("name", "")), arguments if isinstance(arguments, Mapping) else {})
+
+
+def offered(tools: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the names of tools in OpenAI's form, or of their functions alone."""
+    functions = (tool.get("function", tool) for tool in tools)
+    return {str(function.get("name")) for function in functions if isinstance(function, Mapping)}
 
 
 class ReplyText:

@@ -108,7 +108,7 @@ def render(
 @lru_cache(maxsize=64)
 def template_facts(template: str) -> TemplateFacts:
     """Return what a template's text shows."""
-    reasoning = re.search(r"<think>|enable_thinking|reasoning_content", template) is not None
+    reasoning = re.search(r"<think>|enable_thinking|reasoning_content|<\|channel\|>", template) is not None
     tools = re.search(r"\btools\b", template) is not None
     return TemplateFacts(reasoning, tools)
 

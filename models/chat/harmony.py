@@ -1,0 +1,111 @@
+"""Harmony, the chats of gpt-oss: a reply consists of messages, each with a channel and perhaps a recipient in its head.
+
+Source: OpenAI's guide to the format (openai/harmony, docs/format.md) and the template of openai/gpt-oss-20b. `analysis` is a
+thought, `final` the answer, `commentary` what is said between, or a tool call where a recipient stands in the head. Here a
+thought becomes `<think>` … `</think>`, as other models write it, and a call a line `to=NAME` and its arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.chat.reply import ToolCall, called, offered
+
+_START, _CHANNEL, _MESSAGE, _END = "\ufdd3", "\ufdd1", "\ufdd2", "\ufdd4"
+MARKS = {
+    "<|start|>": _START,
+    "<|channel|>": _CHANNEL,
+    "<|message|>": _MESSAGE,
+    "<|end|>": _END,
+    "<|constrain|>": " ",
+}
+"""The control tokens of a reply, and the noncharacters that stand for them in its text: no text holds these."""
+_PARTS = re.compile(f"([{_CHANNEL}-{_END}])")
+_NAMED = re.compile(f"{_CHANNEL}\\s*(\\w+)")
+_RECIPIENT = re.compile(f"to=([^\\s{_CHANNEL}]+)")
+_CALL = re.compile(r"(?:\A|\n)to=(?:functions\.)?(?P<name>\S+)\n(?P<arguments>\{.*)\Z", re.DOTALL)
+_OPEN, _CLOSE = "<think>", "</think>"
+
+
+class HarmonyReply:
+    """A reply's messages as one text, while it streams."""
+
+    def __init__(self) -> None:
+        """Begin a reply."""
+        self._head: str | None = ""
+        """Of the message that begins; None: inside a message."""
+        self._marked = False
+        self._thinking = False
+        self._answered = False
+        self._hidden = False
+
+    def feed(self, text: str) -> str:
+        """Take what the model wrote and return what can be shown."""
+        return "".join(self._take(part) for part in _PARTS.split(text) if part)
+
+    def finish(self) -> str:
+        """Return the rest: what looked like a head and was all there is."""
+        return "" if self._marked or self._head is None else self._head
+
+    def _take(self, part: str) -> str:
+        if part in MARKS.values() and part != " ":
+            self._marked = True
+        if part == _MESSAGE:
+            return self._opened()
+        if part in (_START, _END):
+            self._head = ""
+        elif part == _CHANNEL:
+            self._head = (self._head or "") + part
+        elif self._head is None:
+            return "" if self._hidden else part
+        elif not self._marked and not (self._head + part)[0].isspace():  # no head at all: the prompt has written it
+            self._head, self._answered = None, True
+            return part
+        else:
+            self._head += part
+        return ""
+
+    def _opened(self) -> str:
+        """Return what stands in front of the message that begins."""
+        named, recipient = _NAMED.search(self._head or ""), _RECIPIENT.search(self._head or "")
+        self._head = None
+        is_thought = recipient is None and named is not None and named[1] == "analysis"
+        self._hidden = is_thought and self._answered  # between answers there is no place for it
+        if is_thought:
+            before = "\n\n" if self._thinking else f"{_OPEN}\n"
+            self._thinking = self._thinking or not self._answered
+            return "" if self._answered else before
+        before = f"\n{_CLOSE}\n\n" if self._thinking else "\n\n" if self._answered else ""
+        self._thinking, self._answered = False, True
+        return before + (f"to={recipient[1]}\n" if recipient else "")
+
+
+def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
+    """Return the call that a reply ends in; nothing where it is text: only tools that were offered are called."""
+    found = _CALL.search(reply.rpartition(_CLOSE)[2].lstrip())
+    if found is None or found["name"] not in offered(tools):
+        return []
+    try:
+        arguments = json.loads(found["arguments"])
+        json.dumps(arguments, allow_nan=False)
+    except (ValueError, RecursionError):
+        return []
+    return [ToolCall(found["name"], arguments)] if isinstance(arguments, dict) else []
+
+
+def turns(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return messages as the template wants them: no thought in an answer, a call's arguments as an object."""
+    return [_turn(message) if message.get("role") == "assistant" else message for message in messages]
+
+
+def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
+    thought, _, answer = str(message.get("content") or "").rpartition(_CLOSE)
+    calls = message.get("tool_calls")
+    if not isinstance(calls, (list, tuple)) or not calls:
+        return {"role": "assistant", "content": answer.lstrip() if thought else answer}
+    said = message.get("reasoning_content") or thought.replace(_OPEN, "", 1).strip() or answer
+    functions = [{"name": call.name, "arguments": dict(call.arguments)} for call in map(called, calls)]
+    return {"role": "assistant", "thinking": said, "tool_calls": [{"function": function} for function in functions]}

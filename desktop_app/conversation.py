@@ -37,6 +37,11 @@ class Conversation:
     thinking: bool | None = None
     """Whether replies begin with a thought, where the model leaves the choice; None: as it does by itself."""
 
+    @property
+    def begun(self) -> bool:
+        """Something was sent; before that it is the new chat, of which there is one, with its draft."""
+        return bool(self.title or self.leaf)
+
 
 @dataclass(frozen=True)
 class Message:

@@ -336,9 +336,10 @@ def _foreign_keys_off(database: sqlite3.Connection) -> Iterator[None]:
 
 def _adopt_orphans(database: sqlite3.Connection) -> None:
     database.execute(
-        "INSERT INTO conversations (id, title, created, updated) SELECT conversation, substr(content, 1, 60), "
-        "min(created), max(created) FROM messages WHERE conversation NOT IN (SELECT id FROM conversations) "
-        "GROUP BY conversation"
+        "INSERT INTO conversations (id, title, created, updated, leaf) SELECT conversation, substr(content, 1, 60), "
+        "min(created), max(created), (SELECT id FROM messages AS last WHERE last.conversation = messages.conversation "
+        "ORDER BY created DESC, rowid DESC LIMIT 1) FROM messages "
+        "WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation"
     )
 
 

@@ -57,6 +57,8 @@ class ChatSession(QObject):
     failed = Signal(str, str)
     """A reply failed: the cause and the engine's sentence."""
     busy_changed = Signal(bool)
+    draft_found = Signal(str)
+    """What was typed in the new chat before the application ended, and not sent."""
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class ChatSession(QObject):
         self._reply: _Reply | None = None
         self._saver = QTimer(self, interval=_SAVE_MS)
         self._saver.timeout.connect(self.keep)
-        self._new_draft = ""
+        self._new = Conversation()
         self.current = self._fresh()
         self.tree = MessageTree()
         models.changed.connect(self._model_changed)
@@ -195,11 +197,14 @@ class ChatSession(QObject):
             self._store(self.current)
 
     def save_draft(self, text: str) -> None:
-        """Keep what was typed and not sent; that of a new chat until it is sent or the application ends."""
-        if self.current.id not in self._all:
-            self._new_draft = text
-        elif text != self.current.draft:
+        """Keep what was typed and not sent; the new chat's is stored too, though the chat is not on the list."""
+        if text == self.current.draft:
+            return
+        if self.current.id in self._all:
             self._store(replace(self.current, draft=text))
+        else:
+            self._new = self.current = replace(self.current, draft=text)
+            self._history.save_conversation(self._new)
 
     def keep(self) -> None:
         """Store the reply that is being written as far as it is now; it goes on."""
@@ -214,11 +219,23 @@ class ChatSession(QObject):
             self._history.save_message(replace(reply.message, content=reply.text, state="stopped"))
 
     def _fresh(self) -> Conversation:
-        return Conversation(draft=self._new_draft, thinking=self._settings.thinking)
+        return replace(self._new, thinking=self._settings.thinking)
 
     def _list(self, conversations: list[Conversation]) -> None:
-        self._all = {conversation.id: conversation for conversation in conversations} | self._all
+        for conversation in conversations:
+            if conversation.begun:
+                self._all.setdefault(conversation.id, conversation)
+            else:
+                self._take_up(conversation)
         self.listed.emit()
+
+    def _take_up(self, unsent: Conversation) -> None:
+        """Go on with the new chat of the last time."""
+        at_its_beginning = self.current.id == self._new.id
+        self._new = unsent
+        if at_its_beginning:
+            self.current = self._fresh()
+            self.draft_found.emit(unsent.draft)
 
     def _show(self, conversation: Conversation, tree: MessageTree) -> None:
         self.current, self.tree = conversation, tree
@@ -236,7 +253,7 @@ class ChatSession(QObject):
         if self.busy or not text.strip():
             return
         if self.current.id not in self._all:
-            self._new_draft = ""
+            self._new = Conversation()
         question = Message(self.current.id, parent, "user", text)
         branched = parent != self.current.leaf
         title = self.current.title or title_from(text)

@@ -171,6 +171,7 @@ class MainWindow(QMainWindow):
         self._connect_catalogue()
         chats.listed.connect(self._list_chats)
         chats.opened.connect(self._chat_opened)
+        chats.draft_found.connect(lambda draft: self._composer.set_text(draft + self._composer.text))
         chats.added.connect(lambda _: self._show_page())
         chats.busy_changed.connect(self._composer.set_busy)
         chats.ended.connect(lambda _: self._offer_contexts())

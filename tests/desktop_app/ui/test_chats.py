@@ -185,6 +185,45 @@ def test_what_was_typed_and_not_sent_waits_in_its_chat(person: Person) -> None:
     assert person.editor.toPlainText() == "for the new chat"
 
 
+def test_what_was_typed_in_a_new_chat_waits_for_the_next_start(open_window: OpenWindow) -> None:
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    person.type("a first thought")
+    person.close()
+
+    person = open_window()
+    person.wait(lambda: person.editor.toPlainText() == "a first thought")
+    assert person.titles == []
+    person.wait(lambda: person.model_state == "ready")
+    person.press(Qt.Key.Key_Return)
+    person.wait(lambda: not person.busy)
+    assert person.titles == ["a first thought"]
+    person.window.new_chat()
+    assert person.editor.toPlainText() == ""
+    person.type("another one")
+    open_chat(person, "a first thought")
+    person.close()
+
+    person = open_window()
+    person.wait(lambda: person.titles)
+    assert person.titles == ["a first thought"]
+    assert person.editor.toPlainText() == "another one"
+    person.editor.clear()
+    person.close()
+    person = open_window()
+    person.wait(lambda: person.titles)
+    assert person.editor.toPlainText() == ""
+
+
+def test_a_key_pressed_before_the_draft_is_read_comes_after_it(open_window: OpenWindow) -> None:
+    person = open_window()
+    person.type("begun")
+    person.close()
+    person = open_window()
+    person.type("!")  # the chats are read on a thread, whose answer the window has not heard yet
+    person.wait(lambda: person.editor.toPlainText() == "begun!")
+
+
 def test_a_reply_goes_on_while_another_chat_is_read(open_window: OpenWindow) -> None:
     person = open_window(max_tokens=40)
     person.ask("Hello")

@@ -246,7 +246,6 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers else foot.head),
         cache=sum(foot.cache[:kept]) + foot.snapshots,
         compute=batch_bytes
-        + foot.nodes
         + foot.work
         + foot.output
         + foot.vocabulary

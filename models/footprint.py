@@ -29,10 +29,6 @@ _WORK_BYTES = 1.2
 """Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024
 """Small inputs of a graph: positions, output ids, alignment."""
-_TOUCHED_ROWS = 32 * 1024 * 1024
-"""Of the embedding, what a chat brings into memory where the runner leaves it in the file and reads single rows of it."""
-_SCHEDULED_BYTES = 7 * 1024 * 1024
-"""Of each block in a graph of our own: nodes, and ggml's scheduler of them (measured)."""
 _REUSED_MASK = 4 * 1024 * 1024
 """Of the attention mask, what at most is still alive when the logits are computed: larger ones make room for them."""
 _SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
@@ -102,8 +98,6 @@ class Footprint:
     """What remains of it in main memory when all blocks are on GPUs: the attention mask and the embedded tokens, twice."""
     copied: int
     """What each device holds besides, three times, when all blocks are on several GPUs: llama.cpp then works in a pipeline."""
-    nodes: int
-    """ggml's scheduler of a graph of our own, in main memory always."""
     output: int
     """Logits handed out."""
     work: int
@@ -121,7 +115,7 @@ class Footprint:
     @property
     def total(self) -> int:
         """Everything, on a computer that keeps all of it in main memory."""
-        buffers = self.compute + self.nodes + self.output + self.work + self.vocabulary
+        buffers = self.compute + self.output + self.work + self.vocabulary
         return self.weights + sum(self.cache) + self.snapshots + buffers
 
 
@@ -162,8 +156,6 @@ def footprint(
         else:
             head += tensor.bytes
     tied = all(tensor.name != "output.weight" for tensor in tensors)
-    if _is_ours(architecture, parameters, run) and not tied:
-        embedding = min(embedding, _TOUCHED_ROWS)
     state = recurrent_state(architecture, parameters)
     embedded = _FLOAT * _batch(run) * _number(parameters.get("embedding_length"))
     cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
@@ -183,7 +175,6 @@ def footprint(
         ),
         inputs=_mask(architecture, parameters, run) + 2 * embedded + _SLACK,
         copied=0 if _is_ours(architecture, parameters, run) else _mask(architecture, parameters, run) + embedded,
-        nodes=_SCHEDULED_BYTES * count if architecture == "chatglm1" else 0,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length")))),

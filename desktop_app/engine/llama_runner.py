@@ -18,6 +18,7 @@ from desktop_app.engine.llama_adapters import LlamaAdapters
 from desktop_app.engine.llama_log import begin_log, log_lines
 from desktop_app.engine.llama_vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
+from desktop_app.engine.rearranging import rearranges_any
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.snapshots import Snapshots, State
@@ -49,7 +50,7 @@ class LlamaRunner:
         self._stop = StopFlag()
         llama.llama_backend_init()
         begin_log()
-        self._model = _load_model(header.path, settings, on_progress)
+        self._model = _load_model(header, settings, on_progress)
         self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
         try:
             self._context = self._create_context(header, settings)
@@ -291,7 +292,8 @@ class LlamaRunner:
         return count if read else 0
 
 
-def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
+def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
+    path = header.path
     params = llama.llama_model_default_params()
     gpus = devices_for(settings)
     params.n_gpu_layers = 0 if not gpus else settings.gpu_layers if settings.gpu_layers > 0 else _ALL_LAYERS
@@ -305,7 +307,7 @@ def _load_model(path: Path, settings: LoadSettings, on_progress: ProgressCallbac
         (True, False): llama.LLAMA_LOAD_MODE_MMAP,
         (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
         (False, False): llama.LLAMA_LOAD_MODE_NONE,
-    }[settings.mmap, settings.mlock]
+    }[settings.mmap and (bool(gpus) or not rearranges_any(header)), settings.mlock]
     params.use_extra_bufts = has_working_repack()
 
     def progress(part: float, _: ctypes.c_void_p) -> bool:

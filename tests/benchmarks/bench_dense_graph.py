@@ -65,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     prepare_environment()
     if options.plain:
-        weights._repacking_types = lambda cpu: []
+        weights.rearranging_memory = lambda cpu, type_, shape: None
     path, source = options.folder / "dense.gguf", options.folder / "checkpoint"
     try:
         write_large_checkpoint(source, COMMON | CONFIGS[options.rule] | {"num_hidden_layers": options.layers})

@@ -55,7 +55,7 @@ def main() -> int:
     options = parser.parse_args()
     prepare_environment()
     if options.plain:
-        weights._repacking_types = lambda cpu: []
+        weights.rearranging_memory = lambda cpu, type_, shape: None
     count_time_in_ggml()
     work = options.folder / "graph-runner"
     good = True

@@ -80,13 +80,10 @@ class Backends:
         """
         self.stop = stop
         self._stack = ExitStack()
-        devices = [ggml().ggml_backend_dev_get(index) for index in range(ggml().ggml_backend_dev_count())]
-        kinds = {device: ggml().ggml_backend_dev_type(device) for device in devices}
         self.gpus = [device for device, _ in gpus]
         self._parts = [part for _, part in gpus]
-        accelerators = [device for device in devices if kinds[device] == _ACCELERATOR]
-        self.cpu = next(device for device in devices if kinds[device] == _CPU)
-        self._backends = [self._start(device, threads) for device in (*self.gpus, *accelerators, self.cpu)]
+        self.cpu = cpu_device()
+        self._backends = [self._start(device, threads) for device in (*self.gpus, *_devices(_ACCELERATOR), self.cpu)]
 
     def place(self, layers: int, gpu_layers: int) -> Placement:
         """Spread the last `gpu_layers` layers (-1: all) over the GPUs as llama.cpp does; the head comes after the last layer.
@@ -156,6 +153,16 @@ class Scheduler:
     def close(self) -> None:
         """Free the memory."""
         ggml().ggml_backend_sched_free(self._pointer)
+
+
+def cpu_device() -> int:
+    """Return ggml's processor."""
+    return _devices(_CPU)[0]
+
+
+def _devices(kind: int) -> list[int]:
+    devices = [ggml().ggml_backend_dev_get(index) for index in range(ggml().ggml_backend_dev_count())]
+    return [device for device in devices if ggml().ggml_backend_dev_type(device) == kind]
 
 
 def supports(device: int, make: Callable[[], Tensor], weight: Tensor, buffer_type: int) -> bool:

@@ -1,30 +1,32 @@
-"""A GGUF file's tensors on their devices, quantized as they are: used where they lie in the mapped file, or copied."""
+"""A GGUF file's tensors on their devices, quantized as they are: used where they lie in the mapped file, or copied.
+
+The file is used in place only where nothing of it is rearranged for the processor; see `engine.rearranging`.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
 from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
-from desktop_app.engine.graph.backends import Backends, Buffers, Placement, supports
+from desktop_app.engine.graph.backends import Backends, Buffers, Placement
 from desktop_app.engine.graph.builder import Context, Tensor
-from desktop_app.engine.graph.library import ggml, procedure
+from desktop_app.engine.graph.library import ggml
+from desktop_app.engine.rearranging import rearranging_memory
 from desktop_app.engine.runner import ProgressCallback
 from models.errors import BadFile
 
 _ALIGNMENT = 32
 """What ggml asks of the addresses of the CPU's tensors."""
 _LAYER = re.compile(r"blk\.(\d+)\.")
-_CRASHING = b"AMX"
-"""Memory in which ggml rearranges weights for AMX; see `engine.backends.has_working_repack`."""
+_PAGE = 4096
+"""The smallest there are."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Weights:
     """The tensors that an architecture asked for."""
 
     def __init__(self, header: GGUFHeader, backends: Backends, placement: Placement, *, mapped: bool) -> None:
-        """Read the heads of all parts; `mapped`: leave the CPU's tensors in the file's pages.
+        """Read the heads of all parts; `mapped`: leave the CPU's tensors in the file's pages, if all of them can be.
 
         Raises:
             BadFile: a part is missing or damaged.
@@ -46,11 +48,11 @@ class Weights:
         self.header = header
         self._backends = backends
         self.placement = placement
-        self._mapped = mapped
         self._homes: dict[str, tuple[Path, GGUFTensor]] = {}
         for path in split_parts(header.path):
             part = header if path == header.path else read_gguf_header(path, arrays=False)
             self._homes |= {name: (path, tensor) for name, tensor in part.tensors.items()}
+        self._mapped = mapped
         self._contexts: dict[int | None, Context] = {}
         self._planned: dict[int | None, list[_Planned]] = {}
         self._buffers = Buffers()
@@ -69,7 +71,7 @@ class Weights:
         tensor = self._stored(name, (rows, columns))
         if tensor.type in NO_WEIGHTS:
             raise BadFile(f"{self.header.path}: tensor {name} has type {tensor.type.name}; convert the model again.")
-        return self._plan(name, tensor, repacked=name != "token_embd.weight")
+        return self._plan(name, tensor, rearranged=name != "token_embd.weight")
 
     def vector(self, name: str, *shape: int) -> Tensor:
         """Return a small tensor, float32, of a row-major shape, its axes turned round as ggml writes them."""
@@ -94,21 +96,26 @@ class Weights:
         Raises:
             OutOfMemory: a device has too little.
         """
-        for buffer_type, context in self._contexts.items():
-            if buffer_type is not None:
-                self._buffers.allocate(context, buffer_type, weights=True)
+        for kind, context in self._contexts.items():
+            if kind is not None or not self._mapped:
+                memory = self._backends.buffer_type(self._backends.cpu) if kind is None else kind
+                self._buffers.allocate(context, memory, weights=True)
         everything = [(kind, planned) for kind, group in self._planned.items() for planned in group]
         total, done = sum(planned.stored.size for _, planned in everything), 0
-        wrapped = {path: self._buffers.wrap(self._address(path), len(self._map(path))) for path in self._mapped_paths()}
+        in_place = {planned.path for planned in self._planned.get(None, []) if self._mapped}
+        wrapped = {path: self._buffers.wrap(self._address(path), len(self._map(path))) for path in in_place}
         for kind, planned in everything:
             address = self._address(planned.path) + planned.stored.offset
-            if kind is None:
+            if kind is None and self._mapped:
+                self._read_ahead(planned)
                 ggml().ggml_backend_tensor_alloc(wrapped[planned.path], planned.tensor.pointer, address)
             else:
                 ggml().ggml_backend_tensor_set(planned.tensor.pointer, address, 0, planned.stored.size)
                 self._release(planned)
             done += planned.stored.size
             on_progress(done / total)
+        if not wrapped:
+            self._maps.clear()
 
     @property
     def parameters(self) -> int:
@@ -133,11 +140,13 @@ class Weights:
             )
         return home[1]
 
-    def _plan(self, name: str, stored: GGUFTensor, *, repacked: bool = False) -> Tensor:
+    def _plan(self, name: str, stored: GGUFTensor, *, rearranged: bool = False) -> Tensor:
         device = self._device_of(name)
         kind: int | None = self._backends.buffer_type(device)
         if device == self._backends.cpu:
-            kind = (self._repacking_type(stored) if repacked else None) or self._plain_type(stored)
+            special = rearranging_memory(device, stored.type, stored.shape) if rearranged else None
+            self._mapped = self._mapped and special is None
+            kind = special or self._plain_type(stored)
         context = self._contexts.get(kind)
         if context is None:
             context = self._contexts[kind] = Context(len(self._homes))
@@ -147,24 +156,8 @@ class Weights:
         return tensor
 
     def _plain_type(self, stored: GGUFTensor) -> int | None:
-        """Return None for a tensor that stays in the file's pages, or else the CPU's ordinary memory."""
-        if self._mapped and stored.offset % _ALIGNMENT == 0:
-            return None
-        return self._backends.buffer_type(self._backends.cpu)
-
-    def _repacking_type(self, stored: GGUFTensor) -> int | None:
-        """Return the memory in which ggml rearranges this weight for the processor's instructions, if there is one."""
-        for kind in _repacking_types(self._backends.cpu):
-            with Context(8) as context:
-                weight = context.new(stored.type, *reversed(stored.shape))
-                x = context.new(Type.F32, stored.shape[-1], 512)
-
-                def product(context: Context = context, weight: Tensor = weight, x: Tensor = x) -> Tensor:
-                    return context.call("ggml_mul_mat", weight, x)
-
-                if supports(self._backends.cpu, product, weight, kind):
-                    return kind
-        return None
+        """Return None for a tensor that may stay in the file's pages, or else the CPU's ordinary memory."""
+        return None if stored.offset % _ALIGNMENT == 0 else self._backends.buffer_type(self._backends.cpu)
 
     def _device_of(self, name: str) -> int:
         layer = _LAYER.match(name)
@@ -172,14 +165,16 @@ class Weights:
             return self.placement.layers[int(layer[1])]
         return self.placement.output if name.startswith("output") else self._backends.cpu
 
-    def _mapped_paths(self) -> set[Path]:
-        return {planned.path for planned in self._planned.get(None, [])}
-
     def _map(self, path: Path) -> mmap.mmap:
         if path not in self._maps:
             with path.open("rb") as file:
                 self._maps[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._maps[path]
+
+    def _read_ahead(self, planned: _Planned) -> None:
+        """Bring a tensor's pages into memory now: the first reply shall not wait for the disk, nor memory run out then."""
+        stored = planned.stored
+        np.frombuffer(self._map(planned.path), np.uint8, stored.size, stored.offset)[::_PAGE].max(initial=0)
 
     def _release(self, planned: _Planned) -> None:
         """Take a copied tensor's pages out of resident memory, or the model would be there twice."""
@@ -190,19 +185,3 @@ class Weights:
 
     def _address(self, path: Path) -> int:
         return int(np.frombuffer(self._map(path), np.uint8).ctypes.data)
-
-
-def _repacking_types(cpu: int) -> list[int]:
-    """Return the CPU's further kinds of memory, but for those that crash here."""
-    list_types: Any = procedure(cpu, "ggml_backend_dev_get_extra_bufts", "pp")
-    if list_types is None:
-        return []
-    address, found = list_types(cpu), []
-    while address:
-        kind = ctypes.c_void_p.from_address(address).value
-        if kind is None:
-            break
-        if _CRASHING not in ggml().ggml_backend_buft_name(kind):
-            found.append(kind)
-        address += ctypes.sizeof(ctypes.c_void_p)
-    return found

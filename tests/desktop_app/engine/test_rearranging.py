@@ -1,0 +1,30 @@
+"""Weights that ggml rearranges for the processor are in memory once, whichever runner loads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Stats
+from tests.support.logits import engine_logits
+from tests.support.model_shapes import SHAPES
+from tests.support.sparse_gguf import sparse_gguf
+
+_SIZES = {"num_attention_heads": 8, "num_key_value_heads": 8}
+LLAMA = SHAPES["SmolLM2-135M"] | _SIZES | {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 14}
+CHATGLM = SHAPES["ChatGLM-6B"] | _SIZES | {"hidden_size": 768, "inner_hidden_size": 3072, "num_layers": 12}
+
+
+@pytest.mark.parametrize("quant", ["Q4_0", "Q4_K_M", "F16"])
+@pytest.mark.parametrize("shape", [LLAMA, CHATGLM], ids=["llama.cpp", "graph runner"])
+def test_a_model_is_in_memory_once(shape: dict[str, Any], quant: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    _, layout = sparse_gguf(shape, quant, path)
+    with Engine() as engine:
+        before = engine.submit(Stats()).result(60)["resident_bytes"]
+        engine_logits(engine, path, list(range(1, 60)), tmp_path / "logits.npy")
+        added = engine.submit(Stats()).result(60)["resident_bytes"] - before
+    assert 0.9 * layout.size < added < 1.05 * layout.size + 60e6

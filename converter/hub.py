@@ -1,14 +1,13 @@
-"""Models from the Hugging Face Hub or a mirror of it: only the needed files, resumed, checked, kept for the next time.
+"""Models from the Hugging Face Hub, a mirror or ModelScope: only the needed files, resumed, checked, kept for the next time.
 
-A repository's files are kept in `<downloads>/<org>--<name>` with a note of what they are (`.hub.json`): the commit, and each
-file's digest. A file that the note vouches for is neither fetched nor read again, and without a network it counts as the Hub's
-own list.
+A repository's files are kept in a folder of `<downloads>` (`Host.folder`) with a note of what they are (`.hub.json`): the commit,
+and each file's digest. A file that the note vouches for is neither fetched nor read again, and without a network it counts as the
+Hub's own list.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,11 +16,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 from filelock import FileLock, Timeout
-from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (
     DisabledRepoError,
     GatedRepoError,
@@ -31,9 +28,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
 from converter.gguf_header import GGUFHeader
+from converter.hub_address import MODELSCOPE, MODELSCOPE_PREFIX
 from converter.hub_files import (
     USUAL_ENCODINGS,
     Choice,
@@ -47,6 +44,7 @@ from converter.hub_files import (
     weights_bytes,
 )
 from converter.hub_heads import read_heads
+from converter.hub_hosts import find_host
 from converter.hub_note import read_note, write_note
 from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import Meter, ProgressListener
@@ -55,7 +53,6 @@ from models.errors import BadFile, Cancelled, ZhiyinError
 from models.vocab.files import read_json
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_SECONDS = 30.0
 _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
 
@@ -65,17 +62,17 @@ class DownloadRequest:
     """What to fetch."""
 
     repository: str
-    """ORG/NAME, or ORG/NAME/FILE for one model of several."""
+    """ORG/NAME, or ORG/NAME/FILE for one model of several; with "modelscope:" in front, on ModelScope."""
     downloads: Path
     """The folder of all downloads."""
     revision: str = ""
     """A branch, tag or commit; "": the main branch."""
     endpoint: str = ""
-    """Address of the Hub or a mirror; "": `HF_ENDPOINT`, or huggingface.co."""
+    """Address of the Hub, a mirror or ModelScope; "": `HF_ENDPOINT`, or huggingface.co."""
     wish: Wish = field(default_factory=Wish)
     """What to take of several things."""
     token: str | bool = field(default=True, repr=False)
-    """The person's token for this endpoint; True: the one that HF_TOKEN or huggingface-hub keeps; False: none."""
+    """The person's token for this endpoint; True: the one that the environment or huggingface-hub keeps; False: none."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +131,11 @@ def preview(request: DownloadRequest) -> Preview:
 
 
 def is_repository(text: str) -> bool:
-    """Tell whether a text names a repository: ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
+    """Tell whether a text names a repository: [modelscope:]ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
 
     A path with a slip in it must not be asked for on the network.
     """
-    parts = text.split("/")
+    parts = text.removeprefix(MODELSCOPE_PREFIX).split("/")
     return len(parts) >= 2 and bool(_REPOSITORY.fullmatch("/".join(parts[:2]))) and not Path(parts[0]).exists()
 
 
@@ -171,19 +168,15 @@ class _Repository:
     """One repository, at one revision, and its folder here."""
 
     def __init__(self, request: DownloadRequest) -> None:
-        org, _, rest = request.repository.strip("/").partition("/")
-        name, _, self.file = rest.partition("/")
-        self.name = f"{org}/{name}"
+        given = request.repository.strip("/").removeprefix(MODELSCOPE_PREFIX)
+        self.name = "/".join(given.split("/")[:2])
+        self.file = given[len(self.name) + 1 :]
         if not _REPOSITORY.fullmatch(self.name):
             raise ZhiyinError(f"{request.repository[:80]!r} is not a repository; write it as ORG/NAME.")
         self.request = request
-        self.endpoint = (request.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-        if urlsplit(self.endpoint).scheme not in ("http", "https") or not urlsplit(self.endpoint).hostname:
-            raise ZhiyinError(f"{self.endpoint[:80]!r} is no address of a Hub; write it as https://HOST.")
-        named = request.revision if request.revision not in ("", constants.DEFAULT_REVISION) else ""
-        suffix = f"--{re.sub(r'[^0-9A-Za-z_.-]', '-', named)}" if named else ""
-        self.folder = request.downloads / f"{org}--{name}{suffix}"
-        self.token = self._token()
+        prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
+        self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token)
+        self.folder = request.downloads / self.host.folder
 
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
         """Fetch what is missing."""
@@ -211,7 +204,7 @@ class _Repository:
     def _files(self) -> tuple[str, list[RemoteFile]]:
         """Return the commit and all files, with harmless names."""
         try:
-            commit, files = self._listing()
+            commit, files = self.host.listing()
         except (httpx2.TransportError, OfflineModeIsEnabled):
             # Without a network, what is here is all there is; it must be enough.
             commit, files = self._kept_listing()
@@ -249,9 +242,9 @@ class _Repository:
         models = gguf_models(choice.files if self.file else files)
         wish = self.request.wish.encodings
         asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
-        headers = build_hf_headers(token=self.token)
+        headers = self.host.headers()
         heads, unread = read_heads(
-            self.name, asked, lambda file, first, last: read_part(self._url(commit, file), headers, first, last)
+            self.name, asked, lambda file, first, last: read_part(self.host.url(commit, file), headers, first, last)
         )
         return Preview(
             self.name,
@@ -267,9 +260,6 @@ class _Repository:
     def _missing(self, files: Iterable[RemoteFile]) -> int:
         return sum(file.size for file in files if _size(self.folder / file.name) != file.size)
 
-    def _url(self, commit: str, file: RemoteFile) -> str:
-        return hf_hub_url(self.name, file.name, revision=commit, endpoint=self.endpoint)
-
     def _nature(self, commit: str, names: Mapping[str, RemoteFile]) -> tuple[Config | None, bool | None]:
         """Return the configuration, and whether there is a chat template."""
         if "config.json" not in names:
@@ -283,7 +273,7 @@ class _Repository:
 
     def _read_json(self, commit: str, file: RemoteFile) -> dict[str, Any]:
         """Return the JSON object in a small file of the repository."""
-        data = read_small(self._url(commit, file), build_hf_headers(token=self.token), file)
+        data = read_small(self.host.url(commit, file), self.host.headers(), file)
         try:
             value = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -306,38 +296,6 @@ class _Repository:
                 lock.unlink(missing_ok=True)
                 with suppress(OSError):
                     self.folder.rmdir()
-
-    def _token(self) -> str | bool:
-        """Return the person's token, or False: a kept token is for huggingface.co alone, HF_TOKEN for any endpoint over TLS."""
-        url = urlsplit(self.endpoint)
-        if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
-            return False
-        if self.request.token is not True:
-            return self.request.token
-        official = f".{url.hostname}".endswith(".huggingface.co")
-        kept = build_hf_headers().get("authorization", "").removeprefix("Bearer ") if official else ""
-        return os.environ.get("HF_TOKEN", "").strip() or kept or False
-
-    def _listing(self) -> tuple[str, list[RemoteFile]]:
-        """Return the commit and all files, as the Hub says."""
-        try:
-            info = HfApi(self.endpoint, token=self.token).model_info(
-                self.name, revision=self.request.revision or None, files_metadata=True, timeout=_SECONDS
-            )
-        except (HFValidationError, httpx2.HTTPError):
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ZhiyinError(f"{self.endpoint} does not answer as a Hub does; choose another --endpoint.") from error
-        files = []
-        for entry in info.siblings or []:
-            digest = entry.lfs.sha256 if entry.lfs is not None else entry.blob_id
-            size = entry.lfs.size if entry.lfs is not None else entry.size
-            if not isinstance(size, int) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest or ""):
-                raise ZhiyinError(
-                    f"{self.endpoint} does not tell the size and checksum of {entry.rfilename[:80]}; choose another --endpoint."
-                )
-            files.append(RemoteFile(entry.rfilename, size, str(digest)))
-        return info.sha or constants.DEFAULT_REVISION, files
 
     def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
         note = read_note(self.folder)
@@ -363,12 +321,12 @@ class _Repository:
         total = sum(file.size for file in files)
         meter = Meter(on_progress, total, len(files), "downloading", there=total - need)
         meter.items = len(files) - len(missing)
-        headers = build_hf_headers(token=self.token)
+        headers = self.host.headers()
         for file in missing:
             target = self.folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_other_partials(target, file)
-            fetch(self._url(commit, file), headers, file, target, partial(meter.add, item=file.name), check)
+            fetch(self.host.url(commit, file), headers, file, target, partial(meter.add, item=file.name), check)
             self._vouch(commit, file)
             meter.items += 1
         meter.add(0, "")
@@ -390,7 +348,7 @@ class _Repository:
         note = read_note(self.folder)
         status = (self.folder / file.name).stat()
         entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
-        known = {"repository": self.name, "endpoint": self.endpoint, "commit": commit}
+        known = {"repository": self.name, "page": self.host.page, "commit": commit}
         write_note(self.folder, {**note, **known, "files": {**_vouched(note), file.name: entry}})
 
     def _check_room(self, need: int) -> None:
@@ -405,7 +363,7 @@ class _Repository:
 @contextmanager
 def _explained(repository: _Repository) -> Iterator[None]:
     """Turn what huggingface-hub and the system raise into one sentence with the way out."""
-    name, endpoint = repository.name, repository.endpoint
+    name, endpoint = repository.name, repository.host.endpoint
     try:
         yield
     except OfflineModeIsEnabled as error:
@@ -417,7 +375,8 @@ def _explained(repository: _Repository) -> Iterator[None]:
     except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.DecodingError) as error:
         reason = str(error) or type(error).__name__
         raise Interrupted(
-            f"{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror with --endpoint or HF_ENDPOINT."
+            f"{endpoint} cannot be reached ({reason}); check the connection, or choose another address with --endpoint or "
+            f"HF_ENDPOINT: a mirror, or {MODELSCOPE}."
         ) from error
     except OSError as error:
         raise BadFile(f"{repository.folder} cannot be written: {error.strerror or error}; free some room.") from error
@@ -425,12 +384,12 @@ def _explained(repository: _Repository) -> Iterator[None]:
 
 def _refusal(repository: _Repository, error: HfHubHTTPError) -> str:
     """Say why the Hub refuses, and what to do."""
-    name, endpoint, status = repository.name, repository.endpoint, error.response.status_code
-    page = f"{endpoint}/{name}"
-    token = f"make a token at {endpoint}/settings/tokens and set HF_TOKEN to it"
+    name, host, status = repository.name, repository.host, error.response.status_code
+    endpoint, page = host.endpoint, host.page
+    token = f"make a token at {host.tokens} and set {host.variable} to it"
     gated = f"accept its licence at {page}, {token}, then try again"
     private = f"if it is private, {token}"
-    if repository.token:
+    if host.token:
         gated = f"your token's account has no access yet, so accept its licence at {page}, then try again"
         private = "if it is private, take the token of an account that may see it"
     kinds = (

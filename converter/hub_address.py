@@ -1,4 +1,4 @@
-"""What a person pastes of a model on the Hub: its name, or the address of one of its pages."""
+"""What a person pastes of a model on the Hub or ModelScope: its name, or the address of one of its pages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from models.errors import ZhiyinError
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _OFFICIAL = ("huggingface.co", "www.huggingface.co", "hf.co")
+MODELSCOPE = "https://modelscope.cn"
+_OFFICIAL_MODELSCOPE = ("modelscope.cn", "www.modelscope.cn")
+MODELSCOPE_PREFIX = "modelscope:"
+"""In front of a repository's name: it is on ModelScope."""
 _OTHER_KINDS = ("datasets", "spaces", "collections", "papers", "docs", "blog")
 
 
@@ -21,7 +25,12 @@ class HubAddress:
     """ORG/NAME, or ORG/NAME/FILE."""
     revision: str = ""
     endpoint: str = ""
-    """Of a mirror whose page it is; "": the Hub's own, so that any endpoint will do."""
+    """Of a mirror whose page it is, or ModelScope's; "": the Hub's own, so that any endpoint will do."""
+
+
+def is_modelscope(host: str | None) -> bool:
+    """Tell whether a host's name is ModelScope's."""
+    return f".{host}".endswith((".modelscope.cn", ".modelscope.ai"))
 
 
 def read_address(text: str) -> HubAddress:
@@ -31,29 +40,32 @@ def read_address(text: str) -> HubAddress:
         ZhiyinError: it names no model.
     """
     text = text.strip()
+    if text.startswith(MODELSCOPE_PREFIX):
+        return HubAddress(_checked(text.removeprefix(MODELSCOPE_PREFIX).strip("/"), text), endpoint=MODELSCOPE)
     scheme, mark, rest = text.rpartition("://")
     host, _, path = rest.partition("/")
     is_page = bool(mark) or (
-        "." in host and path.count("/") >= 1 and host.rpartition(".")[2] in ("co", "com", "cn", "org")
+        "." in host and path.count("/") >= 1 and host.rpartition(".")[2] in ("ai", "co", "com", "cn", "org")
     )
     url = urlsplit(text if mark else f"https://{text}")
     if not is_page:
         return HubAddress(_checked(text.strip("/"), text))
     if scheme not in ("", "http", "https"):
         raise _no_model(text)
-    if url.hostname is not None and url.hostname.endswith("modelscope.cn"):
-        raise ZhiyinError(
-            f"{text[:200]} is an address of ModelScope; paste the model's name on Hugging Face, ORG/NAME."
-        )
     parts = [unquote(part) for part in url.path.strip("/").split("/")]
     if parts[0] in _OTHER_KINDS:
         raise _no_model(text)
     parts = parts[1:] if parts[0] == "models" else parts
     repository = _checked("/".join(parts[:2]), text)
-    endpoint = "" if url.hostname in _OFFICIAL else f"{url.scheme}://{url.netloc}"
+    main = "main"
+    if is_modelscope(url.hostname):
+        main = "master"
+        parts = [*parts[:2], "blob", *parts[4:]] if parts[2:4] == ["file", "view"] else parts
+    others = MODELSCOPE if url.hostname in _OFFICIAL_MODELSCOPE else f"{url.scheme}://{url.netloc}"
+    endpoint = "" if url.hostname in _OFFICIAL else others
     if len(parts) > 4 and parts[2] in ("blob", "resolve"):
         repository = "/".join((repository, *parts[4:]))
-    revision = parts[3] if len(parts) > 3 and parts[2] in ("tree", "blob", "resolve") and parts[3] != "main" else ""
+    revision = parts[3] if len(parts) > 3 and parts[2] in ("tree", "blob", "resolve") and parts[3] != main else ""
     return HubAddress(repository, revision, endpoint)
 
 

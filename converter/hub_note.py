@@ -38,10 +38,10 @@ def write_note(folder: Path, note: dict[str, Any]) -> None:
 def read_origin(folder: Path) -> Origin | None:
     """Return where a folder was downloaded from; None: it was not."""
     note = read_note(folder)
-    repository, endpoint = note.get("repository"), note.get("endpoint")
-    if not isinstance(repository, str) or not isinstance(endpoint, str):
-        return None
-    return Origin(repository, f"{endpoint}/{repository}")
+    repository, page = note.get("repository"), note.get("page")
+    if not isinstance(page, str):  # of Zhiyin 0.1 before it knew ModelScope
+        page = f"{note.get('endpoint', '')}/{repository}"
+    return Origin(repository, page) if isinstance(repository, str) else None
 
 
 def note_conversion(folder: Path, source: Path, commit: str, quant: str, made: Path) -> None:

@@ -131,7 +131,7 @@ def read_part(url: str, headers: Mapping[str, str], first: int, last: int) -> by
     headers = {**headers, "Accept-Encoding": "identity", "Range": f"bytes={first}-{last}"}
     with get_session().stream("GET", url, headers=headers, timeout=_SECONDS) as response:
         hf_raise_for_status(response)
-        if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+        if not _is_part(response):
             raise BadFile(
                 f"{urlsplit(url).hostname} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), "
                 "then ask again with its name."
@@ -206,7 +206,7 @@ class _Transfer:
         headers = {**self._headers, "Range": f"bytes={self._have}-{last}"}
         with get_session().stream("GET", self._url, headers=headers, timeout=_SECONDS) as response:
             hf_raise_for_status(response)
-            if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+            if not _is_part(response):
                 last = self._file.size - 1  # the server sends the whole file, from its start
                 self._start_again(stream)
             elif not response.headers.get("Content-Range", "").startswith(f"bytes {self._have}-"):
@@ -242,6 +242,11 @@ def _digest(file: RemoteFile) -> Any:
     if len(file.digest) == hashlib.sha256().digest_size * 2:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+
+
+def _is_part(response: httpx2.Response) -> bool:
+    """Tell whether an answer is the part that was asked for; ModelScope sends parts with status 200."""
+    return response.status_code == httpx2.codes.PARTIAL_CONTENT or "Content-Range" in response.headers
 
 
 def _other_part() -> httpx2.RemoteProtocolError:

@@ -137,7 +137,11 @@ def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
     by_name = {model.name.removesuffix(f"-{model.file_type}").lower(): model for model in models}
     found = {}
     for _, model in catalogue().models():
-        made = converted_from(downloads_folder() / model.huggingface.replace("/", "--"), model.file)
+        made = [
+            path
+            for repository in (model.huggingface, f"modelscope/{model.modelscope}")
+            for path in converted_from(downloads_folder() / repository.replace("/", "--"), model.file)
+        ]
         here = next((by_path[path] for path in made if path in by_path), None) or by_name.get(model.name.lower())
         if here is not None:
             found[model.source] = here

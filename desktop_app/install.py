@@ -32,13 +32,13 @@ class InstallRequest:
     """What to install."""
 
     source: Path | str
-    """A checkpoint (with `lora`, the base), or the name of a repository: ORG/NAME or ORG/NAME/FILE."""
+    """A checkpoint (with `lora`, the base), or the name of a repository, as in `DownloadRequest`."""
     quant: str = "auto"
     lora: tuple[Path, ...] = ()
     """Adapters to merge into the source, in this order."""
     revision: str = ""
     endpoint: str = ""
-    """Address of the Hub or a mirror; "": `HF_ENDPOINT`, or huggingface.co."""
+    """As in `DownloadRequest`."""
     token: str | bool = field(default=True, repr=False)
     """As in `DownloadRequest`."""
     threads: int = 0

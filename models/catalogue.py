@@ -49,6 +49,11 @@ class CatalogueModel:
         return f"{self.huggingface}/{self.file}" if self.file else self.huggingface
 
     @property
+    def modelscope_source(self) -> str | None:
+        """The same on ModelScope; None: it is not known there."""
+        return f"{self.modelscope}/{self.file}" if self.modelscope and self.file else self.modelscope
+
+    @property
     def name(self) -> str:
         """What a person calls it."""
         name = PurePosixPath(self.file).stem if self.file else self.huggingface.partition("/")[2]
@@ -88,12 +93,16 @@ class Catalogue:
                 yield entry, model
 
     def named(self, source: str) -> list[CatalogueModel]:
-        """Return the models that a repository's name means, on either hub, or ORG/NAME/FILE; case does not matter."""
+        """Return the models that a repository's name means, on either hub, or ORG/NAME/FILE; case does not matter.
+
+        "modelscope:" may be in front of a name there.
+        """
         wanted = source.strip("/").lower()
         return [
             model
             for _, model in self.models()
-            if wanted in (model.source.lower(), model.huggingface.lower(), (model.modelscope or "").lower())
+            if wanted in (model.source.lower(), model.huggingface.lower())
+            or wanted.removeprefix("modelscope:") == (model.modelscope or "").lower()
         ]
 
     def config(self, model: CatalogueModel) -> Config | None:

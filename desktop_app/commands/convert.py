@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="?",
         metavar="SOURCE",
-        help="a checkpoint's or adapter's folder, a file of weights (.pth …), a GGUF file, or a repository of the Hub (ORG/NAME)",
+        help="a checkpoint's or adapter's folder, a file of weights (.pth …), a GGUF file, ORG/NAME or modelscope:ORG/NAME",
     )
     parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")

@@ -33,7 +33,9 @@ _VERDICTS = {"gpu": "fits on the GPU", "ram": "fits", "tight": "tight", "too_lar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "source", metavar="SOURCE_OR_MODEL", help="an installed model, a GGUF file, a checkpoint or ORG/NAME"
+        "source",
+        metavar="SOURCE_OR_MODEL",
+        help="an installed model, a GGUF file, a checkpoint, ORG/NAME or modelscope:ORG/NAME",
     )
     parser.add_argument("--ctx", type=whole(1), metavar="N", help="tokens of context (default: 8192 where that fits)")
     parser.add_argument("--quant", metavar="Q", help="only this quantization")

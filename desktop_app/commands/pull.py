@@ -1,4 +1,4 @@
-"""`zhiyin pull`: a model from the Hub, ready for chatting."""
+"""`zhiyin pull`: a model from the Hub or ModelScope, ready for chatting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("repository", metavar="REPO", help="ORG/NAME, or ORG/NAME/FILE where it holds several models")
+    parser.add_argument(
+        "repository",
+        metavar="REPO",
+        help="ORG/NAME, or ORG/NAME/FILE where it holds several models; modelscope:ORG/NAME is on ModelScope",
+    )
     parser.add_argument("--quant", default="auto", help="auto, Q8_0, Q4_K_M …: which file to take, or how to convert")
     add_hub_arguments(parser)
     add_threads(parser)

@@ -1,4 +1,4 @@
-"""What the commands that take a checkpoint share: SOURCE may be a path or a repository of the Hub, which is fetched first."""
+"""What the commands that take a checkpoint share: SOURCE may be a path or a repository of a hub, which is fetched first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ CHECKPOINT = Wish(LOSSLESS_ENCODINGS)
 def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a repository."""
     parser.add_argument("--revision", default="", metavar="R", help="a branch, tag or commit of the repository")
-    parser.add_argument("--endpoint", default="", metavar="URL", help="another Hub or a mirror (also HF_ENDPOINT)")
+    parser.add_argument(
+        "--endpoint", default="", metavar="URL", help="a mirror, or https://modelscope.cn (also HF_ENDPOINT)"
+    )
 
 
 def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOINT) -> Download:
@@ -29,7 +31,7 @@ def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOIN
 
     Args:
         arguments: with `revision` and `endpoint`.
-        repository: ORG/NAME, or ORG/NAME/FILE.
+        repository: ORG/NAME, or ORG/NAME/FILE; with "modelscope:" in front, on ModelScope.
         wish: what to take of several things.
     """
     # The library for the Hub takes a third of a second to import; converting a folder does without.

@@ -1,4 +1,4 @@
-"""Where a new model comes from: a file, a folder, or a repository of the Hub."""
+"""Where a new model comes from: a file, a folder, or a repository of the Hub or ModelScope."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class AddDialog(QDialog):
         )
         self._file.setText(self.tr("File…"))
         self._folder.setText(self.tr("Folder…"))
-        self._hub.setText(self.tr("On Hugging Face"))
+        self._hub.setText(self.tr("On Hugging Face or ModelScope"))
         self._hub_hint.setText(self.tr("The name of a model, or the address of its page. Nothing is downloaded yet."))
         self._name.setPlaceholderText(self.tr("owner/name or address"))
         self._name.setAccessibleName(self.tr("owner/name or address"))

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, Signal
 
+from converter.hub_address import is_modelscope
 from converter.pipeline import unfinished
 from converter.progress import Progress
+from desktop_app.catalogue import catalogue
 from desktop_app.install import Installed, InstallRequest, install_and_tell
 from desktop_app.library import InstalledModel
 from desktop_app.planner import Computer
@@ -163,10 +166,17 @@ class ConversionBridge(QObject):
         self._background.close()
 
     def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
-        """Add the address and the token of the settings; another address, that of a pasted page, gets no token."""
+        """Add the address and the token of the settings; another address, that of a pasted page, gets no token.
+
+        Where the settings say ModelScope, the catalogue's models are fetched by their names there.
+        """
         if request.endpoint and request.endpoint != self._settings.endpoint:
             return replace(request, token=False)
-        return replace(request, endpoint=self._settings.endpoint, token=self._settings.token or True)
+        source = request.source
+        if isinstance(source, str) and is_modelscope(urlsplit(self._settings.endpoint).hostname):
+            known = (model.modelscope_source for model in catalogue().named(source) if model.source == source)
+            source = next(known, None) or source
+        return replace(request, source=source, endpoint=self._settings.endpoint, token=self._settings.token or True)
 
     def _begin_next(self) -> None:
         if self.current is not None or not self.waiting or self._closed:

@@ -60,7 +60,6 @@ TEMPLATES = to_translate(
     "This failed unexpectedly ({reason}); look at {path} and report it.",
     "The system refused to read or write ({reason}); check the disk's free space and the permissions.",
     "{text} names no model; write it as ORG/NAME, or paste the address of its page.",
-    "{text} is an address of ModelScope; paste the model's name on Hugging Face, ORG/NAME.",
     "{text} is not a repository; write it as ORG/NAME.",
     "{name} is not a name that the Hub knows; write it as ORG/NAME.",
     "{name} is being downloaded by another Zhiyin already; wait for it.",
@@ -90,17 +89,18 @@ _OF_THE_TERMINAL = (
     "convert without one by --tokenizer none.",
     "{folder} has no tokenizer ({names}), and none that is built in has {count} tokens; name another folder with "
     "--tokenizer, or convert without one by --tokenizer none.",
-    "{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror with --endpoint or HF_ENDPOINT.",
+    "{endpoint} cannot be reached ({reason}); check the connection, or choose another address with --endpoint or "
+    "HF_ENDPOINT: a mirror, or https://modelscope.cn.",
     "{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint.",
     "{endpoint} does not answer as a Hub does; choose another --endpoint.",
     "{endpoint} does not tell the size and checksum of {name}; choose another --endpoint.",
     "{endpoint} is no address of a Hub; write it as https://HOST.",
     "{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
-    "{endpoint} refuses the token ({status}) for {name}; make a token at {tokens} and set HF_TOKEN to it.",
-    "{endpoint} forbids access to {name} ({status}); look at {page}, and make a token at {tokens} and set HF_TOKEN to it.",
-    "{name} is gated: accept its licence at {page}, make a token at {tokens} and set HF_TOKEN to it, then try again.",
+    "{endpoint} refuses the token ({status}) for {name}; make a token at {tokens} and set {variable} to it.",
+    "{endpoint} forbids access to {name} ({status}); look at {page}, and make a token at {tokens} and set {variable} to it.",
+    "{name} is gated: accept its licence at {page}, make a token at {tokens} and set {variable} to it, then try again.",
     "There is no repository {name} at {endpoint} for you; check the name, or if it is private, make a token at {tokens} "
-    "and set HF_TOKEN to it.",
+    "and set {variable} to it.",
     "{name} needs {need} GB more in {folder}, but only {free} GB are free there; free some, or set ZHIYIN_HOME to a "
     "larger disk.",
     "{name} came with another content than the Hub lists (its checksum differs) and was thrown away; run the same "
@@ -126,7 +126,7 @@ _OF_THE_WINDOW = to_translate(
     "{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, into the same folder.",
     "{folder} has no tokenizer ({names}), and none that is built in has {count} tokens; download its tokenizer too, into "
     "the same folder.",
-    "{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror in the settings.",
+    "{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror or ModelScope in the settings.",
     "{endpoint} failed ({status}) for {name}; try again later, or choose a mirror in the settings.",
     "{endpoint} does not answer as a Hub does; choose another address in the settings.",
     "{endpoint} does not tell the size and checksum of {name}; choose another address in the settings.",

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from converter.hub_address import MODELSCOPE
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.formats import number
@@ -160,8 +161,8 @@ class SettingsDialog(QDialog):
         self._token.setPlaceholderText(self.tr("Only for gated or private models"))
         self._hints[2].setText(
             self.tr(
-                "Where Hugging Face cannot be reached, choose a mirror or write the address of another one. The token is "
-                "sent to this address only."
+                "Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token "
+                "is sent to this address only."
             )
         )
         self._numbers["top_k"].setSpecialValueText(self.tr("No limit"))
@@ -195,7 +196,7 @@ class SettingsDialog(QDialog):
         box = QComboBox(
             editable=True, sizeAdjustPolicy=QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        box.addItems(list(dict.fromkeys((usual, _HUB, _MIRROR))))
+        box.addItems(list(dict.fromkeys((usual, _HUB, _MIRROR, MODELSCOPE))))
         box.setCurrentText(self._settings.endpoint or usual)
 
         def chosen(text: str) -> None:

@@ -618,10 +618,6 @@
         <translation>{text} 不是模型的名称；请写成“作者/名称”，或粘贴它的网页地址。</translation>
     </message>
     <message>
-        <source>{text} is an address of ModelScope; paste the model's name on Hugging Face, ORG/NAME.</source>
-        <translation>{text} 是魔搭社区的地址；请粘贴该模型在 Hugging Face 上的名称（作者/名称）。</translation>
-    </message>
-    <message>
         <source>{text} is not a repository; write it as ORG/NAME.</source>
         <translation>{text} 不是仓库；请写成“作者/名称”。</translation>
     </message>
@@ -702,8 +698,8 @@
         <translation>{folder} 没有分词器（{names}），内置的分词器也都不是 {count} 个词元；请把它的分词器也下载到同一个文件夹。</translation>
     </message>
     <message>
-        <source>{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror in the settings.</source>
-        <translation>无法连接 {endpoint}（{reason}）；请检查网络，或在设置中选择镜像。</translation>
+        <source>{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror or ModelScope in the settings.</source>
+        <translation>无法连接 {endpoint}（{reason}）；请检查网络，或在设置中选择镜像或魔搭社区。</translation>
     </message>
     <message>
         <source>{endpoint} failed ({status}) for {name}; try again later, or choose a mirror in the settings.</source>
@@ -711,7 +707,7 @@
     </message>
     <message>
         <source>{endpoint} does not answer as a Hub does; choose another address in the settings.</source>
-        <translation>{endpoint} 不是 Hugging Face 或它的镜像；请在设置中选择别的地址。</translation>
+        <translation>{endpoint} 不是 Hugging Face、它的镜像或魔搭社区；请在设置中选择别的地址。</translation>
     </message>
     <message>
         <source>{endpoint} does not tell the size and checksum of {name}; choose another address in the settings.</source>
@@ -1255,8 +1251,8 @@
         <translation>仅用于需授权或私有的模型</translation>
     </message>
     <message>
-        <source>Where Hugging Face cannot be reached, choose a mirror or write the address of another one. The token is sent to this address only.</source>
-        <translation>如果无法访问 Hugging Face，请选择镜像，或填写别的镜像地址。令牌只会发送到这个地址。</translation>
+        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only.</source>
+        <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址。</translation>
     </message>
 </context>
 <context>
@@ -1633,8 +1629,8 @@
         <translation>文件夹…</translation>
     </message>
     <message>
-        <source>On Hugging Face</source>
-        <translation>Hugging Face 上的</translation>
+        <source>On Hugging Face or ModelScope</source>
+        <translation>Hugging Face 或魔搭社区上的</translation>
     </message>
     <message>
         <source>The name of a model, or the address of its page. Nothing is downloaded yet.</source>

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from converter import hub, hub_transfer
+from converter import hub, hub_hosts, hub_transfer
 from converter.hub import Download, DownloadRequest, download, is_repository
-from converter.hub_address import HubAddress, read_address
+from converter.hub_address import MODELSCOPE, HubAddress, read_address
 from converter.hub_files import LOSSLESS_ENCODINGS, USUAL_ENCODINGS, Wish
 from converter.progress import Progress
 from models.errors import Cancelled, ZhiyinError
@@ -56,6 +56,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     monkeypatch.setattr(hub_transfer, "PAUSE", 0.01)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
     with HubServer() as running:
         yield running
 
@@ -344,7 +345,10 @@ def test_without_a_network_what_is_here_is_enough(server: HubServer, tmp_path: P
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(ZhiyinError, match=r"cannot be reached .* mirror with --endpoint or HF_ENDPOINT"):
+        with pytest.raises(
+            ZhiyinError,
+            match=r"cannot be reached .* with --endpoint or HF_ENDPOINT: a mirror, or https://modelscope.cn",
+        ):
             download(DownloadRequest(NAME, tmp_path, endpoint=nowhere))
         get(server, tmp_path)
         assert download(DownloadRequest(NAME, tmp_path, endpoint=nowhere)).fetched == 0
@@ -392,10 +396,10 @@ def test_what_names_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_token_goes_where_it_may(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "build_hf_headers", lambda **_: {"authorization": "Bearer hf_kept"})
+    monkeypatch.setattr(hub_hosts, "build_hf_headers", lambda **_: {"authorization": "Bearer hf_kept"})
 
     def token(endpoint: str, given: str | bool = True) -> str | bool:
-        return hub._Repository(DownloadRequest(NAME, tmp_path, endpoint=endpoint, token=given)).token
+        return hub._Repository(DownloadRequest(NAME, tmp_path, endpoint=endpoint, token=given)).host.token
 
     assert token("https://huggingface.co") == "hf_kept"
     assert token("https://cdn.huggingface.co") == "hf_kept"
@@ -403,6 +407,12 @@ def test_a_token_goes_where_it_may(server: HubServer, tmp_path: Path, monkeypatc
     assert token("https://mirror.example", "hf_mine") == "hf_mine"
     assert token("http://mirror.example", "hf_mine") is False
     assert token("https://huggingface.co", False) is False
+    monkeypatch.setenv("HF_TOKEN", "hf_set")
+    assert token("https://mirror.example") == "hf_set"
+    assert token("https://modelscope.cn") is False
+    monkeypatch.setenv("MODELSCOPE_API_TOKEN", "ms_set")
+    assert token("https://www.modelscope.cn") == "ms_set"
+    assert token("https://mirror.example") == "hf_set"
 
 
 def test_a_preview_keeps_nothing_and_tells_what_would_come(server: HubServer, tmp_path: Path) -> None:
@@ -424,6 +434,12 @@ def test_a_preview_keeps_nothing_and_tells_what_would_come(server: HubServer, tm
         ("huggingface.co/Qwen/Qwen3-0.6B/", "Qwen/Qwen3-0.6B", "", ""),
         ("https://hf-mirror.com/a/b/tree/v1.0", "a/b", "v1.0", "https://hf-mirror.com"),
         ("https://hf.co/a/b/blob/main/dir/x%20y.gguf", "a/b/dir/x y.gguf", "", ""),
+        ("https://modelscope.cn/models/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B", "", MODELSCOPE),
+        ("www.modelscope.cn/models/Qwen/Qwen3-0.6B/summary", "Qwen/Qwen3-0.6B", "", MODELSCOPE),
+        ("https://modelscope.cn/models/a/b/file/view/master/x%20y.gguf?status=2", "a/b/x y.gguf", "", MODELSCOPE),
+        ("https://modelscope.cn/models/a/b/resolve/v1/x.gguf", "a/b/x.gguf", "v1", MODELSCOPE),
+        ("https://modelscope.ai/models/a/b/files", "a/b", "", "https://modelscope.ai"),
+        ("modelscope:a/b", "a/b", "", MODELSCOPE),
         ("BlinkDL/rwkv-4-pile-169m/x.pth", "BlinkDL/rwkv-4-pile-169m/x.pth", "", ""),
     ],
 )
@@ -446,5 +462,3 @@ def test_names_and_addresses(text: str, repository: str, revision: str, endpoint
 def test_what_names_no_model(text: str) -> None:
     with pytest.raises(ZhiyinError, match="names no model"):
         read_address(text)
-    with pytest.raises(ZhiyinError, match="ModelScope"):
-        read_address("https://modelscope.cn/models/Qwen/Qwen3-0.6B")

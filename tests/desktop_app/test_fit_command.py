@@ -208,7 +208,7 @@ def test_without_a_network_the_sentence_says_what_to_do(capsys: pytest.CaptureFi
         assert main(["fit", "org/other", "--endpoint", endpoint]) == 1
     sentence = capsys.readouterr().err
     assert "cannot be reached" in sentence
-    assert "check the connection, or choose a mirror" in sentence
+    assert "check the connection, or choose another address with --endpoint or HF_ENDPOINT" in sentence
 
 
 @pytest.mark.parametrize(
@@ -246,6 +246,7 @@ def test_a_model_of_the_catalogue_needs_no_network(
     found = json.loads(zhiyin("fit", "qwen/qwen3-0.6b", "--json").stdout)
     assert found["origin"] == "Qwen/Qwen3-0.6B: by the sizes in Zhiyin's catalogue."
     assert found["download_bytes"] == 1_503_264_768
+    assert json.loads(zhiyin("fit", "modelscope:Qwen/Qwen3-0.6B", "--json").stdout)["origin"] == found["origin"]
     assert main(["fit", "BlinkDL/rwkv-7-world"]) == 1
     assert "holds several models; name one: BlinkDL/rwkv-7-world/RWKV-x070-World-0.1B" in capsys.readouterr().err
     assert main(["fit", "nobody/nothing"]) == 1

@@ -16,6 +16,8 @@ from tests.support.random_llama import random_llama
 
 CARD = b"---\nlicense: apache-2.0\nlanguage: [en, zh]\nbase_model: HuggingFaceTB/SmolLM2-135M\n---\nA model.\n"
 
+_MAIN = Repository({"main": {}}).commit("main") or ""
+
 
 @pytest.fixture(scope="module")
 def server(
@@ -62,6 +64,24 @@ def test_pull_registers_a_gguf_file_where_it_was_fetched_to(server: HubServer, d
     assert (done.returncode, done.stdout) == (0, "SmolLM2-135M-Instruct-Q8_0\n"), done.stderr
     (model,) = [m for m in json.loads(zhiyin("models", "--json").stdout) if not m["starter"]]
     assert Path(model["path"]).parent == data_home / "downloads" / "other--SmolLM2-135M-Instruct-GGUF"
+
+
+def test_pull_from_modelscope(server: HubServer, data_home: Path) -> None:
+    server.repositories["tiny/Tiny"] = Repository({"master": server.repositories["tiny/Tiny-6M-Instruct"].files(_MAIN)})
+    pull = ("pull", "modelscope:tiny/Tiny", "--quant", "q8_0", "--endpoint", server.endpoint)
+    done = zhiyin(*pull, "--json", HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert f"tiny/Tiny is in {data_home / 'downloads' / 'modelscope--tiny--Tiny'}" in done.stderr
+    model = json.loads(done.stdout)
+    field = {name: entry.contents() for name, entry in gguf.GGUFReader(model["path"]).fields.items()}
+    assert field["general.name"] == "Tiny"
+    assert field["general.source.repo_url"] == f"{server.endpoint}/models/tiny/Tiny"
+    again = zhiyin(*pull)
+    assert (again.returncode, again.stdout) == (0, f"{model['name']}\n")
+    assert "was converted from it before" in again.stderr
+    assert zhiyin("pull", "modelscope:no/such", "--endpoint", server.endpoint).stderr.startswith(
+        "zhiyin: There is no repository no/such at"
+    )
 
 
 def test_convert_takes_a_repository(server: HubServer, tmp_path: Path) -> None:

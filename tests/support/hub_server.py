@@ -1,7 +1,11 @@
-"""A real HTTP server that speaks the parts of the Hub's API that downloads use, with its faults at will.
+"""A real HTTP server that speaks the parts of the Hub's and of ModelScope's API that downloads use, with faults at will.
 
 Parts: `/api/models/ORG/NAME[/revision/R]?blobs=True` (siblings with size, git's SHA-1, LFS's SHA-256), `/ORG/NAME/resolve/R/FILE`
 (Range, ETag, X-Repo-Commit, X-Linked-*, a redirect of large files to a content network), 401 with X-Error-Code as the Hub has it.
+
+ModelScope's: `/api/v1/models/ORG/NAME/repo/files?Revision=master&Recursive=true` (Data.Files with Path, Type, Size, Sha256),
+`/api/v1/models/ORG/NAME/repo?Revision=master&FilePath=FILE` (parts come with status 200), every refusal a 404 whose Code says
+why, the token in a cookie. Its branch is called master.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Request:
     path: str
     range: str | None
     authorization: str | None
+    cookie: str | None = None
     served: bool = False
     """Content came from this very address."""
 
@@ -120,9 +125,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         hub = self.server_hub
         path = unquote(urlsplit(self.path).path)
-        hub.requests.append(Request(self.command, path, self.headers["Range"], self.headers["Authorization"]))
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        path = "/".join((path, *(query[name] for name in ("FilePath",) if name in query)))
+        headers = (self.headers[name] for name in ("Range", "Authorization", "Cookie"))
+        hub.requests.append(Request(self.command, path, *headers))
         parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
+        if parts[:3] == ["api", "v1", "models"]:
+            self._modelscope("/".join(parts[3:5]), query)
+        elif parts[:2] == ["api", "models"]:
             revision = "/".join(parts[5:]) if parts[4:5] == ["revision"] else "main"
             self._model("/".join(parts[2:4]), revision)
         elif parts[0] == "cdn":
@@ -162,6 +172,32 @@ class _Handler(BaseHTTPRequestHandler):
         }
         self._send(200, json.dumps(info).encode(), {"Content-Type": "application/json"})
 
+    def _modelscope(self, name: str, query: dict[str, str]) -> None:
+        repository = self.server_hub.repositories.get(name)
+        known = self.headers["Cookie"] == f"m_session_id={self.server_hub.token}"
+        if repository is None:
+            self._no(10010205001, "获取模型目录树失败，信息：record not found")
+        elif repository.private and not known:
+            self._no(10010200001, "unauthorized permission")
+        elif (commit := repository.commit(query["Revision"])) is None:
+            self._no(10990101004, "no file tree")
+        elif "FilePath" in query:
+            self.server_hub.requests[-1].served = True
+            self._content(name, commit, query["FilePath"], part_status=200)
+        else:
+            files = repository.files(commit)
+            folders = {path.rpartition("/")[0] for path in files} - {""}
+            entries = [{"Path": path, "Type": "tree", "Size": 0, "Sha256": "", "IsLFS": False} for path in folders]
+            for path, content in files.items():
+                digest, lfs = hashlib.sha256(content).hexdigest(), path.endswith(repository.lfs)
+                entries.append({"Path": path, "Type": "blob", "Size": len(content), "Sha256": digest, "IsLFS": lfs})
+            answer = {"Code": 200, "Data": {"Files": entries}, "Message": "success", "Success": True}
+            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+
+    def _no(self, code: int, message: str) -> None:
+        body = json.dumps({"Code": code, "Message": message, "Success": False}).encode()
+        self._send(404, body, {"Content-Type": "application/json"})
+
     def _resolve(self, name: str, revision: str, file: str) -> None:
         repository = self.server_hub.repositories.get(name)
         commit = None if repository is None else repository.commit(revision)
@@ -189,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server_hub.requests[-1].served = True
             self._content(name, commit, file)
 
-    def _content(self, name: str, commit: str, file: str) -> None:
+    def _content(self, name: str, commit: str, file: str, part_status: int = 206) -> None:
         faults = self.server_hub.faults
         if faults.status_count:
             faults.status_count -= 1
@@ -208,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
             first, _, last = asked.removeprefix("bytes=").partition("-")
             end = min(int(last) if last else len(content) - 1, len(content) - 1)
             headers["Content-Range"] = f"bytes {first}-{end}/{len(content)}"
-            self._send(206, content[int(first) : end + 1], headers)
+            self._send(part_status, content[int(first) : end + 1], headers)
         else:
             self._send(200, content, headers)
 

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLineEdit
 
 from desktop_app.bandwidth import ReadSpeed
 from desktop_app.catalogue import catalogue
+from desktop_app.install import InstallRequest
 from desktop_app.memory_limits import MainMemory
 from desktop_app.ui.catalogue_list import CatalogueList, Row, words_of
 from desktop_app.ui.catalogue_page import CataloguePage
@@ -147,6 +148,13 @@ def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
     place = shown.visualRect(shown.model().index(0, 0))
     assert place.width() <= shown.viewport().width()
     assert shown.viewport().rect().contains(shown.button_rect(shown.model().index(0, 0)))
+
+
+def test_where_downloads_come_from_modelscope_the_names_are_those_there(open_window: OpenWindow) -> None:
+    person = open_window(endpoint="https://modelscope.cn", token="ms_mine")  # noqa: S106
+    asked = person.services.conversions._with_endpoint(InstallRequest("meta-llama/Meta-Llama-3-8B-Instruct"))
+    assert (asked.source, asked.token) == ("LLM-Research/Meta-Llama-3-8B-Instruct", "ms_mine")
+    assert person.services.conversions._with_endpoint(InstallRequest("some/Model")).source == "some/Model"
 
 
 def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,8 @@ def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow
     assert isinstance(address, QComboBox)
     assert isinstance(token, QLineEdit)
     assert address.currentText() == "https://huggingface.co"
+    offered = [address.itemText(i) for i in range(address.count())]
+    assert offered == ["https://huggingface.co", "https://hf-mirror.com", "https://modelscope.cn"]
     address.setEditText("mirror.example/")
     token.setText(" hf_mine ")
     assert token.displayText() != token.text()

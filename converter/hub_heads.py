@@ -14,7 +14,7 @@ from converter.gguf_header import GGUFHeader, Spans, read_distant_head
 from converter.hub_files import RemoteFile
 from models.errors import BadFile, ZhiyinError
 
-_BLOCK = 128 * 1024
+_BLOCK = 64 * 1024
 _LARGEST_BLOCK = 2 * 1024**2
 _MOST = 64 * 1024**2
 """Bytes of one head: several times those of the largest vocabularies."""

@@ -6,6 +6,7 @@ system when memory runs out. Neither may reach the window, so that work does not
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -36,6 +37,18 @@ class WorkerDied(ZhiyinError):
     """The process ended before its work did."""
 
 
+class Unexpected(ZhiyinError):
+    """The work met a fault of the program's own; the worker's log has it too."""
+
+    def __init__(self, details: str) -> None:
+        """`details` is the traceback."""
+        super().__init__(
+            "This failed through a fault in Zhiyin itself; try again, and if it fails again report what "
+            f"{log_file('worker')} says of it."
+        )
+        self.details = details
+
+
 def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = _END) -> T:
     """Run a piece of work in a new process and wait for it.
 
@@ -48,6 +61,7 @@ def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = 
     Raises:
         Cancelled: it was stopped.
         WorkerDied: the process was ended or crashed; it could not clear up after itself.
+        Unexpected: the work raised what it should not.
         ZhiyinError: the work failed.
     """
     here, there = multiprocessing.get_context("spawn").Pipe()
@@ -89,7 +103,10 @@ def _follow(here: Connection, sentinel: int, tell: Tell, stop: threading.Event, 
         elif kind == "done":
             return value
         else:
-            raise (Cancelled if kind == "cancelled" else ZhiyinError)(value)
+            raise _FAILURES[kind](value)
+
+
+_FAILURES: dict[str, type[ZhiyinError]] = {"cancelled": Cancelled, "failed": ZhiyinError, "unexpected": Unexpected}
 
 
 def _death(code: int) -> str:
@@ -102,6 +119,7 @@ def _death(code: int) -> str:
 
 def _serve(pipe: Connection, work: Work[Any]) -> None:
     """Run in the new process: do the work, and stop when asked or when the window is gone."""
+    faulthandler.enable(log_file("worker").open("a", encoding="utf-8"))  # its last words, should it crash
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides
     stop = threading.Event()
 
@@ -127,12 +145,16 @@ def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, An
         return "failed", "There is too little free memory for this; close other programs and try again."
     except OSError as error:
         stop.set()
-        return (
-            "failed",
-            f"The system refused to read or write ({error}); check the disk's free space and the permissions.",
-        )
-    except Exception as error:
-        log = log_file("worker")
-        with log.open("a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
-        return "failed", f"This failed unexpectedly ({type(error).__name__}: {error}); look at {log} and report it."
+        return "failed", f"{_refused(error)}; check the disk's free space and the permissions."
+    except Exception:
+        details = traceback.format_exc()
+        with log_file("worker").open("a", encoding="utf-8") as file:
+            file.write(details)
+        return "unexpected", details
+
+
+def _refused(error: OSError) -> str:
+    reason = error.strerror or error
+    if error.filename is None:
+        return f"The system refused to read or write ({reason})"
+    return f"{os.fsdecode(error.filename)} cannot be read or written: {reason}"

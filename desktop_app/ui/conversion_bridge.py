@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,8 +26,8 @@ from desktop_app.source_facts import Judgement, SourceFacts, look_and_tell
 from desktop_app.ui.background import Background
 from desktop_app.ui.library_bridge import LibraryBridge
 from desktop_app.ui.model_session import ModelSession
-from desktop_app.worker import Tell, in_process
-from models.errors import Cancelled
+from desktop_app.worker import Tell, Unexpected, in_process
+from models.errors import Cancelled, ZhiyinError
 
 State = Literal["waiting", "preparing", "running", "stopping", "done", "failed", "cancelled"]
 
@@ -46,6 +47,8 @@ class ConversionJob:
     """Once it is done."""
     reason: str = ""
     """Why it failed: the core's sentence."""
+    details: str = ""
+    """Of a fault of our own: what a report of it needs."""
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
@@ -217,7 +220,10 @@ class ConversionBridge(QObject):
         self._library.add(installed.path, listed, partial(self._not_done, job))
 
     def _not_done(self, job: ConversionJob, error: Exception) -> None:
-        job.reason = str(error)
+        if isinstance(error, ZhiyinError) and not isinstance(error, Unexpected):
+            job.reason = str(error)
+        else:
+            job.reason, job.details = _own_fault(job, error)
         job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
         self._ended()
         if job.state == "cancelled":
@@ -229,6 +235,18 @@ class ConversionBridge(QObject):
         self.current = None
         self._begin_next()
         self.changed.emit()
+
+
+_DOING: dict[str, str] = {"": "read", "downloading": "downloaded", "converting": "converted", "checking": "checked"}
+
+
+def _own_fault(job: ConversionJob, error: Exception) -> tuple[str, str]:
+    """Say what failed, and give the details for a report."""
+    phase, item = (job.progress.phase, job.progress.item) if job.progress is not None else ("", "")
+    raised = error.details if isinstance(error, Unexpected) else "".join(traceback.format_exception(error))
+    again = "try again, and if it happens again report it with the details"
+    sentence = f"Zhiyin made a mistake while it {_DOING[phase]} {job.request.source}; {again}."
+    return sentence, "\n".join(line for line in (str(job.request.source), f"{phase} {item}".strip(), raised) if line)
 
 
 def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:

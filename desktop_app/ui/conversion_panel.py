@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from converter.progress import Progress
 from desktop_app.library import InstalledModel
+from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.conversion_bridge import ConversionBridge, ConversionJob
 from desktop_app.ui.core_sentences import translated
 from desktop_app.ui.elided_label import ElidedLabel
@@ -35,6 +36,8 @@ class ConversionCard(QFrame):
     chat_asked = Signal(InstalledModel)
     again_asked = Signal()
     stop_asked = Signal()
+    folded = Signal()
+    """Its height is another one."""
     closed = Signal()
 
     def __init__(self, job: ConversionJob, parent: QWidget | None = None) -> None:
@@ -48,6 +51,11 @@ class ConversionCard(QFrame):
         self._words.setObjectName("conversionWords")
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._words.setMinimumWidth(80)
+        self._details = QPushButton()
+        self._details.setCheckable(True)
+        self._details.setObjectName("details")
+        self._details.toggled.connect(self._fold)
+        self._log: CodeBox | None = None
         self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
         self._bar.setFixedHeight(4)
         self._stop, self._chat, self._again = QPushButton(), QPushButton(), QPushButton()
@@ -69,6 +77,8 @@ class ConversionCard(QFrame):
         layout.addLayout(buttons, 0, 1)
         layout.addWidget(self._words, 1, 0, 1, 2)
         layout.addWidget(self._bar, 2, 0, 1, 2)
+        layout.addWidget(self._details, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        self._grid = layout
         layout.setColumnStretch(0, 1)
         self.refresh()
 
@@ -91,6 +101,8 @@ class ConversionCard(QFrame):
         self._again.setVisible(job.state == "failed")
         self._close.setVisible(job.is_over)
         self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
+        self._details.setVisible(bool(job.details))
+        self._name_details()
         name = job.model.name if job.model is not None else job.name
         waits = self.tr("{name} · waits for the one before it").format(name=name)
         self._name.set_whole(waits if job.state == "waiting" else name)
@@ -101,6 +113,21 @@ class ConversionCard(QFrame):
             widget.style().unpolish(widget)
             widget.style().polish(widget)
         self.show_progress(job.progress)
+
+    def _fold(self, shown: bool) -> None:
+        if self._log is None:
+            self._log = CodeBox()
+            self._grid.addWidget(self._log, 4, 0, 1, 2)
+        self._log.setVisible(shown)
+        self._name_details()
+        self.folded.emit()
+
+    def _name_details(self) -> None:
+        words = self.tr("Details")
+        self._details.setText(f"{words}  {'▾' if self._details.isChecked() else '▸'}")
+        self._details.setAccessibleName(words)
+        if self._log is not None:
+            self._log.set_code(self.job.details, self.tr("log"))
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how far it is."""
@@ -205,6 +232,7 @@ class ConversionPanel(QScrollArea):
     def _add(self, job: ConversionJob) -> None:
         card = self._cards[job] = ConversionCard(job)
         card.stop_asked.connect(lambda: self._bridge.cancel(job))
+        card.folded.connect(self._fit)
         card.closed.connect(lambda: self._close(job))
         card.again_asked.connect(lambda: self._try_again(job))
         card.chat_asked.connect(lambda model: self._chat(job, model))

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMessageBox,
     QProgressBar,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -98,6 +99,11 @@ class MainWindow(QMainWindow):
         self._welcome = Welcome()
         self._catalogue = CataloguePage()
         self._pages = QStackedWidget()
+        policy = self._catalogue.sizePolicy()
+        policy.setVerticalPolicy(
+            QSizePolicy.Policy.Ignored
+        )  # it is the highest, and is not always the one that is shown
+        self._catalogue.setSizePolicy(policy)
         for page in (self._welcome, self._view, self._catalogue):
             self._pages.addWidget(page)
         self._composer = Composer()

@@ -606,8 +606,28 @@
         <translation>可用内存太少；请关闭其他程序后重试。</translation>
     </message>
     <message>
-        <source>This failed unexpectedly ({reason}); look at {path} and report it.</source>
-        <translation>发生意外错误（{reason}）；请查看 {path} 并反馈给我们。</translation>
+        <source>This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.</source>
+        <translation>知音自身出了错，没有成功；请重试。如果再次失败，请把 {path} 里的记录反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it read {name}; try again, and if it happens again report it with the details.</source>
+        <translation>读取 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it downloaded {name}; try again, and if it happens again report it with the details.</source>
+        <translation>下载 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it converted {name}; try again, and if it happens again report it with the details.</source>
+        <translation>转换 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it checked {name}; try again, and if it happens again report it with the details.</source>
+        <translation>检查 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read or written: {reason}; check the disk's free space and the permissions.</source>
+        <translation>{path} 无法读写：{reason}；请检查磁盘剩余空间和权限。</translation>
     </message>
     <message>
         <source>The system refused to read or write ({reason}); check the disk's free space and the permissions.</source>
@@ -1530,6 +1550,14 @@
 </context>
 <context>
     <name>ConversionCard</name>
+    <message>
+        <source>Details</source>
+        <translation>详细信息</translation>
+    </message>
+    <message>
+        <source>log</source>
+        <translation>日志</translation>
+    </message>
     <message>
         <source>Cancel</source>
         <translation>取消</translation>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.worker import Tell, WorkerDied, in_process
+from desktop_app.paths import log_file
+from desktop_app.worker import Tell, Unexpected, WorkerDied, in_process
 from models.errors import Cancelled, ZhiyinError
 
 ROOT = Path(__file__).parents[2]
@@ -69,13 +71,32 @@ def test_work_that_is_stopped_puts_things_in_order(tmp_path: Path) -> None:
     [
         (ZhiyinError("The shard is cut; download it again."), "^The shard is cut; download it again.$"),
         (MemoryError(), "too little free memory"),
-        (OSError(28, "No space left on device"), "refused to read or write .*No space left"),
-        (KeyError("x"), "failed unexpectedly .*KeyError.*worker.log"),
+        (OSError(28, "No space left on device"), r"refused to read or write \(No space left on device\); check"),
+        (OSError(13, "Permission denied", "/a/b"), "^/a/b cannot be read or written: Permission denied; check"),
+        (KeyError("x"), "fault in Zhiyin itself; try again, .*worker.log"),
     ],
 )
 def test_failures_come_as_one_sentence(error: Exception, sentence: str) -> None:
     with pytest.raises(ZhiyinError, match=sentence):
         in_process(partial(fail, error), lambda _: None, threading.Event())
+
+
+def test_a_fault_of_our_own_keeps_its_traceback_apart_and_in_the_log() -> None:
+    with pytest.raises(Unexpected) as caught:
+        in_process(partial(fail, KeyError("x")), lambda _: None, threading.Event())
+    assert "KeyError" not in str(caught.value)
+    assert caught.value.details.endswith("raise error\nKeyError: 'x'\n")
+    assert caught.value.details in log_file("worker").read_text("utf-8")
+
+
+def crash(tell: Tell, cancelled: Callable[[], bool]) -> None:
+    ctypes.string_at(0)
+
+
+def test_the_log_has_the_last_words_of_a_process_that_crashed() -> None:
+    with pytest.raises(WorkerDied, match=r"ended by itself .*worker\.log"):
+        in_process(crash, lambda _: None, threading.Event())
+    assert "in crash" in log_file("worker").read_text("utf-8")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")

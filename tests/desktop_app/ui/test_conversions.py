@@ -6,17 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget
 
 from converter.pipeline import unfinished
 from converter.progress import Progress
+from desktop_app.install import InstallRequest
 from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.conversion_bridge import ConversionBridge, ConversionJob
+from desktop_app.ui.conversion_panel import ConversionCard, ConversionPanel
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.checkpoints import write_checkpoint
 from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
-from tests.support.window import Person
+from tests.support.window import Person, run_events
 
 
 def checkpoint(folder: Path, **changes: int) -> Path:
@@ -130,6 +135,31 @@ def test_jobs_wait_for_each_other_and_one_that_fails_stops_nothing(person: Perso
     assert order == [("tea", "cancelled"), ("cut", "failed"), ("tea", "done")]
     assert "model.safetensors" in jobs[0].reason
     assert [path.name for path in models_folder().iterdir()] == ["Tea-103K-Q8_0.gguf"]
+
+
+def test_a_fault_of_our_own_is_said_in_one_sentence_with_the_details_apart(person: Person, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "Tea-Chat")
+    request = InstallRequest(source, "Q8_0", threads="two")  # type: ignore[arg-type]  # a mistake that the core does not expect
+    job = person.services.conversions.install(request)
+    person.wait(lambda: job.is_over)
+    card = person.find(ConversionCard)
+    [sentence] = [text for text in person.sentences(card).splitlines() if "mistake" in text]
+    assert str(source) in sentence
+    assert "try again" in sentence
+    assert "Error" not in sentence
+    assert card.findChild(CodeBox) is None
+    person.click("Details", card)
+    shown = card.findChild(CodeBox).findChild(QPlainTextEdit).toPlainText()
+    assert str(source) in shown
+    assert "Traceback (most recent call last)" in shown
+    assert "TypeError" in shown
+    person.window.resize(person.window.minimumSize())
+    run_events(50)
+    assert person.find(ConversionPanel).geometry().bottom() < person.find(QStackedWidget).geometry().top()
+    person.click("Copy code", card)
+    assert QGuiApplication.clipboard().text() == job.details
+    person.click("Details", card)
+    assert not card.findChild(CodeBox).isVisible()
 
 
 def test_closing_stops_what_is_under_way(person: Person, tmp_path: Path) -> None:

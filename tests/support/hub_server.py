@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -269,4 +270,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         self.server_hub.sent += len(body)
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # a client may go when it has read enough
+            self.wfile.write(body)

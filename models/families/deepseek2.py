@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from gguf.constants import ExpertGatingFuncType
 
 from models.config import Config
 from models.decoder import (
@@ -19,18 +18,15 @@ from models.decoder import (
     Sizes,
     decoder_parameters,
     embeddings,
-    expert_counts,
-    experts,
-    gated_mlp,
     norms,
     read_sizes,
     require_silu,
 )
-from models.errors import BadFile, UnsupportedModel
+from models.errors import UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source
 from models.latent import LatentSizes, latent_keys, latent_queries, read_latent_sizes
-from models.layers import as_is
 from models.rotary import Rotary, read_rotary
+from models.shared_experts import feed_forward, read_routing
 
 _LITE_LAYERS = (26, 27)
 """Models of as many layers make queries by one matrix, llama.cpp believes; of the others it wants to be told."""
@@ -46,22 +42,22 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     if not config.bool("rope_interleave", default=True):
         raise UnsupportedModel(f"{config.origin}: llama.cpp rotates neighbouring elements only in this family.")
     rotary = _scaled(read_rotary(config, latent.turning, factors=False), config)
-    routing = _read_routing(config)
-    dense = config.int("first_k_dense_replace", default=0)
+    sigmoid = _has_sigmoid(config)
+    routing = read_routing(config, sigmoid=sigmoid)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
         tensors += latent_queries(latent, layer)
         tensors += latent_keys(latent, layer)
         tensors += _keys_and_values(latent, layer)
-        tensors += gated_mlp(sizes, layer, shapes) if layer < dense else _mixture(config, sizes, layer, shapes)
+        tensors += feed_forward(config, sizes, layer, shapes, sigmoid=sigmoid)
     return Blueprint(
         architecture="deepseek2",
         parameters=decoder_parameters(config, sizes)
         | rotary.parameters
         | _latent_parameters(config, sizes, latent)
         | routing
-        | {"leading_dense_block_count": dense},
+        | {"leading_dense_block_count": config.int("first_k_dense_replace", default=0)},
         tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,
@@ -105,34 +101,6 @@ def _latent_parameters(config: Config, sizes: Sizes, latent: LatentSizes) -> Met
     }
 
 
-def _read_routing(config: Config) -> Metadata:
-    """Return how experts are chosen and weighed: DeepSeek-V2's way (softmax) or DeepSeek-V3's (sigmoid, with a bias)."""
-    count, used = config.int("n_routed_experts", minimum=2), config.int("num_experts_per_tok", minimum=1)
-    groups = config.int("n_group", default=1, minimum=1)
-    is_sigmoid = _has_sigmoid(config)
-    if groups > 1 and not is_sigmoid:
-        raise UnsupportedModel(
-            f"{config.origin}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite."
-        )
-    gate = ExpertGatingFuncType.SIGMOID if is_sigmoid else ExpertGatingFuncType.SOFTMAX
-    return {
-        **expert_counts(config, count, used),
-        **(_groups(config, count, groups) if groups > 1 else {}),
-        "expert_shared_count": config.int("n_shared_experts", minimum=1),
-        "expert_feed_forward_length": config.int("moe_intermediate_size", minimum=1),
-        "expert_gating_func": int(gate),
-        "expert_weights_scale": config.float("routed_scaling_factor", default=1.0, minimum=1e-3, maximum=1e4),
-        "expert_weights_norm": config.bool("norm_topk_prob", default=is_sigmoid),
-    }
-
-
-def _groups(config: Config, count: int, groups: int) -> Metadata:
-    used = config.int("topk_group", minimum=1)
-    if count % groups or groups >= count or used >= groups:
-        raise BadFile(f"{config.origin}: {used} of {groups} groups of {count} experts cannot be; download it again.")
-    return {"expert_group_count": groups, "expert_group_used_count": used}
-
-
 def _has_sigmoid(config: Config) -> bool:
     named = config.str("scoring_func", default="")
     if named not in ("", "softmax", "sigmoid"):
@@ -165,17 +133,6 @@ def _keys_and_values(latent: LatentSizes, layer: int) -> list[OutputTensor]:
 def _cut(packed: np.ndarray, *, heads: int, still: int, keys: bool) -> np.ndarray:
     by_head = packed.reshape(heads, -1, packed.shape[-1])
     return by_head[:, :still].swapaxes(1, 2) if keys else by_head[:, still:]
-
-
-def _mixture(config: Config, sizes: Sizes, layer: int, shapes: Shapes) -> list[OutputTensor]:
-    count, inner = config.int("n_routed_experts"), config.int("moe_intermediate_size")
-    shared = inner * config.int("n_shared_experts")
-    tensors = experts(layer, count, inner, sizes.hidden)
-    tensors += gated_mlp(sizes, layer, shapes, inner=shared, part="shared_experts.", suffix="_shexp")
-    if _has_sigmoid(config):
-        source = f"model.layers.{layer}.mlp.gate.e_score_correction_bias"
-        tensors.append(as_is(f"blk.{layer}.exp_probs_b.bias", source, count))
-    return tensors
 
 
 FAMILY = Family(

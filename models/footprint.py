@@ -60,8 +60,8 @@ _ACTIVATIONS: Mapping[str, Activations] = {
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
 
-_BESIDE_LOGITS = {"gpt-oss": 6}
-"""Vectors of the hidden size for each token when the logits are computed: here the last layer goes through all tokens."""
+_BESIDE_LOGITS = {"gpt-oss": 6, "deepseek": 5}
+"""Vectors of the hidden size for each token when the logits are computed; gpt-oss's last layer goes through all tokens."""
 
 
 @dataclass(frozen=True)

@@ -261,6 +261,11 @@ def internlm2_chat(config: Config) -> ChatFormat | None:
     return INTERNLM2_FIRST if _UNNAMED[1] in config.code else INTERNLM2
 
 
+def deepseek_chat(config: Config) -> ChatFormat | None:
+    """Return the format of DeepSeekMoE's chat models, which is DeepSeek-LLM's."""
+    return DEEPSEEK if _is_named(config, "chat") else None
+
+
 def minicpm_chat(config: Config) -> ChatFormat | None:
     """Return the format of the first MiniCPM's fine-tuned models."""
     return MINICPM if _is_named(config, r"sft|dpo|chat") else None

@@ -9,7 +9,7 @@ from models.errors import NoTokenizer
 from models.vocab.files import read_json
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
-from models.vocab.tiktoken import QWEN_FILE, is_rank_file, read_tiktoken
+from models.vocab.tiktoken import HUNYUAN_FILE, QWEN_FILE, is_rank_file, read_tiktoken
 from models.vocab.tokenizer_json import read_tokenizer_json, read_vocab_and_merges
 from models.vocab.vocabulary import Vocabulary
 
@@ -26,7 +26,8 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
         UnsupportedModel: a kind of tokenizer that llama.cpp cannot run.
     """
     model = folder / "tokenizer.model"
-    ranks = next((path for path in (folder / QWEN_FILE, model) if path.is_file() and is_rank_file(path)), None)
+    files = (folder / QWEN_FILE, folder / HUNYUAN_FILE, model)
+    ranks = next((path for path in files if path.is_file() and is_rank_file(path)), None)
     if ranks is not None and not (folder / "tokenizer.json").is_file():
         vocabulary = read_tiktoken(ranks, _added_tokens(folder))
     elif model.is_file() and ranks is None:

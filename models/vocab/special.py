@@ -9,7 +9,7 @@ from typing import Any
 
 from models.config import Config
 from models.vocab.files import read_bytes, read_json
-from models.vocab.vocabulary import Vocabulary
+from models.vocab.vocabulary import TokenType, Vocabulary
 
 _NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding"}
 """Hugging Face's names -> llama.cpp's."""
@@ -31,6 +31,8 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
         number = ids.get(_text(texts.get(f"{theirs}_token")) or "")
         if number is None:
             number = _first(numbers.get(f"{theirs}_token_id"))
+            if ours in special and number is not None and _is_ordinary(vocabulary, number):
+                continue  # Hunyuan-7B's configuration says that token 1 begins a text
         if number is not None and 0 <= number < len(vocabulary.tokens):
             special[ours] = number
     flags = dict(vocabulary.flags)
@@ -46,6 +48,10 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
         flags=flags | _bos_rule(folder, texts, flags),
         chat_template=vocabulary.chat_template or chat_template(folder),
     )
+
+
+def _is_ordinary(vocabulary: Vocabulary, number: int) -> bool:
+    return 0 <= number < len(vocabulary.types) and vocabulary.types[number] is TokenType.NORMAL
 
 
 def _bos_rule(folder: Path, texts: dict[str, Any], flags: dict[str, bool]) -> dict[str, bool]:

@@ -1,8 +1,9 @@
-"""Tiktoken's files: one token a line, base64 and rank (`qwen.tiktoken`, GLM-4's `tokenizer.model`).
+"""Tiktoken's files: one token a line, base64 and rank (`qwen.tiktoken`, `hy.tiktoken`, GLM-4's `tokenizer.model`).
 
 Sources: openai/tiktoken, tiktoken/load.py and src/lib.rs (a piece that is a token is taken whole; else neighbours merge, those of
-the lowest rank first); Qwen/Qwen-7B, tokenization_qwen.py (Qwen's special tokens). The files name no merges and no rules for
-cutting a text: the merges follow from the ranks, the rules stand in the publisher's Python code beside, which is read, never run.
+the lowest rank first); Qwen/Qwen-7B, tokenization_qwen.py, and tencent/Hunyuan-7B-Instruct, tokenization_hy.py (special tokens;
+Hunyuan's tokens are numbered in the order of their lines). The files name no merges and no rules for cutting a text: the merges
+follow from the ranks, the rules stand in the publisher's Python code beside, which is read, never run.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from models.vocab.files import read_bytes, read_json
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
-QWEN_FILE = "qwen.tiktoken"
+QWEN_FILE, HUNYUAN_FILE = "qwen.tiktoken", "hy.tiktoken"
 _QWEN_END = "<|endoftext|>"
 _QWEN_SPECIAL = (_QWEN_END, "<|im_start|>", "<|im_end|>", *(f"<|extra_{number}|>" for number in range(205)))
+_HUNYUAN_SPECIAL = (
+    _QWEN_END, "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>", *(f"<|extra_{number}|>" for number in range(205)),
+)  # fmt: skip
 _LINE = re.compile(rb"([A-Za-z0-9+/]+={0,2}) (\d{1,9})\r?\n")
 _LONGEST_TOKEN = 1024
 _LONGEST_CODE = 1024 * 1024
@@ -43,14 +47,20 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
         BadFile: the file is damaged.
     """
     ranks = _ranks(path)
+    if path.name == HUNYUAN_FILE:
+        ranks = {token: number for number, token in enumerate(ranks)}
     tokens: dict[int, str | bytes] = {rank: written(token) for token, rank in ranks.items()}
     types = dict.fromkeys(tokens, TokenType.NORMAL)
     special: dict[str, int] = {}
     extra = {}
-    if path.name == QWEN_FILE:
+    if path.name in (QWEN_FILE, HUNYUAN_FILE):
         first = len(ranks)
-        added = {first + number: (text, True) for number, text in enumerate(_QWEN_SPECIAL)} | dict(added)
-        special = {"bos": first, "eos": first}
+        hunyuan = path.name == HUNYUAN_FILE
+        texts = _HUNYUAN_SPECIAL if hunyuan else _QWEN_SPECIAL
+        added = {first + number: (text, True) for number, text in enumerate(texts)} | dict(added)
+        special = (
+            {"bos": first + 1, "eos": first + 3, "padding": first + 4} if hunyuan else {"bos": first, "eos": first}
+        )
         extra = {NORMALIZATION: "NFC"}
     for number, (text, is_special) in added.items():
         if number not in tokens:
@@ -130,7 +140,7 @@ def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
     for code in sorted(path.parent.glob("tokenization*.py")):
         for expression in _expressions(code):
             return name_rules(Rules((canonical(expression),), ignore_merges))
-    if path.name == QWEN_FILE:
+    if path.name in (QWEN_FILE, HUNYUAN_FILE):
         return "qwen2", None
     # Llama 3 and GLM-4 share these; so far nobody publishes other ranks as `tokenizer.model`.
     name, _ = name_rules(Rules(NAMED_RULES["llama-bpe"].expressions, ignore_merges))

@@ -19,12 +19,12 @@ from models.footprint import RunShape, footprint
 from tests.desktop_app.test_planner import COMPUTERS, GB, cuda, laptop
 
 BADGES = """
-8 GB laptop           | 0   | 70  | 47 | 55
-16 GB laptop          | 0   | 128 | 22 | 22
-16 GB, 6 GB CUDA      | 53  | 95  | 11 | 13
-16 GB Mac             | 126 | 16  | 8  | 22
-32 GB, 8 + 4 GB CUDA  | 113 | 51  | 5  | 3
-16 GB, integrated GPU | 111 | 26  | 13 | 22
+8 GB laptop           | 0   | 70  | 48 | 55
+16 GB laptop          | 0   | 129 | 22 | 22
+16 GB, 6 GB CUDA      | 53  | 96  | 11 | 13
+16 GB Mac             | 127 | 16  | 8  | 22
+32 GB, 8 + 4 GB CUDA  | 114 | 51  | 5  | 3
+16 GB, integrated GPU | 112 | 26  | 13 | 22
 """
 """Computer -> models that fit on the GPU, fit, are tight, are too large."""
 

@@ -25,7 +25,7 @@ LONGROPE = {
 PARTLY = {"partial_rotary_factor": 0.75, "rope_scaling": LONGROPE, "tie_word_embeddings": True}
 CASES: dict[str, tuple[Checkpoint, Forward]] = {
     "Hunyuan-4B": (random_hunyuan(), hunyuan_forward),
-    "Hunyuan-7B, its own head": (random_hunyuan(tie_word_embeddings=False, head_dim=16), hunyuan_forward),
+    "its own head": (random_hunyuan(tie_word_embeddings=False, head_dim=16), hunyuan_forward),
     "ERNIE-4.5-0.3B": (random_ernie(), ernie_forward),
     "Granite-3.3-2B": (random_granite(), granite_forward),
     "SmolLM3-3B": (random_smollm3(), smollm3_forward),

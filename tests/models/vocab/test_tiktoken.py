@@ -64,6 +64,26 @@ def test_qwen_encodes_as_tiktoken(ranks: dict[bytes, int], tmp_path: Path) -> No
         assert encode(found, text) == reference.encode_ordinary(unicodedata.normalize("NFC", text))
 
 
+def test_hunyuan_encodes_as_tiktoken(ranks: dict[bytes, int], tmp_path: Path) -> None:
+    """Its code numbers tokens in the order of their lines; config.json names a wrong token for the beginning."""
+    write(tmp_path / "hy.tiktoken", {token: rank + 5 for token, rank in ranks.items()})
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|eos|>"}), "utf-8")
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": len(ranks) + 3}), "utf-8")
+    vocabulary = read_vocabulary(tmp_path, Config({"bos_token_id": 1}))
+    first = len(ranks)
+    assert (vocabulary.pre, vocabulary.warnings, len(vocabulary.tokens)) == ("qwen2", (), first + 210)
+    assert vocabulary.special == {"bos": first + 1, "eos": first + 3, "padding": first + 4}
+    assert [vocabulary.tokens[number] for number in vocabulary.special.values()] == [
+        "<|startoftext|>",
+        "<|eos|>",
+        "<|pad|>",
+    ]
+    assert vocabulary.tokens[-1] == "<|extra_204|>"
+    found, reference = load(vocabulary, tmp_path), library(ranks, QWEN)
+    for text in varied_texts(2000):
+        assert encode(found, text) == reference.encode_ordinary(unicodedata.normalize("NFC", text))
+
+
 def test_a_tokenizer_model_of_ranks_encodes_as_tiktoken(ranks: dict[bytes, int], tmp_path: Path) -> None:
     """GLM-4's layout: the rules in the code, special tokens in tokenizer_config.json."""
     write(tmp_path / "tokenizer.model", ranks)

@@ -45,7 +45,7 @@ from converter.hub_files import (
 )
 from converter.hub_heads import read_heads
 from converter.hub_hosts import find_host
-from converter.hub_note import read_note, write_note
+from converter.hub_note import LOCK, read_note, vouched, write_note
 from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import Meter, ProgressListener
 from models.config import Config
@@ -284,7 +284,7 @@ class _Repository:
     def locked(self) -> Iterator[None]:
         """Keep other processes off the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = self.folder / ".lock"
+        lock = self.folder / LOCK
         try:
             with FileLock(lock, timeout=0):
                 yield
@@ -299,7 +299,7 @@ class _Repository:
 
     def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
         note = read_note(self.folder)
-        files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in _vouched(note).items()]
+        files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in vouched(note).items()]
         return str(note.get("commit", "")), files
 
     def _choose(self, files: Sequence[RemoteFile]) -> Choice:
@@ -337,7 +337,7 @@ class _Repository:
         path = self.folder / file.name
         if _size(path) != file.size or not path.is_file():
             return False
-        entry = _vouched(read_note(self.folder)).get(file.name)
+        entry = vouched(read_note(self.folder)).get(file.name)
         if entry is not None and entry["mtime"] == path.stat().st_mtime_ns:
             return bool(entry["digest"] == file.digest)
         check()
@@ -349,7 +349,7 @@ class _Repository:
         status = (self.folder / file.name).stat()
         entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
         known = {"repository": self.name, "page": self.host.page, "commit": commit}
-        write_note(self.folder, {**note, **known, "files": {**_vouched(note), file.name: entry}})
+        write_note(self.folder, {**note, **known, "files": {**vouched(note), file.name: entry}})
 
     def _check_room(self, need: int) -> None:
         free = shutil.disk_usage(self.folder).free
@@ -412,19 +412,6 @@ def _refusal(repository: _Repository, error: HfHubHTTPError) -> str:
     }
     other = f"{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint."
     return next((text for kind, text in kinds if isinstance(error, kind)), statuses.get(status, other))
-
-
-def _vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the entries of a note that are well-formed."""
-    files = note.get("files")
-    return {
-        name: entry
-        for name, entry in (files.items() if isinstance(files, dict) else ())
-        if isinstance(entry, dict)
-        and isinstance(entry.get("size"), int)
-        and isinstance(entry.get("digest"), str)
-        and isinstance(entry.get("mtime"), int)
-    }
 
 
 def _size(path: Path) -> int:

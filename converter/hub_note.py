@@ -10,6 +10,8 @@ from typing import Any
 from converter.whole_file import write_whole
 
 NOTE = ".hub.json"
+LOCK = ".lock"
+"""The file by which one process has the folder to itself."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,19 @@ def read_note(folder: Path) -> dict[str, Any]:
 def write_note(folder: Path, note: dict[str, Any]) -> None:
     """Write a folder's note, whole or not at all."""
     write_whole(folder / NOTE, json.dumps(note, ensure_ascii=False, indent=1))
+
+
+def vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what a note says of each file that was fetched and checked: size, digest, mtime; only well-formed entries."""
+    files = note.get("files")
+    return {
+        name: entry
+        for name, entry in (files.items() if isinstance(files, dict) else ())
+        if isinstance(entry, dict)
+        and isinstance(entry.get("size"), int)
+        and isinstance(entry.get("digest"), str)
+        and isinstance(entry.get("mtime"), int)
+    }
 
 
 def read_origin(folder: Path) -> Origin | None:
@@ -75,6 +90,15 @@ def converted_from(folder: Path, file: str = "") -> list[Path]:
     entries = _conversions(read_note(folder))
     found = (entry for wish, entry in entries.items() if not file or wish.startswith(f"{file} "))
     return [Path(entry["path"]) for entry in found if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
+
+
+def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
+    """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
+    found: dict[str, list[Path]] = {}
+    for wish, entry in _conversions(read_note(folder)).items():
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str) and Path(entry["path"]).is_file():
+            found.setdefault(wish.rpartition(" ")[0], []).append(Path(entry["path"]))
+    return found
 
 
 def _wish(folder: Path, source: Path, quant: str) -> str:

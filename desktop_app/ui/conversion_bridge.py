@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,16 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, Signal
+from shiboken6 import isValid
 
-from converter.hub_address import is_modelscope
+from converter.hub_address import MODELSCOPE_PREFIX, is_modelscope
+from converter.hub_kept import KeptDownload, delete_download, kept_downloads
 from converter.pipeline import unfinished
 from converter.progress import Progress
 from desktop_app.catalogue import catalogue
 from desktop_app.install import Installed, InstallRequest, install_and_tell
 from desktop_app.library import InstalledModel
+from desktop_app.paths import downloads_folder
 from desktop_app.planner import Computer
 from desktop_app.settings import Settings
 from desktop_app.source_facts import Judgement, SourceFacts, look_and_tell
@@ -67,7 +70,7 @@ class ConversionBridge(QObject):
     """Installs models from checkpoints and from the Hub, in the order in which they were asked for."""
 
     changed = Signal()
-    """A job was added, began or ended: `current` and `waiting` are new."""
+    """A job was added, began or ended: `current` and `waiting` are new; or downloads were deleted."""
     progressed = Signal(Progress, ConversionJob)
     finished = Signal(InstalledModel, ConversionJob)
     """The model is on the library's list."""
@@ -92,6 +95,7 @@ class ConversionBridge(QObject):
         self._settings = settings
         self._background = Background("conversion", self)
         self._looking = Background("descriptions", self)
+        self._downloads = Background("downloads", self)
         self._looks: list[threading.Event] = []
         self._closed = False
         self.current: ConversionJob | None = None
@@ -157,6 +161,34 @@ class ConversionBridge(QObject):
             job.stop.set()
             self.changed.emit()
 
+    def find_downloads(self, asker: QObject, on_done: Callable[[list[KeptDownload]], None]) -> None:
+        """Find out which downloads may be deleted: their models are made, and no job needs them.
+
+        Args:
+            asker: nothing is called once it is gone.
+            on_done: gets them.
+        """
+
+        def found(kept: list[KeptDownload]) -> None:
+            if isValid(asker):
+                sources = [self._with_endpoint(job.request).source for job in self.jobs]
+                on_done([one for one in kept if not any(_needs(source, one) for source in sources)])
+
+        self._downloads.run(lambda: kept_downloads(downloads_folder()), found, lambda _: found([]))
+
+    def delete_downloads(self, kept: Sequence[KeptDownload], on_failed: Callable[[Exception], None]) -> None:
+        """Delete downloads; `changed` tells of the end."""
+
+        def failed(error: Exception) -> None:
+            self.changed.emit()
+            on_failed(error)
+
+        def delete() -> None:
+            for one in kept:
+                delete_download(one)
+
+        self._downloads.run(delete, lambda _: self.changed.emit(), failed)
+
     def close(self) -> None:
         """Stop everything and wait for the end, some seconds at most."""
         self._closed = True
@@ -166,6 +198,7 @@ class ConversionBridge(QObject):
         for look in self._looks:
             look.set()
         self._looking.close()
+        self._downloads.close()
         self._background.close()
 
     def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
@@ -235,6 +268,14 @@ class ConversionBridge(QObject):
         self.current = None
         self._begin_next()
         self.changed.emit()
+
+
+def _needs(source: Path | str, kept: KeptDownload) -> bool:
+    """Tell whether a job with this source reads a download, or is about to."""
+    if isinstance(source, Path):
+        return source.resolve().is_relative_to(kept.folder.resolve())
+    named = source.removeprefix(MODELSCOPE_PREFIX)
+    return f"{named}/".startswith(f"{kept.repository}/")
 
 
 _DOING: dict[str, str] = {"": "read", "downloading": "downloaded", "converting": "converted", "checking": "checked"}

@@ -16,11 +16,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from converter.hub_kept import KeptDownload
 from converter.progress import Progress
 from desktop_app.library import InstalledModel
 from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.conversion_bridge import ConversionBridge, ConversionJob
 from desktop_app.ui.core_sentences import translated
+from desktop_app.ui.delete_downloads import DeletionQuestion
 from desktop_app.ui.elided_label import ElidedLabel
 from desktop_app.ui.formats import duration, number, size
 from desktop_app.ui.icons import IconButton
@@ -36,6 +38,7 @@ class ConversionCard(QFrame):
     chat_asked = Signal(InstalledModel)
     again_asked = Signal()
     stop_asked = Signal()
+    delete_asked = Signal(KeptDownload)
     folded = Signal()
     """Its height is another one."""
     closed = Signal()
@@ -56,6 +59,10 @@ class ConversionCard(QFrame):
         self._details.setObjectName("details")
         self._details.toggled.connect(self._fold)
         self._log: CodeBox | None = None
+        self._download: KeptDownload | None = None
+        self._delete = QPushButton()
+        self._delete.setObjectName("more")
+        self._delete.clicked.connect(lambda: self.delete_asked.emit(self._download))
         self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
         self._bar.setFixedHeight(4)
         self._stop, self._chat, self._again = QPushButton(), QPushButton(), QPushButton()
@@ -78,6 +85,7 @@ class ConversionCard(QFrame):
         layout.addWidget(self._words, 1, 0, 1, 2)
         layout.addWidget(self._bar, 2, 0, 1, 2)
         layout.addWidget(self._details, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._delete, 5, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         self._grid = layout
         layout.setColumnStretch(0, 1)
         self.refresh()
@@ -103,6 +111,7 @@ class ConversionCard(QFrame):
         self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
         self._details.setVisible(bool(job.details))
         self._name_details()
+        self.offer_to_delete(self._download)
         name = job.model.name if job.model is not None else job.name
         waits = self.tr("{name} · waits for the one before it").format(name=name)
         self._name.set_whole(waits if job.state == "waiting" else name)
@@ -113,6 +122,13 @@ class ConversionCard(QFrame):
             widget.style().unpolish(widget)
             widget.style().polish(widget)
         self.show_progress(job.progress)
+
+    def offer_to_delete(self, download: KeptDownload | None) -> None:
+        """Offer to delete what the model was made of; None: nothing is left of it, or it was here before."""
+        self._download = download
+        self._delete.setVisible(download is not None)
+        if download is not None:
+            self._delete.setText(self.tr("Delete the download ({size})").format(size=size(download.bytes)))
 
     def _fold(self, shown: bool) -> None:
         if self._log is None:
@@ -216,6 +232,15 @@ class ConversionPanel(QScrollArea):
             else:
                 card.refresh()
         self._fit()
+        if any(job.state == "done" for job in self._cards):
+            self._bridge.find_downloads(self, self._offer_to_delete)
+
+    def _offer_to_delete(self, kept: list[KeptDownload]) -> None:
+        """Let each card of a model that was downloaded offer to delete the download."""
+        by_model = {path.resolve(): download for download in kept for path in download.models}
+        for job, card in self._cards.items():
+            card.offer_to_delete(by_model.get(job.model.path) if job.model is not None else None)
+        self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
         """Other widths need other heights."""
@@ -232,6 +257,7 @@ class ConversionPanel(QScrollArea):
     def _add(self, job: ConversionJob) -> None:
         card = self._cards[job] = ConversionCard(job)
         card.stop_asked.connect(lambda: self._bridge.cancel(job))
+        card.delete_asked.connect(lambda kept: DeletionQuestion([kept], self._bridge, self.window()).open())
         card.folded.connect(self._fit)
         card.closed.connect(lambda: self._close(job))
         card.again_asked.connect(lambda: self._try_again(job))

@@ -54,6 +54,8 @@ TEMPLATES = to_translate(
     "It was not run, because this computer has too little free memory for it.",
     "The converted file was thrown away, because the engine cannot run it: {reason}",
     "The converted file was thrown away, because the engine died of it: {reason}",
+    "The model made of {name} is gone; convert it again, or delete {path} yourself.",
+    "{path} cannot be deleted: {reason}; close what uses it.",
     "The work was ended by the system, most likely because memory ran out; close other programs and try again.",
     "The work ended by itself (code {code}); try again, and look at {path}.",
     "There is too little free memory for this; close other programs and try again.",

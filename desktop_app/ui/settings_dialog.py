@@ -28,6 +28,8 @@ from PySide6.QtWidgets import (
 from converter.hub_address import MODELSCOPE
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
+from desktop_app.ui.conversion_bridge import ConversionBridge
+from desktop_app.ui.delete_downloads import DownloadsRow
 from desktop_app.ui.formats import number
 from desktop_app.ui.model_session import EngineState
 from desktop_app.ui.translate import LANGUAGES
@@ -47,7 +49,9 @@ class SettingsDialog(QDialog):
     changed = Signal(str)
     """The name of the setting."""
 
-    def __init__(self, settings: Settings, state: EngineState, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, settings: Settings, state: EngineState, conversions: ConversionBridge, parent: QWidget | None = None
+    ) -> None:
         """Show the settings as they are, with what the model in use makes of them."""
         super().__init__(parent)
         self._settings = settings
@@ -78,7 +82,7 @@ class SettingsDialog(QDialog):
         rows: list[QWidget] = [self._prompt] if self._recurrent else [self._prompt, self._context]
         self._tabs.addTab(self._page(rows, self._hints[0]), "")
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
-        self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2]), "")
+        self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2], DownloadsRow(conversions)), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

@@ -263,7 +263,8 @@ class MainWindow(QMainWindow):
 
     def open_settings(self, page: int = 0) -> None:
         """Show the settings, at one of their pages."""
-        dialog = SettingsDialog(self.services.settings, self.services.models.state, self)
+        services = self.services
+        dialog = SettingsDialog(services.settings, services.models.state, services.conversions, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show_page(page)
         context = self.services.settings.context

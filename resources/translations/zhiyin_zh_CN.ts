@@ -606,6 +606,14 @@
         <translation>可用内存太少；请关闭其他程序后重试。</translation>
     </message>
     <message>
+        <source>The model made of {name} is gone; convert it again, or delete {path} yourself.</source>
+        <translation>由 {name} 转换的模型已经不在了；请重新转换，或者自己删除 {path}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be deleted: {reason}; close what uses it.</source>
+        <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
+    </message>
+    <message>
         <source>This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.</source>
         <translation>知音自身出了错，没有成功；请重试。如果再次失败，请把 {path} 里的记录反馈给我们。</translation>
     </message>
@@ -811,6 +819,40 @@
     <message>
         <source>MMMM yyyy</source>
         <translation>yyyy年M月</translation>
+    </message>
+</context>
+<context>
+    <name>DeletionQuestion</name>
+    <message>
+        <source>Delete the download of {name}?</source>
+        <translation>删除 {name} 的下载文件吗？</translation>
+    </message>
+    <message>
+        <source>Delete {count} downloads that were converted?</source>
+        <translation>删除 {count} 份已转换的下载文件吗？</translation>
+    </message>
+    <message>
+        <source>This frees {size}. The converted models stay as they are; for another quantization the original would be downloaded again.</source>
+        <translation>可以腾出 {size} 空间。转换好的模型不受影响；以后想换一种量化时，需要重新下载原始文件。</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsRow</name>
+    <message>
+        <source>Downloads that are converted already take {size}.</source>
+        <translation>已经转换完的下载文件占用 {size}。</translation>
+    </message>
+    <message>
+        <source>Delete…</source>
+        <translation>删除…</translation>
     </message>
 </context>
 <context>
@@ -1550,6 +1592,10 @@
 </context>
 <context>
     <name>ConversionCard</name>
+    <message>
+        <source>Delete the download ({size})</source>
+        <translation>删除下载的原始文件（{size}）</translation>
+    </message>
     <message>
         <source>Details</source>
         <translation>详细信息</translation>

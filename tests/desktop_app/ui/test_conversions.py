@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget
 
+from converter.hub_kept import KeptDownload
 from converter.pipeline import unfinished
 from converter.progress import Progress
 from desktop_app.install import InstallRequest
@@ -16,6 +17,9 @@ from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.ui.code_box import CodeBox
 from desktop_app.ui.conversion_bridge import ConversionBridge, ConversionJob
 from desktop_app.ui.conversion_panel import ConversionCard, ConversionPanel
+from desktop_app.ui.delete_downloads import DeletionQuestion, DownloadsRow
+from desktop_app.ui.formats import size
+from desktop_app.ui.settings_dialog import SettingsDialog
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.checkpoints import write_checkpoint
@@ -78,6 +82,94 @@ def test_a_repository_is_downloaded_converted_and_found_again(
     person.wait(lambda: again.is_over)
     assert again.model == job.model
     assert names(person) == ["Tea-103K-Chat-Q4_K_M"]
+
+
+def answer(person: Person, words: str) -> None:
+    """Answer the question whether to delete."""
+    person.click(words, person.find(DeletionQuestion))
+    person.wait(lambda: person.window.findChild(DeletionQuestion) is None)
+
+
+def test_a_download_is_deleted_when_its_model_is_made(
+    open_window: OpenWindow, tmp_path: Path, server: HubServer
+) -> None:
+    source = checkpoint(tmp_path / "tea")
+    publish(server, "tiny/Tea-Chat", source)
+    person = open_window(endpoint=server.endpoint)
+    job = person.services.conversions.start("tiny/Tea-Chat", "Q4_K_M")
+    person.wait(lambda: job.is_over)
+    card, fetched = person.find(ConversionCard), downloads_folder() / "tiny--Tea-Chat"
+    total = size(sum(path.stat().st_size for path in source.iterdir()))
+    offer = f"Delete the download ({total})"
+    person.wait(lambda: offer in person.buttons(card))
+    person.click(offer, card)
+    assert "tiny/Tea-Chat" in person.find(DeletionQuestion).text()
+    answer(person, "Keep")
+    assert (fetched / "model.safetensors").exists()
+    person.click(offer, card)
+    answer(person, "Delete")
+    person.wait(lambda: offer not in person.buttons(card))
+    assert [path.name for path in fetched.iterdir() if path.name != ".lock"] == [".hub.json"]
+    assert job.model is not None
+    assert job.model.path.exists()
+    assert names(person) == [job.model.name]
+
+    again = person.services.conversions.start("tiny/Tea-Chat", "Q8_0")
+    person.wait(lambda: again.is_over)
+    assert (again.state, (fetched / "model.safetensors").exists()) == ("done", True)
+    assert again.model != job.model
+
+
+def test_a_folder_of_the_persons_own_is_never_offered(person: Person, tmp_path: Path) -> None:
+    job = person.services.conversions.start(checkpoint(tmp_path / "Tea-Chat"))
+    person.wait(lambda: job.is_over)
+    asked: list[list[KeptDownload]] = []
+    person.services.conversions.find_downloads(person.window, asked.append)
+    person.wait(lambda: asked)
+    assert asked == [[]]
+    assert not [words for words in person.buttons(person.find(ConversionCard)) if "Delete" in words]
+
+
+def test_the_settings_show_what_downloads_take_and_delete_them(
+    open_window: OpenWindow, tmp_path: Path, server: HubServer
+) -> None:
+    person = open_window(endpoint=server.endpoint)
+    bridge = person.services.conversions
+    for number, name in enumerate(("tiny/Tea-Chat", "tiny/Coffee")):
+        publish(server, name, checkpoint(tmp_path / str(number)))
+        job = bridge.start(name, "Q8_0")
+        person.wait(lambda job=job: job.is_over)
+    person.window.open_settings(3)
+    row = person.find(DownloadsRow)
+    person.wait(row.isVisible)
+    person.click("Delete…", row)
+    question = person.find(DeletionQuestion)
+    assert "2 downloads" in question.text()
+    assert "tiny/Coffee" in question.informativeText()
+    answer(person, "Delete")
+    person.wait(lambda: not row.isVisible())
+    assert not list(downloads_folder().rglob("*.safetensors"))
+    assert len(names(person)) == 2
+    person.find(SettingsDialog).close()
+
+
+def test_a_download_that_a_job_waits_for_is_not_offered(
+    open_window: OpenWindow, tmp_path: Path, server: HubServer
+) -> None:
+    publish(server, "tiny/Tea-Chat", checkpoint(tmp_path / "tea", hidden_size=256, intermediate_size=2048))
+    person = open_window(endpoint=server.endpoint)
+    bridge = person.services.conversions
+    first = bridge.start("tiny/Tea-Chat", "Q8_0")
+    person.wait(lambda: first.is_over)
+    second = bridge.start("tiny/Tea-Chat", "F16")
+    asked: list[list[str]] = []
+    bridge.find_downloads(person.window, lambda kept: asked.append([one.name for one in kept]))
+    person.wait(lambda: asked or second.is_over)
+    assert asked == [[]]
+    person.wait(lambda: second.is_over)
+    bridge.find_downloads(person.window, lambda kept: asked.append([one.name for one in kept]))
+    person.wait(lambda: len(asked) == 2)
+    assert asked[1] == ["tiny/Tea-Chat"]
 
 
 def test_a_conversion_that_is_stopped_half_way_leaves_nothing(person: Person, tmp_path: Path) -> None:

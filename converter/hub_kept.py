@@ -1,0 +1,89 @@
+"""Downloads that were converted and are not needed any more: what they take, and how they are deleted.
+
+Only files that our own note vouches for are touched, in folders that we made; GGUF files, which are models themselves, stay, and
+so does the note: it knows which models came from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from converter.hub_note import LOCK, NOTE, conversions_by_source, read_note, read_origin, vouched, write_note
+from models.errors import BadFile, ZhiyinError
+
+
+@dataclass(frozen=True)
+class KeptDownload:
+    """A checkpoint that was fetched and converted."""
+
+    folder: Path
+    repository: str
+    """ORG/NAME."""
+    source: str
+    """The file that was converted, one of several checkpoints in the folder; "": the whole folder."""
+    files: tuple[Path, ...]
+    bytes: int
+    """Of all files."""
+    models: tuple[Path, ...]
+    """What was made of it."""
+
+    @property
+    def name(self) -> str:
+        """ORG/NAME or ORG/NAME/FILE."""
+        return f"{self.repository}/{self.source}" if self.source else self.repository
+
+
+def kept_downloads(downloads: Path) -> list[KeptDownload]:
+    """Return what may be deleted of the folder of all downloads: checkpoints whose converted models are there."""
+    folders = sorted(folder for folder in downloads.iterdir() if (folder / NOTE).is_file() and not folder.is_symlink())
+    return [kept for folder in folders for kept in _kept_in(folder)]
+
+
+def delete_download(kept: KeptDownload) -> None:
+    """Delete a checkpoint's files; its models, the note and all other files of the folder stay.
+
+    Raises:
+        ZhiyinError: the models are gone, another process uses the folder, or the system refuses; what is left stays noted.
+    """
+    if not any(path.is_file() for path in kept.models):
+        raise ZhiyinError(f"The model made of {kept.name} is gone; convert it again, or delete {kept.folder} yourself.")
+    try:
+        with FileLock(kept.folder / LOCK, timeout=0):
+            for file in kept.files:
+                _delete(kept.folder, file)
+    except Timeout as error:
+        raise ZhiyinError(f"{kept.repository} is being downloaded by another Zhiyin already; wait for it.") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadFile(f"{error.filename or kept.folder} cannot be deleted: {reason}; close what uses it.") from error
+
+
+def _kept_in(folder: Path) -> Iterator[KeptDownload]:
+    origin = read_origin(folder)
+    if origin is None:
+        return
+    there = {name: folder / name for name in vouched(read_note(folder)) if _is_ours(folder, name)}
+    for source, models in conversions_by_source(folder).items():
+        files = tuple(path for name, path in there.items() if source in ("", name) and path not in models)
+        if files:
+            size = sum(path.stat().st_size for path in files)
+            yield KeptDownload(folder, origin.repository, source, files, size, tuple(models))
+
+
+def _is_ours(folder: Path, name: str) -> bool:
+    """Tell whether a noted file is one that was fetched: no model in use, and nothing outside that a link leads to."""
+    root = folder.resolve()
+    path = (folder / name).resolve()
+    inside = path.is_relative_to(root) and path == root / name
+    return inside and path.is_file() and path.suffix.lower() != ".gguf"
+
+
+def _delete(folder: Path, file: Path) -> None:
+    name = file.relative_to(folder).as_posix()
+    file.unlink(missing_ok=True)
+    note = read_note(folder)
+    write_note(folder, note | {"files": {other: entry for other, entry in vouched(note).items() if other != name}})

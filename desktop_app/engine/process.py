@@ -21,6 +21,7 @@ from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.protocol import Event
 from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
+from desktop_app.paths import log_file
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 
 if TYPE_CHECKING:
@@ -114,8 +115,11 @@ class EngineProcess:
             message = str(error) or "The memory ran out; choose a smaller model or a smaller context."
             return Event(number, "failed", {"message": message, "cause": cause})
         except Exception as error:
-            sys.excepthook(type(error), error, error.__traceback__)
-            message = f"The engine met an error of its own ({type(error).__name__}: {error}); its log has the details."
+            sys.excepthook(type(error), error, error.__traceback__)  # into the log
+            message = (
+                "The engine made a mistake of its own; try again, and if it happens again report what "
+                f"{log_file('engine')} says of it. Nothing of the chat is lost."
+            )
             return Event(number, "failed", {"message": message, "cause": "internal"})
 
     def _write_afterwards(self) -> None:

@@ -18,6 +18,8 @@ _TEMPLATES = to_translate(
     "is lost.",
     "The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the"
     " chat is lost.",
+    "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of "
+    "the chat is lost.",
     "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
     "or start a new chat.",
     "A context of {count} tokens for {name} does not fit in memory; choose a smaller one.",

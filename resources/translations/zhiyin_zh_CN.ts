@@ -218,6 +218,10 @@
         <translation>引擎崩溃了（{signal}）；请重试，如果再次发生，请换一个模型。对话内容没有丢失。</translation>
     </message>
     <message>
+        <source>The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of the chat is lost.</source>
+        <translation>引擎自身出了错；请重试。如果再次出现，请把 {path} 里的记录反馈给我们。对话内容没有丢失。</translation>
+    </message>
+    <message>
         <source>The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the chat is lost.</source>
         <translation>引擎意外退出（代码 {code}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
     </message>

@@ -14,7 +14,8 @@ import pytest
 
 from desktop_app.engine import protocol
 from desktop_app.engine.client import Engine, EngineDied, EngineExit, EngineFailed
-from desktop_app.engine.protocol import Event, Generate, Load, LoadSettings, SamplingSettings
+from desktop_app.engine.protocol import Devices, Event, Generate, Load, LoadSettings, SamplingSettings
+from desktop_app.paths import log_file
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=24)
 
@@ -167,6 +168,16 @@ def test_a_truncated_file_is_refused(engine: Engine, starter_gguf: Path, tmp_pat
     with pytest.raises(EngineFailed, match="truncated"):
         engine.submit(Load(str(cut))).result(60)
     engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+
+
+def test_a_mistake_of_the_engines_own_is_one_sentence_and_its_log_has_the_rest() -> None:
+    with Engine() as fresh:
+        with pytest.raises(EngineFailed, match=r"a mistake of its own; try again, .*engine\.log") as caught:
+            fresh.submit(Load(5)).result(60)  # type: ignore[arg-type]  # a path that is none
+        assert caught.value.cause == "internal"
+        assert "Error" not in str(caught.value)
+        assert "Traceback" in log_file("engine").read_text("utf-8")
+        assert fresh.submit(Devices()).result(60)["backends"]
 
 
 def test_requests_without_a_model_are_refused() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.family import Metadata, OutputTensor, Shape, Source, Transform
@@ -293,6 +295,15 @@ def experts(
             )
             for ours, theirs, shape in zip(("gate", "up", "down"), names, shapes, strict=True)
         ),
+    ]
+
+
+def shared_expert(sizes: Sizes, layer: int, shapes: Shapes, *, inner: int) -> list[OutputTensor]:
+    """Return Qwen's expert that all tokens share, and the vector whose product with a token, through a sigmoid, weighs it."""
+    gate = Source(f"model.layers.{layer}.mlp.shared_expert_gate.weight", (1, sizes.hidden))
+    return [
+        *gated_mlp(sizes, layer, shapes, inner=inner, part="shared_expert.", suffix="_shexp"),
+        OutputTensor(f"blk.{layer}.ffn_gate_inp_shexp.weight", (sizes.hidden,), (gate,), np.ravel),
     ]
 
 

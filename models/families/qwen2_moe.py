@@ -5,8 +5,6 @@ Source of the layout: transformers, models/qwen2_moe/modeling_qwen2_moe.py.
 
 from __future__ import annotations
 
-import numpy as np
-
 from models.config import Config
 from models.decoder import (
     Shapes,
@@ -14,14 +12,14 @@ from models.decoder import (
     decoder_parameters,
     embeddings,
     experts,
-    gated_mlp,
     norms,
     read_mixture,
     read_sizes,
     require_silu,
     require_square_attention,
+    shared_expert,
 )
-from models.family import Blueprint, Family, OutputTensor, Source
+from models.family import Blueprint, Family
 from models.rotary import read_windowed_rotary
 
 
@@ -40,8 +38,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             sizes, layer, shapes, paired=False, bias=config.bool("qkv_bias", default=True), output_bias=False
         )
         tensors += experts(layer, mixture.count, mixture.inner, sizes.hidden)
-        tensors += gated_mlp(sizes, layer, shapes, inner=shared, part="shared_expert.", suffix="_shexp")
-        tensors.append(_shared_gate(layer, sizes.hidden))
+        tensors += shared_expert(sizes, layer, shapes, inner=shared)
     return Blueprint(
         architecture="qwen2moe",
         parameters=decoder_parameters(config, sizes)
@@ -52,12 +49,6 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,
     )
-
-
-def _shared_gate(layer: int, hidden: int) -> OutputTensor:
-    """Return the vector whose product with a token, through a sigmoid, weighs the shared expert."""
-    source = Source(f"model.layers.{layer}.mlp.shared_expert_gate.weight", (1, hidden))
-    return OutputTensor(f"blk.{layer}.ffn_gate_inp_shexp.weight", (hidden,), (source,), np.ravel)
 
 
 FAMILY = Family(

@@ -1,19 +1,34 @@
-"""Qwen3.5, dense (0.8B to 27B): three layers with a gated delta rule, whose memory does not grow, to each with attention.
+"""Qwen3.5, dense and with experts: three layers with a gated delta rule, whose memory does not grow, to each with attention.
 
-Source of the layout: transformers, models/qwen3_5/modeling_qwen3_5.py; Yang et al. 2024 (gated delta networks). Norms are stored
-as what is added to 1. Where a key head serves several value heads, llama.cpp wants value heads ordered by their place among those
-of a key head first. Images are left out, and so are the layers `mtp.` that guess further tokens.
+Source of the layout: transformers, models/qwen3_5/modeling_qwen3_5.py and models/qwen3_5_moe/modeling_qwen3_5_moe.py, where all
+experts of a layer lie in two tensors; Yang et al. 2024 (gated delta networks). Norms are stored as what is added to 1. Where a
+key head serves several value heads, llama.cpp wants value heads ordered by their place among those of a key head first. Images
+are left out, and so are the layers `mtp.` that guess further tokens.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from models.config import Config
-from models.decoder import Shapes, Sizes, decoder_parameters, embeddings, gated_mlp, norms, read_sizes, require_silu
+from models.decoder import (
+    Mixture,
+    Shapes,
+    Sizes,
+    decoder_parameters,
+    embeddings,
+    experts,
+    gated_mlp,
+    norms,
+    read_mixture,
+    read_sizes,
+    require_silu,
+    shared_expert,
+)
 from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source, Transform
 from models.layers import as_is
@@ -29,6 +44,7 @@ _DEFAULTS: dict[str, Any] = {
     "linear_num_value_heads": 32,
 }
 """What transformers takes where a configuration is silent."""
+_SHARED = "expert_shared_feed_forward_length"
 _INTERVAL = 4
 _TURNING = 0.25
 """Part of each head that rotates, where the configuration is silent."""
@@ -39,6 +55,9 @@ _SECTIONS = [11, 11, 10, 0]
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     whole, config = config, text_config(config, _DEFAULTS)
     require_silu(config)
+    mixture = _read_mixture(config)
+    if mixture is not None and "intermediate_size" not in config:
+        config = config.changed(intermediate_size=mixture.inner)
     sizes, delta = read_sizes(config), _Delta(config)
     recurrent = _recurrent_layers(config, sizes.layers)
     scaling = config.section("rope_parameters", "rope_scaling")
@@ -53,12 +72,13 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         after = OutputTensor(f"blk.{layer}.post_attention_norm.weight", after.shape, after.sources)
         tensors += [_raised(before), _raised(after)]
         tensors += delta.tensors(layer, sizes.hidden) if recurrent[layer] else _attention(sizes, layer)
-        tensors += gated_mlp(sizes, layer, shapes)
+        tensors += gated_mlp(sizes, layer, shapes) if mixture is None else _experts(sizes, layer, shapes, mixture)
     return Blueprint(
-        architecture="qwen35",
+        architecture="qwen35" if mixture is None else "qwen35moe",
         parameters=decoder_parameters(config, sizes)
         | rotary.parameters
         | delta.parameters
+        | ({} if mixture is None else mixture.parameters)
         | {
             "attention.recurrent_layers": recurrent,
             "rope.dimension_count": turning,
@@ -68,6 +88,42 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         vocabulary_size=sizes.vocabulary,
         warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(whole) else ())),
     )
+
+
+def _read_mixture(config: Config) -> Mixture | None:
+    """Return the experts, None in a dense model; the shares of those in use always sum up to 1."""
+    if "num_experts" not in config:
+        return None
+    found = read_mixture(config.changed(norm_topk_prob=True), normalised=True)
+    shared = config.int("shared_expert_intermediate_size", minimum=1)
+    return replace(found, parameters=found.parameters | {_SHARED: shared})
+
+
+def _experts(sizes: Sizes, layer: int, shapes: Shapes, mixture: Mixture) -> list[OutputTensor]:
+    """Return router, experts (packed as transformers writes them, or each by itself) and the shared one."""
+    prefix, inner, hidden = f"model.layers.{layer}.mlp.", mixture.inner, sizes.hidden
+    tensors = experts(layer, mixture.count, inner, hidden)
+    if shapes is None or any(name.endswith(".mlp.experts.gate_up_proj") for name in shapes):
+        both = Source(f"{prefix}experts.gate_up_proj", (mixture.count, 2 * inner, hidden))
+        parts = (("gate", slice(inner)), ("up", slice(inner, None)))
+        tensors = [
+            tensors[0],
+            *(
+                OutputTensor(
+                    f"blk.{layer}.ffn_{name}_exps.weight",
+                    (mixture.count, inner, hidden),
+                    (both,),
+                    partial(_rows, chosen=chosen),
+                )
+                for name, chosen in parts
+            ),
+            as_is(f"blk.{layer}.ffn_down_exps.weight", f"{prefix}experts.down_proj", mixture.count, hidden, inner),
+        ]
+    return [*tensors, *shared_expert(sizes, layer, shapes, inner=mixture.parameters[_SHARED])]
+
+
+def _rows(packed: np.ndarray, *, chosen: slice) -> np.ndarray:
+    return packed[:, chosen]
 
 
 def _recurrent_layers(config: Config, layers: int) -> list[bool]:
@@ -187,8 +243,13 @@ def _plus_one(weight: np.ndarray) -> np.ndarray:
 
 FAMILY = Family(
     name="qwen35",
-    title="Qwen3.5 (dense)",
-    classes=("Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"),
+    title="Qwen3.5",
+    classes=(
+        "Qwen3_5ForCausalLM",
+        "Qwen3_5ForConditionalGeneration",
+        "Qwen3_5MoeForCausalLM",
+        "Qwen3_5MoeForConditionalGeneration",
+    ),
     blueprint=_blueprint,
     text_part=True,
 )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.reference.llama import Weights, attend, linear, rms_norm, rotate, silu, swiglu
+from tests.reference.moe import qwen_experts
 
 
 def forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> np.ndarray:
@@ -29,9 +30,24 @@ def forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> 
             x = x + delta_rule(config, weights, prefix + "linear_attn.", h)
         else:
             x = x + attention(config, weights, prefix + "self_attn.", h, norm)
-        x = x + swiglu(config, weights, prefix + "mlp.", norm(x, prefix + "post_attention_layernorm"))
+        mlp = mixture if prefix + "mlp.gate.weight" in weights else swiglu
+        x = x + mlp(config, weights, prefix + "mlp.", norm(x, prefix + "post_attention_layernorm"))
     head = "model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"
     return norm(x, "model.norm") @ weights[head].astype(np.float64).T
+
+
+def mixture(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
+    """Send each token through its best experts; those of a layer may lie in two tensors, gate above up in the first."""
+    packed = weights.get(prefix + "experts.gate_up_proj")
+    if packed is not None:
+        single = {
+            f"{prefix}experts.{n}.down_proj.weight": m for n, m in enumerate(weights[prefix + "experts.down_proj"])
+        }
+        for number, both in enumerate(packed):
+            for name, part in zip(("gate", "up"), np.split(both, 2), strict=True):
+                single[f"{prefix}experts.{number}.{name}_proj.weight"] = part
+        weights = {**weights, **single}
+    return qwen_experts({**config, "norm_topk_prob": True}, weights, prefix, x)
 
 
 def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray, norm: Any) -> np.ndarray:

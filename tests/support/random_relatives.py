@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.random_llama import Checkpoint, RandomWeights, random_llama
+from tests.support.random_llama import Checkpoint, RandomWeights, random_llama, with_experts
 
 
 def random_hunyuan(seed: int = 0, **changes: Any) -> Checkpoint:
@@ -143,4 +143,33 @@ def random_qwen35(seed: int = 0, **changes: Any) -> Checkpoint:
     for layer, kind in enumerate(config["layer_types"]):
         if kind == "linear_attention":  # this norm is stored as it multiplies
             weights[f"model.layers.{layer}.linear_attn.norm.weight"] = draw.norm(16)
+    return config, weights
+
+
+def random_qwen35_moe(seed: int = 0, *, packed: bool = True, **changes: Any) -> Checkpoint:
+    """Return a Qwen3.5 with 8 experts and a shared one; `packed`: those of a layer in one tensor, as published."""
+    named: dict[str, Any] = {
+        "architectures": ["Qwen3_5MoeForCausalLM"],
+        "model_type": "qwen3_5_moe_text",
+        "num_experts": 8,
+    }
+    named |= {"num_experts_per_tok": 3, "moe_intermediate_size": 48, "shared_expert_intermediate_size": 80}
+    config, weights = random_qwen35(seed, **{**named, "tie_word_embeddings": False, **changes})
+    with_experts((config, weights), seed, "mlp.", ("gate_proj", "up_proj", "down_proj"))
+    del config["intermediate_size"]
+    draw, hidden, inner = RandomWeights(seed + 3), config["hidden_size"], config["shared_expert_intermediate_size"]
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}.mlp."
+        weights[f"{prefix}shared_expert_gate.weight"] = draw.matrix(1, hidden)
+        weights |= {f"{prefix}shared_expert.{name}_proj.weight": draw.matrix(inner, hidden) for name in ("gate", "up")}
+        weights[f"{prefix}shared_expert.down_proj.weight"] = draw.matrix(hidden, inner)
+        if packed:
+            gate, up, down = (
+                np.stack([weights.pop(f"{prefix}experts.{expert}.{name}_proj.weight") for expert in range(8)])
+                for name in ("gate", "up", "down")
+            )
+            weights |= {
+                f"{prefix}experts.gate_up_proj": np.concatenate([gate, up], 1),
+                f"{prefix}experts.down_proj": down,
+            }
     return config, weights

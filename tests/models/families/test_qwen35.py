@@ -13,7 +13,7 @@ from models.errors import BadFile, UnsupportedModel
 from models.families import family_of
 from tests.reference.qwen35 import forward
 from tests.support.agreement import largest_error
-from tests.support.random_relatives import random_qwen35, with_eyes
+from tests.support.random_relatives import random_qwen35, random_qwen35_moe, with_eyes
 
 CASES = {
     "Qwen3.5-4B: value heads share key heads": random_qwen35(),
@@ -21,6 +21,8 @@ CASES = {
     "three value heads to a key head, a head of its own": random_qwen35(
         linear_num_value_heads=6, tie_word_embeddings=False
     ),
+    "Qwen3.5-35B-A3B": random_qwen35_moe(),
+    "its experts each by itself": random_qwen35_moe(packed=False),
 }
 
 
@@ -31,10 +33,17 @@ def test_logits_agree_with_the_reference(case: str, engine: Engine, tmp_path: Pa
     assert error < 1e-4
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_the_part_for_text_of_what_is_published(tied: bool, engine: Engine, tmp_path: Path) -> None:
-    config, weights = random_qwen35(tie_word_embeddings=tied)
-    whole, moved = with_eyes((config, weights), "Qwen3_5ForConditionalGeneration", "model.language_model.")
+PUBLISHED = {
+    "Qwen3_5ForConditionalGeneration": random_qwen35(tie_word_embeddings=True),
+    "Qwen3_5ForConditionalGeneration, its own head": random_qwen35(tie_word_embeddings=False),
+    "Qwen3_5MoeForConditionalGeneration": random_qwen35_moe(),
+}
+
+
+@pytest.mark.parametrize("case", PUBLISHED)
+def test_the_part_for_text_of_what_is_published(case: str, engine: Engine, tmp_path: Path) -> None:
+    config, weights = PUBLISHED[case]
+    whole, moved = with_eyes((config, weights), case.partition(",")[0], "model.language_model.")
     moved["mtp.layers.0.input_layernorm.weight"] = moved["model.language_model.norm.weight"]
     plain = lambda said, tensors, ids: forward(config, weights, ids)  # noqa: E731
     assert largest_error(engine, tmp_path, whole, moved, plain) < 1e-4

@@ -10,6 +10,8 @@ import ctypes
 import json
 import platform
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,22 +20,28 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.ggml import quantize, row_bytes
+from desktop_app.engine.backends import has_working_repack
+from desktop_app.engine.graph.backends import Buffers, cpu_device
+from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.library import InitParams, ggml, ggml_cpu
+from desktop_app.engine.rearranging import rearranging_memory
 from desktop_app.engine.threads import physical_cores
 
 _TYPES = ("F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q4_K", "Q4_0", "Q4_1", "IQ4_XS", "Q3_K", "Q2_K")
 _ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0"}
 """Types that are not measured -> those with as many bits and the same kind of arithmetic."""
-_SECONDS = 0.08
-"""For each type; together about one second."""
+_SECONDS = 0.05
+"""For each type; with what comes before, all take about one and a half seconds."""
 _UNDISTURBED = 0.8
 """A smaller part of the cores' time tells of other programs, not of this computer."""
 _COLUMNS = 4096
-_MATRIX_BYTES = 96 * 1024 * 1024
-"""More than a laptop's caches hold."""
-_NODES = 8
-_CONTEXT_BYTES = 16 * 1024 * 1024
-"""For the graph and the threads' work space."""
+_ROWS = 4096
+_WEIGHT_BYTES = 96 * 1024 * 1024
+"""More than a laptop's caches hold: several matrices of a usual size."""
+_CONTEXT_BYTES = 4 * 1024 * 1024
+"""For the graph and the products."""
+_WORK_BYTES = 64 * 1024 * 1024
+"""For what the threads of one round compute in: about 500 kB for each of K-quants; untouched memory costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -84,43 +92,83 @@ def _this_computer() -> str:
 
 
 def measure() -> ReadSpeed:
-    """Measure all types: one product of a matrix larger than the caches with a vector, on all cores, again and again."""
+    """Measure all types: products of more matrices than the caches hold with a vector, on all cores, again and again.
+
+    The matrices lie in memory as a loaded model's do, rearranged for the processor where ggml does that.
+    """
+    from desktop_app.engine.llama_log import begin_log  # imports llama_cpp, which takes half a second
+
+    begin_log()  # or ggml would print what it rearranges
     found = {name: _measure_type(GGMLQuantizationType[name]) for name in _TYPES}
     return ReadSpeed({name: speed for name, (speed, _) in found.items()}, median(share for _, share in found.values()))
 
 
 def _measure_type(type_: GGMLQuantizationType) -> tuple[float, float]:
     """Return bytes per second, and the part of the cores' time that it got."""
+    size = _ROWS * row_bytes(type_, _COLUMNS)
+    count = max(1, _WEIGHT_BYTES // size)
+    with (
+        Context(count) as names,
+        closing(Buffers()) as buffers,
+        _memory(_CONTEXT_BYTES) as data,
+        _memory(_WORK_BYTES) as work,
+    ):
+        weights = [names.new(type_, _COLUMNS, _ROWS) for _ in range(count)]
+        buffers.allocate(names, _memory_of_weights(type_), weights=True)
+        numbers = np.random.default_rng(0).standard_normal((1, _COLUMNS), np.float32)
+        row = np.empty((1, size // _ROWS), np.uint8)
+        quantize(numbers, type_, row)
+        matrix = row.repeat(_ROWS, axis=0)
+        for weight in weights:
+            weight.write(matrix)
+        graph = _products(data, weights, numbers)
+
+        def compute() -> None:
+            ggml().ggml_reset(work)  # or the threads' work space of every round would be added to the one before
+            ggml_cpu().ggml_graph_compute_with_ctx(work, graph, physical_cores())
+
+        seconds, share = _timed(compute)
+        return count * size / seconds, share
+
+
+def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:
+    """Return a graph of the products of all weights with one vector."""
     c = ggml()
-    size = row_bytes(type_, _COLUMNS)
-    rows = _MATRIX_BYTES // size
-    context = c.ggml_init(InitParams(rows * size + _CONTEXT_BYTES, None, False))
+    vector = c.ggml_new_tensor_1d(data, int(GGMLQuantizationType.F32), _COLUMNS)
+    ctypes.memmove(c.ggml_get_data(vector), numbers.ctypes.data, numbers.nbytes)
+    graph = c.ggml_new_graph_custom(data, 2 * len(weights), False)
+    for weight in weights:
+        c.ggml_build_forward_expand(graph, c.ggml_mul_mat(data, weight.pointer, vector))
+    return int(graph)
+
+
+def _memory_of_weights(type_: GGMLQuantizationType) -> int:
+    """Return the kind of memory in which the runners hold weights of a type on this processor."""
+    special = rearranging_memory(cpu_device(), type_, (_ROWS, _COLUMNS)) if has_working_repack() else None
+    return special or int(ggml().ggml_backend_dev_buffer_type(cpu_device()))
+
+
+def _timed(compute: Callable[[], object]) -> tuple[float, float]:
+    """Return the median of the seconds that something takes, and the part of the cores' time that it got."""
+    times: list[tuple[float, float]] = []
+    began, used = time.perf_counter(), time.process_time()
+    end = began + _SECONDS
+    while not times or times[-1][1] < end:
+        start = time.perf_counter()
+        compute()
+        now = time.perf_counter()
+        times.append((now - start, now))
+    share = (time.process_time() - used) / (times[-1][1] - began) / physical_cores()
+    return median(seconds for seconds, _ in times), share
+
+
+@contextmanager
+def _memory(size: int) -> Iterator[int]:
+    """Lend a context of ggml that owns its tensors' data."""
+    context = ggml().ggml_init(InitParams(size, None, False))
     if not context:
         raise MemoryError
     try:
-        weight = c.ggml_new_tensor_2d(context, int(type_), _COLUMNS, rows)
-        vector = c.ggml_new_tensor_2d(context, int(GGMLQuantizationType.F32), _COLUMNS, 1)
-        graph = c.ggml_new_graph_custom(context, _NODES, False)
-        c.ggml_build_forward_expand(graph, c.ggml_mul_mat(context, weight, vector))
-        numbers = np.random.default_rng(0).standard_normal((1, _COLUMNS), np.float32)
-        encoded = np.empty((1, size), np.uint8)
-        quantize(numbers, type_, encoded)
-        _memory(weight, rows * size).reshape(rows, size)[:] = encoded
-        _memory(vector, numbers.nbytes)[:] = numbers.view(np.uint8).reshape(-1)
-        times: list[tuple[float, float]] = []
-        began, used = time.perf_counter(), time.process_time()
-        end = began + _SECONDS
-        while not times or times[-1][1] < end:
-            start = time.perf_counter()
-            ggml_cpu().ggml_graph_compute_with_ctx(context, graph, physical_cores())
-            now = time.perf_counter()
-            times.append((now - start, now))
-        share = (time.process_time() - used) / (times[-1][1] - began) / physical_cores()
-        return rows * size / median(seconds for seconds, _ in times), share
+        yield context
     finally:
-        c.ggml_free(context)
-
-
-def _memory(tensor: int, size: int) -> np.ndarray:
-    """Return a tensor's bytes as an array."""
-    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(ggml().ggml_get_data(tensor)))
+        ggml().ggml_free(context)

@@ -13,7 +13,8 @@ from desktop_app.engine.graph.builder import Context
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandwidth, "_SECONDS", 0.001)
-    monkeypatch.setattr(bandwidth, "_MATRIX_BYTES", 1 << 20)
+    monkeypatch.setattr(bandwidth, "_WEIGHT_BYTES", 1 << 20)
+    monkeypatch.setattr(bandwidth, "_ROWS", 64)
 
 
 def test_every_type_has_a_speed_and_graphs_go_on_in_the_same_process() -> None:
@@ -22,6 +23,12 @@ def test_every_type_has_a_speed_and_graphs_go_on_in_the_same_process() -> None:
     Context(1).close()
     assert all(speed.of(name) > 0 for name in bandwidth._TYPES)
     assert speed.of("BF16") == speed.of("F16")
+
+
+def test_a_fast_computer_measures_many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bandwidth, "_SECONDS", 0.05)  # hundreds of rounds, each with its work space
+    monkeypatch.setattr(bandwidth, "_WORK_BYTES", 4 << 20)
+    assert bandwidth.measure().of("Q6_K") > 0
 
 
 def test_a_speed_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ class InitParams(ctypes.Structure):
 _BASE = {
     # contexts and tensors: result, then arguments
     "ggml_free": "-p",
+    "ggml_reset": "-p",
     "ggml_tensor_overhead": "z",
     "ggml_graph_overhead_custom": "zzb",
     "ggml_new_tensor_1d": "ppil",

@@ -141,6 +141,19 @@ def decoder_parameters(config: Config, sizes: Sizes) -> Metadata:
     }
 
 
+def granite_multipliers(config: Config) -> Metadata:
+    """Return Granite's four multipliers, of scores, embeddings, what each layer adds, and (its inverse) logits."""
+    return {
+        ours: config.float(theirs, default=1.0, minimum=1e-6, maximum=1e6)
+        for ours, theirs in (
+            ("attention.scale", "attention_multiplier"),
+            ("embedding_scale", "embedding_multiplier"),
+            ("residual_scale", "residual_multiplier"),
+            ("logit_scale", "logits_scaling"),
+        )
+    }
+
+
 def require_silu(config: Config) -> None:
     """Refuse a gate with another activation than SiLU, the only one that llama.cpp computes for these families.
 

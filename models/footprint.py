@@ -46,6 +46,8 @@ class Activations:
     """Vectors of the feed-forward's inner size (of one expert, times the experts in use, in a mixture)."""
     state: float = 0
     """Vectors of the hidden size for the whole batch: a recurrent state in flight."""
+    beside: float = 0
+    """Vectors of the hidden size beside the experts' inputs and outputs."""
 
 
 _OF_THE_GRAPH_RUNNER = ("chatglm1", "rwkv4", "rwkv5")
@@ -55,7 +57,8 @@ _ON_GPUS = {"chatglm1": _USUAL}
 _ACTIVATIONS: Mapping[str, Activations] = {
     "qwen": Activations(hidden=4, inner=1.5),  # the first Qwen's configuration counts gate and up together
     "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
-    "gpt-oss": Activations(hidden=8.5, inner=2),  # four experts' inputs and outputs, and a little of their biases
+    "gpt-oss": Activations(hidden=4, inner=3, beside=0.5),
+    "granitehybrid": Activations(hidden=6.4, inner=3, beside=1),
     "rwkv6": Activations(hidden=14, inner=0, state=200),
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
@@ -209,8 +212,10 @@ def mixed_cache(parameters: Metadata, context: int, kv_type: str) -> list[int]:
 
 
 def _delta_rules(parameters: Metadata) -> list[bool]:
-    """Return which blocks have a delta rule, [] where none does."""
-    recurrent = parameters.get("attention.recurrent_layers")
+    """Return which blocks have a delta rule, or Mamba-2 (where there are no keys), whose state has the same sizes; [] if none."""
+    heads = parameters.get("attention.head_count_kv")
+    without = [number == 0 for number in heads] if isinstance(heads, list) and _delta_state(parameters) else None
+    recurrent = parameters.get("attention.recurrent_layers", without)
     if not isinstance(recurrent, list) or len(recurrent) != _number(parameters.get("block_count")):
         return []
     return [is_recurrent is True for is_recurrent in recurrent]
@@ -244,7 +249,7 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     used = _number(parameters.get("expert_used_count"))
     inner = _inner(parameters)
     # The experts' inputs and outputs are alive at once, one of each for every expert in use.
-    experts = 2 * (used * hidden + inner) if used else 0
+    experts = 2 * (used * hidden + inner) + alive.beside * hidden if used else 0
     widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
     widest = max(widest, _delta_activations(parameters))
     body = _FLOAT * (batch * widest + alive.state * hidden)
@@ -257,7 +262,7 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     return int(max(body + mask, last + reused)) + _SLACK
 
 
-def _latent_activations(parameters: Metadata, experts: int) -> int:
+def _latent_activations(parameters: Metadata, experts: float) -> float:
     """Return the floats alive for each token where queries are multiplied into latent vectors (DeepSeek), 0 elsewhere."""
     if "attention.key_length_mla" not in parameters:
         return 0

@@ -12,6 +12,7 @@ from models.decoder import (
     decoder_parameters,
     embeddings,
     gated_mlp,
+    granite_multipliers,
     norms,
     read_sizes,
     require_silu,
@@ -19,9 +20,6 @@ from models.decoder import (
 )
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
-
-_LEAST, _MOST = 1e-6, 1e6
-"""Of any multiplier."""
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
@@ -35,18 +33,9 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         tensors += norms(layer, sizes.hidden)
         tensors += attention(sizes, layer, shapes, paired=True, bias=bias)
         tensors += gated_mlp(sizes, layer, shapes, bias=config.bool("mlp_bias", default=False))
-    multipliers = {
-        ours: config.float(theirs, default=1.0, minimum=_LEAST, maximum=_MOST)
-        for ours, theirs in (
-            ("attention.scale", "attention_multiplier"),
-            ("embedding_scale", "embedding_multiplier"),
-            ("residual_scale", "residual_multiplier"),
-            ("logit_scale", "logits_scaling"),
-        )
-    }
     return Blueprint(
         architecture="granite",
-        parameters=decoder_parameters(config, sizes) | rotary.parameters | multipliers,
+        parameters=decoder_parameters(config, sizes) | rotary.parameters | granite_multipliers(config),
         tensors=(*tensors, *rotary.tensors),
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,

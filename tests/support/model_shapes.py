@@ -14,7 +14,7 @@ _OF_THE_CATALOGUE = (
     "RWKV-6-7B", "RWKV-7-0.1B", "RWKV-7-2.9B", "ChatGLM-6B", "RWKV-4-0.4B",
     "MiniCPM3-4B", "DeepSeek-V2-Lite", "GLM-4.7-Flash", "Hunyuan-1.8B", "ERNIE-4.5-0.3B", "Granite-3.3-2B", "SmolLM3-3B",
     "Phi-3.5-mini", "Phi-4-mini", "Gemma-2-2B", "Gemma-3-4B", "Qwen3.5-0.8B", "Qwen3.5-4B", "gpt-oss-20B", "GLM-4.5-Air",
-    "DeepSeek-MoE-16B", "Qwen3.5-35B-A3B",
+    "DeepSeek-MoE-16B", "Qwen3.5-35B-A3B", "Granite-4.0-H-1B", "Granite-4.0-H-Tiny",
 )  # fmt: skip
 _OTHERS: dict[str, dict[str, Any]] = {
     "SmolLM2-135M": {

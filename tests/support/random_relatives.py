@@ -173,3 +173,47 @@ def random_qwen35_moe(seed: int = 0, *, packed: bool = True, **changes: Any) -> 
                 f"{prefix}experts.down_proj": down,
             }
     return config, weights
+
+
+def random_granite4(seed: int = 0, **changes: Any) -> Checkpoint:
+    """Return a Granite 4 of 4 layers, the third with attention, and 8 experts beside a shared one (0: the shared one alone)."""
+    named: dict[str, Any] = {"architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid"}
+    named |= {"num_hidden_layers": 4, "layer_types": ["mamba", "mamba", "attention", "mamba"], "intermediate_size": 48}
+    named |= {
+        "shared_intermediate_size": 96,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 3,
+        "tie_word_embeddings": True,
+    }
+    named |= {"mamba_n_heads": 8, "mamba_n_groups": 1, "mamba_d_state": 32, "mamba_d_conv": 4, "mamba_expand": 2}
+    named |= {"mamba_d_head": 16, "mamba_conv_bias": True, "mamba_proj_bias": False, "position_embedding_type": "nope"}
+    named |= {
+        "attention_multiplier": 0.09,
+        "embedding_multiplier": 12.0,
+        "residual_multiplier": 0.22,
+        "logits_scaling": 6.0,
+    }
+    config, weights = random_llama(seed, **{**named, **changes})
+    draw, hidden, inner = RandomWeights(seed + 1), config["hidden_size"], config["intermediate_size"]
+    heads, count, shared = config["mamba_n_heads"], config["num_local_experts"], config["shared_intermediate_size"]
+    channels = 2 * hidden + 2 * config["mamba_n_groups"] * config["mamba_d_state"]
+    for layer, kind in enumerate(config["layer_types"]):
+        prefix = f"model.layers.{layer}."
+        left = ("mlp.", "self_attn.") if kind == "mamba" else ("mlp.",)
+        for name in [name for name in weights if name.startswith(tuple(prefix + part for part in left))]:
+            del weights[name]
+        weights[prefix + "shared_mlp.input_linear.weight"] = draw.matrix(2 * shared, hidden)
+        weights[prefix + "shared_mlp.output_linear.weight"] = draw.matrix(hidden, shared)
+        if count:
+            weights[prefix + "block_sparse_moe.router.layer.weight"] = 2 * draw.matrix(count, hidden)
+            weights[prefix + "block_sparse_moe.input_linear.weight"] = draw.matrix(count, 2 * inner, hidden)
+            weights[prefix + "block_sparse_moe.output_linear.weight"] = draw.matrix(count, hidden, inner)
+        if kind == "mamba":
+            weights |= {
+                f"{prefix}mamba.in_proj.weight": draw.matrix(2 * hidden + channels + heads, hidden),
+                f"{prefix}mamba.conv1d.weight": draw.matrix(channels, 1, 4),
+                f"{prefix}mamba.conv1d.bias": draw.bias(channels),
+                f"{prefix}mamba.out_proj.weight": draw.matrix(hidden, 2 * hidden),
+                f"{prefix}mamba.norm.weight": draw.norm(2 * hidden),
+            } | {f"{prefix}mamba.{name}": draw.bias(heads) for name in ("dt_bias", "A_log", "D")}
+    return config, weights

@@ -1,4 +1,4 @@
-"""Models of layers with attention and recurrent ones (Qwen3.5): a changed chat is not read again from its beginning."""
+"""Layers with attention and recurrent ones (Qwen3.5, Granite 4): a changed chat is not read again from its beginning."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from desktop_app.engine.llama_runner import LlamaRunner
 from desktop_app.engine.protocol import LoadSettings
 from models.errors import Cancelled
 from tests.support.agreement import converted, random_ids
-from tests.support.random_relatives import random_qwen35
+from tests.support.random_relatives import random_granite4, random_qwen35
 
 IDS = random_ids({"vocab_size": 128}, 200)
 
 
-@pytest.fixture
-def runner(tmp_path: Path) -> Iterator[LlamaRunner]:
-    out = converted(tmp_path, *random_qwen35()).path
+@pytest.fixture(params=[random_qwen35, random_granite4], ids=lambda made: made.__name__)
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LlamaRunner]:
+    out = converted(tmp_path, *request.param()).path
     settings = LoadSettings(context=256, kv_type="f32", threads=1, batch=32)
     runner = LlamaRunner(read_gguf_header(out, arrays=False), settings, lambda part: None)
     try:

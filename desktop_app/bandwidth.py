@@ -28,7 +28,7 @@ from desktop_app.engine.rearranging import rearranging_memory
 from desktop_app.engine.threads import physical_cores
 
 _TYPES = ("F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q4_K", "Q4_0", "Q4_1", "IQ4_XS", "Q3_K", "Q2_K")
-_ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0"}
+_ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0", "MXFP4": "Q4_0"}
 """Types that are not measured -> those with as many bits and the same kind of arithmetic."""
 _SECONDS = 0.05
 """For each type; with what comes before, all take about one and a half seconds."""

@@ -23,6 +23,7 @@ def test_every_type_has_a_speed_and_graphs_go_on_in_the_same_process() -> None:
     Context(1).close()
     assert all(speed.of(name) > 0 for name in bandwidth._TYPES)
     assert speed.of("BF16") == speed.of("F16")
+    assert speed.of("MXFP4") == speed.of("Q4_0")
 
 
 def test_a_fast_computer_measures_many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ class DownloadRequest:
     wish: Wish = field(default_factory=Wish)
     """What to take of several things."""
     token: str | bool = field(default=True, repr=False)
-    """The person's token for this endpoint; True: the one that the environment or huggingface-hub keeps; False: none."""
+    """The person's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from models.errors import ZhiyinError
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+HUB = "https://huggingface.co"
 _OFFICIAL = ("huggingface.co", "www.huggingface.co", "hf.co")
 MODELSCOPE = "https://modelscope.cn"
 _OFFICIAL_MODELSCOPE = ("modelscope.cn", "www.modelscope.cn")
@@ -26,6 +28,21 @@ class HubAddress:
     revision: str = ""
     endpoint: str = ""
     """Of a mirror whose page it is, or ModelScope's; "": the Hub's own, so that any endpoint will do."""
+
+
+def usual_endpoint() -> str:
+    """Return where a repository is looked for that is asked for by its name alone: `HF_ENDPOINT`, or huggingface.co."""
+    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or HUB
+
+
+def origin(address: str) -> str:
+    """Return the scheme, host and port of an address, to which tokens belong; "": it is none of the web."""
+    try:
+        url = urlsplit(address)
+        port = url.port or {"http": 80, "https": 443}[url.scheme]
+    except (ValueError, KeyError):
+        return ""
+    return f"{url.scheme}://{url.hostname}:{port}" if url.hostname else ""
 
 
 def is_modelscope(host: str | None) -> bool:

@@ -19,7 +19,7 @@ from huggingface_hub import HfApi, constants, get_session, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # public by documentation
 
-from converter.hub_address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope
+from converter.hub_address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub_files import RemoteFile
 from models.errors import ZhiyinError
 
@@ -37,7 +37,7 @@ class Host(Protocol):
     tokens: str
     """Address of the page that makes tokens."""
     variable: str
-    """The environment variable for one."""
+    """The environment variable for one, with what else it takes to be sent there: "set {variable} to it"."""
     token: str | bool
     """The person's, or False."""
     folder: str
@@ -66,17 +66,17 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
         repository: ORG/NAME, with "modelscope:" in front where it is there.
         revision: a branch, tag or commit; "": the main branch.
         endpoint: address of the Hub, a mirror or ModelScope; "": as the name says, or else HF_ENDPOINT, or huggingface.co.
-        token: the person's token for this endpoint; True: the one that the environment or huggingface-hub keeps; False: none.
+        token: the person's token for this endpoint; True: the one that the environment or huggingface-hub keeps for it;
+            False: none.
 
     Raises:
         ZhiyinError: the endpoint is no address.
     """
     named = repository.startswith(MODELSCOPE_PREFIX)
-    usual = MODELSCOPE if named else os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
-    endpoint = (endpoint or usual).rstrip("/")
-    url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.hostname:
+    endpoint = (endpoint or (MODELSCOPE if named else usual_endpoint())).rstrip("/")
+    if not origin(endpoint):
         raise ZhiyinError(f"{endpoint[:80]!r} is no address of a Hub; write it as https://HOST.")
+    url = urlsplit(endpoint)
     if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
         token = False
     if named or is_modelscope(url.hostname):
@@ -85,13 +85,13 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
 
 
 class _HuggingFace:
-    variable = "HF_TOKEN"
-
     def __init__(self, name: str, revision: str, endpoint: str, token: str | bool) -> None:
         self.endpoint = endpoint
         self.page = f"{endpoint}/{name}"
         self.tokens = f"{endpoint}/settings/tokens"
-        self.token = self._kept_token() if token is True else token
+        official = f".{urlsplit(endpoint).hostname}".endswith(".huggingface.co")
+        of_environment, self.variable = _token_of_environment("HF_TOKEN", endpoint, official=official)
+        self.token = of_environment or _kept_token(official=official) if token is True else token
         self.folder = _folder_name(name, revision if revision != constants.DEFAULT_REVISION else "")
         self._name, self._revision = name, revision
 
@@ -117,21 +117,15 @@ class _HuggingFace:
     def url(self, commit: str, file: RemoteFile) -> str:
         return hf_hub_url(self._name, file.name, revision=commit, endpoint=self.endpoint)
 
-    def _kept_token(self) -> str | bool:
-        """Return the person's token, or False: a kept token is for huggingface.co alone, HF_TOKEN for any endpoint."""
-        official = f".{urlsplit(self.endpoint).hostname}".endswith(".huggingface.co")
-        kept = build_hf_headers().get("authorization", "").removeprefix("Bearer ") if official else ""
-        return os.environ.get(self.variable, "").strip() or kept or False
-
 
 class _ModelScope:
-    variable = "MODELSCOPE_API_TOKEN"
-
     def __init__(self, name: str, revision: str, endpoint: str, token: str | bool) -> None:
         self.endpoint = endpoint
         self.page = f"{endpoint}/models/{name}"
         self.tokens = f"{endpoint}/my/myaccesstoken"
-        self.token: str | bool = (os.environ.get(self.variable, "").strip() or False) if token is True else token
+        official = is_modelscope(urlsplit(endpoint).hostname)
+        of_environment, self.variable = _token_of_environment("MODELSCOPE_API_TOKEN", endpoint, official=official)
+        self.token = of_environment if token is True else token
         # Of its own: what has the same name on Hugging Face may be another model.
         self.folder = f"modelscope--{_folder_name(name, revision if revision != _MASTER else '')}"
         self._name, self._revision = name, revision or _MASTER
@@ -174,6 +168,21 @@ class _ModelScope:
 
 
 _MASTER = "master"
+
+
+def _token_of_environment(variable: str, endpoint: str, *, official: bool) -> tuple[str | bool, str]:
+    """Return the token that the environment has for an endpoint, or False, and what to set to give one.
+
+    It was given for the publisher's own address and, as huggingface-hub has it, for `HF_ENDPOINT`; nobody else gets it.
+    """
+    if official or origin(endpoint) == origin(usual_endpoint()):
+        return os.environ.get(variable, "").strip() or False, variable
+    return False, f"HF_ENDPOINT to {endpoint} and {variable}"
+
+
+def _kept_token(*, official: bool) -> str | bool:
+    """Return the token that huggingface-hub keeps of a login, or False: it is for huggingface.co alone."""
+    return (build_hf_headers().get("authorization", "").removeprefix("Bearer ") if official else "") or False
 
 
 def _folder_name(name: str, revision: str) -> str:

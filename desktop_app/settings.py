@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from converter.hub_address import origin, usual_endpoint
 from converter.whole_file import write_whole
 
 _CHOICES = {
@@ -43,8 +44,9 @@ class Settings:
     send_key: str = "enter"
     endpoint: str = ""
     """Where models are downloaded from: the address of a Hub; "": `HF_ENDPOINT`, or huggingface.co."""
-    token: str = field(default="", repr=False)
-    """For repositories that want one, at that address; the file is readable by its owner only."""
+    tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    """For repositories that want one, each for the address (`origin`) at which it was entered; see `token_at`. The file is
+    readable by its owner only."""
     model: str = ""
     """The name of the model used last."""
     context: int = 0
@@ -65,6 +67,16 @@ class Settings:
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True
 
+    def token_at(self, endpoint: str) -> str:
+        """Return the token that was entered for an address, "" being the usual one; "": there is none."""
+        return self.tokens.get(origin(endpoint or usual_endpoint()), "")
+
+    def keep_token(self, endpoint: str, token: str) -> None:
+        """Keep a token for an address, "" being the usual one; "" forgets what it had."""
+        self.tokens.pop(where := origin(endpoint or usual_endpoint()), None)
+        if where and token:
+            self.tokens[where] = token
+
 
 def load_settings(path: Path) -> Settings:
     """Read the file; what is missing, unreadable or out of range has its default."""
@@ -79,6 +91,9 @@ def load_settings(path: Path) -> Settings:
             default = getattr(settings, entry.name)
             if value is not None and _is_good(entry.name, value, default):
                 setattr(settings, entry.name, _KINDS.get(entry.name, type(default))(value))
+        earlier = stored.get("token")  # as Zhiyin 0.1 kept one for whatever address was set
+        if isinstance(earlier, str) and earlier:
+            settings.keep_token(settings.endpoint, earlier)
     return settings
 
 
@@ -103,4 +118,5 @@ def _is_good(name: str, value: Any, default: Any) -> bool:
     if name in RANGES:
         low, high = RANGES[name]
         return isinstance(value, (int, float)) and low <= value <= high
-    return isinstance(value, type(default))
+    entries = value.values() if isinstance(value, dict) else ()
+    return isinstance(value, type(default)) and all(isinstance(entry, str) for entry in entries)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from PySide6.QtCore import QObject, Signal
 from shiboken6 import isValid
 
-from converter.hub_address import MODELSCOPE_PREFIX, is_modelscope
+from converter.hub_address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub_kept import KeptDownload, delete_download, kept_downloads
 from converter.pipeline import unfinished
 from converter.progress import Progress
@@ -202,17 +202,18 @@ class ConversionBridge(QObject):
         self._background.close()
 
     def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
-        """Add the address and the token of the settings; another address, that of a pasted page, gets no token.
+        """Add the address of the settings, and the token that was entered for it; that of a pasted page stays.
 
         Where the settings say ModelScope, the catalogue's models are fetched by their names there.
         """
-        if request.endpoint and request.endpoint != self._settings.endpoint:
-            return replace(request, token=False)
-        source = request.source
-        if isinstance(source, str) and is_modelscope(urlsplit(self._settings.endpoint).hostname):
+        endpoint = self._settings.endpoint
+        if request.endpoint and origin(request.endpoint) != origin(endpoint or usual_endpoint()):
+            return replace(request, token=self._settings.token_at(request.endpoint) or False)
+        source, token = request.source, self._settings.token_at(endpoint) or True
+        if isinstance(source, str) and is_modelscope(urlsplit(endpoint).hostname):
             known = (model.modelscope_source for model in catalogue().named(source) if model.source == source)
             source = next(known, None) or source
-        return replace(request, source=source, endpoint=self._settings.endpoint, token=self._settings.token or True)
+        return replace(request, source=source, endpoint=endpoint, token=token)
 
     def _begin_next(self) -> None:
         if self.current is not None or not self.waiting or self._closed:

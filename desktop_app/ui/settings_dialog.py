@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -25,7 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from converter.hub_address import MODELSCOPE
+from converter.hub_address import HUB, MODELSCOPE, origin, usual_endpoint
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.conversion_bridge import ConversionBridge
@@ -36,7 +35,7 @@ from desktop_app.ui.translate import LANGUAGES
 
 _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
-_HUB, _MIRROR = "https://huggingface.co", "https://hf-mirror.com"
+_MIRROR = "https://hf-mirror.com"
 REPLIES = 1
 """The page on which the context is."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
@@ -71,8 +70,9 @@ class SettingsDialog(QDialog):
         self._reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self._reset.clicked.connect(self._reset_sampling)
         self._endpoint = self._endpoint_box()
-        self._token = QLineEdit(settings.token, echoMode=QLineEdit.EchoMode.Password)
-        self._token.textChanged.connect(lambda text: self._set("token", text.strip()))
+        self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
+        self._show_token()
+        self._token.textChanged.connect(self._keep_token)
         self._hints = [QLabel(wordWrap=True) for _ in range(3)]
         for hint in self._hints:
             hint.setObjectName("muted")
@@ -166,7 +166,7 @@ class SettingsDialog(QDialog):
         self._hints[2].setText(
             self.tr(
                 "Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token "
-                "is sent to this address only."
+                "is sent to this address only; each address has its own."
             )
         )
         self._numbers["top_k"].setSpecialValueText(self.tr("No limit"))
@@ -196,20 +196,31 @@ class SettingsDialog(QDialog):
         return box
 
     def _endpoint_box(self) -> QComboBox:
-        usual = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
+        usual = usual_endpoint()
         box = QComboBox(
             editable=True, sizeAdjustPolicy=QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        box.addItems(list(dict.fromkeys((usual, _HUB, _MIRROR, MODELSCOPE))))
+        box.addItems(list(dict.fromkeys((usual, HUB, _MIRROR, MODELSCOPE))))
         box.setCurrentText(self._settings.endpoint or usual)
 
         def chosen(text: str) -> None:
             address = text.strip().rstrip("/")
             named = address if "://" in address or not address else f"https://{address}"
             self._set("endpoint", "" if named == usual else named)
+            self._show_token()
 
         box.currentTextChanged.connect(chosen)
         return box
+
+    def _show_token(self) -> None:
+        """Show the token of the address that is set: another one's never goes there."""
+        endpoint = self._settings.endpoint
+        self._token.setText(self._settings.token_at(endpoint))
+        self._token.setEnabled(not endpoint or bool(origin(endpoint)))
+
+    def _keep_token(self, text: str) -> None:
+        self._settings.keep_token(self._settings.endpoint, text.strip())
+        self.changed.emit("tokens")
 
     def _spin_box(self, name: str) -> QSpinBox | QDoubleSpinBox:
         low, high = RANGES[name]

@@ -1317,8 +1317,8 @@
         <translation>仅用于需授权或私有的模型</translation>
     </message>
     <message>
-        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only.</source>
-        <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址。</translation>
+        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own.</source>
+        <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址，每个地址各有自己的令牌。</translation>
     </message>
 </context>
 <context>

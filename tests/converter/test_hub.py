@@ -271,7 +271,13 @@ def test_a_busy_server_is_asked_again_and_a_broken_one_named(server: HubServer, 
 
 def test_gated_repositories_are_explained(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(server, sharded(), gated=True)
-    with pytest.raises(ZhiyinError, match=rf"is gated: accept its licence at {server.endpoint}/{NAME}, .*HF_TOKEN"):
+    elsewhere = (
+        rf"accept its licence at {server.endpoint}/{NAME}, .* HF_ENDPOINT to {server.endpoint} and HF_TOKEN to it"
+    )
+    with pytest.raises(ZhiyinError, match=elsewhere):
+        get(server, tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    with pytest.raises(ZhiyinError, match=r"make a token at .* and set HF_TOKEN to it"):
         get(server, tmp_path)
     monkeypatch.setenv("HF_TOKEN", "hf_of_another")
     with pytest.raises(ZhiyinError, match="your token's account has no access yet"):
@@ -289,6 +295,9 @@ def test_private_and_missing_repositories(server: HubServer, tmp_path: Path, mon
         get(server, tmp_path, "org/other")
     assert not any(tmp_path.iterdir())
     monkeypatch.setenv("HF_TOKEN", server.token)
+    with pytest.raises(ZhiyinError, match="There is no repository org/model-1B"):
+        get(server, tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
     get(server, tmp_path)
 
 
@@ -408,11 +417,26 @@ def test_a_token_goes_where_it_may(server: HubServer, tmp_path: Path, monkeypatc
     assert token("http://mirror.example", "hf_mine") is False
     assert token("https://huggingface.co", False) is False
     monkeypatch.setenv("HF_TOKEN", "hf_set")
-    assert token("https://mirror.example") == "hf_set"
+    assert token("https://huggingface.co") == "hf_set"
+    assert token("https://mirror.example") is False
+    monkeypatch.setenv("HF_ENDPOINT", "https://Mirror.example/hub/")
+    assert token("https://mirror.example:443") == token("") == token("https://huggingface.co") == "hf_set"
+    assert token("https://mirror.example:8443") is token("https://a.mirror.example") is False
     assert token("https://modelscope.cn") is False
     monkeypatch.setenv("MODELSCOPE_API_TOKEN", "ms_set")
     assert token("https://www.modelscope.cn") == "ms_set"
     assert token("https://mirror.example") == "hf_set"
+
+
+def test_a_redirect_to_another_host_carries_no_token(server: HubServer, tmp_path: Path) -> None:
+    put(server, sharded(), gated=True)
+    with HubServer(server.repositories) as elsewhere:
+        server.content_at = elsewhere.endpoint
+        get(server, tmp_path, token=server.token)
+        hub.preview(DownloadRequest(NAME, tmp_path / "new", endpoint=server.endpoint, token=server.token))
+    assert {request.authorization for request in server.requests} == {f"Bearer {server.token}"}
+    assert elsewhere.fetched("model-00001-of-00002.safetensors")
+    assert {(request.authorization, request.cookie) for request in elsewhere.requests} == {(None, None)}
 
 
 def test_a_preview_keeps_nothing_and_tells_what_would_come(server: HubServer, tmp_path: Path) -> None:

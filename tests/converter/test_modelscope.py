@@ -117,12 +117,27 @@ def test_a_private_model_wants_the_token_of_modelscope(
     server.repositories[NAME].private = True
     monkeypatch.setenv("HF_TOKEN", server.token)
     with pytest.raises(
-        ZhiyinError, match=r"no repository Qwen/Tiny at .*/my/myaccesstoken and set MODELSCOPE_API_TOKEN"
+        ZhiyinError,
+        match=r"no repository Qwen/Tiny at .*/my/myaccesstoken and set HF_ENDPOINT to .* and MODELSCOPE_API_TOKEN",
     ):
         get(server, tmp_path)
     assert not any(r.authorization or r.cookie for r in server.requests), "Hugging Face's token is not for others"
     monkeypatch.setenv("MODELSCOPE_API_TOKEN", server.token)
+    with pytest.raises(ZhiyinError, match="no repository Qwen/Tiny"):
+        get(server, tmp_path)
+    assert not any(r.authorization or r.cookie for r in server.requests), "nor is ModelScope's"
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
     assert get(server, tmp_path).fetched
+
+
+def test_a_redirect_to_another_host_carries_no_token(server: HubServer, tmp_path: Path) -> None:
+    server.repositories[NAME].private = True
+    with HubServer(server.repositories) as elsewhere:
+        server.content_at = elsewhere.endpoint
+        get(server, tmp_path, token=server.token)
+    assert {request.cookie for request in server.requests} == {f"m_session_id={server.token}"}
+    assert elsewhere.fetched("model.safetensors")
+    assert {(request.authorization, request.cookie) for request in elsewhere.requests} == {(None, None)}
 
 
 def test_what_is_not_there(server: HubServer, tmp_path: Path) -> None:

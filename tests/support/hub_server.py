@@ -81,6 +81,8 @@ class HubServer:
     token: str = "hf_secret"  # noqa: S105 - of this server alone
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
+    content_at: str = ""
+    """The address of the content network; "": its own."""
     sent: int = 0
     """Bytes of all answers, without their heads."""
 
@@ -143,6 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._error(404, "EntryNotFound", "Not found")
 
+    @property
+    def _content_at(self) -> str:
+        return self.server_hub.content_at or self.server_hub.endpoint
+
     def _allowed(self) -> bool:
         return self.headers["Authorization"] == f"Bearer {self.server_hub.token}"
 
@@ -182,6 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._no(10010200001, "unauthorized permission")
         elif (commit := repository.commit(query["Revision"])) is None:
             self._no(10990101004, "no file tree")
+        elif "FilePath" in query and self.server_hub.content_at:
+            location = f"{self.server_hub.content_at}/cdn/{name}/{commit}/{query['FilePath']}"
+            self._send(302, b"", {"Location": location})
         elif "FilePath" in query:
             self.server_hub.requests[-1].served = True
             self._content(name, commit, query["FilePath"], part_status=200)
@@ -216,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
                 302,
                 b"",
                 {
-                    "Location": f"{self.server_hub.endpoint}/cdn/{name}/{commit}/{file}",
+                    "Location": f"{self._content_at}/cdn/{name}/{commit}/{file}",
                     "X-Repo-Commit": commit,
                     "X-Linked-Size": str(len(content)),
                     "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',

@@ -58,6 +58,8 @@ def test_sentences_about_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         refused(endpoint="ftp://host")
         server.repositories["a/tea"].gated = True
         refused()
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        refused()
         monkeypatch.setenv("HF_TOKEN", "hf_of_another")
         refused()
         server.repositories["a/tea"].gated = False

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.install import InstallRequest
 from desktop_app.paths import models_folder, settings_file
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat_session import prompt_messages, sampling
@@ -32,6 +33,7 @@ from desktop_app.ui.composer import Composer
 from desktop_app.ui.settings_dialog import SettingsDialog
 from desktop_app.ui.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.hub_server import HubServer, Repository
 from tests.support.window import Person
 
 
@@ -193,7 +195,7 @@ def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow
     assert token.displayText() != token.text()
     dialog.close()
     kept = load_settings(settings_file())
-    assert (kept.endpoint, kept.token) == ("https://mirror.example", "hf_mine")
+    assert (kept.endpoint, kept.token_at("https://mirror.example")) == ("https://mirror.example", "hf_mine")
     assert "hf_mine" not in repr(kept)
     if os.name != "nt":
         assert settings_file().stat().st_mode & 0o077 == 0
@@ -205,3 +207,54 @@ def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow
     address.setCurrentIndex(0)
     dialog.close()
     assert load_settings(settings_file()).endpoint == ""
+
+
+def test_a_token_stays_with_the_address_that_it_was_entered_for(open_window: OpenWindow) -> None:
+    with HubServer() as first, HubServer() as second:
+        for server in (first, second):
+            server.repositories["a/tea"] = Repository({"main": {"config.json": b"{}"}}, private=True)
+        person = open_window(endpoint=first.endpoint)
+        dialog = dialog_of(person)
+        address, token = field(dialog, "Download from"), field(dialog, "Access token")
+        assert isinstance(address, QComboBox)
+        assert isinstance(token, QLineEdit)
+        token.setText(first.token)
+        address.setEditText(second.endpoint)
+        assert token.text() == ""
+        address.setEditText("ftp://host")
+        assert not token.isEnabled()
+        address.setEditText(second.endpoint)
+        assert token.isEnabled()
+        dialog.close()
+
+        def look(**where: str) -> None:
+            over: list[object] = []
+            person.services.conversions.describe(InstallRequest("a/tea", **where), over.append, over.append)  # type: ignore[arg-type]
+            person.wait(lambda: over)
+
+        look()
+        look(endpoint=first.endpoint)
+        assert {request.authorization for request in second.requests} == {None}
+        assert {request.authorization for request in first.requests} == {f"Bearer {first.token}"}
+        person.window.open_settings()
+        dialog = person.window.findChildren(SettingsDialog)[-1]
+        address, token = field(dialog, "Download from"), field(dialog, "Access token")
+        assert isinstance(address, QComboBox)
+        assert isinstance(token, QLineEdit)
+        address.setEditText(first.endpoint)
+        assert token.text() == first.token
+        token.clear()
+        dialog.close()
+    assert load_settings(settings_file()).tokens == {}
+
+
+def test_the_token_of_an_earlier_version_belongs_to_the_address_that_was_set(data_home: Path) -> None:
+    stored = {"endpoint": "https://mirror.example", "token": "hf_mine", "tokens": {"https://other.example:443": "x"}}
+    settings_file().write_text(json.dumps(stored), "utf-8")
+    settings = load_settings(settings_file())
+    assert [settings.token_at(f"https://{host}.example") for host in ("mirror", "other", "third")] == [
+        "hf_mine",
+        "x",
+        "",
+    ]
+    assert settings.token_at("http://mirror.example") == settings.token_at("") == ""

@@ -29,11 +29,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from converter.gguf_header import GGUFHeader
 from converter.hub_address import MODELSCOPE, MODELSCOPE_PREFIX
 from converter.hub_files import (
     USUAL_ENCODINGS,
     Choice,
+    Heads,
     RemoteFile,
     SeveralModels,
     Wish,
@@ -41,6 +41,7 @@ from converter.hub_files import (
     choose,
     gguf_models,
     listed_weights,
+    size_of,
     weights_bytes,
 )
 from converter.hub_heads import read_heads
@@ -111,7 +112,7 @@ class Preview:
     """Where it comes as GGUF: the bytes of each quantization."""
     encoding: str = ""
     """The one that `source` has."""
-    heads: Mapping[str, tuple[GGUFHeader, ...]] = field(default_factory=dict)
+    heads: Heads = field(default_factory=dict)
     """Where it comes as GGUF: the heads of each quantization's parts, as far as they can be read."""
     unread: tuple[str, ...] = ()
     """A sentence for each head that cannot be read."""
@@ -181,7 +182,8 @@ class _Repository:
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
         """Fetch what is missing."""
         commit, files = self._files()
-        choice = self._choose(files)
+        choice = self._choose_by_heads(commit, files)
+        check()
         wanted = choice.files
         fetched = 0
         if choice.index:
@@ -242,16 +244,13 @@ class _Repository:
         models = gguf_models(choice.files if self.file else files)
         wish = self.request.wish.encodings
         asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
-        headers = self.host.headers()
-        heads, unread = read_heads(
-            self.name, asked, lambda file, first, last: read_part(self.host.url(commit, file), headers, first, last)
-        )
+        heads, unread = self._heads(commit, asked)
         return Preview(
             self.name,
             choice.source,
             self._missing(choice.files),
             weights_bytes(choice.files),
-            encodings={encoding: sum(part.size for part in parts) for encoding, parts in models.items()},
+            encodings={encoding: size_of(parts) for encoding, parts in models.items()},
             encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
             heads=heads,
             unread=unread,
@@ -304,6 +303,29 @@ class _Repository:
 
     def _choose(self, files: Sequence[RemoteFile]) -> Choice:
         return choose(self.name, files, self.file, self.request.wish)
+
+    def _choose_by_heads(self, commit: str, files: Sequence[RemoteFile]) -> Choice:
+        """Choose what to fetch; among several GGUF models as the wish says."""
+        choice, wish, models = self._choose(files), self.request.wish, gguf_models(files)
+        if wish.choose is None or self.file or len(models) < 2 or not choice.source.lower().endswith(".gguf"):
+            return choice
+        heads, _ = self._heads(commit, models)
+        encoding = wish.choose({name: size_of(parts) for name, parts in models.items()}, heads)
+        return choose(self.name, files, "", Wish((encoding,), checkpoint=False))
+
+    def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[str, ...]]:
+        """Return what `read_heads` does; of files that are here already nothing is fetched."""
+        headers = self.host.headers()
+
+        def read(file: RemoteFile, first: int, last: int) -> bytes:
+            path = self.folder / file.name
+            if _size(path) != file.size:
+                return read_part(self.host.url(commit, file), headers, first, last)
+            with path.open("rb") as stream:
+                stream.seek(first)
+                return stream.read(last + 1 - first)
+
+        return read_heads(self.name, models, read)
 
     def _fetch_all(
         self,

@@ -6,10 +6,11 @@ Everything here looks at names and sizes alone, so that what will be fetched is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
+from converter.gguf_header import GGUFHeader
 from models.errors import BadFile, ZhiyinError
 
 SAFETENSORS_INDEX = "model.safetensors.index.json"
@@ -34,9 +35,6 @@ _WEIGHTS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _NOT_A_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix|vocab)([-_.]|$)", re.IGNORECASE)
 _ENCODING = re.compile(r"[-_.](BF16|F(?:P)?16|F(?:P)?32|(?:UD-)?(?:I?Q|TQ)\d\w*|MXFP4\w*)$", re.IGNORECASE)
-MEMORY_SHARE = 0.9
-"""Of the free memory, for the weights; the rest is for cache and buffers."""
-
 USUAL_ENCODINGS = (
     "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_XS", "IQ4_NL", "Q4_1", "Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0", "Q3_K_M",
     "Q3_K_L", "Q3_K_S", "Q2_K", "F16", "BF16", "F32",
@@ -83,16 +81,22 @@ class Choice:
     """This file lists the weights, which are not among `files` yet."""
 
 
+Heads = Mapping[str, tuple[GGUFHeader, ...]]
+"""The heads of GGUF models, one a part, by the model's encoding."""
+ChooseModel = Callable[[Mapping[str, int], Heads], str]
+"""Given the bytes of each GGUF model by its encoding, and the heads of those that can be read; returns an encoding."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """What is wanted of a repository that offers several things."""
 
     encodings: Sequence[str] = USUAL_ENCODINGS
     """What may be taken of GGUF files, the best first."""
-    memory: int = 0
-    """Bytes that a GGUF model may take; 0: not known."""
     checkpoint: bool = True
     """A checkpoint to convert will do."""
+    choose: ChooseModel | None = None
+    """Chooses among several GGUF models; None: the order of `encodings` does."""
 
 
 def check_names(repository: str, files: Iterable[RemoteFile]) -> None:
@@ -216,13 +220,12 @@ def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: Wish) -
             f"{repository} has no {' or '.join(wish.encodings)} file; it has {_listing(list(models))}: take one of these with "
             f"zhiyin pull {repository} --quant."
         )
-    candidates = wanted or sorted(models.values(), key=_size)
-    fitting = [parts for parts in candidates if not wish.memory or _size(parts) <= wish.memory * MEMORY_SHARE]
-    return fitting[0] if fitting else min(candidates, key=_size)
+    return wanted[0] if wanted else min(models.values(), key=size_of)
 
 
-def _size(parts: Sequence[RemoteFile]) -> int:
-    return sum(file.size for file in parts)
+def size_of(parts: Iterable[RemoteFile]) -> int:
+    """Return the bytes of a model's parts."""
+    return sum(part.size for part in parts)
 
 
 def _listing(names: Sequence[str]) -> str:

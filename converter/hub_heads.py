@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from converter.gguf_header import GGUFHeader, Spans, read_distant_head
-from converter.hub_files import RemoteFile
+from converter.hub_files import Heads, RemoteFile
 from models.errors import BadFile, ZhiyinError
 
 _BLOCK = 64 * 1024
@@ -22,8 +22,6 @@ _CONNECTIONS = 4
 
 ReadPart = Callable[[RemoteFile, int, int], bytes]
 """Fetches bytes of a file: the first and the last, which is included."""
-Heads = dict[str, tuple[GGUFHeader, ...]]
-"""A model's heads, one a part, by its encoding."""
 
 
 def read_heads(

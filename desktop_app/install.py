@@ -14,10 +14,7 @@ from converter.hub_note import earlier_conversion, note_conversion
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
 from converter.progress import ProgressListener
 from converter.recipes import recipe_names
-from desktop_app.automatic import choose_quant
-from desktop_app.computer import as_computer
-from desktop_app.engine.client import Engine
-from desktop_app.hardware import probe
+from desktop_app.automatic import choose_file, choose_quant
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planner import Computer
 from desktop_app.trial import try_out
@@ -98,15 +95,10 @@ def install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[]
 
 
 def wish_for(quant: str, computer: Computer | None = None) -> Wish:
-    """Return what to take of a repository; with "auto" a GGUF file should fit in what one device has free."""
+    """Return what to take of a repository; with "auto" that of several GGUF files which runs best on a computer."""
     if quant != "auto":
         return Wish((quant,), checkpoint=quant in recipe_names())
-    if computer is None:
-        with Engine() as engine:
-            computer = as_computer(probe(engine))
-    return Wish(
-        memory=max(computer.free_bytes, *(gpu.free_bytes for gpu in computer.accelerators if not gpu.shares_memory), 0)
-    )
+    return Wish(choose=partial(choose_file, computer=computer))
 
 
 def install_checkpoint(

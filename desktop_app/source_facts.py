@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gguf.utility import size_label
 
-from converter.gguf_header import GGUFHeader
 from converter.gguf_writer import aligned
-from converter.hub_files import MEMORY_SHARE, USUAL_ENCODINGS
 from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
 from converter.plan import QuantChoice
 from converter.recipes import Recipe
-from desktop_app.candidates import choice_of, model_of_choice, model_of_heads, worth_choosing
-from desktop_app.install import InstallRequest, wish_for
+from desktop_app.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
+from desktop_app.candidates import choice_of, model_of_choice, worth_choosing
+from desktop_app.install import InstallRequest
 from desktop_app.paths import downloads_folder
 from desktop_app.planner import CONTEXTS, Candidate, Computer, Model, Option, Plan, option
 from desktop_app.planner import plan as plan_run
 from desktop_app.worker import Tell
-from models.errors import ZhiyinError
 from models.families import families, family_of
 
 _UNCHANGED = "F16"
@@ -88,10 +86,9 @@ class Judgement:
 def judge(facts: SourceFacts, computer: Computer) -> Judgement:
     """Return the automatic choice and how well each offer fits."""
     if facts.model is None:
-        free = wish_for("auto", computer).memory * MEMORY_SHARE
-        verdicts = {quant: "ram" if size <= free else "too_large" for quant, size in facts.offers.items()}
-        usual = [quant for quant in USUAL_ENCODINGS if verdicts.get(quant) == "ram"]
-        return Judgement(usual[0] if usual else facts.usual, verdicts)
+        room = weights_room(computer)
+        verdicts = {quant: "ram" if size <= room else "too_large" for quant, size in facts.offers.items()}
+        return Judgement(choose_by_size(facts.offers, computer) if facts.offers else facts.usual, verdicts)
     found = plan_run(facts.model, computer)
     shown = found.best or min(found.alternatives, key=lambda o: (o.missing, o.bytes))
     exact = () if facts.unchanged is None else (facts.unchanged,)
@@ -100,8 +97,7 @@ def judge(facts: SourceFacts, computer: Computer) -> Judgement:
         for candidate in (*exact, *facts.model.candidates)
     }
     verdicts = {quant: way.verdict for quant, way in options.items()}
-    chosen = found.best.quant if found.best is not None else facts.model.candidates[-1].quant
-    return Judgement(chosen, verdicts, found, options)
+    return Judgement(chosen_quant(facts.model, found), verdicts, found, options)
 
 
 def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
@@ -158,14 +154,6 @@ def _of_choice(facts: SourceFacts, choice: QuantChoice, heads: int = 0) -> Sourc
     )
 
 
-def _of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model | None:
-    """Return the model that GGUF files hold; None: no head can be read, or they hold several."""
-    try:
-        return model_of_heads(heads) if heads else None
-    except ZhiyinError:
-        return None
-
-
 def _of_repository(request: InstallRequest) -> SourceFacts:
     # The library for the Hub takes a third of a second to import; converting a folder does without.
     from converter.hub import DownloadRequest, preview
@@ -176,7 +164,7 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     if found.encodings:
         offers = dict(sorted(found.encodings.items(), key=lambda offer: -offer[1]))
         facts = replace(facts, offers=offers, usual=found.encoding, exact=True, ready=True, warnings=found.unread)
-        return replace(facts, model=_of_heads(found.heads))
+        return replace(facts, model=model_of_files(found.heads))
     if found.config is None:
         return facts
     family = family_of(found.config)

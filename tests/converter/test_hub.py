@@ -148,21 +148,19 @@ GGUF = {
 
 
 @pytest.mark.parametrize(
-    ("encodings", "memory", "wanted"),
+    ("encodings", "wanted"),
     [
-        (USUAL_ENCODINGS, 0, {"m-Q4_K_M.gguf"}),
-        (USUAL_ENCODINGS, 30, {"m-Q2_K.gguf"}),
-        (USUAL_ENCODINGS, 3, {"m-Q2_K.gguf"}),
-        (("Q8_0",), 3, {"m-Q8_0.gguf"}),
-        (("BF16",), 0, {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
-        (LOSSLESS_ENCODINGS, 0, {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
+        (USUAL_ENCODINGS, {"m-Q4_K_M.gguf"}),
+        (("Q8_0",), {"m-Q8_0.gguf"}),
+        (("BF16",), {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
+        (LOSSLESS_ENCODINGS, {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
     ],
 )
 def test_a_gguf_of_the_wanted_kind(
-    server: HubServer, tmp_path: Path, encodings: tuple[str, ...], memory: int, wanted: set[str]
+    server: HubServer, tmp_path: Path, encodings: tuple[str, ...], wanted: set[str]
 ) -> None:
     put(server, GGUF)
-    done = get(server, tmp_path, wish=Wish(encodings, memory))
+    done = get(server, tmp_path, wish=Wish(encodings))
     assert names(done) == wanted | {"README.md"}
     assert done.source.name == min(wanted)
     assert done.source.read_bytes() == GGUF[done.source.relative_to(tmp_path / "org--model-1B").as_posix()]

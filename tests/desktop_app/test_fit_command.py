@@ -13,10 +13,13 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.bandwidth import keep_speed, measure
-from desktop_app.candidates import model_of_config
+from desktop_app.candidates import model_of_config, model_of_heads
 from desktop_app.catalogue import catalogue
 from desktop_app.cli import main
+from desktop_app.install import InstallRequest, install
 from desktop_app.paths import speed_file
+from desktop_app.planner import Computer, plan
+from desktop_app.source_facts import facts_of, judge
 from models.config import Config
 from tests.support.commands import zhiyin
 from tests.support.hub_server import HubServer, Repository
@@ -158,6 +161,63 @@ def test_one_file_or_one_quantization_of_many(server: HubServer, tmp_path: Path)
         server.requests.clear()
         assert set(ways_of(fit(server, name, *more))) == {"Q4_K_M"}
         assert not server.fetched("Tiny-Q8_0.gguf")
+
+
+def pull(server: HubServer, capsys: pytest.CaptureFixture[str], name: str = "org/tiny-gguf") -> str:
+    """Pull, and return the name of the model that is there then."""
+    assert main(["pull", name, "--endpoint", server.endpoint]) == 0
+    return capsys.readouterr().out.strip()
+
+
+def test_what_fit_calls_best_is_pulled(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], data_home: Path
+) -> None:
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "F16", "Q8_0", "Q4_K_M", "Q2_K"))
+    best = fit(server, "org/tiny-gguf")["best"]
+    server.requests.clear()
+    assert pull(server, capsys) == f"Tiny-{best['quant']}" == "Tiny-Q8_0"  # type: ignore[index]
+    whole = [request.path for request in server.requests if request.range and request.range.startswith("bytes=0-")]
+    assert sum("/cdn/" in path for path in whole) == 5, "four heads, and one file"
+    assert [path.name for path in data_home.rglob("*.gguf")] == ["Tiny-Q8_0.gguf"]
+
+
+def test_the_window_takes_the_same_for_the_memory_that_is_there(server: HubServer, tmp_path: Path) -> None:
+    paths = gguf_files(tmp_path, "Q8_0", "Q4_K_M", "Q2_K")
+    publish(server, "org/tiny-gguf", paths)
+    model = model_of_heads({path.stem[5:]: [read_gguf_header(path, arrays=False)] for path in paths.values()})
+    computers = {}
+    for megabytes in range(200, 600):
+        computer = Computer(free_bytes=megabytes * 10**6, total_bytes=8 * 10**9, process_bytes=0)
+        best = plan(model, computer).best
+        computers.setdefault(best.quant if best is not None else "", computer)
+    assert set(computers) == {"", "Q2_K", "Q4_K_M", "Q8_0"}
+    for quant, computer in computers.items():
+        request = InstallRequest("org/tiny-gguf", endpoint=server.endpoint, computer=computer)
+        assert judge(facts_of(request), computer).quant == (quant or "Q2_K"), "the smallest where nothing fits"
+        assert install(request).path.name == f"Tiny-{quant or 'Q2_K'}.gguf"
+
+
+def test_files_that_no_plan_is_made_of_are_chosen_by_their_size(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = gguf_files(tmp_path, "Q8_0", "Q4_K_M", "Q2_K")
+    publish(server, "org/tiny-gguf", paths)
+    server.faults.ignore_ranges = True
+    assert pull(server, capsys) == "Tiny-Q4_K_M"
+    server.faults.ignore_ranges = False
+    publish(server, "org/mixed-gguf", paths | gguf_files(tmp_path, "Q3_K_M", num_hidden_layers=3))
+    assert pull(server, capsys, "org/mixed-gguf") == "Tiny-Q4_K_M"
+
+
+def test_of_what_is_here_the_heads_are_read_without_a_network(
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(server, "org/tiny-gguf", gguf_files(tmp_path, "Q8_0", "Q4_K_M"))
+    for quant in ("q4_k_m", "q8_0"):
+        assert main(["pull", "org/tiny-gguf", "--quant", quant, "--endpoint", server.endpoint]) == 0
+    capsys.readouterr()
+    assert main(["pull", "org/tiny-gguf", "--endpoint", "http://127.0.0.1:9"]) == 0
+    assert capsys.readouterr().out == "Tiny-Q8_0\n"
 
 
 def test_a_vocabulary_that_is_longer_elsewhere_is_read_again(server: HubServer, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from filelock import FileLock, Timeout
 from huggingface_hub.errors import (
     DisabledRepoError,
     GatedRepoError,
@@ -46,7 +45,15 @@ from converter.hub_files import (
 )
 from converter.hub_heads import read_heads
 from converter.hub_hosts import find_host
-from converter.hub_note import LOCK, read_note, vouched, write_note
+from converter.hub_note import (
+    LOCK,
+    alone,
+    conversions_by_source,
+    earlier_conversion,
+    read_note,
+    vouched,
+    write_note,
+)
 from converter.hub_transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import Meter, ProgressListener
 from models.config import Config
@@ -91,6 +98,8 @@ class Download:
     """Of all files."""
     fetched: int
     """Bytes that came over the network this time."""
+    made: Path | None = None
+    """What was converted of it before, where that is all that is wanted (`Wish.converted`); then no file is fetched."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +193,8 @@ class _Repository:
         commit, files = self._files()
         choice = self._choose_by_heads(commit, files)
         check()
+        if (made := self._converted_before(commit, choice, files)) is not None:
+            return Download(self.folder / choice.source, self.folder, self.name, commit, (), 0, 0, made)
         wanted = choice.files
         fetched = 0
         if choice.index:
@@ -261,18 +272,34 @@ class _Repository:
 
     def _nature(self, commit: str, names: Mapping[str, RemoteFile]) -> tuple[Config | None, bool | None]:
         """Return the configuration, and whether there is a chat template."""
-        if "config.json" not in names:
+        config = self._config(commit, names)
+        if config is None:
             return None, None
-        origin = f"{self.name}/config.json"
-        config = Config(self._read_json(commit, names["config.json"]), origin, folder=self.name.partition("/")[2])
         if "chat_template.jinja" in names or "chat_template.json" in names:
             return config, True
         tokenizer = names.get("tokenizer_config.json")
         return config, tokenizer is not None and "chat_template" in self._read_json(commit, tokenizer)
 
+    def _config(self, commit: str, names: Mapping[str, RemoteFile]) -> Config | None:
+        if "config.json" not in names:
+            return None
+        found = self._read_json(commit, names["config.json"])
+        return Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2])
+
+    def _converted_before(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Path | None:
+        """Return the model that was made of what was chosen, as it is now, where one will do."""
+        quant_of = self.request.wish.converted
+        if quant_of is None or choice.source not in conversions_by_source(self.folder):
+            return None
+        quant = quant_of(self._config(commit, {file.name: file for file in files if file.top}))
+        made, current = earlier_conversion(self.folder, self.folder / choice.source, commit, quant)
+        return made if current else None
+
     def _read_json(self, commit: str, file: RemoteFile) -> dict[str, Any]:
         """Return the JSON object in a small file of the repository."""
-        data = read_small(self.host.url(commit, file), self.host.headers(), file)
+        path = self.folder / file.name
+        here = _size(path) == file.size
+        data = path.read_bytes() if here else read_small(self.host.url(commit, file), self.host.headers(), file)
         try:
             value = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -285,10 +312,8 @@ class _Repository:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / LOCK
         try:
-            with FileLock(lock, timeout=0):
+            with alone(self.folder, self.name):
                 yield
-        except Timeout as error:
-            raise ZhiyinError(f"{self.name} is being downloaded by another Zhiyin already; wait for it.") from error
         finally:
             if not any(path != lock for path in self.folder.iterdir()):
                 # A name with a slip in it leaves no folder.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
 from converter.gguf_header import GGUFHeader
+from models.config import Config
 from models.errors import BadFile, ZhiyinError
 
 SAFETENSORS_INDEX = "model.safetensors.index.json"
@@ -95,6 +96,9 @@ class Wish:
     """What may be taken of GGUF files, the best first."""
     checkpoint: bool = True
     """A checkpoint to convert will do."""
+    converted: Callable[[Config | None], str] | None = None
+    """Given a checkpoint's config.json, names the quantization to convert it to: a model that was converted to it before will
+    do without the checkpoint. None: it will not."""
     choose: ChooseModel | None = None
     """Chooses among several GGUF models; None: the order of `encodings` does."""
 

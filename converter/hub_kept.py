@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from converter.hub_note import LOCK, NOTE, conversions_by_source, read_note, read_origin, vouched, write_note
+from converter.hub_note import NOTE, alone, conversions_by_source, read_note, read_origin, vouched, write_note
 from models.errors import BadFile, ZhiyinError
 
 
@@ -52,11 +50,9 @@ def delete_download(kept: KeptDownload) -> None:
     if not any(path.is_file() for path in kept.models):
         raise ZhiyinError(f"The model made of {kept.name} is gone; convert it again, or delete {kept.folder} yourself.")
     try:
-        with FileLock(kept.folder / LOCK, timeout=0):
+        with alone(kept.folder, kept.repository):
             for file in kept.files:
                 _delete(kept.folder, file)
-    except Timeout as error:
-        raise ZhiyinError(f"{kept.repository} is being downloaded by another Zhiyin already; wait for it.") from error
     except OSError as error:
         reason = error.strerror or error
         raise BadFile(f"{error.filename or kept.folder} cannot be deleted: {reason}; close what uses it.") from error

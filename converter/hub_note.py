@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from converter.whole_file import write_whole
+from models.errors import ZhiyinError
 
 NOTE = ".hub.json"
 LOCK = ".lock"
@@ -48,6 +53,36 @@ def vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
         and isinstance(entry.get("digest"), str)
         and isinstance(entry.get("mtime"), int)
     }
+
+
+@contextmanager
+def alone(folder: Path, repository: str) -> Iterator[None]:
+    """Have a download's folder to oneself for a while.
+
+    Raises:
+        ZhiyinError: another process has it.
+        OSError: the folder cannot be written.
+    """
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise ZhiyinError(f"{repository} is being downloaded or converted by another Zhiyin; wait for it.") from error
+
+
+@contextmanager
+def in_use(*paths: Path) -> Iterator[None]:
+    """Keep downloads from being deleted or fetched anew while they are read: those that lie at these paths.
+
+    Raises:
+        ZhiyinError: another process does something with one of them.
+    """
+    with ExitStack() as stack:
+        for folder in {folder for path in paths for folder in (path.resolve(), path.resolve().parent)}:
+            if (origin := read_origin(folder)) is not None:
+                with suppress(OSError):  # where nothing can be written, nothing can be deleted either
+                    stack.enter_context(alone(folder, origin.repository))
+        yield
 
 
 def read_origin(folder: Path) -> Origin | None:

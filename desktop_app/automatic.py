@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from converter.hub_files import USUAL_ENCODINGS, Heads
 from converter.plan import QuantChoice
 from converter.recipes import Recipe, find_recipe
-from desktop_app.candidates import model_of_choice, model_of_heads
+from desktop_app.candidates import model_of_choice, model_of_config, model_of_heads
 from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
 from desktop_app.planner import Computer, Model, Plan, plan
+from models.config import Config
 from models.errors import ZhiyinError
 
 _MEMORY_SHARE = 0.9
@@ -27,6 +28,15 @@ def choose_quant(choice: QuantChoice, computer: Computer | None = None) -> tuple
     model = model_of_choice(choice)
     found = plan(model, computer or _this_computer())
     return find_recipe(chosen_quant(model, found)), found.reason
+
+
+def quant_by_configuration(config: Config | None, computer: Computer | None = None) -> str:
+    """Return what `choose_quant` would choose for a checkpoint, by its config.json alone; "": that does not say it."""
+    try:
+        model = None if config is None else model_of_config(config)
+    except ZhiyinError:
+        return ""
+    return "" if model is None else chosen_quant(model, plan(model, computer or _this_computer()))
 
 
 def choose_file(sizes: Mapping[str, int], heads: Heads, computer: Computer | None = None) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.hub_files import Wish
-from converter.hub_note import earlier_conversion, note_conversion
+from converter.hub_note import earlier_conversion, in_use, note_conversion
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
 from converter.progress import ProgressListener
 from converter.recipes import recipe_names
-from desktop_app.automatic import choose_file, choose_quant
+from desktop_app.automatic import choose_file, choose_quant, quant_by_configuration
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planner import Computer
 from desktop_app.trial import try_out
@@ -80,13 +80,15 @@ def install(
     from converter.hub import DownloadRequest, download
 
     wish = wish_for(request.quant, request.computer)
+    if request.lora:
+        wish = replace(wish, converted=None)
     wanted = DownloadRequest(
         request.source, downloads_folder(), request.revision, request.endpoint, wish, request.token
     )
     done = download(wanted, on_progress, cancelled)
-    if done.source.suffix.lower() == ".gguf":
-        return Installed(done.source)
-    return install_checkpoint(request, done.source, done, on_progress, cancelled, on_planned)
+    if done.made is not None or done.source.suffix.lower() == ".gguf":
+        return Installed(done.made or done.source)
+    return install_checkpoint(request, done.source, None if request.lora else done, on_progress, cancelled, on_planned)
 
 
 def install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
@@ -97,8 +99,11 @@ def install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[]
 def wish_for(quant: str, computer: Computer | None = None) -> Wish:
     """Return what to take of a repository; with "auto" that of several GGUF files which runs best on a computer."""
     if quant != "auto":
-        return Wish((quant,), checkpoint=quant in recipe_names())
-    return Wish(choose=partial(choose_file, computer=computer))
+        is_recipe = quant in recipe_names()
+        return Wish((quant,), checkpoint=is_recipe, converted=(lambda _: quant) if is_recipe else None)
+    return Wish(
+        converted=partial(quant_by_configuration, computer=computer), choose=partial(choose_file, computer=computer)
+    )
 
 
 def install_checkpoint(
@@ -114,27 +119,28 @@ def install_checkpoint(
     Args:
         request: how.
         source: the checkpoint.
-        download: where it came from; None: it was here.
+        download: where it came from, for the note there; None: it was here, or something is merged into it.
         on_progress: as in `install`.
         cancelled: as in `install`.
         on_planned: see `Planned`.
     """
-    choose = partial(choose_quant, computer=request.computer)
-    wanted = ConvertRequest(source, quant=request.quant, threads=request.threads, choose=choose, lora=request.lora)
-    planned = plan(wanted)
-    types = planned.recipe.name
-    out, current = None, False
-    if download is not None:
-        out, current = earlier_conversion(download.folder, source, download.commit, types)
-    if out is not None and current:
-        return Installed(out, planned.warnings)
-    out = out or unused_path(models_folder() / planned.out.name)
-    if on_planned is not None:
-        on_planned(replace(planned, out=out))
-    made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out)
-    if download is not None:
-        note_conversion(download.folder, source, download.commit, types, made.path)
-    return Installed(made.path, planned.warnings, made)
+    with in_use(source, *request.lora):
+        choose = partial(choose_quant, computer=request.computer)
+        wanted = ConvertRequest(source, quant=request.quant, threads=request.threads, choose=choose, lora=request.lora)
+        planned = plan(wanted)
+        types = planned.recipe.name
+        out, current = None, False
+        if download is not None:
+            out, current = earlier_conversion(download.folder, source, download.commit, types)
+        if out is not None and current:
+            return Installed(out, planned.warnings)
+        out = out or unused_path(models_folder() / planned.out.name)
+        if on_planned is not None:
+            on_planned(replace(planned, out=out))
+        made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out)
+        if download is not None:
+            note_conversion(download.folder, source, download.commit, types, made.path)
+        return Installed(made.path, planned.warnings, made)
 
 
 def unused_path(path: Path) -> Path:

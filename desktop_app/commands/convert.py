@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from converter.hub_note import in_use
 from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
 from desktop_app.automatic import choose_quant
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
@@ -45,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, with a progress line on stderr."""
     source, adapters = sources(arguments)
+    with in_use(source, *adapters):
+        return _convert(arguments, source, adapters)
+
+
+def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, ...]) -> int:
     request = ConvertRequest(
         source=source,
         out=arguments.out,

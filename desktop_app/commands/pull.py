@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Fetch, then register a GGUF file or convert a checkpoint into the models folder."""
     quant = arguments.quant if arguments.quant == "auto" else arguments.quant.upper()
     done = fetch(arguments, arguments.repository, wish_for(quant))
-    path = done.source if done.source.suffix.lower() == ".gguf" else _converted(done, quant, arguments.threads)
+    ready = done.made or (done.source if done.source.suffix.lower() == ".gguf" else None)
+    path = ready or _converted(done, quant, arguments.threads)
     model = Library(models_folder()).import_file(path)
     facts = {**asdict(model), "repository": done.repository, "commit": done.commit}
     if arguments.json:

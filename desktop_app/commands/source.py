@@ -43,6 +43,9 @@ def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOIN
         done = download(request, lambda progress: show_progress(line, progress, "files"))
     finally:
         line.clear()
+    if done.made is not None:
+        say(f"{done.made} was converted from {done.repository} before; nothing had to be fetched.")
+        return done
     how = f"{human_bytes(done.fetched)} fetched" if done.fetched else "nothing had to be fetched"
     say(f"{done.repository} is in {done.folder} ({how}).")
     return done

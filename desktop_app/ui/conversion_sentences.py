@@ -69,7 +69,7 @@ TEMPLATES = to_translate(
     "{text} names no model; write it as ORG/NAME, or paste the address of its page.",
     "{text} is not a repository; write it as ORG/NAME.",
     "{name} is not a name that the Hub knows; write it as ORG/NAME.",
-    "{name} is being downloaded by another Zhiyin already; wait for it.",
+    "{name} is being downloaded or converted by another Zhiyin; wait for it.",
     "{name} was disabled by the Hub; choose another repository.",
     "{name} has no revision {revision}; {page} lists its branches and tags.",
     "{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.",

@@ -658,8 +658,8 @@
         <translation>{name} 不是有效的名称；请写成“作者/名称”。</translation>
     </message>
     <message>
-        <source>{name} is being downloaded by another Zhiyin already; wait for it.</source>
-        <translation>另一个知音正在下载 {name}；请等它完成。</translation>
+        <source>{name} is being downloaded or converted by another Zhiyin; wait for it.</source>
+        <translation>另一个知音正在下载或转换 {name}；请等它完成。</translation>
     </message>
     <message>
         <source>{name} was disabled by the Hub; choose another repository.</source>

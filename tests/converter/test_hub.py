@@ -387,7 +387,7 @@ def test_one_download_at_a_time(server: HubServer, tmp_path: Path) -> None:
     first = threading.Thread(target=lambda: download(DownloadRequest(NAME, tmp_path, endpoint=server.endpoint), wait))
     first.start()
     assert inside.wait(10)
-    with pytest.raises(ZhiyinError, match="being downloaded by another Zhiyin"):
+    with pytest.raises(ZhiyinError, match="being downloaded or converted by another Zhiyin"):
         get(server, tmp_path)
     done.set()
     first.join(10)

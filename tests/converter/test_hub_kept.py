@@ -87,7 +87,7 @@ def test_the_only_copy_and_one_in_use_are_kept(tmp_path: Path) -> None:
     made = model(tmp_path)
     note_conversion(folder, folder, "c1", "Q8_0", made)
     [kept] = kept_downloads(tmp_path / "d")
-    with FileLock(folder / LOCK), pytest.raises(ZhiyinError, match="being downloaded by another"):
+    with FileLock(folder / LOCK), pytest.raises(ZhiyinError, match="being downloaded or converted by another"):
         delete_download(kept)
     made.unlink()
     with pytest.raises(ZhiyinError, match=r"org/tea is gone; convert it again"):

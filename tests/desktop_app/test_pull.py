@@ -9,6 +9,13 @@ from pathlib import Path
 import gguf
 import pytest
 
+from converter.hub_kept import delete_download, kept_downloads
+from converter.progress import Progress, ProgressListener
+from desktop_app.cli import main
+from desktop_app.install import Installed, InstallRequest, install
+from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.planner import Computer
+from models.errors import ZhiyinError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
 from tests.support.hub_server import HubServer, Repository
@@ -52,8 +59,10 @@ def test_pull_converts_a_checkpoint(server: HubServer) -> None:
     assert model["name"] in [entry["name"] for entry in json.loads(zhiyin("models", "--json").stdout)]
     again = zhiyin(*pull)
     assert (again.returncode, again.stdout) == (0, f"{model['name']}\n")
-    assert "nothing had to be fetched" in again.stderr
-    assert "was converted from it before" in again.stderr
+    assert (
+        f"{model['name']}.gguf was converted from tiny/Tiny-6M-Instruct before; nothing had to be fetched"
+        in again.stderr
+    )
     server.repositories["other/Tiny-6M-Instruct"] = server.repositories["tiny/Tiny-6M-Instruct"]
     other = zhiyin(*(part.replace("tiny/", "other/") for part in pull))
     assert other.stdout == f"{model['name']}-2\n"
@@ -78,10 +87,57 @@ def test_pull_from_modelscope(server: HubServer, data_home: Path) -> None:
     assert field["general.source.repo_url"] == f"{server.endpoint}/models/tiny/Tiny"
     again = zhiyin(*pull)
     assert (again.returncode, again.stdout) == (0, f"{model['name']}\n")
-    assert "was converted from it before" in again.stderr
+    assert "was converted from tiny/Tiny before" in again.stderr
     assert zhiyin("pull", "modelscope:no/such", "--endpoint", server.endpoint).stderr.startswith(
         "zhiyin: There is no repository no/such at"
     )
+
+
+def install_tiny(server: HubServer, quant: str = "auto", on_progress: ProgressListener | None = None) -> Installed:
+    computer = Computer(free_bytes=8 * 10**9, total_bytes=8 * 10**9, process_bytes=0)
+    request = InstallRequest("tiny/Tiny-6M-Instruct", quant, endpoint=server.endpoint, computer=computer)
+    return install(request, on_progress)
+
+
+@pytest.mark.parametrize("quant", ["Q4_K_M", "auto"])
+def test_a_model_is_found_again_after_its_download_was_deleted(server: HubServer, quant: str) -> None:
+    made = install_tiny(server, quant).path
+    [kept] = kept_downloads(downloads_folder())
+    delete_download(kept)
+    server.requests.clear()
+    assert install_tiny(server, quant).path == made
+    assert {Path(request.path).name for request in server.requests} <= {
+        kept.repository.partition("/")[2],
+        "config.json",
+    }
+    assert list(models_folder().iterdir()) == [made]
+    assert install_tiny(server, "Q6_K").path != made, "another quantization is made of the original"
+    delete_download(kept)
+    made.unlink()
+    assert install_tiny(server, quant).path == made
+
+
+def test_a_download_that_is_being_converted_is_not_deleted(
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_tiny(server, "Q8_0")
+    [kept] = kept_downloads(downloads_folder())
+    phases = set()
+
+    def try_to_delete(progress: Progress) -> None:
+        with pytest.raises(ZhiyinError, match="Tiny-6M-Instruct is being downloaded or converted by another Zhiyin"):
+            delete_download(kept)
+        phases.add(progress.phase)
+
+    install_tiny(server, "Q4_0", try_to_delete)
+    assert phases == {"downloading", "converting", "checking"}
+    phases.clear()
+    monkeypatch.setattr(
+        "desktop_app.commands.convert.show_progress", lambda _line, progress, _: try_to_delete(progress)
+    )
+    assert main(["convert", str(kept.folder), "--quant", "F16", "--out", str(tmp_path / "tiny.gguf")]) == 0
+    assert phases == {"converting", "checking"}
+    delete_download(kept)
 
 
 def test_convert_takes_a_repository(server: HubServer, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import fields
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -35,6 +36,7 @@ from desktop_app.ui.translate import LANGUAGES
 
 _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
+_INDENT = 9
 _MIRROR = "https://hf-mirror.com"
 REPLIES = 1
 """The page on which the context is."""
@@ -227,10 +229,12 @@ class SettingsDialog(QDialog):
         value = self._in_use(name)
         if isinstance(value, int):
             box = QSpinBox(minimum=int(min(low, value)), maximum=int(max(high, value)))
+            _indent(box)
             box.setValue(value)
             box.valueChanged.connect(lambda new: self._number_changed(name, new))
             return box
         fraction = QDoubleSpinBox(minimum=min(low, value), maximum=max(high, value), singleStep=0.05, decimals=2)
+        _indent(fraction)
         fraction.setValue(value)
         fraction.valueChanged.connect(lambda new: self._number_changed(name, round(new, 2)))
         return fraction
@@ -266,6 +270,13 @@ class SettingsDialog(QDialog):
     def _set(self, name: str, value: object) -> None:
         setattr(self._settings, name, value)
         self.changed.emit(name)
+
+
+def _indent(box: QAbstractSpinBox) -> None:
+    """Bring the number in line with the texts of other boxes: style sheets' padding does not reach it."""
+    field = box.findChild(QLineEdit)
+    if field is not None:
+        field.setTextMargins(_INDENT, 0, 0, 0)
 
 
 def _name(box: QComboBox, names: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -208,8 +209,11 @@ def style_sheet(theme: Theme, point_size: float) -> str:
     """Return the application's style sheet; sizes follow the system's font."""
     sizes = {f"size_{name}": f"{point_size * factor:.1f}pt" for name, factor in _SIZES.items()}
     text = files("resources").joinpath("styles", "app.qss").read_text("utf-8")
+    icons = Path(
+        str(files("resources") / "icons")
+    ).as_posix()  # Qt reads the arrows of boxes from files, a grey for both themes
     veil = f"#e6{theme.surface[1:]}"  # nine tenths opaque
-    return Template(text).substitute(asdict(theme), veil=veil, **sizes)
+    return Template(text).substitute(asdict(theme), veil=veil, icons=icons, **sizes)
 
 
 _SIZES = {"small": 0.88, "normal": 1.0, "large": 1.15, "title": 1.7}

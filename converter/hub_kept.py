@@ -1,12 +1,12 @@
-"""Downloads that were converted and are not needed any more: what they take, and how they are deleted.
+"""Downloads that are not needed any more: what they take, and how they are deleted.
 
-Only files that our own note vouches for are touched, in folders that we made; GGUF files, which are models themselves, stay, and
-so does the note: it knows which models came from there.
+Only files that our own note vouches for are touched, in folders that we made. With a converted checkpoint GGUF files, which are
+models themselves, stay, and so does the note: it knows which models came from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +49,53 @@ def delete_download(kept: KeptDownload) -> None:
     """
     if not any(path.is_file() for path in kept.models):
         raise ZhiyinError(f"The model made of {kept.name} is gone; convert it again, or delete {kept.folder} yourself.")
+    _delete_all(kept.folder, kept.repository, kept.files)
+
+
+def fetched_folder(model: Path, downloads: Path) -> Path | None:
+    """Return the folder of the download that a GGUF file came with; None: it did not come so."""
     try:
-        with alone(kept.folder, kept.repository):
-            for file in kept.files:
-                _delete(kept.folder, file)
+        folder = downloads.resolve() / model.resolve().relative_to(downloads.resolve()).parts[0]
+    except (ValueError, IndexError):
+        return None
+    noted = vouched(read_note(folder))
+    return folder if any((folder / name).resolve() == model.resolve() for name in noted) else None
+
+
+def delete_fetched(folder: Path, files: Iterable[Path]) -> None:
+    """Delete a GGUF model that was fetched.
+
+    Args:
+        folder: what `fetched_folder` returned.
+        files: the model's parts, in that folder.
+
+    Raises:
+        ZhiyinError: another process uses the folder, or the system refuses; what is left stays noted.
+    """
+    origin = read_origin(folder)
+    _delete_all(folder, folder.name if origin is None else origin.repository, files)
+
+
+def delete_files(files: Iterable[Path]) -> None:
+    """Delete files.
+
+    Raises:
+        BadFile: the system refuses.
+    """
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise BadFile(f"{file} cannot be deleted: {error.strerror or error}; close what uses it.") from error
+
+
+def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
+    try:
+        with alone(folder, repository):
+            for file in files:
+                _delete(folder, file)
     except OSError as error:
-        reason = error.strerror or error
-        raise BadFile(f"{error.filename or kept.folder} cannot be deleted: {reason}; close what uses it.") from error
+        raise BadFile(f"{folder} cannot be written: {error.strerror or error}; free some room.") from error
 
 
 def _kept_in(folder: Path) -> Iterator[KeptDownload]:
@@ -80,6 +120,6 @@ def _is_ours(folder: Path, name: str) -> bool:
 
 def _delete(folder: Path, file: Path) -> None:
     name = file.relative_to(folder).as_posix()
-    file.unlink(missing_ok=True)
+    delete_files([file])
     note = read_note(folder)
     write_note(folder, note | {"files": {other: entry for other, entry in vouched(note).items() if other != name}})

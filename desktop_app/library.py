@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from converter.gguf_header import GGUFHeader, read_gguf_header, split_parts
+from converter.hub_kept import (
+    KeptDownload,
+    delete_download,
+    delete_fetched,
+    delete_files,
+    fetched_folder,
+    kept_downloads,
+)
 from converter.whole_file import write_whole
+from desktop_app.paths import downloads_folder
 from models.chat.sampling import recommended_sampling
 from models.errors import BadFile, ZhiyinError
 
@@ -32,6 +41,22 @@ class InstalledModel:
     starter: bool = False
     sampling: Mapping[str, float] = field(default_factory=dict, hash=False)
     """How its publisher recommends to choose tokens (`models.chat.sampling`)."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What it means to remove a model."""
+
+    model: InstalledModel
+    files: tuple[Path, ...]
+    """What is deleted; (): its files are the person's own and stay."""
+    download: KeptDownload | None
+    """The checkpoint of which this model alone was made, if that is still here."""
+
+    @property
+    def frees(self) -> int:
+        """Bytes, without the download."""
+        return self.model.bytes if self.files else 0
 
 
 class Library:
@@ -106,23 +131,38 @@ class Library:
             raise BadFile(f"{path} vanished while it was imported; import it again.")
         return model
 
-    def remove(self, name: str) -> InstalledModel:
-        """Take a model off the list; its files are deleted only if they lie in the models folder.
+    def removal(self, model: InstalledModel) -> Removal:
+        """Return what it would mean to remove a model: files of ours are deleted, and the person's own ones stay.
 
         Raises:
-            ZhiyinError: there is no such model, or it is the starter.
+            ZhiyinError: it is the starter.
         """
-        model = next((model for model in self.models() if model.name == name), None)
-        if model is None:
-            raise ZhiyinError(f"There is no installed model named {name!r}; `zhiyin models` lists them.")
         if model.starter:
-            raise ZhiyinError(f"{name} comes with the application and cannot be removed.")
-        if model.path.is_relative_to(self._folder):
-            for part in split_parts(model.path):
-                part.unlink()
+            raise ZhiyinError(f"{model.name} comes with the application and cannot be removed.")
+        ours = model.path.is_relative_to(self._folder) or fetched_folder(model.path, downloads_folder()) is not None
+        made_of = (kept for kept in kept_downloads(downloads_folder()) if kept.models == (model.path,))
+        return Removal(model, tuple(split_parts(model.path)) if ours else (), next(made_of, None))
+
+    def remove(self, removal: Removal, *, with_download: bool = False) -> None:
+        """Take a model off the list and delete the files that are named.
+
+        Args:
+            removal: of which model.
+            with_download: delete the checkpoint too that it was made of.
+
+        Raises:
+            ZhiyinError: the system refuses, or another process uses the download.
+        """
+        if with_download and removal.download is not None:
+            delete_download(removal.download)  # before the model, without which it would be the only copy
+        path = removal.model.path
+        fetched = fetched_folder(path, downloads_folder())
+        if removal.files and fetched is not None:
+            delete_fetched(fetched, removal.files)
         else:
-            self._write_links([path for path in self._linked() if path != model.path])
-        return model
+            delete_files(removal.files)
+        if path in self._linked():
+            self._write_links([other for other in self._linked() if other != path])
 
     def _read(self, path: Path) -> InstalledModel | None:
         try:

@@ -13,6 +13,7 @@ from desktop_app.library import InstalledModel, Library
 from desktop_app.paths import models_folder
 from desktop_app.terminal import human_bytes, print_json, print_table, say
 from models.dynamic_rotary import RULE
+from models.errors import ZhiyinError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +36,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "info":
         _info(library, arguments)
     elif arguments.action == "remove":
-        removed = library.remove(arguments.model)
-        say(f"Removed {removed.name}.")
+        _remove(library, arguments.model)
     elif arguments.action == "import":
         model = library.import_file(arguments.file, copy=arguments.copy)
         _print_models([model], as_json=arguments.json)
     else:
         _print_models(library.models(), as_json=arguments.json)
     return 0
+
+
+def _remove(library: Library, name: str) -> None:
+    model = next((model for model in library.models() if model.name == name), None)
+    if model is None:
+        raise ZhiyinError(f"There is no installed model named {name!r}; `zhiyin models` lists them.")
+    removal = library.removal(model)
+    library.remove(removal)
+    what = f"{human_bytes(removal.frees)} are free again" if removal.files else f"its file {model.path} stays"
+    say(f"Removed {name}; {what}.")
 
 
 def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:

@@ -286,7 +286,7 @@ class ChatSession(QObject):
         if reply is None:
             return
         if reply.call is not None:
-            if state.kind == "loading" and not reply.stopped:
+            if state.kind in ("loading", "none") and not reply.stopped:
                 self.stop()
         elif state.kind == "ready":
             self._generate(reply)

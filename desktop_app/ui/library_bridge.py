@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library import InstalledModel, Library
+from desktop_app.library import InstalledModel, Library, Removal
 from desktop_app.ui.background import Background
 
 
@@ -54,9 +54,31 @@ class LibraryBridge(QObject):
 
         self._background.run(lambda: (self._library.import_file(path), self._library.models()), listed, on_failed)
 
-    def remove(self, name: str) -> None:
-        """Take a model off the list."""
-        self._background.run(lambda: self._library.remove(name), lambda _: self.refresh(), self._refused)
+    def find_removal(
+        self, model: InstalledModel, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Find out what it would mean to remove a model."""
+        self._background.run(lambda: self._library.removal(model), on_done, on_failed)
+
+    def remove(
+        self,
+        removal: Removal,
+        on_done: Callable[[], None],
+        on_failed: Callable[[Exception], None],
+        *,
+        with_download: bool,
+    ) -> None:
+        """Remove a model as `Library.remove` does; the list is new when this is done."""
+
+        def remove() -> list[InstalledModel]:
+            self._library.remove(removal, with_download=with_download)
+            return self._library.models()
+
+        def listed(models: list[InstalledModel]) -> None:
+            self._listed(models)
+            on_done()
+
+        self._background.run(remove, listed, on_failed)
 
     def close(self) -> None:
         """Wait for the thread."""

@@ -13,7 +13,7 @@ from desktop_app.library import InstalledModel
 from desktop_app.planner import Option
 from desktop_app.ui import theme
 from desktop_app.ui.fit import COLOURS, reason, speed_words, verdict_words
-from desktop_app.ui.formats import model_details
+from desktop_app.ui.formats import model_details, size
 from desktop_app.ui.icons import icon
 from desktop_app.ui.model_session import EngineState
 
@@ -21,9 +21,10 @@ _LONGEST_NAME = 300
 
 
 class ModelPicker(QToolButton):
-    """Chooses a model, or asks for a file to import."""
+    """Chooses a model, or asks for one to be added or removed."""
 
     chosen = Signal(InstalledModel)
+    removal_asked = Signal(InstalledModel)
     import_asked = Signal()
     catalogue_asked = Signal()
     opened = Signal()
@@ -41,6 +42,7 @@ class ModelPicker(QToolButton):
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setMenu(QMenu(self))
+        self._removal = QMenu(self)
         self.menu().aboutToShow.connect(self._fill)
         self.menu().aboutToShow.connect(self.opened)
         self._refresh()
@@ -75,7 +77,7 @@ class ModelPicker(QToolButton):
         short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _LONGEST_NAME)
         if self._state.kind == "loading":
             short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
-        self.setText(f"{short.replace('&', '&&')}  ▾")
+        self.setText(f"{_menu_text(short)}  ▾")
         self.setAccessibleName(self.tr("Model: {name}").format(name=name))
         self.setToolTip("\n".join(part for part in (name, *self._facts()) if part))
 
@@ -106,13 +108,30 @@ class ModelPicker(QToolButton):
         catalogue_action = QAction(icon("catalogue", theme.current().muted), self.tr("Get models…"), menu)
         catalogue_action.triggered.connect(self.catalogue_asked)
         menu.addActions([catalogue_action, import_action])
+        self._fill_removal()
+        if not self._removal.isEmpty():
+            menu.addMenu(self._removal)
+
+    def _fill_removal(self) -> None:
+        """List what can be removed: all but the model that comes with the application."""
+        self._removal.clear()
+        self._removal.setTitle(self.tr("Remove a model"))
+        self._removal.setIcon(icon("delete", theme.current().muted))
+        for model in (model for model in self._models if not model.starter):
+            action = self._removal.addAction(f"{_menu_text(model.name)}\t{size(model.bytes)}")
+            action.triggered.connect(lambda _, model=model: self.removal_asked.emit(model))
 
     def _show_verdict(self, model: InstalledModel) -> None:
         action, option = self._entries[model.path], self._options.get(model.path)
         verdict = "" if option is None else option.verdict
         speed = "" if option is None or option.missing else speed_words(option)
         details = " · ".join(part for part in (model_details(model), speed, verdict_words(verdict)) if part)
-        action.setText(f"{model.name.replace('&', '&&')}\t{details}")
+        action.setText(f"{_menu_text(model.name)}\t{details}")
         if verdict:
             mark = "check" if action.isChecked() else "fit"  # an icon takes the place of Qt's own check mark
             action.setIcon(icon(mark, getattr(theme.current(), COLOURS[verdict])))
+
+
+def _menu_text(name: str) -> str:
+    """Return a text in which & is no mark of a key."""
+    return name.replace("&", "&&")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
-from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo
+from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo, Unload
 from desktop_app.library import InstalledModel
 from desktop_app.load_plan import PlannedLoad
 from desktop_app.planner import Computer, Option
@@ -109,6 +109,13 @@ class ModelSession(QObject):
         self._engine.plan(
             lambda planner: planner.plan(model.path, settings, context=context, current=current), planned, not_planned
         )
+
+    def unload(self, on_done: Callable[[], None]) -> None:
+        """Free the model in use and have none; then its file may be deleted."""
+        self._turn += 1
+        self._in_engine = None
+        self._set(EngineState())
+        self._engine.submit(Unload(), lambda _: None, lambda _: on_done(), lambda _: on_done())
 
     def reload(self) -> None:
         """Load the current model again, as it was wished."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.conversation import Message
-from desktop_app.library import InstalledModel
+from desktop_app.library import InstalledModel, Removal
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.catalogue_bridge import CatalogueBridge
@@ -56,6 +57,37 @@ class Services(QObject):
         self.settings.model = model.name
         self.save_settings()
         self.models.choose(model)
+
+    def remove_model(
+        self,
+        removal: Removal,
+        on_done: Callable[[], None],
+        on_failed: Callable[[Exception], None],
+        *,
+        with_download: bool,
+    ) -> None:
+        """Remove a model; one that is in use is unloaded first, and another one loaded in its place."""
+        model = removal.model
+        in_use = self.models.state.model is not None and self.models.state.model.path == model.path
+
+        def removed() -> None:
+            if in_use and self.models.state.kind == "none":
+                self._begun = False
+                self._choose_first()
+            on_done()
+
+        def failed(error: Exception) -> None:
+            if in_use and self.models.state.kind == "none":
+                self.models.choose(model)
+            on_failed(error)
+
+        def remove() -> None:
+            self.library.remove(removal, removed, failed, with_download=with_download)
+
+        if in_use:
+            self.models.unload(remove)
+        else:
+            remove()
 
     def apply_setting(self, name: str) -> None:
         """Let a changed setting count."""

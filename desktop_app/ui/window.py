@@ -31,7 +31,7 @@ from PySide6.QtWidgets import (
 from converter.checkpoint.lora import is_adapter
 from desktop_app.catalogue import Offer
 from desktop_app.install import InstallRequest
-from desktop_app.library import InstalledModel, finished_models
+from desktop_app.library import InstalledModel, Removal, finished_models
 from desktop_app.planner import Option
 from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.add_dialog import AddDialog
@@ -46,6 +46,7 @@ from desktop_app.ui.icons import IconButton
 from desktop_app.ui.model_picker import ModelPicker
 from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState, Wish
 from desktop_app.ui.notice import Action, Notice
+from desktop_app.ui.removal_question import RemovalQuestion
 from desktop_app.ui.reply_failure import Contexts, WayOut
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings_dialog import REPLIES, SettingsDialog
@@ -167,6 +168,7 @@ class MainWindow(QMainWindow):
         self._picker.chosen.connect(services.choose_model)
         self._picker.opened.connect(self._find_options)
         self._picker.import_asked.connect(self.add_model)
+        self._picker.removal_asked.connect(self._ask_whether_to_remove)
         self._welcome.import_asked.connect(self.add_model)
         self._welcome.suggested.connect(self._send)
         self._composer.sent.connect(self._send)
@@ -524,6 +526,25 @@ class MainWindow(QMainWindow):
         self.services.choose_model(model)
         self._close_catalogue()
 
+    def _ask_whether_to_remove(self, model: InstalledModel) -> None:
+        def ask(removal: Removal) -> None:
+            state = self.services.models.state
+            in_use = state.model is not None and state.model.path == model.path
+            question = RemovalQuestion(removal, self, in_use=in_use)
+            question.agreed.connect(partial(self._remove, removal))
+            question.open()
+
+        self.services.library.find_removal(model, ask, self._not_removed)
+
+    def _remove(self, removal: Removal, with_download: bool) -> None:
+        def removed() -> None:
+            self._undo.say(self.tr("{name} was removed.").format(name=removal.model.name), kind="plain")
+
+        self.services.remove_model(removal, removed, self._not_removed, with_download=with_download)
+
+    def _not_removed(self, error: Exception) -> None:
+        self._notice.say(self.tr("The model was not removed. {reason}").format(reason=translated(str(error))))
+
     def _imported(self, model: InstalledModel) -> None:
         self.services.choose_model(model)
         self._undo.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
@@ -540,6 +561,8 @@ class MainWindow(QMainWindow):
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
         if state.kind == "failed":
             self._load_failed(state)
+        elif state.kind == "none":
+            self._notice.withdraw("model")
         elif state.kind == "ready":
             self._notice.withdraw("model")
             self._offer_contexts()

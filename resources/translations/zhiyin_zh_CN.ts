@@ -996,6 +996,14 @@
         <translation>已导入 {name}，正在加载。</translation>
     </message>
     <message>
+        <source>{name} was removed.</source>
+        <translation>已移除 {name}。</translation>
+    </message>
+    <message>
+        <source>The model was not removed. {reason}</source>
+        <translation>模型没有移除。{reason}</translation>
+    </message>
+    <message>
         <source>The file was not imported. {reason}</source>
         <translation>文件未导入。{reason}</translation>
     </message>
@@ -1100,6 +1108,41 @@
     <message>
         <source>Add a model…</source>
         <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>Remove a model</source>
+        <translation>移除模型</translation>
+    </message>
+</context>
+<context>
+    <name>RemovalQuestion</name>
+    <message>
+        <source>Remove {name}?</source>
+        <translation>移除 {name} 吗？</translation>
+    </message>
+    <message>
+        <source>It is deleted from this computer, which frees {size}. Your chats stay.</source>
+        <translation>它会从这台电脑上删除，可以腾出 {size} 空间。聊天记录会保留。</translation>
+    </message>
+    <message>
+        <source>It is taken off the list, which frees nothing: its file is your own and stays at {path}.</source>
+        <translation>它只会从列表中移除，不会腾出空间：它的文件是您自己的，仍保留在 {path}。</translation>
+    </message>
+    <message>
+        <source>It is in use, and is unloaded first.</source>
+        <translation>它正在使用，会先从内存中卸载。</translation>
+    </message>
+    <message>
+        <source>Delete the download too that it was made of ({size})</source>
+        <translation>同时删除转换它所用的下载文件（{size}）</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
     </message>
 </context>
 <context>

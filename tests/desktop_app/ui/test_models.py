@@ -58,7 +58,13 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
     assert "my & model was imported" in person.sentences()
     assert person.ask("Hello")
     assert person.services.chats.path[-1].model == "my & model"
-    assert set(actions(person)) == {"my && model", "SmolLM2-135M-Instruct", "Get models…", "Add a model…"}
+    assert set(actions(person)) == {
+        "my && model",
+        "SmolLM2-135M-Instruct",
+        "Get models…",
+        "Add a model…",
+        "Remove a model",
+    }
     actions(person)["SmolLM2-135M-Instruct"].trigger()
     person.wait(lambda: model_name(person) == "SmolLM2-135M-Instruct" and person.model_state == "ready")
     actions(person)["my && model"].trigger()

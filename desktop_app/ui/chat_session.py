@@ -200,11 +200,12 @@ class ChatSession(QObject):
         """Keep what was typed and not sent; the new chat's is stored too, though the chat is not on the list."""
         if text == self.current.draft:
             return
+        self.current = replace(self.current, draft=text)
         if self.current.id in self._all:
-            self._store(replace(self.current, draft=text))
+            self._all[self.current.id] = self.current
         else:
-            self._new = self.current = replace(self.current, draft=text)
-            self._history.save_conversation(self._new)
+            self._new = self.current
+        self._history.save_conversation(self.current)
 
     def keep(self) -> None:
         """Store the reply that is being written as far as it is now; it goes on."""

@@ -18,6 +18,7 @@ _NARROW = 420
 class Composer(QFrame):
     """A box with the text and the button that sends it, or stops the reply under way."""
 
+    edited = Signal()
     sent = Signal(str)
     stopped = Signal()
     files_pasted = Signal(list)
@@ -33,6 +34,7 @@ class Composer(QFrame):
         self._editor.files_pasted.connect(self.files_pasted)
         self._field = MessageField(self._editor)
         self._field.changed.connect(self._refresh)
+        self._field.changed.connect(self.edited)
         mark_focus(self, self._editor)
         self._thinking = ThinkingSwitch()
         self._thinking.setFixedHeight(LINE)

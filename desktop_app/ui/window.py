@@ -54,6 +54,7 @@ from desktop_app.ui.sidebar import Sidebar
 from desktop_app.ui.welcome import Welcome
 from models.errors import ZhiyinError
 
+_PAUSE_MS = 1500
 _NARROW = 700
 """Below this width of the window the list of chats makes room."""
 
@@ -71,6 +72,8 @@ class MainWindow(QMainWindow):
         self._narrow = False
         self._may_stop = False
         """The person agreed to stop conversions."""
+        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        """What was typed is stored when the person pauses: nothing else would save it from a power cut."""
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -171,6 +174,8 @@ class MainWindow(QMainWindow):
         self._picker.removal_asked.connect(self._ask_whether_to_remove)
         self._welcome.import_asked.connect(self.add_model)
         self._welcome.suggested.connect(self._send)
+        self._composer.edited.connect(self._pause.start)
+        self._pause.timeout.connect(self._keep_draft)
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)

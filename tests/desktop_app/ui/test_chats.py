@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetItem
 
 from desktop_app.conversation import Conversation, Message
+from desktop_app.history import History
+from desktop_app.paths import database_file
 from desktop_app.ui.chat_view import ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.markdown_view import MarkdownView
@@ -213,6 +217,17 @@ def test_what_was_typed_in_a_new_chat_waits_for_the_next_start(open_window: Open
     person = open_window()
     person.wait(lambda: person.titles)
     assert person.editor.toPlainText() == ""
+
+
+def test_what_is_typed_outlives_a_power_cut(open_window: OpenWindow) -> None:
+    person = open_window()
+
+    def stored() -> list[str]:
+        with closing(History(database_file())) as history:
+            return [chat.draft for chat in history.conversations()]
+
+    person.type("a thought, not sent")
+    person.wait(lambda: stored() == ["a thought, not sent"])
 
 
 def test_a_key_pressed_before_the_draft_is_read_comes_after_it(open_window: OpenWindow) -> None:

@@ -64,6 +64,7 @@ def _candidate(quant: str, parts: Iterable[GGUFHeader], parameters: Metadata) ->
         quant,
         tuple(TensorSize(tensor.name, tensor.size) for tensor in tensors),
         _read_bytes(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
+        _embedding_type((t.name, t.type) for t in tensors),
     )
 
 
@@ -98,7 +99,8 @@ def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
             for tensor, type_ in zip(choice.tensors, choice.types_of(recipe), strict=True)
         ]
         sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
-        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, choice.parameters)))
+        embedding = _embedding_type((name, type_) for name, _, type_, _ in entries)
+        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, choice.parameters), embedding))
     tokens = choice.parameters.get("vocab_size")
     return Model(
         architecture=choice.architecture,
@@ -128,6 +130,10 @@ def _read_bytes(
             continue
         read[type_.name] += int(size * part) if "_exps." in name else size
     return dict(read)
+
+
+def _embedding_type(tensors: Iterable[tuple[str, GGMLQuantizationType]]) -> str:
+    return next((type_.name for name, type_ in tensors if name == "token_embd.weight"), "")
 
 
 def _trained(parameters: Metadata) -> int:

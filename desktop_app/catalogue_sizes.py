@@ -92,6 +92,7 @@ def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
     kinds = sorted(set(blocks))
     return {
         "read": dict(candidate.read),
+        "type": candidate.embedding_type,
         "embedding": parts[_EMBEDDING],
         "head": parts[_HEAD],
         "others": parts[_OTHERS],
@@ -121,7 +122,7 @@ def _candidate(quant: str, data: dict[str, Any]) -> Candidate:
     outside = (TensorSize(_EMBEDDING, data["embedding"]), TensorSize(_OTHERS, data["others"]), *head)
     blocks = (data["kinds"][_DIGITS.index(digit)] for digit in data["blocks"])
     tensors = (TensorSize(f"blk.{number}.all", size) for number, size in enumerate(blocks))
-    return Candidate(quant, (*outside, *tensors), data["read"])
+    return Candidate(quant, (*outside, *tensors), data["read"], data["type"])
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def as_computer(hardware: Hardware) -> Computer:
         free_bytes=hardware.available_memory,
         total_bytes=hardware.total_memory,
         process_bytes=hardware.engine_bytes,
+        rearranged=frozenset(hardware.rearranged),
         accelerators=tuple(
             Accelerator(device.name, device.free_bytes, device.total_bytes, shares_memory=device.shares_memory)
             for device in hardware.devices

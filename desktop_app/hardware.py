@@ -72,6 +72,8 @@ class Hardware:
     """Graphics cards that ggml does not compute on, with the reason."""
     engine_bytes: int
     """What an engine process takes before it loads a model."""
+    rearranged: tuple[str, ...]
+    """Types of weights that ggml rearranges for the processor."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -97,4 +99,5 @@ def probe(engine: Engine) -> Hardware:
         devices=devices,
         unused_cards=unused_cards([d.description for d in devices if "gpu" in d.type], found["backends"]),
         engine_bytes=found["resident_bytes"],
+        rearranged=tuple(found["rearranged"]),
     )

@@ -17,6 +17,7 @@ from models.footprint import (
     RunShape,
     TensorSize,
     footprint,
+    is_ours,
     recurrent_state,
     rounded_context,
     snapshot_count,
@@ -38,6 +39,8 @@ _DEVICE_RESERVE = 192 * 1024 * 1024
 """Left free on a GPU that has memory of its own: its driver's context and work space."""
 _FURTHER_COPIES = 3
 """GGML_SCHED_MAX_COPIES less one."""
+_ROWS_REARRANGED = 8
+"""Of a matrix at once: ggml leaves others as they are (src/ggml-cpu/repack.cpp)."""
 _EARLY = 512
 """Tokens of a chat for which speeds are told."""
 _KERNEL_SECONDS = 6e-6
@@ -75,6 +78,8 @@ class Computer:
     accelerators: tuple[Accelerator, ...] = ()
     corrections: Mapping[str, int] = field(default_factory=dict)
     """Bytes that loads took here above what was predicted, by device ("RAM" for main memory)."""
+    rearranged: frozenset[str] = frozenset()
+    """Types of weights that ggml rearranges for the processor."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class Candidate:
     tensors: tuple[TensorSize, ...]
     read: Mapping[str, int]
     """Bytes that are read for one token, by ggml type."""
+    embedding_type: str = ""
+    """Of the token embedding."""
 
 
 @dataclass(frozen=True)
@@ -238,12 +245,13 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
     gpu_layers = sum(share.layers for share in on_gpus.values())
     kept = min(layers, layers + 1 - gpu_layers)  # the head is the first to go
     pipeline = foot.copied * _FURTHER_COPIES if gpu_layers > layers and len(on_gpus) > 1 else 0
+    head = foot.head + _second_embedding(foot, model, candidate, computer, run)
     batch_bytes = foot.compute if kept else foot.inputs + pipeline
     shared = sum(on_gpus[gpu.name].total for gpu in computer.accelerators if gpu.shares_memory and gpu.name in on_gpus)
     main = Share(
         device="RAM",
         layers=kept,
-        weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers else foot.head),
+        weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers else head),
         cache=sum(foot.cache[:kept]) + foot.snapshots,
         compute=batch_bytes
         + foot.work
@@ -271,6 +279,17 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         snapshots=snapshot_count(foot.state),
         past_training=is_past_training(model.parameters, context),
     )
+
+
+def _second_embedding(foot: Footprint, model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> int:
+    """Return the bytes of the copy that llama.cpp computes logits with on the processor, where the embedding is the head too.
+
+    It holds both where ggml rearranges the type: rows are looked up in the embedding as it lies in the file.
+    """
+    rows = model.parameters.get("vocab_size")
+    whole = isinstance(rows, int) and rows % _ROWS_REARRANGED == 0
+    copied = foot.tied and whole and candidate.embedding_type in computer.rearranged
+    return foot.embedding if copied and not is_ours(model.architecture, model.parameters, run) else 0
 
 
 def _contexts(model: Model) -> list[int]:

@@ -177,7 +177,7 @@ def footprint(
             architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)
         ),
         inputs=_mask(architecture, parameters, run) + 2 * embedded + _SLACK,
-        copied=0 if _is_ours(architecture, parameters, run) else _mask(architecture, parameters, run) + embedded,
+        copied=0 if is_ours(architecture, parameters, run) else _mask(architecture, parameters, run) + embedded,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length")))),
@@ -254,7 +254,7 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     widest = max(widest, _delta_activations(parameters))
     body = _FLOAT * (batch * widest + alive.state * hidden)
     body += _turned_keys(parameters, run)
-    rows = 1 if _is_ours(architecture, parameters, run) else min(run.outputs, batch)
+    rows = 1 if is_ours(architecture, parameters, run) else min(run.outputs, batch)
     beside = 5 if "attention.key_length_mla" in parameters else _BESIDE_LOGITS.get(architecture, 4)
     last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * beside * hidden + rows * hidden)
     mask = _mask(architecture, parameters, run)
@@ -308,7 +308,7 @@ def _turned_keys(parameters: Metadata, run: RunShape) -> int:
     return rounded_context(run.context) * width * (2 if run.kv_type == "f16" else _FLOAT)
 
 
-def _is_ours(architecture: str, parameters: Metadata, run: RunShape) -> bool:
+def is_ours(architecture: str, parameters: Metadata, run: RunShape) -> bool:
     """Tell whether our graph runner computes a model, as `engine.runner.load_runner` decides."""
     return architecture in _OF_THE_GRAPH_RUNNER or is_past_training(parameters, run.context)
 

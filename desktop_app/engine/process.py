@@ -289,11 +289,14 @@ class EngineProcess:
         import llama_cpp.llama_cpp as llama
         import psutil
 
+        from desktop_app.engine.rearranging import rearranged_types
+
         return {
             "devices": devices(),
             "backends": backends(),
             "resident_bytes": psutil.Process().memory_info().rss,
             "system_info": (llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
+            "rearranged": rearranged_types(),
         }
 
 

@@ -206,7 +206,7 @@ class Devices(Request):
     """List what ggml can compute on.
 
     Result: {"devices": [{name, description, type, total_bytes, free_bytes}], "backends": [name], "system_info": text,
-    "resident_bytes": n}.
+    "resident_bytes": n, "rearranged": [type]}.
     """
 
     kind: ClassVar[str] = "devices"

@@ -10,6 +10,7 @@ import ctypes
 from functools import cache
 from typing import Any
 
+from gguf.constants import GGML_QUANT_SIZES
 from gguf.constants import GGMLQuantizationType as Type
 
 from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
@@ -21,8 +22,9 @@ from desktop_app.engine.graph.library import ggml, procedure
 _CRASHING = b"AMX"
 """Memory in which ggml rearranges weights for AMX; see `engine.backends.has_working_repack`."""
 _TOKENS = 512
-_EMBEDDING = "token_embd.weight"
-"""Single rows of it are read, as they lie in the file."""
+_ROWS = 4096
+_EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
+"""Single rows of the embedding are read, as they lie in the file; where it is the head too, ggml computes with a second one."""
 
 
 def rearranges_any(header: GGUFHeader) -> bool:
@@ -30,9 +32,19 @@ def rearranges_any(header: GGUFHeader) -> bool:
     if not has_working_repack():
         return False
     others = (read_gguf_header(path, arrays=False) for path in split_parts(header.path) if path != header.path)
-    tensors = (tensor for part in (header, *others) for tensor in part.tensors.values())
-    matrices = {(tensor.type, tensor.shape[-2:]) for tensor in tensors if _is_multiplied(tensor)}
+    tensors = {name: tensor for part in (header, *others) for name, tensor in part.tensors.items()}
+    if _HEAD in tensors:  # or the embedding is the head too
+        tensors.pop(_EMBEDDING, None)
+    matrices = {(tensor.type, tensor.shape[-2:]) for tensor in tensors.values() if _is_multiplied(tensor)}
     return any(rearranging_memory(cpu_device(), type_, shape) for type_, shape in matrices)
+
+
+def rearranged_types() -> list[str]:
+    """Return the types of weights that ggml rearranges for this processor, where a matrix has rows enough."""
+    if not has_working_repack():
+        return []
+    quantized = [type_ for type_ in Type if type_ not in NO_WEIGHTS and GGML_QUANT_SIZES[type_][0] > 1]
+    return [type_.name for type_ in quantized if rearranging_memory(cpu_device(), type_, (_ROWS, _ROWS))]
 
 
 def rearranging_memory(cpu: int, type_: Type, shape: tuple[int, ...]) -> int | None:
@@ -55,7 +67,7 @@ def rearranging_memory(cpu: int, type_: Type, shape: tuple[int, ...]) -> int | N
 
 
 def _is_multiplied(tensor: GGUFTensor) -> bool:
-    return len(tensor.shape) > 1 and tensor.name != _EMBEDDING and tensor.type not in NO_WEIGHTS
+    return len(tensor.shape) > 1 and tensor.type not in NO_WEIGHTS
 
 
 @cache

@@ -237,6 +237,21 @@ def test_a_family_that_breaks_with_four_bits_is_not_offered_any() -> None:
     assert [candidate.quant for candidate in found.candidates] == ["Q8_0"]
 
 
+def test_a_tied_embedding_is_counted_again_where_the_processor_computes_with_a_copy() -> None:
+    """ggml rearranges some types, by rows of eight; a GPU that computes the logits has its own copy anyway."""
+
+    def weights(here: Computer, config: dict[str, Any] = LLAMA_1B) -> int:
+        wanted = model(config, "Q8_0")
+        return sum(share.weights for share in planner.option(wanted, wanted.candidates[0], here, 4096).shares)
+
+    arm = replace(laptop(16), rearranged=frozenset({"Q8_0"}))
+    assert weights(arm) - weights(laptop(16)) == LLAMA_1B["vocab_size"] * LLAMA_1B["hidden_size"] * 34 // 32
+    for other in ({"tie_word_embeddings": False}, {"vocab_size": 128257}):
+        assert weights(arm, LLAMA_1B | other) == weights(laptop(16), LLAMA_1B | other)
+    card = cuda(0, 8)
+    assert weights(replace(arm, accelerators=(card,))) == weights(laptop(16, card))
+
+
 QWEN_7B = {
     "architectures": ["QWenLMHeadModel"],
     "hidden_size": 4096,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gguf.constants import GGMLQuantizationType
+
 from converter.gguf_writer import Layout, lay_out
 from converter.recipes import find_recipe, tensor_types
 from models.config import Config
@@ -14,9 +16,16 @@ from models.family import Blueprint, Metadata
 
 
 def sparse_gguf(
-    config: Mapping[str, Any], quant: str, path: Path, tokenizer: Metadata | None = None
+    config: Mapping[str, Any],
+    quant: str,
+    path: Path,
+    tokenizer: Metadata | None = None,
+    embedding: GGMLQuantizationType | None = None,
 ) -> tuple[Blueprint, Layout]:
-    """Write the file that a checkpoint of this configuration becomes, all weights zero; it takes no room on most disks."""
+    """Write the file that a checkpoint of this configuration becomes, all weights zero; it takes no room on most disks.
+
+    `embedding`: the type of the token embedding, where that is not the recipe's.
+    """
     parsed = Config(config)
     blueprint = family_of(parsed).blueprint(parsed, None)
     recipe = find_recipe(quant)
@@ -24,6 +33,11 @@ def sparse_gguf(
     pairs: Metadata = {"general.architecture": blueprint.architecture, "general.file_type": int(recipe.file_type)}
     pairs |= {f"{blueprint.architecture}.{key}": value for key, value in blueprint.parameters.items()}
     pairs |= blueprint.metadata | (tokenizer or {"tokenizer.ggml.model": "none"})
+    if embedding is not None:
+        types = [
+            embedding if tensor.name == "token_embd.weight" else type_
+            for tensor, type_ in zip(blueprint.tensors, types, strict=True)
+        ]
     entries = [(tensor.name, tensor.shape, type_) for tensor, type_ in zip(blueprint.tensors, types, strict=True)]
     layout = lay_out(pairs, entries)
     with path.open("wb") as file:

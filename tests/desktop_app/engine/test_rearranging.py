@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf.constants import GGMLQuantizationType
 
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Stats
+from desktop_app.engine.protocol import Load, LoadSettings, Stats
+from desktop_app.load_plan import LoadPlanner
 from tests.support.logits import engine_logits
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
@@ -28,3 +30,18 @@ def test_a_model_is_in_memory_once(shape: dict[str, Any], quant: str, tmp_path: 
         engine_logits(engine, path, list(range(1, 60)), tmp_path / "logits.npy")
         added = engine.submit(Stats()).result(60)["resident_bytes"] - before
     assert 0.9 * layout.size < added < 1.05 * layout.size + 60e6
+
+
+def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memory(tmp_path: Path) -> None:
+    """Where ggml rearranges its type (Q4_0 on most processors, on ARM Q8_0 and Q6_K as well) llama.cpp holds it twice."""
+    path = tmp_path / "model.gguf"
+    shape = LLAMA | {"vocab_size": 3 << 16, "num_hidden_layers": 2}
+    sparse_gguf(shape, "Q4_0", path, embedding=GGMLQuantizationType.Q4_0)
+    with Engine() as engine:
+        before = engine.submit(Stats()).result(60)["resident_bytes"]
+        planned = LoadPlanner(engine).plan(path, LoadSettings(gpu_layers=0), context=512)
+        engine.submit(Load(str(path), planned.settings)).result(60)
+        added = engine.submit(Stats()).result(60)["resident_bytes"] - before
+    if not planned.settings.gpu_layers:
+        main = planned.plan.chosen.shares[0]
+        assert abs(added - main.weights - main.cache) < 50e6

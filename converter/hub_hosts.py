@@ -2,7 +2,7 @@
 
 Sources: huggingface-hub; modelscope/modelscope, hub/file_download.py and hub/api.py; modelscope/modelscope_hub, compat/hub_api.py
 (the token as a cookie). What ModelScope answers was measured by others: every refusal is a 404 whose JSON says why (10990101004:
-no such revision), parts of files come with status 200 (modelscope/modelscope_hub, issue 50).
+no such revision), a list ends after 3000 entries, parts of files come with status 200 (modelscope/modelscope_hub, issue 50).
 """
 
 from __future__ import annotations
@@ -135,22 +135,40 @@ class _ModelScope:
         return own | {"Cookie": f"m_session_id={self.token}"} if self.token else own
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
-        query = {"Revision": self._revision, "Recursive": "true"}
+        try:
+            files = [
+                _checked_file(self.endpoint, str(entry["Path"]), entry["Size"], str(entry["Sha256"]).lower())
+                for entry in self._entries("")
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _no_hub(self.endpoint) from error
+        return _state_of(files), files
+
+    def _entries(self, folder: str) -> list[Any]:
+        """Return the files in a folder and below; one with more than an answer holds is asked for folder by folder."""
+        found = self._answer(folder, recursive=True)
+        if len(found) >= _MOST_LISTED:
+            found = self._answer(folder, recursive=False)
+            if len(found) >= _MOST_LISTED:
+                where = "/".join(part for part in (self._name, folder) if part)
+                raise ZhiyinError(
+                    f"{self.endpoint} lists the first {_MOST_LISTED} files of a folder only, and {where} has more; choose "
+                    "another --endpoint."
+                )
+            below = [str(entry["Path"]) for entry in found if entry["Type"] == "tree"]
+            found += [entry for name in below for entry in self._entries(name)]
+        return [entry for entry in found if entry["Type"] != "tree"]
+
+    def _answer(self, folder: str, *, recursive: bool) -> list[Any]:
+        """Return what one answer lists of a folder, folders included."""
+        query = {"Revision": self._revision, "Recursive": str(recursive).lower()} | ({"Root": folder} if folder else {})
         response = get_session().get(
             self._api("repo/files", query), headers=self.headers(), timeout=_SECONDS, follow_redirects=True
         )
         if response.status_code == httpx2.codes.NOT_FOUND:
             raise self._refusal(response)
         hf_raise_for_status(response)
-        try:
-            entries = [entry for entry in response.json()["Data"]["Files"] if entry["Type"] != "tree"]
-            files = [
-                _checked_file(self.endpoint, str(entry["Path"]), entry["Size"], str(entry["Sha256"]).lower())
-                for entry in entries
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _no_hub(self.endpoint) from error
-        return _state_of(files), files
+        return list(response.json()["Data"]["Files"])
 
     def url(self, commit: str, file: RemoteFile) -> str:
         return self._api("repo", {"Revision": self._revision, "FilePath": file.name})
@@ -168,6 +186,8 @@ class _ModelScope:
 
 
 _MASTER = "master"
+_MOST_LISTED = 3000
+"""Entries of one answer of ModelScope, which ends there without a word."""
 
 
 def _token_of_environment(variable: str, endpoint: str, *, official: bool) -> tuple[str | bool, str]:

@@ -94,6 +94,12 @@ def read_origin(folder: Path) -> Origin | None:
     return Origin(repository, page) if isinstance(repository, str) else None
 
 
+def folders_of(downloads: Path, repository: str) -> list[Path]:
+    """Return the folders of a repository's downloads, wherever they came from; that of its main branch is before others."""
+    origins = ((folder, read_origin(folder)) for folder in sorted(downloads.iterdir()))
+    return [folder for folder, origin in origins if origin is not None and origin.repository == repository]
+
+
 def note_conversion(folder: Path, source: Path, commit: str, quant: str, made: Path) -> None:
     """Note what was converted from a download, so that the same wish finds it again.
 

@@ -101,6 +101,7 @@ _OF_THE_TERMINAL = (
     "{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint.",
     "{endpoint} does not answer as a Hub does; choose another --endpoint.",
     "{endpoint} does not tell the size and checksum of {name}; choose another --endpoint.",
+    "{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose another --endpoint.",
     "{endpoint} is no address of a Hub; write it as https://HOST.",
     "{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
     "{endpoint} refuses the token ({status}) for {name}; make a token at {tokens} and set {variable} to it.",
@@ -137,6 +138,7 @@ _OF_THE_WINDOW = to_translate(
     "{endpoint} failed ({status}) for {name}; try again later, or choose a mirror in the settings.",
     "{endpoint} does not answer as a Hub does; choose another address in the settings.",
     "{endpoint} does not tell the size and checksum of {name}; choose another address in the settings.",
+    "{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose another address in the settings.",
     "{endpoint} is no address of a Hub; write it in the settings as https://HOST.",
     "{endpoint} says that {name} or one of its files is not there; check the name, or choose another address in the "
     "settings.",

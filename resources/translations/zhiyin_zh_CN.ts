@@ -746,6 +746,10 @@
         <translation>{endpoint} 没有给出 {name} 的大小和校验值；请在设置中选择别的地址。</translation>
     </message>
     <message>
+        <source>{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose another address in the settings.</source>
+        <translation>{endpoint} 只列出文件夹中的前 {count} 个文件，而 {folder} 里还有更多；请在设置中选择别的地址。</translation>
+    </message>
+    <message>
         <source>{endpoint} is no address of a Hub; write it in the settings as https://HOST.</source>
         <translation>{endpoint} 不是有效的下载地址；请在设置中写成 https://主机名。</translation>
     </message>

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converter import hub_transfer
+from converter import hub_hosts, hub_transfer
 from converter.gguf_header import read_gguf_header
 from converter.hub import Download, DownloadRequest, download, is_repository, preview
 from converter.hub_note import read_origin
@@ -161,6 +161,23 @@ def test_its_gguf_files_are_told_by_their_heads(server: HubServer, tmp_path: Pat
     (head,) = found.heads["Q8_0"]
     here = read_gguf_header(path, arrays=False)
     assert (head.metadata, head.tensors) == (here.metadata, here.tensors)
+
+
+def test_a_list_that_is_cut_is_asked_for_by_folders(
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_hosts, "_MOST_LISTED", 8)
+    server.most_listed = 8
+    pictures = {f"figures/{kind}/{number}.png": b"" for kind in ("a", "b") for number in range(6)}
+    server.repositories[NAME] = Repository({"master": pictures | FILES | {"GGUF/tiny-Q8_0.gguf": b"GGUF"}})
+    host = hub_hosts.find_host(f"modelscope:{NAME}", "", server.endpoint, False)
+    assert {file.name for file in host.listing()[1]} == {*pictures, *FILES, "GGUF/tiny-Q8_0.gguf"}
+    assert {path.name for path in get(server, tmp_path).files} == WANTED
+    server.repositories[NAME] = Repository({"master": pictures | {f"figures/a/{n}.jpg": b"" for n in range(6)}})
+    with pytest.raises(
+        ZhiyinError, match=r"lists the first 8 files of a folder only, and Qwen/Tiny/figures/a has more"
+    ):
+        get(server, tmp_path)
 
 
 def test_its_names() -> None:

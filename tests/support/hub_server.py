@@ -3,7 +3,8 @@
 Parts: `/api/models/ORG/NAME[/revision/R]?blobs=True` (siblings with size, git's SHA-1, LFS's SHA-256), `/ORG/NAME/resolve/R/FILE`
 (Range, ETag, X-Repo-Commit, X-Linked-*, a redirect of large files to a content network), 401 with X-Error-Code as the Hub has it.
 
-ModelScope's: `/api/v1/models/ORG/NAME/repo/files?Revision=master&Recursive=true` (Data.Files with Path, Type, Size, Sha256),
+ModelScope's: `/api/v1/models/ORG/NAME/repo/files?Revision=master&Recursive=true[&Root=FOLDER]` (Data.Files with Path, Type, Size,
+Sha256, the first `most_listed` of them),
 `/api/v1/models/ORG/NAME/repo?Revision=master&FilePath=FILE` (parts come with status 200), every refusal a 404 whose Code says
 why, the token in a cookie. Its branch is called master.
 """
@@ -16,6 +17,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -83,6 +85,8 @@ class HubServer:
     requests: list[Request] = field(default_factory=list)
     content_at: str = ""
     """The address of the content network; "": its own."""
+    most_listed: int = 3000
+    """Entries that ModelScope lists in one answer."""
     sent: int = 0
     """Bytes of all answers, without their heads."""
 
@@ -196,11 +200,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._content(name, commit, query["FilePath"], part_status=200)
         else:
             files = repository.files(commit)
-            folders = {path.rpartition("/")[0] for path in files} - {""}
+            folders = {str(folder) for path in files for folder in PurePosixPath(path).parents} - {"."}
             entries = [{"Path": path, "Type": "tree", "Size": 0, "Sha256": "", "IsLFS": False} for path in folders]
             for path, content in files.items():
                 digest, lfs = hashlib.sha256(content).hexdigest(), path.endswith(repository.lfs)
                 entries.append({"Path": path, "Type": "blob", "Size": len(content), "Sha256": digest, "IsLFS": lfs})
+            root = query.get("Root", "")
+            below = [e for e in entries if str(e["Path"]).startswith(f"{root}/" if root else "")]
+            if query["Recursive"] != "true":
+                below = [e for e in below if str(PurePosixPath(str(e["Path"])).parent) == (root or ".")]
+            entries = below[: self.server_hub.most_listed]
             answer = {"Code": 200, "Data": {"Files": entries}, "Message": "success", "Success": True}
             self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QFileDialog, QLabel
 
+from converter.hub import DownloadRequest, download
+from desktop_app.catalogue import catalogue
+from desktop_app.paths import downloads_folder
 from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.conversion_panel import ConversionCard
 from desktop_app.ui.core_sentences import translated
@@ -17,6 +20,7 @@ from tests.desktop_app.ui.test_models import drop, model_name
 from tests.desktop_app.ui.test_translations import CHINESE
 from tests.support.adapters import PREFIX, random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint
+from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
 from tests.support.window import Person
 
@@ -70,6 +74,19 @@ def test_a_base_that_is_here_is_taken_and_a_wrong_one_is_said(
     assert "48" in plan_of(person)
     assert not list((tmp_path).glob("*.gguf"))
     person.click("取消", person.find(AdapterDialog))
+
+
+@pytest.mark.parametrize("name", ["meta-llama/Llama-2-7b-hf", "modelscope/Llama-2-7b-ms", "someone/Base-7B"])
+def test_a_base_that_was_fetched_is_found_by_its_name_on_either_hub(
+    person: Person, base: Path, tmp_path: Path, name: str
+) -> None:
+    there = next((model.modelscope for model in catalogue().named(name) if model.modelscope), name)
+    with HubServer() as server:
+        files = {path.name: path.read_bytes() for path in base.iterdir()}
+        server.repositories[there] = Repository({"master": files})
+        fetched = download(DownloadRequest(f"modelscope:{there}", downloads_folder(), endpoint=server.endpoint)).folder
+    drop(person, adapter(tmp_path / "tea-lora", base_model_name_or_path=name))
+    person.wait(lambda: f"Base: {fetched} (LLaMA, 320 tokens)" in plan_of(person))
 
 
 def test_a_merge_that_failed_can_be_tried_again(person: Person, base: Path, tmp_path: Path) -> None:

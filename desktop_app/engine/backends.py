@@ -35,6 +35,7 @@ _ARGUMENTS: dict[str, tuple[list[Any], Any]] = {
     "ggml_backend_dev_count": ([], ctypes.c_size_t),
     "ggml_backend_dev_get": ([ctypes.c_size_t], ctypes.c_void_p),
     "ggml_backend_dev_backend_reg": ([ctypes.c_void_p], ctypes.c_void_p),
+    "ggml_backend_dev_host_buffer_type": ([ctypes.c_void_p], ctypes.c_void_p),
     "ggml_backend_dev_get_props": ([ctypes.c_void_p, ctypes.POINTER(_Properties)], None),
     "ggml_backend_reg_count": ([], ctypes.c_size_t),
     "ggml_backend_reg_get": ([ctypes.c_size_t], ctypes.c_void_p),
@@ -87,6 +88,11 @@ def devices_for(settings: LoadSettings) -> list[tuple[int, float]]:
     if not settings.tensor_split:
         return [(device, 0.0) for device in gpus]
     return [(device, part) for device, part in zip(gpus, settings.tensor_split, strict=False) if part > 0]
+
+
+def has_pinned_memory(device: int) -> bool:
+    """Tell whether a GPU lends main memory that it reads by itself, as CUDA and Vulkan do and Metal does not."""
+    return bool(_bound_library().ggml_backend_dev_host_buffer_type(device))
 
 
 def backends() -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.gguf_header import GGUFHeader
-from desktop_app.engine.backends import devices_for, has_working_repack
+from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack
 from desktop_app.engine.cache_type import cache_type
 from desktop_app.engine.llama_adapters import LlamaAdapters
 from desktop_app.engine.llama_log import begin_log, log_lines
@@ -307,7 +307,7 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
         (True, False): llama.LLAMA_LOAD_MODE_MMAP,
         (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
         (False, False): llama.LLAMA_LOAD_MODE_NONE,
-    }[settings.mmap and (bool(gpus) or not rearranges_any(header)), settings.mlock]
+    }[settings.mmap and not _has_copies(header, settings, [gpu for gpu, _ in gpus]), settings.mlock]
     params.use_extra_bufts = has_working_repack()
 
     def progress(part: float, _: ctypes.c_void_p) -> bool:
@@ -319,6 +319,16 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
     if model is None:
         raise _load_error(path)
     return model
+
+
+def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:
+    """Tell whether the processor computes with copies of weights: a mapped file would then be in memory beside them.
+
+    Beside a GPU with pinned memory, llama.cpp leaves the processor's layers as they are in the file.
+    """
+    blocks = header.parameters.get("block_count")
+    computes = not gpus or (isinstance(blocks, int) and 0 < settings.gpu_layers <= blocks)
+    return computes and not any(has_pinned_memory(gpu) for gpu in gpus) and rearranges_any(header)
 
 
 def _load_error(path: Path) -> ZhiyinError:

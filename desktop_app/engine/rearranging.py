@@ -28,7 +28,7 @@ _EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 
 
 def rearranges_any(header: GGUFHeader) -> bool:
-    """Tell whether llama.cpp, with no GPU, computes with a rearranged copy of one of a model's weights."""
+    """Tell whether llama.cpp makes a rearranged copy of one of a model's weights for the processor."""
     if not has_working_repack():
         return False
     others = (read_gguf_header(path, arrays=False) for path in split_parts(header.path) if path != header.path)

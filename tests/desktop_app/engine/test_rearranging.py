@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from gguf.constants import GGMLQuantizationType
 
+from converter.gguf_header import read_gguf_header
+from desktop_app.engine import llama_runner
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Stats
 from desktop_app.load_plan import LoadPlanner
@@ -45,3 +47,22 @@ def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memor
     if not planned.settings.gpu_layers:
         main = planned.plan.chosen.shares[0]
         assert abs(added - main.weights - main.cache) < 50e6
+
+
+@pytest.mark.parametrize(
+    ("gpu_layers", "gpus", "pinned", "copies"),
+    [
+        (0, [], False, True),
+        (-1, [7], False, False),  # all on a GPU
+        (5, [7], False, True),  # Metal: the processor's layers are rearranged
+        (5, [7], True, False),  # CUDA, Vulkan: they lie in memory that the GPU reads
+    ],
+)
+def test_beside_a_gpu_the_file_is_mapped_where_llama_cpp_uses_it_as_it_is(
+    gpu_layers: int, gpus: list[int], pinned: bool, copies: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sparse_gguf(LLAMA, "Q4_0", tmp_path / "model.gguf")
+    monkeypatch.setattr(llama_runner, "rearranges_any", lambda header: True)
+    monkeypatch.setattr(llama_runner, "has_pinned_memory", lambda gpu: pinned)
+    header = read_gguf_header(tmp_path / "model.gguf")
+    assert llama_runner._has_copies(header, LoadSettings(gpu_layers=gpu_layers), gpus) is copies

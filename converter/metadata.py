@@ -112,7 +112,7 @@ def _load(source: Path, config: Config, parameters: Parameters) -> Any:
     logging.getLogger("gguf").setLevel(logging.ERROR)
     named = config.str("_name_or_path", default="") or source.resolve().name
     try:
-        found, card = gguf.Metadata.load(None, source, None, parameters.total), gguf.Metadata.load_model_card(source)
+        found, card = _of_path(source, parameters.total), gguf.Metadata.load_model_card(source)
     except Exception as error:  # a strange model card must not stop a conversion
         logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
         found, card = gguf.Metadata(), {}
@@ -123,6 +123,13 @@ def _load(source: Path, config: Config, parameters: Parameters) -> Any:
     if found.size_label is None and parameters.total:
         found.size_label = gguf.size_label(*parameters)
     return found
+
+
+def _of_path(source: Path, parameters: int) -> Any:
+    """Return what a folder's files and name tell, or the name of a single file without its ending."""
+    if source.is_file():
+        return gguf.Metadata.apply_metadata_heuristic(gguf.Metadata(), {}, None, Path(source.stem), parameters)
+    return gguf.Metadata.load(None, source, None, parameters)
 
 
 def _name_by_origin(found: Any, card: dict[str, Any], source: Path, parameters: int) -> None:

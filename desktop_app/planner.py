@@ -28,6 +28,7 @@ CONTEXTS = (8192, 4096, 2048)
 _BATCH = 512
 _COMFORTABLE = 10.0
 """Tokens per second: faster than one reads."""
+_HARDLY_SLOWER = 0.95
 _ENOUGH = 4096
 """Tokens of context that are given up for a better quantization, but no further."""
 _GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -319,11 +320,16 @@ def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Seque
 
 
 def _best(options: Sequence[Option]) -> Option | None:
-    """Return the best quality that is comfortable; else the fastest good one; else the best quality that fits."""
+    """Return the best quality that is comfortable; else of the good ones that of the fastest; else the best that fits.
+
+    A better one that is hardly slower than the fastest counts as fast: of a model whose experts stay as they were published, all
+    are nearly of one size.
+    """
     fitting = [o for o in options if not o.missing]
     good = [o for o in fitting if o.good]
     if good:
-        return next((o for o in good if o.comfortable), None) or max(good, key=lambda o: o.tokens_per_second or 0)
+        fast = _HARDLY_SLOWER * max(o.tokens_per_second or 0 for o in good)
+        return next(o for o in good if o.comfortable or (o.tokens_per_second or 0) >= fast)
     return fitting[0] if fitting else None
 
 
@@ -418,14 +424,20 @@ def _explanation(best: Option, group: Sequence[Option]) -> str:
     past = ", more than it was trained with" if best.past_training else ""
     sentence = f"{best.quant}, {_placement(best)}, {_context(best)}{past}: {places}"
     if best.tokens_per_second is not None:
-        sentence += f", about {best.tokens_per_second:.3g} tokens a second"
+        sentence += f", about {rate(best.tokens_per_second)} tokens a second"
     better = [o for o in group[: group.index(best)] if o.missing or o.good]
     if not better:
         return f"{sentence}."
     next_better = better[-1]
     if next_better.missing:
         return f"{sentence}. {next_better.quant} would lack {_gb(next_better.missing)}."
-    return f"{sentence}. {next_better.quant} would fit too, but write only {next_better.tokens_per_second:.2g} tokens a second."
+    slower = rate(next_better.tokens_per_second or 0)
+    return f"{sentence}. {next_better.quant} would fit too, but write only {slower} tokens a second."
+
+
+def rate(tokens_per_second: float) -> str:
+    """Return tokens per second as a person would write them."""
+    return f"{tokens_per_second:.0f}" if tokens_per_second >= 10 else f"{tokens_per_second:.1f}"
 
 
 def _where(share: Share) -> str:

@@ -21,7 +21,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.install import wish_for
 from desktop_app.loads import Loads
 from desktop_app.paths import downloads_folder, loads_file
-from desktop_app.planner import Model, Option, plan
+from desktop_app.planner import Model, Option, plan, rate
 from desktop_app.terminal import human_bytes, print_json, print_table, say
 from models.errors import ZhiyinError
 from models.footprint import KV_TYPES
@@ -190,7 +190,7 @@ def _print_shares(option: Option) -> None:
 def _row(option: Option) -> tuple[str, ...]:
     context = "any" if option.recurrent else str(option.context)
     cache = "" if option.kv_type == "f16" else f" ({option.kv_type} cache)"
-    speed = "?" if option.tokens_per_second is None else f"{option.tokens_per_second:.3g}"
+    speed = "?" if option.tokens_per_second is None else rate(option.tokens_per_second)
     verdict = _VERDICTS[option.verdict]
     lacking = f", {human_bytes(option.missing)} lacking" if option.missing else ""
     return (option.quant + cache, context, human_bytes(option.bytes), str(option.gpu_layers), speed, verdict + lacking)

@@ -11,6 +11,8 @@ import pytest
 from converter.pipeline import ConvertRequest, convert, plan
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama, random_mixtral
+from tests.support.random_rwkv import random_rwkv
+from tests.support.torch_files import write_torch
 
 
 @pytest.fixture
@@ -72,6 +74,15 @@ def test_a_download_is_named_after_its_repository(source: Path, tmp_path: Path) 
     found = fields(source, tmp_path / "out.gguf")
     assert found["general.name"] == "Small 7B Instruct"
     assert found["general.source.repo_url"] == "https://hub.example/org/Small-7B-Instruct"
+
+
+def test_a_single_file_is_named_without_its_ending(tmp_path: Path) -> None:
+    (tmp_path / "RWKV-5.2-World").mkdir()
+    card(tmp_path / "RWKV-5.2-World", "name: Another model")
+    source = tmp_path / "RWKV-5.2-World.pth"
+    write_torch(source, random_rwkv("5.2"))
+    assert fields(source, tmp_path / "out.gguf")["general.name"] == "RWKV 5.2 World"
+    assert ".pth" not in plan(ConvertRequest(source, None, "Q8_0", tokenizer="none")).out.name
 
 
 def test_a_mixture_is_named_by_its_experts(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def unusable_folder(folder: Path, error: Exception) -> ZhiyinError:
 
 def _made(folder: Path) -> Path:
     try:
-        folder = folder.expanduser()
+        folder = folder.expanduser().resolve()  # notes and lists have one name for each file, wherever one starts from
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~ of nobody
         raise unusable_folder(folder, error) from error

@@ -227,7 +227,7 @@ class ConversionPanel(QScrollArea):
             if job not in self._cards:
                 self._add(job)
         for job, card in list(self._cards.items()):
-            if job.state == "cancelled":
+            if job.state == "cancelled" or (job.model is not None and not job.model.path.exists()):
                 self._remove(job)
             else:
                 card.refresh()

@@ -74,6 +74,7 @@ class Services(QObject):
             if in_use and self.models.state.kind == "none":
                 self._begun = False
                 self._choose_first()
+            self.conversions.changed.emit()  # with it went the outcome of its conversion, and perhaps a download
             on_done()
 
         def failed(error: Exception) -> None:

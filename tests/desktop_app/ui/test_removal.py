@@ -101,10 +101,26 @@ def test_what_was_fetched_goes_too(open_window: OpenWindow, starter_gguf: Path, 
         answer(person, "Remove")
         person.wait(lambda: "The model was not removed. tiny/Tea-Chat is being" in person.sentences())
     assert made.exists()
+    assert "Chat now" in person.buttons()
     ask_to_remove(person, made.stem)
     answer(person, "Remove")
-    person.wait(lambda: not made.exists())
+    person.wait(lambda: "Chat now" not in person.buttons())
+    assert not made.exists()
     assert not weights.exists()
+
+
+def test_a_model_is_known_by_one_path(
+    open_window: OpenWindow, tmp_path: Path, data_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(data_home, target_is_directory=True)
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path / "link"))
+    person = open_window()
+    job = person.services.conversions.start(checkpoint(tmp_path / "Tea-Chat"))
+    person.wait(lambda: job.is_over)
+    person.click("Chat now")
+    person.wait(lambda: person.model_state == "ready")
+    assert "is unloaded first" in ask_to_remove(person, "Tea-103K-Chat-Q8_0").informativeText()
+    answer(person, "Keep")
 
 
 @pytest.mark.parametrize("delete", [True, False])

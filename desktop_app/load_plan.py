@@ -107,7 +107,7 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
     records = []
     # Where a GPU uses main memory it is not told apart what holds what, so nothing is learned.
     if not any(gpus[share.device].shares_memory for share in best.shares[1:]):
-        predicted = _predicted(best, planned.computer, stats["tokens_in_context"])
+        predicted = _predicted(best, planned.computer, stats["largest_batch"])
         records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
     for share in best.shares[1:]:
         if gpus[share.device].shares_memory:
@@ -120,7 +120,7 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
 
 
 def _predicted(best: Option, computer: Computer, tokens: int) -> int:
-    """Return what main memory should hold by the formulas alone after `tokens` tokens."""
+    """Return what main memory should hold by the formulas alone where at most `tokens` tokens were computed at once."""
     untouched = best.batch_bytes * max(0.0, 1 - tokens / best.batch)
     untouched += best.state_bytes * best.snapshots  # of all that may be kept, a first turn takes one
     return best.shares[0].total - computer.corrections.get("RAM", 0) - round(untouched)

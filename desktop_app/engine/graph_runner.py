@@ -54,6 +54,7 @@ class GraphRunner:
         self.chat_template = header.text("tokenizer.chat_template")
         self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
+        self._batch, self.largest_batch = settings.batch, 0
         with ExitStack() as stack:
             threads = settings.threads or physical_cores()
             gpus = devices_for(settings) if header.architecture != "rwkv5" or runs_on_gpus(header) else []
@@ -90,6 +91,7 @@ class GraphRunner:
         self._check_room(len(self._model.tokens) + len(ids))
         self._check_ids(ids)
         if ids:
+            self._note_batch(len(ids))
             self._model.decode(ids, on_progress=on_progress or _ignore)
 
     def sample(self, sampler: Sampler) -> int:
@@ -104,6 +106,7 @@ class GraphRunner:
         """Return float32 [len(ids), vocabulary] of a fresh sequence."""
         self._check_room(len(ids))
         self._check_ids(ids)
+        self._note_batch(len(ids))
         return self._model.all_logits(ids)
 
     def remember(self) -> None:
@@ -151,6 +154,9 @@ class GraphRunner:
     def close(self) -> None:
         """Free the memory."""
         self._close.close()
+
+    def _note_batch(self, count: int) -> None:
+        self.largest_batch = max(self.largest_batch, min(count, self._batch))
 
     def _check_room(self, needed: int) -> None:
         room = self._model.context

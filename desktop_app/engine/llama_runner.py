@@ -64,6 +64,7 @@ class LlamaRunner:
         self._hybrid = llama.llama_model_is_hybrid(self._model)
         self._forward_only = self._recurrent or self._hybrid
         self._tokens: list[int] = []
+        self.largest_batch = 0
         self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
         self._row_type = ctypes.c_float * self.vocabulary.size
@@ -125,7 +126,7 @@ class LlamaRunner:
             for at in range(start, len(ids), step):
                 part = ids[at : at + step]
                 _fill(batch, part, at)
-                self._check(llama.llama_decode(self._context, batch))
+                self._check(llama.llama_decode(self._context, batch), len(part))
                 self._tokens.extend(part)
                 flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (len(part) * size,))
                 yield flat.reshape(len(part), size)
@@ -248,9 +249,10 @@ class LlamaRunner:
         )
 
     def _decode_batch(self, ids: ctypes.Array[llama.llama_token], count: int) -> None:
-        self._check(llama.llama_decode(self._context, llama.llama_batch_get_one(ids, count)))
+        self._check(llama.llama_decode(self._context, llama.llama_batch_get_one(ids, count)), count)
 
-    def _check(self, status: int) -> None:
+    def _check(self, status: int, count: int) -> None:
+        self.largest_batch = max(self.largest_batch, count)
         if status == _DECODED:
             return
         self._rewind(len(self._tokens))  # drops what an unfinished batch left in the cache

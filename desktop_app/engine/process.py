@@ -275,13 +275,12 @@ class EngineProcess:
     def _stats(self, number: int, request: protocol.Stats) -> dict[str, Any]:
         import psutil
 
-        tokens = 0 if self._runner is None else len(self._runner.tokens)
         memory = psutil.Process().memory_info()
         return {
             "resident_bytes": memory.rss,
             "private_bytes": memory.rss - getattr(memory, "shared", 0),
             "peak_bytes": _peak_bytes(memory),
-            "tokens_in_context": tokens,
+            "largest_batch": 0 if self._runner is None else self._runner.largest_batch,
             "devices": devices(),
         }
 

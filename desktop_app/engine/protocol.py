@@ -192,7 +192,7 @@ class LoadState(Request):
 
 @dataclass(frozen=True)
 class Stats(Request):
-    """Result: {"resident_bytes": n, "private_bytes": n, "peak_bytes": n, "tokens_in_context": n, "devices": [...]}.
+    """Result: {"resident_bytes": n, "private_bytes": n, "peak_bytes": n, "largest_batch": n, "devices": [...]}.
 
     Peak is the most that was resident since the process began. Private is what the system counts as taken: on Linux without
     pages of mapped files, which it gives to others on demand.

@@ -56,6 +56,8 @@ class Runner(Protocol):
     chat_template: str | None
     stop_texts: tuple[str, ...]
     """Texts that end a reply, from the file's own metadata."""
+    largest_batch: int
+    """The most tokens that were computed at once since the load: as much of the graph's buffer was touched."""
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -25,7 +25,8 @@ from models.footprint import (
 
 CONTEXTS = (8192, 4096, 2048)
 """Tried in this order where the person names none."""
-_BATCH = 512
+_BATCHES = (512, 256, 128)
+"""Tokens of a prompt computed at once: fewer where memory is short, for they take less of it and read prompts more slowly."""
 _COMFORTABLE = 10.0
 """Tokens per second: faster than one reads."""
 _HARDLY_SLOWER = 0.95
@@ -227,19 +228,29 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
 def option(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16") -> Option:
     """Return one way to run the model, with as many layers on GPUs as their memory takes.
 
-    Graphics that share main memory are left alone where their own buffers are what does not fit.
+    Prompts are computed in smaller parts where that makes it fit.
     """
-    found = _placed(model, candidate, computer, context, kv_type)
+    found = _spread(model, candidate, computer, RunShape(context, kv_type, _BATCHES[0]))
+    for batch in _BATCHES[1:]:
+        buffers = found.batch_bytes + sum(share.compute for share in found.shares[1:])
+        if not 0 < found.missing <= buffers:
+            break
+        found = _spread(model, candidate, computer, RunShape(context, kv_type, batch))
+    return found
+
+
+def _spread(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> Option:
+    """Leave graphics that share main memory alone where their own buffers are what does not fit."""
+    found = _placed(model, candidate, computer, run)
     sharing = {gpu.name for gpu in computer.accelerators if gpu.shares_memory}
     if not found.missing or not any(share.device in sharing for share in found.shares):
         return found
     without = tuple(replace(gpu, free_bytes=0) if gpu.shares_memory else gpu for gpu in computer.accelerators)
-    other = _placed(model, candidate, replace(computer, accelerators=without), context, kv_type)
+    other = _placed(model, candidate, replace(computer, accelerators=without), run)
     return other if other.missing < found.missing else found
 
 
-def _placed(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str) -> Option:
-    run = RunShape(context, kv_type, _BATCH)
+def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> Option:
     foot = footprint(model.architecture, model.parameters, candidate.tensors, run, model.tokens)
     layers = len(foot.blocks)
     on_gpus = _offload(foot, computer)
@@ -264,13 +275,13 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
     )
     return Option(
         quant=candidate.quant,
-        context=0 if foot.recurrent else context,
-        kv_type=kv_type,
-        batch=_BATCH,
+        context=0 if foot.recurrent else run.context,
+        kv_type=run.kv_type,
+        batch=run.batch,
         gpu_layers=gpu_layers,
         layers=layers,
         shares=(main, *(on_gpus[gpu.name] for gpu in computer.accelerators if gpu.name in on_gpus)),
-        tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, context),
+        tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, run.context),
         recurrent=foot.recurrent,
         tensor_split=tuple(float(on_gpus[g.name].layers) if g.name in on_gpus else 0.0 for g in computer.accelerators)
         if on_gpus
@@ -278,7 +289,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, context: int
         batch_bytes=batch_bytes,
         state_bytes=foot.state,
         snapshots=snapshot_count(foot.state),
-        past_training=is_past_training(model.parameters, context),
+        past_training=is_past_training(model.parameters, run.context),
     )
 
 

@@ -19,12 +19,12 @@ from models.footprint import RunShape, footprint
 from tests.desktop_app.test_planner import COMPUTERS, GB, cuda, laptop
 
 BADGES = """
-8 GB laptop           | 0   | 71  | 49 | 56
-16 GB laptop          | 0   | 131 | 22 | 23
-16 GB, 6 GB CUDA      | 54  | 97  | 12 | 13
-16 GB Mac             | 129 | 16  | 8  | 23
+8 GB laptop           | 0   | 67  | 53 | 56
+16 GB laptop          | 0   | 130 | 24 | 22
+16 GB, 6 GB CUDA      | 54  | 94  | 16 | 12
+16 GB Mac             | 128 | 16  | 10 | 22
 32 GB, 8 + 4 GB CUDA  | 116 | 51  | 6  | 3
-16 GB, integrated GPU | 114 | 26  | 13 | 23
+16 GB, integrated GPU | 114 | 25  | 15 | 22
 """
 """Computer -> models that fit on the GPU, fit, are tight, are too large."""
 

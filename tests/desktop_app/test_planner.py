@@ -13,6 +13,7 @@ from desktop_app.candidates import model_of_config
 from desktop_app.catalogue import catalogue
 from desktop_app.planner import Accelerator, Computer, Model, Option, plan
 from models.config import Config
+from models.footprint import RunShape, footprint
 
 GB = 10**9
 MB = 10**6
@@ -192,13 +193,28 @@ def test_integrated_graphics_are_left_alone_where_only_their_buffers_would_not_f
         assert (planned.missing, planned.gpu_layers > 0) == (0, used)
 
 
+def test_where_memory_is_short_prompts_are_computed_in_smaller_parts() -> None:
+    wanted = model(LLAMA_8B, "Q4_K_M")
+    needed = {}
+    for batch in (512, 256, 128):
+        foot = footprint(
+            wanted.architecture, wanted.parameters, wanted.candidates[0].tensors, RunShape(4096, batch=batch)
+        )
+        needed[batch] = foot.total + laptop(16).process_bytes
+    assert needed[512] > needed[256] + 20 * MB > needed[128] + 40 * MB
+    for batch, bytes_ in needed.items():
+        here = laptop(16, used=16 - (bytes_ + 10 * MB) / GB - 0.05 * 16)
+        planned = planner.option(wanted, wanted.candidates[0], here, 4096)
+        assert (planned.missing, planned.batch) == (0, batch)
+
+
 def test_the_reason_names_what_would_be_better() -> None:
     found = plan(model(LLAMA_8B), COMPUTERS["16 GB laptop"])
     assert found.reason.startswith(
         "Q4_K_M, on the processor, 8192 tokens of context: 6.2 GB of 12.7 GB free in main memory"
     )
     assert "Q5_K_M would fit too, but write only" in found.reason
-    assert "Q5_K_M would lack 95 MB" in plan(model(LLAMA_13B), COMPUTERS["16 GB laptop"]).reason
+    assert "Q5_K_M would lack 195 MB" in plan(model(LLAMA_13B), laptop(16, used=2.6)).reason
 
 
 def test_what_does_not_fit_is_refused_with_the_smallest_that_would() -> None:

@@ -197,9 +197,8 @@ def test_where_memory_is_short_prompts_are_computed_in_smaller_parts() -> None:
     wanted = model(LLAMA_8B, "Q4_K_M")
     needed = {}
     for batch in (512, 256, 128):
-        foot = footprint(
-            wanted.architecture, wanted.parameters, wanted.candidates[0].tensors, RunShape(4096, batch=batch)
-        )
+        run = RunShape(4096, batch=batch)
+        foot = footprint(wanted.architecture, wanted.parameters, wanted.candidates[0].tensors, run, wanted.tokens)
         needed[batch] = foot.total + laptop(16).process_bytes
     assert needed[512] > needed[256] + 20 * MB > needed[128] + 40 * MB
     for batch, bytes_ in needed.items():

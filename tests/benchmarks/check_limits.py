@@ -26,6 +26,8 @@ from tests.support.sparse_gguf import sparse_gguf
 GIGABYTE = 10**9
 CASES = ((1, "Qwen2.5-0.5B"), (2, "RWKV-6-1.6B"), (4, "Llama-2-7B"), (8, "Llama-3-8B"))
 CONTEXT = 1024
+SMALLEST_BATCH = 128
+"""Of those that the planner takes where memory is short."""
 _ROOT = Path("/sys/fs/cgroup/memory")
 
 
@@ -43,7 +45,7 @@ def check(gigabytes: int, name: str) -> None:
     (group / "memory.limit_in_bytes").write_text(str(gigabytes * GIGABYTE))
     with tempfile.TemporaryDirectory() as folder:
         found = run("--plan", name, folder, group=group)
-        ran = run("--run", str(Path(folder, "chosen.gguf")), folder, group=group)
+        ran = run("--run", str(Path(folder, "chosen.gguf")), str(found["batch"]), group=group)
         line = (
             f"{gigabytes:4} GB {name:14} {found['quant']:7} {found['planned'] / 1e6:10.0f} {found['free'] / 1e6:8.0f} "
         )
@@ -53,7 +55,7 @@ def check(gigabytes: int, name: str) -> None:
             path = Path(folder, "larger.gguf")
             sparse_gguf(SHAPES[name], find_recipe(larger).name, path)
             # The plan counts the tokenizer that these files lack.
-            resident = run("--run", str(path), folder)["resident"] + found["vocabulary"]
+            resident = run("--run", str(path), str(SMALLEST_BATCH))["resident"] + found["vocabulary"]
             line += f"{larger:7} {resident / 1e6:11.0f} {'YES' if resident <= found['free'] else 'no'}"
     group.rmdir()
     print(line, flush=True)
@@ -79,18 +81,17 @@ def make_plan(name: str, folder: str) -> None:
     assert best is not None
     sparse_gguf(SHAPES[name], best.quant, Path(folder, "chosen.gguf"))
     vocabulary = footprint(model.architecture, model.parameters, (), RunShape(CONTEXT), model.tokens).vocabulary
-    print(
-        json.dumps({"quant": best.quant, "planned": best.bytes, "free": best.shares[0].free, "vocabulary": vocabulary})
-    )
+    facts = {"quant": best.quant, "batch": best.batch, "planned": best.bytes, "free": best.shares[0].free}
+    print(json.dumps(facts | {"vocabulary": vocabulary}))
 
 
-def run_model(path: Path) -> None:
+def run_model(path: Path, batch: int) -> None:
     import psutil
 
     from desktop_app.engine.protocol import LoadSettings
     from desktop_app.engine.runner import load_runner
 
-    runner = load_runner(path, LoadSettings(context=CONTEXT, gpu_layers=0), lambda part: None)
+    runner = load_runner(path, LoadSettings(context=CONTEXT, batch=batch, gpu_layers=0), lambda part: None)
     runner.decode([token % 97 for token in range(512)])
     runner.decode([7])
     print(json.dumps({"resident": psutil.Process().memory_info().rss}))
@@ -100,6 +101,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--plan"]:
         make_plan(sys.argv[2], sys.argv[3])
     elif sys.argv[1:2] == ["--run"]:
-        run_model(Path(sys.argv[2]))
+        run_model(Path(sys.argv[2]), int(sys.argv[3]))
     else:
         main()

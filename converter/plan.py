@@ -174,7 +174,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
     named_after = request.source if merged is None else merged.adapters[-1].path
     family = family_of(config)
     blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
-    _check_sources(checkpoint, blueprint)
+    _check_sources(checkpoint, blueprint, config)
     folder = checkpoint_folder(request.source) if merged is None else merged.tokenizer
     vocabulary = _vocabulary(request, folder, config, blueprint)
     parameters = count_parameters(blueprint.tensors)
@@ -289,19 +289,22 @@ def _groups(sizes: Sequence[int], most: int) -> list[list[int]]:
     return groups
 
 
-def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint) -> None:
-    """Raise `BadFile` when the checkpoint is not what its configuration says."""
+def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config) -> None:
+    """Raise `BadFile` when the checkpoint is not what its configuration says, or the tensors that this was read off."""
+    implied = config.origin == str(checkpoint.path)
     for tensor in blueprint.tensors:
         for source in tensor.sources:
             stored = checkpoint.tensors.get(source.name)
             if stored is None:
-                raise BadFile(
-                    f"{checkpoint.path} has no tensor {source.name}, which its config.json calls for; download it all."
-                )
+                wanted = "without which it is not whole" if implied else "which its config.json calls for"
+                raise BadFile(f"{checkpoint.path} has no tensor {source.name}, {wanted}; download it all.")
             if stored.shape != source.shape:
+                found = f"{checkpoint.path}: tensor {source.name} has the shape {shape_text(stored.shape)}"
+                if implied:
+                    raise BadFile(f"{found}, but the others call for {shape_text(source.shape)}; download it again.")
                 raise BadFile(
-                    f"{checkpoint.path}: tensor {source.name} has the shape {shape_text(stored.shape)}, but config.json "
-                    f"calls for {shape_text(source.shape)}; weights and configuration are of different models."
+                    f"{found}, but config.json calls for {shape_text(source.shape)}; weights and configuration are of "
+                    "different models."
                 )
             if tensor.encoding is not None and stored.dtype.name != "uint8":
                 raise BadFile(

@@ -105,7 +105,7 @@ class Blueprint:
         return sum(counts.values())
 
 
-def _no_config(shapes: Mapping[str, Shape]) -> Config | None:
+def _no_config(shapes: Mapping[str, Shape], origin: str) -> Config | None:
     return None
 
 
@@ -127,6 +127,6 @@ class Family:
     """`quant_method` entries of config.json whose weights it takes as they are."""
     text_part: bool = False
     """Of models that see or hear as well, the part for text is converted."""
-    config_of: Callable[[Mapping[str, Shape]], Config | None] = _no_config
-    """The configuration read off tensor names and shapes, for checkpoints without a config.json or whose config.json says less
-    than the tensors do; None: not this family."""
+    config_of: Callable[[Mapping[str, Shape], str], Config | None] = _no_config
+    """(shapes by name, the file's name for errors) -> the configuration read off them, for checkpoints without a config.json or
+    whose config.json says less than the tensors do; None: not this family."""

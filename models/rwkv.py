@@ -83,8 +83,9 @@ _ONE_ROW_A_HEAD = ("blocks.0.att.r_k", "blocks.0.att.time_faaaa", "blocks.0.att.
 class Weights:
     """A checkpoint's tensors under the publisher's names."""
 
-    def __init__(self, shapes: Mapping[str, Shape] | None) -> None:
-        """Take the stored names and shapes; None: every tensor is there, as its configuration promises."""
+    def __init__(self, shapes: Mapping[str, Shape] | None, origin: str) -> None:
+        """Take the stored names and shapes (None: every tensor is there, as its configuration promises) and the file's name."""
+        self._origin = origin
         self._stored = (
             None if shapes is None else {publisher_name(name): (name, tuple(shapes[name])) for name in shapes}
         )
@@ -101,7 +102,7 @@ class Weights:
         shape = self._stored[name][1] if self._stored is not None and name in self._stored else ()
         if axis >= len(shape) or not shape[axis]:
             raise BadFile(
-                f"The checkpoint looks like RWKV, but its tensor {name} is missing or damaged; download it again."
+                f"{self._origin} looks like RWKV, but its tensor {name} is missing or damaged; download it again."
             )
         return shape[axis]
 
@@ -147,17 +148,24 @@ class Weights:
             yield self.tensor(f"{target}.{part}", f"{name}.{part}", size)
 
 
-def implied_config(shapes: Mapping[str, Shape], version: str, class_name: str) -> Config | None:
+def implied_config(shapes: Mapping[str, Shape], origin: str, version: str, class_name: str) -> Config | None:
     """Return what names and shapes say of a checkpoint of this version (its digit), or None for every other one.
 
+    Args:
+        shapes: of the stored tensors by name.
+        origin: names the file in error messages.
+        version: 4, 5, 6 or 7.
+        class_name: of this version in config.json.
+
     Raises:
+        BadFile: a tensor is missing that the sizes are read off.
         UnsupportedModel: a variant of RWKV that nothing here runs; the sentence names it.
     """
     named = {publisher_name(name): tuple(shape) for name, shape in shapes.items()}
-    found = _version(named)
+    found = _version(named, origin)
     if found is None or found[0] != version:
         return None
-    weights = Weights(shapes)
+    weights = Weights(shapes, origin)
     rows, hidden = weights.size("emb.weight", 0), weights.size("emb.weight", 1)
     layers = 1 + max(int(name.split(".")[1]) for name in named if re.match(r"blocks\.\d+\.", name))
     data: dict[str, Any] = {
@@ -171,7 +179,7 @@ def implied_config(shapes: Mapping[str, Shape], version: str, class_name: str) -
     if found != "4":
         heads = next((weights.size(name, 0) for name in _ONE_ROW_A_HEAD if name in weights), 0)
         data["head_size"] = data["head_dim"] = hidden // heads if heads else 64
-    return Config(data, "the checkpoint")
+    return Config(data, origin)
 
 
 def with_inner_size(config: Config, ratio: float) -> Config:
@@ -274,11 +282,11 @@ def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
     )
 
 
-def _version(named: Mapping[str, Shape]) -> str | None:
+def _version(named: Mapping[str, Shape], origin: str) -> str | None:
     """Return 4, 5.0, 5.1, 5.2, 6 or 7 by the publisher's own tests, or None for a checkpoint of another kind."""
     if not any(_OURS.match(name) for name in named):
         return None
-    _refuse_variants(named)
+    _refuse_variants(named, origin)
     if "blocks.0.att.r_k" in named:
         return "7"
     if "blocks.0.att.time_maa_x" in named:
@@ -291,10 +299,10 @@ def _version(named: Mapping[str, Shape]) -> str | None:
     return "5.2" if len(decay) == 2 and decay[1] > 1 else "5.1"
 
 
-def _refuse_variants(named: Mapping[str, Shape]) -> None:
-    refusal = next((sentence for sentence, test in _VARIANTS if test(named)), None)
+def _refuse_variants(named: Mapping[str, Shape], origin: str) -> None:
+    refusal = next((words for words, test in _VARIANTS if test(named)), None)
     if refusal is not None:
-        raise UnsupportedModel(refusal)
+        raise UnsupportedModel(f"{origin} {refusal}")
 
 
 def _has(ending: str) -> Callable[[Mapping[str, Shape]], bool]:
@@ -322,34 +330,35 @@ def _experimental_6(named: Mapping[str, Shape]) -> bool:
 
 
 _VARIANTS = (
-    ("This file holds only a tuned initial state (time_state), no model; name the model's own .pth.", _only_states),
-    ("This file holds only LoRA weights of an RWKV model; merge them into the model first.", _has("lora_A")),
+    ("holds only a tuned initial state (time_state), no model; name the model's own .pth.", _only_states),
+    ("holds only LoRA weights of an RWKV model; merge them into the model first.", _has("lora_A")),
     (
-        "RWKV-7b (with DeepEmbed attention) is not run by llama.cpp yet; choose an RWKV-7 without it.",
+        "is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.",
         lambda named: any(".qkv." in name for name in named),
     ),
-    ("RWKV-7a (with DeepEmbed) is not run by llama.cpp yet; choose an RWKV-7 without it.", _has(".ffn.s_emb.weight")),
     (
-        "This file holds only some weights of an RWKV model and no embedding; name the model's own .pth, with what this adds "
-        "to it merged.",
-        lambda named: "emb.weight" not in named,
+        "is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.",
+        _has(".ffn.s_emb.weight"),
     ),
     (
-        "This RWKV file was converted for the package `rwkv` already (its weights are transposed and merged); name the "
-        "original .pth.",
+        "holds only some weights of an RWKV model; name the model's own .pth, with what this adds to it merged.",
+        lambda named: "emb.weight" not in named or not any(name.startswith("blocks.0.") for name in named),
+    ),
+    (
+        "was converted for the package `rwkv` already (its weights are transposed and merged); name the original .pth.",
         _converted,
     ),
     (
-        "This RWKV has layers with attention between its own (a hybrid of fla), which nothing here runs; choose one without.",
+        "is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.",
         _has(".att.q_proj.weight"),
     ),
     (
-        "The keys of this RWKV are narrower than its width (fla's expand_k), which llama.cpp does not run; choose one with an "
+        "is an RWKV whose keys are narrower than its width (fla's expand_k), which llama.cpp does not run; choose one with an "
         "expand_k of 1.",
         _narrow_keys,
     ),
     (
-        "This is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",
+        "is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",
         _experimental_6,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     path = checkpoint_folder(source) / "config.json"
     written = Config(read_json(path), str(path)) if source.is_dir() and path.is_file() else None
     shapes = {} if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
-    implied = config_of_tensors(shapes)
+    implied = config_of_tensors(shapes, str(source if checkpoint is None else checkpoint.path))
     if implied is not None and (written is None or family_of(written) is family_of(implied)):
         named = {"_name_or_path": source.stem if source.is_file() else source.resolve().name}
         data = {} if written is None else written.data
@@ -93,9 +93,24 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
         return _config({**named, **data, **implied.data}, path, origin)
     if written is not None:
         return _config(written.data, path, written.origin)
-    if not path.is_file():
-        raise BadFile(f"{source} has no config.json, which says what model it is; download it from the same place.")
-    return _config(read_json(path), path, str(path))
+    if path.is_file():
+        return _config(read_json(path), path, str(path))
+    if source.is_file():
+        raise _foreign(source, shapes)
+    raise BadFile(f"{source} has no config.json, which says what model it is; download it from the same place.")
+
+
+def _foreign(file: Path, names: Iterable[str]) -> BadFile:
+    """Say what a single file of weights is that does not tell its model: only RWKV's do."""
+    if any("lora_" in name for name in names):
+        return BadFile(
+            f"{file} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and "
+            "adapter_config.json, or a model that it was merged into."
+        )
+    return BadFile(
+        f"{file} does not say what model it is: of single files only RWKV's do, and this is another; name the folder that "
+        "holds config.json and the weights."
+    )
 
 
 def published_name(folder: Path) -> str:

@@ -37,6 +37,8 @@ _MOST_DIMENSIONS = 8
 _LOCAL_HEADER = 30
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "params")
 """Keys under which training programs keep the weights."""
+_OF_TRAINING = {"param_groups", "optimizer", "optimizer_state_dict", "optimizer_states"}
+"""Keys under which they keep what else they go on from."""
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "float64": np.dtype(np.float64),
@@ -187,6 +189,10 @@ def _read_slots(path: Path) -> dict[str, _Slot]:
         file.seek(0)
         contents, places = reader(path, file, size)
     views = dict(_tensors(contents))
+    if not views and isinstance(contents, dict) and not _OF_TRAINING.isdisjoint(map(str, contents)):
+        raise BadFile(
+            f"{path} holds what an optimizer goes on training from, no weights; name the file of the weights."
+        )
     if not views:
         raise BadFile(f"{path} holds no tensors: it was saved without them, or is another file; get the weights again.")
     return {name: _slot(path, name, view, places) for name, view in views.items()}

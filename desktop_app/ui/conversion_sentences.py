@@ -16,6 +16,26 @@ TEMPLATES = to_translate(
     "{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.",
     "{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.",
     "{path} holds no tensors: it was saved without them, or is another file; get the weights again.",
+    "{path} holds what an optimizer goes on training from, no weights; name the file of the weights.",
+    "{path} does not say what model it is: of single files only RWKV's do, and this is another; name the folder that "
+    "holds config.json and the weights.",
+    "{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and "
+    "adapter_config.json, or a model that it was merged into.",
+    "{path} has no tensor {tensor}, without which it is not whole; download it all.",
+    "{path}: tensor {tensor} has the shape {shape}, but the others call for {wanted}; download it again.",
+    "{path} looks like RWKV, but its tensor {tensor} is missing or damaged; download it again.",
+    "{path} holds only a tuned initial state (time_state), no model; name the model's own .pth.",
+    "{path} holds only LoRA weights of an RWKV model; merge them into the model first.",
+    "{path} holds only some weights of an RWKV model; name the model's own .pth, with what this adds to it merged.",
+    "{path} was converted for the package `rwkv` already (its weights are transposed and merged); name the original "
+    ".pth.",
+    "{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.",
+    "{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.",
+    "{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose "
+    "one without.",
+    "{path} is an RWKV whose keys are narrower than its width (fla's expand_k), which llama.cpp does not run; choose "
+    "one with an expand_k of 1.",
+    "{path} is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",
     "{path} is a zip file, but not one of weights that torch.save wrote; name the right file.",
     "{path} is an empty folder; download the whole checkpoint.",
     "{path} does not exist; name the folder of a checkpoint.",

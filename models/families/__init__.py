@@ -36,7 +36,16 @@ def family_of(config: Config) -> Family:
     return found
 
 
-def config_of_tensors(shapes: Mapping[str, Shape]) -> Config | None:
-    """Return the configuration that tensor names and shapes alone imply, or None."""
-    found = (family.config_of(shapes) for family in families())
+def config_of_tensors(shapes: Mapping[str, Shape], origin: str) -> Config | None:
+    """Return the configuration that tensor names and shapes alone imply, or None.
+
+    Args:
+        shapes: of a checkpoint's tensors by name.
+        origin: names its file in error messages.
+
+    Raises:
+        UnsupportedModel: it is of a known family, but of a kind that nothing here runs.
+        BadFile: it is of a known family and not whole.
+    """
+    found = (family.config_of(shapes, origin) for family in families())
     return next((config for config in found if config is not None), None)

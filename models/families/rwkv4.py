@@ -28,7 +28,7 @@ from models.rwkv import (
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     config = with_inner_size(config, 4)
-    weights = Weights(shapes)
+    weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
     tensors = frame(weights, rows, hidden)
@@ -67,8 +67,8 @@ def _decay(logarithm: np.ndarray) -> np.ndarray:
     return -np.exp(logarithm.astype(np.float32).reshape(-1))
 
 
-def _config_of(shapes: Mapping[str, Shape]) -> Config | None:
-    return implied_config(shapes, "4", "RwkvForCausalLM")
+def _config_of(shapes: Mapping[str, Shape], origin: str) -> Config | None:
+    return implied_config(shapes, origin, "4", "RwkvForCausalLM")
 
 
 FAMILY = Family(

@@ -32,7 +32,7 @@ _GATED_MIXES = "kvrg"
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     config = with_inner_size(config, 3.5)
-    weights = Weights(shapes)
+    weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
     version = config.str("rwkv_version", default="5.2")
@@ -132,8 +132,8 @@ def _zeros(shape: Shape) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
-def _config_of(shapes: Mapping[str, Shape]) -> Config | None:
-    return implied_config(shapes, "5", "Rwkv5ForCausalLM")
+def _config_of(shapes: Mapping[str, Shape], origin: str) -> Config | None:
+    return implied_config(shapes, origin, "5", "Rwkv5ForCausalLM")
 
 
 FAMILY = Family(

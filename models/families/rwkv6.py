@@ -36,7 +36,7 @@ _FROM_FLA = ["rwkvg".index(mix) for mix in _MIXES]
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     config = with_inner_size(config, 3.5)
-    weights = Weights(shapes)
+    weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
     mix_rank = config.int("time_mix_extra_dim", "proj_low_rank_dim", default=64 if hidden == 4096 else 32, minimum=1)
@@ -150,11 +150,11 @@ def _divided(matrix: np.ndarray, *, divisor: float) -> np.ndarray:
     return matrix.astype(np.float32) / np.float32(divisor)
 
 
-def _config_of(shapes: Mapping[str, Shape]) -> Config | None:
-    config = implied_config(shapes, "6", "Rwkv6ForCausalLM")
+def _config_of(shapes: Mapping[str, Shape], origin: str) -> Config | None:
+    config = implied_config(shapes, origin, "6", "Rwkv6ForCausalLM")
     if config is None:
         return None
-    weights = Weights(shapes)
+    weights = Weights(shapes, origin)
     axis = 0 if weights.is_linear("blocks.0.att.time_maa_w1") else 1
     ranks = {
         "time_mix_extra_dim": weights.size("blocks.0.att.time_maa_w1", axis) // 5,

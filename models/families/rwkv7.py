@@ -37,7 +37,7 @@ _KEYS = {"w": "decay", "a": "iclr", "v": "value_residual_mix", "g": "gate"}
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     config = with_inner_size(config, 4)
-    weights = Weights(shapes)
+    weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
     ranks = {pair: _rank(config, pair) for pair in _RANKS}
@@ -113,11 +113,11 @@ def _heads(config: Config) -> int:
     return config.int("hidden_size") // config.int("head_dim", "head_size", default=64, minimum=1)
 
 
-def _config_of(shapes: Mapping[str, Shape]) -> Config | None:
-    config = implied_config(shapes, "7", "RWKV7ForCausalLM")
+def _config_of(shapes: Mapping[str, Shape], origin: str) -> Config | None:
+    config = implied_config(shapes, origin, "7", "RWKV7ForCausalLM")
     if config is None:
         return None
-    weights = Weights(shapes)
+    weights = Weights(shapes, origin)
     ranks = {}
     for pair, (name, *_) in _RANKS.items():
         # A model of one layer has no value pair but that of its learning rate.

@@ -470,6 +470,66 @@
         <translation>{path} 里没有张量：保存时遗漏了，或者这是别的文件；请重新获取权重。</translation>
     </message>
     <message>
+        <source>{path} holds what an optimizer goes on training from, no weights; name the file of the weights.</source>
+        <translation>{path} 里是优化器继续训练所需的状态，不是权重；请选择权重文件。</translation>
+    </message>
+    <message>
+        <source>{path} does not say what model it is: of single files only RWKV's do, and this is another; name the folder that holds config.json and the weights.</source>
+        <translation>{path} 没有说明它是什么模型：单个文件中只有 RWKV 的能看出来，而这个不是；请选择包含 config.json 和权重的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and adapter_config.json, or a model that it was merged into.</source>
+        <translation>{path} 里是 LoRA 权重，它用来修改模型，本身不是模型；请选择包含它和 adapter_config.json 的文件夹，或已合并它的模型。</translation>
+    </message>
+    <message>
+        <source>{path} has no tensor {tensor}, without which it is not whole; download it all.</source>
+        <translation>{path} 缺少张量 {tensor}，因此不完整；请完整下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has the shape {shape}, but the others call for {wanted}; download it again.</source>
+        <translation>{path}：张量 {tensor} 的形状是 {shape}，但其他张量要求 {wanted}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} looks like RWKV, but its tensor {tensor} is missing or damaged; download it again.</source>
+        <translation>{path} 像是 RWKV，但它的张量 {tensor} 缺失或损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} holds only a tuned initial state (time_state), no model; name the model's own .pth.</source>
+        <translation>{path} 里只有调优过的初始状态（time_state），没有模型；请选择模型本身的 .pth。</translation>
+    </message>
+    <message>
+        <source>{path} holds only LoRA weights of an RWKV model; merge them into the model first.</source>
+        <translation>{path} 里只有 RWKV 模型的 LoRA 权重；请先把它们合并到模型中。</translation>
+    </message>
+    <message>
+        <source>{path} holds only some weights of an RWKV model; name the model's own .pth, with what this adds to it merged.</source>
+        <translation>{path} 里只有 RWKV 模型的一部分权重；请选择模型本身的 .pth，并先合并这里所添加的内容。</translation>
+    </message>
+    <message>
+        <source>{path} was converted for the package `rwkv` already (its weights are transposed and merged); name the original .pth.</source>
+        <translation>{path} 已经为 `rwkv` 软件包转换过（权重已转置并合并）；请选择原始的 .pth。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
+        <translation>{path} 是 RWKV-7b（带 DeepEmbed 注意力），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
+        <translation>{path} 是 RWKV-7a（带 DeepEmbed），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.</source>
+        <translation>{path} 是夹有注意力层的 RWKV（fla 的混合模型），这里无法运行；请选择不带注意力层的。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV whose keys are narrower than its width (fla's expand_k), which llama.cpp does not run; choose one with an expand_k of 1.</source>
+        <translation>{path} 是键比模型宽度窄的 RWKV（fla 的 expand_k），llama.cpp 不能运行；请选择 expand_k 为 1 的模型。</translation>
+    </message>
+    <message>
+        <source>{path} is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.</source>
+        <translation>{path} 是实验性的 RWKV-6（x060a、x060b 或 x060c），没有程序能运行；请选择正式发布的模型。</translation>
+    </message>
+    <message>
         <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
         <translation>{path} 是压缩文件，但不是 torch.save 保存的权重；请选择正确的文件。</translation>
     </message>

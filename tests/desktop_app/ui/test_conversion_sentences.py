@@ -18,9 +18,11 @@ from desktop_app.source_facts import facts_of
 from desktop_app.ui.core_sentences import translated
 from desktop_app.ui.translate import LanguageKeeper
 from models.errors import ZhiyinError
+from tests.converter.checkpoint.test_single_files import HELD
 from tests.desktop_app.ui.test_conversions import checkpoint, publish
 from tests.desktop_app.ui.test_translations import CHINESE
 from tests.support.hub_server import HubServer
+from tests.support.torch_files import write_torch
 
 
 @pytest.fixture(autouse=True)
@@ -85,4 +87,12 @@ def test_sentences_about_conversions(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (source / "tokenizer.model").unlink()
     with pytest.raises(ZhiyinError) as caught:
         facts_of(InstallRequest(source))
+    check(caught.value)
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_sentences_about_single_files(held: str, tmp_path: Path) -> None:
+    write_torch(tmp_path / "x.pth", HELD[held][0])
+    with pytest.raises(ZhiyinError) as caught:
+        facts_of(InstallRequest(tmp_path / "x.pth"))
     check(caught.value)

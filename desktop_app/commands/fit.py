@@ -189,7 +189,8 @@ def _print_shares(option: Option) -> None:
 
 def _row(option: Option) -> tuple[str, ...]:
     context = "any" if option.recurrent else str(option.context)
-    cache = "" if option.kv_type == "f16" else f" ({option.kv_type} cache)"
+    has_usual = option.recurrent or option.kv_type == "f16"  # a state is no cache
+    cache = "" if has_usual else f" ({option.kv_type} cache)"
     speed = "?" if option.tokens_per_second is None else rate(option.tokens_per_second)
     verdict = _VERDICTS[option.verdict]
     lacking = f", {human_bytes(option.missing)} lacking" if option.missing else ""

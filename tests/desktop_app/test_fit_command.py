@@ -311,3 +311,15 @@ def test_a_model_of_the_catalogue_needs_no_network(
     assert "holds several models; name one: BlinkDL/rwkv-7-world/RWKV-x070-World-0.1B" in capsys.readouterr().err
     assert main(["fit", "nobody/nothing"]) == 1
     assert "http://127.0.0.1:9 cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("recurrent", "cached"), [(True, False), (False, True)])
+def test_only_models_with_a_cache_speak_of_its_type(
+    recurrent: bool, cached: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"architectures": ["RwkvForCausalLM"], "hidden_size": 768, "vocab_size": 50277, "num_hidden_layers": 12}
+    (tmp_path / "config.json").write_text(json.dumps(config if recurrent else CONFIG), "utf-8")
+    assert main(["fit", str(tmp_path), "--kv-type", "q8_0"]) == 0
+    table = capsys.readouterr().out
+    assert "Q8_0" in table
+    assert ("(q8_0 cache)" in table) is cached

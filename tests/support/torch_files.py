@@ -33,8 +33,8 @@ def numbers(values: tuple[int, ...]) -> bytes:
     return b"(" + b"".join(map(number, values)) + b"t"
 
 
-def tensor_pickle(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Pickle {name: tensor}; storages are named by their numbers."""
+def tensor_pickle(tensors: Mapping[str, np.ndarray], words: Mapping[str, str] | None = None) -> bytes:
+    """Pickle {name: tensor} and the words beside them; storages are named by their numbers."""
     out = b"\x80\x02}("
     for key, (name, array) in enumerate(tensors.items()):
         strides = tuple(stride // array.itemsize for stride in np.empty(array.shape, array.dtype).strides)
@@ -42,13 +42,13 @@ def tensor_pickle(tensors: Mapping[str, np.ndarray]) -> bytes:
         storage += number(array.size) + b"tQ"
         arguments = b"(" + storage + number(0) + numbers(array.shape) + numbers(strides) + b"\x89Nt"
         out += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
-    return out + b"u."
+    return out + b"".join(text(key) + text(word) for key, word in (words or {}).items()) + b"u."
 
 
-def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write what torch.save would write for a plain dict of contiguous tensors."""
+def write_torch(path: Path, tensors: Mapping[str, np.ndarray], words: Mapping[str, str] | None = None) -> None:
+    """Write what torch.save would write for a plain dict of contiguous tensors, with words beside them."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", tensor_pickle(tensors))
+        archive.writestr("archive/data.pkl", tensor_pickle(tensors, words))
         for key, array in enumerate(tensors.values()):
             archive.writestr(f"archive/data/{key}", array.tobytes())
         archive.writestr("archive/version", "3\n")

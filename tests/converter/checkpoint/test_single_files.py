@@ -68,3 +68,19 @@ def test_a_truncated_file_is_damaged(tmp_path: Path) -> None:
     write_torch(file, RWKV)
     os.truncate(file, file.stat().st_size - 1000)
     assert sentence(file) == f"{file} is truncated, damaged or no PyTorch file; download it again."
+
+
+@pytest.mark.parametrize("version", ["4", "5.2", "6"])
+def test_what_the_package_rwkv_converted_is_told_by_its_weights(version: str, tmp_path: Path) -> None:
+    """As its `convert_and_save_and_exit` does it: the first norm goes into the embedding, matrices are transposed."""
+    converted = {}
+    for name, tensor in random_rwkv(version).items():
+        if name.startswith("blocks.0.ln0."):
+            continue
+        matrix = name.endswith(
+            tuple(f"{part}.weight" for part in ("key", "value", "receptance", "gate", "output", "head"))
+        )
+        converted[name] = np.ascontiguousarray(tensor.T) if matrix else tensor.squeeze()
+    file = tmp_path / "x.pth"
+    write_torch(file, converted, {"_strategy": "cpu fp32", "_rescale_layer": "0", "_version": "0.7"})
+    assert sentence(file).startswith(f"{file} was converted for the package `rwkv` already")

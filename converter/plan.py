@@ -21,7 +21,7 @@ from models.chat import dialects
 from models.config import Config
 from models.errors import BadFile, NoTokenizer, ZhiyinError
 from models.families import family_of
-from models.family import STOP, Blueprint, Metadata, OutputTensor, Source
+from models.family import STOP, Blueprint, Family, Metadata, OutputTensor, Source
 from models.vocab import read_vocabulary
 from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary
 
@@ -190,7 +190,13 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
         metadata=_metadata(named_after, config, recipe, blueprint, vocabulary, parameters)
         | ({} if merged is None else base_model(merged.path, merged.adapters[0].base_name)),
         out=request.out or Path(file_name(named_after, config, recipe, parameters)),
-        warnings=(*blueprint.warnings, *_left_out(checkpoint, blueprint), *vocabulary.warnings, *note),
+        warnings=(
+            *_too_coarse(recipe, family, blueprint),
+            *blueprint.warnings,
+            *_left_out(checkpoint, blueprint),
+            *vocabulary.warnings,
+            *note,
+        ),
         steps=() if merged is None else merged.steps,
     )
 
@@ -242,6 +248,17 @@ def _recipe(
 
     recipe, note = request.choose(QuantChoice(architecture, parameters, tensors, usual, types_of))
     return recipe, (note,) if note else ()
+
+
+def _too_coarse(recipe: Recipe, family: Family, blueprint: Blueprint) -> tuple[str, ...]:
+    """Return a sentence where a family needs more bits than most, and is to get fewer than it needs."""
+    needed = find_recipe(blueprint.default_quant)
+    if not recipe.is_coarser_than(needed) or not find_recipe(Blueprint.default_quant).is_coarser_than(needed):
+        return ()
+    return (
+        f"{recipe.name} has too few bits for {family.title}, whose answers it spoils; {needed.name} is the smallest quantization "
+        "that leaves them intact.",
+    )
 
 
 def _refuse_second_loss(source: Path, model: _Model, types: Sequence[GGMLQuantizationType]) -> None:

@@ -15,7 +15,7 @@ from gguf.constants import GGMLQuantizationType as Type
 from models.errors import ZhiyinError
 from models.family import Metadata, OutputTensor
 
-_FILE_TYPES = {
+_FILE_TYPES = {  # from exact to small
     "F32": LlamaFileType.ALL_F32,
     "F16": LlamaFileType.MOSTLY_F16,
     "BF16": LlamaFileType.MOSTLY_BF16,
@@ -87,6 +87,11 @@ class Recipe:
     def base(self) -> Type:
         """The type of most tensors."""
         return Type[_BASE_TYPES.get(self.name, self.name)]
+
+    def is_coarser_than(self, other: Recipe) -> bool:
+        """Tell whether it keeps less of the weights than another one."""
+        names = list(_FILE_TYPES)
+        return names.index(self.name) > names.index(other.name)
 
 
 @dataclass(frozen=True)

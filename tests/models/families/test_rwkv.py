@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converter.gguf_header import read_gguf_header
-from converter.pipeline import ConvertRequest, convert
+from converter.pipeline import ConvertRequest, convert, plan
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import load_runner
@@ -296,3 +296,18 @@ def test_variants_that_nothing_runs_are_refused_by_name(version: str, changes: d
 def test_a_tuned_state_alone_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedModel, match="state"):
         config_of_tensors({f"blocks.{layer}.att.time_state": (2, 64, 64) for layer in range(3)}, "x.pth")
+
+
+@pytest.mark.parametrize(
+    ("version", "quant", "warned"),
+    [("4", "Q6_K", True), ("4", "Q4_0", True), ("4", "Q8_0", False), ("4", "F16", False), ("7", "Q4_0", False)],
+)
+def test_fewer_bits_than_the_family_needs_are_warned_of(version: str, quant: str, warned: bool, tmp_path: Path) -> None:
+    write_torch(tmp_path / "RWKV-x.pth", random_rwkv(version))
+    warnings = plan(ConvertRequest(tmp_path / "RWKV-x.pth", quant=quant, tokenizer="none")).warnings
+    sentence = (
+        f"{quant} has too few bits for RWKV-4, whose answers it spoils; Q8_0 is the smallest quantization that leaves them "
+        "intact."
+    )
+    assert (sentence in warnings) is warned
+    assert any("too few bits" in warning for warning in warnings) is warned

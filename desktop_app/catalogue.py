@@ -80,6 +80,12 @@ def _all_sizes() -> dict[str, Sizes]:
     return read_sizes()
 
 
+def names_on_hubs(name: str) -> list[str]:
+    """Return the repositories that a model is in on the Hub and on ModelScope, as far as the catalogue knows; first the given."""
+    known = (repository for model in catalogue().named(name) for repository in (model.huggingface, model.modelscope))
+    return list(dict.fromkeys((name, *(repository for repository in known if repository))))
+
+
 def weights_bytes(model: CatalogueModel) -> int | None:
     """Return the bytes of a model's weights as they are published; None: not known."""
     if model.download is not None or model.shape is None:

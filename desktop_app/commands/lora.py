@@ -6,9 +6,13 @@ import argparse
 from pathlib import Path
 
 from converter.checkpoint.lora import Adapter, is_adapter
+from converter.hub_address import MODELSCOPE_PREFIX
+from converter.hub_note import read_note, vouched
 from converter.merging import check_by_configuration
 from converter.pipeline import ConversionPlan
+from desktop_app.catalogue import names_on_hubs
 from desktop_app.commands.source import fetch, local_path
+from desktop_app.paths import downloads_folder
 from desktop_app.terminal import human_bytes, say
 from models.errors import ZhiyinError
 
@@ -80,10 +84,27 @@ def _base(arguments: argparse.Namespace, adapter: Adapter) -> Path:
     if not is_repository(name):
         origin = "" if arguments.base else f", which {adapter.path} was trained on,"
         raise ZhiyinError(f"{name[:200]}{origin} is not here; name the folder or repository of that model with --base.")
+    source = name
     if not arguments.base:
-        say(f"{adapter.path} was trained on {name}, which is taken as its base (another one: --base).")
-    configured = fetch(arguments, f"{name}/config.json").source.parent
+        source = _fetched_before(arguments, name)
+        which = "which" if source == name else f"and {source}, which was fetched before,"
+        say(f"{adapter.path} was trained on {name}, {which} is taken as its base (another one: --base).")
+    configured = fetch(arguments, f"{source}/config.json").source.parent
     if arguments.as_adapter:
         return configured
     check_by_configuration(configured, adapter)
-    return fetch(arguments, name).source
+    return fetch(arguments, source).source
+
+
+def _fetched_before(arguments: argparse.Namespace, name: str) -> str:
+    """Return the source that most of a model came from already, on either hub; the name itself where nothing of it is here."""
+    from converter.hub_hosts import find_host
+
+    if arguments.endpoint or arguments.revision or name.startswith(MODELSCOPE_PREFIX):
+        return name
+
+    def here(source: str) -> int:
+        note = read_note(downloads_folder() / find_host(source, "", "", False).folder)
+        return sum(entry["size"] for entry in vouched(note).values())
+
+    return max((source for other in names_on_hubs(name) for source in (other, MODELSCOPE_PREFIX + other)), key=here)

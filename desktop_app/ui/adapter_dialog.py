@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QP
 
 from converter.checkpoint.lora import Adapter
 from converter.hub_note import folders_of
-from desktop_app.catalogue import catalogue
+from desktop_app.catalogue import names_on_hubs
 from desktop_app.install import InstallRequest
 from desktop_app.paths import downloads_folder
 from desktop_app.source_facts import Judgement, SourceFacts
@@ -125,14 +125,8 @@ class AdapterDialog(QDialog):
 def _named_base(adapter: Adapter) -> Path | None:
     """Return the folder of the base that an adapter names: a path on this computer, or what was fetched of a repository.
 
-    A model of the catalogue may have been fetched from the Hub or from ModelScope, where its name may be another one.
+    That may have come from the Hub or from ModelScope.
     """
     name = adapter.base_name
-    names = {name: None} | {
-        repository: None
-        for model in catalogue().named(name)
-        for repository in (model.huggingface, model.modelscope)
-        if repository
-    }
-    fetched = (folder for repository in names for folder in folders_of(downloads_folder(), repository))
+    fetched = (folder for other in names_on_hubs(name) for folder in folders_of(downloads_folder(), other))
     return next((folder for folder in (Path(name), *fetched) if name and (folder / "config.json").is_file()), None)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converter.hub import DownloadRequest, download
+from desktop_app.paths import downloads_folder
 from tests.reference.llama import forward
 from tests.reference.lora import with_adapter
 from tests.support.adapters import ALL, random_adapter, write_adapter
@@ -76,6 +78,26 @@ def test_an_adapter_alone_fetches_the_base_that_it_names(model: Any, tmp_path: P
     assert f"{lora} was trained on tiny/Base-1M" in done.stderr.splitlines()[0]
     wanted = forward(config, with_adapter(weights, tensors, scales=2.0), IDS)
     assert np.abs(logits(tmp_path, str(out)) - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["meta-llama/Llama-2-7b-hf", "someone/Base-7B"])
+def test_a_base_that_came_from_modelscope_is_taken_from_there(name: str, model: Any, tmp_path: Path) -> None:
+    """Where the name is another one, the catalogue knows it; a plain name given with --base means the Hub's."""
+    config, weights, tensors = model
+    base = write_checkpoint(tmp_path / "base", config, weights)
+    lora = write_adapter(tmp_path / "lora", tensors, base_model_name_or_path=name)
+    there = {"meta-llama/Llama-2-7b-hf": "modelscope/Llama-2-7b-ms"}.get(name, name)
+    with HubServer() as server:
+        server.repositories[there] = Repository({"master": {f.name: f.read_bytes() for f in base.iterdir()}})
+        download(DownloadRequest(f"modelscope:{there}", downloads_folder(), endpoint=server.endpoint))
+    out = tmp_path / "merged.gguf"
+    options = ("--out", str(out), "--tokenizer", "none", "--quant", "F32")
+    done = zhiyin("convert", str(lora), *options, HF_HUB_OFFLINE="1")
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+    assert f"{lora} was trained on {name}, and modelscope:{there}, which was fetched before," in done.stderr
+    refused = zhiyin("convert", str(lora), "--base", name, *options, HF_HUB_OFFLINE="1")
+    assert refused.returncode == 1
+    assert f"{name} is not here whole" in refused.stderr
 
 
 def test_logits_with_an_adapter_and_its_scale(model: Any, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,11 +46,11 @@ from converter.hub_files import (
 from converter.hub_heads import read_heads
 from converter.hub_hosts import find_host
 from converter.hub_note import (
-    LOCK,
     alone,
     conversions_by_source,
     earlier_conversion,
     read_note,
+    remove_if_empty,
     vouched,
     write_note,
 )
@@ -248,8 +248,8 @@ class _Repository:
                 *wanted,
                 *listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {}),
             )
-        weights = weights_bytes(file for file in wanted if file.name != choice.index)
-        return Preview(self.name, choice.source, self._missing(wanted), weights, *self._nature(commit, names))
+        nature = self._nature(commit, names)
+        return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
 
     def _preview_gguf(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Preview:
         models = gguf_models(choice.files if self.file else files)
@@ -310,16 +310,11 @@ class _Repository:
     def locked(self) -> Iterator[None]:
         """Keep other processes off the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = self.folder / LOCK
         try:
             with alone(self.folder, self.name):
                 yield
         finally:
-            if not any(path != lock for path in self.folder.iterdir()):
-                # A name with a slip in it leaves no folder.
-                lock.unlink(missing_ok=True)
-                with suppress(OSError):
-                    self.folder.rmdir()
+            remove_if_empty(self.folder)  # a name with a slip in it leaves no folder
 
     def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
         note = read_note(self.folder)

@@ -164,9 +164,14 @@ def listed_weights(
     return tuple(by_name[name] for name in names)
 
 
+def is_small(name: str) -> bool:
+    """Tell whether a file that was fetched holds no weights: configuration, index, tokenizer, card or licence."""
+    return name in (SAFETENSORS_INDEX, TORCH_INDEX) or _SMALL.fullmatch(name) is not None
+
+
 def weights_bytes(files: Iterable[RemoteFile]) -> int:
     """Return the bytes of those files that are no small ones."""
-    return sum(file.size for file in files if not _SMALL.fullmatch(file.name))
+    return sum(file.size for file in files if not is_small(file.name))
 
 
 def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequence[RemoteFile]) -> Choice:

@@ -1,16 +1,28 @@
 """Downloads that are not needed any more: what they take, and how they are deleted.
 
 Only files that our own note vouches for are touched, in folders that we made. With a converted checkpoint GGUF files, which are
-models themselves, stay, and so does the note: it knows which models came from there.
+models themselves, stay, and so does the note: it knows which models came from there. With the last of these it all goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from converter.hub_note import NOTE, alone, conversions_by_source, read_note, read_origin, vouched, write_note
+from converter.hub_files import is_small
+from converter.hub_note import (
+    NOTE,
+    alone,
+    conversions_by_source,
+    read_note,
+    read_origin,
+    remove_if_empty,
+    vouched,
+    write_note,
+)
 from models.errors import BadFile, ZhiyinError
 
 
@@ -63,7 +75,7 @@ def fetched_folder(model: Path, downloads: Path) -> Path | None:
 
 
 def delete_fetched(folder: Path, files: Iterable[Path]) -> None:
-    """Delete a GGUF model that was fetched.
+    """Delete a GGUF model that was fetched, and what lies beside it where that is of no use any more.
 
     Args:
         folder: what `fetched_folder` returned.
@@ -74,6 +86,27 @@ def delete_fetched(folder: Path, files: Iterable[Path]) -> None:
     """
     origin = read_origin(folder)
     _delete_all(folder, folder.name if origin is None else origin.repository, files)
+    delete_rest(folder)
+
+
+def delete_rest(folder: Path) -> None:
+    """Delete what is left of a download without weights or models made of it: cards, configuration, our note.
+
+    Files that were not fetched stay; so does everything that another process uses.
+    """
+    origin = read_origin(folder)
+    if origin is None or folder.is_symlink():
+        return
+    with suppress(ZhiyinError, OSError), alone(folder, origin.repository):
+        if _is_of_use(folder):
+            return
+        for name in filter(partial(_is_ours, folder), vouched(read_note(folder))):
+            _delete(folder, folder / name)
+        (folder / NOTE).unlink(missing_ok=True)
+        for path in sorted(folder.rglob("*"), reverse=True):
+            with suppress(OSError):  # a file, or a folder with files
+                path.rmdir()
+    remove_if_empty(folder)
 
 
 def delete_files(files: Iterable[Path]) -> None:
@@ -108,6 +141,12 @@ def _kept_in(folder: Path) -> Iterator[KeptDownload]:
         if files:
             size = sum(path.stat().st_size for path in files)
             yield KeptDownload(folder, origin.repository, source, files, size, tuple(models))
+
+
+def _is_of_use(folder: Path) -> bool:
+    """Tell whether a download has weights, or a part of some, or there is a model that was made of it."""
+    weights = (name for name in vouched(read_note(folder)) if not is_small(name) and (folder / name).is_file())
+    return any(weights) or any(folder.rglob(".*.part")) or bool(conversions_by_source(folder))
 
 
 def _is_ours(folder: Path, name: str) -> bool:

@@ -70,6 +70,15 @@ def alone(folder: Path, repository: str) -> Iterator[None]:
         raise ZhiyinError(f"{repository} is being downloaded or converted by another Zhiyin; wait for it.") from error
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Remove a download's folder that holds nothing but the lock."""
+    lock = folder / LOCK
+    with suppress(OSError):
+        if not any(path != lock for path in folder.iterdir()):
+            lock.unlink(missing_ok=True)
+            folder.rmdir()
+
+
 @contextmanager
 def in_use(*paths: Path) -> Iterator[None]:
     """Keep downloads from being deleted or fetched anew while they are read: those that lie at these paths.

@@ -16,9 +16,11 @@ from converter.hub_kept import (
     delete_download,
     delete_fetched,
     delete_files,
+    delete_rest,
     fetched_folder,
     kept_downloads,
 )
+from converter.hub_note import converted_from
 from converter.whole_file import write_whole
 from desktop_app.paths import downloads_folder
 from models.chat.sampling import recommended_sampling
@@ -161,6 +163,9 @@ class Library:
             delete_fetched(fetched, removal.files)
         else:
             delete_files(removal.files)
+        for folder in downloads_folder().iterdir():
+            if path in converted_from(folder):
+                delete_rest(folder)
         if path in self._linked():
             self._write_links([other for other in self._linked() if other != path])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from converter.hub_kept import delete_download, kept_downloads
+from converter.hub_kept import delete_download, delete_fetched, delete_rest, kept_downloads
 from converter.hub_note import LOCK, NOTE, earlier_conversion, note_conversion, read_note, write_note
 from models.errors import ZhiyinError
 
@@ -104,3 +104,46 @@ def test_what_the_system_refuses_is_said(tmp_path: Path) -> None:
     (folder / "a.bin").mkdir()  # what no system unlinks
     with pytest.raises(ZhiyinError, match=r"a\.bin cannot be deleted: .+; close what uses it"):
         delete_download(kept)
+
+
+CARDS = {"README.md": b"r", "LICENSE": b"l", "config.json": b"{}"}
+
+
+def test_with_its_last_model_a_download_goes_whole(tmp_path: Path) -> None:
+    folder = fetched(tmp_path / "d" / "org--tea", CARDS | {"Q4/tea-Q4.gguf": b"GGUF", "tea-Q8.gguf": b"GGUF"})
+    delete_fetched(folder, [folder / "Q4" / "tea-Q4.gguf"])
+    assert left(folder) - {LOCK} == {NOTE, *CARDS, "tea-Q8.gguf"}
+    delete_fetched(folder, [folder / "tea-Q8.gguf"])
+    assert not folder.exists()
+
+
+def test_what_was_not_fetched_stays(tmp_path: Path) -> None:
+    folder = fetched(tmp_path / "d" / "org--tea", CARDS | {"tea.gguf": b"GGUF"})
+    (folder / "LICENSE").unlink()
+    (folder / "LICENSE").symlink_to(tmp_path / "precious")
+    (tmp_path / "precious").write_text("of the person")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "README.md").write_text("of the person")
+    delete_fetched(folder, [folder / "tea.gguf"])
+    assert left(folder) - {LOCK} == {"mine/README.md", "LICENSE"}
+    assert (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize("use", ["model.safetensors", ".tea-Q8.gguf.12345678.part", "made", "locked", "linked"])
+def test_what_is_of_use_stays_with_its_cards(use: str, tmp_path: Path) -> None:
+    weights = {use: b"w"} if use.endswith("safetensors") else {}
+    folder = fetched(tmp_path / "d" / "org--tea", CARDS | weights)
+    if use.endswith("part"):
+        (folder / use).write_bytes(b"half of it")
+    if use == "made":
+        note_conversion(folder, folder, "c1", "Q8_0", model(tmp_path))
+    if use == "linked":
+        (tmp_path / "link").symlink_to(folder)
+        delete_rest(tmp_path / "link")
+    elif use == "locked":
+        with FileLock(folder / LOCK):
+            delete_rest(folder)
+    else:
+        delete_rest(folder)
+    assert set(CARDS) <= left(folder)
+    assert (folder / NOTE).exists()

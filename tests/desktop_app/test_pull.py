@@ -75,6 +75,18 @@ def test_pull_registers_a_gguf_file_where_it_was_fetched_to(server: HubServer, d
     assert Path(model["path"]).parent == data_home / "downloads" / "other--SmolLM2-135M-Instruct-GGUF"
 
 
+@pytest.mark.parametrize("repository", ["other/SmolLM2-135M-Instruct-GGUF", "tiny/Tiny-6M-Instruct"])
+def test_removing_a_model_leaves_nothing_of_its_download(repository: str, server: HubServer) -> None:
+    done = zhiyin("pull", repository, "--quant", "Q8_0", HF_ENDPOINT=server.endpoint)
+    assert done.returncode == 0, done.stderr
+    (folder,) = downloads_folder().iterdir()
+    assert (folder / "README.md").exists()
+    for kept in kept_downloads(downloads_folder()):
+        delete_download(kept)
+    assert zhiyin("models", "remove", done.stdout.strip()).returncode == 0
+    assert list(downloads_folder().iterdir()) == []
+
+
 def test_pull_from_modelscope(server: HubServer, data_home: Path) -> None:
     server.repositories["tiny/Tiny"] = Repository({"master": server.repositories["tiny/Tiny-6M-Instruct"].files(_MAIN)})
     pull = ("pull", "modelscope:tiny/Tiny", "--quant", "q8_0", "--endpoint", server.endpoint)

@@ -205,7 +205,7 @@ class EngineProcess:
         if recurrent and request.state:
             resume(runner, file, identity, prompt)
         shown = Shown(
-            None if dialect is None else dialect.reply(),
+            None if dialect is None or dialect.reply is None else dialect.reply(),
             reply_opening(runner, request.messages, request.tools, thinking=thinking) if runner.info.reasoning else "",
             {} if dialect is None else mark_tokens(runner, dialect.marks),
         )

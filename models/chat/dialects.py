@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from models.chat import chatglm3, glm4, harmony
+from models.chat import chatglm3, glm4, glm45, harmony
 from models.chat.reply import ReplyText, ToolCall, called
 
 KEY = "zhiyin.chat.dialect"
@@ -36,8 +36,8 @@ class ReplyFilter(Protocol):
 class Dialect:
     """One way of chatting."""
 
-    reply: Callable[[], ReplyFilter]
-    """Begins a reply."""
+    reply: Callable[[], ReplyFilter] | None = None
+    """Begins a reply; None: its text stays as it is."""
     tool_calls: Callable[[str, Messages], list[ToolCall]] | None = None
     """(reply, tools) -> the calls in it."""
     written: Callable[[str, Mapping[str, Any]], str] | None = None
@@ -45,7 +45,7 @@ class Dialect:
     turns: Callable[[Messages], Messages] | None = None
     """Brings messages to the form that the template of this dialect wants."""
     marks: Mapping[str, str] = field(default_factory=dict)
-    """Control tokens that the reply's filter is to see -> what stands for them in the text; others never get into it."""
+    """Control tokens that get into a reply -> what stands for them in its text, which the filter sees; others never do."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -53,16 +53,19 @@ DIALECTS: Mapping[str, Dialect] = {
     "chatglm2": Dialect(ReplyText),
     "chatglm3": Dialect(ReplyText, chatglm3.tool_calls, chatglm3.written),
     "glm4": Dialect(ReplyText, glm4.tool_calls, glm4.written),
+    "glm45": Dialect(tool_calls=glm45.tool_calls, turns=glm45.turns, marks=glm45.MARKS),
     "harmony": Dialect(harmony.HarmonyReply, harmony.tool_calls, turns=harmony.turns, marks=harmony.MARKS),
 }
 
 
 def name_of(metadata: Mapping[str, Any], template: str | None) -> str:
-    """Return a file's dialect: as it says itself, or as its template shows, since others convert gpt-oss, too."""
+    """Return a file's dialect: as it says itself, or as its template shows, which others' files have, too."""
     said = metadata.get(KEY)
     if isinstance(said, str) and said:
         return said
-    return "harmony" if template is not None and set(_TOKENS.findall(template)) >= _HARMONY else ""
+    if template is not None and set(_TOKENS.findall(template)) >= _HARMONY:
+        return "harmony"
+    return "glm45" if template is not None and glm45.is_written_by(template) else ""
 
 
 def prepared(messages: Messages, dialect: Dialect | None, template: str) -> Messages:

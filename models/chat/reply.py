@@ -38,10 +38,15 @@ def called(call: Any) -> ToolCall:
     return ToolCall(str(function.get("name", "")), arguments if isinstance(arguments, Mapping) else {})
 
 
+def functions(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the functions of tools in OpenAI's form, or given alone."""
+    found = (tool.get("function", tool) for tool in tools)
+    return [function for function in found if isinstance(function, Mapping)]
+
+
 def offered(tools: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the names of tools in OpenAI's form, or of their functions alone."""
-    functions = (tool.get("function", tool) for tool in tools)
-    return {str(function.get("name")) for function in functions if isinstance(function, Mapping)}
+    """Return the names of tools."""
+    return {str(function.get("name")) for function in functions(tools)}
 
 
 class ReplyText:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,12 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
+from tests.support.answering import write_answering
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_glm import random_chatglm, random_chatglm1
+from tests.support.random_shared_experts import random_glm4_moe
 from tests.support.sentencepieces import processor, trained, with_pieces
+from tests.support.vocabularies import llama_cpp_vocabularies
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=8, top_k=1, min_p=0.0)
 CALL = "get_weather\n ```python\ntool_call(city='北京')\n```"
@@ -96,3 +101,41 @@ def test_chatglm1_answers(kind: str, images: int, engine: Engine, tmp_path: Path
     assert engine.submit(Prompt(chat)).result(60)["ids"] == encoded(rounds)
     reply = engine.submit(Generate(chat, GREEDY)).result(60)
     assert (reply["text"], reply["reason"]) == ("好，世界！", "end")
+
+
+ROLES = ("<|user|>", "<|assistant|>", "<|observation|>", "<|endoftext|>")
+TAGS = ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")
+WORDS = ("get_weather", "city", "Rome")
+SAID = (
+    "<|assistant|>", "<tool_call>", "get_weather", "<arg_key>", "city", "</arg_key>", "<arg_value>", "Rome", "</arg_value>",
+    "</tool_call>", "<|observation|>",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("special", [False, True], ids=["tags are words", "tags are control tokens"])
+def test_glm45_calls_a_tool(special: bool, engine: Engine, tmp_path: Path) -> None:
+    template = llama_cpp_vocabularies() / "templates" / "GLM-4.6.jinja"
+    if not template.is_file():
+        pytest.skip("llama.cpp's sources here have no such template")
+    source = write_answering(
+        tmp_path / "checkpoint",
+        partial(random_glm4_moe, max_position_embeddings=1024),
+        SAID,
+        control=(*ROLES, *TAGS) if special else ROLES,
+        words=WORDS if special else (*TAGS, *WORDS),
+        ends=("<|endoftext|>", "<|user|>", "<|observation|>"),
+        template=template.read_text("utf-8"),
+    )
+    path = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
+    engine.submit(Load(str(path), LoadSettings(context=1024, kv_type="f32"))).result(60)
+    asked = ({"role": "user", "content": "Weather?"},)
+    reply = engine.submit(Generate(asked, replace(GREEDY, max_tokens=12), TOOLS)).result(60)
+    assert (reply["text"], reply["reason"]) == ("".join(SAID[1:-1]), "end")
+    (call,) = reply["tool_calls"]
+    assert call["function"] == {"name": "get_weather", "arguments": '{"city": "Rome"}'}
+    answered = (
+        *asked,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "sunny"},
+    )
+    assert engine.submit(Generate(answered, replace(GREEDY, max_tokens=12), TOOLS)).result(60)["reason"] == "end"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
-from models.vocab.byte_level import written
-from tests.support.checkpoints import write_checkpoint
+from tests.support.answering import write_answering
 from tests.support.random_gpt_oss import random_gpt_oss
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=12, top_k=1, min_p=0.0)
@@ -37,28 +35,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def answering(folder: Path, chain: tuple[str, ...]) -> Path:
-    """Convert a model that says each of these tokens after the one before it: its blocks add nothing."""
-    texts = [*(written(bytes([byte])) for byte in range(256)), *CONTROL, *WORDS]
-    ids = {text: number for number, text in enumerate(texts)}
-    config, weights = random_gpt_oss(packed=False, vocab_size=len(texts), eos_token_id=ids["<|return|>"])
-    for name, values in weights.items():
-        if "o_proj" in name or "down_proj" in name:
-            values[:] = 0
-    weights["lm_head.weight"] *= 0.01
-    for before, after in pairwise(chain):
-        weights["lm_head.weight"][ids[after]] = weights["model.embed_tokens.weight"][ids[before]]
-    source = write_checkpoint(folder / "checkpoint", config, weights)
-    added = [{"id": ids[text], "content": text, "special": text in CONTROL} for text in (*CONTROL, *WORDS)]
-    tokenizer = {
-        "added_tokens": added,
-        "pre_tokenizer": {"type": "ByteLevel", "use_regex": True},
-        "model": {"type": "BPE", "vocab": {text: ids[text] for text in texts[:256]}, "merges": []},
-    }
-    (source / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
-    (source / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|return|>"}), "utf-8")
-    (source / "chat_template.jinja").write_text(TEMPLATE, "utf-8")
-    ends = {"eos_token_id": [ids["<|return|>"], ids["<|call|>"]]}
-    (source / "generation_config.json").write_text(json.dumps(ends), "utf-8")
+    """Convert a model that says each of these tokens after the one before it."""
+    source = write_answering(
+        folder / "checkpoint",
+        partial(random_gpt_oss, packed=False),
+        chain,
+        control=CONTROL,
+        words=WORDS,
+        ends=("<|return|>", "<|call|>"),
+        template=TEMPLATE,
+    )
     return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
 
 

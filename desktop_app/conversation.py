@@ -36,6 +36,8 @@ class Conversation:
     """What was typed and not sent."""
     thinking: bool | None = None
     """Whether replies begin with a thought, where the model leaves the choice; None: as it does by itself."""
+    effort: str = ""
+    """How long to think (`engine.protocol.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
 
     @property
     def begun(self) -> bool:

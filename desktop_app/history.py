@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.conversation import Conversation, Message
+from desktop_app.engine.protocol import EFFORTS
 from desktop_app.folder_lock import own
 from desktop_app.paths import STATES
 from models.errors import ZhiyinError
@@ -51,16 +52,18 @@ CREATE INDEX messages_by_conversation ON messages(conversation, created);
 
 _SCHEMA_2 = "ALTER TABLE conversations ADD COLUMN thinking INTEGER;"
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2)
+_SCHEMA_3 = "ALTER TABLE conversations ADD COLUMN effort TEXT NOT NULL DEFAULT '';"
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
-_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking"
+_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort"
 _MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
 
 _SAVE_CONVERSATION = f"""
-INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft,
-thinking = excluded.thinking
+thinking = excluded.thinking, effort = excluded.effort
 """  # noqa: S608  (constants only)
 _SAVE_MESSAGE = f"""
 INSERT INTO messages ({_MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -140,6 +143,7 @@ class History:
             conversation.leaf,
             conversation.draft,
             conversation.thinking,
+            conversation.effort,
         )
         self._write(_SAVE_CONVERSATION, row)
 
@@ -212,8 +216,9 @@ class History:
 
 
 def _conversation(row: tuple[Any, ...]) -> Conversation:
-    number, title, created, updated, leaf, draft, thinking = row
-    return Conversation(number, title, created, updated, leaf, draft, None if thinking is None else bool(thinking))
+    number, title, created, updated, leaf, draft, thinking, effort = row
+    wished = None if thinking is None else bool(thinking)
+    return Conversation(number, title, created, updated, leaf, draft, wished, effort if effort in EFFORTS else "")
 
 
 def _message(row: tuple[Any, ...]) -> Message:

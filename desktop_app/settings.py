@@ -9,11 +9,13 @@ from typing import Any
 
 from converter.hub_address import origin, usual_endpoint
 from converter.whole_file import write_whole
+from desktop_app.engine.protocol import EFFORTS
 
 _CHOICES = {
     "theme": ("system", "light", "dark"),
     "language": ("system", "en", "zh_CN"),
     "send_key": ("enter", "ctrl_enter"),
+    "effort": ("", *EFFORTS),
 }
 RANGES: dict[str, tuple[float, float]] = {
     "context": (512, 1 << 20),
@@ -63,6 +65,8 @@ class Settings:
     system_prompt: str = ""
     thinking: bool | None = None
     """Whether replies of a new chat begin with a thought: what was chosen last; None: as the model does by itself."""
+    effort: str = ""
+    """How long replies of a new chat think: what was chosen last; "": as the model does by itself."""
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Any
 
 from desktop_app.commands.options import add_thinking, add_threads, real, whole
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
-    sampling = _sampling(arguments)
+    asked = Generate((), _sampling(arguments), thinking=arguments.thinking, effort=arguments.effort)
     messages: list[dict[str, Any]] = []
     if arguments.system:
         messages.append({"role": "system", "content": arguments.system})
@@ -55,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as session:
         if arguments.prompt is not None:
             messages.append({"role": "user", "content": arguments.prompt})
-            result = _reply(session.engine, messages, sampling, arguments.thinking)
+            result = _reply(session.engine, asked, messages)
             return INTERRUPTED if result["reason"] == "cancelled" else 0
-        return _converse(session.engine, messages, sampling, arguments.thinking)
+        return _converse(session.engine, asked, messages)
 
 
 def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
@@ -71,7 +72,7 @@ def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
     )
 
 
-def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings, thinking: bool | None) -> int:
+def _converse(engine: Engine, asked: Generate, messages: list[dict[str, Any]]) -> int:
     say("Type your message and press Enter. Ctrl+C stops a reply, Ctrl+D ends the chat.")
     while True:
         try:
@@ -82,7 +83,7 @@ def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: Sampling
             continue
         messages.append({"role": "user", "content": text})
         try:
-            reply = _reply(engine, messages, sampling, thinking)["text"]
+            reply = _reply(engine, asked, messages)["text"]
         except (EngineDied, EngineFailed) as error:
             say(f"zhiyin: {error}")
             messages.pop()
@@ -90,14 +91,14 @@ def _converse(engine: Engine, messages: list[dict[str, Any]], sampling: Sampling
         messages.append({"role": "assistant", "content": reply})
 
 
-def _reply(
-    engine: Engine, messages: list[dict[str, Any]], sampling: SamplingSettings, thinking: bool | None
-) -> dict[str, Any]:
+def _reply(engine: Engine, asked: Generate, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Print the reply to these messages, which is otherwise asked for as `asked` says, and return it."""
+
     def show(event: Event) -> None:
         if event.kind == "text":
             print(event.data["text"], end="", flush=True)
 
-    job = engine.submit(Generate(tuple(messages), sampling, thinking=thinking), show)
+    job = engine.submit(replace(asked, messages=tuple(messages)), show)
     result = _wait(job)
     print()
     if result["reason"] == "full":

@@ -62,9 +62,17 @@ def _check(number: float, least: float, most: float) -> None:
 
 
 def add_thinking(parser: argparse.ArgumentParser) -> None:
-    """Declare whether models that can do both think before they answer."""
+    """Declare whether models that can do both think before they answer, and how long."""
+    from desktop_app.engine.protocol import EFFORTS  # the commands that ask models have it anyway, others start faster
+
     parser.add_argument(
         "--thinking",
         action=argparse.BooleanOptionalAction,
         help="think before the answer, where the model's template leaves the choice (default: as the template does)",
+    )
+    parser.add_argument(
+        "--effort",
+        choices=EFFORTS,
+        default="",
+        help="how long to think, where the model's template leaves that choice (gpt-oss; default: as the template does)",
     )

@@ -160,7 +160,7 @@ class EngineProcess:
 
     def _load(self, number: int, request: protocol.Load) -> dict[str, Any]:
         from desktop_app.engine.chat_states import model_identity
-        from desktop_app.engine.prompting import thinks_by_itself
+        from desktop_app.engine.prompting import effort_by_itself, thinks_by_itself
         from desktop_app.engine.runner import load_runner
 
         self._unload(number, protocol.Unload())
@@ -173,7 +173,7 @@ class EngineProcess:
                 raise
         self._runner = runner
         self._identity = model_identity(Path(request.path), request.adapters)
-        return asdict(replace(runner.info, thinking=thinks_by_itself(runner)))
+        return asdict(replace(runner.info, thinking=thinks_by_itself(runner), effort=effort_by_itself(runner)))
 
     def _set_adapters(self, number: int, request: protocol.SetAdapters) -> dict[str, Any]:
         from desktop_app.engine.chat_states import model_identity
@@ -197,8 +197,8 @@ class EngineProcess:
         runner = self._model()
         if number in self._cancelled:
             runner.interrupt(True)
-        thinking = request.thinking
-        prompt = prompt_tokens(runner, request.messages, request.tools, thinking=thinking)
+        asked = request.prompt
+        prompt = prompt_tokens(runner, asked)
         check_room(runner, prompt)
         dialect = DIALECTS.get(runner.info.dialect)
         recurrent, file, identity = runner.info.context == 0, Path(request.state), self._identity
@@ -206,7 +206,7 @@ class EngineProcess:
             resume(runner, file, identity, prompt)
         shown = Shown(
             None if dialect is None or dialect.reply is None else dialect.reply(),
-            reply_opening(runner, request.messages, request.tools, thinking=thinking) if runner.info.reasoning else "",
+            reply_opening(runner, asked) if runner.info.reasoning else "",
             {} if dialect is None else mark_tokens(runner, dialect.marks),
         )
         reply = generate(
@@ -216,9 +216,7 @@ class EngineProcess:
             lambda text: self._send(Event(number, "text", {"text": text})),
             self._progress(number, "prompt"),
             shown,
-            settled_tokens(runner, request.messages, request.tools, prompt, thinking=thinking)
-            if runner.info.forward_only
-            else None,
+            settled_tokens(runner, asked, prompt) if runner.info.forward_only else None,
         )
         if recurrent and request.state:
             self._afterwards = lambda: store(runner, file, identity)
@@ -236,8 +234,8 @@ class EngineProcess:
         from desktop_app.engine.prompting import prompt_tokens, render_prompt
 
         runner = self._model()
-        prompt = render_prompt(runner, request.messages, request.tools, thinking=request.thinking)
-        ids = prompt_tokens(runner, request.messages, request.tools, thinking=request.thinking)
+        prompt = render_prompt(runner, request)
+        ids = prompt_tokens(runner, request)
         return {"prompt": prompt, "ids": ids}
 
     def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:

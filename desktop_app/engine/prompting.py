@@ -10,9 +10,10 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.engine.protocol import Message
+from desktop_app.engine.protocol import EFFORTS, Prompt
 from desktop_app.sequences import common_prefix
 from models.chat.dialects import DIALECTS, prepared
 from models.chat.template import render
@@ -29,59 +30,45 @@ _MARK = "\ufdd0"
 _NOT_TEXT = ("role", "type")
 _THINKING = ("enable_thinking", "thinking")
 """What templates call the choice: Qwen, GLM and most others; DeepSeek and Granite."""
+_EFFORT = "reasoning_effort"
+"""What gpt-oss's template calls how long to think."""
 _OPENED = re.compile(r"(<think>?)\s*\Z")
 """How the prompts of models that think end; RWKV-7 G1's leave the mark's last sign to the model."""
 _ANY = "知音"
 """A message that merges with nothing around it."""
+_ASKED = Prompt(({"role": "user", "content": _ANY},))
 
 
-def render_prompt(
-    runner: Runner,
-    messages: Sequence[Message],
-    tools: Sequence[Mapping[str, Any]] = (),
-    *,
-    thinking: bool | None = None,
-) -> str:
+def render_prompt(runner: Runner, asked: Prompt) -> str:
     """Return the prompt that asks for the next reply; a model without a template just continues the text.
-
-    Args:
-        runner: the loaded model.
-        messages: the chat.
-        tools: in OpenAI's form.
-        thinking: whether the reply begins with a thought, where the template leaves the choice; None: as the template does.
 
     Raises:
         ZhiyinError: there are tools, and the template has no place for them; or it fails or takes too long.
     """
-    if tools and not runner.info.tools:
+    if asked.tools and not runner.info.tools:
         raise ZhiyinError(
             f"{runner.info.name} knows no tools, its chat format has no place for them; ask without tools, or choose a model "
             "that was trained with them."
         )
     if runner.chat_template is None:
-        return "\n\n".join(str(message.get("content", "")) for message in messages)
+        return "\n\n".join(str(message.get("content", "")) for message in asked.messages)
+    choices: dict[str, Any] = {} if asked.thinking is None else dict.fromkeys(_THINKING, asked.thinking)
     with _time_limit(_TEMPLATE_SECONDS):
         return render(
             runner.chat_template,
-            prepared(messages, DIALECTS.get(runner.info.dialect), runner.chat_template),
-            tools=list(tools) or None,
+            prepared(asked.messages, DIALECTS.get(runner.info.dialect), runner.chat_template),
+            tools=list(asked.tools) or None,
             bos=runner.vocabulary.bos_text,
             eos=runner.vocabulary.eos_text,
-            **({} if thinking is None else dict.fromkeys(_THINKING, thinking)),
+            **(choices | ({_EFFORT: asked.effort} if asked.effort else {})),
         )
 
 
-def prompt_tokens(
-    runner: Runner,
-    messages: Sequence[Message],
-    tools: Sequence[Mapping[str, Any]] = (),
-    *,
-    thinking: bool | None = None,
-) -> list[int]:
+def prompt_tokens(runner: Runner, asked: Prompt) -> list[int]:
     """Return the prompt's tokens; the beginning-of-sequence token comes once, whoever writes it."""
     control = _any_of(runner.vocabulary.control_texts())
-    apart_messages, apart_tools = _apart(list(messages), control), _apart(list(tools), control)
-    prompt = render_prompt(runner, apart_messages, apart_tools, thinking=thinking)
+    messages, tools = (tuple(_apart(part, control)) for part in (asked.messages, asked.tools))
+    prompt = render_prompt(runner, replace(asked, messages=messages, tools=tools))
     has_bos = bool(runner.vocabulary.bos_text) and prompt.startswith(runner.vocabulary.bos_text)
     if _MARK not in prompt:
         return runner.tokenize(prompt, add_special=not has_bos, special=True)
@@ -96,30 +83,26 @@ def prompt_tokens(
     return ids + _text_tokens(runner, prompt[start:])
 
 
-def settled_tokens(
-    runner: Runner,
-    messages: Sequence[Message],
-    tools: Sequence[Mapping[str, Any]],
-    prompt: Sequence[int],
-    *,
-    thinking: bool | None = None,
-) -> int:
-    """Return with how many tokens of a prompt the next turn's prompt begins, whatever the reply is.
+def settled_tokens(runner: Runner, asked: Prompt, prompt: Sequence[int]) -> int:
+    """Return with how many of its tokens the next turn's prompt begins, whatever the reply is.
 
     Templates that leave earlier reasoning out write the reply's beginning otherwise once the reply is there.
+
+    Args:
+        runner: the loaded model.
+        asked: the chat.
+        prompt: the tokens of its prompt.
     """
-    later = (*messages, {"role": "assistant", "content": _ANY}, {"role": "user", "content": _ANY})
+    turns = ({"role": "assistant", "content": _ANY}, {"role": "user", "content": _ANY})
     try:
-        return common_prefix(prompt_tokens(runner, later, tools, thinking=thinking), prompt)
+        return common_prefix(prompt_tokens(runner, replace(asked, messages=(*asked.messages, *turns))), prompt)
     except ZhiyinError:  # a template that takes no such turns: then there is no next one
         return len(prompt)
 
 
-def reply_opening(
-    runner: Runner, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], *, thinking: bool | None = None
-) -> str:
+def reply_opening(runner: Runner, asked: Prompt) -> str:
     """Return the mark of a thought's beginning where the prompt ends in it: the model goes on inside the thought."""
-    found = _OPENED.search(render_prompt(runner, messages, tools, thinking=thinking))
+    found = _OPENED.search(render_prompt(runner, asked))
     return found[1] if found else ""
 
 
@@ -128,12 +111,22 @@ def thinks_by_itself(runner: Runner) -> bool | None:
 
     Where the prompt as it is asks neither for a thought nor for none, the model decides: that counts as thinking.
     """
-    asked = ({"role": "user", "content": _ANY},)
     try:
-        as_it_is, on, off = (render_prompt(runner, asked, thinking=wish) for wish in (None, True, False))
+        as_it_is, on, off = (render_prompt(runner, replace(_ASKED, thinking=wish)) for wish in (None, True, False))
     except ZhiyinError:
         return None  # a chat will say why
     return None if on == off else as_it_is != off
+
+
+def effort_by_itself(runner: Runner) -> str:
+    """Return how long replies think where nobody asks for it; "": the template leaves no choice among the efforts."""
+    if _EFFORT not in (runner.chat_template or ""):
+        return ""
+    try:
+        as_it_is, *each = (render_prompt(runner, replace(_ASKED, effort=effort)) for effort in ("", *EFFORTS))
+    except ZhiyinError:
+        return ""
+    return EFFORTS[each.index(as_it_is)] if as_it_is in each and len(set(each)) == len(each) else ""
 
 
 def mark_tokens(runner: Runner, marks: Mapping[str, str]) -> dict[int, bytes]:

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 
 Message = Mapping[str, Any]
 """A chat message as OpenAI's API writes it: role, content, optionally tool_calls, name, reasoning_content."""
+EFFORTS = ("low", "medium", "high")
+"""How long a model may think, in the words of gpt-oss's template."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,20 @@ class Unload(Request):
 
 
 @dataclass(frozen=True)
+class Prompt(Request):
+    """Render a chat without running it. Result: {"prompt": text, "ids": [...]}."""
+
+    kind: ClassVar[str] = "prompt"
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """In OpenAI's form."""
+    thinking: bool | None = None
+    """Whether the reply begins with a thought, where the template leaves the choice; None: as the template does."""
+    effort: str = ""
+    """How long to think, one of `EFFORTS`, where the template leaves that choice; "": as the template does."""
+
+
+@dataclass(frozen=True)
 class Generate(Request):
     """Reply to a chat, streaming `Text`. Result: `Reply`."""
 
@@ -109,7 +125,13 @@ class Generate(Request):
     state: str = ""
     """The file in which a recurrent model's state of this chat is kept; "": none. Other models leave it alone."""
     thinking: bool | None = None
-    """Whether the reply begins with a thought, where the template leaves the choice; None: as the template does."""
+    effort: str = ""
+    """Both as in `Prompt`."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """What is asked, without how it is answered."""
+        return Prompt(self.messages, self.tools, self.thinking, self.effort)
 
 
 @dataclass(frozen=True)
@@ -128,17 +150,6 @@ class Tokenize(Request):
     text: str
     add_special: bool = True
     special: bool = True
-
-
-@dataclass(frozen=True)
-class Prompt(Request):
-    """Render a chat without running it. Result: {"prompt": text, "ids": [...]}."""
-
-    kind: ClassVar[str] = "prompt"
-    messages: tuple[Message, ...]
-    tools: tuple[Mapping[str, Any], ...] = ()
-    thinking: bool | None = None
-    """As in `Generate`."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +243,8 @@ class ModelInfo:
     """The template knows about thinking."""
     thinking: bool | None = None
     """Where the template leaves the choice whether to think: whether it does so by itself; None: there is no choice."""
+    effort: str = ""
+    """Where the template leaves the choice how long to think: how long it does so by itself; "": there is no choice."""
     tools: bool = False
     seconds: float = 0.0
     dialect: str = ""

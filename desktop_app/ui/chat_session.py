@@ -192,9 +192,12 @@ class ChatSession(QObject):
     def set_thinking(self, thinking: bool) -> None:
         """Choose whether the next replies of the open chat, and of new ones, begin with a thought."""
         self._settings.thinking = thinking
-        self.current = replace(self.current, thinking=thinking)
-        if self.current.id in self._all:
-            self._store(self.current)
+        self._choose(thinking=thinking)
+
+    def set_effort(self, effort: str) -> None:
+        """Choose how long the next replies of the open chat, and of new ones, think."""
+        self._settings.effort = effort
+        self._choose(effort=effort)
 
     def save_draft(self, text: str) -> None:
         """Keep what was typed and not sent; the new chat's is stored too, though the chat is not on the list."""
@@ -220,7 +223,13 @@ class ChatSession(QObject):
             self._history.save_message(replace(reply.message, content=reply.text, state="stopped"))
 
     def _fresh(self) -> Conversation:
-        return replace(self._new, thinking=self._settings.thinking)
+        return replace(self._new, thinking=self._settings.thinking, effort=self._settings.effort)
+
+    def _choose(self, **choice: bool | str) -> None:
+        """Note a choice for the open chat; a new one is stored with its first message."""
+        self.current = replace(self.current, **choice)  # type: ignore[arg-type]  # names of its fields
+        if self.current.id in self._all:
+            self._store(self.current)
 
     def _list(self, conversations: list[Conversation]) -> None:
         for conversation in conversations:
@@ -301,8 +310,8 @@ class ChatSession(QObject):
         messages = prompt_messages(path, self._settings.system_prompt)
         state = str(chat_state_file(reply.message.conversation))
         recommended = model.sampling if model else {}
-        thinking = self._all[reply.message.conversation].thinking
-        request = Generate(tuple(messages), sampling(self._settings, recommended), state=state, thinking=thinking)
+        chat, how = self._all[reply.message.conversation], sampling(self._settings, recommended)
+        request = Generate(tuple(messages), how, state=state, thinking=chat.thinking, effort=chat.effort)
         reply.call = self._engine.submit(
             request,
             lambda event: self._event(reply, event),

@@ -1,4 +1,4 @@
-"""The input box at the bottom, with the switch for thinking and the button that sends the text or stops the reply."""
+"""The input box at the bottom, with the choice of thinking and the button that sends the text or stops the reply."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from desktop_app.ui.effort_menu import EffortMenu
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.message_edit import LINE, MessageEdit, mark_focus
 from desktop_app.ui.message_field import MessageField
 from desktop_app.ui.thinking_switch import ThinkingSwitch
 
 _NARROW = 420
-"""Below this width the switch for thinking shows its icon alone."""
+"""Below this width the choice of thinking shows its icon alone."""
 
 
 class Composer(QFrame):
@@ -23,6 +24,7 @@ class Composer(QFrame):
     stopped = Signal()
     files_pasted = Signal(list)
     thinking_chosen = Signal(bool)
+    effort_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty, with Enter sending."""
@@ -39,6 +41,9 @@ class Composer(QFrame):
         self._thinking = ThinkingSwitch()
         self._thinking.setFixedHeight(LINE)
         self._thinking.chosen.connect(self.thinking_chosen)
+        self._effort = EffortMenu()
+        self._effort.setFixedHeight(LINE)
+        self._effort.chosen.connect(self.effort_chosen)
         self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
         self._button.setFixedSize(LINE, LINE)
@@ -48,6 +53,7 @@ class Composer(QFrame):
         row.setSpacing(8)
         row.addWidget(self._field, 1)
         row.addWidget(self._thinking, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self._effort, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 8, 8)
@@ -74,6 +80,10 @@ class Composer(QFrame):
         """Show whether the next reply begins with a thought; None: the model leaves no choice."""
         self._thinking.show_choice(thinking)
 
+    def show_effort(self, effort: str) -> None:
+        """Show how long the next reply thinks; "": the model leaves no choice."""
+        self._effort.show_choice(effort)
+
     def set_send_key(self, key: str) -> None:
         """Send with "enter" or "ctrl_enter"."""
         MessageEdit.enter_sends = key == "enter"
@@ -82,7 +92,8 @@ class Composer(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
         """Leave the text its room."""
         super().resizeEvent(event)
-        self._thinking.set_narrow(self.width() < _NARROW)
+        for choice in (self._thinking, self._effort):
+            choice.set_narrow(self.width() < _NARROW)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""

@@ -180,6 +180,7 @@ class MainWindow(QMainWindow):
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
         self._composer.thinking_chosen.connect(self._choose_thinking)
+        self._composer.effort_chosen.connect(self._choose_effort)
         self._view.way_out_chosen.connect(self._take_way_out)
         self._connect_catalogue()
         chats.listed.connect(self._list_chats)
@@ -430,14 +431,20 @@ class MainWindow(QMainWindow):
         self._offer_contexts()
 
     def _show_thinking(self) -> None:
-        """Show the chat's choice whether to think, or what the model does by itself, if it leaves the choice."""
-        info, chosen = self.services.models.state.info, self.services.chats.current.thinking
-        by_itself = info.thinking if info is not None else None
-        self._composer.show_thinking(by_itself if by_itself is None or chosen is None else chosen)
+        """Show the chat's choice whether to think and how long, or what the model does by itself, if it leaves the choice."""
+        info, chat = self.services.models.state.info, self.services.chats.current
+        thinking, effort = (info.thinking, info.effort) if info is not None else (None, "")
+        self._composer.show_thinking(thinking if thinking is None or chat.thinking is None else chat.thinking)
+        self._composer.show_effort(effort and (chat.effort or effort))
 
     def _choose_thinking(self, thinking: bool) -> None:
         self.services.chats.set_thinking(thinking)
         self.services.save_settings()
+
+    def _choose_effort(self, effort: str) -> None:
+        self.services.chats.set_effort(effort)
+        self.services.save_settings()
+        self._show_thinking()
 
     def _offer_contexts(self) -> None:
         """Let the newest reply offer other contexts, if it failed for want of one."""

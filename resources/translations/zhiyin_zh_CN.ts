@@ -924,6 +924,29 @@
     </message>
 </context>
 <context>
+    <name>EffortMenu</name>
+    <message>
+        <source>Think briefly</source>
+        <translation>简短思考</translation>
+    </message>
+    <message>
+        <source>Think</source>
+        <translation>适度思考</translation>
+    </message>
+    <message>
+        <source>Think deeply</source>
+        <translation>深入思考</translation>
+    </message>
+    <message>
+        <source>How long to think: {choice}</source>
+        <translation>思考多久：{choice}</translation>
+    </message>
+    <message>
+        <source>How long to think before answering: longer is slower, but better at hard questions</source>
+        <translation>回答前思考多久：越久越慢，但更擅长难题</translation>
+    </message>
+</context>
+<context>
     <name>Fit</name>
     <message>
         <source>fits on the GPU</source>

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
+from tests.support.efforts import SAID, effort_model
 from tests.support.random_llama import random_llama
 
 STARTER = "SmolLM2-135M-Instruct"
@@ -200,3 +201,15 @@ def test_ctrl_c_ends_a_single_prompt_with_the_shells_code() -> None:
         output, errors = chat.communicate(timeout=60)
         assert (chat.returncode, errors) == (130, b"")
         assert output.endswith(b"\n")
+
+
+def test_how_long_to_think(tmp_path: Path) -> None:
+    model, messages = effort_model(tmp_path), tmp_path / "messages.json"
+    messages.write_text('[{"role": "user", "content": "Hi"}]', "utf-8")
+    for effort, said in SAID.items():
+        done = zhiyin(
+            "chat", "-m", str(model), "--prompt", "Hi", "--effort", effort, "--max-tokens", "1", "--ctx", "512"
+        )
+        assert (done.returncode, done.stdout) == (0, f"{said}\n"), done.stderr
+        assert zhiyin("prompt", str(model), "--messages", str(messages), "--effort", effort).stdout == f"Hi<|{effort}|>"
+    assert zhiyin("chat", "--effort", "extreme").returncode == 2

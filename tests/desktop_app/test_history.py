@@ -198,7 +198,7 @@ def test_the_first_versions_chats_are_read(path: Path, spoil: Callable[[Path], o
     spoil(path)
     with closing(History(path)) as history:
         [old] = history.conversations()
-        assert (old.title, old.draft, old.thinking) == ("Old", "half a thought", None)
+        assert (old.title, old.draft, old.thinking, old.effort) == ("Old", "half a thought", None, "")
         assert len(history.messages("old")) > 200
-        history.save_conversation(replace(old, thinking=False))
-        assert [chat.thinking for chat in history.conversations()] == [False]
+        history.save_conversation(replace(old, thinking=False, effort="high"))
+        assert [(chat.thinking, chat.effort) for chat in history.conversations()] == [(False, "high")]

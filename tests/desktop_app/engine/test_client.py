@@ -14,7 +14,7 @@ import pytest
 
 from desktop_app.engine import protocol
 from desktop_app.engine.client import Engine, EngineDied, EngineExit, EngineFailed
-from desktop_app.engine.protocol import Devices, Event, Generate, Load, LoadSettings, SamplingSettings
+from desktop_app.engine.protocol import Devices, Event, Generate, Load, LoadSettings, Prompt, SamplingSettings
 from desktop_app.paths import log_file
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=24)
@@ -230,7 +230,7 @@ def test_a_template_that_loops_for_ever_is_stopped(starter_gguf: Path, tmp_path:
     begin = time.perf_counter()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception, match="longer than"):
         patch.setattr(prompting, "_TEMPLATE_SECONDS", 0.3)
-        prompting.render_prompt(Stub(), ({"role": "user", "content": "x"},))
+        prompting.render_prompt(Stub(), Prompt(({"role": "user", "content": "x"},)))
     assert time.perf_counter() - begin < 30
 
 

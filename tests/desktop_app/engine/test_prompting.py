@@ -8,7 +8,7 @@ import pytest
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine, EngineFailed
-from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
+from desktop_app.engine.protocol import EFFORTS, Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
 from tests.models.chat.test_published_files import baichuan_chat
 from tests.support.graph_models import graph_case
 from tests.support.vocabularies import llama_cpp_vocabularies
@@ -94,3 +94,20 @@ def test_whether_a_published_template_leaves_the_choice_to_think(
     as_it_is, on, off = prompts
     assert (on == off) is (by_itself is None)
     assert as_it_is == (off if by_itself is False else on)
+
+
+@pytest.mark.parametrize(
+    ("name", "by_itself"),
+    [("openai-gpt-oss-120b", "medium"), ("tencent-Hy3", ""), ("upstage-Solar-Open-100B", ""), ("Qwen-Qwen3-0.6B", "")],
+)
+def test_whether_a_published_template_tells_efforts_apart(name: str, by_itself: str, tmp_path: Path) -> None:
+    """Hy3 and Solar have other efforts, or fewer."""
+    template = (llama_cpp_vocabularies() / "templates" / f"{name}.jinja").read_text("utf-8")
+    source = baichuan_chat(tmp_path / "any", generation=None, template=template)
+    file = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
+    chat = ({"role": "user", "content": "1+1=?"},)
+    with Engine() as engine:
+        info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
+        assert info["effort"] == by_itself
+        for effort in EFFORTS if by_itself else ():
+            assert f"Reasoning: {effort}\n" in engine.submit(Prompt(chat, effort=effort)).result(60)["prompt"]

@@ -58,7 +58,7 @@ def test_a_published_template_is_read_as_its_tokenizer_reads_it(checkpoint: Path
     )
     with loaded(checkpoint, tmp_path / "model.gguf") as runner:
         text = "User: 你好\n\nAssistant: hi\n\nUser: a\\xff<s>b<|rwkv_tokenizer_end_of_text|>\n\nAssistant:"
-        ids = prompt_tokens(runner, CHAT)
+        ids = prompt_tokens(runner, Prompt(tuple(CHAT)))
         assert ids == [0, *runner.tokenize(text, add_special=False, special=False)]
         assert 0 not in ids[1:]
 
@@ -88,7 +88,7 @@ def test_what_lies_around_a_single_file_says_nothing_about_it(checkpoint: Path, 
 def test_id_0_cannot_be_typed(checkpoint: Path, tmp_path: Path) -> None:
     with loaded(checkpoint, tmp_path / "model.gguf") as runner:
         assert runner.tokenize(runner.vocabulary.bos_text, add_special=False, special=True) == [0]
-        assert 0 not in prompt_tokens(runner, CHAT)
+        assert 0 not in prompt_tokens(runner, Prompt(tuple(CHAT)))
 
 
 def test_g1_thinks_unless_it_is_asked_not_to(checkpoint: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from desktop_app.engine.graph.backends import Buffers, cpu_device
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.library import InitParams, ggml, ggml_cpu
 from desktop_app.engine.rearranging import rearranging_memory
-from desktop_app.engine.threads import physical_cores
+from desktop_app.engine.threads import usual_threads
 
 _TYPES = ("F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q4_K", "Q4_0", "Q4_1", "IQ4_XS", "Q3_K", "Q2_K")
 _ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0", "MXFP4": "Q4_0"}
@@ -90,7 +90,7 @@ def known_speed(cache: Path) -> ReadSpeed | None:
 
 
 def _this_computer() -> str:
-    return f"{platform.node()}, {platform.machine()}, {physical_cores()} cores"
+    return f"{platform.node()}, {platform.machine()}, {usual_threads()} threads"
 
 
 def measure() -> ReadSpeed:
@@ -128,7 +128,7 @@ def _measure_type(type_: GGMLQuantizationType) -> tuple[float, float]:
 
         def compute() -> None:
             ggml().ggml_reset(work)  # or the threads' work space of every round would be added to the one before
-            ggml_cpu().ggml_graph_compute_with_ctx(work, graph, physical_cores())
+            ggml_cpu().ggml_graph_compute_with_ctx(work, graph, usual_threads())
 
         seconds, share = _timed(compute)
         return count * size / seconds, share
@@ -172,7 +172,7 @@ def _timed(compute: Callable[[], object]) -> tuple[float, float]:
         compute()
         now = time.perf_counter()
         times.append((now - start, now))
-    share = (time.process_time() - used) / (times[-1][1] - began) / physical_cores()
+    share = (time.process_time() - used) / (times[-1][1] - began) / usual_threads()
     fastest = sorted(seconds for seconds, _ in times)
     return fastest[len(fastest) // 4], share
 

@@ -41,8 +41,16 @@ def as_computer(hardware: Hardware) -> Computer:
         total_bytes=hardware.total_memory,
         process_bytes=hardware.engine_bytes,
         rearranged=frozenset(hardware.rearranged),
+        threads=hardware.threads,
+        lockable_bytes=hardware.lockable_memory,
         accelerators=tuple(
-            Accelerator(device.name, device.free_bytes, device.total_bytes, shares_memory=device.shares_memory)
+            Accelerator(
+                device.name,
+                device.free_bytes,
+                device.total_bytes,
+                shares_memory=device.shares_memory,
+                lends_memory=device.lends_memory,
+            )
             for device in hardware.devices
             if device.takes_layers
         ),

@@ -11,9 +11,9 @@ import psutil
 from desktop_app import processor
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices
-from desktop_app.engine.threads import physical_cores
+from desktop_app.engine.threads import usual_threads
 from desktop_app.graphics_cards import UnusedCard, unused_cards
-from desktop_app.memory_limits import main_memory
+from desktop_app.memory_limits import lockable_memory, main_memory
 from desktop_app.paths import data_folder
 
 _ENGINE_SECONDS = 60
@@ -35,6 +35,8 @@ class Device:
     free_bytes: int
     takes_layers: bool
     """The engine can put layers on it; see `engine.backends.offload_devices`."""
+    lends_memory: bool = False
+    """The processor's layers lie, as they are in the file, in main memory that it reads too."""
 
     @property
     def in_software(self) -> bool:
@@ -56,6 +58,8 @@ class Hardware:
     logical_cores: int
     performance_cores: int
     """Fast cores of a processor with several kinds; 0: all are alike."""
+    threads: int
+    """That the engine computes with, if nobody says otherwise."""
     caches: dict[str, int]
     """Bytes by level."""
     instructions: tuple[str, ...]
@@ -64,6 +68,8 @@ class Hardware:
     """Bytes of RAM, or the tightest limit on this process."""
     available_memory: int
     """Bytes that can be taken without swapping."""
+    lockable_memory: int
+    """Bytes that a process may keep from being swapped out."""
     swap_bytes: int
     free_disk: int
     """Bytes, where Zhiyin keeps its files."""
@@ -87,13 +93,15 @@ def probe(engine: Engine) -> Hardware:
     memory = main_memory()
     return Hardware(
         processor=processor.name(),
-        physical_cores=physical_cores(),
+        physical_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
         logical_cores=psutil.cpu_count() or 1,
         performance_cores=processor.performance_cores(),
+        threads=usual_threads(),
         caches=processor.caches(),
         instructions=processor.instruction_sets(found["system_info"]),
         total_memory=memory.total,
         available_memory=memory.available,
+        lockable_memory=lockable_memory(),
         swap_bytes=psutil.swap_memory().total,
         free_disk=shutil.disk_usage(data_folder()).free,
         devices=devices,

@@ -49,7 +49,8 @@ class LoadPlanner:
         if self._process_bytes is None:
             self._process_bytes = stats["resident_bytes"]
         # The process itself counts as freed too, because each plan counts it anew.
-        freed = {"RAM": stats["private_bytes"]}
+        locked = current is not None and current.settings.mlock  # else the file's pages count as free all the time
+        freed = {"RAM": stats["resident_bytes"] if locked else stats["private_bytes"]}
         if current is not None and current.plan.best is not None:
             held = {share.device: share.total for share in current.plan.best.shares[1:]}
             # Some drivers leave what a GPU holds of main memory out of the process's bytes, some do not.
@@ -85,6 +86,9 @@ class LoadPlanner:
             gpu_layers=chosen.gpu_layers,
             tensor_split=chosen.tensor_split,
             batch=chosen.batch,
+            threads=settings.threads or chosen.threads,
+            mmap=chosen.mapped,
+            mlock=chosen.locked,
         )
         return PlannedLoad(path.stem, wanted, found, computer)
 

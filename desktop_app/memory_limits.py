@@ -1,18 +1,20 @@
-"""How much main memory this process may take: what is free, and what containers and resource limits allow.
-
-Source: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
-"""
+"""How much main memory this process may take: what is free, and what containers and resource limits allow."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+from desktop_app import control_groups
+
+_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""Version of the control groups -> limit, use, and what of it is given back when memory is short (an entry of memory.stat)."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,20 @@ def main_memory() -> MainMemory:
     return MainMemory(total, max(0, available))
 
 
+def lockable_memory() -> int:
+    """Return the bytes that this process may keep from being swapped out (`ulimit -l`; Windows has no such limit)."""
+    if sys.platform == "win32":
+        return psutil.virtual_memory().total
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return psutil.virtual_memory().total if limit == resource.RLIM_INFINITY else limit
+
+
 def _control_groups() -> Iterator[tuple[int, int]]:
-    """Yield limit and use in bytes of each group that holds this process, version 2 and 1."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text("ascii").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            yield from _walk(_CONTROL_GROUPS, path, "memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            yield from _walk(_CONTROL_GROUPS / "memory", path, *names)
-
-
-def _walk(root: Path, path: str, limit: str, used: str, reclaimable: str) -> Iterator[tuple[int, int]]:
-    """Yield from a group up to the root; in a container the group itself is mounted as the root."""
-    parts = [part for part in path.split("/") if part not in ("", "..")]
-    for depth in range(len(parts), -1, -1):
-        folder = root.joinpath(*parts[:depth])
+    """Yield limit and use in bytes of each group that holds this process."""
+    for version, folder in control_groups.folders("memory"):
+        limit, used, reclaimable = _FILES[version]
         try:
             most = int((folder / limit).read_text("ascii"))
             current = int((folder / used).read_text("ascii"))

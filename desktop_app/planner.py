@@ -1,4 +1,7 @@
-"""What this computer can run of a model, and how: quantization, layers on each device, context, with the bytes of each part.
+"""What this computer can run of a model, and how, with the bytes of each part.
+
+How: quantization, context, layers on each device, tokens of a prompt at once, threads, and whether the weights stay in the file's
+pages and are kept from being swapped out.
 
 The best quality that still writes faster than a person reads comes first, then speed, within what is free now less a reserve.
 Nothing is planned beyond what fits: then the plan says which smallest choice would, and what it lacks.
@@ -43,6 +46,8 @@ _FURTHER_COPIES = 3
 """GGML_SCHED_MAX_COPIES less one."""
 _ROWS_REARRANGED = 8
 """Of a matrix at once: ggml leaves others as they are (src/ggml-cpu/repack.cpp)."""
+_UNTOUCHED = 0.5
+"""Of main memory, what is left free beside a model that is locked: no other program is driven out for it."""
 _EARLY = 512
 """Tokens of a chat for which speeds are told."""
 _KERNEL_SECONDS = 6e-6
@@ -64,6 +69,8 @@ class Accelerator:
     """Its memory is main memory: integrated graphics, Apple silicon."""
     read_bytes_per_second: float = 0
     """0: not measured."""
+    lends_memory: bool = False
+    """The processor's layers lie in memory that it reads too (CUDA, Vulkan), and are not rearranged."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,10 @@ class Computer:
     """Bytes that loads took here above what was predicted, by device ("RAM" for main memory)."""
     rearranged: frozenset[str] = frozenset()
     """Types of weights that ggml rearranges for the processor."""
+    threads: int = 1
+    """That compute fastest here: see `engine.threads`."""
+    lockable_bytes: int = 0
+    """What a process may keep from being swapped out."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,12 @@ class Option:
     recurrent: bool
     tensor_split: tuple[float, ...]
     """Layers on each GPU, in ggml's order; (): no GPU is used."""
+    threads: int
+    mapped: bool
+    """The weights stay in the file's pages, which the system reads when they are needed and may drop; otherwise they are read
+    into memory of the engine's own, because the processor wants them in another order."""
+    locked: bool
+    """Main memory's part is kept from being swapped out or dropped, so that an answer after a pause begins at once."""
     batch_bytes: int
     """Of main memory's buffers, what only a full batch touches."""
     state_bytes: int
@@ -273,6 +290,8 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         + computer.corrections.get("RAM", 0),
         free=_usable_memory(computer) - shared,
     )
+    ours = is_ours(model.architecture, model.parameters, run)
+    lent = any(gpu.lends_memory and gpu.name in on_gpus for gpu in computer.accelerators)
     return Option(
         quant=candidate.quant,
         context=0 if foot.recurrent else run.context,
@@ -282,6 +301,9 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         layers=layers,
         shares=(main, *(on_gpus[gpu.name] for gpu in computer.accelerators if gpu.name in on_gpus)),
         tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, run.context),
+        threads=computer.threads,
+        mapped=not kept or lent or computer.rearranged.isdisjoint(candidate.read),
+        locked=bool(kept) and not ours and _may_lock(main, computer),
         recurrent=foot.recurrent,
         tensor_split=tuple(float(on_gpus[g.name].layers) if g.name in on_gpus else 0.0 for g in computer.accelerators)
         if on_gpus
@@ -291,6 +313,11 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         snapshots=snapshot_count(foot.state),
         past_training=is_past_training(model.parameters, run.context),
     )
+
+
+def _may_lock(main: Share, computer: Computer) -> bool:
+    untouched = main.free - main.total
+    return main.total <= computer.lockable_bytes and untouched >= _UNTOUCHED * computer.total_bytes
 
 
 def _second_embedding(foot: Footprint, model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> int:
@@ -473,7 +500,7 @@ def _placement(chosen: Option) -> str:
         return f"all {chosen.layers} layers on the GPU"
     if chosen.gpu_layers:
         return f"{chosen.gpu_layers} of {chosen.layers + 1} layers on the GPU"
-    return "on the processor"
+    return f"on the processor with {chosen.threads} thread{'s' * (chosen.threads > 1)}"
 
 
 def _context(chosen: Option) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
+import struct
 import subprocess
+import sys
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
 _SYSCTL = "/usr/sbin/sysctl"
+_WINDOWS_RECORD = struct.Struct("<IIBB")
 
 
 def name() -> str:
@@ -27,12 +31,27 @@ def performance_cores() -> int:
     if platform.system() == "Darwin":
         fast = _sysctl("hw.perflevel0.physicalcpu")
         return int(fast) if fast.isdecimal() and _sysctl("hw.nperflevels") not in ("", "1") else 0
+    if sys.platform == "win32":
+        return most_efficient(_windows_cores())
     listed = Path("/sys/devices/cpu_core/cpus")  # Intel's hybrid processors list their fast threads here
     if not listed.is_file():
         return 0
     threads = _numbers(listed.read_text("ascii"))
     siblings = {(_CPUS / f"cpu{n}/topology/core_cpus_list") for n in threads}
     return len({path.read_text("ascii") for path in siblings if path.is_file()})
+
+
+def most_efficient(cores: bytes) -> int:
+    """Return how many of Windows' records of cores have the highest class, which is that of the fast ones; 0: all are alike.
+
+    A record is SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX (winnt.h): what it is of, its bytes, flags, the class, and more.
+    """
+    classes, at = [], 0
+    while at + _WINDOWS_RECORD.size <= len(cores):
+        _, size, _, class_ = _WINDOWS_RECORD.unpack_from(cores, at)
+        classes.append(class_)
+        at += max(size, _WINDOWS_RECORD.size)
+    return classes.count(max(classes)) if len(set(classes)) > 1 else 0
 
 
 def caches() -> dict[str, int]:
@@ -69,3 +88,14 @@ def _numbers(text: str) -> list[int]:
 def _sysctl(key: str) -> str:
     done = subprocess.run([_SYSCTL, "-n", key], capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+if sys.platform == "win32":
+
+    def _windows_cores() -> bytes:
+        """Return a record for each core (GetLogicalProcessorInformationEx of RelationProcessorCore); b"": it failed."""
+        size = ctypes.c_ulong()
+        ask = ctypes.WinDLL("kernel32").GetLogicalProcessorInformationEx
+        ask(0, None, ctypes.byref(size))
+        records = ctypes.create_string_buffer(size.value)
+        return records.raw if ask(0, records, ctypes.byref(size)) else b""

@@ -29,8 +29,6 @@ _WORK_BYTES = 1.2
 """Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024
 """Small inputs of a graph: positions, output ids, alignment."""
-_REUSED_MASK = 4 * 1024 * 1024
-"""Of the attention mask, what at most is still alive when the logits are computed: larger ones make room for them."""
 _SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
 _SNAPSHOT_BYTES = 96 * 1024 * 1024
 _FLOAT = 4
@@ -52,19 +50,20 @@ class Activations:
 
 _OF_THE_GRAPH_RUNNER = ("chatglm1", "rwkv4", "rwkv5")
 _USUAL = Activations(hidden=4, inner=3)
+_FUSED = Activations(hidden=3, inner=3)
+"""Where one matrix makes queries, keys and values."""
 _ON_GPUS = {"chatglm1": _USUAL}
 """Where a graph of our own reads prompts in larger parts than on the processor."""
 _ACTIVATIONS: Mapping[str, Activations] = {
-    "qwen": Activations(hidden=4, inner=1.5),  # the first Qwen's configuration counts gate and up together
+    "chatglm": _FUSED,
+    "phi3": _FUSED,
+    "qwen": Activations(hidden=3, inner=1.5),  # fused too; the first Qwen's configuration counts gate and up together
     "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
     "gpt-oss": Activations(hidden=4, inner=3, beside=0.5),
-    "granitehybrid": Activations(hidden=6.4, inner=3, beside=1),
+    "granitehybrid": Activations(hidden=5.75, inner=3, state=275, beside=1),
     "rwkv6": Activations(hidden=14, inner=0, state=200),
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
-
-_BESIDE_LOGITS = {"gpt-oss": 6, "deepseek": 5}
-"""Vectors of the hidden size for each token when the logits are computed; gpt-oss's last layer goes through all tokens."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +129,7 @@ class RunShape:
     """Tokens that the chat may hold."""
     kv_type: str = "f16"
     batch: int = 512
-    """Tokens of a prompt computed at once."""
-    outputs: int = 64
-    """Rows of logits computed at once."""
+    """Tokens of a prompt computed at once, for the logits after the last of them."""
 
 
 def footprint(
@@ -252,14 +249,10 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     experts = 2 * (used * hidden + inner) + alive.beside * hidden if used else 0
     widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
     widest = max(widest, _delta_activations(parameters))
+    if _masks(parameters) > 1 and run.kv_type != "f16":  # a copy of the queries; without a window it finds room
+        widest += _number(parameters.get("attention.head_count")) * _number(parameters.get("attention.key_length"))
     body = _FLOAT * (batch * widest + alive.state * hidden)
-    body += _turned_keys(parameters, run)
-    rows = 1 if is_ours(architecture, parameters, run) else min(run.outputs, batch)
-    beside = 5 if "attention.key_length_mla" in parameters else _BESIDE_LOGITS.get(architecture, 4)
-    last = _FLOAT * (rows * _number(parameters.get("vocab_size")) + batch * beside * hidden + rows * hidden)
-    mask = _mask(architecture, parameters, run)
-    reused = mask if "attention.recurrent_layers" in parameters else min(mask, _REUSED_MASK * _masks(parameters))
-    return int(max(body + mask, last + reused)) + _SLACK
+    return int(body + _turned_keys(parameters, run) + _mask(architecture, parameters, run)) + _SLACK
 
 
 def _latent_activations(parameters: Metadata, experts: float) -> float:

@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(found.reason)
     if lesson:
         say(lesson)
+    if found.best.gpu_layers <= found.best.layers:
+        say(_weights_sentence(found.best))
     if found.best.recurrent:
         say(_state_sentence(found.best))
     _print_shares(found.best)
@@ -175,6 +177,15 @@ def _state_sentence(option: Option) -> str:
         f"Its state takes {human_bytes(option.state_bytes)} however long a chat is; up to {option.snapshots} earlier ones "
         f"({kept}) are kept, so that a question or an answer can be changed at once."
     )
+
+
+def _weights_sentence(option: Option) -> str:
+    where = (
+        "stay in the file's pages, which the system may drop and read again when memory is short"
+        if option.mapped
+        else "are read into memory, in the order that this processor's instructions want"
+    )
+    return f"The processor's weights {where}{'; they are kept from being swapped out' if option.locked else ''}."
 
 
 def _print_shares(option: Option) -> None:

@@ -62,7 +62,7 @@ def device_words(device: Device) -> str:
 
 def _cores(found: Hardware) -> str:
     fast = f" ({found.performance_cores} of them fast)" if found.performance_cores else ""
-    return f"{found.physical_cores} physical{fast}, {found.logical_cores} logical"
+    return f"{found.physical_cores} physical{fast}, {found.logical_cores} logical; the engine uses {found.threads}"
 
 
 def _speed() -> str:

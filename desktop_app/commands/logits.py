@@ -8,7 +8,7 @@ from pathlib import Path
 
 from desktop_app.commands.options import add_json, add_model, add_threads
 from desktop_app.commands.session import add_adapter_argument, find_model, load, loaded
-from desktop_app.engine.protocol import LoadSettings, Logits, Tokenize
+from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings, Logits, Tokenize
 from desktop_app.terminal import print_json, say
 from models.errors import BadFile
 
@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile(f"{out} is not an ordinary file; choose another --out.")
     # An F32 cache and no GPU, most of which round factors to 16 bits: so two models' logits differ by their weights alone.
     context = max(_SMALLEST_CONTEXT, len(arguments.ids or ()))
-    settings = LoadSettings(context=context, threads=arguments.threads, kv_type="f32", gpu_layers=0)
+    settings = LoadSettings(
+        context=context, threads=arguments.threads, kv_type="f32", gpu_layers=0, logit_rows=LOGIT_ROWS
+    )
     with loaded(arguments.model, settings, arguments.adapter) as engine:
         ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
         if len(ids) > context:

@@ -18,7 +18,7 @@ from converter.gguf_header import read_gguf_header
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model, loaded
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import LoadSettings, Score, Tokenize
+from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings, Score, Tokenize
 from desktop_app.terminal import ProgressLine, print_json, print_table
 from models.dynamic_rotary import is_past_training
 from models.errors import BadFile, ZhiyinError
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         left = (time.monotonic() - begin) / done * (chunks - done)
         line.show(done / chunks, f"chunk {done} of {chunks}, perplexity {so_far:.4f} so far, {left:.0f} s left")
 
-    with loaded(arguments.model, LoadSettings(context=arguments.ctx)) as engine:
+    with loaded(arguments.model, LoadSettings(context=arguments.ctx, logit_rows=LOGIT_ROWS)) as engine:
         chunks = _chunks(engine, text, arguments.ctx, arguments.file)
         begin = time.monotonic()
         try:

@@ -55,9 +55,12 @@ def prepare_environment() -> None:
 
 
 def devices() -> list[dict[str, Any]]:
-    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes, takes_layers."""
+    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes, takes_layers, lends_memory."""
     takers = offload_devices()
-    return [_describe(device) | {"takes_layers": device in takers} for device in _all_devices()]
+    return [
+        _describe(device) | {"takes_layers": device in takers, "lends_memory": has_pinned_memory(device)}
+        for device in _all_devices()
+    ]
 
 
 def offload_devices() -> list[int]:

@@ -29,7 +29,7 @@ from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.snapshots import State
 from desktop_app.engine.state_file import read_state_file, write_state_file
 from desktop_app.engine.stop_flag import StopFlag
-from desktop_app.engine.threads import physical_cores
+from desktop_app.engine.threads import usual_threads
 from models.chat import dialects
 from models.chat.template import template_facts
 from models.errors import BadFile, UnsupportedModel
@@ -56,7 +56,7 @@ class GraphRunner:
         self._stop = StopFlag()
         self._batch, self.largest_batch = settings.batch, 0
         with ExitStack() as stack:
-            threads = settings.threads or physical_cores()
+            threads = settings.threads or usual_threads()
             gpus = devices_for(settings) if header.architecture != "rwkv5" or runs_on_gpus(header) else []
             backends = Backends(threads, self._stop, gpus)
             stack.callback(backends.close)

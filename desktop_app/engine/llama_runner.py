@@ -23,13 +23,12 @@ from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.snapshots import Snapshots, State
 from desktop_app.engine.stop_flag import StopFlag
-from desktop_app.engine.threads import physical_cores
+from desktop_app.engine.threads import usual_threads
 from models.chat import dialects
 from models.chat.template import template_facts
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.vocab.vocabulary import PLAIN
 
-_LOGITS_CHUNK = 64
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
 _ALL_LAYERS = 999
 
@@ -120,7 +119,7 @@ class LlamaRunner:
         if self.info.context and len(ids) > self.info.context:
             raise _full(len(ids), self.info.context)
         self.decode(ids[:start])
-        step, size = min(_LOGITS_CHUNK, self._batch), self.info.vocabulary_size
+        step, size = self._logit_rows, self.info.vocabulary_size
         batch = llama.llama_batch_init(step, 0, 1)
         try:
             for at in range(start, len(ids), step):
@@ -207,10 +206,9 @@ class LlamaRunner:
         params = llama.llama_context_default_params()
         params.n_ctx = min(settings.context, trained) if settings.context else trained
         params.n_batch = params.n_ubatch = min(settings.batch, params.n_ctx)
-        params.n_outputs_max = min(
-            _LOGITS_CHUNK, params.n_ubatch
-        )  # llama.cpp would keep room for a whole batch of logits
-        params.n_threads = params.n_threads_batch = settings.threads or physical_cores()
+        # llama.cpp would keep room for a whole batch of logits.
+        params.n_outputs_max = self._logit_rows = min(settings.logit_rows, params.n_ubatch)
+        params.n_threads = params.n_threads_batch = settings.threads or usual_threads()
         kind = cache_type(settings.kv_type)
         params.type_k = params.type_v = kind
         if (

@@ -16,6 +16,9 @@ Message = Mapping[str, Any]
 EFFORTS = ("low", "medium", "high")
 """How long a model may think, in the words of gpt-oss's template."""
 
+LOGIT_ROWS = 64
+"""Positions whose logits are computed at once where all of them are wanted: more are hardly faster."""
+
 
 @dataclass(frozen=True)
 class LoadSettings:
@@ -28,13 +31,15 @@ class LoadSettings:
     tensor_split: tuple[float, ...] = ()
     """Layers on each GPU, in ggml's order; (): by their free memory."""
     threads: int = 0
-    """0: the physical cores."""
+    """0: those of `engine.threads`."""
     batch: int = 512
     """Tokens of a prompt computed at once."""
     kv_type: str = "f16"
     """ggml type of the key-value cache."""
     mmap: bool = True
     mlock: bool = False
+    logit_rows: int = 1
+    """Positions whose logits are computed at once: a chat needs the last one's, `Logits` and `Score` want `LOGIT_ROWS`."""
 
 
 @dataclass(frozen=True)

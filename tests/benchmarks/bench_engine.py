@@ -20,7 +20,7 @@ from pathlib import Path
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Event, Generate, Load, LoadSettings, SamplingSettings
-from desktop_app.engine.threads import physical_cores
+from desktop_app.engine.threads import usual_threads
 from desktop_app.library import Library
 
 CONTEXT = 1024
@@ -138,7 +138,7 @@ def main() -> None:
     arguments = parser.parse_args()
     starter = Library(Path(tempfile.mkdtemp())).starter()
     path = arguments.model or (starter.path if starter else parser.error("the starter model is not installed"))
-    threads = physical_cores()
+    threads = usual_threads()
     with Engine() as engine:
         ours, bare = OurEngine(engine, path, threads), BareLoop(path, threads)
         for name, settings in SAMPLINGS.items():

@@ -50,13 +50,12 @@ def check(gigabytes: int, name: str) -> None:
             f"{gigabytes:4} GB {name:14} {found['quant']:7} {found['planned'] / 1e6:10.0f} {found['free'] / 1e6:8.0f} "
         )
         line += f"{'yes' if ran else 'NO':4} "
-        larger = LADDER[LADDER.index(found["quant"]) - 1] if found["quant"] != LADDER[0] else None
-        if larger is not None:
-            path = Path(folder, "larger.gguf")
-            sparse_gguf(SHAPES[name], find_recipe(larger).name, path)
-            # The plan counts the tokenizer that these files lack.
-            resident = run("--run", str(path), str(SMALLEST_BATCH))["resident"] + found["vocabulary"]
-            line += f"{larger:7} {resident / 1e6:11.0f} {'YES' if resident <= found['free'] else 'no'}"
+        larger = ("F16", *LADDER)[LADDER.index(found["quant"])]
+        path = Path(folder, "larger.gguf")
+        sparse_gguf(SHAPES[name], find_recipe(larger).name, path)
+        # The plan counts the tokenizer that these files lack.
+        resident = run("--run", str(path), str(SMALLEST_BATCH))["resident"] + found["vocabulary"]
+        line += f"{larger:7} {resident / 1e6:11.0f} {'YES' if resident <= found['free'] else 'no'}"
     group.rmdir()
     print(line, flush=True)
 

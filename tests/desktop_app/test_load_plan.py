@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from desktop_app import hardware
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Measure
 from desktop_app.load_plan import LoadPlanner, record_load
@@ -22,3 +25,20 @@ def test_a_load_teaches_the_same_after_a_long_reply_and_after_a_long_question(st
     errors = [record.actual - record.predicted for record in Loads(loads_file()).newest("RAM")]
     assert len(errors) == 4
     assert max(errors) - min(errors) < 10e6
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 50])
+def test_a_load_follows_the_plan(limit: int, starter_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "lockable_memory", lambda: limit)
+    monkeypatch.setattr(hardware, "usual_threads", lambda: 3)
+    with Engine() as engine:
+        planner = LoadPlanner(engine)
+        planned = planner.plan(starter_gguf, LoadSettings(), context=2048)
+        best, settings = planned.plan.chosen, planned.settings
+        assert (settings.threads, settings.mmap, settings.mlock) == (3, best.mapped, best.locked)
+        room = best.shares[0].free - best.shares[0].total >= planned.computer.total_bytes / 2
+        assert best.locked is (limit > 0 and room and best.gpu_layers <= best.layers)
+        assert planner.plan(starter_gguf, LoadSettings(threads=5), context=2048).settings.threads == 5
+        engine.submit(Load(str(starter_gguf), settings)).result(60)
+        after = planner.computer(planned).free_bytes
+    assert abs(after - planned.computer.free_bytes) < 400e6  # what unloading frees is counted once

@@ -48,7 +48,7 @@ def allocated(path: Path, run: RunShape) -> dict[str, float]:
     params = llama.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch = run.context, run.batch, run.batch
     params.type_k = params.type_v = int(GGMLQuantizationType[run.kv_type.upper()])
-    params.n_outputs_max = run.outputs
+    params.n_outputs_max = 1
     context = llama.llama_init_from_model(model, params)
     assert context is not None, _lines[-3:]
     log = "".join(_lines)

@@ -10,7 +10,7 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert, plan
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings
 from desktop_app.engine.runner import load_runner
 from models.config import Config
 from models.errors import UnsupportedModel
@@ -58,7 +58,9 @@ def test_a_sequence_at_once_equals_token_by_token(version: str, tmp_path: Path) 
     ids = np.random.default_rng(3).integers(0, 96, 100).tolist()
     found = []
     for batch in (1, 64):
-        runner = load_runner(path, LoadSettings(context=0, threads=1, batch=batch), lambda part: None)
+        runner = load_runner(
+            path, LoadSettings(context=0, threads=1, batch=batch, logit_rows=LOGIT_ROWS), lambda part: None
+        )
         found.append(runner.all_logits(ids))
         runner.close()
     assert np.abs(found[0] - found[1]).max() < 1e-4
@@ -94,7 +96,7 @@ def changed_answers(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     for quant in ("F32", "Q8_0"):
         out = folder / f"{quant}.gguf"
         convert(ConvertRequest(oracles() / name / "model.pth", out, quant, tokenizer="none"))
-        runner = load_runner(out, LoadSettings(context=0, threads=1), lambda part: None)
+        runner = load_runner(out, LoadSettings(context=0, threads=1, logit_rows=LOGIT_ROWS), lambda part: None)
         logits[quant] = runner.all_logits(list(TEXT))
         runner.close()
     weights = np.exp(logits["F32"] - logits["F32"].max(1, keepdims=True))

@@ -24,7 +24,7 @@ _CONTEXT_STEP = 256
 """llama.cpp rounds the cache up to this many tokens."""
 _BYTES_PER_TOKEN = 280
 """A token with its text, score, hash entry and merge rule in libllama's vocabulary (measured: 265 to 275 for BPE)."""
-_WORK_BASE = 4 * 1024 * 1024
+_WORK_BASE = 8 * 1024 * 1024
 _WORK_BYTES = 1.2
 """Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024
@@ -46,6 +46,8 @@ class Activations:
     """Vectors of the hidden size for the whole batch: a recurrent state in flight."""
     beside: float = 0
     """Vectors of the hidden size beside the experts' inputs and outputs."""
+    expert: float = 2
+    """Vectors of the inner size of all experts in use, where they are computed."""
 
 
 _OF_THE_GRAPH_RUNNER = ("chatglm1", "rwkv4", "rwkv5")
@@ -57,6 +59,8 @@ _ON_GPUS = {"chatglm1": _USUAL}
 _ACTIVATIONS: Mapping[str, Activations] = {
     "chatglm": _FUSED,
     "phi3": _FUSED,
+    "qwen35": _FUSED,
+    "qwen35moe": Activations(hidden=3, inner=3, expert=1),
     "qwen": Activations(hidden=3, inner=1.5),  # fused too; the first Qwen's configuration counts gate and up together
     "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
     "gpt-oss": Activations(hidden=4, inner=3, beside=0.5),
@@ -64,6 +68,12 @@ _ACTIVATIONS: Mapping[str, Activations] = {
     "rwkv6": Activations(hidden=14, inner=0, state=200),
     "rwkv7": Activations(hidden=19, inner=0, state=150),
 }
+
+
+_NODES_PER_TOKEN = {"qwen35": 40, "qwen35moe": 40}
+"""Nodes that llama.cpp makes room for in a graph (`llama_context::graph_max_nodes`), where they are megabytes."""
+_NODE_BYTES = 2 * 423
+"""In two graphs, the last one and the one that memory was laid out for."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +187,8 @@ def footprint(
         copied=0 if is_ours(architecture, parameters, run) else _mask(architecture, parameters, run) + embedded,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
-        + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length")))),
+        + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length"))))
+        + _NODE_BYTES * _batch(run) * _NODES_PER_TOKEN.get(architecture, 0),
         vocabulary=_BYTES_PER_TOKEN * tokens,
         recurrent=bool(state),
     )
@@ -246,7 +257,7 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive
     used = _number(parameters.get("expert_used_count"))
     inner = _inner(parameters)
     # The experts' inputs and outputs are alive at once, one of each for every expert in use.
-    experts = 2 * (used * hidden + inner) + alive.beside * hidden if used else 0
+    experts = 2 * used * hidden + alive.expert * inner + alive.beside * hidden if used else 0
     widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
     widest = max(widest, _delta_activations(parameters))
     if _masks(parameters) > 1 and run.kv_type != "f16":  # a copy of the queries; without a window it finds room

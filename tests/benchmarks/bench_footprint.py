@@ -36,8 +36,9 @@ CASES = (
     ("Llama-2-7B", "Q2_K", 512, "f16"),
     ("ChatGLM-6B", "Q4_0", 512, "f16"),
     ("ChatGLM-6B", "Q4_K_M", 1024, "f16"),
-    ("ChatGLM-6B", "Q8_0", 2048, "f16"),
     ("RWKV-4-0.4B", "Q8_0", 1024, "f16"),
+    ("Qwen3.5-0.8B", "Q4_K_M", 1024, "f16"),
+    ("Granite-4.0-H-1B", "Q4_K_M", 1024, "f16"),
 )
 
 
@@ -64,7 +65,7 @@ def compare(name: str, quant: str, context: int, kv_type: str) -> None:
 def planned_and_measured(path: Path, context: int, kv_type: str) -> tuple[int, int]:
     """Return the bytes that a process takes by the plan, and those that one takes whose context is full.
 
-    The snapshots of a recurrent model, which a chat takes at its turns and this prompt does not, are left out.
+    Of the snapshots of a recurrent model one is taken here, as at a chat's first turn; the plan's others are left out.
     """
     command = [
         sys.executable,
@@ -92,6 +93,7 @@ def measure(path: Path, context: int, kv_type: str) -> None:
     runner = load_runner(path, LoadSettings(context=context, kv_type=kv_type, gpu_layers=0), lambda part: None)
     runner.decode([token % 97 for token in range(context - 1)])
     runner.decode([7])
+    runner.remember()
     print(json.dumps([before, process.memory_info().rss]))
 
 

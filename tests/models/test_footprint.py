@@ -83,8 +83,12 @@ def test_agrees_with_llama_cpp(name: str, run: RunShape, tmp_path: Path) -> None
     assert len(ours.blocks) == theirs["layers"]
     assert sum(ours.cache) == pytest.approx(theirs["cache"], abs=0.01 * MEGABYTE)
     assert ours.output == pytest.approx(theirs["output"], abs=0.01 * MEGABYTE)
-    # Never less than it takes; with a quantized cache llama.cpp saves a little that the formula leaves in.
-    assert 0.99 * theirs["compute"] <= ours.compute <= 1.03 * theirs["compute"] + 16 * MEGABYTE
+    # Never less than it takes; with a quantized cache llama.cpp saves a vector or two that the formula leaves in.
+    assert (
+        0.99 * theirs["compute"]
+        <= ours.compute
+        <= (1.03 if run.kv_type == "f16" else 1.1) * theirs["compute"] + 2 * MEGABYTE
+    )
 
 
 def test_a_grouped_cache_counts_key_and_value_heads_only() -> None:

@@ -271,6 +271,7 @@ class EngineProcess:
         return {"tokens": self._model().load_state(Path(request.path))}
 
     def _stats(self, number: int, request: protocol.Stats) -> dict[str, Any]:
+        import llama_cpp.llama_cpp  # noqa: F401 - every model needs it: what the process holds before its first one has it
         import psutil
 
         memory = psutil.Process().memory_info()

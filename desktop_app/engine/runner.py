@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
-from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.snapshots import State
 from models.dynamic_rotary import is_past_training
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:  # it imports llama_cpp: `prepare_environment` comes before that, and the planner needs none of it
+    from desktop_app.engine.sampler import Sampler
 
 ProgressCallback = Callable[[float], None]
 """Called with the part that is done, 0 to 1."""

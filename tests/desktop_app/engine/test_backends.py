@@ -14,6 +14,7 @@ from desktop_app.engine import backends
 from desktop_app.engine.backends import devices_for, offload_devices
 from desktop_app.engine.protocol import LoadSettings
 
+ROOT = Path(__file__).parents[3]
 _LOAD_AND_LIST = """
 from desktop_app.engine.backends import devices
 import llama_cpp.llama_cpp
@@ -26,13 +27,19 @@ print(open("/proc/self/maps").read())
 @pytest.mark.parametrize("code", [_LOAD_AND_LIST, _LOAD_AND_LIST.replace("import llama_cpp.llama_cpp\n", "")])
 def test_the_devices_are_asked_of_the_ggml_that_libllama_uses(code: str) -> None:
     """The wheel has a copy of libggml under each of its names; two of them in one process would be two sets of devices."""
-    maps = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
-    ).stdout
+    maps = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     loaded = set(re.findall(r"/\S*/libggml\S*", maps))
     names = [re.sub(r"\.so.*", "", Path(path).name) for path in loaded]
     assert len(names) == len(set(names))
     assert {"libggml", "libggml-base", "libggml-cpu"} <= set(names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's map of files")
+def test_the_environment_is_prepared_before_the_libraries_are_loaded() -> None:
+    """OpenMP reads it when it is loaded: later, the threads would spin for a hundred times as long."""
+    code = "import desktop_app.engine.process; print(open('/proc/self/maps').read())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "libggml" not in done.stdout
 
 
 GPU, INTEGRATED = 1, 2

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from desktop_app.engine.backends import prepare_environment
 from desktop_app.library import Library
@@ -13,6 +14,31 @@ from tests.support.checkpoints import checkpoint_of_gguf
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 prepare_environment()  # for the runners that tests load without the engine process
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the processes that tests start quick, and those of several workers out of each other's way."""
+    _keep_bytecode(config)
+    _take_share_of_cores()
+
+
+def _keep_bytecode(config: pytest.Config) -> None:
+    """Where Python may not leave its bytecode beside the sources, as in many containers, leave it in pytest's cache.
+
+    Without any, each of the hundreds of processes would compile all modules again, which takes longer than what it is for.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+
+
+def _take_share_of_cores() -> None:
+    """Give each of pytest-xdist's workers cores of its own: engines on the same ones would wait for each other's threads."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, cores[int(worker) :: workers] or [cores[int(worker) % len(cores)]])
 
 
 @pytest.fixture(autouse=True)

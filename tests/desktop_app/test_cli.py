@@ -7,16 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from desktop_app import cli
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
 from tests.support.efforts import SAID, effort_model
 from tests.support.random_llama import random_llama
 
+ROOT = Path(__file__).parents[2]
 STARTER = "SmolLM2-135M-Instruct"
 
 
@@ -135,6 +138,14 @@ def test_a_data_folder_that_cannot_be_used_is_one_sentence(arguments: list[str],
     assert "Traceback" not in done.stderr
 
 
+def test_commands_start_without_the_libraries_of_the_engine_and_the_window() -> None:
+    """Each takes a part of a second to import."""
+    modules = ", ".join(f"desktop_app.commands.{name}" for name in cli._COMMANDS)
+    code = f"import sys, {modules}; print(*({{'llama_cpp', 'jinja2', 'PySide6'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_messages_without_a_role_are_refused(tmp_path: Path) -> None:
     (tmp_path / "messages.json").write_text('[{"content": "hi"}]', "utf-8")
     done = zhiyin("prompt", STARTER, "--messages", str(tmp_path / "messages.json"))
@@ -176,6 +187,15 @@ def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
     assert len(errors.splitlines()) == 1
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let it reach what a test starts even where the tests run in the background: shells keep it from there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX does")
 def test_ctrl_c_stops_the_reply_and_a_chat_goes_on() -> None:
     """A terminal sends the signal to the whole group of processes, the engine included."""
@@ -192,6 +212,7 @@ def test_ctrl_c_stops_the_reply_and_a_chat_goes_on() -> None:
         assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX does")
 def test_ctrl_c_ends_a_single_prompt_with_the_shells_code() -> None:
     with start("chat", "--prompt", "Tell a long story.", "--temperature", "0", start_new_session=True) as chat:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import gguf
 import pytest
 
 from converter.hub_kept import delete_download, kept_downloads
@@ -18,6 +17,7 @@ from desktop_app.planner import Computer
 from models.errors import ZhiyinError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
+from tests.support.gguf_reader import GGUFReader
 from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
 
@@ -50,7 +50,7 @@ def test_pull_converts_a_checkpoint(server: HubServer) -> None:
     model = json.loads(done.stdout)
     assert model["name"] == "Tiny-6M-Instruct-Q4_K_M"
     assert model["file_type"] == "Q4_K_M"
-    field = {name: entry.contents() for name, entry in gguf.GGUFReader(model["path"]).fields.items()}
+    field = {name: entry.contents() for name, entry in GGUFReader(model["path"]).fields.items()}
     assert field["general.name"] == "Tiny 6M Instruct"
     assert field["general.license"] == "apache-2.0"
     assert field["general.languages"] == ["en", "zh"]
@@ -94,7 +94,7 @@ def test_pull_from_modelscope(server: HubServer, data_home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert f"tiny/Tiny is in {data_home / 'downloads' / 'modelscope--tiny--Tiny'}" in done.stderr
     model = json.loads(done.stdout)
-    field = {name: entry.contents() for name, entry in gguf.GGUFReader(model["path"]).fields.items()}
+    field = {name: entry.contents() for name, entry in GGUFReader(model["path"]).fields.items()}
     assert field["general.name"] == "Tiny"
     assert field["general.source.repo_url"] == f"{server.endpoint}/models/tiny/Tiny"
     again = zhiyin(*pull)

@@ -12,6 +12,8 @@ import gguf
 import ml_dtypes
 import numpy as np
 
+from tests.support.gguf_reader import GGUFReader
+
 _DTYPES = {
     "F32": np.float32,
     "F16": np.float16,
@@ -96,7 +98,7 @@ _LAYER_NAMES = {
 
 def checkpoint_of_gguf(source: Path, folder: Path, *, shards: int = 1, dtype: str = "F32") -> Path:
     """Make the Hugging Face checkpoint that a LLaMA-like GGUF file came from: weights, configuration, tokenizer."""
-    reader = gguf.GGUFReader(source)
+    reader = GGUFReader(source)
     field = {name: entry.contents() for name, entry in reader.fields.items()}
     heads, kv_heads = field["llama.attention.head_count"], field["llama.attention.head_count_kv"]
     tensors = {}
@@ -196,7 +198,7 @@ def dequantized_gguf(source: Path, out: Path) -> Path:
     A quantized file's own logits carry the error of 8-bit activations too, which ggml's kernels use for quantized weights;
     this copy has the same weights without that error.
     """
-    reader = gguf.GGUFReader(source)
+    reader = GGUFReader(source)
     writer = gguf.GGUFWriter(out, reader.fields["general.architecture"].contents())
     for name, entry in reader.fields.items():
         if name.startswith("GGUF.") or name == "general.architecture":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf import GGUFValueType, GGUFWriter
 from gguf.scripts import gguf_new_metadata
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
@@ -33,6 +33,7 @@ from desktop_app.ui.composer import Composer
 from desktop_app.ui.settings_dialog import SettingsDialog
 from desktop_app.ui.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.gguf_reader import GGUFReader
 from tests.support.hub_server import HubServer, Repository
 from tests.support.window import Person
 

@@ -116,13 +116,15 @@ def test_stop_is_quick(phase: str, engine: Engine) -> None:
     assert reply_of(engine, question("Hello"))["text"], "the engine works on after a stop"
 
 
-def test_a_full_context_is_said(engine: Engine) -> None:
-    with pytest.raises(EngineFailed, match="1024") as caught:
+def test_a_full_context_is_said(starter_gguf: Path, engine: Engine) -> None:
+    engine.submit(Load(str(starter_gguf), LoadSettings(context=256))).result(60)
+    with pytest.raises(EngineFailed, match="256") as caught:
         reply_of(engine, question("word " * 2000))
     assert caught.value.cause == "context"
     endless = SamplingSettings(temperature=1.2, seed=3, repeat_penalty=1.3)
-    reply = reply_of(engine, question("word " * 900, endless))
+    reply = reply_of(engine, question("word " * 190, endless))
     assert reply["reason"] in ("full", "end")
+    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
 
 
 def test_tokenize_and_prompt(engine: Engine) -> None:

@@ -25,6 +25,7 @@ _CONTEXT_STEP = 256
 _BYTES_PER_TOKEN = 280
 """A token with its text, score, hash entry and merge rule in libllama's vocabulary (measured: 265 to 275 for BPE)."""
 _WORK_BASE = 8 * 1024 * 1024
+"""What a load leaves behind besides: libraries, the file's head, the lists of a graph (measured: 5 to 14 MB)."""
 _WORK_BYTES = 1.2
 """Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024

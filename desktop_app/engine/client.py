@@ -22,6 +22,8 @@ from models.errors import ZhiyinError
 EventListener = Callable[[Event], None]
 
 _LOG_LIMIT = 4 * 1024 * 1024
+_ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
+"""The exit code: on Windows STATUS_ILLEGAL_INSTRUCTION."""
 
 
 class EngineFailed(ZhiyinError):
@@ -229,6 +231,11 @@ def _open_log() -> BinaryIO:
 def _death_sentence(code: int) -> str:
     if os.name != "nt" and code == -signal.SIGKILL:
         why = "was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model"
+    elif code == _ILLEGAL_INSTRUCTION:
+        why = (
+            "came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built for "
+            "every processor, or build it on this computer"
+        )
     elif code < 0:
         why = f"crashed ({signal.Signals(-code).name}); try again, and choose another model if it happens again"
     else:

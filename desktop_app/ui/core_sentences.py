@@ -14,6 +14,8 @@ _TEMPLATES = to_translate(
     "Core",
     "The engine was ended by the system, most likely because memory ran out; choose a smaller context or a "
     "smaller model. Nothing of the chat is lost.",
+    "The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built "
+    "for every processor, or build it on this computer. Nothing of the chat is lost.",
     "The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat "
     "is lost.",
     "The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the"

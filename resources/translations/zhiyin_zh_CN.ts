@@ -214,6 +214,10 @@
         <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
     </message>
     <message>
+        <source>The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built for every processor, or build it on this computer. Nothing of the chat is lost.</source>
+        <translation>引擎用到了这台电脑的处理器没有的指令；请换用为所有处理器构建的知音，或者在这台电脑上重新构建。对话内容没有丢失。</translation>
+    </message>
+    <message>
         <source>The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat is lost.</source>
         <translation>引擎崩溃了（{signal}）；请重试，如果再次发生，请换一个模型。对话内容没有丢失。</translation>
     </message>

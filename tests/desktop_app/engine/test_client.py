@@ -188,7 +188,10 @@ def test_requests_without_a_model_are_refused() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills as POSIX does")
-@pytest.mark.parametrize(("signal_number", "said"), [(signal.SIGKILL, "memory"), (signal.SIGABRT, "SIGABRT")])
+@pytest.mark.parametrize(
+    ("signal_number", "said"),
+    [(signal.SIGKILL, "memory"), (signal.SIGABRT, "SIGABRT"), (signal.SIGILL, "built for every processor")],
+)
 def test_a_killed_engine_is_noticed_and_comes_back(signal_number: int, said: str, starter_gguf: Path) -> None:
     exits: list[EngineExit] = []
     with Engine(exits.append) as engine:

@@ -11,10 +11,11 @@ import psutil
 from desktop_app import control_groups
 
 _FILES = {
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
+    2: ("memory.max", "memory.current", ("inactive_file", "active_file")),
 }
-"""Version of the control groups -> limit, use, and what of it is given back when memory is short (an entry of memory.stat)."""
+"""Version of the control groups -> limit, use, and the entries of memory.stat that are given back when memory is short: pages of
+files. Those of a model that was used twice are active ones."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _control_groups() -> Iterator[tuple[int, int]]:
             statistics = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
         except (OSError, ValueError):
             continue  # "max", or not mounted here
-        yield most, max(0, current - int(statistics.get(reclaimable, 0)))
+        yield most, max(0, current - sum(int(statistics.get(name, 0)) for name in reclaimable))
 
 
 def _resource_limits() -> Iterator[tuple[int, int]]:

@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     if found.best is None:
         raise ZhiyinError(found.reason)
     say(found.reason)
+    if computer.speed is not None and computer.speed.disturbed:
+        say("Other programs were busy while the speed was measured: it may write faster than that.")
     if lesson:
         say(lesson)
     if found.best.gpu_layers <= found.best.layers:

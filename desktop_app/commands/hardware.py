@@ -66,5 +66,6 @@ def _cores(found: Hardware) -> str:
 
 
 def _speed() -> str:
-    speeds = read_speed(speed_file()).by_type
-    return ", ".join(f"{human_bytes(speeds[name])}/s {name}" for name in ("F16", "Q8_0", "Q4_K"))
+    found = read_speed(speed_file())
+    speeds = ", ".join(f"{human_bytes(found.of(name))}/s {name}" for name in ("F16", "Q8_0", "Q4_K"))
+    return f"{speeds} (or faster: other programs were busy)" if found.disturbed else speeds

@@ -23,7 +23,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Declare --threads."""
     parser.add_argument(
-        "--threads", type=whole(0, _MOST_THREADS), default=0, metavar="N", help="default: one for each core"
+        "--threads", type=whole(0, _MOST_THREADS), default=0, metavar="N", help="default: as many as are fastest here"
     )
 
 

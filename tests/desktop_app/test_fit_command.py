@@ -12,7 +12,8 @@ import pytest
 
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
-from desktop_app.bandwidth import keep_speed, measure
+from desktop_app import bandwidth
+from desktop_app.bandwidth import ReadSpeed, keep_speed, measure
 from desktop_app.candidates import model_of_config, model_of_heads
 from desktop_app.catalogue import catalogue
 from desktop_app.cli import main
@@ -41,7 +42,7 @@ FILES = {
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This computer's reading speed, measured once."""
     path = tmp_path_factory.mktemp("speed") / "speed.json"
-    keep_speed(path, measure())
+    keep_speed(path, ReadSpeed(measure().by_type))  # as if nothing else ran here
     return path
 
 
@@ -323,3 +324,20 @@ def test_only_models_with_a_cache_speak_of_its_type(
     table = capsys.readouterr().out
     assert "Q8_0" in table
     assert ("(q8_0 cache)" in table) is cached
+
+
+def test_a_speed_that_busy_programs_held_down_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), "utf-8")
+    for command in (["fit", str(tmp_path)], ["hardware"]):
+        assert main(command) == 0
+        said = capsys.readouterr()
+        assert "other programs were busy" not in (said.err + said.out).lower()
+    busy = ReadSpeed(dict.fromkeys(bandwidth._TYPES, 1e9), 0.4)
+    monkeypatch.setattr(bandwidth, "measure", lambda: busy)
+    speed_file().unlink()
+    for command in (["fit", str(tmp_path)], ["hardware"]):
+        assert main(command) == 0
+        said = capsys.readouterr()
+        assert "other programs were busy" in (said.err + said.out).lower()

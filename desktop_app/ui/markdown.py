@@ -8,38 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-Kind = Literal["paragraph", "heading", "code", "table", "rule"]
+from desktop_app.ui.formula import formula
+from desktop_app.ui.formula_rules import add_formulas
+from desktop_app.ui.span import Span, Spans
+
+Kind = Literal["paragraph", "heading", "code", "table", "rule", "formula"]
 
 _URL = re.compile(r"https?://[^\s<>\"'`，。；：！？、）】」]*[^\s<>\"'`，。；：！？、）】」.,;:!?)\]*_~]")
 _TASK = re.compile(r"\[([ xX])\] ")
 _BULLETS = "•◦▪"
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-
-
-@dataclass(frozen=True)
-class Span:
-    """A run of text in one style."""
-
-    text: str
-    bold: bool = False
-    italic: bool = False
-    strike: bool = False
-    code: bool = False
-    link: str = ""
-    """An http or https address, or ""."""
-
-
-Spans = tuple[Span, ...]
+add_formulas(_PARSER)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, heading, code box, table or rule; lists and quotes are paragraphs with an indentation."""
+    """A paragraph, heading, code box, table, rule or formula; lists and quotes are paragraphs with an indentation."""
 
     kind: Kind
     spans: Spans = ()
@@ -81,7 +71,7 @@ class StreamingParser:
         tokens = _PARSER.parse(tail)
         last = _start_of_last_block(tokens)
         start_line = tokens[last].map[0] if last and tokens[last].map else 0  # type: ignore[index]
-        if start_line:
+        if start_line and not _is_open(tokens[last]):
             start = _line_offset(tail, start_line)
             # A line that is still being written may yet turn out to continue the block before it.
             if "\n" in tail[start:]:
@@ -93,6 +83,11 @@ class StreamingParser:
 
 def _start_of_last_block(tokens: Sequence[Token]) -> int:
     return next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i].level == 0 and tokens[i].nesting >= 0), 0)
+
+
+def _is_open(token: Token) -> bool:
+    """Return whether the next character may turn a block into a part of the one before it."""
+    return bool(token.meta.get("open"))
 
 
 def _line_offset(text: str, line: int) -> int:
@@ -188,7 +183,26 @@ class _Walker:
             if self._marker and children and (task := _TASK.match(children[0].content)):
                 self._marker = "☐" if task[1] == " " else "☑"
                 children[0].content = children[0].content[task.end() :]
-            self._add(Block("paragraph", _spans(children)))
+            self._add_paragraph(children)
+
+    def _add_paragraph(self, children: Sequence[Token]) -> None:
+        """Add a paragraph; formulas that are to stand alone part it."""
+        tight = self._tight
+        for apart, group in groupby(children, key=lambda child: child.type == "formula_display"):
+            members = list(group)
+            self._tight = tight
+            if apart:
+                for member in members:
+                    self._formula_block(member)
+            else:
+                spans = _spans(members)
+                if apart_from_others := len(members) < len(children):
+                    spans = _stripped(spans)
+                if spans or not apart_from_others:
+                    self._add(Block("paragraph", spans))
+
+    def _formula_block(self, token: Token) -> None:
+        self._add(Block("formula", formula(token.content.strip())))
 
     def _fence(self, token: Token) -> None:
         self._add_bare_marker()
@@ -225,6 +239,8 @@ def _spans(children: Sequence[Token]) -> Spans:
                 spans += _linkified(replace(style, text=child.content))
             case "code_inline":
                 spans.append(replace(style, text=child.content, code=True))
+            case "formula" | "formula_display":
+                spans += [replace(span, bold=style.bold or span.bold) for span in formula(child.content.strip())]
             case "softbreak" | "hardbreak":
                 spans.append(replace(style, text="\n"))
             case "image":  # named, never loaded
@@ -233,6 +249,19 @@ def _spans(children: Sequence[Token]) -> Spans:
             case _:
                 style = _restyled(style, child)
     return tuple(span for span in spans if span.text)
+
+
+def _stripped(spans: Spans) -> Spans:
+    """Take the line breaks and spaces at both ends away."""
+    parts = list(spans)
+    while parts and not parts[0].text.strip():
+        del parts[0]
+    while parts and not parts[-1].text.strip():
+        del parts[-1]
+    if parts:
+        parts[0] = replace(parts[0], text=parts[0].text.lstrip())
+        parts[-1] = replace(parts[-1], text=parts[-1].text.rstrip())
+    return tuple(parts)
 
 
 def _restyled(style: Span, mark: Token) -> Span:

@@ -28,7 +28,8 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 from desktop_app.sequences import common_prefix
 from desktop_app.ui import theme
 from desktop_app.ui.fonts import monospace_families
-from desktop_app.ui.markdown import Block, Span, safe_link
+from desktop_app.ui.markdown import Block, safe_link
+from desktop_app.ui.span import Span
 
 INDENT = 26
 """Pixels for each level of a list or quote."""
@@ -159,6 +160,8 @@ class RichText(QTextBrowser):
             text.setFontWeight(QFont.Weight.DemiBold)
             size = _HEADING_SIZES.get(block.level, 1.0)
             text.setFontPointSize(self.font().pointSizeF() * size)
+        elif block.kind == "formula" and not block.marker:
+            paragraph.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         elif block.kind == "rule":
             paragraph.setProperty(_RULE, True)
         height = QFontInfo(self.font()).pixelSize() * size * _LINE_HEIGHT
@@ -226,6 +229,12 @@ def _table_format() -> QTextTableFormat:
     return style
 
 
+_SCRIPTS = {
+    "sub": QTextCharFormat.VerticalAlignment.AlignSubScript,
+    "super": QTextCharFormat.VerticalAlignment.AlignSuperScript,
+}
+
+
 def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharFormat) -> None:
     """Insert styled text."""
     for span in spans:
@@ -239,6 +248,8 @@ def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharForm
         if span.code:
             style.setFontFamilies(monospace_families())
             style.setBackground(QColor(theme.current().code))
+        if span.script:
+            style.setVerticalAlignment(_SCRIPTS[span.script])
         if span.link:
             style.setAnchor(True)
             style.setAnchorHref(span.link)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desktop_app.ui.markdown import Block, Span, StreamingParser, parse, safe_link
+from desktop_app.ui.markdown import Block, StreamingParser, parse, safe_link
+from desktop_app.ui.span import Span
 
 TEXT = """# Title
 
@@ -36,6 +37,11 @@ print("<b>")
 ---
 
 [link](https://example.org/a) and https://example.org/b. 中文，https://例子.cn/路径。
+
+With $x_1$ and
+\\[ a^2
++ b^2 \\]
+$$ c = 1 $$
 """
 
 
@@ -98,6 +104,7 @@ def test_a_growing_text_gives_what_the_whole_text_gives() -> None:
 @given(
     st.lists(
         st.sampled_from(["# ", "- ", "1. ", "> ", "```", "\n", "\n\n", "a", " b", "|", "---", "**", "`", "    ", "中"])
+        | st.sampled_from(["$", "$$", "\\[", "\\]", "\\(x^2\\)", "+ b = ", "\\begin{align}", "\\end{align}", "\\\\"])
     )
 )
 def test_any_growing_text_gives_what_the_whole_text_gives(pieces: list[str]) -> None:
@@ -108,5 +115,16 @@ def test_any_growing_text_gives_what_the_whole_text_gives(pieces: list[str]) -> 
 
 
 def test_long_and_hostile_texts_end_in_time(tmp_path: Path) -> None:
-    for source in ("[" * 3000, ">" * 3000, "*a" * 3000, "`" * 5000 + "x", "| a " * 2000 + "\n" + "|-" * 2000):
+    for source in (
+        "[" * 3000,
+        ">" * 3000,
+        "*a" * 3000,
+        "`" * 5000 + "x",
+        "| a " * 2000 + "\n" + "|-" * 2000,
+        "$a" * 3000,
+        "\\(" * 3000,
+        "\\[a=\n" * 3000 + "\n\n",
+        "$$x=" + "{" * 3000 + "$$",
+        "$" + "\\hat" * 700 + "x$",
+    ):
         parse(source)

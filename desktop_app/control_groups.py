@@ -17,7 +17,7 @@ def folders(controller: str) -> Iterator[tuple[int, Path]]:
     In a container the group itself is mounted as the root; folders that are not there must be passed over.
     """
     try:
-        lines = Path("/proc/self/cgroup").read_text("ascii").splitlines()
+        lines = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return
     for line in lines:

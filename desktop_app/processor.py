@@ -8,9 +8,11 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
+_INTEL_FAST = Path("/sys/devices/cpu_core/cpus")
 _SYSCTL = "/usr/sbin/sysctl"
 _WINDOWS_RECORD = struct.Struct("<IIBB")
 
@@ -33,11 +35,36 @@ def performance_cores() -> int:
         return int(fast) if fast.isdecimal() and _sysctl("hw.nperflevels") not in ("", "1") else 0
     if sys.platform == "win32":
         return most_efficient(_windows_cores())
-    listed = Path("/sys/devices/cpu_core/cpus")  # Intel's hybrid processors list their fast threads here
-    if not listed.is_file():
-        return 0
-    threads = _numbers(listed.read_text("ascii"))
-    siblings = {(_CPUS / f"cpu{n}/topology/core_cpus_list") for n in threads}
+    return _cores_of(_fast_processors())
+
+
+def fast_cores(allowed: AbstractSet[int]) -> int:
+    """Return how many fast cores have one of these logical processors, or how many cores where none is fast; 0: it is not known.
+
+    Windows and macOS do not say which are which: then it is all of the computer's fast cores.
+    """
+    if platform.system() != "Linux":
+        return performance_cores()
+    return _cores_of(_fast_processors() & allowed or allowed)
+
+
+def _fast_processors() -> set[int]:
+    """Return the logical processors of the fast cores (Linux); empty: all are alike.
+
+    Of ARM's three kinds, the two that are nearly as fast as each other count.
+    """
+    if _INTEL_FAST.is_file():  # on Intel's hybrid processors alone
+        return set(_numbers(_INTEL_FAST.read_text("ascii")))
+    capacities = {}
+    for path in _CPUS.glob("cpu[0-9]*/cpu_capacity"):
+        capacities[int(path.parent.name.removeprefix("cpu"))] = int(path.read_text("ascii"))
+    fast = {number for number, capacity in capacities.items() if capacity >= max(capacities.values()) / 2}
+    return fast if len(fast) < len(capacities) else set()
+
+
+def _cores_of(processors: AbstractSet[int]) -> int:
+    """Return how many cores these logical processors belong to (Linux); 0: the system does not say."""
+    siblings = (_CPUS / f"cpu{number}/topology/core_cpus_list" for number in processors)
     return len({path.read_text("ascii") for path in siblings if path.is_file()})
 
 

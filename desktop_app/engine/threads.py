@@ -8,7 +8,7 @@ from functools import cache
 import psutil
 
 from desktop_app import control_groups
-from desktop_app.processor import performance_cores
+from desktop_app.processor import fast_cores
 
 
 @cache
@@ -18,9 +18,9 @@ def usual_threads() -> int:
     Threads meet after every matrix product, so slow cores hold the fast ones up, hyper-threads share a core's arithmetic units,
     and one thread more than a container's share of processor time waits for the others' time slices.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = performance_cores() or psutil.cpu_count(logical=False) or allowed
-    return max(1, min(cores, allowed, _share_of_processors() or allowed))
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    cores = fast_cores(allowed) or psutil.cpu_count(logical=False) or len(allowed)
+    return max(1, min(cores, len(allowed), _share_of_processors() or len(allowed)))
 
 
 def _share_of_processors() -> int:

@@ -49,8 +49,7 @@ class LoadPlanner:
         if self._process_bytes is None:
             self._process_bytes = stats["resident_bytes"]
         # The process itself counts as freed too, because each plan counts it anew.
-        locked = current is not None and current.settings.mlock  # else the file's pages count as free all the time
-        freed = {"RAM": stats["resident_bytes"] if locked else stats["private_bytes"]}
+        freed = {"RAM": stats["private_bytes"]}
         if current is not None and current.plan.best is not None:
             held = {share.device: share.total for share in current.plan.best.shares[1:]}
             # Some drivers leave what a GPU holds of main memory out of the process's bytes, some do not.
@@ -112,7 +111,10 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
     # Where a GPU uses main memory it is not told apart what holds what, so nothing is learned.
     if not any(gpus[share.device].shares_memory for share in best.shares[1:]):
         predicted = _predicted(best, planned.computer, stats["largest_batch"])
-        records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
+        if (
+            stats["resident_bytes"] >= predicted - best.shares[0].compute
+        ):  # else some of the model was dropped or swapped out
+            records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
     for share in best.shares[1:]:
         if gpus[share.device].shares_memory:
             continue

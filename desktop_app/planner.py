@@ -160,7 +160,8 @@ class Option:
     """The weights stay in the file's pages, which the system reads when they are needed and may drop; otherwise they are read
     into memory of the engine's own, because the processor wants them in another order."""
     locked: bool
-    """Main memory's part is kept from being swapped out or dropped, so that an answer after a pause begins at once."""
+    """The mapped weights are kept from being dropped, so that an answer after a pause begins at once. llama.cpp locks no weights
+    that the processor rearranges."""
     batch_bytes: int
     """Of main memory's buffers, what only a full batch touches."""
     state_bytes: int
@@ -292,6 +293,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
     )
     ours = is_ours(model.architecture, model.parameters, run)
     lent = any(gpu.lends_memory and gpu.name in on_gpus for gpu in computer.accelerators)
+    mapped = not kept or lent or computer.rearranged.isdisjoint(candidate.read)
     return Option(
         quant=candidate.quant,
         context=0 if foot.recurrent else run.context,
@@ -302,8 +304,8 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         shares=(main, *(on_gpus[gpu.name] for gpu in computer.accelerators if gpu.name in on_gpus)),
         tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, run.context),
         threads=computer.threads,
-        mapped=not kept or lent or computer.rearranged.isdisjoint(candidate.read),
-        locked=bool(kept) and not ours and _may_lock(main, computer),
+        mapped=mapped,
+        locked=mapped and bool(kept) and not ours and _may_lock(main, computer),
         recurrent=foot.recurrent,
         tensor_split=tuple(float(on_gpus[g.name].layers) if g.name in on_gpus else 0.0 for g in computer.accelerators)
         if on_gpus

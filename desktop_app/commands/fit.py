@@ -182,12 +182,13 @@ def _state_sentence(option: Option) -> str:
 
 
 def _weights_sentence(option: Option) -> str:
-    where = (
-        "stay in the file's pages, which the system may drop and read again when memory is short"
-        if option.mapped
-        else "are read into memory, in the order that this processor's instructions want"
-    )
-    return f"The processor's weights {where}{'; they are kept from being swapped out' if option.locked else ''}."
+    if not option.mapped:
+        where = "are read into memory, in the order that this processor's instructions want"
+    elif option.locked:
+        where = "stay in the file's pages, which are kept in memory so that an answer after a pause begins at once"
+    else:
+        where = "stay in the file's pages, which the system may drop and read again when memory is short"
+    return f"The processor's weights {where}."
 
 
 def _print_shares(option: Option) -> None:

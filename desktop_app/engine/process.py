@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -277,7 +278,7 @@ class EngineProcess:
         memory = psutil.Process().memory_info()
         return {
             "resident_bytes": memory.rss,
-            "private_bytes": memory.rss - getattr(memory, "shared", 0),
+            "private_bytes": memory.rss - max(0, getattr(memory, "shared", 0) - _locked_bytes()),
             "peak_bytes": _peak_bytes(memory),
             "largest_batch": 0 if self._runner is None else self._runner.largest_batch,
             "devices": devices(),
@@ -296,6 +297,14 @@ class EngineProcess:
             "system_info": (llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
             "rearranged": rearranged_types(),
         }
+
+
+def _locked_bytes() -> int:
+    """Return what of this process the system may not drop or swap out (Linux; elsewhere nobody asks)."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^VmLck:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii", "replace"), re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    return 0
 
 
 def _peak_bytes(memory: Any) -> int:

@@ -211,7 +211,7 @@ class Stats(Request):
     """Result: {"resident_bytes": n, "private_bytes": n, "peak_bytes": n, "largest_batch": n, "devices": [...]}.
 
     Peak is the most that was resident since the process began. Private is what the system counts as taken: on Linux without
-    pages of mapped files, which it gives to others on demand.
+    pages of mapped files, which it gives to others on demand unless they are locked.
     """
 
     kind: ClassVar[str] = "stats"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from desktop_app import hardware
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Load, LoadSettings, Measure
+from desktop_app.engine.protocol import Load, LoadSettings, Measure, Stats
 from desktop_app.load_plan import LoadPlanner, record_load
 from desktop_app.loads import Loads
 from desktop_app.paths import loads_file
@@ -37,8 +39,32 @@ def test_a_load_follows_the_plan(limit: int, starter_gguf: Path, monkeypatch: py
         best, settings = planned.plan.chosen, planned.settings
         assert (settings.threads, settings.mmap, settings.mlock) == (3, best.mapped, best.locked)
         room = best.shares[0].free - best.shares[0].total >= planned.computer.total_bytes / 2
-        assert best.locked is (limit > 0 and room and best.gpu_layers <= best.layers)
+        assert best.locked is (limit > 0 and room and best.mapped and best.gpu_layers <= best.layers)
         assert planner.plan(starter_gguf, LoadSettings(threads=5), context=2048).settings.threads == 5
         engine.submit(Load(str(starter_gguf), settings)).result(60)
         after = planner.computer(planned).free_bytes
     assert abs(after - planned.computer.free_bytes) < 400e6  # what unloading frees is counted once
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all that is resident counts as taken")
+@pytest.mark.parametrize("lock", [False, True])
+def test_pages_of_a_file_count_as_taken_where_they_are_locked(lock: bool, starter_gguf: Path) -> None:
+    with Engine() as engine:
+        engine.submit(Load(str(starter_gguf), LoadSettings(gpu_layers=0, context=512, mlock=lock))).result(60)
+        stats = engine.submit(Stats()).result(60)
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{engine.pid}/status").read_text("ascii").splitlines())
+    locked, pages = (1024 * int(status[name].split()[0]) for name in ("VmLck", "RssFile"))
+    assert abs(stats["resident_bytes"] - stats["private_bytes"] - max(0, pages - locked)) < 5e6
+
+
+def test_a_model_that_was_dropped_from_memory_teaches_nothing(starter_gguf: Path) -> None:
+    """Less is resident where memory ran short, and the next plan must not count on that."""
+    with Engine() as engine:
+        planned = LoadPlanner(engine).plan(starter_gguf, LoadSettings(gpu_layers=0), context=512)
+        engine.submit(Load(str(starter_gguf), planned.settings)).result(60)
+        best = planned.plan.chosen
+        main = replace(best.shares[0], weights=best.shares[0].weights + 10**9)
+        record_load(engine, replace(planned, plan=replace(planned.plan, best=replace(best, shares=(main,)))))
+        assert not Loads(loads_file()).newest("RAM")
+        record_load(engine, planned)
+        assert len(Loads(loads_file()).newest("RAM")) == 1

@@ -309,6 +309,15 @@ def test_a_tied_embedding_is_counted_again_where_the_processor_computes_with_a_c
     assert weights(replace(arm, accelerators=(card,))) == weights(laptop(16, card))
 
 
+def test_only_what_llama_cpp_locks_is_said_to_be_locked() -> None:
+    """What the processor rearranges lies in memory of its own, which llama.cpp never locks."""
+    wanted, here = model(LLAMA_8B, "Q8_0", "Q4_K_M"), without_lock_limit(laptop(64), 8)
+    exact, small = (planner.option(wanted, candidate, here, 4096) for candidate in wanted.candidates)
+    assert (exact.mapped, exact.locked, small.mapped, small.locked) == (True, True, False, False)
+    unlocked = planner.option(wanted, wanted.candidates[0], replace(here, lockable_bytes=exact.bytes - 1), 4096)
+    assert (unlocked.mapped, unlocked.locked) == (True, False)
+
+
 QWEN_7B = {
     "architectures": ["QWenLMHeadModel"],
     "hidden_size": 4096,

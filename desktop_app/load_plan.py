@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from desktop_app.candidates import model_of_gguf
 from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import LoadSettings, Stats
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, Stats
 from desktop_app.loads import LoadRecord, Loads
 from desktop_app.paths import loads_file
 from desktop_app.planner import Computer, Model, Option, Plan, plan
@@ -60,7 +60,13 @@ class LoadPlanner:
         )
 
     def plan(
-        self, path: Path, settings: LoadSettings, *, context: int | None, current: PlannedLoad | None = None
+        self,
+        path: Path,
+        settings: LoadSettings,
+        *,
+        context: int | None,
+        current: PlannedLoad | None = None,
+        adapters: Sequence[AdapterUse] = (),
     ) -> PlannedLoad:
         """Plan a GGUF file's load.
 
@@ -69,6 +75,7 @@ class LoadPlanner:
             settings: what the person set otherwise.
             context: what the person asks for; None: the planner chooses.
             current: see `computer`.
+            adapters: what is put on the model.
 
         Returns:
             the plan; where nothing fits (`plan.best` is None) the settings are those that lack the least.
@@ -76,7 +83,7 @@ class LoadPlanner:
         Raises:
             ZhiyinError: the file is damaged.
         """
-        computer = self.computer(current)
+        computer = _beside(adapters, self.computer(current))
         found = plan(_model(path), computer, context=context, kv_type=settings.kv_type)
         chosen = found.chosen
         wanted = replace(
@@ -123,6 +130,13 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
         if taken >= predicted / 2:  # some drivers tell the same free memory whatever is taken
             records.append(LoadRecord(share.device, planned.model, predicted, taken))
     Loads(loads_file()).add(records)
+
+
+def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:
+    """Return what is left for a model beside adapters; where layers are on GPUs, their part lies there, so it counts on each."""
+    taken = sum(path.stat().st_size for path in {Path(adapter.path) for adapter in adapters} if path.is_file())
+    gpus = (replace(gpu, free_bytes=max(0, gpu.free_bytes - taken)) for gpu in computer.accelerators)
+    return replace(computer, process_bytes=computer.process_bytes + taken, accelerators=tuple(gpus))
 
 
 def _predicted(best: Option, computer: Computer, tokens: int) -> int:

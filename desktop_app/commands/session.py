@@ -86,7 +86,7 @@ def loaded_by_plan(
     """
     model = find_model(name)
     with Engine() as engine:
-        planned = LoadPlanner(engine).plan(model.path, settings, context=context)
+        planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(f"{model.name}: {planned.plan.reason} Insist with `zhiyin chat --ctx N`.")
         yield Session(engine, model, load(engine, model, planned.settings, adapters), planned)

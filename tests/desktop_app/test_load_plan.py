@@ -10,7 +10,7 @@ import pytest
 
 from desktop_app import hardware
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Load, LoadSettings, Measure, Stats
+from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Measure, Stats
 from desktop_app.load_plan import LoadPlanner, record_load
 from desktop_app.loads import Loads
 from desktop_app.paths import loads_file
@@ -68,3 +68,17 @@ def test_a_model_that_was_dropped_from_memory_teaches_nothing(starter_gguf: Path
         assert not Loads(loads_file()).newest("RAM")
         record_load(engine, planned)
         assert len(Loads(loads_file()).newest("RAM")) == 1
+
+
+def test_adapters_take_memory_too(starter_gguf: Path, tmp_path: Path) -> None:
+    """Each file once."""
+    adapter = tmp_path / "adapter.gguf"
+    adapter.write_bytes(bytes(3_000_000))
+    adapters = (AdapterUse(str(adapter)), AdapterUse(str(adapter), 0.5), AdapterUse(str(tmp_path / "missing.gguf")))
+    with Engine() as engine:
+        planner = LoadPlanner(engine)
+        without, with_them = (
+            planner.plan(starter_gguf, LoadSettings(), context=512, adapters=used).plan.chosen
+            for used in ((), adapters)
+        )
+    assert with_them.shares[0].total - without.shares[0].total == 3_000_000

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 _MAKERS = {0x10DE: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel"}
+_MAKER_OF = {"CUDA": "NVIDIA", "ROCm": "AMD", "SYCL": "Intel"}
+"""Backends that compute on the cards of one maker alone -> that maker."""
 _DISPLAY_CLASS = 0x03
+_DEVICES = Path("/sys/bus/pci/devices")
 _WINDOWS_CARDS = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
 
 
@@ -33,7 +36,7 @@ def unused_cards(used: Sequence[str], backends: Sequence[str]) -> tuple[UnusedCa
     """
     found = []
     for card in installed_cards():
-        maker = card.split()[0]
+        maker = next(maker for maker in _MAKERS.values() if maker in card)
         if not any(maker.lower() in description.lower() for description in used):
             found.append(UnusedCard(card, _reason(maker, backends)))
     return tuple(found)
@@ -52,14 +55,21 @@ def _reason(maker: str, backends: Sequence[str]) -> str:
     gpu_backends = [name for name in backends if name not in ("CPU", "BLAS", "RPC")]
     if not gpu_backends:
         return "this build of llama.cpp computes on the processor only; CONTRIBUTING.md says how to build it with Vulkan or CUDA."
+    able = [name for name in gpu_backends if _MAKER_OF.get(name, maker) == maker]
+    if not able:
+        makers = " and ".join(_MAKER_OF[name] for name in gpu_backends)
+        return (
+            f"the {' and '.join(gpu_backends)} part of llama.cpp computes on {makers} cards only; CONTRIBUTING.md says how to "
+            "build it with Vulkan."
+        )
     if maker == "NVIDIA" and platform.system() == "Linux" and not Path("/proc/driver/nvidia/version").exists():
         return "NVIDIA's driver is not loaded; install it and start the computer again."
-    return f"the {' and '.join(gpu_backends)} part of llama.cpp does not see it; bring its driver up to date."
+    return f"the {' and '.join(able)} part of llama.cpp does not see it; bring its driver up to date."
 
 
 def _linux_cards() -> list[str]:
     names = []
-    for device in sorted(Path("/sys/bus/pci/devices").glob("*")):
+    for device in sorted(_DEVICES.glob("*")):
         try:
             kind = int((device / "class").read_text("ascii"), 16)
             vendor = int((device / "vendor").read_text("ascii"), 16)

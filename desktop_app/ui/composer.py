@@ -71,6 +71,10 @@ class Composer(QFrame):
         """Replace the message; the cursor goes to the end."""
         self._field.set_text(text)
 
+    def attach(self, name: str, text: str) -> None:
+        """Put a text file into the message."""
+        self._field.attach(name, text)
+
     def set_busy(self, busy: bool) -> None:
         """Show the stop button while a reply is being written."""
         self._busy = busy

@@ -1,10 +1,11 @@
-"""A message in the making: what is typed, and above it what was pasted and is too long to be laid out in a moment."""
+"""A message in the making: what is typed, and above it the files and long texts that go with it."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
+from desktop_app.ui.elided_label import ElidedLabel
 from desktop_app.ui.formats import number
 from desktop_app.ui.icons import IconButton
 from desktop_app.ui.message_edit import MessageEdit, is_long
@@ -17,7 +18,7 @@ _GLIMPSE = 400
 
 
 class MessageField(QWidget):
-    """A `MessageEdit` with the long texts that were pasted into it; together they are the message."""
+    """A `MessageEdit` with the files and the long texts that were put into it; together they are the message."""
 
     changed = Signal()
 
@@ -55,8 +56,12 @@ class MessageField(QWidget):
         if rest:
             self._add(rest)
 
-    def _add(self, text: str) -> None:
-        part = _LongText(text)
+    def attach(self, name: str, text: str) -> None:
+        """Put a text file into the message, below what is typed; the model sees its name, too."""
+        self._add(text, name)
+
+    def _add(self, text: str, name: str = "") -> None:
+        part = _LongText(text, name)
         part.removed.connect(lambda: self._remove(part))
         self._long.append(part)
         self._column.insertWidget(self._column.count() - 1, part)
@@ -72,15 +77,15 @@ class MessageField(QWidget):
 
 
 class _LongText(QFrame):
-    """Stands for a text that was pasted."""
+    """Stands for a file, or for a text that was pasted."""
 
     removed = Signal()
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, name: str) -> None:
         super().__init__()
         self.setObjectName("longText")
-        self.text = text
-        self._label = QLabel(textFormat=Qt.TextFormat.PlainText)
+        self._text, self._name = text, name
+        self._label = ElidedLabel()
         self._close = IconButton("close", size=14)
         self._close.clicked.connect(self.removed)
         row = QHBoxLayout(self)
@@ -89,17 +94,25 @@ class _LongText(QFrame):
         row.addWidget(self._close)
         self._retranslate()
 
+    @property
+    def text(self) -> str:
+        return f"{self._name}:{_BREAK}{self._text}" if self._name else self._text
+
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
 
     def _retranslate(self) -> None:
-        self._label.setText(self.tr("Long text · {count} characters").format(count=number(len(self.text), 0)))
+        name = self._name or self.tr("Long text")
+        self._label.set_whole(
+            self.tr("{name} · {count} characters").format(name=name, count=number(len(self._text), 0))
+        )
         glimpse = (
-            self.text[:_GLIMPSE].replace("&", "&amp;").replace("<", "&lt;")
+            self._text[:_GLIMPSE].replace("&", "&amp;").replace("<", "&lt;")
         )  # a tip takes what looks like HTML for it
-        self._label.setToolTip(f"<p style='white-space:pre-wrap'>{glimpse}…</p>")
+        more = "…" if len(self._text) > _GLIMPSE else ""
+        self._label.setToolTip(f"<p style='white-space:pre-wrap'>{glimpse}{more}</p>")
         self._close.set_words(self.tr("Remove"))
 
 

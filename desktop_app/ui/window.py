@@ -33,6 +33,7 @@ from desktop_app.catalogue import Offer
 from desktop_app.install import InstallRequest
 from desktop_app.library import InstalledModel, Removal, finished_models
 from desktop_app.planner import Option
+from desktop_app.text_file import TextTooLarge, read_text_file
 from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.add_dialog import AddDialog
 from desktop_app.ui.catalogue_page import CataloguePage
@@ -293,8 +294,10 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def import_files(self, paths: Sequence[str]) -> None:
-        """Add GGUF files to the library, of which the last good one is loaded; ask how checkpoints are to be converted."""
+        """Take files: models for the library (the last good one is loaded), checkpoints to convert, texts for the message."""
         for path in map(Path, paths):
+            if self._attach(path):
+                continue
             if is_adapter(path):
                 self._merge_adapter(path)
             elif files := finished_models(path):
@@ -302,6 +305,22 @@ class MainWindow(QMainWindow):
                     self.services.library.import_file(file)
             else:
                 self.convert(InstallRequest(path))
+
+    def _attach(self, path: Path) -> bool:
+        """Put a text file into the message; return whether it is one."""
+        try:
+            text = read_text_file(path)
+        except TextTooLarge:
+            self._notice.say(
+                self.tr("{name} is too large for a message; put the part that matters into a file of its own.").format(
+                    name=path.name
+                )
+            )
+            return True
+        if text:
+            self._composer.attach(path.name, text)
+            self._close_catalogue()
+        return bool(text)
 
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the person likes."""
@@ -389,7 +408,11 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(self.tr("Zhiyin"))
         self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
         self._new.set_words(self.tr("New chat"), "Ctrl+N")
-        self._drop_hint.setText(self.tr("Drop a GGUF file, a checkpoint to convert, or a LoRA adapter to merge"))
+        self._drop_hint.setText(
+            self.tr(
+                "Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge"
+            )
+        )
         self._model_changed(self.services.models.state)
         self._list_chats()
         self._show_page()

@@ -1135,8 +1135,12 @@
         <translation>仍然加载</translation>
     </message>
     <message>
-        <source>Drop a GGUF file, a checkpoint to convert, or a LoRA adapter to merge</source>
-        <translation>松开即可：导入 GGUF 文件、转换模型文件夹，或合并 LoRA</translation>
+        <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
+        <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
+    </message>
+    <message>
+        <source>{name} is too large for a message; put the part that matters into a file of its own.</source>
+        <translation>{name} 太大，放不进一条消息；请把需要的部分另存为一个文件。</translation>
     </message>
     <message>
         <source>Choose or add a model first.</source>
@@ -1613,8 +1617,12 @@
 <context>
     <name>_LongText</name>
     <message>
-        <source>Long text · {count} characters</source>
-        <translation>长文本 · {count} 个字符</translation>
+        <source>Long text</source>
+        <translation>长文本</translation>
+    </message>
+    <message>
+        <source>{name} · {count} characters</source>
+        <translation>{name} · {count} 个字符</translation>
     </message>
     <message>
         <source>Remove</source>

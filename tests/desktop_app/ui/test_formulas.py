@@ -127,9 +127,18 @@ def test_a_formula_is_shown_in_the_middle_with_its_scripts(application: QApplica
 
 
 PIECES = [
-    *r"\frac \sqrt \left \right \begin{cases} \end{cases} \hat \text \not \mathbb".split(),
-    *"{}[]^_'&$12x. ",
+    r"\frac",
+    r"\sqrt",
+    r"\left",
+    r"\right",
+    r"\begin{cases}",
+    r"\end{cases}",
+    r"\hat",
+    r"\text",
+    r"\not",
+    r"\mathbb",
     r"\\",
+    *"{}[]^_'&$12x. ",
 ]
 
 

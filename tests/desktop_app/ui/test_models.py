@@ -10,6 +10,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
+from desktop_app.text_file import LARGEST
 from desktop_app.ui.add_dialog import AddDialog
 from desktop_app.ui.model_picker import ModelPicker
 from desktop_app.ui.notice import Notice
@@ -34,6 +35,20 @@ def drop(person: Person, *paths: Path) -> None:
     assert person.find(QLabel, "dropHint").isVisible()
     QApplication.sendEvent(person.window, QDropEvent(QPointF(200, 200), Qt.DropAction.CopyAction, mime, buttons, keys))
     assert not person.find(QLabel, "dropHint").isVisible()
+
+
+def test_a_text_file_goes_into_the_message(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "笔记.md").write_text("# 茶\n绿茶和红茶", "gb18030")
+    person.type("Summarise this.")
+    drop(person, tmp_path / "笔记.md")
+    person.wait(lambda: "笔记.md · 9 characters" in person.sentences())
+    person.press(Qt.Key.Key_Return)
+    person.wait(lambda: not person.busy)
+    assert person.messages[0] == ("user", "Summarise this.\n\n笔记.md:\n\n# 茶\n绿茶和红茶")
+    (tmp_path / "log.txt").write_text("line\n" * LARGEST)
+    drop(person, tmp_path / "log.txt")
+    assert "log.txt is too large for a message" in person.sentences()
+    assert "characters" not in person.sentences()
 
 
 def actions(person: Person) -> dict[str, QAction]:

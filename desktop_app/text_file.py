@@ -1,0 +1,53 @@
+"""Text files of the person's own, to talk about: in UTF-8, in UTF-16, or as Chinese systems wrote them before (GB18030)."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from models.errors import ZhiyinError
+
+LARGEST = 1_000_000
+"""Bytes: more text than most models keep in mind."""
+_MODELS = frozenset((".gguf", ".safetensors", ".pth", ".pt", ".bin", ".ckpt"))
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
+
+
+class TextTooLarge(ZhiyinError):
+    """A text file is larger than a message may be."""
+
+
+def read_text_file(path: Path) -> str:
+    """Return the text of a file; "" if it is none or cannot be read.
+
+    Raises:
+        TextTooLarge: it has more than `LARGEST` bytes.
+    """
+    if path.suffix.lower() in _MODELS or not path.is_file():
+        return ""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError:
+        return ""
+    text = _decoded(data[:LARGEST])
+    if text and len(data) > LARGEST:
+        raise TextTooLarge(f"{path} is too large for a message; put the part that matters into a file of its own.")
+    return text
+
+
+def _decoded(data: bytes) -> str:
+    whole = len(data) < LARGEST
+    for encoding in _encodings(data):
+        decoder = codecs.getincrementaldecoder(encoding)()  # where the file was cut, half a character may be left
+        try:
+            return decoder.decode(data, final=whole).replace("\r\n", "\n").strip()
+        except UnicodeDecodeError:
+            continue
+    return ""
+
+
+def _encodings(data: bytes) -> tuple[str, ...]:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    return () if _CONTROL.intersection(data) else ("utf-8-sig", "gb18030")

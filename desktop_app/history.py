@@ -8,6 +8,7 @@ folder (`desktop_app.folder_lock`): another one may still undo or go on writing.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,12 @@ ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state
 """  # noqa: S608  (constants only)
 
 
+_SEARCH = r"""
+SELECT id FROM conversations WHERE title LIKE ? ESCAPE '\'
+UNION SELECT conversation FROM messages WHERE content LIKE ? ESCAPE '\'
+"""
+
+
 class HistoryError(ZhiyinError):
     """Chats cannot be read or written now."""
 
@@ -132,6 +139,13 @@ class History:
                 (conversation,),
             ).fetchall()
         return [_message(row) for row in rows]
+
+    def search(self, words: str) -> set[str]:
+        """Return the conversations whose title or a message, of whichever branch, holds a text; A to Z in either case."""
+        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
+        with self._clear_errors():
+            rows = self._database.execute(_SEARCH, (pattern, pattern)).fetchall()
+        return {identifier for (identifier,) in rows}
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""

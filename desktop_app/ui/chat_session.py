@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -134,6 +135,26 @@ class ChatSession(QObject):
                 self._show(replace(stored, leaf=leaf), tree)
 
         self._history.messages(conversation, show)
+
+    def search(self, words: str, on_found: Callable[[set[str]], None]) -> None:
+        """Find the chats in which a text occurs."""
+        self._history.search(words, on_found)
+
+    def title_of(self, conversation: str) -> str:
+        """Return a chat's title as the list shows it."""
+        return self._all[conversation].title
+
+    def export(
+        self,
+        conversation: str,
+        path: Path,
+        speakers: tuple[str, str],
+        on_done: Callable[[None], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Write the shown branch of a chat into a Markdown file."""
+        self.keep()
+        self._history.export(self._all[conversation], path, speakers, on_done, on_failed)
 
     def rename(self, conversation: str, title: str) -> None:
         """Give a chat another title."""

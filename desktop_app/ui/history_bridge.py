@@ -7,9 +7,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from desktop_app.conversation import Conversation, Message
+from converter.whole_file import write_whole
+from desktop_app.conversation import Conversation, Message, MessageTree
 from desktop_app.history import History, HistoryError, Recovery
 from desktop_app.ui.background import Background
+from desktop_app.ui.chat_export import as_markdown
 from models.errors import ZhiyinError
 
 _RETRY_MS = 5000
@@ -45,6 +47,27 @@ class HistoryBridge(QObject):
     def messages(self, conversation: str, on_done: Callable[[list[Message]], None]) -> None:
         """Read a chat."""
         self._background.run(lambda: self._opened().messages(conversation), on_done, self._report)
+
+    def search(self, words: str, on_done: Callable[[set[str]], None]) -> None:
+        """Find the chats that hold a text."""
+        self._background.run(lambda: self._opened().search(words), on_done, self._report)
+
+    def export(
+        self,
+        conversation: Conversation,
+        path: Path,
+        speakers: tuple[str, str],
+        on_done: Callable[[None], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Write the branch of a chat that is shown into a Markdown file; `speakers` are the person and a nameless model."""
+
+        def write() -> None:
+            tree = MessageTree(self._opened().messages(conversation.id))
+            leaf = conversation.leaf if conversation.leaf in tree else tree.newest_leaf()  # type: ignore[operator]
+            write_whole(path, as_markdown(conversation.title, tree.path(leaf), *speakers))
+
+        self._background.run(write, on_done, on_failed)
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Write a conversation's title, place and branch."""

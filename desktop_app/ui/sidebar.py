@@ -1,14 +1,17 @@
-"""The list of chats, by day."""
+"""The list of chats, by day, with a search in their texts."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QKeyEvent
+from typing import cast
+
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QIcon, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMenu,
@@ -22,6 +25,8 @@ from desktop_app.ui import theme
 from desktop_app.ui.formats import day_group, with_keys
 from desktop_app.ui.icons import IconButton, icon
 
+_PAUSE_MS = 200
+_LONGEST_SEARCH = 200
 _ID = Qt.ItemDataRole.UserRole
 
 
@@ -33,6 +38,11 @@ class Sidebar(QFrame):
     opened = Signal(str)
     renamed = Signal(str, str)
     deleted = Signal(str)
+    export_asked = Signal(str)
+    searched = Signal(str)
+    """The person pauses in writing a search; `show_found` answers it."""
+    left = Signal()
+    """The search is given up: the keyboard may go back to the message."""
     settings_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -40,6 +50,10 @@ class Sidebar(QFrame):
         super().__init__(parent)
         self.setObjectName("sidebar")
         self.setFixedWidth(248)
+        self._conversations: list[Conversation] = []
+        self._current: str | None = None
+        self._found: set[str] | None = None
+        """The chats that the search found; None: there is no search."""
         self._shown: list[tuple[str, str, str]] = []
         self._new = QPushButton()
         self._new.setObjectName("newChat")
@@ -47,6 +61,13 @@ class Sidebar(QFrame):
         self._models = QPushButton()
         self._models.setObjectName("getModels")
         self._models.clicked.connect(self.catalogue_asked)
+        self._search = _Search()
+        self._search.textChanged.connect(self._search_changed)
+        self._search.returnPressed.connect(self._open_first)
+        self._search.down.connect(self._enter_list)
+        self._search.given_up.connect(self._give_up)
+        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._pause.timeout.connect(lambda: self.searched.emit(self._search.text().strip()))
         self._list = _ChatList()
         self._list.itemClicked.connect(self._open)
         self._list.itemActivated.connect(self._open)
@@ -67,6 +88,7 @@ class Sidebar(QFrame):
         layout.setContentsMargins(10, 10, 10, 8)
         layout.setSpacing(8)
         layout.addWidget(self._new)
+        layout.addWidget(self._search)
         layout.addWidget(self._list, 1)
         layout.addWidget(self._empty, 1)
         layout.addWidget(self._models)
@@ -75,14 +97,36 @@ class Sidebar(QFrame):
         self.show_list([], None)
 
     def show_list(self, conversations: list[Conversation], current: str | None) -> None:
-        """Show the chats, the last used first, with one selected."""
-        entries = [(item.id, item.title, day_group(item.updated)) for item in conversations]
+        """Show the chats, or those of them that are searched for, the last used first, with one selected."""
+        self._conversations, self._current = conversations, current
+        entries = [
+            (item.id, item.title, day_group(item.updated))
+            for item in conversations
+            if self._found is None or item.id in self._found
+        ]
         if entries != self._shown:
             self._shown = entries
             self._fill(entries)
         self._select(current)
+        self._search.setVisible(bool(conversations))
         self._list.setVisible(bool(entries))
         self._empty.setVisible(not entries)
+        self._name_emptiness()
+
+    def begin_search(self) -> None:
+        """Let the person type what to search for."""
+        self._search.setFocus()
+        self._search.selectAll()
+
+    def end_search(self) -> None:
+        """Show all chats again."""
+        self._search.clear()
+
+    def show_found(self, words: str, found: set[str]) -> None:
+        """Show the chats in which a text was found, unless the search is for another one by now."""
+        if words == self._search.text().strip():
+            self._found = found
+            self.show_list(self._conversations, self._current)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language and the theme."""
@@ -99,7 +143,40 @@ class Sidebar(QFrame):
         self._models.setToolTip(with_keys(self.tr("Get models"), "Ctrl+G"))
         self._settings.set_words(self.tr("Settings"), "Ctrl+,")
         self._list.setAccessibleName(self.tr("Chats"))
-        self._empty.setText(self.tr("Your chats will be listed here. They stay on this computer."))
+        self._search.draw()
+        self._search.setPlaceholderText(self.tr("Search in chats"))
+        self._search.setAccessibleName(self.tr("Search in chats"))
+        self._search.setToolTip(with_keys(self.tr("Search in chats"), "Ctrl+F"))
+        self._name_emptiness()
+
+    def _name_emptiness(self) -> None:
+        self._empty.setText(
+            self.tr("Your chats will be listed here. They stay on this computer.")
+            if self._found is None
+            else self.tr("No chat has these words.")
+        )
+
+    def _search_changed(self, text: str) -> None:
+        if text.strip():
+            self._pause.start()
+        else:
+            self._pause.stop()
+            self._found = None
+            self.show_list(self._conversations, self._current)
+
+    def _open_first(self) -> None:
+        if self._found is not None and self._shown:
+            self.opened.emit(self._shown[0][0])
+
+    def _enter_list(self) -> None:
+        if self._list.isVisible():
+            self._list.setFocus()
+            if self._list.currentItem() is None:
+                self._list.setCurrentRow(1)  # below the heading
+
+    def _give_up(self) -> None:
+        self.end_search()
+        self.left.emit()
 
     def _fill(self, entries: list[tuple[str, str, str]]) -> None:
         self._list.blockSignals(True)
@@ -147,9 +224,43 @@ class Sidebar(QFrame):
         rename.triggered.connect(lambda: self._list.editItem(item))
         delete = QAction(icon("delete", theme.current().muted), self.tr("Delete"), menu)
         delete.triggered.connect(lambda: self._delete(item))
-        menu.addActions([rename, delete])
+        export = QAction(icon("export", theme.current().muted), self.tr("Export…"), menu)
+        export.triggered.connect(lambda: self.export_asked.emit(item.data(_ID)))
+        menu.addActions([rename, export, delete])
         menu.exec(self._list.viewport().mapToGlobal(place))
         menu.deleteLater()
+
+
+class _Search(QLineEdit):
+    """A line for a search; the arrow goes to what was found, Esc gives up."""
+
+    down = Signal()
+    given_up = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("chatSearch")
+        self.setMaxLength(_LONGEST_SEARCH)
+        self._glass = self.addAction(QIcon(), QLineEdit.ActionPosition.LeadingPosition)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the icon in the theme's colour."""
+        self._glass.setIcon(icon("search", theme.current().muted, 16))
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and cast(QKeyEvent, event).key() == Qt.Key.Key_Escape:
+            event.accept()  # elsewhere it is the window's shortcut
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        if event.key() == Qt.Key.Key_Escape:
+            self.given_up.emit()
+        elif event.key() == Qt.Key.Key_Down:
+            self.down.emit()
+        else:
+            super().keyPressEvent(event)
 
 
 class _ChatList(QListWidget):

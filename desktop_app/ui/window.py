@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QStandardPaths, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMainWindow,
@@ -37,6 +38,7 @@ from desktop_app.text_file import TextTooLarge, read_text_file
 from desktop_app.ui.adapter_dialog import AdapterDialog
 from desktop_app.ui.add_dialog import AddDialog
 from desktop_app.ui.catalogue_page import CataloguePage
+from desktop_app.ui.chat_export import file_name
 from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.conversion_dialog import ConversionDialog
@@ -168,6 +170,11 @@ class MainWindow(QMainWindow):
         self._sidebar.opened.connect(self._open_chat)
         self._sidebar.renamed.connect(chats.rename)
         self._sidebar.deleted.connect(self._delete_chat)
+        self._sidebar.export_asked.connect(self._ask_where_to_export)
+        self._sidebar.searched.connect(
+            lambda words: chats.search(words, lambda found: self._sidebar.show_found(words, found))
+        )
+        self._sidebar.left.connect(self._leave_search)
         self._sidebar.settings_asked.connect(self.open_settings)
         self._picker.chosen.connect(services.choose_model)
         self._picker.opened.connect(self._find_options)
@@ -223,6 +230,7 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+G"), self.open_catalogue),
             (QKeySequence("Ctrl+O"), self.add_model),
             (QKeySequence("Esc"), self._escape),
+            (QKeySequence(QKeySequence.StandardKey.Find), self._search),
             (QKeySequence("Ctrl+L"), self._composer.setFocus),
         ):
             QShortcut(keys, self).activated.connect(act)
@@ -231,6 +239,7 @@ class MainWindow(QMainWindow):
         """Open an empty chat."""
         self._keep_draft()
         self.services.chats.new()
+        self._sidebar.end_search()
         self._close_catalogue()
         self._uncover()
 
@@ -501,6 +510,40 @@ class MainWindow(QMainWindow):
         self._undo.say(
             self.tr("The chat was deleted."), (self.tr("Undo"), lambda: chats.restore(conversation)), kind="plain"
         )
+
+    def _ask_where_to_export(self, conversation: str) -> None:
+        name = file_name(self.services.chats.title_of(conversation))
+        folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+        dialog = QFileDialog(self, self.tr("Export the chat"), folder, "Markdown (*.md)")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("md")
+        dialog.selectFile(name)
+        dialog.fileSelected.connect(lambda path: self.export(conversation, Path(path)))
+        dialog.open()
+
+    def export(self, conversation: str, path: Path) -> None:
+        """Write a chat into a Markdown file."""
+        speakers = (self.tr("You"), self.tr("Assistant"))
+        self.services.chats.export(
+            conversation,
+            path,
+            speakers,
+            lambda _: self._undo.say(self.tr("The chat is in {file} now.").format(file=path), kind="plain"),
+            lambda error: self._notice.say(self.tr("The chat was not exported: {reason}").format(reason=error)),
+        )
+
+    def _search(self) -> None:
+        """Search among what is shown: the models to get, or the chats."""
+        if self._pages.currentWidget() is self._catalogue:
+            self._catalogue.begin()
+            return
+        self._show_sidebar(True)
+        self._sidebar.begin_search()
+
+    def _leave_search(self) -> None:
+        self._uncover()
+        self._composer.setFocus()
 
     def _list_chats(self) -> None:
         chats = self.services.chats

@@ -1063,6 +1063,26 @@
 <context>
     <name>MainWindow</name>
     <message>
+        <source>Export the chat</source>
+        <translation>导出对话</translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation>您</translation>
+    </message>
+    <message>
+        <source>Assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>The chat is in {file} now.</source>
+        <translation>对话已保存到 {file}。</translation>
+    </message>
+    <message>
+        <source>The chat was not exported: {reason}</source>
+        <translation>对话未能导出：{reason}</translation>
+    </message>
+    <message>
         <source>Zhiyin</source>
         <translation>知音</translation>
     </message>
@@ -1461,6 +1481,18 @@
 </context>
 <context>
     <name>Sidebar</name>
+    <message>
+        <source>Search in chats</source>
+        <translation>搜索对话</translation>
+    </message>
+    <message>
+        <source>No chat has these words.</source>
+        <translation>没有对话包含这些文字。</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
     <message>
         <source>New chat</source>
         <translation>新对话</translation>

@@ -66,6 +66,26 @@ def titles(history: History) -> set[str]:
     return {conversation.title for conversation in history.conversations()}
 
 
+def test_chats_are_found_by_title_and_by_every_message(path: Path) -> None:
+    with closing(History(path)) as history:
+        chats = {title: Conversation(title=title) for title in ("Tea and rain", "Poems", "100 % and a_b", "C:\\models")}
+        for chat in chats.values():
+            history.save_conversation(chat)
+        history.save_message(Message(chats["Poems"].id, None, "user", "床前明月光"))
+        history.save_message(Message(chats["Poems"].id, None, "assistant", "An older branch about TEA"))
+
+        def found(words: str) -> set[str]:
+            return {title for title, chat in chats.items() if chat.id in history.search(words)}
+
+        assert found("tea") == {"Tea and rain", "Poems"}
+        assert found("明月") == {"Poems"}
+        assert found("0 %") == found("a_b") == {"100 % and a_b"}
+        assert found("\\m") == {"C:\\models"}
+        assert found("%") == {"100 % and a_b"}
+        history.delete(chats["Poems"].id)
+        assert found("茶") == set()
+
+
 def test_a_second_process_leaves_the_firsts_undo_and_reply_alone(path: Path) -> None:
     state = path.parent / "states" / "newest-chat.npz"
     state.parent.mkdir()

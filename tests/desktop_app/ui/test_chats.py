@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPalette
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetI
 from desktop_app.conversation import Conversation, Message
 from desktop_app.history import History
 from desktop_app.paths import database_file
+from desktop_app.ui.chat_export import as_markdown, file_name
 from desktop_app.ui.chat_view import ChatView
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.markdown_view import MarkdownView
@@ -164,6 +166,29 @@ def test_chats_are_renamed_deleted_restored_and_there_after_a_restart(open_windo
     open_chat(person, "A better title")
     assert person.messages == messages
     assert person.messages[0] == ("user", "First chat")
+
+
+def test_a_chat_is_exported(person: Person, tmp_path: Path) -> None:
+    reply = person.ask("What is tea? / 茶")
+    chat = person.services.chats.current.id
+    person.window.export(chat, tmp_path / "chat.md")
+    person.wait(lambda: f"The chat is in {tmp_path / 'chat.md'} now." in person.sentences())
+    assert (tmp_path / "chat.md").read_text("utf-8") == (
+        f"# What is tea? / 茶\n\n## You\n\nWhat is tea? / 茶\n\n## SmolLM2-135M-Instruct\n\n{reply.strip()}\n"
+    )
+    assert file_name("What is tea? / 茶") == "What is tea    茶.md"
+    person.window.export(chat, tmp_path / "missing" / "chat.md")
+    person.wait(lambda: "The chat was not exported" in person.sentences())
+
+
+def test_thoughts_are_quoted_in_an_exported_chat() -> None:
+    messages = [
+        Message("c", None, "user", "Hi"),
+        Message("c", None, "assistant", "<think>\na\n\nb\n</think>\n\nHello."),
+    ]
+    assert as_markdown("T", messages, "You", "Assistant") == (
+        "# T\n\n## You\n\nHi\n\n## Assistant\n\n> a\n>\n> b\n\nHello.\n"
+    )
 
 
 def test_a_window_closed_in_mid_reply_keeps_what_was_written(open_window: OpenWindow) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QListWidget, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QWidget
 
 from desktop_app.ui.composer import Composer
 from desktop_app.ui.settings_dialog import SettingsDialog
@@ -82,6 +82,38 @@ def test_a_chat_is_opened_with_the_keyboard(person: Person) -> None:
     QTest.keyClick(chats, Qt.Key.Key_Down)
     QTest.keyClick(chats, Qt.Key.Key_Return)
     person.wait(lambda: person.messages and person.messages[0][1] == "First")
+
+
+def test_chats_are_searched_with_the_keyboard(person: Person) -> None:
+    person.ask("Tell me of 明月")
+    person.window.new_chat()
+    person.ask("Second")
+    person.window.activateWindow()
+    search = person.find(QLineEdit, "chatSearch")
+
+    def press(key: Qt.Key) -> None:
+        QTest.keyClick(QApplication.focusWidget(), key)
+
+    QTest.keyClick(person.editor, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert search.hasFocus()
+    search.setText("明月")
+    person.wait(lambda: person.titles == ["Tell me of 明月"])
+    press(Qt.Key.Key_Return)
+    person.wait(lambda: person.messages[0][1] == "Tell me of 明月")
+    search.setText("nothing like it")
+    person.wait(lambda: "No chat has these words." in person.sentences())
+    search.setFocus()
+    press(Qt.Key.Key_Escape)
+    assert len(person.titles) == 2
+    assert person.editor.hasFocus()
+    search.setText("second")
+    person.wait(lambda: person.titles == ["Second"])
+    search.setFocus()
+    press(Qt.Key.Key_Down)
+    press(Qt.Key.Key_Return)
+    person.wait(lambda: person.messages[0][1] == "Second")
+    person.window.new_chat()
+    assert len(person.titles) == 2
 
 
 def test_escape_stops_the_reply(person: Person) -> None:

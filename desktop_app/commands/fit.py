@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     if found.best is None:
         raise ZhiyinError(found.reason)
     say(found.reason)
+    if not found.best.recurrent and found.best.context < (arguments.ctx or 0):
+        say(f"It was trained with {found.best.context} tokens of context and is run with no more.")
     if computer.speed is not None and computer.speed.disturbed:
         say("Other programs were busy while the speed was measured: it may write faster than that.")
     if lesson:
@@ -115,7 +117,18 @@ def find_asked(arguments: argparse.Namespace) -> Asked:
 
         if is_repository(source):
             return _of_the_hub(arguments, quant)
-    return Asked(model_of_gguf(find_model(source).path))
+    return _of_a_file(source, quant)
+
+
+def _of_a_file(source: str, quant: str) -> Asked:
+    """Return an installed model or a GGUF file, whose quantization cannot be chosen any more."""
+    model = model_of_gguf(find_model(source).path)
+    found = model.candidates[0].quant
+    if quant not in ("", found):
+        raise ZhiyinError(
+            f"{source} is a finished file ({found}); leave out --quant, or name the checkpoint that it was made of."
+        )
+    return Asked(model)
 
 
 def _recipes(quant: str) -> tuple[str, ...]:

@@ -341,3 +341,13 @@ def test_a_speed_that_busy_programs_held_down_is_told_as_such(
         assert main(command) == 0
         said = capsys.readouterr()
         assert "other programs were busy" in (said.err + said.out).lower()
+
+
+def test_what_cannot_be_had_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = gguf_files(tmp_path, "Q8_0")["Tiny-Q8_0.gguf"]
+    assert main(["fit", str(path), "--quant", "q8_0", "--ctx", "5000"]) == 0
+    assert "It was trained with 4096 tokens of context and is run with no more." in capsys.readouterr().err
+    assert main(["fit", str(path), "--quant", "q4_k_m"]) == 1
+    assert f"{path} is a finished file (Q8_0); leave out --quant" in capsys.readouterr().err
+    assert main(["fit", str(path), "--ctx", "4096"]) == 0
+    assert "It was trained with" not in capsys.readouterr().err

@@ -60,7 +60,7 @@ class Message:
     model: str = ""
     """The name of the model that wrote it."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """tokens, seconds, prompt_tokens, prompt_seconds, reason: see `engine.protocol.Reply`."""
+    """tokens, seconds, prompt_tokens, prompt_seconds, reason: see `engine.protocol.Reply`; context: that it was written in."""
 
 
 class MessageTree:

@@ -354,6 +354,7 @@ class ChatSession(QObject):
     def _done(self, reply: _Reply, result: dict[str, Any]) -> None:
         if reply is self._reply:
             facts = {key: value for key, value in result.items() if key != "text"}
+            facts["context"] = self._models.state.context
             reply.pieces = [result["text"]]
             self._end(reply, "stopped" if result["reason"] == "cancelled" else "done", facts)
 

@@ -6,7 +6,7 @@ import time
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 from shiboken6 import delete
 
 from desktop_app.conversation import Message
@@ -36,6 +36,8 @@ class ChatView(QScrollArea):
 
     way_out_chosen = Signal(str, str)
     """A failed reply's id and a `WayOut`."""
+    left = Signal()
+    """What had the keyboard goes away: another widget should take it."""
 
     def __init__(self, session: ChatSession, parent: QWidget | None = None) -> None:
         """Follow a session."""
@@ -98,6 +100,9 @@ class ChatView(QScrollArea):
 
     def rebuild(self) -> None:
         """Show the session's path from the start; the newest messages come first."""
+        focused = QApplication.focusWidget()
+        if focused is not None and (focused is self or self.isAncestorOf(focused)):
+            self.left.emit()
         self.setUpdatesEnabled(False)
         for widget in self._widgets:
             self._column.removeWidget(widget)

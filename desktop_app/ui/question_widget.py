@@ -17,8 +17,8 @@ from desktop_app.ui.message_widget import MessageWidget, Versions
 from desktop_app.ui.rich_text import RichText
 
 _MEASURED = 400
-_PART = 6000
-"""Characters of a long message that are shown at once."""
+_FIRST, _PART = 3000, 6000
+"""Characters of a long message that are shown at first, when its reply is made as well, and with each click."""
 _BUBBLE_PADDING = 30
 _BUBBLE_SHARE = 0.82
 
@@ -144,10 +144,11 @@ class QuestionWidget(MessageWidget):
 
 def _end_of_part(text: str, start: int) -> int:
     """Return where a part of a long text ends: after a line, if there is one in its second half."""
-    if len(text) - start <= _PART + _PART // 2:
+    size = _PART if start else _FIRST
+    if len(text) - start <= size + size // 2:
         return len(text)
-    line = text.rfind("\n", start + _PART // 2, start + _PART)
-    return line + 1 if line >= 0 else start + _PART
+    line = text.rfind("\n", start + size // 2, start + size)
+    return line + 1 if line >= 0 else start + size
 
 
 class _Editor(QFrame):

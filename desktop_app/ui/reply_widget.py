@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QLabel, QVBoxLayout
 
 from desktop_app.conversation import Message
+from desktop_app.ui.elided_label import ElidedLabel
 from desktop_app.ui.formats import number
 from desktop_app.ui.icons import PADDING, IconButton
 from desktop_app.ui.markdown_view import MarkdownView
@@ -36,14 +39,13 @@ class ReplyWidget(MessageWidget):
         self._contexts = Contexts()
         self._again = IconButton("regenerate", size=16)
         self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
-        self._facts = QLabel()
+        self._facts = ElidedLabel()
         self._facts.setObjectName("muted")
         self._actions.addWidget(self._copy)
         self._actions.addWidget(self._again)
         self.add_versions()
         self._actions.addSpacing(8)
-        self._actions.addWidget(self._facts)
-        self._actions.addStretch()
+        self._actions.addWidget(self._facts, 1)
         self._column = QVBoxLayout()
         self._column.setContentsMargins(PADDING, 0, PADDING, 0)  # the icons below are in line with the text
         self._column.setSpacing(6)
@@ -148,7 +150,7 @@ class ReplyWidget(MessageWidget):
         for widget in (self._copy, self._again):
             widget.setVisible(not writing)
         self._copy.setEnabled(self._answer.has_text)
-        self._facts.setText(self._speed())
+        self._facts.set_whole(self._cost())
 
     def _show_failure(self, cause: str, message: str) -> None:
         if self._failure is None:
@@ -159,9 +161,14 @@ class ReplyWidget(MessageWidget):
         self._failure.show_failure(cause, message)
         self._failure.set_busy(self._busy)
 
-    def _speed(self) -> str:
-        tokens, seconds = self.message.facts.get("tokens", 0), self.message.facts.get("seconds", 0)
+    def _cost(self) -> str:
+        """Return who wrote it, how fast, and how much of the context the chat takes by now."""
+        facts = self.message.facts
+        tokens, seconds, context = facts.get("tokens", 0), facts.get("seconds", 0), facts.get("context", 0)
         if not tokens or not seconds:
             return ""
-        speed = self.tr("{speed} tokens/s").format(speed=number(tokens / seconds))
-        return f"{self.message.model} · {speed}" if self.message.model else speed
+        words = [self.message.model, self.tr("{speed} tokens/s").format(speed=number(tokens / seconds))]
+        if context:
+            used = min(100, math.ceil((facts.get("prompt_tokens", 0) + tokens) / context * 100))
+            words.append(self.tr("context {percent} % full").format(percent=used))
+        return " · ".join(word for word in words if word)

@@ -73,6 +73,7 @@ class SettingsDialog(QDialog):
         self._reset.clicked.connect(self._reset_sampling)
         self._endpoint = self._endpoint_box()
         self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
+        self._token.setObjectName("token")
         self._show_token()
         self._token.textChanged.connect(self._keep_token)
         self._hints = [QLabel(wordWrap=True) for _ in range(3)]

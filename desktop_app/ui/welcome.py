@@ -45,6 +45,7 @@ class Welcome(QScrollArea):
             idea.setObjectName("idea")
             idea.clicked.connect(lambda _, idea=idea: self.suggested.emit(idea.text()))
         self._models = QPushButton()
+        self._models.setObjectName("primary")
         self._models.clicked.connect(self.catalogue_asked)
         self._import = QPushButton()
         self._import.clicked.connect(self.import_asked)

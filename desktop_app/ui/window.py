@@ -189,6 +189,7 @@ class MainWindow(QMainWindow):
         self._composer.files_pasted.connect(self.import_files)
         self._composer.thinking_chosen.connect(self._choose_thinking)
         self._composer.effort_chosen.connect(self._choose_effort)
+        self._view.left.connect(self._composer.setFocus)
         self._view.way_out_chosen.connect(self._take_way_out)
         self._connect_catalogue()
         chats.listed.connect(self._list_chats)
@@ -438,6 +439,7 @@ class MainWindow(QMainWindow):
             self._composer.set_text(text)
             self._notice.say(
                 self.tr("Choose or add a model first."),
+                (self.tr("Get models"), self.open_catalogue),
                 (self.tr("Add a model…"), self.add_model),
                 topic="model",
             )

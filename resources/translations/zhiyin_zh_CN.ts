@@ -1063,6 +1063,10 @@
 <context>
     <name>MainWindow</name>
     <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
         <source>Export the chat</source>
         <translation>导出对话</translation>
     </message>
@@ -1330,6 +1334,10 @@
     <message>
         <source>The model answered nothing.</source>
         <translation>模型没有给出回答。</translation>
+    </message>
+    <message>
+        <source>context {percent} % full</source>
+        <translation>上下文已用 {percent}%</translation>
     </message>
     <message>
         <source>{speed} tokens/s</source>

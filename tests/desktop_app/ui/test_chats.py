@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetItem
+from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetItem, QToolButton
 
 from desktop_app.conversation import Conversation, Message
 from desktop_app.history import History
@@ -114,6 +115,20 @@ def test_another_answer_and_an_edited_question_are_branches(person: Person) -> N
     assert "2/2" in person.sentences(person.widgets[0])
     person.click("Previous version", person.widgets[0])
     assert person.messages[0][1] == "Name one colour."
+
+
+def test_a_reply_says_how_full_the_context_is_and_gives_the_keyboard_back(person: Person) -> None:
+    person.ask("Name one colour.")
+    context = person.services.models.state.context
+    facts = person.services.chats.path[-1].facts
+    used = math.ceil((facts["prompt_tokens"] + facts["tokens"]) / context * 100)
+    person.wait(lambda: f"context {used} % full" in person.sentences())
+    person.window.activateWindow()
+    again = next(b for b in reply_widget(person).findChildren(QToolButton) if b.accessibleName() == "Answer again")
+    again.setFocus()
+    QTest.keyClick(again, Qt.Key.Key_Space)
+    person.wait(lambda: not person.busy)
+    assert person.editor.hasFocus()
 
 
 def test_escape_leaves_an_edited_question_as_it_was(person: Person) -> None:

@@ -50,6 +50,7 @@ def as_computer(hardware: Hardware) -> Computer:
                 device.total_bytes,
                 shares_memory=device.shares_memory,
                 lends_memory=device.lends_memory,
+                maps_files=device.maps_files,
             )
             for device in hardware.devices
             if device.takes_layers

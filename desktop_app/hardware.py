@@ -37,6 +37,8 @@ class Device:
     """The engine can put layers on it; see `engine.backends.offload_devices`."""
     lends_memory: bool = False
     """The processor's layers lie, as they are in the file, in main memory that it reads too."""
+    maps_files: bool = True
+    """Layers are loaded on it from a mapped file; otherwise the file is read."""
 
     @property
     def in_software(self) -> bool:

@@ -71,6 +71,8 @@ class Accelerator:
     """0: not measured."""
     lends_memory: bool = False
     """The processor's layers lie in memory that it reads too (CUDA, Vulkan), and are not rearranged."""
+    maps_files: bool = True
+    """Layers are loaded on it from a mapped file; see `engine.backends.loads_from_maps`."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ class Option:
     threads: int
     mapped: bool
     """The weights stay in the file's pages, which the system reads when they are needed and may drop; otherwise they are read
-    into memory of the engine's own, because the processor wants them in another order."""
+    into memory of the engine's own, because the processor wants them in another order or integrated graphics take them from
+    there."""
     locked: bool
     """The mapped weights are kept from being dropped, so that an answer after a pause begins at once. llama.cpp locks no weights
     that the processor rearranges."""
@@ -292,8 +295,9 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         free=_usable_memory(computer) - shared,
     )
     ours = is_ours(model.architecture, model.parameters, run)
-    lent = any(gpu.lends_memory and gpu.name in on_gpus for gpu in computer.accelerators)
-    mapped = not kept or lent or computer.rearranged.isdisjoint(candidate.read)
+    used = [gpu for gpu in computer.accelerators if gpu.name in on_gpus]
+    as_they_are = not kept or any(gpu.lends_memory for gpu in used) or computer.rearranged.isdisjoint(candidate.read)
+    mapped = as_they_are and all(gpu.maps_files for gpu in used)
     return Option(
         quant=candidate.quant,
         context=0 if foot.recurrent else run.context,

@@ -196,7 +196,7 @@ def _state_sentence(option: Option) -> str:
 
 def _weights_sentence(option: Option) -> str:
     if not option.mapped:
-        where = "are read into memory, in the order that this processor's instructions want"
+        where = "are read into memory, in the order that the processor's or the graphics' instructions want"
     elif option.locked:
         where = "stay in the file's pages, which are kept in memory so that an answer after a pause begins at once"
     else:

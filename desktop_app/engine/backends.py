@@ -14,6 +14,8 @@ from converter.ggml import load_library
 from desktop_app.engine.protocol import LoadSettings
 
 _SPINS = "2000"
+_MAPS_FILES = 4
+"""Place of `mmap_support` among a device's capabilities."""
 _TYPES = ("cpu", "gpu", "igpu", "accelerator", "meta")
 
 
@@ -55,10 +57,18 @@ def prepare_environment() -> None:
 
 
 def devices() -> list[dict[str, Any]]:
-    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes, takes_layers, lends_memory."""
+    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes and how layers get there.
+
+    That is: takes_layers, lends_memory (`has_pinned_memory`), maps_files (`loads_from_maps`).
+    """
     takers = offload_devices()
     return [
-        _describe(device) | {"takes_layers": device in takers, "lends_memory": has_pinned_memory(device)}
+        _describe(device)
+        | {
+            "takes_layers": device in takers,
+            "lends_memory": has_pinned_memory(device),
+            "maps_files": loads_from_maps(device),
+        }
         for device in _all_devices()
     ]
 
@@ -96,6 +106,14 @@ def devices_for(settings: LoadSettings) -> list[tuple[int, float]]:
 def has_pinned_memory(device: int) -> bool:
     """Tell whether a GPU lends main memory that it reads by itself, as CUDA and Vulkan do and Metal does not."""
     return bool(_bound_library().ggml_backend_dev_host_buffer_type(device))
+
+
+def loads_from_maps(device: int) -> bool:
+    """Tell whether a mapped file is the way to load layers on a device.
+
+    Integrated graphics copy them from its pages very slowly, and both lie in main memory (ggml-org/llama.cpp pull request 26081).
+    """
+    return bool(_properties(device).capabilities[_MAPS_FILES])
 
 
 def backends() -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.gguf_header import GGUFHeader
-from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack
+from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack, loads_from_maps
 from desktop_app.engine.cache_type import cache_type
 from desktop_app.engine.llama_adapters import LlamaAdapters
 from desktop_app.engine.llama_log import begin_log, log_lines
@@ -307,7 +307,7 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
         (True, False): llama.LLAMA_LOAD_MODE_MMAP,
         (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
         (False, False): llama.LLAMA_LOAD_MODE_NONE,
-    }[settings.mmap and not _has_copies(header, settings, [gpu for gpu, _ in gpus]), settings.mlock]
+    }[_maps_file(header, settings, [gpu for gpu, _ in gpus]), settings.mlock]
     params.use_extra_bufts = has_working_repack()
 
     def progress(part: float, _: ctypes.c_void_p) -> bool:
@@ -319,6 +319,11 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
     if model is None:
         raise _load_error(path)
     return model
+
+
+def _maps_file(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:
+    """Tell whether a load maps the file: what the settings ask for, where the devices do not rule it out."""
+    return settings.mmap and all(map(loads_from_maps, gpus)) and not _has_copies(header, settings, gpus)
 
 
 def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:

@@ -221,7 +221,7 @@ class Stats(Request):
 class Devices(Request):
     """List what ggml can compute on.
 
-    Result: {"devices": [{name, description, type, total_bytes, free_bytes}], "backends": [name], "system_info": text,
+    Result: {"devices": [what `engine.backends.devices` tells], "backends": [name], "system_info": text,
     "resident_bytes": n, "rearranged": [type]}.
     """
 

@@ -99,7 +99,7 @@ COMPUTERS = {
         laptop(16, Accelerator("Metal", int(10.9 * GB), int(10.9 * GB), True, 100 * GB)), 4
     ),
     "32 GB, 8 + 4 GB CUDA": laptop(32, cuda(0, 8), cuda(1, 4)),
-    "16 GB, integrated GPU": laptop(16, Accelerator("Vulkan0", 8 * GB, 8 * GB, True, 45 * GB, True)),
+    "16 GB, integrated GPU": laptop(16, Accelerator("Vulkan0", 8 * GB, 8 * GB, True, 45 * GB, True, False)),
 }
 MODELS = {"1B": LLAMA_1B, "8B": LLAMA_8B, "13B": LLAMA_13B, "RWKV-7 3B": RWKV7_3B}
 
@@ -133,10 +133,10 @@ CHOICES = """
 32 GB, 8 + 4 GB CUDA  | 8B        | Q8_0   | 8192 | gpu   | 33 | 512 | 8 | mapped
 32 GB, 8 + 4 GB CUDA  | 13B       | Q5_K_M | 4096 | ram   | 34 | 512 | 8 | mapped
 32 GB, 8 + 4 GB CUDA  | RWKV-7 3B | Q8_0   | 0    | gpu   | 33 | 512 | 8 | mapped
-16 GB, integrated GPU | 1B        | Q8_0   | 8192 | gpu   | 17 | 512 | 8 | mapped
-16 GB, integrated GPU | 8B        | Q4_K_M | 8192 | gpu   | 33 | 512 | 8 | mapped
-16 GB, integrated GPU | 13B       | Q4_K_M | 4096 | ram   | 29 | 512 | 8 | mapped
-16 GB, integrated GPU | RWKV-7 3B | Q8_0   | 0    | gpu   | 33 | 512 | 8 | mapped
+16 GB, integrated GPU | 1B        | Q8_0   | 8192 | gpu   | 17 | 512 | 8 | read
+16 GB, integrated GPU | 8B        | Q4_K_M | 8192 | gpu   | 33 | 512 | 8 | read
+16 GB, integrated GPU | 13B       | Q4_K_M | 4096 | ram   | 29 | 512 | 8 | read
+16 GB, integrated GPU | RWKV-7 3B | Q8_0   | 0    | gpu   | 33 | 512 | 8 | read
 """
 """Computer, model -> quantization, context (0: no limit), verdict, layers on GPUs (the head counts as one), batch, threads, what
 becomes of the processor's weights."""

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from desktop_app.engine import backends
-from desktop_app.engine.backends import devices_for, offload_devices
+from desktop_app.engine.backends import devices_for, loads_from_maps, offload_devices
+from desktop_app.engine.graph.backends import cpu_device
 from desktop_app.engine.protocol import LoadSettings
 
 ROOT = Path(__file__).parents[3]
@@ -76,3 +77,10 @@ def test_layers_go_to_the_gpus_that_llama_cpp_takes(
     assert devices_for(LoadSettings()) == [(device, 0.0) for device in taken]
     split = LoadSettings(gpu_layers=9, tensor_split=(0.0, 9.0))
     assert devices_for(split) == [(device, 9.0) for device in taken[1:]]
+
+
+def test_the_processor_maps_files() -> None:
+    """Of its five capabilities the last; the two before it, pinned memory and events, it lacks (ggml-cpu.cpp)."""
+    processor = cpu_device()
+    assert list(backends._properties(processor).capabilities) == [False, False, True, False, True]
+    assert loads_from_maps(processor)

@@ -50,19 +50,28 @@ def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memor
 
 
 @pytest.mark.parametrize(
-    ("gpu_layers", "gpus", "pinned", "copies"),
+    ("gpu_layers", "gpus", "pinned", "integrated", "mapped"),
     [
-        (0, [], False, True),
-        (-1, [7], False, False),  # all on a GPU
-        (5, [7], False, True),  # Metal: the processor's layers are rearranged
-        (5, [7], True, False),  # CUDA, Vulkan: they lie in memory that the GPU reads
+        (0, [], False, False, False),
+        (-1, [7], False, False, True),  # all on a GPU
+        (5, [7], False, False, False),  # Metal: the processor's layers are rearranged
+        (5, [7], True, False, True),  # CUDA, Vulkan: they lie in memory that the GPU reads
+        (-1, [7], True, True, False),  # integrated: slow to load from a map
     ],
 )
 def test_beside_a_gpu_the_file_is_mapped_where_llama_cpp_uses_it_as_it_is(
-    gpu_layers: int, gpus: list[int], pinned: bool, copies: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu_layers: int,
+    gpus: list[int],
+    pinned: bool,
+    integrated: bool,
+    mapped: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sparse_gguf(LLAMA, "Q4_0", tmp_path / "model.gguf")
     monkeypatch.setattr(llama_runner, "rearranges_any", lambda header: True)
     monkeypatch.setattr(llama_runner, "has_pinned_memory", lambda gpu: pinned)
+    monkeypatch.setattr(llama_runner, "loads_from_maps", lambda gpu: not integrated)
     header = read_gguf_header(tmp_path / "model.gguf")
-    assert llama_runner._has_copies(header, LoadSettings(gpu_layers=gpu_layers), gpus) is copies
+    assert llama_runner._maps_file(header, LoadSettings(gpu_layers=gpu_layers), gpus) is mapped
+    assert not llama_runner._maps_file(header, LoadSettings(gpu_layers=gpu_layers, mmap=False), gpus)

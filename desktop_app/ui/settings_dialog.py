@@ -31,6 +31,7 @@ from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.conversion_bridge import ConversionBridge
 from desktop_app.ui.delete_downloads import DownloadsRow
 from desktop_app.ui.formats import number
+from desktop_app.ui.keys_page import KeysPage
 from desktop_app.ui.model_session import EngineState
 from desktop_app.ui.translate import LANGUAGES
 
@@ -38,8 +39,8 @@ _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
 _INDENT = 9
 _MIRROR = "https://hf-mirror.com"
-REPLIES = 1
-"""The page on which the context is."""
+REPLIES, KEYS = 1, 4
+"""The pages on which the context and the keys are."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
 _USUAL = SamplingSettings()
 
@@ -86,6 +87,7 @@ class SettingsDialog(QDialog):
         self._tabs.addTab(self._page(rows, self._hints[0]), "")
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
         self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2], DownloadsRow(conversions)), "")
+        self._tabs.addTab(KeysPage(), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -129,7 +131,7 @@ class SettingsDialog(QDialog):
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Settings"))
-        titles = (self.tr("General"), self.tr("Replies"), self.tr("Sampling"), self.tr("Downloads"))
+        titles = (self.tr("General"), self.tr("Replies"), self.tr("Sampling"), self.tr("Downloads"), self.tr("Keys"))
         for index, title in enumerate(titles):
             self._tabs.setTabText(index, title)
         texts = {

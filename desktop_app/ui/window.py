@@ -52,7 +52,7 @@ from desktop_app.ui.notice import Action, Notice
 from desktop_app.ui.removal_question import RemovalQuestion
 from desktop_app.ui.reply_failure import Contexts, WayOut
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings_dialog import REPLIES, SettingsDialog
+from desktop_app.ui.settings_dialog import KEYS, REPLIES, SettingsDialog
 from desktop_app.ui.sidebar import Sidebar
 from desktop_app.ui.welcome import Welcome
 from models.errors import ZhiyinError
@@ -228,6 +228,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
             (QKeySequence("Ctrl+B"), self._toggle_sidebar),
             (QKeySequence("Ctrl+,"), self.open_settings),
+            (QKeySequence("F1"), partial(self.open_settings, KEYS)),
             (QKeySequence("Ctrl+G"), self.open_catalogue),
             (QKeySequence("Ctrl+O"), self.add_model),
             (QKeySequence("Esc"), self._escape),

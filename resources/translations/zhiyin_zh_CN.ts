@@ -1347,6 +1347,10 @@
 <context>
     <name>SettingsDialog</name>
     <message>
+        <source>Keys</source>
+        <translation>快捷键</translation>
+    </message>
+    <message>
         <source>Settings</source>
         <translation>设置</translation>
     </message>
@@ -1923,6 +1927,57 @@
     <message>
         <source>Choose a checkpoint's folder</source>
         <translation>选择模型权重所在的文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>KeysPage</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Search in chats, or among the models to get</source>
+        <translation>搜索对话；在“获取模型”中搜索模型</translation>
+    </message>
+    <message>
+        <source>To the message box</source>
+        <translation>回到输入框</translation>
+    </message>
+    <message>
+        <source>Think before the answer, or for how long</source>
+        <translation>是否先思考，或思考多久</translation>
+    </message>
+    <message>
+        <source>Stop the reply</source>
+        <translation>停止回答</translation>
+    </message>
+    <message>
+        <source>Show or hide the chats</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
+    <message>
+        <source>Rename the chat that is selected in the list</source>
+        <translation>重命名列表中选中的对话</translation>
+    </message>
+    <message>
+        <source>Delete the chat that is selected in the list</source>
+        <translation>删除列表中选中的对话</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Add a model</source>
+        <translation>添加模型</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>These keys</source>
+        <translation>这张快捷键表</translation>
     </message>
 </context>
 </TS>

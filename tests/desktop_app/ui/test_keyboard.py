@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QShortcut
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QListWidget, QWidget
 
 from desktop_app.ui.composer import Composer
+from desktop_app.ui.keys_page import KeysPage
 from desktop_app.ui.settings_dialog import SettingsDialog
 from desktop_app.ui.sidebar import Sidebar
 from tests.support.window import Person, run_events
@@ -70,6 +71,17 @@ def test_shortcuts(person: Person) -> None:
     assert person.find(Composer).isAncestorOf(QApplication.focusWidget())
     QTest.keyClick(person.window, Qt.Key.Key_Comma, Qt.KeyboardModifier.ControlModifier)
     assert person.find(SettingsDialog).isVisible()
+    person.find(SettingsDialog).close()
+
+
+def test_the_list_of_keys_names_every_shortcut(person: Person) -> None:
+    person.window.activateWindow()
+    QTest.keyClick(person.window, Qt.Key.Key_F1)
+    page = person.find(KeysPage)
+    person.wait(page.isVisible)
+    listed = {label.text() for label in page.findChildren(QLabel, "key")}
+    shortcuts = {shortcut.key().toString() for shortcut in person.window.findChildren(QShortcut)}
+    assert shortcuts - listed == set()
     person.find(SettingsDialog).close()
 
 

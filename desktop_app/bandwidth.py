@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -28,7 +28,7 @@ from desktop_app.engine.graph.backends import Buffers, cpu_device
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.library import InitParams, ggml, ggml_cpu
 from desktop_app.engine.rearranging import rearranging_memory
-from desktop_app.engine.threads import usual_threads
+from desktop_app.engine.threads import thread_counts, usual_threads
 
 _TYPES = ("F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q4_K", "Q4_0", "Q4_1", "IQ4_XS", "Q3_K", "Q2_K")
 _ALIKE = {"BF16": "F16", "Q5_1": "Q5_0", "IQ4_NL": "Q4_0", "MXFP4": "Q4_0"}
@@ -37,6 +37,8 @@ _SECONDS = 0.05
 """For each type; with what comes before, all take about one and a half seconds."""
 _UNDISTURBED = 0.8
 """A smaller part of the cores' time tells of other programs, not of this computer."""
+_WORTH_MORE_THREADS = 1.1
+"""Times as fast: what computing on slow cores too must bring, for they are taken from other programs."""
 _TRIES = 3
 """Measurements beside busy programs before anything is said."""
 _COLUMNS = 4096
@@ -51,9 +53,11 @@ _WORK_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ReadSpeed:
-    """Bytes of weights per second that all cores together read, by ggml type."""
+    """Bytes of weights per second that the cores together read, by ggml type."""
 
     by_type: dict[str, float]
+    threads: int = 0
+    """That read them: the number that is fastest here; 0: not known."""
     processor_share: float = 1.0
     """Part of the cores' time that the measurement got; others had the rest."""
 
@@ -88,6 +92,7 @@ def keep_speed(cache: Path, speed: ReadSpeed) -> None:
     facts = {
         "computer": _this_computer(),
         "bytes_per_second": speed.by_type,
+        "threads": speed.threads,
         "processor_share": speed.processor_share,
     }
     with suppress(OSError):
@@ -105,7 +110,7 @@ def _stored(cache: Path) -> ReadSpeed | None:
         stored = json.loads(cache.read_text("utf-8"))
         if stored["computer"] == _this_computer():
             speeds = {name: float(stored["bytes_per_second"][name]) for name in _TYPES}
-            return ReadSpeed(speeds, float(stored.get("processor_share", 1.0)))
+            return ReadSpeed(speeds, int(stored["threads"]), float(stored["processor_share"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return None
@@ -113,7 +118,7 @@ def _stored(cache: Path) -> ReadSpeed | None:
 
 def _fastest(one: ReadSpeed, other: ReadSpeed) -> ReadSpeed:
     speeds = {name: max(speed, other.by_type[name]) for name, speed in one.by_type.items()}
-    return ReadSpeed(speeds, max(one.processor_share, other.processor_share))
+    return replace(max(one, other, key=lambda speed: speed.processor_share), by_type=speeds)
 
 
 def _this_computer() -> str:
@@ -121,18 +126,30 @@ def _this_computer() -> str:
 
 
 def measure() -> ReadSpeed:
-    """Measure all types: products of more matrices than the caches hold with a vector, on all cores, again and again.
+    """Measure all types: products of more matrices than the caches hold with a vector, again and again.
 
     The matrices lie in memory as a loaded model's do, rearranged for the processor where ggml does that.
     """
     from desktop_app.engine.llama_log import begin_log  # imports llama_cpp, which takes half a second
 
     begin_log()  # or ggml would print what it rearranges
-    found = {name: _measure_type(GGMLQuantizationType[name]) for name in _TYPES}
-    return ReadSpeed({name: speed for name, (speed, _) in found.items()}, median(share for _, share in found.values()))
+    threads = _fastest_threads(thread_counts())
+    found = {name: _measure_type(GGMLQuantizationType[name], threads) for name in _TYPES}
+    share = median(share for _, share in found.values())
+    return ReadSpeed({name: speed for name, (speed, _) in found.items()}, threads, share)
 
 
-def _measure_type(type_: GGMLQuantizationType) -> tuple[float, float]:
+def _fastest_threads(counts: Sequence[int]) -> int:
+    """Return the number of threads that reads the most usual type fastest; a larger one has to be worth its cores."""
+    best, *larger = counts
+    for count in larger:
+        speeds = [_measure_type(GGMLQuantizationType.Q4_K, threads)[0] for threads in (best, count)]
+        if speeds[1] > _WORTH_MORE_THREADS * speeds[0]:
+            best = count
+    return best
+
+
+def _measure_type(type_: GGMLQuantizationType, threads: int) -> tuple[float, float]:
     """Return bytes per second, and the part of the cores' time that it got."""
     size = _ROWS * row_bytes(type_, _COLUMNS)
     count = max(1, _WEIGHT_BYTES // size)
@@ -155,10 +172,10 @@ def _measure_type(type_: GGMLQuantizationType) -> tuple[float, float]:
 
         def compute() -> None:
             ggml().ggml_reset(work)  # or the threads' work space of every round would be added to the one before
-            ggml_cpu().ggml_graph_compute_with_ctx(work, graph, usual_threads())
+            ggml_cpu().ggml_graph_compute_with_ctx(work, graph, threads)
 
-        seconds, share = _timed(compute)
-        return count * size / seconds, share
+        seconds, cores = _timed(compute)
+        return count * size / seconds, cores / threads
 
 
 def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:
@@ -190,7 +207,7 @@ def _lay_together(address: int, size: int) -> None:
 
 
 def _timed(compute: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds that something takes when little disturbs it, and the part of the cores' time that it got."""
+    """Return the seconds that something takes when little disturbs it, and the cores that it kept busy."""
     times: list[tuple[float, float]] = []
     began, used = time.perf_counter(), time.process_time()
     end = began + _SECONDS
@@ -199,9 +216,9 @@ def _timed(compute: Callable[[], object]) -> tuple[float, float]:
         compute()
         now = time.perf_counter()
         times.append((now - start, now))
-    share = (time.process_time() - used) / (times[-1][1] - began) / usual_threads()
+    cores = (time.process_time() - used) / (times[-1][1] - began)
     fastest = sorted(seconds for seconds, _ in times)
-    return fastest[len(fastest) // 4], share
+    return fastest[len(fastest) // 4], cores
 
 
 @contextmanager

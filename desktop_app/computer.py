@@ -22,6 +22,7 @@ def computer_now(engine: Engine, *, freed: Mapping[str, int] | None = None, with
         with_speed: measure the reading speed if it was never measured here, which takes two seconds.
     """
     computer = as_computer(probe(engine))
+    speed = read_speed(speed_file()) if with_speed else known_speed(speed_file())
     given_back = freed or {}
     return replace(
         computer,
@@ -29,7 +30,8 @@ def computer_now(engine: Engine, *, freed: Mapping[str, int] | None = None, with
         accelerators=tuple(
             replace(gpu, free_bytes=gpu.free_bytes + given_back.get(gpu.name, 0)) for gpu in computer.accelerators
         ),
-        speed=read_speed(speed_file()) if with_speed else known_speed(speed_file()),
+        speed=speed,
+        threads=(speed.threads if speed else 0) or computer.threads,
         corrections=Loads(loads_file()).corrections(),
     )
 

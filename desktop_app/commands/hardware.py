@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
-from desktop_app.bandwidth import read_speed
+from desktop_app.bandwidth import ReadSpeed, read_speed
 from desktop_app.commands.options import add_json
 from desktop_app.engine.client import Engine
 from desktop_app.hardware import Device, Hardware, probe
@@ -21,8 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what this computer has."""
     with Engine() as engine:
         found = probe(engine)
+    speed = read_speed(speed_file())
+    found = replace(found, threads=speed.threads or found.threads)
     if arguments.json:
-        print_json(found.as_json() | {"bytes_per_second": read_speed(speed_file()).by_type})
+        print_json(found.as_json() | {"bytes_per_second": speed.by_type})
         return 0
     rows = [
         ("processor", found.processor),
@@ -32,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("memory", f"{human_bytes(found.total_memory)}, {human_bytes(found.available_memory)} available"),
         ("swap", human_bytes(found.swap_bytes)),
         ("disk", f"{human_bytes(found.free_disk)} free for Zhiyin's files"),
-        ("reads weights at", _speed()),
+        ("reads weights at", _speed(speed)),
     ]
     rows += [(device.name, device_words(device)) for device in found.devices]
     rows += [(card.name, f"not used: {card.reason}") for card in found.unused_cards]
@@ -65,7 +68,6 @@ def _cores(found: Hardware) -> str:
     return f"{found.physical_cores} physical{fast}, {found.logical_cores} logical; the engine uses {found.threads}"
 
 
-def _speed() -> str:
-    found = read_speed(speed_file())
+def _speed(found: ReadSpeed) -> str:
     speeds = ", ".join(f"{human_bytes(found.of(name))}/s {name}" for name in ("F16", "Q8_0", "Q4_K"))
     return f"{speeds} (or faster: other programs were busy)" if found.disturbed else speeds

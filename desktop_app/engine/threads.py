@@ -11,16 +11,23 @@ from desktop_app import control_groups
 from desktop_app.processor import fast_cores
 
 
-@cache
 def usual_threads() -> int:
-    """Return the threads that compute fastest: one for each fast core that this process may use.
+    """Return the threads that compute fastest on most computers: the first of `thread_counts`."""
+    return thread_counts()[0]
 
-    Threads meet after every matrix product, so slow cores hold the fast ones up, hyper-threads share a core's arithmetic units,
-    and one thread more than a container's share of processor time waits for the others' time slices.
+
+@cache
+def thread_counts() -> tuple[int, ...]:
+    """Return the numbers of threads that may be the fastest: one for each fast core, and with slow ones, for each core.
+
+    Threads meet after every matrix product, so slow cores hold the fast ones up, unless they are many beside few. Hyper-threads
+    share a core's arithmetic units, and one thread more than a container's share of processor time waits for the others' time
+    slices.
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    cores = fast_cores(allowed) or psutil.cpu_count(logical=False) or len(allowed)
-    return max(1, min(cores, len(allowed), _share_of_processors() or len(allowed)))
+    cores = psutil.cpu_count(logical=False) or len(allowed)
+    most = max(1, min(len(allowed), _share_of_processors() or len(allowed)))
+    return tuple(sorted({min(count, most) for count in (fast_cores(allowed) or cores, cores)}))
 
 
 def _share_of_processors() -> int:

@@ -44,8 +44,8 @@ def test_beside_busy_programs_the_fastest_of_several_measurements_counts(
 ) -> None:
     """They only ever make it slower; and it is measured again until they are quiet."""
     store, names = tmp_path / "speed.json", bandwidth._TYPES
-    busy = [bandwidth.ReadSpeed(dict.fromkeys(names, 1e9) | {names[n]: 5e9}, 0.4) for n in range(4)]
-    quiet = bandwidth.ReadSpeed(dict.fromkeys(names, 4e9), 0.9)
+    busy = [bandwidth.ReadSpeed(dict.fromkeys(names, 1e9) | {names[n]: 5e9}, 2, 0.4) for n in range(4)]
+    quiet = bandwidth.ReadSpeed(dict.fromkeys(names, 4e9), 2, 0.9)
     measured = iter([*busy, quiet])
     monkeypatch.setattr(bandwidth, "measure", lambda: next(measured))
 
@@ -58,6 +58,24 @@ def test_beside_busy_programs_the_fastest_of_several_measurements_counts(
     last = bandwidth.read_speed(store)
     assert (last.disturbed, last.of(names[0]), last.of(names[-1])) == (False, 5e9, 4e9)
     assert bandwidth.known_speed(store) == last == bandwidth.read_speed(store)
+
+
+@pytest.mark.parametrize(
+    ("counts", "speeds", "best"),
+    [
+        ((4,), {}, 4),
+        ((2, 10), {2: 20e9, 10: 38e9}, 10),
+        ((6, 14), {6: 40e9, 14: 42e9}, 6),
+        ((4, 8), {4: 60e9, 8: 35e9}, 4),
+    ],
+    ids=["all alike", "few fast cores", "enough fast cores", "slow cores in the way"],
+)
+def test_slow_cores_compute_too_where_that_is_measured_to_be_faster(
+    counts: tuple[int, ...], speeds: dict[int, float], best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bandwidth, "thread_counts", lambda: counts)
+    monkeypatch.setattr(bandwidth, "_measure_type", lambda type_, threads: (speeds.get(threads, 1e9), 1.0))
+    assert bandwidth.measure().threads == best
 
 
 def test_a_speed_that_cannot_be_stored_is_told_all_the_same(tmp_path: Path) -> None:

@@ -334,7 +334,7 @@ def test_a_speed_that_busy_programs_held_down_is_told_as_such(
         assert main(command) == 0
         said = capsys.readouterr()
         assert "other programs were busy" not in (said.err + said.out).lower()
-    busy = ReadSpeed(dict.fromkeys(bandwidth._TYPES, 1e9), 0.4)
+    busy = ReadSpeed(dict.fromkeys(bandwidth._TYPES, 1e9), 2, 0.4)
     monkeypatch.setattr(bandwidth, "measure", lambda: busy)
     speed_file().unlink()
     for command in (["fit", str(tmp_path)], ["hardware"]):

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from desktop_app import control_groups, processor
-from desktop_app.engine.threads import usual_threads
+from desktop_app.engine.threads import thread_counts, usual_threads
 from desktop_app.processor import most_efficient
 
 
@@ -37,9 +37,9 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     monkeypatch.setattr(control_groups, "folders", lambda controller: iter(()))
-    usual_threads.cache_clear()
+    thread_counts.cache_clear()
     yield
-    usual_threads.cache_clear()
+    thread_counts.cache_clear()
 
 
 def may_use(monkeypatch: pytest.MonkeyPatch, *processors: int) -> None:
@@ -47,9 +47,9 @@ def may_use(monkeypatch: pytest.MonkeyPatch, *processors: int) -> None:
 
 
 def test_one_for_each_core(tmp_path: Path) -> None:
-    assert usual_threads() == 8
+    assert thread_counts() == (8,)
     system_of(tmp_path / "cpu", [[n, n + 8] for n in range(8)])
-    usual_threads.cache_clear()
+    thread_counts.cache_clear()
     assert usual_threads() == 8
     assert processor.performance_cores() == 0
 
@@ -60,10 +60,11 @@ def test_slow_cores_would_hold_the_fast_ones_up(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "cpu_core").mkdir()
     (tmp_path / "cpu_core" / "cpus").write_text("0-11\n", "ascii")
     assert processor.performance_cores() == usual_threads() == 6
-    usual_threads.cache_clear()
+    assert thread_counts() == (6, 8)  # psutil's count of all cores
+    thread_counts.cache_clear()
     may_use(monkeypatch, 2, 3, 4, 12, 13, 14)
     assert usual_threads() == 2
-    usual_threads.cache_clear()
+    thread_counts.cache_clear()
     may_use(monkeypatch, 13, 14, 15)
     assert usual_threads() == 3
 
@@ -80,7 +81,7 @@ def test_only_processors_that_the_process_may_use(tmp_path: Path, monkeypatch: p
     may_use(monkeypatch, 0, 1, 2)
     assert usual_threads() == 3
     system_of(tmp_path / "cpu", [[n, n + 8] for n in range(8)])
-    usual_threads.cache_clear()
+    thread_counts.cache_clear()
     may_use(monkeypatch, 0, 8, 1, 9)
     assert usual_threads() == 2  # two of one core's share its arithmetic
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from PySide6.QtCore import QTimer
@@ -24,9 +24,10 @@ _PIECE = 500
 class MarkdownView(QWidget):
     """Markdown as a column of text, code boxes and tables; widgets that did not change are kept."""
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(self, *, colour: str = "text") -> None:
+        """Begin empty; `colour` names the texts' colour in the theme."""
         super().__init__()
+        self._colour = colour
         self._parser = StreamingParser()
         self._text = ""
         self._parsed = 0
@@ -89,22 +90,25 @@ class MarkdownView(QWidget):
             part.deleteLater()
         del self._parts[index:]
 
-    def _part(self, index: int, kind: Callable[[], QWidget]) -> QWidget:
+    def _part(self, index: int, kind: type[QWidget]) -> QWidget:
         if index < len(self._parts):
             if type(self._parts[index]) is kind:
                 return self._parts[index]
             old = self._parts[index]
-            self._parts[index] = kind()
+            self._parts[index] = self._make(kind)
             self._layout.replaceWidget(old, self._parts[index])
             old.hide()
             old.deleteLater()
         else:
-            self._parts.append(kind())
+            self._parts.append(self._make(kind))
             self._layout.addWidget(self._parts[index])
         return self._parts[index]
 
+    def _make(self, kind: type[QWidget]) -> QWidget:
+        return RichText(colour=self._colour) if kind is RichText else kind()
 
-_WIDGETS: dict[str, Callable[[], QWidget]] = {"text": RichText, "code": CodeBox, "table": TableText}
+
+_WIDGETS: dict[str, type[QWidget]] = {"text": RichText, "code": CodeBox, "table": TableText}
 
 
 def _runs(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QPushButton, QVBoxLayout
 
-from desktop_app.ui.rich_text import RichText
+from desktop_app.ui.markdown_view import MarkdownView
 
 
 class Thought(QFrame):
@@ -18,7 +18,8 @@ class Thought(QFrame):
         self._button.setCheckable(True)
         self._button.setObjectName("thoughtButton")
         self._button.toggled.connect(self._fold)
-        self._text = RichText(colour="muted")
+        self._text = MarkdownView(colour="muted")
+        self._source = ""
         self._thinking = False
         self.has_text = False
         layout = QVBoxLayout(self)
@@ -33,8 +34,9 @@ class Thought(QFrame):
         self._thinking = thinking
         self.setVisible(self.has_text)
         self.retranslate()
-        if text:
-            self._text.set_plain(text)
+        self._source = text
+        if self._button.isChecked():
+            self._text.set_text(text)
 
     def retranslate(self) -> None:
         """Write every word again."""
@@ -42,5 +44,7 @@ class Thought(QFrame):
         self._button.setText(f"{words}  {'▾' if self._button.isChecked() else '▸'}")
 
     def _fold(self, shown: bool) -> None:
+        if shown:
+            self._text.set_text(self._source)  # a thought is long, and few are read
         self._text.setVisible(shown)
         self.retranslate()

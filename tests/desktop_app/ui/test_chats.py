@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetItem, QToolButton
+from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QToolButton
 
 from desktop_app.conversation import Conversation, Message
 from desktop_app.history import History
@@ -25,6 +25,7 @@ from desktop_app.ui.reply_widget import ReplyWidget
 from desktop_app.ui.rich_text import RichText
 from desktop_app.ui.sidebar import Sidebar
 from desktop_app.ui.theme import DARK, LIGHT
+from desktop_app.ui.thought import Thought
 from desktop_app.ui.welcome import Welcome
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import LONG, Person, run_events
@@ -204,6 +205,25 @@ def test_thoughts_are_quoted_in_an_exported_chat() -> None:
     assert as_markdown("T", messages, "You", "Assistant") == (
         "# T\n\n## You\n\nHi\n\n## Assistant\n\n> a\n>\n> b\n\nHello.\n"
     )
+
+
+def test_a_thought_is_folded_away_and_laid_out_when_it_is_opened(application: QApplication) -> None:
+    text = "<think>\nFirst, **sums**: $a_1$\n\n- one\n</think>\n\nAn answer."
+    widget = ReplyWidget(Message("c", None, "assistant", text), Versions())
+    widget.show()
+    thought = widget.findChild(Thought)
+
+    def words() -> str:
+        return "\n".join(part.toPlainText() for part in thought.findChildren(RichText) if part.isVisible())
+
+    assert thought.findChildren(RichText) == []
+    button = thought.findChild(QPushButton)
+    button.click()
+    assert words() == "First, sums: a1\n•\tone"
+    button.click()
+    assert words() == ""
+    assert widget.text_to_copy() == "An answer."
+    widget.deleteLater()
 
 
 def test_a_window_closed_in_mid_reply_keeps_what_was_written(open_window: OpenWindow) -> None:

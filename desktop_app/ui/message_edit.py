@@ -130,7 +130,8 @@ def is_long(text: str) -> bool:
 
 def text_height(edit: QPlainTextEdit, limit: float = math.inf) -> int:
     """Return the height of a text in pixels, read until `limit`: lines with Chinese may be higher than others."""
-    height = 0.0
+    # Qt counts the margin below the text as a part of its last line, and scrolls where not one pixel more is there.
+    height = 1 - edit.document().documentMargin()
     block = edit.document().begin()
     while block.isValid() and height <= limit:
         height += edit.document().documentLayout().blockBoundingRect(block).height()

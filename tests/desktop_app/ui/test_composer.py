@@ -119,6 +119,14 @@ def test_no_line_of_chinese_is_cut_off(composer: Composer) -> None:
     assert bottom <= edit.viewport().height()
 
 
+@pytest.mark.parametrize("text", ["a line", "一行字"])
+def test_one_line_stands_in_the_middle(composer: Composer, text: str) -> None:
+    composer.set_text(text)
+    edit = composer.edit
+    middle = edit.viewport().mapTo(edit, edit.cursorRect().center()).y()
+    assert abs(middle - edit.height() / 2) <= 2
+
+
 def paste(composer: Composer, text: str) -> None:
     mime = QMimeData()
     mime.setText(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QIcon, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -16,6 +16,8 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QMenu,
     QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
@@ -278,6 +280,7 @@ class _ChatList(QListWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setUniformItemSizes(False)
+        self.setItemDelegate(_Renaming(self))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
         item = self.currentItem()
@@ -285,6 +288,15 @@ class _ChatList(QListWidget):
             self.delete_asked.emit(item)
         else:
             super().keyPressEvent(event)
+
+
+class _Renaming(QStyledItemDelegate):
+    """Gives the box in which a chat is renamed the whole row: beside the row's padding there is no room for letters."""
+
+    def updateEditorGeometry(  # noqa: N802  (Qt's name)
+        self, editor: QWidget, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        editor.setGeometry(option.rect.adjusted(0, 1, 0, -1))
 
 
 def _heading(text: str) -> QListWidgetItem:

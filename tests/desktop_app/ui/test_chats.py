@@ -154,6 +154,7 @@ def test_chats_are_renamed_deleted_restored_and_there_after_a_restart(open_windo
     chats.setCurrentItem(item(person, "First chat"))
     chats.editItem(item(person, "First chat"))
     line = chats.findChild(QLineEdit)
+    assert line.height() > line.fontMetrics().height() + 2  # no letter is cut off
     line.setText("A better title")
     QTest.keyClick(line, Qt.Key.Key_Return)
     person.wait(lambda: "A better title" in person.titles)

@@ -215,6 +215,8 @@ def test_a_thought_is_folded_away_and_laid_out_when_it_is_opened(application: QA
     thought = widget.findChild(Thought)
 
     def words() -> str:
+        while thought.findChild(MarkdownView).is_building:
+            run_events(5)
         return "\n".join(part.toPlainText() for part in thought.findChildren(RichText) if part.isVisible())
 
     assert thought.findChildren(RichText) == []

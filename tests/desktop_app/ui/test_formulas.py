@@ -15,6 +15,7 @@ from desktop_app.ui.markdown import parse
 from desktop_app.ui.markdown_view import MarkdownView
 from desktop_app.ui.rich_text import RichText
 from desktop_app.ui.span import Span
+from tests.support.window import run_events
 
 SCRIPT = {"": "{}", "sub": "_{{{}}}", "super": "^{{{}}}"}
 
@@ -113,6 +114,8 @@ def test_escaped_brackets_stay_brackets() -> None:
 def test_a_formula_is_shown_in_the_middle_with_its_scripts(application: QApplication) -> None:
     view = MarkdownView()
     view.set_text("So $x_1$:\n\n$$y^2$$")
+    while view.is_building:
+        run_events(5)
     text = view.findChild(RichText)
     assert text is not None
     assert text.toPlainText() == "So x1:\ny2"

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from converter.recipes import find_recipe
@@ -75,7 +76,7 @@ def run(*arguments: str, group: Path | None = None) -> dict[str, int]:
 def make_plan(name: str, folder: str) -> None:
     model = model_of_config(Config(SHAPES[name]))
     with Engine() as engine:
-        computer = computer_now(engine, with_speed=False)
+        computer = replace(computer_now(engine, with_speed=False), speed=None)  # memory alone is to decide
     best = plan(model, computer, context=CONTEXT).best
     assert best is not None
     sparse_gguf(SHAPES[name], best.quant, Path(folder, "chosen.gguf"))

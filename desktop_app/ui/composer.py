@@ -107,11 +107,12 @@ class Composer(QFrame):
 
     def _retranslate(self) -> None:
         self._editor.setAccessibleName(self.tr("Message"))
-        self._editor.setPlaceholderText(self.tr("Write a message"))
         if self._editor.enter_sends:
-            self._editor.setToolTip(self.tr("Enter sends, Shift+Enter begins a new line"))
+            keys = self.tr("Enter sends, Shift+Enter begins a new line")
         else:
-            self._editor.setToolTip(self.tr("Ctrl+Enter sends, Enter begins a new line"))
+            keys = self.tr("Ctrl+Enter sends, Enter begins a new line")
+        self._editor.setToolTip(keys)
+        self._editor.set_hint(self.tr("Write a message"), keys)
         self._refresh()
 
     def _refresh(self) -> None:

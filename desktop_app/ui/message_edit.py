@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QTextOption
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QResizeEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 LINE = 36
@@ -42,6 +42,7 @@ class MessageEdit(QPlainTextEdit):
     def __init__(self) -> None:
         super().__init__()
         self._composing = False
+        self._hints = ("", "")
         self.setObjectName("composerText")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
@@ -53,6 +54,16 @@ class MessageEdit(QPlainTextEdit):
         self.setAcceptDrops(False)  # a dropped file belongs to the window
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
+
+    def set_hint(self, text: str, more: str) -> None:
+        """Say what an empty box is for, and more where there is room."""
+        self._hints = (f"{text} · {more}", text)
+        self._show_hint()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
+        """Say as much as there is room for."""
+        super().resizeEvent(event)
+        self._show_hint()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
         """Send with Enter; while an input method composes, Enter is its own."""
@@ -109,6 +120,11 @@ class MessageEdit(QPlainTextEdit):
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return the height of the text."""
         return QSize(200, self.height())
+
+    def _show_hint(self) -> None:
+        room = self.viewport().width() - 2 * self.document().documentMargin()
+        fits = self.fontMetrics().horizontalAdvance(self._hints[0]) < room
+        self.setPlaceholderText(self._hints[0] if fits else self._hints[1])
 
     def _fit(self) -> None:
         margin = 2 * int(self.document().documentMargin())

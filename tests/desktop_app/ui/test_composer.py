@@ -16,6 +16,7 @@ from desktop_app.ui.message_edit import MessageEdit
 from desktop_app.ui.message_widget import Versions
 from desktop_app.ui.question_widget import QuestionWidget
 from desktop_app.ui.rich_text import RichText
+from tests.support.window import run_events
 
 ENTER = Qt.Key.Key_Return
 
@@ -125,6 +126,18 @@ def test_one_line_stands_in_the_middle(composer: Composer, text: str) -> None:
     edit = composer.edit
     middle = edit.viewport().mapTo(edit, edit.cursorRect().center()).y()
     assert abs(middle - edit.height() / 2) <= 2
+
+
+def test_an_empty_box_says_which_key_sends_where_there_is_room(composer: Composer) -> None:
+    composer.resize(700, 60)
+    run_events(20)
+    assert composer.edit.placeholderText() == "Write a message · Enter sends, Shift+Enter begins a new line"
+    composer.set_send_key("ctrl_enter")
+    assert "Ctrl+Enter sends" in composer.edit.placeholderText()
+    composer.resize(300, 60)
+    run_events(20)
+    assert composer.edit.placeholderText() == "Write a message"
+    composer.set_send_key("enter")
 
 
 def paste(composer: Composer, text: str) -> None:

@@ -159,7 +159,7 @@ def test_theme_and_language_change_at_once(person: Person, application: QApplica
     language.setCurrentIndex(language.findData("zh_CN"))
     person.wait(lambda: dialog.windowTitle() == "设置")
     assert field(dialog, "外观") is theme
-    assert person.find(Composer).findChild(QPlainTextEdit).placeholderText() == "输入消息"
+    assert person.find(Composer).findChild(QPlainTextEdit).placeholderText().startswith("输入消息")
     assert "复制" in person.buttons()
     assert "今天" in _headings(person)
     language.setCurrentIndex(language.findData("en"))

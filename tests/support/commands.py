@@ -10,16 +10,20 @@ from pathlib import Path
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 
+def without_display() -> dict[str, str]:
+    """Return the environment of a computer without one."""
+    return {key: value for key, value in os.environ.items() if key not in _DISPLAYS}
+
+
 def zhiyin(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run it without a display and wait for its end."""
-    env = {key: value for key, value in os.environ.items() if key not in _DISPLAYS}
     return subprocess.run(
         [sys.executable, "-m", "desktop_app.cli", *arguments],
         input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=env | environment,
+        env=without_display() | environment,
         cwd=Path(__file__).parents[2],
         check=False,
         timeout=120,

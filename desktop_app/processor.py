@@ -34,7 +34,7 @@ def performance_cores() -> int:
         fast = _sysctl("hw.perflevel0.physicalcpu")
         return int(fast) if fast.isdecimal() and _sysctl("hw.nperflevels") not in ("", "1") else 0
     if sys.platform == "win32":
-        return most_efficient(_windows_cores())
+        return fast_windows_cores(_windows_cores())
     return _cores_of(_fast_processors())
 
 
@@ -68,7 +68,7 @@ def _cores_of(processors: AbstractSet[int]) -> int:
     return len({path.read_text("ascii") for path in siblings if path.is_file()})
 
 
-def most_efficient(cores: bytes) -> int:
+def fast_windows_cores(cores: bytes) -> int:
     """Return how many of Windows' records of cores have the highest class, which is that of the fast ones; 0: all are alike.
 
     A record is SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX (winnt.h): what it is of, its bytes, flags, the class, and more.

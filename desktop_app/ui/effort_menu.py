@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QShortcut
-from PySide6.QtWidgets import QMenu, QPushButton, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from desktop_app.engine.protocol import EFFORTS
 from desktop_app.ui import theme
+from desktop_app.ui.choice_button import ICON, ChoiceButton
 from desktop_app.ui.formats import with_keys
 from desktop_app.ui.icons import icon
 
 _KEYS = "Ctrl+T"
-_ICON = 16
 
 
-class EffortMenu(QPushButton):
+class EffortMenu(ChoiceButton):
     """A button with a menu of efforts; not there for models without the choice."""
 
     chosen = Signal(str)
@@ -23,11 +23,7 @@ class EffortMenu(QPushButton):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin hidden: no model is known yet."""
-        super().__init__(parent)
-        self.setObjectName("effortMenu")
-        self.setIconSize(QSize(_ICON, _ICON))
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self._narrow = False
+        super().__init__("effortMenu", parent)
         self._effort = ""
         menu, group = QMenu(self), QActionGroup(self)
         self._actions = {effort: QAction(group, checkable=True) for effort in EFFORTS}
@@ -38,7 +34,6 @@ class EffortMenu(QPushButton):
         QShortcut(QKeySequence(_KEYS), self).activated.connect(self.showMenu)
         self._retranslate()
         self._draw()
-        self.hide()
 
     def show_choice(self, effort: str) -> None:
         """Show what is chosen; "": there is no choice."""
@@ -47,20 +42,6 @@ class EffortMenu(QPushButton):
         if effort:
             self._actions[effort].setChecked(True)
         self._retranslate()
-
-    def set_narrow(self, narrow: bool) -> None:
-        """Show the icon alone, where the text is to have the room."""
-        if narrow != self._narrow:
-            self._narrow = narrow
-            self._retranslate()
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
-        """Follow the language and the theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.LanguageChange:
-            self._retranslate()
-        elif event.type() == QEvent.Type.PaletteChange:
-            self._draw()
 
     def _retranslate(self) -> None:
         words = (self.tr("Think briefly"), self.tr("Think"), self.tr("Think deeply"))
@@ -74,4 +55,4 @@ class EffortMenu(QPushButton):
         self.setToolTip(with_keys(effect, _KEYS))
 
     def _draw(self) -> None:
-        self.setIcon(icon("think", theme.current().accent, _ICON))
+        self.setIcon(icon("think", theme.current().accent, ICON))

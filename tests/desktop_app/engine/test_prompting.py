@@ -68,6 +68,13 @@ def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path
             engine.submit(Prompt(chat, tools)).result(60)
 
 
+def with_published_template(name: str, folder: Path) -> Path:
+    """Make a tiny model with a chat template that llama.cpp's sources carry."""
+    template = (llama_cpp_vocabularies() / "templates" / f"{name}.jinja").read_text("utf-8")
+    source = baichuan_chat(folder / "any", generation=None, template=template)
+    return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
+
+
 @pytest.mark.parametrize(
     ("name", "by_itself"),
     [
@@ -83,9 +90,7 @@ def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path
 def test_whether_a_published_template_leaves_the_choice_to_think(
     name: str, by_itself: bool | None, tmp_path: Path
 ) -> None:
-    template = (llama_cpp_vocabularies() / "templates" / f"{name}.jinja").read_text("utf-8")
-    source = baichuan_chat(tmp_path / "any", generation=None, template=template)
-    file = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
+    file = with_published_template(name, tmp_path)
     chat = ({"role": "user", "content": "1+1=?"},)
     with Engine() as engine:
         info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
@@ -102,9 +107,7 @@ def test_whether_a_published_template_leaves_the_choice_to_think(
 )
 def test_whether_a_published_template_tells_efforts_apart(name: str, by_itself: str, tmp_path: Path) -> None:
     """Hy3 and Solar have other efforts, or fewer."""
-    template = (llama_cpp_vocabularies() / "templates" / f"{name}.jinja").read_text("utf-8")
-    source = baichuan_chat(tmp_path / "any", generation=None, template=template)
-    file = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
+    file = with_published_template(name, tmp_path)
     chat = ({"role": "user", "content": "1+1=?"},)
     with Engine() as engine:
         info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)

@@ -13,7 +13,7 @@ import pytest
 
 from desktop_app import control_groups, processor
 from desktop_app.engine.threads import thread_counts, usual_threads
-from desktop_app.processor import most_efficient
+from desktop_app.processor import fast_windows_cores
 
 
 def system_of(folder: Path, cores: list[list[int]], capacities: dict[int, int] | None = None) -> None:
@@ -120,6 +120,6 @@ def windows_core(efficiency: int, logical: int) -> bytes:
 
 def test_windows_tells_fast_cores_by_their_class() -> None:
     fast, slow = windows_core(1, 2), windows_core(0, 1)
-    assert most_efficient(fast * 6 + slow * 8) == 6
-    assert most_efficient(windows_core(0, 2) * 8) == 0
-    assert most_efficient(b"") == 0
+    assert fast_windows_cores(fast * 6 + slow * 8) == 6
+    assert fast_windows_cores(windows_core(0, 2) * 8) == 0
+    assert fast_windows_cores(b"") == 0

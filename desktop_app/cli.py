@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import multiprocessing
 import os
 import sys
 from contextlib import suppress
@@ -32,7 +31,6 @@ _COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    multiprocessing.freeze_support()
     arguments = sys.argv[1:] if argv is None else argv
     _use_utf8()
     try:
@@ -59,6 +57,10 @@ def _dispatch(arguments: list[str]) -> int:
         from desktop_app.engine.process import main as engine_main
 
         return engine_main()
+    if arguments[:1] == ["--worker"]:
+        from desktop_app.worker import main as worker_main
+
+        return worker_main()
     if arguments[:1] == ["--smoke-test"]:
         from desktop_app.smoke_test import run as smoke_test
 

@@ -7,17 +7,20 @@ system when memory runs out. Neither may reach the window, so that work does not
 from __future__ import annotations
 
 import faulthandler
-import multiprocessing
 import os
+import pickle
+import queue
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
+from desktop_app.own_process import private_stdout, start
 from desktop_app.paths import log_file
 from models.errors import Cancelled, ZhiyinError
 
@@ -64,44 +67,70 @@ def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = 
         Unexpected: the work raised what it should not.
         ZhiyinError: the work failed.
     """
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(there, work), name="zhiyin-worker")
-    process.start()
-    there.close()
+    with log_file("worker").open("ab") as log:
+        process = start("--worker", log)
+    messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(process, messages), name="worker", daemon=True).start()
     try:
-        return cast(T, _follow(here, process.sentinel, tell, stop, grace))
+        _send(process, work)
+        return cast(T, _follow(process, messages, tell, stop, grace))
     except EOFError:
         if stop.is_set():
             raise Cancelled("It was stopped.") from None
-        process.join()
-        raise WorkerDied(_death(process.exitcode or 0)) from None
+        raise WorkerDied(_death(process.wait())) from None
     finally:
-        here.close()
         process.kill()  # it is done, or has had its time
-        process.join()
-        process.close()
+        process.wait()
+        _close(process)
 
 
-def _follow(here: Connection, sentinel: int, tell: Tell, stop: threading.Event, grace: float) -> Any:
+def _receive(process: subprocess.Popen[bytes], messages: queue.SimpleQueue[tuple[str, Any]]) -> None:
+    """Hand on what the process says, and that it said its last."""
+    try:
+        while True:
+            messages.put(pickle.load(cast(BinaryIO, process.stdout)))  # noqa: S301 - written by our own process
+    except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+        messages.put(("end", None))
+
+
+def _send(process: subprocess.Popen[bytes], message: Any) -> None:
+    pipe = cast(BinaryIO, process.stdin)
+    with suppress(OSError):  # it died already, which `_receive` notices
+        pickle.dump(message, pipe)
+        pipe.flush()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):
+            cast(BinaryIO, pipe).close()
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    messages: queue.SimpleQueue[tuple[str, Any]],
+    tell: Tell,
+    stop: threading.Event,
+    grace: float,
+) -> Any:
     """Hand on events until the result comes."""
     end: float | None = None
     while True:
-        ready = wait([here, sentinel], _PATIENCE)
         if stop.is_set() and end is None:
             end = time.monotonic() + grace
-            with suppress(OSError):
-                here.send(None)
+            _send(process, None)
         if end is not None and time.monotonic() > end:
             raise EOFError
-        if here not in ready:
-            if ready:
-                raise EOFError
+        try:
+            kind, value = messages.get(timeout=_PATIENCE)
+        except queue.Empty:
             continue
-        kind, value = here.recv()
         if kind == "event":
             tell(value)
         elif kind == "done":
             return value
+        elif kind == "end":
+            raise EOFError
         else:
             raise _FAILURES[kind](value)
 
@@ -117,21 +146,31 @@ def _death(code: int) -> str:
     return f"The work ended by itself (code {code}); try again, and look at {log_file('worker')}."
 
 
-def _serve(pipe: Connection, work: Work[Any]) -> None:
+def main() -> int:
     """Run in the new process: do the work, and stop when asked or when the window is gone."""
+    pipe, events = sys.stdin.buffer, private_stdout()
     faulthandler.enable(log_file("worker").open("a", encoding="utf-8"))  # its last words, should it crash
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides
+    try:
+        work = pickle.load(pipe)  # noqa: S301 - written by the process that started this one
+    except EOFError:
+        return 0  # that one ended at once
     stop = threading.Event()
 
     def listen() -> None:
-        with suppress(EOFError, OSError):
-            pipe.recv()
+        pipe.read(1)
         stop.set()
 
+    def tell(kind: str, value: Any) -> None:
+        pickle.dump((kind, value), events)
+        events.flush()
+
     threading.Thread(target=listen, name="stop", daemon=True).start()
-    answer = _answer(work, lambda event: pipe.send(("event", event)), stop)
+    answer = _answer(work, lambda event: tell("event", event), stop)
     with suppress(OSError):  # nobody is there any more
-        pipe.send(answer)
+        tell(*answer)
+    sys.stderr.flush()
+    os._exit(0)  # Python would wait for the thread that reads the pipe
 
 
 def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, Any]:

@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from desktop_app.engine import protocol
 from desktop_app.engine.protocol import Event
+from desktop_app.own_process import start
 from desktop_app.paths import log_file
 from models.errors import ZhiyinError
 
@@ -161,13 +161,7 @@ class Engine:
     def _start(self) -> None:
         self._closing = False
         with _open_log() as log:
-            self._process = subprocess.Popen(
-                _command(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            self._process = start("--engine", log)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="engine", daemon=True)
         self._reader.start()
 
@@ -208,13 +202,6 @@ class Engine:
         except Exception as error:
             job.on_event, job.failure = None, error
             job.cancel()
-
-
-def _command() -> list[str]:
-    """Return the engine's command line: the frozen application starts itself in another mode."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, "--engine"]
-    return [sys.executable, "-m", "desktop_app.engine"]
 
 
 def _open_log() -> BinaryIO:

@@ -22,6 +22,7 @@ from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.protocol import Event
 from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
+from desktop_app.own_process import private_stdout
 from desktop_app.paths import log_file
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 
@@ -42,7 +43,7 @@ def main() -> int:
     """Run until stdin closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the parent decides
     prepare_environment()
-    engine = EngineProcess(sys.stdin.buffer, _private_stdout())
+    engine = EngineProcess(sys.stdin.buffer, private_stdout())
     threading.Thread(target=engine.read_requests, name="requests", daemon=True).start()
     engine.work()
     return 0
@@ -315,13 +316,6 @@ def _peak_bytes(memory: Any) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _private_stdout() -> BinaryIO:
-    """Keep the real stdout for events and send everything that libraries print to stderr."""
-    events = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return events
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:

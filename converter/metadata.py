@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import gguf
 
 from converter.checkpoint.open import checkpoint_folder
-from converter.hub_note import read_origin
+from converter.hub.manifest import read_origin
 from converter.recipes import Recipe
 from models.config import Config
 from models.family import OutputTensor

@@ -9,8 +9,8 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 
-from desktop_app.display import missing_package, why_no_window
-from desktop_app.terminal import INTERRUPTED, say
+from desktop_app.commands.terminal import INTERRUPTED, say
+from desktop_app.system.display import missing_package, why_no_window
 from models.errors import ZhiyinError
 
 _COMMANDS = {
@@ -54,11 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["--engine"]:
-        from desktop_app.engine.process import main as engine_main
+        from desktop_app.engine.server import main as engine_main
 
         return engine_main()
     if arguments[:1] == ["--worker"]:
-        from desktop_app.worker import main as worker_main
+        from desktop_app.processes.worker import main as worker_main
 
         return worker_main()
     if arguments[:1] == ["--smoke-test"]:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from converter.hub_address import origin, usual_endpoint
-from converter.whole_file import write_whole
+from converter.atomic_write import write_whole
+from converter.hub.address import origin, usual_endpoint
 from desktop_app.engine.protocol import EFFORTS
 
 _CHOICES = {

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.commands.doctor import versions
+from desktop_app.commands.terminal import print_json
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, SamplingSettings
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
 from desktop_app.paths import models_folder
-from desktop_app.terminal import print_json
-from desktop_app.worker import Tell, in_process
+from desktop_app.processes.worker import Tell, in_process
 from models.errors import ZhiyinError
 
 _TOKENS = 8

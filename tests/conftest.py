@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from desktop_app.engine.backends import prepare_environment
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
 from tests.support.checkpoints import checkpoint_of_gguf
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.bandwidth import read_speed
-from desktop_app.candidates import model_of_gguf
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import Session, loaded_by_plan
+from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, print_table
+from desktop_app.engine.bandwidth import read_speed
 from desktop_app.engine.client import EngineFailed
 from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
 from desktop_app.paths import speed_file
-from desktop_app.planner import plan
-from desktop_app.terminal import ProgressLine, human_bytes, print_json, print_table
+from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.planner import plan
 
 _PROMPT = 512
 _TOKENS = 128

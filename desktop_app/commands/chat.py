@@ -9,10 +9,10 @@ from typing import Any
 
 from desktop_app.commands.options import add_thinking, add_threads, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
+from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
 from desktop_app.settings import RECOMMENDED
-from desktop_app.terminal import INTERRUPTED, say
 
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 

@@ -6,14 +6,14 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from converter.hub_note import in_use
+from converter.hub.manifest import in_use
 from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
-from desktop_app.automatic import choose_quant
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, show_progress
-from desktop_app.terminal import ProgressLine, print_json, say
-from desktop_app.trial import try_out
+from desktop_app.commands.terminal import ProgressLine, print_json, say
+from desktop_app.library.smoke_load import try_out
+from desktop_app.planning.automatic import choose_quant
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 

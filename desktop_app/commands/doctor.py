@@ -15,11 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from desktop_app.commands.hardware import device_words
 from desktop_app.commands.options import add_json
+from desktop_app.commands.terminal import human_bytes, print_json, print_table
 from desktop_app.engine.client import Engine
-from desktop_app.hardware import probe
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
 from desktop_app.paths import data_folder, models_folder
-from desktop_app.terminal import human_bytes, print_json, print_table
+from desktop_app.system.hardware import probe
 from models.errors import ZhiyinError
 
 PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from converter.checkpoint.open import open_checkpoint, read_config
-from converter.hub_files import Wish
+from converter.hub.selection import Wish
 from converter.recipes import find_recipe
-from desktop_app.candidates import model_of_config, model_of_gguf, model_of_heads
-from desktop_app.catalogue import catalogue, weights_bytes
 from desktop_app.commands.options import add_json, whole
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments
-from desktop_app.computer import computer_now
+from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
-from desktop_app.install import wish_for
-from desktop_app.loads import Loads
+from desktop_app.library.catalogue import catalogue, weights_bytes
+from desktop_app.library.install import wish_for
 from desktop_app.paths import downloads_folder, loads_file
-from desktop_app.planner import Model, Option, plan, rate
-from desktop_app.terminal import human_bytes, print_json, print_table, say
+from desktop_app.planning.calibration import Loads
+from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_heads
+from desktop_app.planning.computer import computer_now
+from desktop_app.planning.footprint import KV_TYPES
+from desktop_app.planning.planner import Model, Option, plan, rate
 from models.errors import ZhiyinError
-from models.footprint import KV_TYPES
 
 _WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 _VERDICTS = {"gpu": "fits on the GPU", "ram": "fits", "tight": "tight", "too_large": "too large"}
@@ -113,7 +113,7 @@ def find_asked(arguments: argparse.Namespace) -> Asked:
         listed = None if elsewhere else _of_the_catalogue(source, quant)
         if listed is not None:
             return listed
-        from converter.hub import is_repository
+        from converter.hub.repository import is_repository
 
         if is_repository(source):
             return _of_the_hub(arguments, quant)
@@ -160,7 +160,7 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
 
 def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     """Return a model of the Hub by its configuration alone, or by the heads of its GGUF files."""
-    from converter.hub import DownloadRequest, preview
+    from converter.hub.repository import DownloadRequest, preview
 
     name, wish = arguments.source, wish_for(quant) if quant else Wish()
     found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, wish))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from desktop_app.bandwidth import ReadSpeed, read_speed
 from desktop_app.commands.options import add_json
+from desktop_app.commands.terminal import human_bytes, print_json, print_table
+from desktop_app.engine.bandwidth import ReadSpeed, read_speed
 from desktop_app.engine.client import Engine
-from desktop_app.hardware import Device, Hardware, probe
 from desktop_app.paths import speed_file
-from desktop_app.terminal import human_bytes, print_json, print_table
+from desktop_app.system.hardware import Device, Hardware, probe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from desktop_app.commands.options import add_json, add_model, add_threads
 from desktop_app.commands.session import add_adapter_argument, find_model, load, loaded
+from desktop_app.commands.terminal import print_json, say
 from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings, Logits, Tokenize
-from desktop_app.terminal import print_json, say
 from models.errors import BadFile
 
 _SMALLEST_CONTEXT = 512

@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 
 from converter.checkpoint.lora import Adapter, is_adapter
-from converter.hub_address import MODELSCOPE_PREFIX
-from converter.hub_note import read_note, vouched
+from converter.hub.address import MODELSCOPE_PREFIX
+from converter.hub.manifest import read_note, vouched
 from converter.merging import check_by_configuration
 from converter.pipeline import ConversionPlan
-from desktop_app.catalogue import names_on_hubs
 from desktop_app.commands.source import fetch, local_path
+from desktop_app.commands.terminal import human_bytes, say
+from desktop_app.library.catalogue import names_on_hubs
 from desktop_app.paths import downloads_folder
-from desktop_app.terminal import human_bytes, say
 from models.errors import ZhiyinError
 
 
@@ -79,7 +79,7 @@ def _base(arguments: argparse.Namespace, adapter: Adapter) -> Path:
     here = next((folder for folder in (Path(name), adapter.path / name) if (folder / "config.json").is_file()), None)
     if here is not None:
         return here
-    from converter.hub import is_repository
+    from converter.hub.repository import is_repository
 
     if not is_repository(name):
         origin = "" if arguments.base else f", which {adapter.path} was trained on,"
@@ -98,7 +98,7 @@ def _base(arguments: argparse.Namespace, adapter: Adapter) -> Path:
 
 def _fetched_before(arguments: argparse.Namespace, name: str) -> str:
     """Return the source that most of a model came from already, on either hub; the name itself where nothing of it is here."""
-    from converter.hub_hosts import find_host
+    from converter.hub.hosts import find_host
 
     if arguments.endpoint or arguments.revision or name.startswith(MODELSCOPE_PREFIX):
         return name

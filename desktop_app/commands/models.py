@@ -9,9 +9,9 @@ from typing import Any
 
 from converter.gguf_header import ArrayLength, read_gguf_header
 from desktop_app.commands.options import add_json, add_model
-from desktop_app.library import InstalledModel, Library
+from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
+from desktop_app.library.installed import InstalledModel, Library
 from desktop_app.paths import models_folder
-from desktop_app.terminal import human_bytes, print_json, print_table, say
 from models.dynamic_rotary import RULE
 from models.errors import ZhiyinError
 

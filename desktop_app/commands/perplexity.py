@@ -17,12 +17,12 @@ from pathlib import Path
 from converter.gguf_header import read_gguf_header
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model, loaded
+from desktop_app.commands.terminal import ProgressLine, print_json, print_table
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings, Score, Tokenize
-from desktop_app.terminal import ProgressLine, print_json, print_table
+from desktop_app.planning.footprint import recurrent_state
 from models.dynamic_rotary import is_past_training
 from models.errors import BadFile, ZhiyinError
-from models.footprint import recurrent_state
 
 _CONTEXT = 512
 _SMALLEST_CONTEXT = 8

@@ -9,8 +9,8 @@ from typing import Any
 
 from desktop_app.commands.options import add_json, add_model, add_thinking
 from desktop_app.commands.session import loaded
+from desktop_app.commands.terminal import print_json
 from desktop_app.engine.protocol import LoadSettings, Prompt
-from desktop_app.terminal import print_json
 from models.errors import BadFile
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, fetch, show_progress
-from desktop_app.install import InstallRequest, install_checkpoint, wish_for
-from desktop_app.library import Library
+from desktop_app.commands.terminal import ProgressLine, print_json, say
+from desktop_app.library.install import InstallRequest, install_checkpoint, wish_for
+from desktop_app.library.installed import Library
 from desktop_app.paths import models_folder
-from desktop_app.terminal import ProgressLine, print_json, say
 
 if TYPE_CHECKING:
-    from converter.hub import Download
+    from converter.hub.repository import Download
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from desktop_app.commands.terminal import ProgressLine
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Event, Load, LoadSettings
-from desktop_app.library import InstalledModel, Library
-from desktop_app.load_plan import LoadPlanner, PlannedLoad, record_load
+from desktop_app.library.installed import InstalledModel, Library
 from desktop_app.paths import models_folder
-from desktop_app.terminal import ProgressLine
+from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
 from models.errors import ZhiyinError
 
 

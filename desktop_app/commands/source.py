@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.hub_files import LOSSLESS_ENCODINGS, Wish
+from converter.hub.selection import LOSSLESS_ENCODINGS, Wish
 from converter.progress import Progress
+from desktop_app.commands.terminal import ProgressLine, human_bytes, say
 from desktop_app.paths import downloads_folder
-from desktop_app.terminal import ProgressLine, human_bytes, say
 
 if TYPE_CHECKING:
-    from converter.hub import Download
+    from converter.hub.repository import Download
 
 CHECKPOINT = Wish(LOSSLESS_ENCODINGS)
 """What can be converted."""
@@ -35,7 +35,7 @@ def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOIN
         wish: what to take of several things.
     """
     # The library for the Hub takes a third of a second to import; converting a folder does without.
-    from converter.hub import DownloadRequest, download
+    from converter.hub.repository import DownloadRequest, download
 
     request = DownloadRequest(repository, downloads_folder(), arguments.revision, arguments.endpoint, wish)
     line = ProgressLine()
@@ -55,7 +55,7 @@ def local_path(arguments: argparse.Namespace, given: str) -> Path:
     """Return the path of what was given, fetched first if it names a repository."""
     if "/" not in given or Path(given).exists():
         return Path(given)
-    from converter.hub import is_repository
+    from converter.hub.repository import is_repository
 
     return fetch(arguments, given).source if is_repository(given) else Path(given)
 

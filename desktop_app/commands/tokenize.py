@@ -6,8 +6,8 @@ import argparse
 
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import loaded
+from desktop_app.commands.terminal import print_json
 from desktop_app.engine.protocol import LoadSettings, Tokenize
-from desktop_app.terminal import print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

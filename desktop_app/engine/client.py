@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 
 from desktop_app.engine import protocol
 from desktop_app.engine.protocol import Event
-from desktop_app.own_process import start
 from desktop_app.paths import log_file
+from desktop_app.processes.start import start
 from models.errors import ZhiyinError
 
 EventListener = Callable[[Event], None]

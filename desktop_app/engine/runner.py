@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
-from desktop_app.engine.snapshots import State
-from models.dynamic_rotary import is_past_training
+from desktop_app.engine.protocol import AdapterUse, ModelInfo
+from desktop_app.engine.state.snapshots import State
 from models.errors import ZhiyinError
 
 if TYPE_CHECKING:  # it imports llama_cpp: `prepare_environment` comes before that, and the planner needs none of it
@@ -142,14 +141,3 @@ class Runner(Protocol):
     def close(self) -> None:
         """Free the memory."""
         ...
-
-
-def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
-    """Load a GGUF file with the runner that computes it: llama.cpp's, but for architectures and contexts that it lacks."""
-    from converter.gguf_header import read_gguf_header
-    from desktop_app.engine.graph_runner import ARCHITECTURES, GraphRunner
-    from desktop_app.engine.llama_runner import LlamaRunner
-
-    header = read_gguf_header(path, arrays=False)
-    ours = header.architecture in ARCHITECTURES or is_past_training(header.parameters, settings.context)
-    return (GraphRunner if ours else LlamaRunner)(header, settings, on_progress)

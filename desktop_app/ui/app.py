@@ -10,18 +10,18 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication, QMessageBox
 
+from desktop_app.commands.terminal import say
 from desktop_app.paths import data_folder, settings_file
 from desktop_app.settings import Settings, load_settings
-from desktop_app.terminal import say
-from desktop_app.ui.core_sentences import translated
-from desktop_app.ui.fonts import use_fonts
 from desktop_app.ui.garbage import collect_in_pauses
-from desktop_app.ui.icons import resource_path
+from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.services import Services
 from desktop_app.ui.session_end import SessionEnd
 from desktop_app.ui.single_instance import SingleInstance, begin
-from desktop_app.ui.theme import ThemeKeeper
-from desktop_app.ui.translate import LanguageKeeper
+from desktop_app.ui.widgets.fonts import use_fonts
+from desktop_app.ui.widgets.icons import resource_path
+from desktop_app.ui.widgets.theme import ThemeKeeper
 from desktop_app.ui.window import MainWindow
 from models.errors import ZhiyinError
 

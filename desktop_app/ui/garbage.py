@@ -7,7 +7,7 @@ import gc
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 
-from desktop_app.ui.chat_session import ChatSession
+from desktop_app.ui.chat.chat_session import ChatSession
 
 _NEVER = 1_000_000
 _MANY = 200

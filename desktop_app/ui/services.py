@@ -8,19 +8,19 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.conversation import Message
-from desktop_app.library import InstalledModel, Removal
+from desktop_app.chat.conversation import Message
+from desktop_app.library.installed import InstalledModel, Removal
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
-from desktop_app.ui.catalogue_bridge import CatalogueBridge
-from desktop_app.ui.chat_session import ChatSession
-from desktop_app.ui.conversion_bridge import ConversionBridge
-from desktop_app.ui.engine_bridge import EngineBridge
-from desktop_app.ui.history_bridge import HistoryBridge
-from desktop_app.ui.library_bridge import LibraryBridge
-from desktop_app.ui.model_session import ModelSession
-from desktop_app.ui.theme import ThemeKeeper
-from desktop_app.ui.translate import LanguageKeeper
+from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
+from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.bridges.engine_bridge import EngineBridge
+from desktop_app.ui.bridges.history_bridge import HistoryBridge
+from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.ui.i18n.translate import LanguageKeeper
+from desktop_app.ui.models.model_session import ModelSession
+from desktop_app.ui.widgets.theme import ThemeKeeper
 
 
 class Services(QObject):

@@ -15,7 +15,7 @@ from filelock import BaseFileLock
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
-from desktop_app.folder_lock import own
+from desktop_app.processes.folder_lock import own
 from models.errors import ZhiyinError
 
 _PATIENCE = 10.0

@@ -30,31 +30,31 @@ from PySide6.QtWidgets import (
 )
 
 from converter.checkpoint.lora import is_adapter
-from desktop_app.catalogue import Offer
-from desktop_app.install import InstallRequest
-from desktop_app.library import InstalledModel, Removal, finished_models
-from desktop_app.planner import Option
-from desktop_app.text_file import TextTooLarge, read_text_file
-from desktop_app.ui.adapter_dialog import AdapterDialog
-from desktop_app.ui.add_dialog import AddDialog
-from desktop_app.ui.catalogue_page import CataloguePage
-from desktop_app.ui.chat_export import file_name
-from desktop_app.ui.chat_view import COLUMN, SCROLL_BAR, ChatView
-from desktop_app.ui.composer import Composer
-from desktop_app.ui.conversion_dialog import ConversionDialog
-from desktop_app.ui.conversion_panel import ConversionPanel
-from desktop_app.ui.core_sentences import numbers_in, translated
-from desktop_app.ui.fit import fix_words
-from desktop_app.ui.icons import IconButton
-from desktop_app.ui.model_picker import ModelPicker
-from desktop_app.ui.model_session import SMALLEST_CONTEXT, EngineState, Wish
-from desktop_app.ui.notice import Action, Notice
-from desktop_app.ui.removal_question import RemovalQuestion
-from desktop_app.ui.reply_failure import Contexts, WayOut
+from desktop_app.chat.export import file_name
+from desktop_app.chat.text_file import TextTooLarge, read_text_file
+from desktop_app.library.catalogue import Offer
+from desktop_app.library.install import InstallRequest
+from desktop_app.library.installed import InstalledModel, Removal, finished_models
+from desktop_app.planning.planner import Option
+from desktop_app.ui.chat.chat_view import COLUMN, SCROLL_BAR, ChatView
+from desktop_app.ui.chat.composer import Composer
+from desktop_app.ui.chat.reply_failure import Contexts, WayOut
+from desktop_app.ui.chat.sidebar import Sidebar
+from desktop_app.ui.chat.welcome import Welcome
+from desktop_app.ui.i18n.core_sentences import numbers_in, translated
+from desktop_app.ui.models.adapter_dialog import AdapterDialog
+from desktop_app.ui.models.add_dialog import AddDialog
+from desktop_app.ui.models.catalogue_page import CataloguePage
+from desktop_app.ui.models.conversion_dialog import ConversionDialog
+from desktop_app.ui.models.conversion_panel import ConversionPanel
+from desktop_app.ui.models.fit import fix_words
+from desktop_app.ui.models.model_picker import ModelPicker
+from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, Wish
+from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings_dialog import KEYS, REPLIES, SettingsDialog
-from desktop_app.ui.sidebar import Sidebar
-from desktop_app.ui.welcome import Welcome
+from desktop_app.ui.settings.settings_dialog import KEYS, REPLIES, SettingsDialog
+from desktop_app.ui.widgets.icons import IconButton
+from desktop_app.ui.widgets.notice import Action, Notice
 from models.errors import ZhiyinError
 
 _PAUSE_MS = 1500

@@ -24,8 +24,9 @@ import numpy as np
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.backends import prepare_environment
 from desktop_app.engine.graph import weights
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings, SamplingSettings
-from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.engine.runner import Runner
 from desktop_app.engine.sampler import Sampler
 from models.dynamic_rotary import INTERNLM, QWEN, TRANSFORMERS
 from tests.support.large_checkpoint import write_large_checkpoint

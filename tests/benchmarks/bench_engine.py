@@ -20,8 +20,8 @@ from pathlib import Path
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Event, Generate, Load, LoadSettings, SamplingSettings
-from desktop_app.engine.threads import usual_threads
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
+from desktop_app.system.threads import usual_threads
 
 CONTEXT = 1024
 MESSAGES = ({"role": "user", "content": "Write a long story about a fox who learns to read."},)

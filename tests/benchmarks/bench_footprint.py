@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psutil
 
-from desktop_app.candidates import model_of_gguf
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings
-from desktop_app.engine.runner import load_runner
-from desktop_app.planner import Computer, option
+from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.planner import Computer, option
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
 

@@ -28,9 +28,10 @@ import numpy as np
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.backends import has_working_repack, prepare_environment
 from desktop_app.engine.graph import weights
-from desktop_app.engine.graph.backends import Scheduler
+from desktop_app.engine.graph.devices import Scheduler
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings, SamplingSettings
-from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.engine.runner import Runner
 from desktop_app.engine.sampler import Sampler
 from tests.benchmarks.bench_footprint import planned_and_measured
 from tests.support.large_checkpoint import write_large_checkpoint

@@ -19,8 +19,9 @@ import psutil
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.backends import prepare_environment
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings
-from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.engine.runner import Runner
 from tests.support.checkpoints import write_safetensors
 from tests.support.random_rwkv import random_rwkv
 

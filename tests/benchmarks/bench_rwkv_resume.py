@@ -21,10 +21,10 @@ import numpy as np
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.backends import prepare_environment
-from desktop_app.engine.chat_states import resume, store
 from desktop_app.engine.client import Engine
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings
-from desktop_app.engine.runner import load_runner
+from desktop_app.engine.state.chat_states import resume, store
 from models.vocab.rwkv_world import WORLD_SIZE
 from tests.support.checkpoints import write_safetensors
 from tests.support.random_rwkv import random_rwkv

@@ -22,12 +22,12 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QMimeData, Qt, QTimer
 from PySide6.QtWidgets import QTreeWidget
 
-from desktop_app.conversation import Conversation, Message
+from desktop_app.chat.conversation import Conversation, Message
+from desktop_app.chat.history import History
 from desktop_app.engine import protocol
-from desktop_app.history import History
-from desktop_app.ui.conversion_dialog import ConversionDialog
-from desktop_app.ui.engine_bridge import Call, EngineBridge
+from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.garbage import collect_in_pauses
+from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from tests.support.checkpoints import checkpoint_of_gguf
 from tests.support.window import Person, run_events
 

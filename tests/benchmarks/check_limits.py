@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from converter.recipes import find_recipe
-from desktop_app.candidates import LADDER, model_of_config
-from desktop_app.computer import computer_now
 from desktop_app.engine.client import Engine
-from desktop_app.planner import plan
+from desktop_app.planning.candidates import LADDER, model_of_config
+from desktop_app.planning.computer import computer_now
+from desktop_app.planning.footprint import RunShape, footprint
+from desktop_app.planning.planner import plan
 from models.config import Config
-from models.footprint import RunShape, footprint
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
 
@@ -88,8 +88,8 @@ def make_plan(name: str, folder: str) -> None:
 def run_model(path: Path, batch: int) -> None:
     import psutil
 
+    from desktop_app.engine.load import load_runner
     from desktop_app.engine.protocol import LoadSettings
-    from desktop_app.engine.runner import load_runner
 
     runner = load_runner(path, LoadSettings(context=CONTEXT, batch=batch, gpu_layers=0), lambda part: None)
     runner.decode([token % 97 for token in range(512)])

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from converter.pipeline import ConvertRequest, convert
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
 from tests.support.checkpoints import checkpoint_of_gguf
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ PLACES = (
     ("README.zh-CN.md", 0),
     ("CONTRIBUTING.md", 0),
     ("docs/architecture.md", 1000),
-    ("models/footprint.py", 0),
+    ("desktop_app/planning/footprint.py", 0),
     ("converter/pipeline.py", 3000),
 )
 

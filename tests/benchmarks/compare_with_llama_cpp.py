@@ -21,7 +21,7 @@ import gguf
 
 from converter.pipeline import ConvertRequest, convert
 from converter.recipes import recipe_names
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.benchmarks.compare_with_llama_quantize import differences, tensors
 from tests.support.checkpoints import checkpoint_of_gguf, write_checkpoint

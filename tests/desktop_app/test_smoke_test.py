@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.library import Library
+from desktop_app.library.installed import Library
 from tests.support.commands import zhiyin
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from desktop_app.catalogue import catalogue
+from desktop_app.library.catalogue import catalogue
 
 _OF_THE_CATALOGUE = (
     "Llama-3.2-1B", "Llama-2-7B", "Llama-3-8B", "Llama-2-13B", "Qwen2.5-0.5B", "Qwen2.5-7B", "Qwen3-0.6B", "Qwen3-8B",

@@ -12,7 +12,7 @@ import pytest
 
 from converter.gguf_header import read_gguf_header
 from converter.gguf_writer import lay_out
-from desktop_app.engine.llama_vocabulary import LlamaVocabulary
+from desktop_app.engine.llama.vocabulary import LlamaVocabulary
 from models.vocab.vocabulary import Vocabulary
 
 _PARTS = (

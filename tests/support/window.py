@@ -12,11 +12,11 @@ from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QListWidget, QPushButton, QToolButton, QWidget
 
-from desktop_app.ui.composer import Composer
-from desktop_app.ui.message_edit import MessageEdit
-from desktop_app.ui.message_widget import MessageWidget
-from desktop_app.ui.question_widget import QuestionWidget
-from desktop_app.ui.reply_widget import ReplyWidget
+from desktop_app.ui.chat.composer import Composer
+from desktop_app.ui.chat.message_edit import MessageEdit
+from desktop_app.ui.chat.message_widget import MessageWidget
+from desktop_app.ui.chat.question_widget import QuestionWidget
+from desktop_app.ui.chat.reply_widget import ReplyWidget
 from desktop_app.ui.services import Services
 from desktop_app.ui.window import MainWindow
 

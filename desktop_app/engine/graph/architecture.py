@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from converter.gguf_header import GGUFHeader
-from desktop_app.engine.graph.backends import Backends
+from desktop_app.engine.graph.devices import Backends
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
-from desktop_app.engine.snapshots import State
+from desktop_app.engine.state.snapshots import State
 from models.errors import BadFile
 
 LOGITS_CHUNK = 64

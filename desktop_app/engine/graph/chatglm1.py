@@ -25,8 +25,8 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, WithoutSnapshots, real_number, whole_number
-from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.builder import Builder, Tensor
+from desktop_app.engine.graph.devices import Backends
 from desktop_app.engine.graph.key_values import KeyValues, causal_mask
 from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights

@@ -9,9 +9,9 @@ import numpy as np
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.constants import GGMLQuantizationType as Type
 
-from desktop_app.engine.cache_type import cache_type
-from desktop_app.engine.graph.backends import Backends, Buffers
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
+from desktop_app.engine.graph.cache_type import cache_type
+from desktop_app.engine.graph.devices import Backends, Buffers
 from desktop_app.engine.graph.library import ggml
 from models.errors import ZhiyinError
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
 
-from desktop_app.engine.graph.backends import Backends, Scheduler
 from desktop_app.engine.graph.builder import Builder
+from desktop_app.engine.graph.devices import Backends, Scheduler
 from desktop_app.engine.runner import OutOfMemory
 from models.errors import Cancelled, ZhiyinError
 

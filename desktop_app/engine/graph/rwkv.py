@@ -14,15 +14,15 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, real_number, whole_number
-from desktop_app.engine.graph.backends import Backends, Buffers
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
+from desktop_app.engine.graph.devices import Backends, Buffers
 from desktop_app.engine.graph.library import ggml
 from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
-from desktop_app.engine.snapshots import Snapshots
-from desktop_app.engine.snapshots import State as Snapshot
+from desktop_app.engine.state.snapshots import Snapshots
+from desktop_app.engine.state.snapshots import State as Snapshot
 
 _CHUNK = 32
 """Larger ones are hardly faster, and ggml reserves 20 KB for each node of a graph."""

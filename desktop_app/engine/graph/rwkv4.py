@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.builder import Builder, Tensor
+from desktop_app.engine.graph.devices import Backends
 from desktop_app.engine.graph.rwkv import RWKV, Norm, State
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings

@@ -12,8 +12,8 @@ import numpy as np
 
 from converter.gguf_header import GGUFHeader
 from desktop_app.engine.graph.architecture import whole_number
-from desktop_app.engine.graph.backends import Backends
 from desktop_app.engine.graph.builder import Builder, Tensor
+from desktop_app.engine.graph.devices import Backends
 from desktop_app.engine.graph.rwkv import RWKV, Norm, State
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
-from desktop_app.engine.llama_vocabulary import WITHOUT_TOKENIZER, VocabularyFile
+from desktop_app.engine.llama.vocabulary import WITHOUT_TOKENIZER, VocabularyFile
 from desktop_app.engine.runner import Vocabulary
 from models.errors import ZhiyinError
 from models.vocab.icetk import IcetkTokenizer

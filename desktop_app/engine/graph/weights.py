@@ -15,10 +15,10 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
 from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
-from desktop_app.engine.graph.backends import Backends, Buffers, Placement
 from desktop_app.engine.graph.builder import Context, Tensor
+from desktop_app.engine.graph.devices import Backends, Buffers, Placement
 from desktop_app.engine.graph.library import ggml
-from desktop_app.engine.rearranging import rearranging_memory
+from desktop_app.engine.graph.repacking import rearranging_memory
 from desktop_app.engine.runner import ProgressCallback
 from models.errors import BadFile
 

@@ -12,7 +12,7 @@ import pytest
 
 from desktop_app.engine import backends
 from desktop_app.engine.backends import devices_for, loads_from_maps, offload_devices
-from desktop_app.engine.graph.backends import cpu_device
+from desktop_app.engine.graph.devices import cpu_device
 from desktop_app.engine.protocol import LoadSettings
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ def test_the_devices_are_asked_of_the_ggml_that_libllama_uses(code: str) -> None
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's map of files")
 def test_the_environment_is_prepared_before_the_libraries_are_loaded() -> None:
     """OpenMP reads it when it is loaded: later, the threads would spin for a hundred times as long."""
-    code = "import desktop_app.engine.process; print(open('/proc/self/maps').read())"
+    code = "import desktop_app.engine.server; print(open('/proc/self/maps').read())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "libggml" not in done.stdout
 

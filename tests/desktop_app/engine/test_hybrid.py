@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from converter.gguf_header import read_gguf_header
-from desktop_app.engine.llama_runner import LlamaRunner
+from desktop_app.engine.llama.runner import LlamaRunner
 from desktop_app.engine.protocol import LoadSettings
 from models.errors import Cancelled
 from tests.support.agreement import converted, random_ids

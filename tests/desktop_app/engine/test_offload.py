@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from desktop_app.candidates import model_of_gguf
-from desktop_app.engine import llama_log
 from desktop_app.engine.backends import devices
 from desktop_app.engine.client import Engine
 from desktop_app.engine.generation import generate
-from desktop_app.engine.graph_runner import GraphRunner
+from desktop_app.engine.graph.runner import GraphRunner
+from desktop_app.engine.llama import log as llama_log
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
-from desktop_app.engine.runner import Runner, load_runner
-from desktop_app.hardware import Device
-from desktop_app.planner import Accelerator, Computer, Option, option
+from desktop_app.engine.runner import Runner
+from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.planner import Accelerator, Computer, Option, option
+from desktop_app.system.hardware import Device
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 
 ON_CPU = LoadSettings(context=400, threads=2, kv_type="f32", batch=32, gpu_layers=0)

@@ -16,10 +16,10 @@ import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 
-from desktop_app.folder_lock import own
-from desktop_app.history import History
-from desktop_app.library import Library
+from desktop_app.chat.history import History
+from desktop_app.library.installed import Library
 from desktop_app.paths import database_file, models_folder, settings_file
+from desktop_app.processes.folder_lock import own
 from desktop_app.settings import Settings, save_settings
 from desktop_app.ui import single_instance
 from desktop_app.ui.app import run
@@ -133,7 +133,7 @@ def test_a_window_that_does_not_answer_is_named(data_home: Path, monkeypatch: py
     monkeypatch.setattr(single_instance, "_PATIENCE", 0.2)
     code = f"""
 from pathlib import Path
-from desktop_app.folder_lock import own
+from desktop_app.processes.folder_lock import own
 held = own(Path({str(data_home)!r}))
 print("ready", flush=True)
 input()
@@ -195,7 +195,7 @@ def test_an_unusable_data_folder_is_said_in_one_dialog(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("desktop_app.ui.translate.system_language", lambda: "zh_CN")
+    monkeypatch.setattr("desktop_app.ui.i18n.translate.system_language", lambda: "zh_CN")
     spoil(data_home)
     assert run([]) == 1
     assert len(answered) == 1

@@ -11,9 +11,10 @@ import pytest
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.prompting import prompt_tokens
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt
-from desktop_app.engine.runner import Runner, load_runner
+from desktop_app.engine.runner import Runner
 from models.vocab.rwkv_world import WORLD_SIZE
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_rwkv import random_rwkv

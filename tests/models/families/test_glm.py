@@ -118,7 +118,7 @@ def test_layout_of_transformers_agrees_with_the_reference(variant: str, engine: 
 )
 def test_a_prompt_at_once_equals_token_by_token(checkpoint: Any, tmp_path: Path) -> None:
     from converter.gguf_header import read_gguf_header
-    from desktop_app.engine.llama_runner import LlamaRunner
+    from desktop_app.engine.llama.runner import LlamaRunner
     from desktop_app.engine.protocol import LoadSettings
 
     config, weights = checkpoint

@@ -10,8 +10,8 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert, plan
 from desktop_app.engine.client import Engine
+from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings
-from desktop_app.engine.runner import load_runner
 from models.config import Config
 from models.errors import UnsupportedModel
 from models.families import config_of_tensors, family_of

@@ -1,0 +1,164 @@
+"""Downloads that are not needed any more: what they take, and how they are deleted.
+
+Only files that our own note vouches for are touched, in folders that we made. With a converted checkpoint GGUF files, which are
+models themselves, stay, and so does the note: it knows which models came from there. With the last of these it all goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from converter.hub.manifest import (
+    NOTE,
+    alone,
+    conversions_by_source,
+    read_note,
+    read_origin,
+    remove_if_empty,
+    vouched,
+    write_note,
+)
+from converter.hub.selection import is_small
+from models.errors import BadFile, ZhiyinError
+
+
+@dataclass(frozen=True)
+class KeptDownload:
+    """A checkpoint that was fetched and converted."""
+
+    folder: Path
+    repository: str
+    """ORG/NAME."""
+    source: str
+    """The file that was converted, one of several checkpoints in the folder; "": the whole folder."""
+    files: tuple[Path, ...]
+    bytes: int
+    """Of all files."""
+    models: tuple[Path, ...]
+    """What was made of it."""
+
+    @property
+    def name(self) -> str:
+        """ORG/NAME or ORG/NAME/FILE."""
+        return f"{self.repository}/{self.source}" if self.source else self.repository
+
+
+def kept_downloads(downloads: Path) -> list[KeptDownload]:
+    """Return what may be deleted of the folder of all downloads: checkpoints whose converted models are there."""
+    folders = sorted(folder for folder in downloads.iterdir() if (folder / NOTE).is_file() and not folder.is_symlink())
+    return [kept for folder in folders for kept in _kept_in(folder)]
+
+
+def delete_download(kept: KeptDownload) -> None:
+    """Delete a checkpoint's files; its models, the note and all other files of the folder stay.
+
+    Raises:
+        ZhiyinError: the models are gone, another process uses the folder, or the system refuses; what is left stays noted.
+    """
+    if not any(path.is_file() for path in kept.models):
+        raise ZhiyinError(f"The model made of {kept.name} is gone; convert it again, or delete {kept.folder} yourself.")
+    _delete_all(kept.folder, kept.repository, kept.files)
+
+
+def fetched_folder(model: Path, downloads: Path) -> Path | None:
+    """Return the folder of the download that a GGUF file came with; None: it did not come so."""
+    try:
+        folder = downloads.resolve() / model.resolve().relative_to(downloads.resolve()).parts[0]
+    except (ValueError, IndexError):
+        return None
+    noted = vouched(read_note(folder))
+    return folder if any((folder / name).resolve() == model.resolve() for name in noted) else None
+
+
+def delete_fetched(folder: Path, files: Iterable[Path]) -> None:
+    """Delete a GGUF model that was fetched, and what lies beside it where that is of no use any more.
+
+    Args:
+        folder: what `fetched_folder` returned.
+        files: the model's parts, in that folder.
+
+    Raises:
+        ZhiyinError: another process uses the folder, or the system refuses; what is left stays noted.
+    """
+    origin = read_origin(folder)
+    _delete_all(folder, folder.name if origin is None else origin.repository, files)
+    delete_rest(folder)
+
+
+def delete_rest(folder: Path) -> None:
+    """Delete what is left of a download without weights or models made of it: cards, configuration, our note.
+
+    Files that were not fetched stay; so does everything that another process uses.
+    """
+    origin = read_origin(folder)
+    if origin is None or folder.is_symlink():
+        return
+    with suppress(ZhiyinError, OSError), alone(folder, origin.repository):
+        if _is_of_use(folder):
+            return
+        for name in filter(partial(_is_ours, folder), vouched(read_note(folder))):
+            _delete(folder, folder / name)
+        (folder / NOTE).unlink(missing_ok=True)
+        for path in sorted(folder.rglob("*"), reverse=True):
+            with suppress(OSError):  # a file, or a folder with files
+                path.rmdir()
+    remove_if_empty(folder)
+
+
+def delete_files(files: Iterable[Path]) -> None:
+    """Delete files.
+
+    Raises:
+        BadFile: the system refuses.
+    """
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise BadFile(f"{file} cannot be deleted: {error.strerror or error}; close what uses it.") from error
+
+
+def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
+    try:
+        with alone(folder, repository):
+            for file in files:
+                _delete(folder, file)
+    except OSError as error:
+        raise BadFile(f"{folder} cannot be written: {error.strerror or error}; free some room.") from error
+
+
+def _kept_in(folder: Path) -> Iterator[KeptDownload]:
+    origin = read_origin(folder)
+    if origin is None:
+        return
+    there = {name: folder / name for name in vouched(read_note(folder)) if _is_ours(folder, name)}
+    for source, models in conversions_by_source(folder).items():
+        files = tuple(path for name, path in there.items() if source in ("", name) and path not in models)
+        if files:
+            size = sum(path.stat().st_size for path in files)
+            yield KeptDownload(folder, origin.repository, source, files, size, tuple(models))
+
+
+def _is_of_use(folder: Path) -> bool:
+    """Tell whether a download has weights, or a part of some, or there is a model that was made of it."""
+    weights = (name for name in vouched(read_note(folder)) if not is_small(name) and (folder / name).is_file())
+    return any(weights) or any(folder.rglob(".*.part")) or bool(conversions_by_source(folder))
+
+
+def _is_ours(folder: Path, name: str) -> bool:
+    """Tell whether a noted file is one that was fetched: no model in use, and nothing outside that a link leads to."""
+    root = folder.resolve()
+    path = (folder / name).resolve()
+    inside = path.is_relative_to(root) and path == root / name
+    return inside and path.is_file() and path.suffix.lower() != ".gguf"
+
+
+def _delete(folder: Path, file: Path) -> None:
+    name = file.relative_to(folder).as_posix()
+    delete_files([file])
+    note = read_note(folder)
+    write_note(folder, note | {"files": {other: entry for other, entry in vouched(note).items() if other != name}})

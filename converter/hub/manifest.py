@@ -1,0 +1,160 @@
+"""The note that a download leaves in its folder: where the files came from, and what each must be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from converter.atomic_write import write_whole
+from models.errors import ZhiyinError
+
+NOTE = ".hub.json"
+LOCK = ".lock"
+"""The file by which one process has the folder to itself."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a folder of downloaded files came from."""
+
+    repository: str
+    """ORG/NAME."""
+    url: str
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """Return a folder's note; {}: there is none that can be read."""
+    try:
+        note = json.loads((folder / NOTE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def write_note(folder: Path, note: dict[str, Any]) -> None:
+    """Write a folder's note, whole or not at all."""
+    write_whole(folder / NOTE, json.dumps(note, ensure_ascii=False, indent=1))
+
+
+def vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what a note says of each file that was fetched and checked: size, digest, mtime; only well-formed entries."""
+    files = note.get("files")
+    return {
+        name: entry
+        for name, entry in (files.items() if isinstance(files, dict) else ())
+        if isinstance(entry, dict)
+        and isinstance(entry.get("size"), int)
+        and isinstance(entry.get("digest"), str)
+        and isinstance(entry.get("mtime"), int)
+    }
+
+
+@contextmanager
+def alone(folder: Path, repository: str) -> Iterator[None]:
+    """Have a download's folder to oneself for a while.
+
+    Raises:
+        ZhiyinError: another process has it.
+        OSError: the folder cannot be written.
+    """
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise ZhiyinError(f"{repository} is being downloaded or converted by another Zhiyin; wait for it.") from error
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a download's folder that holds nothing but the lock."""
+    lock = folder / LOCK
+    with suppress(OSError):
+        if not any(path != lock for path in folder.iterdir()):
+            lock.unlink(missing_ok=True)
+            folder.rmdir()
+
+
+@contextmanager
+def in_use(*paths: Path) -> Iterator[None]:
+    """Keep downloads from being deleted or fetched anew while they are read: those that lie at these paths.
+
+    Raises:
+        ZhiyinError: another process does something with one of them.
+    """
+    with ExitStack() as stack:
+        for folder in {folder for path in paths for folder in (path.resolve(), path.resolve().parent)}:
+            if (origin := read_origin(folder)) is not None:
+                with suppress(OSError):  # where nothing can be written, nothing can be deleted either
+                    stack.enter_context(alone(folder, origin.repository))
+        yield
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """Return where a folder was downloaded from; None: it was not."""
+    note = read_note(folder)
+    repository, page = note.get("repository"), note.get("page")
+    if not isinstance(page, str):  # of Zhiyin 0.1 before it knew ModelScope
+        page = f"{note.get('endpoint', '')}/{repository}"
+    return Origin(repository, page) if isinstance(repository, str) else None
+
+
+def folders_of(downloads: Path, repository: str) -> list[Path]:
+    """Return the folders of a repository's downloads, wherever they came from; that of its main branch is before others."""
+    origins = ((folder, read_origin(folder)) for folder in sorted(downloads.iterdir()))
+    return [folder for folder, origin in origins if origin is not None and origin.repository == repository]
+
+
+def note_conversion(folder: Path, source: Path, commit: str, quant: str, made: Path) -> None:
+    """Note what was converted from a download, so that the same wish finds it again.
+
+    Args:
+        folder: of the download.
+        source: what was converted: the folder, or one of several models in it.
+        commit: of the download.
+        quant: the types.
+        made: the GGUF file.
+    """
+    note = read_note(folder)
+    entry = {"commit": commit, "path": str(made), "size": made.stat().st_size}
+    write_note(folder, note | {"converted": _conversions(note) | {_wish(folder, source, quant): entry}})
+
+
+def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> tuple[Path | None, bool]:
+    """Return the file that was converted from this download with these types, if it is there, and whether it is up to date."""
+    entry = _conversions(read_note(folder)).get(_wish(folder, source, quant))
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        return None, False
+    path = Path(entry["path"])
+    if not path.is_file():
+        return None, False
+    return path, entry.get("commit") == commit and entry.get("size") == path.stat().st_size
+
+
+def converted_from(folder: Path, file: str = "") -> list[Path]:
+    """Return what was converted from a download, or from one of several models in it, and may still be there."""
+    entries = _conversions(read_note(folder))
+    found = (entry for wish, entry in entries.items() if not file or wish.startswith(f"{file} "))
+    return [Path(entry["path"]) for entry in found if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
+
+
+def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
+    """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
+    found: dict[str, list[Path]] = {}
+    for wish, entry in _conversions(read_note(folder)).items():
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str) and Path(entry["path"]).is_file():
+            found.setdefault(wish.rpartition(" ")[0], []).append(Path(entry["path"]))
+    return found
+
+
+def _wish(folder: Path, source: Path, quant: str) -> str:
+    return quant if source == folder else f"{source.name} {quant}"
+
+
+def _conversions(note: dict[str, Any]) -> dict[str, Any]:
+    found = note.get("converted")
+    return found if isinstance(found, dict) else {}

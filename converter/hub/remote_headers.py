@@ -1,0 +1,93 @@
+"""The heads of GGUF files that lie on a Hub: what a model is and the size of each tensor, without fetching any weights.
+
+Most of a head is the vocabulary, some megabytes; the files of one repository have the same. It is read of the first of them; of
+the others only what lies around it, a few hundred kilobytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from converter.gguf_header import GGUFHeader, Spans, read_distant_head
+from converter.hub.selection import Heads, RemoteFile
+from models.errors import BadFile, ZhiyinError
+
+_BLOCK = 64 * 1024
+_LARGEST_BLOCK = 2 * 1024**2
+_MOST = 64 * 1024**2
+"""Bytes of one head: several times those of the largest vocabularies."""
+_CONNECTIONS = 4
+
+ReadPart = Callable[[RemoteFile, int, int], bytes]
+"""Fetches bytes of a file: the first and the last, which is included."""
+
+
+def read_heads(
+    repository: str, models: Mapping[str, Sequence[RemoteFile]], read: ReadPart
+) -> tuple[Heads, tuple[str, ...]]:
+    """Read the heads of several files of a repository.
+
+    Args:
+        repository: its name, for sentences.
+        models: by their encoding, each with all its parts.
+        read: fetches; called by several threads.
+
+    Returns:
+        the heads that can be read, and a sentence for every model that cannot be.
+    """
+    spans: Spans = {}
+
+    def heads_of(parts: Sequence[RemoteFile]) -> tuple[GGUFHeader, ...] | ZhiyinError:
+        try:
+            return tuple(_read_head(Path(repository, part.name), part, read, spans) for part in parts)
+        except ZhiyinError as error:
+            return error
+
+    first, *others = models.values()
+    found = [heads_of(first)]
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        found += pool.map(heads_of, others)
+    heads = {encoding: head for encoding, head in zip(models, found, strict=True) if isinstance(head, tuple)}
+    return heads, tuple(str(error) for error in found if isinstance(error, ZhiyinError))
+
+
+def _read_head(path: Path, file: RemoteFile, read: ReadPart, spans: Spans) -> GGUFHeader:
+    try:
+        return read_distant_head(path, _DistantBytes(path, file, read), spans)
+    except ZhiyinError:
+        if not spans:
+            raise
+        # Perhaps its vocabulary is another one with the same number of tokens.
+        return read_distant_head(path, _DistantBytes(path, file, read), {})
+
+
+class _DistantBytes:
+    """A file's bytes, fetched in blocks as they are asked for; only the last one is kept."""
+
+    def __init__(self, path: Path, file: RemoteFile, read: ReadPart) -> None:
+        self._path, self._file, self._read = path, file, read
+        self._start, self._block = 0, b""
+        self._size = _BLOCK
+        self._fetched = 0
+
+    def __len__(self) -> int:
+        return self._file.size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._file.size)
+        if start < self._start or stop > self._start + len(self._block):
+            self._fetch(start, stop)
+        return self._block[start - self._start : stop - self._start]
+
+    def _fetch(self, start: int, stop: int) -> None:
+        goes_on = self._start < start <= self._start + len(self._block)
+        self._size = min(2 * self._size, _LARGEST_BLOCK) if goes_on else _BLOCK
+        stop = min(max(stop, start + self._size), self._file.size)
+        self._fetched += stop - start
+        if self._fetched > _MOST:
+            raise BadFile(
+                f"{self._path} has a head of more than {_MOST // 1024**2} MB, which is none; choose another file."
+            )
+        self._start, self._block = start, self._read(self._file, start, stop - 1) if stop > start else b""

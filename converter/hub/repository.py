@@ -1,0 +1,471 @@
+"""Models from the Hugging Face Hub, a mirror or ModelScope: only the needed files, resumed, checked, kept for the next time.
+
+A repository's files are kept in a folder of `<downloads>` (`Host.folder`) with a note of what they are (`.hub.json`): the commit,
+and each file's digest. A file that the note vouches for is neither fetched nor read again, and without a network it counts as the
+Hub's own list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX
+from converter.hub.hosts import find_host
+from converter.hub.manifest import (
+    alone,
+    conversions_by_source,
+    earlier_conversion,
+    read_note,
+    remove_if_empty,
+    vouched,
+    write_note,
+)
+from converter.hub.remote_headers import read_heads
+from converter.hub.selection import (
+    USUAL_ENCODINGS,
+    Choice,
+    Heads,
+    RemoteFile,
+    SeveralModels,
+    Wish,
+    check_names,
+    choose,
+    gguf_models,
+    listed_weights,
+    size_of,
+    weights_bytes,
+)
+from converter.hub.transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
+from converter.progress import Meter, ProgressListener
+from models.config import Config
+from models.errors import BadFile, Cancelled, ZhiyinError
+from models.vocab.files import read_json
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_SPARE = 64 * 1024 * 1024
+"""Bytes of the disk that stay free."""
+
+
+@dataclass(frozen=True)
+class DownloadRequest:
+    """What to fetch."""
+
+    repository: str
+    """ORG/NAME, or ORG/NAME/FILE for one model of several; with "modelscope:" in front, on ModelScope."""
+    downloads: Path
+    """The folder of all downloads."""
+    revision: str = ""
+    """A branch, tag or commit; "": the main branch."""
+    endpoint: str = ""
+    """Address of the Hub, a mirror or ModelScope; "": `HF_ENDPOINT`, or huggingface.co."""
+    wish: Wish = field(default_factory=Wish)
+    """What to take of several things."""
+    token: str | bool = field(default=True, repr=False)
+    """The person's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What is here now."""
+
+    source: Path
+    """What to convert or load: the folder, or a file in it."""
+    folder: Path
+    """Everything of the repository."""
+    repository: str
+    commit: str
+    files: tuple[Path, ...]
+    bytes: int
+    """Of all files."""
+    fetched: int
+    """Bytes that came over the network this time."""
+    made: Path | None = None
+    """What was converted of it before, where that is all that is wanted (`Wish.converted`); then no file is fetched."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a repository is, before anything of it is kept here."""
+
+    repository: str
+    source: str
+    """The file that is the model; "": the whole folder."""
+    bytes: int
+    """Still to be fetched."""
+    weights: int = 0
+    """Bytes of the weights alone, whatever is here already."""
+    config: Config | None = None
+    """None: it has no config.json, or comes as GGUF."""
+    has_template: bool | None = None
+    """A chat template lies beside it; None: that is not known before it is here."""
+    encodings: Mapping[str, int] = field(default_factory=dict)
+    """Where it comes as GGUF: the bytes of each quantization."""
+    encoding: str = ""
+    """The one that `source` has."""
+    heads: Heads = field(default_factory=dict)
+    """Where it comes as GGUF: the heads of each quantization's parts, as far as they can be read."""
+    unread: tuple[str, ...] = ()
+    """A sentence for each head that cannot be read."""
+    models: Mapping[str, int] = field(default_factory=dict)
+    """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
+
+
+def preview(request: DownloadRequest) -> Preview:
+    """Look at a repository: its list of files and its config.json and index, or the heads of its GGUF files; nothing is kept.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+    with _explained(repository):
+        return repository.preview()
+
+
+def is_repository(text: str) -> bool:
+    """Tell whether a text names a repository: [modelscope:]ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
+
+    A path with a slip in it must not be asked for on the network.
+    """
+    parts = text.removeprefix(MODELSCOPE_PREFIX).split("/")
+    return len(parts) >= 2 and bool(_REPOSITORY.fullmatch("/".join(parts[:2]))) and not Path(parts[0]).exists()
+
+
+def download(
+    request: DownloadRequest,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Download:
+    """Fetch what is needed of a repository; what is here already is not fetched again.
+
+    Args:
+        request: what to fetch.
+        on_progress: hears of progress about ten times a second, on this thread.
+        cancelled: asked all the time; True ends the work. What came is kept, and the next call goes on from there.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+
+    def check() -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
+
+    with _explained(repository), repository.locked():
+        return repository.download(on_progress, check)
+
+
+class _Repository:
+    """One repository, at one revision, and its folder here."""
+
+    def __init__(self, request: DownloadRequest) -> None:
+        given = request.repository.strip("/").removeprefix(MODELSCOPE_PREFIX)
+        self.name = "/".join(given.split("/")[:2])
+        self.file = given[len(self.name) + 1 :]
+        if not _REPOSITORY.fullmatch(self.name):
+            raise ZhiyinError(f"{request.repository[:80]!r} is not a repository; write it as ORG/NAME.")
+        self.request = request
+        prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
+        self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token)
+        self.folder = request.downloads / self.host.folder
+
+    def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
+        """Fetch what is missing."""
+        commit, files = self._files()
+        choice = self._choose_by_heads(commit, files)
+        check()
+        if (made := self._converted_before(commit, choice, files)) is not None:
+            return Download(self.folder / choice.source, self.folder, self.name, commit, (), 0, 0, made)
+        wanted = choice.files
+        fetched = 0
+        if choice.index:
+            index = next(file for file in wanted if file.name == choice.index)
+            fetched = self._fetch_all(commit, [index], None, check)
+            weight_map = read_json(self.folder / choice.index).get("weight_map")
+            weights = listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {})
+            wanted = (*wanted, *weights)
+        fetched += self._fetch_all(commit, wanted, on_progress, check)
+        return Download(
+            source=self.folder / choice.source,
+            folder=self.folder,
+            repository=self.name,
+            commit=commit,
+            files=tuple(self.folder / file.name for file in wanted),
+            bytes=sum(file.size for file in wanted),
+            fetched=fetched,
+        )
+
+    def _files(self) -> tuple[str, list[RemoteFile]]:
+        """Return the commit and all files, with harmless names."""
+        try:
+            commit, files = self.host.listing()
+        except (httpx2.TransportError, OfflineModeIsEnabled):
+            # Without a network, what is here is all there is; it must be enough.
+            commit, files = self._kept_listing()
+            if not files:
+                raise
+        check_names(self.name, files)
+        return commit, files
+
+    def preview(self) -> Preview:
+        """Return what would be fetched."""
+        commit, files = self._files()
+        try:
+            choice = self._choose(files)
+        except SeveralModels as error:
+            return Preview(
+                self.name,
+                "",
+                0,
+                models={file.name: file.size for file in sorted(error.files, key=lambda file: file.name)},
+            )
+        if choice.source.lower().endswith(".gguf"):
+            return self._preview_gguf(commit, choice, files)
+        names = {file.name: file for file in files if file.top}
+        wanted = choice.files
+        if choice.index:
+            weight_map = self._read_json(commit, names[choice.index]).get("weight_map")
+            wanted = (
+                *wanted,
+                *listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {}),
+            )
+        nature = self._nature(commit, names)
+        return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
+
+    def _preview_gguf(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Preview:
+        models = gguf_models(choice.files if self.file else files)
+        wish = self.request.wish.encodings
+        asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
+        heads, unread = self._heads(commit, asked)
+        return Preview(
+            self.name,
+            choice.source,
+            self._missing(choice.files),
+            weights_bytes(choice.files),
+            encodings={encoding: size_of(parts) for encoding, parts in models.items()},
+            encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
+            heads=heads,
+            unread=unread,
+        )
+
+    def _missing(self, files: Iterable[RemoteFile]) -> int:
+        return sum(file.size for file in files if _size(self.folder / file.name) != file.size)
+
+    def _nature(self, commit: str, names: Mapping[str, RemoteFile]) -> tuple[Config | None, bool | None]:
+        """Return the configuration, and whether there is a chat template."""
+        config = self._config(commit, names)
+        if config is None:
+            return None, None
+        if "chat_template.jinja" in names or "chat_template.json" in names:
+            return config, True
+        tokenizer = names.get("tokenizer_config.json")
+        return config, tokenizer is not None and "chat_template" in self._read_json(commit, tokenizer)
+
+    def _config(self, commit: str, names: Mapping[str, RemoteFile]) -> Config | None:
+        if "config.json" not in names:
+            return None
+        found = self._read_json(commit, names["config.json"])
+        return Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2])
+
+    def _converted_before(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Path | None:
+        """Return the model that was made of what was chosen, as it is now, where one will do."""
+        quant_of = self.request.wish.converted
+        if quant_of is None or choice.source not in conversions_by_source(self.folder):
+            return None
+        quant = quant_of(self._config(commit, {file.name: file for file in files if file.top}))
+        made, current = earlier_conversion(self.folder, self.folder / choice.source, commit, quant)
+        return made if current else None
+
+    def _read_json(self, commit: str, file: RemoteFile) -> dict[str, Any]:
+        """Return the JSON object in a small file of the repository."""
+        path = self.folder / file.name
+        here = _size(path) == file.size
+        data = path.read_bytes() if here else read_small(self.host.url(commit, file), self.host.headers(), file)
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BadFile(f"{self.name}: {file.name} is not valid JSON; choose another repository.") from error
+        return value if isinstance(value, dict) else {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes off the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with alone(self.folder, self.name):
+                yield
+        finally:
+            remove_if_empty(self.folder)  # a name with a slip in it leaves no folder
+
+    def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
+        note = read_note(self.folder)
+        files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in vouched(note).items()]
+        return str(note.get("commit", "")), files
+
+    def _choose(self, files: Sequence[RemoteFile]) -> Choice:
+        return choose(self.name, files, self.file, self.request.wish)
+
+    def _choose_by_heads(self, commit: str, files: Sequence[RemoteFile]) -> Choice:
+        """Choose what to fetch; among several GGUF models as the wish says."""
+        choice, wish, models = self._choose(files), self.request.wish, gguf_models(files)
+        if wish.choose is None or self.file or len(models) < 2 or not choice.source.lower().endswith(".gguf"):
+            return choice
+        heads, _ = self._heads(commit, models)
+        encoding = wish.choose({name: size_of(parts) for name, parts in models.items()}, heads)
+        return choose(self.name, files, "", Wish((encoding,), checkpoint=False))
+
+    def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[str, ...]]:
+        """Return what `read_heads` does; of files that are here already nothing is fetched."""
+        headers = self.host.headers()
+
+        def read(file: RemoteFile, first: int, last: int) -> bytes:
+            path = self.folder / file.name
+            if _size(path) != file.size:
+                return read_part(self.host.url(commit, file), headers, first, last)
+            with path.open("rb") as stream:
+                stream.seek(first)
+                return stream.read(last + 1 - first)
+
+        return read_heads(self.name, models, read)
+
+    def _fetch_all(
+        self,
+        commit: str,
+        files: Sequence[RemoteFile],
+        on_progress: ProgressListener | None,
+        check: Callable[[], None],
+    ) -> int:
+        """Fetch what is missing of `files`, the small ones first; return the bytes that came."""
+        missing = sorted((file for file in files if not self._is_here(file, check)), key=lambda file: file.size)
+        partials = {file: _size(partial_path(self.folder / file.name, file)) for file in missing}
+        there = sum(partials.values())
+        need = sum(file.size for file in missing) - there
+        self._check_room(need)
+        total = sum(file.size for file in files)
+        meter = Meter(on_progress, total, len(files), "downloading", there=total - need)
+        meter.items = len(files) - len(missing)
+        headers = self.host.headers()
+        for file in missing:
+            target = self.folder / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_other_partials(target, file)
+            fetch(self.host.url(commit, file), headers, file, target, partial(meter.add, item=file.name), check)
+            self._vouch(commit, file)
+            meter.items += 1
+        meter.add(0, "")
+        return max(need, 0)
+
+    def _is_here(self, file: RemoteFile, check: Callable[[], None]) -> bool:
+        """Tell whether a file is here whole; one that the note does not vouch for is read once."""
+        path = self.folder / file.name
+        if _size(path) != file.size or not path.is_file():
+            return False
+        entry = vouched(read_note(self.folder)).get(file.name)
+        if entry is not None and entry["mtime"] == path.stat().st_mtime_ns:
+            return bool(entry["digest"] == file.digest)
+        check()
+        return digest_of(path, file) == file.digest
+
+    def _vouch(self, commit: str, file: RemoteFile) -> None:
+        """Note that a file was checked."""
+        note = read_note(self.folder)
+        status = (self.folder / file.name).stat()
+        entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
+        known = {"repository": self.name, "page": self.host.page, "commit": commit}
+        write_note(self.folder, {**note, **known, "files": {**vouched(note), file.name: entry}})
+
+    def _check_room(self, need: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if need > free - _SPARE:
+            raise BadFile(
+                f"{self.name} needs {need / 1e9:.2f} GB more in {self.folder}, but only {free / 1e9:.2f} GB are free there; "
+                "free some, or set ZHIYIN_HOME to a larger disk."
+            )
+
+
+@contextmanager
+def _explained(repository: _Repository) -> Iterator[None]:
+    """Turn what huggingface-hub and the system raise into one sentence with the way out."""
+    name, endpoint = repository.name, repository.host.endpoint
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise ZhiyinError(f"{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.") from error
+    except HfHubHTTPError as error:
+        raise ZhiyinError(_refusal(repository, error)) from error
+    except HFValidationError as error:
+        raise ZhiyinError(f"{name} is not a name that the Hub knows; write it as ORG/NAME.") from error
+    except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.DecodingError) as error:
+        reason = str(error) or type(error).__name__
+        raise Interrupted(
+            f"{endpoint} cannot be reached ({reason}); check the connection, or choose another address with --endpoint or "
+            f"HF_ENDPOINT: a mirror, or {MODELSCOPE}."
+        ) from error
+    except OSError as error:
+        raise BadFile(f"{repository.folder} cannot be written: {error.strerror or error}; free some room.") from error
+
+
+def _refusal(repository: _Repository, error: HfHubHTTPError) -> str:
+    """Say why the Hub refuses, and what to do."""
+    name, host, status = repository.name, repository.host, error.response.status_code
+    endpoint, page = host.endpoint, host.page
+    token = f"make a token at {host.tokens} and set {host.variable} to it"
+    gated = f"accept its licence at {page}, {token}, then try again"
+    private = f"if it is private, {token}"
+    if host.token:
+        gated = f"your token's account has no access yet, so accept its licence at {page}, then try again"
+        private = "if it is private, take the token of an account that may see it"
+    kinds = (
+        (GatedRepoError, f"{name} is gated: {gated}."),
+        (DisabledRepoError, f"{name} was disabled by the Hub; choose another repository."),
+        (
+            RevisionNotFoundError,
+            f"{name} has no revision {repository.request.revision!r}; {page} lists its branches and tags.",
+        ),
+        (
+            RepositoryNotFoundError,
+            f"There is no repository {name} at {endpoint} for you; check the name, or {private}.",
+        ),
+    )
+    statuses = {
+        401: f"{endpoint} refuses the token ({status}) for {name}; {token}.",
+        403: f"{endpoint} forbids access to {name} ({status}); look at {page}, and {token}.",
+        404: f"{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
+        429: f"{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.",
+    }
+    other = f"{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint."
+    return next((text for kind, text in kinds if isinstance(error, kind)), statuses.get(status, other))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _remove_other_partials(target: Path, file: RemoteFile) -> None:
+    """Throw away what is left of another content of this file."""
+    keep = partial_path(target, file)
+    for path in target.parent.glob(f".{target.name}.*.part"):
+        if path != keep:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,388 @@
+"""Chats in SQLite: every message is on disk when it is sent, and a damaged file loses only what is damaged.
+
+Write-ahead logging with full synchronisation: a killed application loses nothing that was saved. Used from one thread.
+What ends with an application (deleted chats, replies that were being written) is tidied up only by the process that owns the
+folder (`desktop_app.processes.folder_lock`): another one may still undo or go on writing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from desktop_app.chat.conversation import Conversation, Message
+from desktop_app.engine.protocol import EFFORTS
+from desktop_app.paths import STATES
+from desktop_app.processes.folder_lock import own
+from models.errors import ZhiyinError
+
+_BUSY_SECONDS = 5.0
+_SUFFIXES = ("", "-wal", "-shm")
+"""Of the files that make up one database."""
+
+_SCHEMA_1 = """
+CREATE TABLE conversations (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    created REAL NOT NULL,
+    updated REAL NOT NULL,
+    leaf TEXT,
+    draft TEXT NOT NULL DEFAULT '',
+    deleted REAL
+);
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY,
+    conversation TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+    parent TEXT,
+    role TEXT NOT NULL,
+    content TEXT NOT NULL,
+    created REAL NOT NULL,
+    state TEXT NOT NULL,
+    model TEXT NOT NULL,
+    facts TEXT NOT NULL
+);
+CREATE INDEX messages_by_conversation ON messages(conversation, created);
+"""
+
+_SCHEMA_2 = "ALTER TABLE conversations ADD COLUMN thinking INTEGER;"
+
+_SCHEMA_3 = "ALTER TABLE conversations ADD COLUMN effort TEXT NOT NULL DEFAULT '';"
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+"""The scripts that lead from version n to n + 1. Append; never change one that was published."""
+
+_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort"
+_MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
+
+_SAVE_CONVERSATION = f"""
+INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft,
+thinking = excluded.thinking, effort = excluded.effort
+"""  # noqa: S608  (constants only)
+_SAVE_MESSAGE = f"""
+INSERT INTO messages ({_MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state, model = excluded.model, facts = excluded.facts
+"""  # noqa: S608  (constants only)
+
+
+_SEARCH = r"""
+SELECT id FROM conversations WHERE title LIKE ? ESCAPE '\'
+UNION SELECT conversation FROM messages WHERE content LIKE ? ESCAPE '\'
+"""
+
+
+class HistoryError(ZhiyinError):
+    """Chats cannot be read or written now."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What was saved from a damaged file."""
+
+    damaged: Path
+    """Where the damaged file lies now."""
+    conversations: int
+    messages: int
+
+
+class History:
+    """The store of all chats."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or create the file; None keeps the chats in memory only.
+
+        Raises:
+            HistoryError: the file cannot be used, or a newer version of the application wrote it.
+            ZhiyinError: the folder cannot be written.
+        """
+        self._path = path
+        self._lock = own(path.parent) if path is not None else None
+        self._owner = path is None or self._lock is not None
+        self.recovery: Recovery | None = None
+        try:
+            with self._clear_errors():
+                self._database = self._open_or_recover()
+        except BaseException:
+            self._release()
+            raise
+        if self._owner:
+            self._forget_states({conversation.id for conversation in self.conversations()}, "*")
+
+    def close(self) -> None:
+        """Forget deleted chats for good and close the file."""
+        if self._owner:
+            with suppress(sqlite3.Error):
+                self._purge()
+        self._database.close()
+        self._release()
+
+    def conversations(self) -> list[Conversation]:
+        """Return all conversations, the last used first."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                f"SELECT {_CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NULL ORDER BY updated DESC"  # noqa: S608
+            ).fetchall()
+        return [_conversation(row) for row in rows]
+
+    def messages(self, conversation: str) -> list[Message]:
+        """Return all messages of a conversation, all branches, in the order in which they were made."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                f"SELECT {_MESSAGE_COLUMNS} FROM messages WHERE conversation = ? ORDER BY created, rowid",  # noqa: S608
+                (conversation,),
+            ).fetchall()
+        return [_message(row) for row in rows]
+
+    def search(self, words: str) -> set[str]:
+        """Return the conversations whose title or a message, of whichever branch, holds a text; A to Z in either case."""
+        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
+        with self._clear_errors():
+            rows = self._database.execute(_SEARCH, (pattern, pattern)).fetchall()
+        return {identifier for (identifier,) in rows}
+
+    def save_conversation(self, conversation: Conversation) -> None:
+        """Add a conversation or replace what is stored of it."""
+        row = (
+            conversation.id,
+            conversation.title,
+            conversation.created,
+            conversation.updated,
+            conversation.leaf,
+            conversation.draft,
+            conversation.thinking,
+            conversation.effort,
+        )
+        self._write(_SAVE_CONVERSATION, row)
+
+    def save_message(self, message: Message) -> None:
+        """Add a message or replace what is stored of it."""
+        row = (
+            message.conversation,
+            message.parent,
+            message.role,
+            message.content,
+            message.id,
+            message.created,
+            message.state,
+            message.model,
+            json.dumps(message.facts),
+        )
+        self._write(_SAVE_MESSAGE, row)
+
+    def delete(self, conversation: str) -> None:
+        """Take a conversation off the list; `restore` brings it back until the application ends."""
+        self._write("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), conversation))
+
+    def restore(self, conversation: str) -> None:
+        """Undo `delete`."""
+        self._write("UPDATE conversations SET deleted = NULL WHERE id = ?", (conversation,))
+
+    def _purge(self) -> None:
+        with self._database:
+            self._database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+        known = {identifier for (identifier,) in self._database.execute("SELECT id FROM conversations")}
+        self._forget_states(known, "*.npz")  # no unfinished files: the engine may be writing the last reply's state
+
+    def _forget_states(self, known: set[str], pattern: str) -> None:
+        """Remove what recurrent models remember of chats that are no more (`desktop_app.engine.state.chat_states`)."""
+        if self._path is not None:
+            with suppress(OSError):
+                for file in (self._path.parent / STATES).glob(pattern):
+                    if file.stem not in known:
+                        file.unlink()
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        with self._clear_errors(), self._database:
+            self._database.execute(statement, values)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _open_or_recover(self) -> sqlite3.Connection:
+        path = self._path
+        if self._owner and path is not None:
+            _finish_recovery(path)
+        try:
+            database = _open(path)
+        except sqlite3.DatabaseError as error:
+            if path is None or not self._owner or not _is_damage(error):
+                raise
+            self.recovery = _recover(path)
+            database = _open(path)
+        if self._owner:
+            _tidy(database)
+        return database
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise HistoryError(_sentence(error, self._path)) from error
+
+
+def _conversation(row: tuple[Any, ...]) -> Conversation:
+    number, title, created, updated, leaf, draft, thinking, effort = row
+    wished = None if thinking is None else bool(thinking)
+    return Conversation(number, title, created, updated, leaf, draft, wished, effort if effort in EFFORTS else "")
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    conversation, parent, role, content, number, created, state, model, facts = row
+    return Message(conversation, parent, role, content, number, created, state, model, json.loads(facts))
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    database = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA secure_delete = ON")  # a deleted chat is gone from the disk too
+        _check(database)
+        _migrate(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _tidy(database: sqlite3.Connection) -> None:
+    """End what the application's last run left open."""
+    with database:
+        database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+        database.execute("UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'")
+
+
+def _check(database: sqlite3.Connection) -> None:
+    [(finding,)] = database.execute("PRAGMA quick_check(1)").fetchall()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed: {finding}")
+
+
+def _migrate(database: sqlite3.Connection, path: Path | None) -> None:
+    """Bring the file to this version, each step in one transaction."""
+    [(version,)] = database.execute("PRAGMA user_version").fetchall()
+    if version > len(MIGRATIONS):
+        raise HistoryError(
+            f"The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched."
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _recover(path: Path) -> Recovery:
+    """Copy what can be read of a damaged file into a new one, then put the damaged one aside.
+
+    The damaged file stays where it is until the new one is whole: a full disk in between loses nothing.
+    """
+    new = _recovered_name(path)
+    _remove(new)
+    with closing(_open(new)) as database:
+        with database:
+            conversations = _salvage(path, database, "conversations", f"{_CONVERSATION_COLUMNS}, deleted")
+            messages = _salvage(path, database, "messages", _MESSAGE_COLUMNS)
+            _adopt_orphans(database)
+        database.execute("PRAGMA journal_mode = DELETE")  # the whole of it is in one file
+    aside = _free_name(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+    for suffix in _SUFFIXES:
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
+    new.replace(path)
+    return Recovery(aside, conversations, messages)
+
+
+def _finish_recovery(path: Path) -> None:
+    """Take up a recovered file where the process ended just before it got its name."""
+    if not path.exists() and _recovered_name(path).exists():
+        _remove(path)  # what belonged to the damaged file would be taken for the new one's
+        _recovered_name(path).replace(path)
+
+
+def _recovered_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.recovered")
+
+
+def _remove(path: Path) -> None:
+    for suffix in _SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str) -> int:
+    """Copy the readable rows of a table, reading from both ends towards the damage; return their number."""
+    with (
+        closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        _foreign_keys_off(target),
+    ):
+        columns = _shared_columns(source, table, columns)
+        marks = ", ".join("?" for _ in columns.split(","))
+        insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+        for order in ("ASC", "DESC"):
+            with suppress(sqlite3.DatabaseError):
+                for row in source.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY rowid {order}"):  # noqa: S608
+                    target.execute(insert, row)
+    [(count,)] = target.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
+    return int(count)
+
+
+def _shared_columns(source: sqlite3.Connection, table: str, columns: str) -> str:
+    """Return those of the columns that the file has: an older version's lacks the newer ones."""
+    with suppress(sqlite3.DatabaseError):
+        there = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
+        return ", ".join(name for name in columns.split(", ") if name in there) or columns
+    return columns
+
+
+@contextmanager
+def _foreign_keys_off(database: sqlite3.Connection) -> Iterator[None]:
+    """Accept messages whose conversation could not be read; `_adopt_orphans` gives them one."""
+    database.commit()
+    database.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        database.commit()
+        database.execute("PRAGMA foreign_keys = ON")
+
+
+def _adopt_orphans(database: sqlite3.Connection) -> None:
+    database.execute(
+        "INSERT INTO conversations (id, title, created, updated, leaf) SELECT conversation, substr(content, 1, 60), "
+        "min(created), max(created), (SELECT id FROM messages AS last WHERE last.conversation = messages.conversation "
+        "ORDER BY created DESC, rowid DESC LIMIT 1) FROM messages "
+        "WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation"
+    )
+
+
+def _free_name(path: Path) -> Path:
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return any(words in str(error) for words in ("malformed", "not a database", "corrupt"))
+
+
+_SENTENCES: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("disk is full", lambda path: f"The disk is full, so {path} cannot take more; free some space."),
+    ("readonly", lambda path: f"{path} cannot be written; allow writing to it."),
+    ("unable to open", lambda path: f"{path} cannot be opened; allow reading and writing in its folder."),
+    ("locked", lambda path: f"{path} is in use by another program; close it."),
+    ("malformed", lambda path: f"{path} is damaged; start Zhiyin again to recover what can be read."),
+)
+
+
+def _sentence(error: Exception, path: Path | None) -> str:
+    text = str(error)
+    return next((say(str(path)) for words, say in _SENTENCES if words in text), f"{path} cannot be used ({text}).")

@@ -1,0 +1,202 @@
+"""Runs what llama.cpp lacks, as graphs of our own on its libggml, behind the interface of every runner.
+
+That is whole architectures, and texts longer than what a model was trained with where positions change with their length.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from converter.gguf_header import GGUFHeader
+from desktop_app.engine.backends import devices_for
+from desktop_app.engine.graph.architecture import MOST_LAYERS, MakeModel, whole_number
+from desktop_app.engine.graph.chatglm1 import ChatGLM1
+from desktop_app.engine.graph.dense import Dense
+from desktop_app.engine.graph.devices import Backends
+from desktop_app.engine.graph.rwkv4 import RWKV4
+from desktop_app.engine.graph.rwkv5 import RWKV5, runs_on_gpus
+from desktop_app.engine.graph.tokenizer import open_tokenizer
+from desktop_app.engine.graph.weights import Weights
+from desktop_app.engine.llama.log import begin_log
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
+from desktop_app.engine.runner import ContextFull, ProgressCallback
+from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.state.files import read_state_file, write_state_file
+from desktop_app.engine.state.snapshots import State
+from desktop_app.engine.stop_flag import StopFlag
+from desktop_app.system.threads import usual_threads
+from models.chat import dialects
+from models.chat.template import template_facts
+from models.errors import BadFile, UnsupportedModel
+from models.vocab.vocabulary import PLAIN
+
+ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
+"""By `general.architecture`: those of which llama.cpp computes nothing."""
+
+
+class GraphRunner:
+    """One model, one sequence; see `desktop_app.engine.runner.Runner`."""
+
+    def __init__(self, header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> None:
+        """Load the file.
+
+        Raises:
+            OutOfMemory: the weights or the context do not fit.
+            BadFile: tensors or hyperparameters are missing or wrong.
+        """
+        start = time.perf_counter()
+        begin_log()
+        self.chat_template = header.text("tokenizer.chat_template")
+        self.stop_texts = header.texts("zhiyin.chat.stop")
+        self._stop = StopFlag()
+        self._batch, self.largest_batch = settings.batch, 0
+        with ExitStack() as stack:
+            threads = settings.threads or usual_threads()
+            gpus = devices_for(settings) if header.architecture != "rwkv5" or runs_on_gpus(header) else []
+            backends = Backends(threads, self._stop, gpus)
+            stack.callback(backends.close)
+            placement = backends.place(whole_number(header, "block_count", most=MOST_LAYERS), settings.gpu_layers)
+            weights = Weights(header, backends, placement, mapped=settings.mmap)
+            stack.callback(weights.close)
+            self._model = ARCHITECTURES.get(header.architecture, Dense)(weights, backends, settings)
+            stack.callback(self._model.close)
+            self._model.load(on_progress)
+            self.vocabulary = open_tokenizer(header)
+            stack.callback(self.vocabulary.close)
+            self._close = stack.pop_all()
+        self.info = self._describe(header, weights.parameters, time.perf_counter() - start)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        return self._model.tokens
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids."""
+        ids = self.vocabulary.encode(text, add_special=add_special, special=special)
+        return self._model.with_special(ids) if add_special else ids
+
+    def keep(self, count: int, prompt: int = 0) -> int:
+        """Shorten the sequence as far as the architecture can go back, and use of it what a prompt of a length can use."""
+        self._model.keep(count, prompt)
+        return len(self._model.tokens)
+
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens and compute the logits after the last one."""
+        self._check_room(len(self._model.tokens) + len(ids))
+        self._check_ids(ids)
+        if ids:
+            self._note_batch(len(ids))
+            self._model.decode(ids, on_progress=on_progress or _ignore)
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the next token from the logits after the last token."""
+        return sampler.choose(self._model.logits)
+
+    def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
+        """Yield float32 [len(ids) - start, vocabulary] of a fresh sequence, all at once."""
+        yield self.all_logits(ids)[start:]
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), vocabulary] of a fresh sequence."""
+        self._check_room(len(ids))
+        self._check_ids(ids)
+        self._note_batch(len(ids))
+        return self._model.all_logits(ids)
+
+    def remember(self) -> None:
+        """Take a snapshot of a recurrent state."""
+        self._model.remember()
+
+    def states(self) -> Sequence[State]:
+        """Return a recurrent model's snapshots and its state now."""
+        return self._model.states()
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put a recurrent model's states in the sequence's place."""
+        self._model.take_up(tokens, states)
+
+    def save_state(self, path: Path) -> int:
+        """Write the sequence's cache or recurrent state; return its bytes."""
+        return write_state_file(path, self.info.architecture, self._model.tokens, self._model.read_state())
+
+    def load_state(self, path: Path) -> int:
+        """Take up a written state; return its number of tokens."""
+        found = read_state_file(path, self.info.architecture)
+        known = found is not None and all(0 <= token < self.info.vocabulary_size for token in found[0])
+        if found is None or not known or not self._model.write_state(*found):
+            self._model.keep(0)
+            raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
+        return len(self._model.tokens)
+
+    def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
+        """Refuse adapters: these graphs have none."""
+        if adapters and self.info.architecture not in ARCHITECTURES:
+            raise UnsupportedModel(
+                f"Past {self.info.trained_context} tokens this model takes no adapters while it runs; load it with no larger "
+                "context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER)."
+            )
+        if adapters:
+            raise UnsupportedModel(
+                f"{self.info.architecture} models take no adapters while they run; merge it into its base (zhiyin convert "
+                "--base BASE --lora ADAPTER)."
+            )
+
+    def interrupt(self, stop: bool) -> None:
+        """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
+        self._stop.set(stop)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._close.close()
+
+    def _note_batch(self, count: int) -> None:
+        self.largest_batch = max(self.largest_batch, min(count, self._batch))
+
+    def _check_room(self, needed: int) -> None:
+        room = self._model.context
+        if room and needed > room:
+            raise ContextFull(
+                f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger "
+                "context or start a new chat."
+            )
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        """Refuse ids that the embeddings lack: a file's vocabulary may be longer, and ggml would end the process."""
+        rows = len(self._model.logits)
+        wrong = next((token for token in ids if not 0 <= token < rows), None)
+        if wrong is not None:
+            raise BadFile(
+                f"{self.info.path}: its vocabulary has the token id {wrong}, but its embeddings have only {rows} rows; convert "
+                "the model again, with its own tokenizer."
+            )
+
+    def _describe(self, header: GGUFHeader, parameters: int, seconds: float) -> ModelInfo:
+        facts = template_facts(self.chat_template or "")
+        trained = header.parameter("context_length")
+        return ModelInfo(
+            path=str(header.path),
+            name=str(header.metadata.get("general.name", header.path.stem)),
+            architecture=header.architecture,
+            vocabulary_size=len(self._model.logits),
+            context=self._model.context,
+            forward_only=self._model.context == 0,
+            trained_context=trained if isinstance(trained, int) else 0,
+            parameters=parameters,
+            file_type=header.quantization,
+            chat=self.chat_template is not None,
+            reasoning=facts.reasoning,
+            tools=facts.tools,
+            seconds=seconds,
+            dialect=dialects.name_of(header.metadata, self.chat_template),
+            plain_text=header.metadata.get(PLAIN) is True,
+        )
+
+
+def _ignore(part: float) -> None:
+    """Take a progress report that nobody asked for."""

@@ -1,0 +1,364 @@
+"""Runs every architecture that llama.cpp knows, through its C API."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from gguf.constants import GGMLQuantizationType
+
+from converter.gguf_header import GGUFHeader
+from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack, loads_from_maps
+from desktop_app.engine.graph.cache_type import cache_type
+from desktop_app.engine.graph.repacking import rearranges_any
+from desktop_app.engine.llama.adapters import LlamaAdapters
+from desktop_app.engine.llama.log import begin_log, log_lines
+from desktop_app.engine.llama.vocabulary import LlamaVocabulary
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
+from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
+from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.state.snapshots import Snapshots, State
+from desktop_app.engine.stop_flag import StopFlag
+from desktop_app.system.threads import usual_threads
+from models.chat import dialects
+from models.chat.template import template_facts
+from models.errors import BadFile, Cancelled, ZhiyinError
+from models.vocab.vocabulary import PLAIN
+
+_DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
+_ALL_LAYERS = 999
+
+
+class LlamaRunner:
+    """One model in llama.cpp, one sequence; see `desktop_app.engine.runner.Runner`."""
+
+    def __init__(self, header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> None:
+        """Load the file.
+
+        Raises:
+            OutOfMemory: llama.cpp could not allocate the weights or the context.
+            BadFile: llama.cpp refuses the file.
+        """
+        start = time.perf_counter()
+        self.chat_template = header.text("tokenizer.chat_template")
+        self.stop_texts = header.texts("zhiyin.chat.stop")
+        self._stop = StopFlag()
+        llama.llama_backend_init()
+        begin_log()
+        self._model = _load_model(header, settings, on_progress)
+        self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
+        try:
+            self._context = self._create_context(header, settings)
+        except ZhiyinError:
+            llama.llama_model_free(self._model)
+            raise
+        self._adapters = LlamaAdapters(self._model, self._context, header)
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = llama.llama_n_batch(self._context)
+        self._recurrent = llama.llama_model_is_recurrent(self._model)
+        self._hybrid = llama.llama_model_is_hybrid(self._model)
+        self._forward_only = self._recurrent or self._hybrid
+        self._tokens: list[int] = []
+        self.largest_batch = 0
+        self._snapshots = Snapshots()
+        self._next = (llama.llama_token * 1)()
+        self._row_type = ctypes.c_float * self.vocabulary.size
+        self.info = self._describe(header, time.perf_counter() - start)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        return self._tokens
+
+    def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        """Return token ids."""
+        return self.vocabulary.tokenize(text, add_special=add_special, special=special)
+
+    def keep(self, count: int, prompt: int = 0) -> int:
+        """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
+        if count < len(self._tokens):
+            self._rewind(count)
+        return len(self._tokens)
+
+    def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens and compute the logits after the last one."""
+        if len(ids) == 1:
+            self._next[0] = ids[0]
+            self._decode_batch(self._next, 1)
+            self._tokens.append(ids[0])
+            return
+        if self.info.context and len(self._tokens) + len(ids) > self.info.context:
+            raise _full(len(self._tokens) + len(ids), self.info.context)
+        passing = 0
+        for start in range(0, len(ids), self._batch):
+            if self._forward_only and start:  # a stop costs one batch, not all that was read
+                self._snapshots.drop(passing)
+                passing = len(self._tokens)
+                self.remember()
+            part = ids[start : start + self._batch]
+            self._decode_batch((llama.llama_token * len(part))(*part), len(part))
+            self._tokens.extend(part)
+            if on_progress is not None:
+                on_progress((start + len(part)) / len(ids))
+        self._snapshots.drop(passing)
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the next token from the logits after the last token."""
+        if sampler.takes_best:
+            row = ctypes.addressof(llama.llama_get_logits_ith(self._context, -1).contents)
+            return sampler.choose(np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32))
+        return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
+
+    def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
+        """Yield float32 [some, vocabulary] of a fresh sequence, from the logits after ids[start] on."""
+        self.keep(0)
+        if self.info.context and len(ids) > self.info.context:
+            raise _full(len(ids), self.info.context)
+        self.decode(ids[:start])
+        step, size = self._logit_rows, self.info.vocabulary_size
+        batch = llama.llama_batch_init(step, 0, 1)
+        try:
+            for at in range(start, len(ids), step):
+                part = ids[at : at + step]
+                _fill(batch, part, at)
+                self._check(llama.llama_decode(self._context, batch), len(part))
+                self._tokens.extend(part)
+                flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (len(part) * size,))
+                yield flat.reshape(len(part), size)
+        finally:
+            llama.llama_batch_free(batch)
+
+    def all_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return float32 [len(ids), vocabulary] of a fresh sequence."""
+        rows = np.empty((len(ids), self.info.vocabulary_size), np.float32)
+        done = 0
+        for block in self.logit_blocks(ids):
+            rows[done : done + len(block)] = block
+            done += len(block)
+        return rows
+
+    def remember(self) -> None:
+        """Take a snapshot of a recurrent state."""
+        if self._forward_only and self._tokens:
+            self._snapshots.take(len(self._tokens), self._state())
+
+    def states(self) -> Sequence[State]:
+        """Return a recurrent model's snapshots and its state now."""
+        if not self._recurrent or not self._tokens:
+            return ()
+        now = len(self._tokens)
+        return [*(snapshot for snapshot in self._snapshots.taken if snapshot[0] < now), (now, self._state())]
+
+    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put a recurrent model's states in the sequence's place."""
+        self._snapshots.clear()
+        llama.llama_memory_clear(self._memory, True)
+        self._tokens = list(tokens[: self._restored(*states[-1])])
+        if self._tokens:
+            for snapshot in states:
+                self._snapshots.take(*snapshot)
+        else:
+            llama.llama_memory_clear(self._memory, True)
+
+    def save_state(self, path: Path) -> int:
+        """Write the sequence's cache or recurrent state; return its bytes."""
+        ids = (llama.llama_token * len(self._tokens))(*self._tokens)
+        size = llama.llama_state_seq_save_file(self._context, str(path).encode(), 0, ids, len(self._tokens))
+        if not size:
+            raise ZhiyinError(f"The state could not be written to {path}; free disk space or choose another folder.")
+        return int(size)
+
+    def load_state(self, path: Path) -> int:
+        """Take up a written state; return its number of tokens."""
+        room = 1 << 20
+        ids = (llama.llama_token * room)()
+        count = ctypes.c_size_t()
+        size = llama.llama_state_seq_load_file(self._context, str(path).encode(), 0, ids, room, ctypes.byref(count))
+        if not size:
+            self.keep(0)
+            raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
+        self._tokens = ids[: count.value]
+        self._snapshots.clear()
+        return count.value
+
+    def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
+        """Put these adapters, and no others, on the model."""
+        if self._adapters.use(adapters):
+            llama.llama_memory_clear(self._memory, True)
+            self._tokens.clear()
+            self._snapshots.clear()
+
+    def interrupt(self, stop: bool) -> None:
+        """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
+        self._stop.set(stop)
+
+    def close(self) -> None:
+        """Free the memory."""
+        llama.llama_free(self._context)
+        llama.llama_model_free(self._model)
+
+    def _create_context(self, header: GGUFHeader, settings: LoadSettings) -> llama.llama_context_p:
+        trained = llama.llama_model_n_ctx_train(self._model)
+        params = llama.llama_context_default_params()
+        params.n_ctx = min(settings.context, trained) if settings.context else trained
+        params.n_batch = params.n_ubatch = min(settings.batch, params.n_ctx)
+        # llama.cpp would keep room for a whole batch of logits.
+        params.n_outputs_max = self._logit_rows = min(settings.logit_rows, params.n_ubatch)
+        params.n_threads = params.n_threads_batch = settings.threads or usual_threads()
+        kind = cache_type(settings.kv_type)
+        params.type_k = params.type_v = kind
+        if (
+            kind == GGMLQuantizationType.F32
+        ):  # asked for to be exact; ggml's flash attention on the CPU rounds to 16 bits
+            params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.abort_callback = ctypes.cast(self._stop.callback, llama.ggml_abort_callback)
+        params.abort_callback_data = self._stop.data
+        params.no_perf = True
+        context = llama.llama_init_from_model(self._model, params)
+        if context is None:
+            raise OutOfMemory(
+                f"A context of {params.n_ctx} tokens for {header.path.name} does not fit in memory; choose a smaller one."
+            )
+        return context
+
+    def _describe(self, header: GGUFHeader, seconds: float) -> ModelInfo:
+        facts = template_facts(self.chat_template or "")
+        trained = int(llama.llama_model_n_ctx_train(self._model))
+        return ModelInfo(
+            path=str(header.path),
+            name=str(header.metadata.get("general.name", header.path.stem)),
+            architecture=header.architecture,
+            vocabulary_size=self.vocabulary.size,
+            context=0 if self._recurrent else min(llama.llama_n_ctx(self._context), trained),  # it rounds up
+            forward_only=self._forward_only,
+            trained_context=trained,
+            parameters=llama.llama_model_n_params(self._model),
+            file_type=header.quantization,
+            chat=self.chat_template is not None,
+            reasoning=facts.reasoning,
+            tools=facts.tools,
+            seconds=seconds,
+            dialect=dialects.name_of(header.metadata, self.chat_template),
+            plain_text=header.metadata.get(PLAIN) is True,
+        )
+
+    def _decode_batch(self, ids: ctypes.Array[llama.llama_token], count: int) -> None:
+        self._check(llama.llama_decode(self._context, llama.llama_batch_get_one(ids, count)), count)
+
+    def _check(self, status: int, count: int) -> None:
+        self.largest_batch = max(self.largest_batch, count)
+        if status == _DECODED:
+            return
+        self._rewind(len(self._tokens))  # drops what an unfinished batch left in the cache
+        if status == _ABORTED:
+            raise Cancelled("Stopped.")
+        if status == _NO_ROOM:
+            raise _full(len(self._tokens) + 1, self.info.context)
+        reason = log_lines[-1] if log_lines else f"code {status}"
+        raise ZhiyinError(f"llama.cpp failed to compute the next tokens ({reason}); load the model again.")
+
+    def _rewind(self, count: int) -> None:
+        """Bring llama.cpp's memory to the first `count` tokens, or to fewer where it cannot go back so far only."""
+        snapshot = self._snapshots.back_to(count)
+        if not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
+            if not self._hybrid:
+                llama.llama_memory_clear(self._memory, True)
+            count = 0 if snapshot is None else self._restored(*snapshot)
+            # Of a hybrid, the snapshot holds the recurrent layers: what attention keeps is cut to the same length.
+            if not count or not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
+                llama.llama_memory_clear(self._memory, True)
+                count = 0
+        del self._tokens[count:]
+
+    @property
+    def _snapshot_flags(self) -> int:
+        """What a snapshot holds: everything, or of a hybrid the recurrent layers alone."""
+        return int(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) if self._hybrid else 0
+
+    def _state(self) -> bytearray:
+        state = bytearray(llama.llama_state_seq_get_size_ext(self._context, 0, self._snapshot_flags))
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        llama.llama_state_seq_get_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)
+        return state
+
+    def _restored(self, count: int, state: bytes | bytearray) -> int:
+        """Take up a snapshot; return its number of tokens, or 0 where llama.cpp refuses it."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)
+        return count if read else 0
+
+
+def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
+    path = header.path
+    params = llama.llama_model_default_params()
+    gpus = devices_for(settings)
+    params.n_gpu_layers = 0 if not gpus else settings.gpu_layers if settings.gpu_layers > 0 else _ALL_LAYERS
+    # Named even where there are none: llama.cpp would take all GPUs, and use their memory for prompts with no layer on them.
+    named = (ctypes.c_void_p * (len(gpus) + 1))(*(device for device, _ in gpus), None)
+    params.devices = ctypes.cast(named, ctypes.c_void_p)
+    split = (ctypes.c_float * llama.llama_max_devices())(*(part for _, part in gpus))
+    params.tensor_split = ctypes.cast(split, ctypes.POINTER(ctypes.c_float))
+    params.load_mode = {
+        (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
+        (True, False): llama.LLAMA_LOAD_MODE_MMAP,
+        (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
+        (False, False): llama.LLAMA_LOAD_MODE_NONE,
+    }[_maps_file(header, settings, [gpu for gpu, _ in gpus]), settings.mlock]
+    params.use_extra_bufts = has_working_repack()
+
+    def progress(part: float, _: ctypes.c_void_p) -> bool:
+        on_progress(part)
+        return True
+
+    params.progress_callback = llama.llama_progress_callback(progress)
+    model = llama.llama_model_load_from_file(str(path).encode(), params)
+    if model is None:
+        raise _load_error(path)
+    return model
+
+
+def _maps_file(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:
+    """Tell whether a load maps the file: what the settings ask for, where the devices do not rule it out."""
+    return settings.mmap and all(map(loads_from_maps, gpus)) and not _has_copies(header, settings, gpus)
+
+
+def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:
+    """Tell whether the processor computes with copies of weights: a mapped file would then be in memory beside them.
+
+    Beside a GPU with pinned memory, llama.cpp leaves the processor's layers as they are in the file.
+    """
+    blocks = header.parameters.get("block_count")
+    computes = not gpus or (isinstance(blocks, int) and 0 < settings.gpu_layers <= blocks)
+    return computes and not any(has_pinned_memory(gpu) for gpu in gpus) and rearranges_any(header)
+
+
+def _load_error(path: Path) -> ZhiyinError:
+    log = " ".join(log_lines)
+    if any(word in log.lower() for word in ("out of memory", "failed to allocate", "unable to allocate")):
+        return OutOfMemory(
+            f"{path.name} does not fit in memory; choose a smaller quantization or close other programs."
+        )
+    reason = next((line for line in log_lines if "error loading model" in line), log[-200:] or "no reason given")
+    return BadFile(f"{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.")
+
+
+def _fill(batch: llama.llama_batch, ids: Sequence[int], start: int) -> None:
+    """Put tokens into a batch that asks for the logits of each."""
+    batch.n_tokens = len(ids)
+    for i, token in enumerate(ids):
+        batch.token[i] = token
+        batch.pos[i] = start + i
+        batch.n_seq_id[i] = 1
+        batch.seq_id[i][0] = 0
+        batch.logits[i] = True
+
+
+def _full(needed: int, room: int) -> ContextFull:
+    return ContextFull(
+        f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
+        "or start a new chat."
+    )

@@ -1,0 +1,19 @@
+"""Which runner computes a model, and loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converter.gguf_header import read_gguf_header
+from desktop_app.engine.graph.runner import ARCHITECTURES, GraphRunner
+from desktop_app.engine.llama.runner import LlamaRunner
+from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.runner import ProgressCallback, Runner
+from models.dynamic_rotary import is_past_training
+
+
+def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
+    """Load a GGUF file with the runner that computes it: llama.cpp's, but for architectures and contexts that it lacks."""
+    header = read_gguf_header(path, arrays=False)
+    ours = header.architecture in ARCHITECTURES or is_past_training(header.parameters, settings.context)
+    return (GraphRunner if ours else LlamaRunner)(header, settings, on_progress)

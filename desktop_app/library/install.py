@@ -1,0 +1,149 @@
+"""From a checkpoint here or a repository of the Hub to an installed model: what `zhiyin pull` and the window share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from converter.hub.manifest import earlier_conversion, in_use, note_conversion
+from converter.hub.selection import Wish
+from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
+from converter.progress import ProgressListener
+from converter.recipes import recipe_names
+from desktop_app.library.smoke_load import try_out
+from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_configuration
+from desktop_app.planning.planner import Computer
+from desktop_app.processes.worker import Tell
+
+if TYPE_CHECKING:
+    from converter.hub.repository import Download
+
+
+@dataclass(frozen=True)
+class InstallRequest:
+    """What to install."""
+
+    source: Path | str
+    """A checkpoint (with `lora`, the base), or the name of a repository, as in `DownloadRequest`."""
+    quant: str = "auto"
+    lora: tuple[Path, ...] = ()
+    """Adapters to merge into the source, in this order."""
+    revision: str = ""
+    endpoint: str = ""
+    """As in `DownloadRequest`."""
+    token: str | bool = field(default=True, repr=False)
+    """As in `DownloadRequest`."""
+    threads: int = 0
+    computer: Computer | None = None
+    """What "auto" chooses for; None: this computer as it is now."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is here now."""
+
+    path: Path
+    """The GGUF file, or the first of several."""
+    warnings: tuple[str, ...] = ()
+    conversion: ConversionResult | None = None
+    """None: it was there already, or came as GGUF."""
+
+
+Planned = Callable[[ConversionPlan], None]
+"""Hears of the plan before the first byte is written; `ConversionPlan.out` is where it will be."""
+
+
+def install(
+    request: InstallRequest,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    on_planned: Planned | None = None,
+) -> Installed:
+    """Fetch what has to be fetched, and convert what has to be converted into the models folder.
+
+    Args:
+        request: what to install.
+        on_progress: hears of progress about ten times a second, on this thread.
+        cancelled: asked all the time; True ends the work. Only what was downloaded is kept, for the next try.
+        on_planned: see `Planned`.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    if isinstance(request.source, Path):
+        return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
+    from converter.hub.repository import DownloadRequest, download
+
+    wish = wish_for(request.quant, request.computer)
+    if request.lora:
+        wish = replace(wish, converted=None)
+    wanted = DownloadRequest(
+        request.source, downloads_folder(), request.revision, request.endpoint, wish, request.token
+    )
+    done = download(wanted, on_progress, cancelled)
+    if done.made is not None or done.source.suffix.lower() == ".gguf":
+        return Installed(done.made or done.source)
+    return install_checkpoint(request, done.source, None if request.lora else done, on_progress, cancelled, on_planned)
+
+
+def install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
+    """`install` as a `worker.Work`: tells of `Progress`, and of the path that is about to be written."""
+    return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
+
+
+def wish_for(quant: str, computer: Computer | None = None) -> Wish:
+    """Return what to take of a repository; with "auto" that of several GGUF files which runs best on a computer."""
+    if quant != "auto":
+        is_recipe = quant in recipe_names()
+        return Wish((quant,), checkpoint=is_recipe, converted=(lambda _: quant) if is_recipe else None)
+    return Wish(
+        converted=partial(quant_by_configuration, computer=computer), choose=partial(choose_file, computer=computer)
+    )
+
+
+def install_checkpoint(
+    request: InstallRequest,
+    source: Path,
+    download: Download | None,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    on_planned: Planned | None = None,
+) -> Installed:
+    """Convert a checkpoint into the models folder, unless the very same download was converted before.
+
+    Args:
+        request: how.
+        source: the checkpoint.
+        download: where it came from, for the note there; None: it was here, or something is merged into it.
+        on_progress: as in `install`.
+        cancelled: as in `install`.
+        on_planned: see `Planned`.
+    """
+    with in_use(source, *request.lora):
+        choose = partial(choose_quant, computer=request.computer)
+        wanted = ConvertRequest(source, quant=request.quant, threads=request.threads, choose=choose, lora=request.lora)
+        planned = plan(wanted)
+        types = planned.recipe.name
+        out, current = None, False
+        if download is not None:
+            out, current = earlier_conversion(download.folder, source, download.commit, types)
+        if out is not None and current:
+            return Installed(out, planned.warnings)
+        out = out or unused_path(models_folder() / planned.out.name)
+        if on_planned is not None:
+            on_planned(replace(planned, out=out))
+        made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out)
+        if download is not None:
+            note_conversion(download.folder, source, download.commit, types, made.path)
+        return Installed(made.path, planned.warnings, made)
+
+
+def unused_path(path: Path) -> Path:
+    """Return a path at which there is no file: another publisher's model may have the same name."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return path if not path.exists() else next(other for other in numbered if not other.exists())

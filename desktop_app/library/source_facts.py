@@ -1,0 +1,177 @@
+"""What a checkpoint or a repository is, and what it can become: all that a person should know before converting it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gguf.utility import size_label
+
+from converter.gguf_writer import aligned
+from converter.metadata import count_parameters
+from converter.pipeline import ConvertRequest, plan
+from converter.plan import QuantChoice
+from converter.recipes import Recipe
+from desktop_app.library.install import InstallRequest
+from desktop_app.paths import downloads_folder
+from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
+from desktop_app.planning.candidates import choice_of, model_of_choice, worth_choosing
+from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Option, Plan, option
+from desktop_app.planning.planner import plan as plan_run
+from desktop_app.processes.worker import Tell
+from models.families import families, family_of
+
+_UNCHANGED = "F16"
+"""Offered before the planner's choices: half the precision of F32, which no answer shows."""
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """A model that may be installed."""
+
+    request: InstallRequest
+    name: str
+    family: str = ""
+    """As its authors write it; "": not known before it is here."""
+    parameters: int = 0
+    """0: not known."""
+    size_label: str = ""
+    """0.5B, 8x7B …"""
+    context: int = 0
+    """Tokens that it was trained for; 0: not known, or without limit."""
+    is_chat: bool | None = None
+    """It has a chat template; None: not known before it is here."""
+    offers: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the file in each quantization, from exact to small."""
+    exact: bool = False
+    """The bytes are exact; otherwise the tokenizer's are missing."""
+    model: Model | None = None
+    """For the planner; None: too little is known for a plan."""
+    ready: bool = False
+    """It comes as GGUF: what is offered are its files."""
+    unchanged: Candidate | None = None
+    """The most exact offer, which the planner leaves out."""
+    usual: str = ""
+    """What is taken where no plan can be made."""
+    warnings: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    """What is merged."""
+    file_name: str = ""
+    """With `usual` in it; "": not known before it is here."""
+    download: int = 0
+    """Bytes to be fetched."""
+    models: Mapping[str, int] = field(default_factory=dict)
+    """Files of a repository with several checkpoints, one of which must be named, and their bytes."""
+
+    def name_in(self, quant: str) -> str:
+        """Return the file's name in a quantization; "": not known."""
+        return self.file_name.replace(f"-{self.usual}.gguf", f"-{quant}.gguf")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What this computer can run of a source."""
+
+    quant: str
+    """What is chosen without being asked."""
+    verdicts: Mapping[str, str]
+    """`Option.verdict` of each offer that it is known of."""
+    plan: Plan | None = None
+    """None: the memory was compared with the size of the file alone."""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    """How each offer would run, in the context that was chosen."""
+
+
+def judge(facts: SourceFacts, computer: Computer) -> Judgement:
+    """Return the automatic choice and how well each offer fits."""
+    if facts.model is None:
+        room = weights_room(computer)
+        verdicts = {quant: "ram" if size <= room else "too_large" for quant, size in facts.offers.items()}
+        return Judgement(choose_by_size(facts.offers, computer) if facts.offers else facts.usual, verdicts)
+    found = plan_run(facts.model, computer)
+    shown = found.best or min(found.alternatives, key=lambda o: (o.missing, o.bytes))
+    exact = () if facts.unchanged is None else (facts.unchanged,)
+    options = {
+        candidate.quant: option(facts.model, candidate, computer, shown.context or CONTEXTS[0])
+        for candidate in (*exact, *facts.model.candidates)
+    }
+    verdicts = {quant: way.verdict for quant, way in options.items()}
+    return Judgement(chosen_quant(facts.model, found), verdicts, found, options)
+
+
+def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
+    """`facts_of` as a `worker.Work`; there is nothing to tell before the end."""
+    return facts_of(request)
+
+
+def facts_of(request: InstallRequest) -> SourceFacts:
+    """Return what is known of a source: of a checkpoint by its headers, of a repository by its list and its config.json.
+
+    Raises:
+        ZhiyinError: it cannot be converted; one sentence.
+    """
+    return _of_checkpoint(request, request.source) if isinstance(request.source, Path) else _of_repository(request)
+
+
+def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
+    choices: list[QuantChoice] = []
+
+    def choose(choice: QuantChoice) -> tuple[Recipe, None]:
+        choices.append(choice)
+        return choice.usual, None
+
+    planned = plan(ConvertRequest(source, choose=choose, lora=request.lora))
+    heads = sum(len(part.layout.head) for part in planned.parts)
+    named = str(planned.metadata.get("general.name", "") or source.resolve().name)
+    titles = {family.name: family.title for family in families()}
+    return replace(
+        _of_choice(SourceFacts(request, named), choices[0], heads),
+        family=titles.get(planned.family, planned.family),
+        exact=True,
+        is_chat="tokenizer.chat_template" in planned.metadata,
+        warnings=planned.warnings,
+        steps=planned.steps,
+        file_name=planned.out.name,
+    )
+
+
+def _of_choice(facts: SourceFacts, choice: QuantChoice, heads: int = 0) -> SourceFacts:
+    model = model_of_choice(choice, (_UNCHANGED, *worth_choosing(choice.usual)))
+    parameters = count_parameters(choice.tensors)
+    return replace(
+        facts,
+        parameters=parameters.total,
+        size_label=size_label(*parameters),
+        context=model.trained_context,
+        offers={
+            candidate.quant: heads + sum(aligned(tensor.bytes) for tensor in candidate.tensors)
+            for candidate in model.candidates
+        },
+        model=replace(model, candidates=model.candidates[1:]),
+        unchanged=model.candidates[0],
+        usual=choice.usual.name,
+    )
+
+
+def _of_repository(request: InstallRequest) -> SourceFacts:
+    # The library for the Hub takes a third of a second to import; converting a folder does without.
+    from converter.hub.repository import DownloadRequest, preview
+
+    name = str(request.source)
+    found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint, token=request.token))
+    facts = SourceFacts(request, name, download=found.bytes, models=found.models)
+    if found.encodings:
+        offers = dict(sorted(found.encodings.items(), key=lambda offer: -offer[1]))
+        facts = replace(facts, offers=offers, usual=found.encoding, exact=True, ready=True, warnings=found.unread)
+        return replace(facts, model=model_of_files(found.heads))
+    if found.config is None:
+        return facts
+    family = family_of(found.config)
+    blueprint = family.blueprint(found.config, None)
+    return replace(
+        _of_choice(facts, choice_of(blueprint)),
+        family=family.title,
+        is_chat=blueprint.chat is not None or found.has_template,
+        warnings=blueprint.warnings,
+    )

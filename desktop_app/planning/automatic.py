@@ -1,0 +1,83 @@
+"""`--quant auto`: the planner's choice for this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from converter.hub.selection import USUAL_ENCODINGS, Heads
+from converter.plan import QuantChoice
+from converter.recipes import Recipe, find_recipe
+from desktop_app.engine.client import Engine
+from desktop_app.planning.candidates import model_of_choice, model_of_config, model_of_heads
+from desktop_app.planning.computer import computer_now
+from desktop_app.planning.planner import Computer, Model, Plan, plan
+from models.config import Config
+from models.errors import ZhiyinError
+
+_MEMORY_SHARE = 0.9
+"""Of the free memory, for the weights; the rest is for cache and buffers."""
+
+
+def choose_quant(choice: QuantChoice, computer: Computer | None = None) -> tuple[Recipe, str | None]:
+    """Return the quantization to convert to and the reason; where nothing fits, the smallest one and a warning.
+
+    Args:
+        choice: what is converted.
+        computer: what to choose for; None: this computer as it is now.
+    """
+    model = model_of_choice(choice)
+    found = plan(model, computer or _this_computer())
+    return find_recipe(chosen_quant(model, found)), found.reason
+
+
+def quant_by_configuration(config: Config | None, computer: Computer | None = None) -> str:
+    """Return what `choose_quant` would choose for a checkpoint, by its config.json alone; "": that does not say it."""
+    try:
+        model = None if config is None else model_of_config(config)
+    except ZhiyinError:
+        return ""
+    return "" if model is None else chosen_quant(model, plan(model, computer or _this_computer()))
+
+
+def choose_file(sizes: Mapping[str, int], heads: Heads, computer: Computer | None = None) -> str:
+    """Return which of the GGUF files of a repository to fetch: a `converter.hub.selection.ChooseModel`.
+
+    Args:
+        sizes: bytes of each, by its encoding.
+        heads: of those that can be read.
+        computer: what to choose for; None: this computer as it is now.
+    """
+    computer = computer or _this_computer()
+    model = model_of_files(heads)
+    return choose_by_size(sizes, computer) if model is None else chosen_quant(model, plan(model, computer))
+
+
+def model_of_files(heads: Heads) -> Model | None:
+    """Return the model that GGUF files hold; None: no head can be read, or they hold several."""
+    try:
+        return model_of_heads(heads) if heads else None
+    except ZhiyinError:
+        return None
+
+
+def chosen_quant(model: Model, found: Plan) -> str:
+    """Return the quantization that a plan says is best; where nothing fits, the smallest one."""
+    return found.best.quant if found.best is not None else model.candidates[-1].quant
+
+
+def choose_by_size(sizes: Mapping[str, int], computer: Computer) -> str:
+    """Return the most usual quantization whose file fits in what one device has free, or the smallest one."""
+    usual = [quant for quant in USUAL_ENCODINGS if quant in sizes] or sorted(sizes, key=lambda quant: sizes[quant])
+    room = weights_room(computer)
+    return next((quant for quant in usual if sizes[quant] <= room), min(usual, key=lambda quant: sizes[quant]))
+
+
+def weights_room(computer: Computer) -> float:
+    """Return the bytes that weights may take, where no more than the size of their file is known."""
+    gpus = (gpu.free_bytes for gpu in computer.accelerators if not gpu.shares_memory)
+    return _MEMORY_SHARE * max(computer.free_bytes, *gpus, 0)
+
+
+def _this_computer() -> Computer:
+    with Engine() as engine:
+        return computer_now(engine)

@@ -1,0 +1,141 @@
+"""What the planner may choose from: a finished file as it is, or a checkpoint in every quantization."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+
+from gguf.constants import GGMLQuantizationType
+
+from converter.checkpoint import Checkpoint
+from converter.ggml import row_bytes
+from converter.gguf_header import ArrayLength, GGUFHeader, read_gguf_header, split_parts
+from converter.plan import QuantChoice
+from converter.recipes import Recipe, find_recipe, tensor_types
+from desktop_app.planning.footprint import TensorSize
+from desktop_app.planning.planner import Candidate, Model
+from models.config import Config
+from models.errors import ZhiyinError
+from models.families import family_of
+from models.family import Blueprint, Metadata, Shape
+
+LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K")
+"""From exact to small: what is worth choosing."""
+
+
+def model_of_gguf(path: Path) -> Model:
+    """Return a GGUF file, split ones with all their parts, as the planner's only candidate.
+
+    Raises:
+        ZhiyinError: it is damaged.
+    """
+    headers = [read_gguf_header(part, arrays=False) for part in split_parts(path)]
+    return model_of_heads({headers[0].quantization or "as it is": headers})
+
+
+def model_of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model:
+    """Return a model that is there as GGUF in some quantizations, from the heads of each one's parts.
+
+    Raises:
+        ZhiyinError: they are of several models.
+    """
+    first = next(iter(heads.values()))[0]
+    parameters: Metadata = first.parameters
+    listed = first.metadata.get("tokenizer.ggml.tokens")
+    tokens = listed.length if isinstance(listed, ArrayLength) else 0
+    parameters.setdefault("vocab_size", tokens)
+    other = next((head for head, *_ in heads.values() if _shape_of(head) != _shape_of(first)), None)
+    if other is not None:
+        raise ZhiyinError(f"{first.path} and {other.path} are of different models; name the one that you mean.")
+    candidates = [_candidate(quant, parts, parameters) for quant, parts in heads.items()]
+    candidates.sort(key=lambda candidate: -sum(tensor.bytes for tensor in candidate.tensors))
+    return Model(first.architecture, parameters, _trained(parameters), tokens, tuple(candidates))
+
+
+def _shape_of(head: GGUFHeader) -> tuple[object, ...]:
+    return (head.architecture, *map(head.parameter, ("block_count", "embedding_length", "feed_forward_length")))
+
+
+def _candidate(quant: str, parts: Iterable[GGUFHeader], parameters: Metadata) -> Candidate:
+    tensors = [tensor for part in parts for tensor in part.tensors.values()]
+    return Candidate(
+        quant,
+        tuple(TensorSize(tensor.name, tensor.size) for tensor in tensors),
+        _read_bytes(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
+        _embedding_type((t.name, t.type) for t in tensors),
+    )
+
+
+def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants: Sequence[str] = ()) -> Model:
+    """Return a checkpoint, or its configuration alone, in the given quantizations, or in all that are worth choosing.
+
+    Raises:
+        ZhiyinError: no family knows it.
+    """
+    shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    return model_of_choice(choice_of(family_of(config).blueprint(config, shapes)), quants)
+
+
+def choice_of(blueprint: Blueprint) -> QuantChoice:
+    """Return what a quantization is chosen for."""
+
+    def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
+        return tensor_types(recipe, blueprint.tensors, blueprint.architecture, blueprint.parameters)
+
+    parameters = {"vocab_size": blueprint.vocabulary_size} | blueprint.parameters
+    usual = find_recipe(blueprint.default_quant)
+    return QuantChoice(blueprint.architecture, parameters, blueprint.tensors, usual, types_of)
+
+
+def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
+    """Return what is about to be converted in the given quantizations, or in all that are worth choosing."""
+    candidates = []
+    for quant in quants or worth_choosing(choice.usual):
+        recipe = find_recipe(quant)
+        entries = [
+            (tensor.name, tensor.shape, type_, row_bytes(type_, tensor.shape[-1]) * prod(tensor.shape[:-1]))
+            for tensor, type_ in zip(choice.tensors, choice.types_of(recipe), strict=True)
+        ]
+        sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
+        embedding = _embedding_type((name, type_) for name, _, type_, _ in entries)
+        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, choice.parameters), embedding))
+    tokens = choice.parameters.get("vocab_size")
+    return Model(
+        architecture=choice.architecture,
+        parameters=choice.parameters,
+        trained_context=_trained(choice.parameters),
+        tokens=tokens if isinstance(tokens, int) else 0,
+        candidates=tuple(candidates),
+    )
+
+
+def worth_choosing(usual: Recipe) -> Sequence[str]:
+    """Return the ladder; a family whose usual mixture has more than four bits breaks with fewer."""
+    return LADDER if usual.name not in LADDER[:3] else LADDER[: LADDER.index(usual.name) + 1]
+
+
+def _read_bytes(
+    tensors: Iterable[tuple[str, Shape, GGMLQuantizationType, int]], parameters: Metadata
+) -> dict[str, int]:
+    """Return the bytes that one token reads, by type: of the experts only those in use, of the embedding one row."""
+    entries = list(tensors)
+    tied = all(name != "output.weight" for name, *_ in entries)
+    experts, used = parameters.get("expert_count"), parameters.get("expert_used_count")
+    part = used / experts if isinstance(experts, int) and isinstance(used, int) and experts else 1.0
+    read: Counter[str] = Counter()
+    for name, _, type_, size in entries:
+        if name.startswith("token_embd.") and not tied:
+            continue
+        read[type_.name] += int(size * part) if "_exps." in name else size
+    return dict(read)
+
+
+def _embedding_type(tensors: Iterable[tuple[str, GGMLQuantizationType]]) -> str:
+    return next((type_.name for name, type_ in tensors if name == "token_embd.weight"), "")
+
+
+def _trained(parameters: Metadata) -> int:
+    length = parameters.get("context_length")
+    return length if isinstance(length, int) else 0

@@ -1,0 +1,166 @@
+"""How models are loaded here: the planner's settings, and what a load really took, for the next plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import AdapterUse, LoadSettings, Stats
+from desktop_app.paths import loads_file
+from desktop_app.planning.calibration import LoadRecord, Loads
+from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.computer import computer_now
+from desktop_app.planning.planner import Computer, Model, Option, Plan, plan
+from models.errors import ZhiyinError
+
+_MODELS_KEPT = 64
+
+
+@dataclass(frozen=True)
+class PlannedLoad:
+    """A load that is about to happen."""
+
+    model: str
+    settings: LoadSettings
+    plan: Plan
+    computer: Computer
+
+
+class LoadPlanner:
+    """Plans one load after the other in an engine, each as if the model before it were gone."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Plan for a process that has loaded nothing yet."""
+        self._engine = engine
+        self._process_bytes: int | None = None
+        """What the process held before its first model."""
+
+    def computer(self, current: PlannedLoad | None = None, *, with_speed: bool = False) -> Computer:
+        """Ask the system and the engine what there is once the current model is unloaded.
+
+        Args:
+            current: how the model in use was loaded; None: no model is in use.
+            with_speed: see `computer_now`.
+        """
+        stats = self._engine.submit(Stats()).result()
+        if self._process_bytes is None:
+            self._process_bytes = stats["resident_bytes"]
+        # The process itself counts as freed too, because each plan counts it anew.
+        freed = {"RAM": stats["private_bytes"]}
+        if current is not None and current.plan.best is not None:
+            held = {share.device: share.total for share in current.plan.best.shares[1:]}
+            # Some drivers leave what a GPU holds of main memory out of the process's bytes, some do not.
+            shared = sum(held.get(gpu.name, 0) for gpu in current.computer.accelerators if gpu.shares_memory)
+            freed |= held | {"RAM": max(freed["RAM"], shared)}
+        return replace(
+            computer_now(self._engine, freed=freed, with_speed=with_speed), process_bytes=self._process_bytes
+        )
+
+    def plan(
+        self,
+        path: Path,
+        settings: LoadSettings,
+        *,
+        context: int | None,
+        current: PlannedLoad | None = None,
+        adapters: Sequence[AdapterUse] = (),
+    ) -> PlannedLoad:
+        """Plan a GGUF file's load.
+
+        Args:
+            path: the file.
+            settings: what the person set otherwise.
+            context: what the person asks for; None: the planner chooses.
+            current: see `computer`.
+            adapters: what is put on the model.
+
+        Returns:
+            the plan; where nothing fits (`plan.best` is None) the settings are those that lack the least.
+
+        Raises:
+            ZhiyinError: the file is damaged.
+        """
+        computer = _beside(adapters, self.computer(current))
+        found = plan(_model(path), computer, context=context, kv_type=settings.kv_type)
+        chosen = found.chosen
+        wanted = replace(
+            settings,
+            context=chosen.context,
+            gpu_layers=chosen.gpu_layers,
+            tensor_split=chosen.tensor_split,
+            batch=chosen.batch,
+            threads=settings.threads or chosen.threads,
+            mmap=chosen.mapped,
+            mlock=chosen.locked,
+        )
+        return PlannedLoad(path.stem, wanted, found, computer)
+
+    def options(
+        self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
+    ) -> dict[Path, Option | None]:
+        """Return how each file would be loaded, or what lacks the least; None for a damaged one. Arguments as in `plan`."""
+        computer = self.computer(current)
+        return {path: _option(path, computer, context) for path in paths}
+
+
+def record_load(engine: Engine, planned: PlannedLoad) -> None:
+    """Store what the loaded model takes now; called when it has been used."""
+    best = planned.plan.best
+    if best is None:
+        return
+    stats = engine.submit(Stats()).result()
+    free = {device["name"]: device["free_bytes"] for device in stats["devices"]}
+    gpus = {gpu.name: gpu for gpu in planned.computer.accelerators}
+    records = []
+    # Where a GPU uses main memory it is not told apart what holds what, so nothing is learned.
+    if not any(gpus[share.device].shares_memory for share in best.shares[1:]):
+        predicted = _predicted(best, planned.computer, stats["largest_batch"])
+        if (
+            stats["resident_bytes"] >= predicted - best.shares[0].compute
+        ):  # else some of the model was dropped or swapped out
+            records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
+    for share in best.shares[1:]:
+        if gpus[share.device].shares_memory:
+            continue
+        predicted = share.total - planned.computer.corrections.get(share.device, 0)
+        taken = gpus[share.device].free_bytes - free.get(share.device, 0)
+        if taken >= predicted / 2:  # some drivers tell the same free memory whatever is taken
+            records.append(LoadRecord(share.device, planned.model, predicted, taken))
+    Loads(loads_file()).add(records)
+
+
+def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:
+    """Return what is left for a model beside adapters; where layers are on GPUs, their part lies there, so it counts on each."""
+    taken = sum(path.stat().st_size for path in {Path(adapter.path) for adapter in adapters} if path.is_file())
+    gpus = (replace(gpu, free_bytes=max(0, gpu.free_bytes - taken)) for gpu in computer.accelerators)
+    return replace(computer, process_bytes=computer.process_bytes + taken, accelerators=tuple(gpus))
+
+
+def _predicted(best: Option, computer: Computer, tokens: int) -> int:
+    """Return what main memory should hold by the formulas alone where at most `tokens` tokens were computed at once."""
+    untouched = best.batch_bytes * max(0.0, 1 - tokens / best.batch)
+    untouched += best.state_bytes * best.snapshots  # of all that may be kept, a first turn takes one
+    return best.shares[0].total - computer.corrections.get("RAM", 0) - round(untouched)
+
+
+def _model(path: Path) -> Model:
+    """Return `model_of_gguf`, read once: a head of a hundred thousand tokens takes longer than a frame."""
+    try:
+        return _read_model(path, path.stat().st_mtime_ns)
+    except OSError:
+        return model_of_gguf(path)  # which has a sentence for it
+
+
+@lru_cache(_MODELS_KEPT)
+def _read_model(path: Path, changed: int) -> Model:
+    return model_of_gguf(path)
+
+
+def _option(path: Path, computer: Computer, context: int | None) -> Option | None:
+    try:
+        return plan(_model(path), computer, context=context).chosen
+    except ZhiyinError:
+        return None

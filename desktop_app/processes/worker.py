@@ -1,0 +1,199 @@
+"""A long piece of work in a process of its own: whatever it costs or breaks, the window goes on.
+
+Reading a tokenizer holds Python's global lock for tenths of a second, longer than a frame, and a conversion may be ended by the
+system when memory runs out. Neither may reach the window, so that work does not run on one of its threads.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, BinaryIO, TypeVar, cast
+
+from desktop_app.paths import log_file
+from desktop_app.processes.start import private_stdout, start
+from models.errors import Cancelled, ZhiyinError
+
+T = TypeVar("T")
+Tell = Callable[[Any], None]
+"""Takes an event of the work, which must be picklable."""
+Work = Callable[[Tell, Callable[[], bool]], T]
+"""Given how to tell of its progress and whether to stop; picklable: a function of a module, or a `partial` of one."""
+
+_PATIENCE = 0.1
+"""Seconds between two looks at whether to stop."""
+_END = 5.0
+"""Seconds that a process gets for its end."""
+
+
+class WorkerDied(ZhiyinError):
+    """The process ended before its work did."""
+
+
+class Unexpected(ZhiyinError):
+    """The work met a fault of the program's own; the worker's log has it too."""
+
+    def __init__(self, details: str) -> None:
+        """`details` is the traceback."""
+        super().__init__(
+            "This failed through a fault in Zhiyin itself; try again, and if it fails again report what "
+            f"{log_file('worker')} says of it."
+        )
+        self.details = details
+
+
+def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = _END) -> T:
+    """Run a piece of work in a new process and wait for it.
+
+    Args:
+        work: what to do.
+        tell: hears its events on this thread.
+        stop: set it to stop the work.
+        grace: seconds that the process then gets to put things in order, before it is killed.
+
+    Raises:
+        Cancelled: it was stopped.
+        WorkerDied: the process was ended or crashed; it could not clear up after itself.
+        Unexpected: the work raised what it should not.
+        ZhiyinError: the work failed.
+    """
+    with log_file("worker").open("ab") as log:
+        process = start("--worker", log)
+    messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(process, messages), name="worker", daemon=True).start()
+    try:
+        _send(process, work)
+        return cast(T, _follow(process, messages, tell, stop, grace))
+    except EOFError:
+        if stop.is_set():
+            raise Cancelled("It was stopped.") from None
+        raise WorkerDied(_death(process.wait())) from None
+    finally:
+        process.kill()  # it is done, or has had its time
+        process.wait()
+        _close(process)
+
+
+def _receive(process: subprocess.Popen[bytes], messages: queue.SimpleQueue[tuple[str, Any]]) -> None:
+    """Hand on what the process says, and that it said its last."""
+    try:
+        while True:
+            messages.put(pickle.load(cast(BinaryIO, process.stdout)))  # noqa: S301 - written by our own process
+    except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+        messages.put(("end", None))
+
+
+def _send(process: subprocess.Popen[bytes], message: Any) -> None:
+    pipe = cast(BinaryIO, process.stdin)
+    with suppress(OSError):  # it died already, which `_receive` notices
+        pickle.dump(message, pipe)
+        pipe.flush()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):
+            cast(BinaryIO, pipe).close()
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    messages: queue.SimpleQueue[tuple[str, Any]],
+    tell: Tell,
+    stop: threading.Event,
+    grace: float,
+) -> Any:
+    """Hand on events until the result comes."""
+    end: float | None = None
+    while True:
+        if stop.is_set() and end is None:
+            end = time.monotonic() + grace
+            _send(process, None)
+        if end is not None and time.monotonic() > end:
+            raise EOFError
+        try:
+            kind, value = messages.get(timeout=_PATIENCE)
+        except queue.Empty:
+            continue
+        if kind == "event":
+            tell(value)
+        elif kind == "done":
+            return value
+        elif kind == "end":
+            raise EOFError
+        else:
+            raise _FAILURES[kind](value)
+
+
+_FAILURES: dict[str, type[ZhiyinError]] = {"cancelled": Cancelled, "failed": ZhiyinError, "unexpected": Unexpected}
+
+
+def _death(code: int) -> str:
+    if os.name != "nt" and code == -signal.SIGKILL:
+        return (
+            "The work was ended by the system, most likely because memory ran out; close other programs and try again."
+        )
+    return f"The work ended by itself (code {code}); try again, and look at {log_file('worker')}."
+
+
+def main() -> int:
+    """Run in the new process: do the work, and stop when asked or when the window is gone."""
+    pipe, events = sys.stdin.buffer, private_stdout()
+    faulthandler.enable(log_file("worker").open("a", encoding="utf-8"))  # its last words, should it crash
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides
+    try:
+        work = pickle.load(pipe)  # noqa: S301 - written by the process that started this one
+    except EOFError:
+        return 0  # that one ended at once
+    stop = threading.Event()
+
+    def listen() -> None:
+        pipe.read(1)
+        stop.set()
+
+    def tell(kind: str, value: Any) -> None:
+        pickle.dump((kind, value), events)
+        events.flush()
+
+    threading.Thread(target=listen, name="stop", daemon=True).start()
+    answer = _answer(work, lambda event: tell("event", event), stop)
+    with suppress(OSError):  # nobody is there any more
+        tell(*answer)
+    sys.stderr.flush()
+    os._exit(0)  # Python would wait for the thread that reads the pipe
+
+
+def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, Any]:
+    try:
+        return "done", work(tell, stop.is_set)
+    except Cancelled as error:
+        return "cancelled", str(error)
+    except ZhiyinError as error:
+        return "failed", str(error)
+    except MemoryError:
+        return "failed", "There is too little free memory for this; close other programs and try again."
+    except OSError as error:
+        stop.set()
+        return "failed", f"{_refused(error)}; check the disk's free space and the permissions."
+    except Exception:
+        details = traceback.format_exc()
+        with log_file("worker").open("a", encoding="utf-8") as file:
+            file.write(details)
+        return "unexpected", details
+
+
+def _refused(error: OSError) -> str:
+    reason = error.strerror or error
+    if error.filename is None:
+        return f"The system refused to read or write ({reason})"
+    return f"{os.fsdecode(error.filename)} cannot be read or written: {reason}"

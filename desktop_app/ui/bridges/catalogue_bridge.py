@@ -1,0 +1,69 @@
+"""The catalogue for the window: planned on a thread for what this computer has now."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.library.catalogue import Overview, overview
+from desktop_app.planning.planner import Computer
+from desktop_app.settings import Settings
+from desktop_app.ui.bridges.background import Background
+from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.models.model_session import ModelSession
+
+
+class CatalogueBridge(QObject):
+    """The models that may be had, and how each would run here."""
+
+    changed = Signal(Overview)
+    """`overview` is new."""
+    failed = Signal(str)
+    """The catalogue cannot be read: the core's sentence."""
+
+    def __init__(
+        self, library: LibraryBridge, models: ModelSession, settings: Settings, parent: QObject | None = None
+    ) -> None:
+        """Nothing is read before it is asked for."""
+        super().__init__(parent)
+        self._library = library
+        self._models = models
+        self._settings = settings
+        self._background = Background("catalogue", self)
+        self._asking = False
+        self._ask_again = False
+        self.overview: Overview | None = None
+        """None: not read yet."""
+
+    def refresh(self) -> None:
+        """Plan anew. The list comes at once the first time; what fits follows when the engine has told what is free."""
+        if self._asking:
+            self._ask_again = True
+            return
+        self._asking, self._ask_again = True, False
+        if self.overview is None:
+            self._plan(None)
+        self._models.find_computer(self._plan, lambda _: self._planned())
+
+    def close(self) -> None:
+        """Wait for the thread."""
+        self._background.close()
+
+    def _plan(self, computer: Computer | None) -> None:
+        models, context = list(self._library.models), self._settings.context or None
+
+        def show(found: Overview) -> None:
+            self.overview = found
+            self.changed.emit(found)
+            if computer is not None:
+                self._planned()
+
+        def fail(error: Exception) -> None:
+            self.failed.emit(str(error))
+            self._planned()
+
+        self._background.run(lambda: overview(computer, models, context=context), show, fail)
+
+    def _planned(self) -> None:
+        self._asking = False
+        if self._ask_again:
+            self.refresh()

@@ -1,0 +1,307 @@
+"""Conversions and downloads for the window: one at a time in a process of its own, the others wait."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from PySide6.QtCore import QObject, Signal
+from shiboken6 import isValid
+
+from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
+from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
+from converter.pipeline import unfinished
+from converter.progress import Progress
+from desktop_app.library.catalogue import catalogue
+from desktop_app.library.install import Installed, InstallRequest, install_and_tell
+from desktop_app.library.installed import InstalledModel
+from desktop_app.library.source_facts import Judgement, SourceFacts, look_and_tell
+from desktop_app.paths import downloads_folder
+from desktop_app.planning.planner import Computer
+from desktop_app.processes.worker import Tell, Unexpected, in_process
+from desktop_app.settings import Settings
+from desktop_app.ui.bridges.background import Background
+from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.models.model_session import ModelSession
+from models.errors import Cancelled, ZhiyinError
+
+State = Literal["waiting", "preparing", "running", "stopping", "done", "failed", "cancelled"]
+
+
+@dataclass(eq=False)
+class ConversionJob:
+    """One model that is to be installed, and how that stands."""
+
+    request: InstallRequest
+    state: State = "waiting"
+    progress: Progress | None = None
+    """The newest; None: it has not begun."""
+    out: Path | None = None
+    """The file that is being written; None: not known yet."""
+    installed: Installed | None = None
+    model: InstalledModel | None = None
+    """Once it is done."""
+    reason: str = ""
+    """Why it failed: the core's sentence."""
+    details: str = ""
+    """Of a fault of our own: what a report of it needs."""
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the folder's or the file's name, or the repository's."""
+        source = self.request.source
+        return source.name if isinstance(source, Path) else source
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.state in ("done", "failed", "cancelled")
+
+
+class ConversionBridge(QObject):
+    """Installs models from checkpoints and from the Hub, in the order in which they were asked for."""
+
+    changed = Signal()
+    """A job was added, began or ended: `current` and `waiting` are new; or downloads were deleted."""
+    progressed = Signal(Progress, ConversionJob)
+    finished = Signal(InstalledModel, ConversionJob)
+    """The model is on the library's list."""
+    failed = Signal(str, ConversionJob)
+    """The core's sentence; `core_sentences.translated` has it in the window's language."""
+    cancelled = Signal(ConversionJob)
+
+    def __init__(
+        self, library: LibraryBridge, models: ModelSession, settings: Settings, parent: QObject | None = None
+    ) -> None:
+        """Nothing is under way.
+
+        Args:
+            library: gets the finished models.
+            models: knows what the model in use would free, which "auto" counts with.
+            settings: has the address to download from.
+            parent: the owner.
+        """
+        super().__init__(parent)
+        self._library = library
+        self._models = models
+        self._settings = settings
+        self._background = Background("conversion", self)
+        self._looking = Background("descriptions", self)
+        self._downloads = Background("downloads", self)
+        self._looks: list[threading.Event] = []
+        self._closed = False
+        self.current: ConversionJob | None = None
+        self.waiting: list[ConversionJob] = []
+
+    @property
+    def jobs(self) -> list[ConversionJob]:
+        """What is under way and what waits, in their order."""
+        return [*([self.current] if self.current is not None else []), *self.waiting]
+
+    def start(self, source: str | Path, quant: str = "auto", lora: tuple[Path, ...] = ()) -> ConversionJob:
+        """Install a model as soon as the jobs before it are over.
+
+        Args:
+            source: a checkpoint's folder or file; as a string, a repository of the Hub: owner/name or owner/name/file.
+            quant: a recipe's name, an encoding that the repository offers as GGUF, or "auto": what fits this computer.
+            lora: adapters to merge into the checkpoint.
+        """
+        return self.install(InstallRequest(source, quant, lora))
+
+    def install(self, request: InstallRequest) -> ConversionJob:
+        """Install a model as soon as the jobs before it are over."""
+        job = ConversionJob(request)
+        self.waiting.append(job)
+        self._begin_next()
+        self.changed.emit()
+        return job
+
+    def describe(
+        self, request: InstallRequest, on_done: Callable[[SourceFacts], None], on_failed: Callable[[Exception], None]
+    ) -> threading.Event:
+        """Find out what a source is; `facts_of` says how. Setting what is returned ends it: then nothing is called."""
+        stop = threading.Event()
+        wanted = self._with_endpoint(request)
+
+        def unless_stopped(call: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda result: None if stop.is_set() else call(result)
+
+        self._looking.run(
+            lambda: in_process(partial(look_and_tell, wanted), lambda _: None, stop, grace=0),
+            unless_stopped(on_done),
+            unless_stopped(on_failed),
+        )
+        self._looks = [look for look in self._looks if not look.is_set()] + [stop]
+        return stop
+
+    def judge(self, facts: SourceFacts, on_done: Callable[[Judgement | None], None]) -> None:
+        """Find out what this computer can run of a source; None: it cannot be known."""
+        self._models.find_judgement(facts, on_done)
+
+    def cancel(self, job: ConversionJob | None = None) -> None:
+        """Stop a job, or the current one; of a download what came is kept for another try, of a conversion nothing."""
+        job = job or self.current
+        if job in self.waiting:
+            self.waiting.remove(job)
+            job.state = "cancelled"
+            self.cancelled.emit(job)
+            self.changed.emit()
+        elif job is not None and job.state == "preparing":
+            self._not_done(job, Cancelled("It was stopped."))
+        elif job is not None and job.state == "running":
+            job.state = "stopping"
+            job.stop.set()
+            self.changed.emit()
+
+    def find_downloads(self, asker: QObject, on_done: Callable[[list[KeptDownload]], None]) -> None:
+        """Find out which downloads may be deleted: their models are made, and no job needs them.
+
+        Args:
+            asker: nothing is called once it is gone.
+            on_done: gets them.
+        """
+
+        def found(kept: list[KeptDownload]) -> None:
+            if isValid(asker):
+                sources = [self._with_endpoint(job.request).source for job in self.jobs]
+                on_done([one for one in kept if not any(_needs(source, one) for source in sources)])
+
+        self._downloads.run(lambda: kept_downloads(downloads_folder()), found, lambda _: found([]))
+
+    def delete_downloads(self, kept: Sequence[KeptDownload], on_failed: Callable[[Exception], None]) -> None:
+        """Delete downloads; `changed` tells of the end."""
+
+        def failed(error: Exception) -> None:
+            self.changed.emit()
+            on_failed(error)
+
+        def delete() -> None:
+            for one in kept:
+                delete_download(one)
+
+        self._downloads.run(delete, lambda _: self.changed.emit(), failed)
+
+    def close(self) -> None:
+        """Stop everything and wait for the end, some seconds at most."""
+        self._closed = True
+        self.waiting.clear()
+        if self.current is not None:
+            self.current.stop.set()
+        for look in self._looks:
+            look.set()
+        self._looking.close()
+        self._downloads.close()
+        self._background.close()
+
+    def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
+        """Add the address of the settings, and the token that was entered for it; that of a pasted page stays.
+
+        Where the settings say ModelScope, the catalogue's models are fetched by their names there.
+        """
+        endpoint = self._settings.endpoint
+        if request.endpoint and origin(request.endpoint) != origin(endpoint or usual_endpoint()):
+            return replace(request, token=self._settings.token_at(request.endpoint) or False)
+        source, token = request.source, self._settings.token_at(endpoint) or True
+        if isinstance(source, str) and is_modelscope(urlsplit(endpoint).hostname):
+            known = (model.modelscope_source for model in catalogue().named(source) if model.source == source)
+            source = next(known, None) or source
+        return replace(request, source=source, endpoint=endpoint, token=token)
+
+    def _begin_next(self) -> None:
+        if self.current is not None or not self.waiting or self._closed:
+            return
+        job = self.current = self.waiting.pop(0)
+        job.state = "preparing"
+        if job.request.quant == "auto":
+            self._models.find_computer(partial(self._run, job), lambda _: self._run(job, None))
+        else:
+            self._run(job, None)
+
+    def _run(self, job: ConversionJob, computer: Computer | None) -> None:
+        if self._closed or job.state != "preparing":
+            return
+        job.state = "running"
+        request = replace(self._with_endpoint(job.request), computer=computer)
+        self._background.run(
+            lambda: _work(request, job, lambda event: self._background.post(lambda: self._tell(job, event))),
+            partial(self._done, job),
+            partial(self._not_done, job),
+        )
+
+    def _tell(self, job: ConversionJob, event: Progress | Path) -> None:
+        if isinstance(event, Path):
+            job.out = event
+        else:
+            job.progress = event
+            self.progressed.emit(event, job)
+
+    def _done(self, job: ConversionJob, installed: Installed) -> None:
+        job.installed = installed
+
+        def listed(model: InstalledModel) -> None:
+            job.state, job.model = "done", model
+            self._ended()
+            self.finished.emit(model, job)
+
+        self._library.add(installed.path, listed, partial(self._not_done, job))
+
+    def _not_done(self, job: ConversionJob, error: Exception) -> None:
+        if isinstance(error, ZhiyinError) and not isinstance(error, Unexpected):
+            job.reason = str(error)
+        else:
+            job.reason, job.details = _own_fault(job, error)
+        job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
+        self._ended()
+        if job.state == "cancelled":
+            self.cancelled.emit(job)
+        else:
+            self.failed.emit(job.reason, job)
+
+    def _ended(self) -> None:
+        self.current = None
+        self._begin_next()
+        self.changed.emit()
+
+
+def _needs(source: Path | str, kept: KeptDownload) -> bool:
+    """Tell whether a job with this source reads a download, or is about to."""
+    if isinstance(source, Path):
+        return source.resolve().is_relative_to(kept.folder.resolve())
+    named = source.removeprefix(MODELSCOPE_PREFIX)
+    return f"{named}/".startswith(f"{kept.repository}/")
+
+
+_DOING: dict[str, str] = {"": "read", "downloading": "downloaded", "converting": "converted", "checking": "checked"}
+
+
+def _own_fault(job: ConversionJob, error: Exception) -> tuple[str, str]:
+    """Say what failed, and give the details for a report."""
+    phase, item = (job.progress.phase, job.progress.item) if job.progress is not None else ("", "")
+    raised = error.details if isinstance(error, Unexpected) else "".join(traceback.format_exception(error))
+    again = "try again, and if it happens again report it with the details"
+    sentence = f"Zhiyin made a mistake while it {_DOING[phase]} {job.request.source}; {again}."
+    return sentence, "\n".join(line for line in (str(job.request.source), f"{phase} {item}".strip(), raised) if line)
+
+
+def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:
+    """Run the job in its process; whatever way that ends, nothing half-written is left."""
+    out: list[Path] = []
+
+    def listen(event: Progress | Path) -> None:
+        if isinstance(event, Path):
+            out.append(event)
+        tell(event)
+
+    try:
+        return in_process(partial(install_and_tell, request), listen, job.stop)
+    finally:
+        for path in out:
+            shutil.rmtree(unfinished(path), ignore_errors=True)  # of a process that could not

@@ -1,0 +1,112 @@
+"""The engine for the window: nothing here waits, and every answer comes on the window's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.engine import protocol
+from desktop_app.engine.client import Engine, EngineExit, Job
+from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
+from desktop_app.ui.bridges.background import Background
+from models.errors import ZhiyinError
+
+T = TypeVar("T")
+
+
+class Call:
+    """A request to the engine under way."""
+
+    def __init__(self, background: Background) -> None:
+        """Made by `EngineBridge.submit`."""
+        self._background = background
+        self._job: Job | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Ask the engine to stop it; it ends as usual."""
+        self._background.run(self._cancel)
+
+    def start(self, job: Job) -> None:
+        """Take the job (on the engine's thread)."""
+        self._job = job
+
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+
+class EngineBridge(QObject):
+    """Sends requests from a thread of its own, because starting a process takes longer than a frame."""
+
+    exited = Signal(EngineExit)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        """The process starts with the first request."""
+        super().__init__(parent)
+        self._background = Background("engine-requests", self)
+        self._waiting = Background("engine-answers", self)
+        self._engine = Engine(on_exit=self.exited.emit)
+        self._planner = LoadPlanner(self._engine)
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process id while it runs."""
+        return self._engine.pid
+
+    def submit(
+        self,
+        request: protocol.Request,
+        on_event: Callable[[protocol.Event], None],
+        on_done: Callable[[dict[str, Any]], None],
+        on_failed: Callable[[Exception], None],
+    ) -> Call:
+        """Send a request; exactly one of `on_done` and `on_failed` is called, after all events."""
+        call = Call(self._background)
+
+        def ended(future: Future[dict[str, Any]]) -> None:
+            error = future.exception()
+            if isinstance(error, Exception):
+                self._background.post(lambda: on_failed(error))
+            else:
+                self._background.post(lambda: on_done(future.result()))
+
+        def pass_on(event: protocol.Event) -> None:
+            if event.kind in ("text", "progress"):
+                self._background.post(lambda: on_event(event))
+
+        def send() -> None:
+            job = self._engine.submit(request, pass_on)
+            call.start(job)
+            job.future.add_done_callback(ended)
+
+        self._background.run(send, on_error=on_failed)
+        return call
+
+    def plan(
+        self, work: Callable[[LoadPlanner], T], on_done: Callable[[T], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Let the planner work: it waits for the engine's answers, which come after a reply that is under way."""
+
+        def wait() -> T:
+            if self._closed:
+                raise ZhiyinError("The window is closed.")
+            return work(self._planner)
+
+        self._waiting.run(wait, on_done, on_failed)
+
+    def record(self, planned: PlannedLoad) -> None:
+        """Remember what the loaded model takes, for the next plans."""
+        self.plan(lambda _: record_load(self._engine, planned), lambda _: None, lambda _: None)
+
+    def close(self) -> None:
+        """End the engine process."""
+        self._closed = True
+        self._background.close()
+        self._engine.close()
+        self._waiting.close()
+        self._engine.close()  # a plan under way may have started it again

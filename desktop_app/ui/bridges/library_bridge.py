@@ -1,0 +1,92 @@
+"""The installed models for the window: heads are read and files are imported on a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.library.installed import InstalledModel, Library, Removal
+from desktop_app.ui.bridges.background import Background
+
+
+class LibraryBridge(QObject):
+    """The list of models, kept up to date."""
+
+    changed = Signal()
+    """`models` is new."""
+    imported = Signal(InstalledModel)
+    refused = Signal(str)
+    """A file was not imported, or the list could not be read: the sentence says why."""
+
+    def __init__(self, folder: Path, parent: QObject | None = None) -> None:
+        """Read the list."""
+        super().__init__(parent)
+        self._background = Background("library", self)
+        self._library = Library(folder)
+        self.models: list[InstalledModel] = []
+        self.is_read = False
+        """`models` is known; false for a moment after the start."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the list again."""
+        self._background.run(self._library.models, self._listed, self._refused)
+
+    def import_file(self, path: Path) -> None:
+        """Add a GGUF file where it lies."""
+
+        def done(model: InstalledModel) -> None:
+            self.refresh()
+            self._background.run(lambda: None, lambda _: self.imported.emit(model))  # after the list is read
+
+        self._background.run(lambda: self._library.import_file(path), done, self._refused)
+
+    def add(
+        self, path: Path, on_done: Callable[[InstalledModel], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Put a file that was just made or downloaded on the list."""
+
+        def listed(found: tuple[InstalledModel, list[InstalledModel]]) -> None:
+            self._listed(found[1])
+            on_done(found[0])
+
+        self._background.run(lambda: (self._library.import_file(path), self._library.models()), listed, on_failed)
+
+    def find_removal(
+        self, model: InstalledModel, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Find out what it would mean to remove a model."""
+        self._background.run(lambda: self._library.removal(model), on_done, on_failed)
+
+    def remove(
+        self,
+        removal: Removal,
+        on_done: Callable[[], None],
+        on_failed: Callable[[Exception], None],
+        *,
+        with_download: bool,
+    ) -> None:
+        """Remove a model as `Library.remove` does; the list is new when this is done."""
+
+        def remove() -> list[InstalledModel]:
+            self._library.remove(removal, with_download=with_download)
+            return self._library.models()
+
+        def listed(models: list[InstalledModel]) -> None:
+            self._listed(models)
+            on_done()
+
+        self._background.run(remove, listed, on_failed)
+
+    def close(self) -> None:
+        """Wait for the thread."""
+        self._background.close()
+
+    def _listed(self, models: list[InstalledModel]) -> None:
+        self.models, self.is_read = models, True
+        self.changed.emit()
+
+    def _refused(self, error: Exception) -> None:
+        self.refused.emit(str(error))

@@ -1,0 +1,403 @@
+"""The open chat: sending, streaming, stopping, branches; every step is stored as it happens. No widgets here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
+from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.engine.client import EngineDied, EngineFailed
+from desktop_app.engine.protocol import Event, Generate, SamplingSettings
+from desktop_app.paths import chat_state_file
+from desktop_app.settings import RECOMMENDED, Settings
+from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
+from desktop_app.ui.bridges.history_bridge import HistoryBridge
+from desktop_app.ui.models.model_session import EngineState, ModelSession
+
+_SAVE_MS = 1000
+
+
+@dataclass
+class _Reply:
+    """A reply being written."""
+
+    message: Message
+    tree: MessageTree
+    call: Call | None = None
+    pieces: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    @property
+    def text(self) -> str:
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
+
+
+class ChatSession(QObject):
+    """All conversations and the one that is open."""
+
+    listed = Signal()
+    """The list of conversations changed."""
+    opened = Signal()
+    """Another branch or another chat is shown: `path` is new."""
+    added = Signal(Message)
+    """A message follows the last one of the path."""
+    grown = Signal(str, str)
+    """A message's id and its whole text so far."""
+    reading = Signal(str, float)
+    """A reply's id, and how much of the prompt is read, 0 to 1."""
+    ended = Signal(Message)
+    """A reply is complete, stopped or failed."""
+    failed = Signal(str, str)
+    """A reply failed: the cause and the engine's sentence."""
+    busy_changed = Signal(bool)
+    draft_found = Signal(str)
+    """What was typed in the new chat before the application ended, and not sent."""
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        models: ModelSession,
+        history: HistoryBridge,
+        settings: Settings,
+        parent: QObject | None = None,
+    ) -> None:
+        """Begin with a new chat and read the list of old ones."""
+        super().__init__(parent)
+        self._engine, self._models, self._history, self._settings = engine, models, history, settings
+        self._all: dict[str, Conversation] = {}
+        self._deleted: dict[str, Conversation] = {}
+        self._reply: _Reply | None = None
+        self._saver = QTimer(self, interval=_SAVE_MS)
+        self._saver.timeout.connect(self.keep)
+        self._new = Conversation()
+        self.current = self._fresh()
+        self.tree = MessageTree()
+        models.changed.connect(self._model_changed)
+        history.conversations(self._list)
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """All conversations, the last used first."""
+        return sorted(self._all.values(), key=lambda conversation: conversation.updated, reverse=True)
+
+    @property
+    def path(self) -> list[Message]:
+        """The messages that are shown."""
+        return self.tree.path(self.current.leaf)
+
+    @property
+    def busy(self) -> bool:
+        """A reply is being written, here or in another chat."""
+        return self._reply is not None
+
+    @property
+    def replying_in(self) -> str | None:
+        """The conversation in which a reply is being written."""
+        return self._reply.message.conversation if self._reply is not None else None
+
+    def text_of(self, message: Message) -> str:
+        """Return a message's text, also while it is being written."""
+        if self._reply is not None and self._reply.message.id == message.id:
+            return self._reply.text
+        return message.content
+
+    def versions(self, message: Message) -> list[Message]:
+        """Return the versions of a message, itself included."""
+        return self.tree.siblings(message.id)
+
+    def new(self) -> None:
+        """Open an empty chat; it is stored with its first message."""
+        if len(self.tree):
+            self._show(self._fresh(), MessageTree())
+
+    def open(self, conversation: str) -> None:
+        """Open a stored chat."""
+        if conversation == self.current.id or conversation not in self._all:
+            return
+        reply = self._reply
+        if reply is not None and reply.message.conversation == conversation:
+            self._show(self._all[conversation], reply.tree)
+            return
+
+        def show(messages: list[Message]) -> None:
+            if conversation in self._all:
+                tree = MessageTree(messages)
+                stored = self._all[conversation]
+                leaf = stored.leaf if stored.leaf in tree else tree.newest_leaf()  # type: ignore[operator]
+                self._show(replace(stored, leaf=leaf), tree)
+
+        self._history.messages(conversation, show)
+
+    def search(self, words: str, on_found: Callable[[set[str]], None]) -> None:
+        """Find the chats in which a text occurs."""
+        self._history.search(words, on_found)
+
+    def title_of(self, conversation: str) -> str:
+        """Return a chat's title as the list shows it."""
+        return self._all[conversation].title
+
+    def export(
+        self,
+        conversation: str,
+        path: Path,
+        speakers: tuple[str, str],
+        on_done: Callable[[None], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Write the shown branch of a chat into a Markdown file."""
+        self.keep()
+        self._history.export(self._all[conversation], path, speakers, on_done, on_failed)
+
+    def rename(self, conversation: str, title: str) -> None:
+        """Give a chat another title."""
+        if title.strip():
+            self._store(replace(self._all[conversation], title=title.strip()))
+
+    def delete(self, conversation: str) -> None:
+        """Take a chat off the list; `restore` undoes it until the application ends."""
+        if self.replying_in == conversation:
+            self.stop()
+        self._deleted[conversation] = self._all.pop(conversation)
+        self._history.delete(conversation)
+        if conversation == self.current.id:
+            self._show(self._fresh(), MessageTree())
+        self.listed.emit()
+
+    def restore(self, conversation: str) -> None:
+        """Undo `delete`."""
+        self._all[conversation] = self._deleted.pop(conversation)
+        self._history.restore(conversation)
+        self.listed.emit()
+        self.open(conversation)
+
+    def send(self, text: str) -> None:
+        """Send a message and ask for a reply."""
+        self._ask(text, self.current.leaf)
+
+    def edit(self, message: str, text: str) -> None:
+        """Send another version of a question; the old one stays as a branch."""
+        self._ask(text, self.tree[message].parent)
+
+    def regenerate(self, message: str) -> None:
+        """Ask for another version of a reply; the old one stays as a branch."""
+        if not self.busy:
+            question = self.tree[message].parent
+            self._store(replace(self.current, leaf=question))
+            self.opened.emit()
+            self._begin_reply()
+
+    def choose_version(self, message: str) -> None:
+        """Show the newest branch that goes through a message."""
+        if not self.busy or self.replying_in != self.current.id:
+            self._store(replace(self.current, leaf=self.tree.newest_leaf(message)))
+            self.opened.emit()
+
+    def stop(self) -> None:
+        """Stop the reply; what was written of it stays."""
+        reply = self._reply
+        if reply is not None:
+            reply.stopped = True
+            if reply.call is not None:
+                reply.call.cancel()
+            else:
+                self._end(reply, "stopped", {})
+
+    def set_thinking(self, thinking: bool) -> None:
+        """Choose whether the next replies of the open chat, and of new ones, begin with a thought."""
+        self._settings.thinking = thinking
+        self._choose(thinking=thinking)
+
+    def set_effort(self, effort: str) -> None:
+        """Choose how long the next replies of the open chat, and of new ones, think."""
+        self._settings.effort = effort
+        self._choose(effort=effort)
+
+    def save_draft(self, text: str) -> None:
+        """Keep what was typed and not sent; the new chat's is stored too, though the chat is not on the list."""
+        if text == self.current.draft:
+            return
+        self.current = replace(self.current, draft=text)
+        if self.current.id in self._all:
+            self._all[self.current.id] = self.current
+        else:
+            self._new = self.current
+        self._history.save_conversation(self.current)
+
+    def keep(self) -> None:
+        """Store the reply that is being written as far as it is now; it goes on."""
+        reply = self._reply
+        if reply is not None and reply.text:
+            self._history.save_message(replace(reply.message, content=reply.text))
+
+    def close(self) -> None:
+        """Store the reply that is being written as far as it got."""
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            self._history.save_message(replace(reply.message, content=reply.text, state="stopped"))
+
+    def _fresh(self) -> Conversation:
+        return replace(self._new, thinking=self._settings.thinking, effort=self._settings.effort)
+
+    def _choose(self, **choice: bool | str) -> None:
+        """Note a choice for the open chat; a new one is stored with its first message."""
+        self.current = replace(self.current, **choice)  # type: ignore[arg-type]  # names of its fields
+        if self.current.id in self._all:
+            self._store(self.current)
+
+    def _list(self, conversations: list[Conversation]) -> None:
+        for conversation in conversations:
+            if conversation.begun:
+                self._all.setdefault(conversation.id, conversation)
+            else:
+                self._take_up(conversation)
+        self.listed.emit()
+
+    def _take_up(self, unsent: Conversation) -> None:
+        """Go on with the new chat of the last time."""
+        at_its_beginning = self.current.id == self._new.id
+        self._new = unsent
+        if at_its_beginning:
+            self.current = self._fresh()
+            self.draft_found.emit(unsent.draft)
+
+    def _show(self, conversation: Conversation, tree: MessageTree) -> None:
+        self.current, self.tree = conversation, tree
+        self.opened.emit()
+        self.listed.emit()
+
+    def _store(self, conversation: Conversation) -> None:
+        self._all[conversation.id] = conversation
+        if conversation.id == self.current.id:
+            self.current = conversation
+        self._history.save_conversation(conversation)
+        self.listed.emit()
+
+    def _ask(self, text: str, parent: str | None) -> None:
+        if self.busy or not text.strip():
+            return
+        if self.current.id not in self._all:
+            self._new = Conversation()
+        question = Message(self.current.id, parent, "user", text)
+        branched = parent != self.current.leaf
+        title = self.current.title or title_from(text)
+        self.tree.put(question)
+        self._store(replace(self.current, title=title, leaf=question.id, updated=time.time(), draft=""))
+        self._history.save_message(question)
+        if branched:
+            self.opened.emit()
+        else:
+            self.added.emit(question)
+        self._begin_reply()
+
+    def _begin_reply(self) -> None:
+        message = Message(self.current.id, self.current.leaf, "assistant", "", state="streaming")
+        self.tree.put(message)
+        self._reply = _Reply(message, self.tree)
+        self._store(replace(self.current, leaf=message.id, updated=time.time()))
+        self._history.save_message(message)
+        self._saver.start()
+        self.added.emit(message)
+        self.busy_changed.emit(True)
+        if self._models.state.kind == "ready":
+            self._generate(self._reply)
+        elif self._models.state.kind == "failed":
+            self._models.reload()
+
+    def _model_changed(self, state: EngineState) -> None:
+        """Ask for the reply that waited for the model; end the one that the old model is writing."""
+        reply = self._reply
+        if reply is None:
+            return
+        if reply.call is not None:
+            if state.kind in ("loading", "none") and not reply.stopped:
+                self.stop()
+        elif state.kind == "ready":
+            self._generate(reply)
+        elif state.kind == "failed":
+            self._end(reply, "failed", {"cause": state.cause, "message": state.message})
+
+    def _generate(self, reply: _Reply) -> None:
+        model = self._models.state.model
+        reply.message = replace(reply.message, model=model.name if model else "")
+        path = reply.tree.path(reply.message.parent)
+        messages = prompt_messages(path, self._settings.system_prompt)
+        state = str(chat_state_file(reply.message.conversation))
+        recommended = model.sampling if model else {}
+        chat, how = self._all[reply.message.conversation], sampling(self._settings, recommended)
+        request = Generate(tuple(messages), how, state=state, thinking=chat.thinking, effort=chat.effort)
+        reply.call = self._engine.submit(
+            request,
+            lambda event: self._event(reply, event),
+            lambda result: self._done(reply, result),
+            lambda error: self._failed(reply, error),
+        )
+
+    def _event(self, reply: _Reply, event: Event) -> None:
+        if reply is not self._reply:
+            return
+        if event.kind == "text":
+            reply.pieces.append(event.data["text"])
+        if reply.message.conversation == self.current.id:
+            if event.kind == "text":
+                self.grown.emit(reply.message.id, reply.text)
+            else:
+                self.reading.emit(reply.message.id, float(event.data["part"]))
+
+    def _done(self, reply: _Reply, result: dict[str, Any]) -> None:
+        if reply is self._reply:
+            facts = {key: value for key, value in result.items() if key != "text"}
+            facts["context"] = self._models.state.context
+            reply.pieces = [result["text"]]
+            self._end(reply, "stopped" if result["reason"] == "cancelled" else "done", facts)
+
+    def _failed(self, reply: _Reply, error: Exception) -> None:
+        if reply is not self._reply:
+            return
+        cause = (
+            error.cause if isinstance(error, EngineFailed) else "died" if isinstance(error, EngineDied) else "internal"
+        )
+        self._end(reply, "failed", {"cause": cause, "message": str(error)})
+        self.failed.emit(cause, str(error))
+
+    def _end(self, reply: _Reply, state: Any, facts: dict[str, Any]) -> None:
+        self._reply = None
+        self._saver.stop()
+        message = replace(reply.message, content=reply.text, state=state, facts=facts)
+        reply.tree.put(message)
+        self._history.save_message(message)
+        self.busy_changed.emit(False)
+        if message.conversation == self.current.id:
+            self.ended.emit(message)
+        self.listed.emit()
+
+
+def sampling(settings: Settings, recommended: Mapping[str, float]) -> SamplingSettings:
+    """Return how the next token is chosen: as the person set it, else as the model's publisher recommends, else as usual."""
+    own = {name: value for name in RECOMMENDED if (value := getattr(settings, name)) is not None}
+    return SamplingSettings(
+        **{**recommended, **own},
+        seed=None if settings.seed < 0 else settings.seed,
+        max_tokens=settings.max_tokens,
+    )
+
+
+def prompt_messages(path: list[Message], system_prompt: str) -> list[dict[str, str]]:
+    """Return what the model is to read: no reasoning, no empty replies, and never two turns of one role in a row."""
+    turns = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
+    for message in path:
+        text = split_reasoning(message.content).answer if message.role == "assistant" else message.content
+        if not text.strip():
+            continue
+        if turns and turns[-1]["role"] == message.role:
+            turns[-1]["content"] += "\n\n" + text
+        else:
+            turns.append({"role": message.role, "content": text})
+    return turns

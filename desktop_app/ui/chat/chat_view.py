@@ -1,0 +1,277 @@
+"""The messages of the open chat, newest at the bottom, where the view stays while a reply grows."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from shiboken6 import delete
+
+from desktop_app.chat.conversation import Message
+from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.ui.chat.message_widget import Versions
+from desktop_app.ui.chat.question_widget import QuestionWidget
+from desktop_app.ui.chat.reply_failure import Contexts
+from desktop_app.ui.chat.reply_widget import ReplyWidget
+from desktop_app.ui.widgets.icons import PADDING, IconButton
+
+COLUMN = 780
+"""The widest column of text, in pixels: longer lines are hard to read."""
+_AT_ONCE = 0.002
+"""Seconds for building widgets before the window takes its turn."""
+SCROLL_BAR = 10
+"""Its width in resources/styles/app.qss, in pixels."""
+_PAUSE_MS = 16
+"""Between two steps of building what is not seen yet: drawing and typing come first."""
+_SETTLING_MS = 100
+"""After the last message was built until it has its height."""
+_FIRST_SCREENS = 30
+_NEAR = 40
+
+
+class ChatView(QScrollArea):
+    """Shows the path of a `ChatSession`; old messages are built when one scrolls up to them."""
+
+    way_out_chosen = Signal(str, str)
+    """A failed reply's id and a `WayOut`."""
+    left = Signal()
+    """What had the keyboard goes away: another widget should take it."""
+
+    def __init__(self, session: ChatSession, parent: QWidget | None = None) -> None:
+        """Follow a session."""
+        super().__init__(parent)
+        self._session = session
+        self._widgets: list[QuestionWidget | ReplyWidget] = []
+        self._older: list[Message] = []
+        self._wanted = _FIRST_SCREENS
+        self._pinned = True
+        self._waiting_for = ""
+        self.contexts = Contexts()
+        """What is offered where a reply failed."""
+        self.setObjectName("chatView")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # text does not move when it is needed
+        self._column = QVBoxLayout()
+        self._column.setContentsMargins(20 - PADDING, 12, 20 - PADDING, 20)
+        self._column.setSpacing(2)
+        self._column.addStretch(1)
+        holder = QWidget()
+        holder.setMaximumWidth(COLUMN)
+        holder.setLayout(self._column)
+        page = QWidget()
+        page.setObjectName("chatPage")
+        row = QHBoxLayout(page)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(holder, 1000)
+        row.addStretch(1)
+        self.setWidget(page)
+        self._to_end = IconButton("to-end", self, colour="text")
+        self._to_end.setObjectName("toEnd")
+        self._to_end.setFixedSize(36, 36)
+        self._to_end.clicked.connect(self.scroll_to_end)
+        self._to_end.hide()
+        self._builder = QTimer(self, interval=_PAUSE_MS)
+        self._builder.timeout.connect(self._build_older)
+        self._settling = QTimer(self, singleShot=True, interval=_SETTLING_MS)
+        self._settling.timeout.connect(self._uncover)  # at the latest: all that is wanted is there
+        self._from_end = 0
+        self._picture: QLabel | None = None
+        self._kept = 0
+        """How far the picture's messages are from the end, in pixels."""
+        self._connect(session)
+        self._retranslate()
+        self.rebuild()
+
+    def _connect(self, session: ChatSession) -> None:
+        bar = self.verticalScrollBar()
+        bar.valueChanged.connect(self._scrolled)
+        bar.rangeChanged.connect(self._range_changed)
+        session.opened.connect(self._open)
+        session.added.connect(self._add)
+        session.grown.connect(self._grow)
+        session.reading.connect(self._reading)
+        session.ended.connect(self._end)
+        session.busy_changed.connect(self._set_busy)
+
+    def rebuild(self) -> None:
+        """Show the session's path from the start; the newest messages come first."""
+        focused = QApplication.focusWidget()
+        if focused is not None and (focused is self or self.isAncestorOf(focused)):
+            self.left.emit()
+        self.setUpdatesEnabled(False)
+        for widget in self._widgets:
+            self._column.removeWidget(widget)
+            widget.hide()
+            widget.deleteLater()
+        self._widgets = []
+        self._older = list(self._session.path)
+        self._wanted = _FIRST_SCREENS
+        self._pinned = True
+        self._build_older()
+        self.setUpdatesEnabled(True)
+        if self._widgets:
+            self._builder.start()
+
+    def take_down(self) -> None:
+        """Leave only a picture of the messages: another theme would take each of them longer than making it anew."""
+        if self._picture is not None or any(widget.is_edited for widget in self._widgets):
+            return
+        self._kept = 0 if self._pinned else self._from_end
+        self._picture = QLabel(self.viewport())
+        self._picture.setPixmap(self.viewport().grab())
+        self._picture.setGeometry(self.viewport().rect())
+        self._picture.show()
+        self._builder.stop()
+        for widget in self._widgets:
+            delete(widget)
+        self._widgets = []
+
+    def put_up(self) -> None:
+        """Make the messages again, at the place where they were."""
+        if self._picture is not None:
+            self.rebuild()
+            self._picture.raise_()
+
+    def set_waiting_for(self, words: str) -> None:
+        """Say in an empty reply what is waited for."""
+        self._waiting_for = words
+        for widget in self._widgets[-1:]:
+            if isinstance(widget, ReplyWidget) and widget.message.state == "streaming":
+                widget.wait_for(words)
+
+    def set_contexts(self, contexts: Contexts) -> None:
+        """Offer other contexts where a reply failed."""
+        if contexts != self.contexts:
+            self.contexts = contexts
+            for widget in self._widgets:
+                if isinstance(widget, ReplyWidget):
+                    widget.set_contexts(contexts)
+
+    def scroll_to_end(self) -> None:
+        """Show the newest text and stay there."""
+        self._pinned = True
+        self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Keep the button in its corner."""
+        super().resizeEvent(event)
+        self._to_end.move((self.width() - self._to_end.width()) // 2, self.height() - self._to_end.height() - 12)
+
+    def _retranslate(self) -> None:
+        self._to_end.set_words(self.tr("To the newest message"))
+        self.setAccessibleName(self.tr("Chat"))
+
+    def _build_older(self) -> None:
+        """Build messages upwards, each when the one below is complete: many at once would take a frame's time together."""
+        if self._widgets and self._widgets[0].is_building:
+            return
+        end = time.perf_counter() + _AT_ONCE
+        while self._older and (len(self._widgets) < self._wanted or self._picture is not None):
+            message = self._older.pop()
+            widget = self._make(message)
+            self._widgets.insert(0, widget)
+            self._column.insertWidget(0, widget)
+            if widget.is_building or time.perf_counter() > end:
+                return
+        self._builder.stop()
+        self._settling.start()
+
+    def _open(self) -> None:
+        """Show another path, whatever was on the picture."""
+        self._uncover()
+        self.rebuild()
+
+    def _uncover(self) -> None:
+        """Take the picture away: the messages on it are there again."""
+        if self._picture is not None:
+            self._picture.deleteLater()
+            self._picture = None
+            self._scrolled(self.verticalScrollBar().value())
+
+    def _make(self, message: Message) -> QuestionWidget | ReplyWidget:
+        widget = self._make_question(message) if message.role == "user" else self._make_reply(message)
+        widget.version_chosen.connect(self._session.choose_version)
+        widget.set_busy(self._session.busy)
+        return widget
+
+    def _make_question(self, message: Message) -> QuestionWidget:
+        widget = QuestionWidget(message, self._versions(message))
+        widget.edited.connect(self._session.edit)
+        return widget
+
+    def _make_reply(self, message: Message) -> ReplyWidget:
+        widget = ReplyWidget(message, self._versions(message))
+        widget.regenerate_asked.connect(self._session.regenerate)
+        widget.way_out_chosen.connect(self.way_out_chosen)
+        widget.set_contexts(self.contexts)
+        if message.state == "streaming":
+            widget.wait_for(self._waiting_for)
+            if text := self._session.text_of(message):
+                widget.grow(text)
+        return widget
+
+    def _versions(self, message: Message) -> Versions:
+        ids = tuple(version.id for version in self._session.versions(message))
+        return Versions(ids.index(message.id), ids)
+
+    def _add(self, message: Message) -> None:
+        widget = self._make(message)
+        self._widgets.append(widget)
+        self._column.insertWidget(self._column.count() - 1, widget)  # above the stretch
+        self._pinned = True
+
+    def _find(self, message: str) -> ReplyWidget | None:
+        for widget in reversed(self._widgets):
+            if widget.message.id == message and isinstance(widget, ReplyWidget):
+                return widget
+        return None
+
+    def _grow(self, message: str, text: str) -> None:
+        if widget := self._find(message):
+            widget.grow(text)
+
+    def _reading(self, message: str, part: float) -> None:
+        if (widget := self._find(message)) and part < 1:
+            widget.wait_for(self.tr("Reading… {percent} %").format(percent=round(part * 100)))
+
+    def _end(self, message: Message) -> None:
+        if widget := self._find(message.id):
+            widget.end(message)
+
+    def _set_busy(self, busy: bool) -> None:
+        for widget in self._widgets:
+            widget.set_busy(busy)
+
+    def _scrolled(self, value: int) -> None:
+        if self._picture is not None:
+            return  # on the way to the place that the picture shows
+        bar = self.verticalScrollBar()
+        self._from_end = bar.maximum() - value
+        self._pinned = self._from_end < _NEAR
+        self._to_end.setVisible(not self._pinned and bar.maximum() > 0)
+        if value < self.height() and self._older and not self._builder.isActive():
+            self._wanted = len(self._widgets) + _FIRST_SCREENS
+            self._builder.start()
+
+    def _range_changed(self, _: int, maximum: int) -> None:
+        bar = self.verticalScrollBar()
+        bar.setEnabled(maximum > 0)  # one that is not needed is not drawn
+        if self._picture is not None:
+            bar.setValue(maximum - self._kept)
+            if maximum > self._kept:
+                self._uncover()
+        elif self._pinned:
+            bar.setValue(maximum)
+        elif self._builder.isActive() or self._settling.isActive():  # something was inserted above what is being read
+            bar.setValue(maximum - self._from_end)

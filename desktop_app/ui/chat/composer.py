@@ -1,0 +1,137 @@
+"""The input box at the bottom, with the choice of thinking and the button that sends the text or stops the reply."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from desktop_app.ui.chat.effort_menu import EffortMenu
+from desktop_app.ui.chat.message_edit import LINE, MessageEdit, mark_focus
+from desktop_app.ui.chat.message_field import MessageField
+from desktop_app.ui.chat.thinking_switch import ThinkingSwitch
+from desktop_app.ui.widgets.icons import IconButton
+
+_NARROW = 420
+"""Below this width the choice of thinking shows its icon alone."""
+
+
+class Composer(QFrame):
+    """A box with the text and the button that sends it, or stops the reply under way."""
+
+    edited = Signal()
+    sent = Signal(str)
+    stopped = Signal()
+    files_pasted = Signal(list)
+    thinking_chosen = Signal(bool)
+    effort_chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty, with Enter sending."""
+        super().__init__(parent)
+        self.setObjectName("composer")
+        self._busy = False
+        self._editor = MessageEdit()
+        self._editor.submitted.connect(self._send)
+        self._editor.files_pasted.connect(self.files_pasted)
+        self._field = MessageField(self._editor)
+        self._field.changed.connect(self._refresh)
+        self._field.changed.connect(self.edited)
+        mark_focus(self, self._editor)
+        self._thinking = ThinkingSwitch()
+        self._thinking.setFixedHeight(LINE)
+        self._thinking.chosen.connect(self.thinking_chosen)
+        self._effort = EffortMenu()
+        self._effort.setFixedHeight(LINE)
+        self._effort.chosen.connect(self.effort_chosen)
+        self._button = IconButton("send", colour="on_accent", size=20)
+        self._button.setObjectName("sendButton")
+        self._button.setFixedSize(LINE, LINE)
+        self._button.clicked.connect(self._clicked)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self._field, 1)
+        row.addWidget(self._thinking, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self._effort, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 8, 8, 8)
+        layout.addLayout(row)
+        self.setFocusProxy(self._editor)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self._retranslate()
+
+    @property
+    def text(self) -> str:
+        """The message as far as it is written."""
+        return self._field.text
+
+    def set_text(self, text: str) -> None:
+        """Replace the message; the cursor goes to the end."""
+        self._field.set_text(text)
+
+    def attach(self, name: str, text: str) -> None:
+        """Put a text file into the message."""
+        self._field.attach(name, text)
+
+    def set_busy(self, busy: bool) -> None:
+        """Show the stop button while a reply is being written."""
+        self._busy = busy
+        self._retranslate()
+
+    def show_thinking(self, thinking: bool | None) -> None:
+        """Show whether the next reply begins with a thought; None: the model leaves no choice."""
+        self._thinking.show_choice(thinking)
+
+    def show_effort(self, effort: str) -> None:
+        """Show how long the next reply thinks; "": the model leaves no choice."""
+        self._effort.show_choice(effort)
+
+    def set_send_key(self, key: str) -> None:
+        """Send with "enter" or "ctrl_enter"."""
+        MessageEdit.enter_sends = key == "enter"
+        self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
+        """Leave the text its room."""
+        super().resizeEvent(event)
+        for choice in (self._thinking, self._effort):
+            choice.set_narrow(self.width() < _NARROW)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self._editor.setAccessibleName(self.tr("Message"))
+        if self._editor.enter_sends:
+            keys = self.tr("Enter sends, Shift+Enter begins a new line")
+        else:
+            keys = self.tr("Ctrl+Enter sends, Enter begins a new line")
+        self._editor.setToolTip(keys)
+        self._editor.set_hint(self.tr("Write a message"), keys)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        usable = self._busy or not self._field.is_blank
+        self._button.set_icon("stop" if self._busy else "send", "on_accent" if usable else "muted")
+        if self._busy:
+            self._button.set_words(self.tr("Stop"), "Esc")
+        else:
+            self._button.set_words(self.tr("Send"), "Enter" if self._editor.enter_sends else "Ctrl+Enter")
+        self._button.setEnabled(usable)
+
+    def _clicked(self) -> None:
+        if self._busy:
+            self.stopped.emit()
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        text = self.text.strip()
+        if text and not self._busy:
+            self.set_text("")
+            self.sent.emit(text)

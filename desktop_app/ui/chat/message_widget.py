@@ -1,0 +1,90 @@
+"""What the person's and the model's messages have in common: an id, the buttons below, versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from desktop_app.chat.conversation import Message
+from desktop_app.ui.widgets.icons import IconButton
+
+_COPIED_MS = 1500
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Where a message stands among its versions."""
+
+    index: int = 0
+    ids: tuple[str, ...] = ()
+
+
+class MessageWidget(QWidget):
+    """Base of `QuestionWidget` and `ReplyWidget`."""
+
+    version_chosen = Signal(str)
+
+    def __init__(self, message: Message, versions: Versions) -> None:
+        """Show a message."""
+        super().__init__()
+        self.message = message
+        self._versions = versions
+        self._steps: tuple[IconButton, ...] = ()
+        self._actions = QHBoxLayout()
+        self._actions.setContentsMargins(0, 0, 0, 0)
+        self._actions.setSpacing(2)
+        self._copy = IconButton("copy", size=16)
+        self._copy.clicked.connect(self._copy_text)
+
+    @property
+    def is_building(self) -> bool:
+        """A part of it is not shown yet."""
+        return False
+
+    @property
+    def is_edited(self) -> bool:
+        """Something is being written in it, which would be lost with it."""
+        return False
+
+    def text_to_copy(self) -> str:
+        """Return what the copy button copies."""
+        return self.message.content
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self.retranslate()
+
+    def retranslate(self) -> None:
+        """Write every word again."""
+        self._copy.set_words(self.tr("Copy"))
+        if self._steps:
+            self._steps[0].set_words(self.tr("Previous version"))
+            self._steps[1].set_words(self.tr("Next version"))
+
+    def add_versions(self) -> None:
+        """Put the version buttons at the end of the actions, if there is more than one version."""
+        place, count = self._versions.index, len(self._versions.ids)
+        if count < 2:
+            return
+        previous, following = self._steps = (IconButton("previous", size=14), IconButton("next", size=14))
+        previous.setEnabled(place > 0)
+        previous.clicked.connect(lambda: self._step(-1))
+        following.setEnabled(place + 1 < count)
+        following.clicked.connect(lambda: self._step(1))
+        label = QLabel(f"{place + 1}/{count}")
+        label.setObjectName("muted")
+        for widget in (previous, label, following):
+            self._actions.addWidget(widget)
+
+    def _step(self, by: int) -> None:
+        self.version_chosen.emit(self._versions.ids[self._versions.index + by])
+
+    def _copy_text(self) -> None:
+        QGuiApplication.clipboard().setText(self.text_to_copy())
+        self._copy.set_icon("check")
+        QTimer.singleShot(_COPIED_MS, self._copy, lambda: self._copy.set_icon("copy"))

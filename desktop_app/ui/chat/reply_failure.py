@@ -1,0 +1,120 @@
+"""The card below a reply that failed or was cut off: what went wrong, and what helps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+
+from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.widgets.button_row import ButtonRow
+
+WayOut = Literal["retry", "smaller", "larger", "new_chat", "settings", "models"]
+
+_MARGIN = 14
+_WAYS: dict[str, tuple[WayOut, ...]] = {
+    "context": ("larger", "new_chat", "settings"),
+    "full": ("larger", "new_chat", "settings"),
+    "memory": ("smaller", "models", "retry"),
+    "died": ("retry", "smaller", "models"),
+    "file": ("models", "retry"),
+    "model": ("models", "retry"),
+}
+"""What helps against each cause, the most likely first; against any other cause: trying again."""
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """Which other contexts the model in use can be loaded with."""
+
+    smaller: bool = False
+    larger: int = 0
+    """Tokens; 0: none that fits."""
+
+
+class ReplyFailure(QFrame):
+    """What went wrong, and the ways out."""
+
+    chosen = Signal(str)
+    """A `WayOut`."""
+
+    def __init__(self) -> None:
+        """Begin without a failure."""
+        super().__init__()
+        self.setObjectName("failure")
+        self._cause, self._message = "", ""
+        self._contexts = Contexts()
+        self._text = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._buttons: dict[WayOut, QPushButton] = {}
+        self._row = ButtonRow()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(_MARGIN, 10, _MARGIN, 12)
+        layout.setSpacing(10)
+        layout.addWidget(self._text)
+        row = QHBoxLayout()
+        row.addLayout(self._row)
+        row.addStretch()
+        layout.addLayout(row)
+
+    def show_failure(self, cause: str, message: str) -> None:
+        """Say what happened; its cause decides what is offered."""
+        if cause != self._cause:
+            for button in self._buttons.values():
+                button.deleteLater()
+            self._buttons = {way: self._button(way) for way in _WAYS.get(cause, ("retry",))}
+            for button in self._buttons.values():
+                self._row.addWidget(button)
+        self._cause, self._message = cause, message
+        self.retranslate()
+        self._show_ways()
+
+    def set_contexts(self, contexts: Contexts) -> None:
+        """Offer the contexts that fit now."""
+        self._contexts = contexts
+        self.retranslate()
+        self._show_ways()
+
+    def set_busy(self, busy: bool) -> None:
+        """Nothing can be tried while a reply is written."""
+        for way, button in self._buttons.items():
+            button.setEnabled(not busy or way in ("new_chat", "settings"))
+
+    def retranslate(self) -> None:
+        """Write every word again."""
+        if self._cause == "full":
+            self._text.setText(self.tr("The context is full, so the reply ends here."))
+        else:
+            self._text.setText(translated(self._message))
+        words: dict[WayOut, str] = {
+            "retry": self.tr("Try again"),
+            "smaller": self.tr("Use a smaller context"),
+            "larger": self.tr("Answer with a context of {count}").format(count=number(self._contexts.larger, 0)),
+            "new_chat": self.tr("New chat"),
+            "settings": self.tr("Settings"),
+            "models": self.tr("Choose another model"),
+        }
+        for way, button in self._buttons.items():
+            button.setText(words[way])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
+        """Keep all buttons inside."""
+        super().resizeEvent(event)
+        self._row.fit(self.contentsRect().width() - 2 * _MARGIN)
+
+    def _show_ways(self) -> None:
+        for way, button in self._buttons.items():
+            if way == "smaller":
+                button.setVisible(self._contexts.smaller)
+            elif way == "larger":
+                button.setVisible(self._contexts.larger > 0)
+        self._row.fit(self.contentsRect().width() - 2 * _MARGIN)
+
+    def _button(self, way: WayOut) -> QPushButton:
+        button = QPushButton(self)
+        button.clicked.connect(lambda: self.chosen.emit(way))
+        return button

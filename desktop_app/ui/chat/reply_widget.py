@@ -1,0 +1,174 @@
+"""The model's message, also while it is being written."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QLabel, QVBoxLayout
+
+from desktop_app.chat.conversation import Message
+from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.ui.chat.message_widget import MessageWidget, Versions
+from desktop_app.ui.chat.reasoning_box import Thought
+from desktop_app.ui.chat.reply_failure import Contexts, ReplyFailure
+from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.markdown.view import MarkdownView
+from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.icons import PADDING, IconButton
+
+_FRAME_MS = 33
+
+
+class ReplyWidget(MessageWidget):
+    """The model's message, also while it is being written."""
+
+    regenerate_asked = Signal(str)
+    way_out_chosen = Signal(str, str)
+    """The message's id and a `WayOut` of its failure."""
+
+    def __init__(self, message: Message, versions: Versions) -> None:
+        """Show a message."""
+        super().__init__(message, versions)
+        self._answer = MarkdownView()
+        self._status = QLabel(wordWrap=True)
+        self._status.setObjectName("muted")
+        self._thought: Thought | None = None  # these two are made when they are needed: most replies have neither
+        self._failure: ReplyFailure | None = None
+        self._busy = False
+        self._contexts = Contexts()
+        self._again = IconButton("regenerate", size=16)
+        self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
+        self._facts = ElidedLabel()
+        self._facts.setObjectName("muted")
+        self._actions.addWidget(self._copy)
+        self._actions.addWidget(self._again)
+        self.add_versions()
+        self._actions.addSpacing(8)
+        self._actions.addWidget(self._facts, 1)
+        self._column = QVBoxLayout()
+        self._column.setContentsMargins(PADDING, 0, PADDING, 0)  # the icons below are in line with the text
+        self._column.setSpacing(6)
+        self._column.addWidget(self._answer)
+        self._column.addWidget(self._status)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 6, 0, 10)
+        layout.setSpacing(6)
+        layout.addLayout(self._column)
+        layout.addLayout(self._actions)
+        self._waiting_text: str | None = None
+        self._waiting_for = ""
+        self._frame = QTimer(self, singleShot=True, interval=_FRAME_MS)
+        self._frame.timeout.connect(self._draw_waiting)
+        self._show_text(message.content)
+        self.retranslate()
+
+    @property
+    def is_building(self) -> bool:
+        """A part of the answer is not shown yet."""
+        return self._answer.is_building
+
+    def grow(self, text: str) -> None:
+        """Show the text so far, at most once a frame."""
+        self._waiting_text = text
+        if not self._frame.isActive():
+            self._frame.start()
+
+    def wait_for(self, words: str) -> None:
+        """Say what happens before the first word comes."""
+        self._waiting_for = words
+        self._refresh()
+
+    def end(self, message: Message) -> None:
+        """Show the message as it ended."""
+        self._frame.stop()
+        self._waiting_text = None
+        self.message = message
+        self._show_text(message.content)
+        self._refresh()
+
+    def set_contexts(self, contexts: Contexts) -> None:
+        """Offer other contexts where the reply failed."""
+        self._contexts = contexts
+        if self._failure is not None:
+            self._failure.set_contexts(contexts)
+
+    def set_busy(self, busy: bool) -> None:
+        """Nothing can be asked again while a reply is written."""
+        self._busy = busy
+        self._again.setEnabled(not busy)
+        if self._failure is not None:
+            self._failure.set_busy(busy)
+
+    def text_to_copy(self) -> str:
+        """Return the answer without the reasoning."""
+        return split_reasoning(self.message.content).answer
+
+    def retranslate(self) -> None:
+        """Write every word again."""
+        super().retranslate()
+        self._again.set_words(self.tr("Answer again"))
+        if self._thought is not None:
+            self._thought.retranslate()
+        self._refresh()
+
+    def _draw_waiting(self) -> None:
+        if self._waiting_text is not None:
+            self._show_text(self._waiting_text)
+            self._waiting_text = None
+            self._refresh()
+
+    def _show_text(self, text: str) -> None:
+        parts = split_reasoning(text)
+        if self._thought is None and (parts.reasoning or parts.thinking):
+            self._thought = Thought()
+            self._column.insertWidget(0, self._thought)
+        if self._thought is not None:
+            self._thought.set_text(parts.reasoning, parts.thinking and self.message.state == "streaming")
+        self._answer.set_text(parts.answer)
+
+    def _refresh(self) -> None:
+        message = self.message
+        writing = message.state == "streaming"
+        self._answer.setVisible(self._answer.has_text)
+        begun = self._answer.has_text or (self._thought is not None and self._thought.has_text)
+        status = self._waiting_for if writing and not begun else ""
+        if message.state == "stopped":
+            status = self.tr("Stopped.")
+        elif message.state == "interrupted":
+            status = self.tr("Zhiyin was closed before this was finished.")
+        elif message.facts.get("reason") == "length":
+            status = self.tr("The reply reached the longest length that the settings allow.")
+        elif message.state == "done" and not begun:
+            status = self.tr("The model answered nothing.")
+        self._status.setText(status)
+        self._status.setVisible(bool(status))
+        if message.state == "failed":
+            self._show_failure(message.facts.get("cause", ""), message.facts.get("message", ""))
+        elif message.facts.get("reason") == "full":
+            self._show_failure("full", "")
+        for widget in (self._copy, self._again):
+            widget.setVisible(not writing)
+        self._copy.setEnabled(self._answer.has_text)
+        self._facts.set_whole(self._cost())
+
+    def _show_failure(self, cause: str, message: str) -> None:
+        if self._failure is None:
+            self._failure = ReplyFailure()
+            self._failure.chosen.connect(lambda way: self.way_out_chosen.emit(self.message.id, way))
+            self._failure.set_contexts(self._contexts)
+            self._column.insertWidget(self._column.indexOf(self._status) + 1, self._failure)
+        self._failure.show_failure(cause, message)
+        self._failure.set_busy(self._busy)
+
+    def _cost(self) -> str:
+        """Return who wrote it, how fast, and how much of the context the chat takes by now."""
+        facts = self.message.facts
+        tokens, seconds, context = facts.get("tokens", 0), facts.get("seconds", 0), facts.get("context", 0)
+        if not tokens or not seconds:
+            return ""
+        words = [self.message.model, self.tr("{speed} tokens/s").format(speed=number(tokens / seconds))]
+        if context:
+            used = min(100, math.ceil((facts.get("prompt_tokens", 0) + tokens) / context * 100))
+            words.append(self.tr("context {percent} % full").format(percent=used))
+        return " · ".join(word for word in words if word)

@@ -1,0 +1,308 @@
+"""The list of chats, by day, with a search in their texts."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QIcon, QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app.chat.conversation import Conversation
+from desktop_app.ui.i18n.formats import day_group, with_keys
+from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets.icons import IconButton, icon
+
+_PAUSE_MS = 200
+_LONGEST_SEARCH = 200
+_ID = Qt.ItemDataRole.UserRole
+
+
+class Sidebar(QFrame):
+    """Opens, renames and deletes chats."""
+
+    new_asked = Signal()
+    catalogue_asked = Signal()
+    opened = Signal(str)
+    renamed = Signal(str, str)
+    deleted = Signal(str)
+    export_asked = Signal(str)
+    searched = Signal(str)
+    """The person pauses in writing a search; `show_found` answers it."""
+    left = Signal()
+    """The search is given up: the keyboard may go back to the message."""
+    settings_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self.setObjectName("sidebar")
+        self.setFixedWidth(248)
+        self._conversations: list[Conversation] = []
+        self._current: str | None = None
+        self._found: set[str] | None = None
+        """The chats that the search found; None: there is no search."""
+        self._shown: list[tuple[str, str, str]] = []
+        self._new = QPushButton()
+        self._new.setObjectName("newChat")
+        self._new.clicked.connect(self.new_asked)
+        self._models = QPushButton()
+        self._models.setObjectName("getModels")
+        self._models.clicked.connect(self.catalogue_asked)
+        self._search = _Search()
+        self._search.textChanged.connect(self._search_changed)
+        self._search.returnPressed.connect(self._open_first)
+        self._search.down.connect(self._enter_list)
+        self._search.given_up.connect(self._give_up)
+        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._pause.timeout.connect(lambda: self.searched.emit(self._search.text().strip()))
+        self._list = _ChatList()
+        self._list.itemClicked.connect(self._open)
+        self._list.itemActivated.connect(self._open)
+        self._list.itemChanged.connect(self._edited)
+        self._list.delete_asked.connect(self._delete)
+        self._list.customContextMenuRequested.connect(self._show_menu)
+        self._empty = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._empty.setObjectName("sidebarEmpty")
+        self._name = QLabel("知音 Zhiyin")
+        self._name.setObjectName("brand")
+        self._settings = IconButton("settings")
+        self._settings.clicked.connect(self.settings_asked)
+        footer = QHBoxLayout()
+        footer.addWidget(self._name)
+        footer.addStretch()
+        footer.addWidget(self._settings)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self._new)
+        layout.addWidget(self._search)
+        layout.addWidget(self._list, 1)
+        layout.addWidget(self._empty, 1)
+        layout.addWidget(self._models)
+        layout.addLayout(footer)
+        self._retranslate()
+        self.show_list([], None)
+
+    def show_list(self, conversations: list[Conversation], current: str | None) -> None:
+        """Show the chats, or those of them that are searched for, the last used first, with one selected."""
+        self._conversations, self._current = conversations, current
+        entries = [
+            (item.id, item.title, day_group(item.updated))
+            for item in conversations
+            if self._found is None or item.id in self._found
+        ]
+        if entries != self._shown:
+            self._shown = entries
+            self._fill(entries)
+        self._select(current)
+        self._search.setVisible(bool(conversations))
+        self._list.setVisible(bool(entries))
+        self._empty.setVisible(not entries)
+        self._name_emptiness()
+
+    def begin_search(self) -> None:
+        """Let the person type what to search for."""
+        self._search.setFocus()
+        self._search.selectAll()
+
+    def end_search(self) -> None:
+        """Show all chats again."""
+        self._search.clear()
+
+    def show_found(self, words: str, found: set[str]) -> None:
+        """Show the chats in which a text was found, unless the search is for another one by now."""
+        if words == self._search.text().strip():
+            self._found = found
+            self.show_list(self._conversations, self._current)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language and the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.LanguageChange, QEvent.Type.PaletteChange):
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        self._new.setText(self.tr("New chat"))
+        self._new.setIcon(icon("new-chat", theme.current().text))
+        self._new.setToolTip(with_keys(self.tr("New chat"), "Ctrl+N"))
+        self._models.setText(self.tr("Get models"))
+        self._models.setIcon(icon("catalogue", theme.current().text))
+        self._models.setToolTip(with_keys(self.tr("Get models"), "Ctrl+G"))
+        self._settings.set_words(self.tr("Settings"), "Ctrl+,")
+        self._list.setAccessibleName(self.tr("Chats"))
+        self._search.draw()
+        self._search.setPlaceholderText(self.tr("Search in chats"))
+        self._search.setAccessibleName(self.tr("Search in chats"))
+        self._search.setToolTip(with_keys(self.tr("Search in chats"), "Ctrl+F"))
+        self._name_emptiness()
+
+    def _name_emptiness(self) -> None:
+        self._empty.setText(
+            self.tr("Your chats will be listed here. They stay on this computer.")
+            if self._found is None
+            else self.tr("No chat has these words.")
+        )
+
+    def _search_changed(self, text: str) -> None:
+        if text.strip():
+            self._pause.start()
+        else:
+            self._pause.stop()
+            self._found = None
+            self.show_list(self._conversations, self._current)
+
+    def _open_first(self) -> None:
+        if self._found is not None and self._shown:
+            self.opened.emit(self._shown[0][0])
+
+    def _enter_list(self) -> None:
+        if self._list.isVisible():
+            self._list.setFocus()
+            if self._list.currentItem() is None:
+                self._list.setCurrentRow(1)  # below the heading
+
+    def _give_up(self) -> None:
+        self.end_search()
+        self.left.emit()
+
+    def _fill(self, entries: list[tuple[str, str, str]]) -> None:
+        self._list.blockSignals(True)
+        self._list.clear()
+        group = ""
+        for number, title, heading in entries:
+            if heading != group:
+                group = heading
+                self._list.addItem(_heading(heading))
+            item = QListWidgetItem(title or self.tr("New chat"))
+            item.setData(_ID, number)
+            item.setToolTip(title)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            self._list.addItem(item)
+        self._list.blockSignals(False)
+
+    def _select(self, current: str | None) -> None:
+        self._list.blockSignals(True)
+        self._list.setCurrentItem(None)  # type: ignore[call-overload]
+        for item in self._list.findItems("*", Qt.MatchFlag.MatchWildcard):
+            if item.data(_ID) == current and current is not None:
+                self._list.setCurrentItem(item)
+        self._list.blockSignals(False)
+
+    def _open(self, item: QListWidgetItem) -> None:
+        if item.data(_ID):
+            self.opened.emit(item.data(_ID))
+
+    def _edited(self, item: QListWidgetItem) -> None:
+        if item.data(_ID):
+            if item.text().strip():
+                self.renamed.emit(item.data(_ID), item.text())
+            else:
+                self._fill(self._shown)
+
+    def _delete(self, item: QListWidgetItem) -> None:
+        self.deleted.emit(item.data(_ID))
+
+    def _show_menu(self, place: QPoint) -> None:
+        item = self._list.itemAt(place)
+        if item is None or not item.data(_ID):
+            return
+        menu = QMenu(self)
+        rename = QAction(icon("edit", theme.current().muted), self.tr("Rename"), menu)
+        rename.triggered.connect(lambda: self._list.editItem(item))
+        delete = QAction(icon("delete", theme.current().muted), self.tr("Delete"), menu)
+        delete.triggered.connect(lambda: self._delete(item))
+        export = QAction(icon("export", theme.current().muted), self.tr("Export…"), menu)
+        export.triggered.connect(lambda: self.export_asked.emit(item.data(_ID)))
+        menu.addActions([rename, export, delete])
+        menu.exec(self._list.viewport().mapToGlobal(place))
+        menu.deleteLater()
+
+
+class _Search(QLineEdit):
+    """A line for a search; the arrow goes to what was found, Esc gives up."""
+
+    down = Signal()
+    given_up = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("chatSearch")
+        self.setMaxLength(_LONGEST_SEARCH)
+        self._glass = self.addAction(QIcon(), QLineEdit.ActionPosition.LeadingPosition)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the icon in the theme's colour."""
+        self._glass.setIcon(icon("search", theme.current().muted, 16))
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and cast(QKeyEvent, event).key() == Qt.Key.Key_Escape:
+            event.accept()  # elsewhere it is the window's shortcut
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        if event.key() == Qt.Key.Key_Escape:
+            self.given_up.emit()
+        elif event.key() == Qt.Key.Key_Down:
+            self.down.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class _ChatList(QListWidget):
+    """Rows with one line each; F2 renames and Delete deletes."""
+
+    delete_asked = Signal(QListWidgetItem)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("chatList")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setUniformItemSizes(False)
+        self.setItemDelegate(_Renaming(self))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        item = self.currentItem()
+        if event.key() == Qt.Key.Key_Delete and item is not None and item.data(_ID):
+            self.delete_asked.emit(item)
+        else:
+            super().keyPressEvent(event)
+
+
+class _Renaming(QStyledItemDelegate):
+    """Gives the box in which a chat is renamed the whole row: beside the row's padding there is no room for letters."""
+
+    def updateEditorGeometry(  # noqa: N802  (Qt's name)
+        self, editor: QWidget, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        editor.setGeometry(option.rect.adjusted(0, 1, 0, -1))
+
+
+def _heading(text: str) -> QListWidgetItem:
+    item = QListWidgetItem(text)
+    item.setFlags(Qt.ItemFlag.NoItemFlags)
+    font = item.font()
+    font.setPointSizeF(font.pointSizeF() * 0.88 if font.pointSizeF() > 0 else 9)
+    item.setFont(font)
+    return item

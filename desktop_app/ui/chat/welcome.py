@@ -1,0 +1,126 @@
+"""What an empty chat shows: a greeting, what to try, and what the model in use is good for."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtSvgWidgets import QSvgWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from desktop_app.ui.i18n.translate import to_translate
+from desktop_app.ui.models.model_session import EngineState
+from desktop_app.ui.widgets.icons import resource_path
+
+_COLUMN = 560
+_LOW = 400
+"""Below this height, in pixels, the logo makes room."""
+_IDEAS = to_translate(
+    "Welcome",
+    "Explain why the sky is blue, in two sentences.",
+    "Write a short, friendly birthday message.",
+    "Give me three ideas for a quick dinner.",
+)
+
+
+class Welcome(QScrollArea):
+    """The first thing that a person sees."""
+
+    suggested = Signal(str)
+    import_asked = Signal()
+    catalogue_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin without a model."""
+        super().__init__(parent)
+        self._state = EngineState()
+        self._has_models = True
+        self._logo = QSvgWidget(resource_path("icons", "zhiyin.svg"))
+        self._logo.setFixedSize(56, 56)
+        self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._title.setObjectName("title")
+        self._note = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._note.setObjectName("muted")
+        self._ideas = [QPushButton() for _ in _IDEAS]
+        for idea in self._ideas:
+            idea.setObjectName("idea")
+            idea.clicked.connect(lambda _, idea=idea: self.suggested.emit(idea.text()))
+        self._models = QPushButton()
+        self._models.setObjectName("primary")
+        self._models.clicked.connect(self.catalogue_asked)
+        self._import = QPushButton()
+        self._import.clicked.connect(self.import_asked)
+        self.setObjectName("welcome")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidget(self._page())
+        self._retranslate()
+
+    def show_state(self, state: EngineState, *, has_models: bool) -> None:
+        """Fit the note to the model."""
+        self._state, self._has_models = state, has_models
+        self._retranslate()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Leave the logo out of a low window."""
+        super().resizeEvent(event)
+        self._logo.setVisible(self.height() >= _LOW)
+
+    def _page(self) -> QWidget:
+        column = QVBoxLayout()
+        column.setSpacing(10)
+        column.addStretch(2)
+        column.addWidget(self._logo, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._title)
+        column.addSpacing(8)
+        for idea in self._ideas:
+            column.addWidget(idea)
+        column.addSpacing(8)
+        column.addWidget(self._note)
+        buttons = QHBoxLayout()
+        buttons.addStretch()
+        buttons.addWidget(self._models)
+        buttons.addWidget(self._import)
+        buttons.addStretch()
+        column.addLayout(buttons)
+        column.addStretch(3)
+        holder = QWidget()
+        holder.setMaximumWidth(_COLUMN)
+        holder.setLayout(column)
+        page = QWidget()
+        page.setObjectName("welcomePage")
+        row = QHBoxLayout(page)
+        row.setContentsMargins(10, 0, 20, 0)
+        row.addStretch(1)
+        row.addWidget(holder, 1000)
+        row.addStretch(1)
+        return page
+
+    def _retranslate(self) -> None:
+        starter = self._state.model is not None and self._state.model.starter
+        self._title.setText(self.tr("What shall we talk about?"))
+        for button, idea in zip(self._ideas, _IDEAS, strict=True):
+            button.setText(idea if starter else self.tr(idea))  # the starter model understands English only
+            button.setVisible(self._has_models)
+        self._import.setText(self.tr("Add a model…"))
+        self._models.setText(self.tr("Get models"))
+        for button in (self._models, self._import):
+            button.setVisible(starter or not self._has_models)
+        self._note.setText(self._words(starter))
+
+    def _words(self, starter: bool) -> str:
+        if not self._has_models:
+            return self.tr("No model is installed yet. Add one, or drop its file or folder on this window.")
+        if starter:
+            return self.tr(
+                "You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. "
+                "It makes many mistakes; get a larger one for real work."
+            )
+        return self.tr("Everything stays on this computer.")

@@ -1,0 +1,119 @@
+"""The core's error sentences in the person's language: it writes them in English, with names and numbers in them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from PySide6.QtCore import QCoreApplication
+
+from desktop_app.ui.i18n import conversion_sentences
+from desktop_app.ui.i18n.translate import to_translate
+
+_TEMPLATES = to_translate(
+    "Core",
+    "The engine was ended by the system, most likely because memory ran out; choose a smaller context or a "
+    "smaller model. Nothing of the chat is lost.",
+    "The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built "
+    "for every processor, or build it on this computer. Nothing of the chat is lost.",
+    "The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat "
+    "is lost.",
+    "The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the"
+    " chat is lost.",
+    "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of "
+    "the chat is lost.",
+    "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
+    "or start a new chat.",
+    "A context of {count} tokens for {name} does not fit in memory; choose a smaller one.",
+    "{name} does not fit in memory; choose a smaller quantization or close other programs.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; close other "
+    "programs or choose a smaller model.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache "
+    "fits, a context of {count} fits.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache "
+    "fits.",
+    "Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a context of "
+    "{count} fits.",
+    "Even {quant} with a context without limit needs {bytes}, {missing} more than is free now; close other programs "
+    "or choose a smaller model.",
+    "{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.",
+    "{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.",
+    "{path} is truncated: its head ends in the middle; download it again.",
+    "{path} is damaged: {what}; download it again.",
+    "{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.",
+    "{path} is a folder; convert it first: {command}",
+    "{path} cannot be read: {reason}.",
+    "{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.",
+    "The disk is full, so {path} cannot take more; free some space.",
+    "{path} cannot be written; allow writing to it.",
+    "{path} cannot be opened; allow reading and writing in its folder.",
+    "{path} is in use by another program; close it.",
+    "{path} is damaged; start Zhiyin again to recover what can be read.",
+    "{path} cannot be used ({reason}).",
+    "The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.",
+    "The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.",
+    "The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.",
+    "Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.",
+    "Base: {base} ({family}, {count} tokens)",
+    "Adapter {number}: {path} changes {matrices} matrices (rank {rank}); {count} tokens from here",
+    "Adapter {number}: {path} changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors; "
+    "{count} tokens from here",
+    "Adapter {number}: {path} brings {whole} whole tensors; {count} tokens from here",
+    "Tokenizer: {path}",
+    "{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter "
+    "alone by --as-adapter and use it with `zhiyin chat --adapter`.",
+    "{base} is an adapter itself; give it with --lora and name its base with --base.",
+    "{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has "
+    "been merged into the base, or the order is wrong; use the original base and name the adapters in the order "
+    "of their training.",
+    "{base} holds the embeddings of {adapter} already: the adapter has been merged into it, and merging it twice "
+    "would spoil the model; convert it as it is, or name the original base.",
+    "{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA's own adapter, which {base} with its "
+    "{count} tokens lacks; name both in this order: {order}.",
+    "{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or the "
+    "adapter before it) that has the same vocabulary.",
+    "{adapter} was trained for a model of width {width}, but {base} has the width {known} (tensor {tensor}: "
+    "{shapes}); take the adapter and the base of the same size.",
+    "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} "
+    "tensors are missing there); name the base that it was trained on.",
+    "{base} has no config.json, which says what model it is; download it from the same place.",
+    "{base} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.",
+    "{path}: this checkpoint is already quantized as {method}; download the original repository, whose "
+    "weights are F16, BF16 or F32.",
+    "{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text "
+    "model of the same family.",
+    "{path}: {name} judges texts and writes none; choose a chat or base model.",
+    "{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.",
+    "The context ends at {count} tokens: llama.cpp does not compute this model's sliding window.",
+    "The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.",
+    "llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is "
+    "asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher's "
+    "code.",
+    "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's "
+    "code changes positions with the length of the text, which llama.cpp does not compute.",
+    "llama.cpp rounds two bounds of this model's positions to whole numbers, which the publisher's code does not: in long "
+    "chats it sees distant words a little differently.",
+    "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
+)
+
+
+def translated(sentence: str) -> str:
+    """Return a core sentence in the window's words and language; one that is not known here stays as it is."""
+    for template in (*conversion_sentences.REWORDED, *conversion_sentences.TEMPLATES, *_TEMPLATES):
+        if found := _pattern(template).fullmatch(sentence):
+            words = conversion_sentences.REWORDED.get(template, template)
+            return QCoreApplication.translate("Core", words).format(**found.groupdict())
+    return sentence
+
+
+def numbers_in(sentence: str) -> dict[str, int]:
+    """Return the numbers that a core sentence names, by their names in the templates."""
+    for template in _TEMPLATES:
+        if found := _pattern(template).fullmatch(sentence):
+            return {name: int(value) for name, value in found.groupdict().items() if value.isdecimal()}
+    return {}
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template)), re.DOTALL)

@@ -1,0 +1,299 @@
+"""Markdown to blocks that the window can draw. No HTML is made or understood; nothing is loaded.
+
+A line break stays a line break, as people expect of a chat (poems, addresses).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from desktop_app.ui.markdown.formula import formula
+from desktop_app.ui.markdown.formula_rules import add_formulas
+from desktop_app.ui.markdown.span import Span, Spans
+
+Kind = Literal["paragraph", "heading", "code", "table", "rule", "formula"]
+
+_URL = re.compile(r"https?://[^\s<>\"'`，。；：！？、）】」]*[^\s<>\"'`，。；：！？、）】」.,;:!?)\]*_~]")
+_TASK = re.compile(r"\[([ xX])\] ")
+_BULLETS = "•◦▪"
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+add_formulas(_PARSER)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, heading, code box, table, rule or formula; lists and quotes are paragraphs with an indentation."""
+
+    kind: Kind
+    spans: Spans = ()
+    level: int = 0
+    """Of a heading, 1 to 6."""
+    depth: int = 0
+    """How many lists it lies in."""
+    marker: str = ""
+    """What stands before a list item's first paragraph: • or 3. or ☐."""
+    quote: int = 0
+    """How many quotes it lies in."""
+    tight: bool = False
+    """A paragraph of a list without blank lines between its items."""
+    text: str = ""
+    """Code."""
+    language: str = ""
+    rows: tuple[tuple[Spans, ...], ...] = ()
+    """Of a table; the first one is its head."""
+    alignments: tuple[str, ...] = ()
+    """left, center or right for each column."""
+
+
+def parse(text: str) -> list[Block]:
+    """Return the blocks of a text."""
+    return _Walker().walk(_PARSER.parse(text))
+
+
+class StreamingParser:
+    """Parses a growing text; closed top-level blocks are not parsed again."""
+
+    def __init__(self) -> None:
+        """Begin with an empty text."""
+        self._closed: list[Block] = []
+        self._offset = 0
+
+    def update(self, text: str) -> list[Block]:
+        """Return the blocks of `text`, which begins with the text of the last call."""
+        tail = text[self._offset :]
+        tokens = _PARSER.parse(tail)
+        last = _start_of_last_block(tokens)
+        start_line = tokens[last].map[0] if last and tokens[last].map else 0  # type: ignore[index]
+        if start_line and not _is_open(tokens[last]):
+            start = _line_offset(tail, start_line)
+            # A line that is still being written may yet turn out to continue the block before it.
+            if "\n" in tail[start:]:
+                self._closed += _Walker().walk(tokens[:last])
+                self._offset += start
+                tokens = tokens[last:]
+        return [*self._closed, *_Walker().walk(tokens)]
+
+
+def _start_of_last_block(tokens: Sequence[Token]) -> int:
+    return next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i].level == 0 and tokens[i].nesting >= 0), 0)
+
+
+def _is_open(token: Token) -> bool:
+    """Return whether the next character may turn a block into a part of the one before it."""
+    return bool(token.meta.get("open"))
+
+
+def _line_offset(text: str, line: int) -> int:
+    offset = 0
+    for _ in range(line):
+        offset = text.index("\n", offset) + 1
+    return offset
+
+
+@dataclass
+class _List:
+    marker: str
+    number: int | None = None
+
+
+class _Walker:
+    """Turns markdown-it's nested tokens into a flat list of blocks."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._lists: list[_List] = []
+        self._quote = 0
+        self._marker = ""
+        self._tight = False
+        self._heading = 0
+        self._rows: list[list[Spans]] = []
+        self._alignments: list[str] = []
+        self._in_table = False
+
+    def walk(self, tokens: Sequence[Token]) -> list[Block]:
+        for token in tokens:
+            handler = getattr(self, f"_{token.type}", None)
+            if handler is not None:
+                handler(token)
+        return self._blocks
+
+    def _add(self, block: Block) -> None:
+        self._blocks.append(
+            replace(block, depth=len(self._lists), marker=self._marker, quote=self._quote, tight=self._tight)
+        )
+        self._marker, self._tight = "", False
+
+    def _bullet_list_open(self, token: Token) -> None:
+        self._lists.append(_List(_BULLETS[min(len(self._lists), len(_BULLETS) - 1)]))
+
+    def _ordered_list_open(self, token: Token) -> None:
+        self._lists.append(_List("", int(token.attrGet("start") or 1)))
+
+    def _list_close(self, token: Token) -> None:
+        self._lists.pop()
+
+    _bullet_list_close = _ordered_list_close = _list_close
+
+    def _list_item_open(self, token: Token) -> None:
+        current = self._lists[-1]
+        if current.number is None:
+            self._marker = current.marker
+        else:
+            self._marker = f"{current.number}."
+            current.number += 1
+
+    def _list_item_close(self, token: Token) -> None:
+        self._add_bare_marker()
+
+    def _add_bare_marker(self) -> None:
+        """Show the marker of an item that has no text of its own."""
+        if self._marker:
+            self._tight = True
+            self._add(Block("paragraph"))
+
+    def _blockquote_open(self, token: Token) -> None:
+        self._quote += 1
+
+    def _blockquote_close(self, token: Token) -> None:
+        self._quote -= 1
+
+    def _paragraph_open(self, token: Token) -> None:
+        self._tight = token.hidden
+
+    def _heading_open(self, token: Token) -> None:
+        self._heading = int(token.tag[1])
+
+    def _heading_close(self, token: Token) -> None:
+        self._heading = 0
+
+    def _inline(self, token: Token) -> None:
+        if self._in_table:
+            self._rows[-1].append(_spans(token.children or []))
+        elif self._heading:
+            self._add(Block("heading", _spans(token.children or []), level=self._heading))
+        else:
+            children = token.children or []
+            if self._marker and children and (task := _TASK.match(children[0].content)):
+                self._marker = "☐" if task[1] == " " else "☑"
+                children[0].content = children[0].content[task.end() :]
+            self._add_paragraph(children)
+
+    def _add_paragraph(self, children: Sequence[Token]) -> None:
+        """Add a paragraph; formulas that are to stand alone part it."""
+        tight = self._tight
+        for apart, group in groupby(children, key=lambda child: child.type == "formula_display"):
+            members = list(group)
+            self._tight = tight
+            if apart:
+                for member in members:
+                    self._formula_block(member)
+            else:
+                spans = _spans(members)
+                if apart_from_others := len(members) < len(children):
+                    spans = _stripped(spans)
+                if spans or not apart_from_others:
+                    self._add(Block("paragraph", spans))
+
+    def _formula_block(self, token: Token) -> None:
+        self._add(Block("formula", formula(token.content.strip())))
+
+    def _fence(self, token: Token) -> None:
+        self._add_bare_marker()
+        language = token.info.split()[0] if token.info.split() else ""
+        self._add(Block("code", text=token.content.rstrip("\n"), language=language))
+
+    _code_block = _fence
+
+    def _hr(self, token: Token) -> None:
+        self._add(Block("rule"))
+
+    def _table_open(self, token: Token) -> None:
+        self._in_table, self._rows, self._alignments = True, [], []
+
+    def _tr_open(self, token: Token) -> None:
+        self._rows.append([])
+
+    def _th_open(self, token: Token) -> None:
+        self._alignments.append(str(token.attrGet("style") or "text-align:left").rpartition(":")[2])
+
+    def _table_close(self, token: Token) -> None:
+        self._in_table = False
+        rows = tuple(tuple(row) for row in self._rows)
+        self._add(Block("table", rows=rows, alignments=tuple(self._alignments)))
+
+
+def _spans(children: Sequence[Token]) -> Spans:
+    """Return the styled runs of an inline token's children."""
+    spans: list[Span] = []
+    style = Span("")
+    for child in children:
+        match child.type:
+            case "text":
+                spans += _linkified(replace(style, text=child.content))
+            case "code_inline":
+                spans.append(replace(style, text=child.content, code=True))
+            case "formula" | "formula_display":
+                spans += [replace(span, bold=style.bold or span.bold) for span in formula(child.content.strip())]
+            case "softbreak" | "hardbreak":
+                spans.append(replace(style, text="\n"))
+            case "image":  # named, never loaded
+                address = _address(child, "src")
+                spans.append(replace(style, text=child.content or address, link=address))
+            case _:
+                style = _restyled(style, child)
+    return tuple(span for span in spans if span.text)
+
+
+def _stripped(spans: Spans) -> Spans:
+    """Take the line breaks and spaces at both ends away."""
+    parts = list(spans)
+    while parts and not parts[0].text.strip():
+        del parts[0]
+    while parts and not parts[-1].text.strip():
+        del parts[-1]
+    if parts:
+        parts[0] = replace(parts[0], text=parts[0].text.lstrip())
+        parts[-1] = replace(parts[-1], text=parts[-1].text.rstrip())
+    return tuple(parts)
+
+
+def _restyled(style: Span, mark: Token) -> Span:
+    """Return the style after a mark that opens or closes one."""
+    match mark.type.rpartition("_")[0]:
+        case "strong":
+            return replace(style, bold=mark.nesting > 0)
+        case "em":
+            return replace(style, italic=mark.nesting > 0)
+        case "s":
+            return replace(style, strike=mark.nesting > 0)
+        case "link":
+            return replace(style, link=_address(mark, "href"))
+    return style
+
+
+def _address(token: Token, attribute: str) -> str:
+    return safe_link(str(token.attrGet(attribute) or ""))
+
+
+def safe_link(address: str) -> str:
+    """Return an address that may be opened in the browser, or ""."""
+    return address if re.match(r"https?://[^\s]+$", address, re.IGNORECASE) else ""
+
+
+def _linkified(span: Span) -> list[Span]:
+    """Split a text at the addresses in it."""
+    if span.link or "://" not in span.text:
+        return [span]
+    parts: list[Span] = []
+    end = 0
+    for match in _URL.finditer(span.text):
+        parts += [replace(span, text=span.text[end : match.start()]), replace(span, text=match[0], link=match[0])]
+        end = match.end()
+    return [*parts, replace(span, text=span.text[end:])]

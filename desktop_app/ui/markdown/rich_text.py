@@ -1,0 +1,271 @@
+"""Text with styles in a widget as high as its content, built block by block without HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import QEvent, QRectF, Qt, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QFont,
+    QFontInfo,
+    QPainter,
+    QPaintEvent,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextFormat,
+    QTextFrameFormat,
+    QTextOption,
+    QTextTableFormat,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
+
+from desktop_app.sequences import common_prefix
+from desktop_app.ui.markdown.parser import Block, safe_link
+from desktop_app.ui.markdown.span import Span
+from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets.fonts import monospace_families
+
+INDENT = 26
+"""Pixels for each level of a list or quote."""
+_QUOTE = QTextFormat.Property.UserProperty + 1
+_RULE = QTextFormat.Property.UserProperty + 2
+_LINE_HEIGHT = 1.65
+"""Of the font's size: as high as lines with Chinese need, so that all lines are the same."""
+_PARAGRAPH_GAP, _TIGHT_GAP, _HEADING_GAP = 10, 3, 18
+_HEADING_SIZES = {1: 1.45, 2: 1.28, 3: 1.14}
+
+
+class RichText(QTextBrowser):
+    """Read-only text that can be selected; links open in the browser after a click, nothing is ever loaded."""
+
+    def __init__(self, parent: QWidget | None = None, *, colour: str = "text") -> None:
+        """`colour` names the text's colour in the theme."""
+        super().__init__(parent)
+        self._colour = colour
+        self._blocks: list[Block] = []
+        self._starts: list[int] = []
+        self._drawn_in = (theme.current(), self.font())
+        self.setOpenLinks(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setUndoRedoEnabled(False)
+        self.setTabChangesFocus(True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(0)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+        self.anchorClicked.connect(_open_link)
+        self._fit()
+
+    def set_blocks(self, blocks: Sequence[Block]) -> None:
+        """Show paragraphs, headings and rules, leaving the blocks that did not change as they are."""
+        same = common_prefix(self._blocks, blocks)
+        if same == len(self._blocks) == len(blocks):
+            return
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        if same < len(self._blocks):
+            cursor.setPosition(self._starts[same])
+            cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+            cursor.removeSelectedText()
+        else:
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+        del self._starts[same:]
+        for index in range(same, len(blocks)):
+            self._insert(cursor, blocks[index], blocks[index - 1] if index else None)
+        cursor.endEditBlock()
+        self._blocks = list(blocks)
+        has_link = any(span.link for block in blocks for span in block.spans)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if has_link else Qt.FocusPolicy.ClickFocus)  # Tab visits links
+
+    def set_plain(self, text: str) -> None:
+        """Show a text as it is."""
+        self.set_blocks([Block("paragraph", (Span(text),))])
+
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802  (Qt's name)
+        """Load nothing: no picture, no style sheet, from nowhere."""
+        return None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        """Leave scrolling to the chat."""
+        event.ignore()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Draw everything again in the new theme's colours or the new font."""
+        super().changeEvent(event)
+        if event.type() not in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) or not self._blocks:
+            return
+        if self._drawn_in != (theme.current(), self.font()):  # both events come several times for one change
+            self._drawn_in = (theme.current(), self.font())
+            blocks, self._blocks, self._starts = self._blocks, [], []
+            self.document().clear()
+            self.set_blocks(blocks)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw the text, a bar beside each quote, and the rules."""
+        super().paintEvent(event)
+        if not any(block.quote or block.kind == "rule" for block in self._blocks):
+            return
+        painter = QPainter(self.viewport())
+        colour = QColor(theme.current().border)
+        area_of = self.document().documentLayout().blockBoundingRect
+        block = self.document().begin()
+        while block.isValid():
+            area, style, after = area_of(block), block.blockFormat(), block.next()
+            if style.boolProperty(_RULE):
+                painter.fillRect(QRectF(0, round(area.center().y()), self.viewport().width(), 1), colour)
+            for level in range(style.intProperty(_QUOTE)):
+                goes_on = after.isValid() and after.blockFormat().intProperty(_QUOTE) > level
+                end = area_of(after).top() if goes_on else area.bottom()
+                painter.fillRect(QRectF(level * INDENT + 2, area.top(), 3, end - area.top()), colour)
+            block = after
+
+    def _insert(self, cursor: QTextCursor, block: Block, before: Block | None) -> None:
+        block_format, char_format = self._formats(block)
+        if before is None:
+            self._starts.append(0)
+            cursor.setBlockFormat(block_format)
+            cursor.setBlockCharFormat(char_format)
+        else:
+            self._starts.append(cursor.position())
+            block_format.setTopMargin(_gap(before, block))
+            cursor.insertBlock(block_format, char_format)
+        if block.marker:
+            cursor.insertText(f"{block.marker}\t", char_format)
+        insert_spans(cursor, block.spans, char_format)
+
+    def _formats(self, block: Block) -> tuple[QTextBlockFormat, QTextCharFormat]:
+        paragraph, text = QTextBlockFormat(), QTextCharFormat()
+        text.setForeground(QColor(getattr(theme.current(), self._colour)))
+        if block.quote:
+            text.setForeground(QColor(theme.current().muted))
+        margin = (block.depth + block.quote) * INDENT
+        paragraph.setLeftMargin(margin)
+        if block.marker:
+            paragraph.setTextIndent(-INDENT + 6)
+            paragraph.setTabPositions([QTextOption.Tab(INDENT - 6, QTextOption.TabType.LeftTab)])
+        paragraph.setProperty(_QUOTE, block.quote)
+        size = 1.0
+        if block.kind == "heading":
+            paragraph.setHeadingLevel(block.level)
+            text.setFontWeight(QFont.Weight.DemiBold)
+            size = _HEADING_SIZES.get(block.level, 1.0)
+            text.setFontPointSize(self.font().pointSizeF() * size)
+        elif block.kind == "formula" and not block.marker:
+            paragraph.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        elif block.kind == "rule":
+            paragraph.setProperty(_RULE, True)
+        height = QFontInfo(self.font()).pixelSize() * size * _LINE_HEIGHT
+        paragraph.setLineHeight(height, QTextBlockFormat.LineHeightTypes.MinimumHeight.value)
+        return paragraph, text
+
+    def _fit(self) -> None:
+        self.setFixedHeight(max(1, math.ceil(self.document().size().height())))
+
+
+class TableText(RichText):
+    """A table; one that is too wide scrolls sideways."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.horizontalScrollBar().rangeChanged.connect(self._fit)
+
+    def set_blocks(self, blocks: Sequence[Block]) -> None:
+        """Show one table."""
+        if list(blocks) == self._blocks:
+            return
+        self._blocks = list(blocks)
+        self.document().clear()
+        block = blocks[0]
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        columns = max(len(row) for row in block.rows)
+        table = cursor.insertTable(len(block.rows), columns, _table_format())
+        for i, row in enumerate(block.rows):
+            for j, spans in enumerate(row[:columns]):
+                cell = table.cellAt(i, j)
+                style = QTextCharFormat()
+                style.setForeground(QColor(theme.current().text))
+                if i == 0:
+                    style.setFontWeight(QFont.Weight.DemiBold)
+                place = cell.firstCursorPosition()
+                alignment = block.alignments[j] if j < len(block.alignments) else "left"
+                paragraph = QTextBlockFormat()
+                paragraph.setAlignment(_ALIGNMENTS.get(alignment, Qt.AlignmentFlag.AlignLeft))
+                place.setBlockFormat(paragraph)
+                insert_spans(place, spans, style)
+        cursor.endEditBlock()
+        self._fit()
+
+    def _fit(self) -> None:
+        bar = self.horizontalScrollBar()
+        extra = bar.sizeHint().height() if bar.maximum() > 0 else 0
+        self.setFixedHeight(max(1, math.ceil(self.document().size().height()) + extra))
+
+
+_ALIGNMENTS = {"center": Qt.AlignmentFlag.AlignHCenter, "right": Qt.AlignmentFlag.AlignRight}
+
+
+def _table_format() -> QTextTableFormat:
+    style = QTextTableFormat()
+    style.setHeaderRowCount(1)
+    style.setBorder(1)
+    style.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+    style.setBorderBrush(QColor(theme.current().border))
+    style.setBorderCollapse(True)
+    style.setCellPadding(6)
+    style.setCellSpacing(0)
+    return style
+
+
+_SCRIPTS = {
+    "sub": QTextCharFormat.VerticalAlignment.AlignSubScript,
+    "super": QTextCharFormat.VerticalAlignment.AlignSuperScript,
+}
+
+
+def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharFormat) -> None:
+    """Insert styled text."""
+    for span in spans:
+        style = QTextCharFormat(base)
+        if span.bold:
+            style.setFontWeight(QFont.Weight.Bold)
+        if span.italic:
+            style.setFontItalic(True)
+        if span.strike:
+            style.setFontStrikeOut(True)
+        if span.code:
+            style.setFontFamilies(monospace_families())
+            style.setBackground(QColor(theme.current().code))
+        if span.script:
+            style.setVerticalAlignment(_SCRIPTS[span.script])
+        if span.link:
+            style.setAnchor(True)
+            style.setAnchorHref(span.link)
+            style.setToolTip(span.link)
+            style.setForeground(QColor(theme.current().link))
+            style.setFontUnderline(True)
+        cursor.insertText(span.text.replace("\n", "\u2028"), style)
+
+
+def _gap(before: Block, block: Block) -> int:
+    """Return the pixels between two blocks."""
+    if block.kind == "heading":
+        return _HEADING_GAP
+    return _TIGHT_GAP if block.tight and before.depth else _PARAGRAPH_GAP
+
+
+def _open_link(url: QUrl) -> None:
+    if safe_link(url.toString()):
+        QDesktopServices.openUrl(url)

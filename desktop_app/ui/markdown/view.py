@@ -1,0 +1,127 @@
+"""Markdown as a column of widgets: texts, code boxes and tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import groupby
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from desktop_app.sequences import common_prefix
+from desktop_app.ui.markdown.code_box import CodeBox
+from desktop_app.ui.markdown.parser import Block, StreamingParser
+from desktop_app.ui.markdown.rich_text import RichText, TableText
+
+_PAUSE_MS = 4
+_AT_ONCE = 0.002
+"""Seconds for parsing and making widgets before the window takes its turn."""
+_PIECE = 500
+"""Characters that are parsed in about that time."""
+
+
+class MarkdownView(QWidget):
+    """Markdown as a column of text, code boxes and tables; widgets that did not change are kept."""
+
+    def __init__(self, *, colour: str = "text") -> None:
+        """Begin empty; `colour` names the texts' colour in the theme."""
+        super().__init__()
+        self._colour = colour
+        self._parser = StreamingParser()
+        self._text = ""
+        self._parsed = 0
+        self._runs: list[tuple[str, list[Block]]] = []
+        self._parts: list[QWidget] = []
+        self._next = 0
+        self._builder = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._builder.timeout.connect(self._build)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(12)
+
+    @property
+    def has_text(self) -> bool:
+        """Something is shown."""
+        return bool(self._text.strip())
+
+    @property
+    def is_building(self) -> bool:
+        """A part of the text is not shown yet; it will be, a little at a time."""
+        return self._builder.isActive()
+
+    def set_text(self, text: str) -> None:
+        """Show a text, most often one that grew; a long one appears over several turns."""
+        if text == self._text:
+            return
+        if not text.startswith(self._text):
+            self._parser, self._parsed = StreamingParser(), 0
+        self._text = text
+        self._build()
+
+    def _build(self) -> None:
+        """Go on for a moment; the rest comes after the window had its turn."""
+        end = time.perf_counter() + _AT_ONCE
+        while self._step():
+            if time.perf_counter() > end:
+                self._builder.start()
+                return
+
+    def _step(self) -> bool:
+        """Fill a part or parse a piece; return False when all is done."""
+        whole = self._parsed == len(self._text)
+        if self._next < len(self._runs) - (not whole):  # the last one may still turn into something else
+            kind, blocks = self._runs[self._next]
+            _fill(self._part(self._next, _WIDGETS[kind]), blocks)
+            self._next += 1
+        elif whole:
+            self._drop_parts_from(len(self._runs))
+            return False
+        else:
+            self._parsed = min(self._parsed + _PIECE, len(self._text))
+            runs = _runs(self._parser.update(self._text[: self._parsed]))
+            self._next = min(self._next, common_prefix(self._runs, runs))
+            self._runs = runs
+        return True
+
+    def _drop_parts_from(self, index: int) -> None:
+        for part in self._parts[index:]:
+            part.hide()
+            part.deleteLater()
+        del self._parts[index:]
+
+    def _part(self, index: int, kind: type[QWidget]) -> QWidget:
+        if index < len(self._parts):
+            if type(self._parts[index]) is kind:
+                return self._parts[index]
+            old = self._parts[index]
+            self._parts[index] = self._make(kind)
+            self._layout.replaceWidget(old, self._parts[index])
+            old.hide()
+            old.deleteLater()
+        else:
+            self._parts.append(self._make(kind))
+            self._layout.addWidget(self._parts[index])
+        return self._parts[index]
+
+    def _make(self, kind: type[QWidget]) -> QWidget:
+        return RichText(colour=self._colour) if kind is RichText else kind()
+
+
+_WIDGETS: dict[str, type[QWidget]] = {"text": RichText, "code": CodeBox, "table": TableText}
+
+
+def _runs(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
+    """Group neighbours that share a widget: texts; each code and each table has its own."""
+    runs: list[tuple[str, list[Block]]] = []
+    for kind, group in groupby(blocks, key=lambda block: block.kind if block.kind in ("code", "table") else "text"):
+        members = list(group)
+        runs += [(kind, members)] if kind == "text" else [(kind, [member]) for member in members]
+    return runs
+
+
+def _fill(widget: QWidget, blocks: list[Block]) -> None:
+    if isinstance(widget, CodeBox):
+        widget.set_code(blocks[0].text, blocks[0].language)
+    elif isinstance(widget, RichText):
+        widget.set_blocks(blocks)

@@ -1,0 +1,139 @@
+"""Where a new model comes from: a file, a folder, or a repository of the Hub or ModelScope."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from converter.hub.address import HubAddress, read_address
+from desktop_app.ui.i18n.core_sentences import translated
+from models.errors import ZhiyinError
+
+WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
+"""Endings of files that are converted."""
+
+
+class AddDialog(QDialog):
+    """Asks for a model; what happens with it is the window's to say."""
+
+    paths_chosen = Signal(list)
+    """Files or a folder, as texts."""
+    repository_named = Signal(HubAddress)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin with an empty name."""
+        super().__init__(parent)
+        self._here, self._here_hint, self._hub = QLabel(), QLabel(wordWrap=True), QLabel()
+        self._hub_hint, self._wrong = QLabel(wordWrap=True), QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        for heading in (self._here, self._hub):
+            heading.setObjectName("dialogTitle")
+        for hint in (self._here_hint, self._hub_hint):
+            hint.setObjectName("muted")
+        self._wrong.setObjectName("sourceFacts")
+        self._wrong.setProperty("kind", "failure")
+        self._wrong.hide()
+        self._file, self._folder, self._look = QPushButton(), QPushButton(), QPushButton()
+        self._file.clicked.connect(self._ask_for_files)
+        self._folder.clicked.connect(self._ask_for_folder)
+        self._look.clicked.connect(self._take_name)
+        self._name = QLineEdit(clearButtonEnabled=True)
+        self._name.setObjectName("repository")
+        self._name.textChanged.connect(self._name_changed)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self._buttons.rejected.connect(self.reject)
+        self._lay_out()
+        self._retranslate()
+        self._name_changed("")
+        self._name.setFocus()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _lay_out(self) -> None:
+        ways = QHBoxLayout()
+        ways.setSpacing(8)
+        ways.addWidget(self._file)
+        ways.addWidget(self._folder)
+        ways.addStretch()
+        name = QHBoxLayout()
+        name.setSpacing(8)
+        name.addWidget(self._name, 1)
+        name.addWidget(self._look)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 18, 20, 16)
+        layout.setSpacing(10)
+        layout.addWidget(self._here)
+        layout.addWidget(self._here_hint)
+        layout.addLayout(ways)
+        layout.addSpacing(12)
+        layout.addWidget(self._hub)
+        layout.addWidget(self._hub_hint)
+        layout.addLayout(name)
+        layout.addWidget(self._wrong)
+        layout.addSpacing(8)
+        layout.addWidget(self._buttons)
+        around = self.parentWidget()
+        self.setMinimumWidth(min(500, around.width() - 24) if around is not None else 500)
+
+    def _retranslate(self) -> None:
+        self.setWindowTitle(self.tr("Add a model"))
+        self._here.setText(self.tr("On this computer"))
+        self._here_hint.setText(
+            self.tr("A GGUF file, the folder of a checkpoint, or a single file of weights such as RWKV's .pth")
+        )
+        self._file.setText(self.tr("File…"))
+        self._folder.setText(self.tr("Folder…"))
+        self._hub.setText(self.tr("On Hugging Face or ModelScope"))
+        self._hub_hint.setText(self.tr("The name of a model, or the address of its page. Nothing is downloaded yet."))
+        self._name.setPlaceholderText(self.tr("owner/name or address"))
+        self._name.setAccessibleName(self.tr("owner/name or address"))
+        self._look.setText(self.tr("Look"))
+        self._buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(self.tr("Cancel"))
+
+    def _name_changed(self, text: str) -> None:
+        self._wrong.hide()
+        self.adjustSize()
+        self._look.setEnabled(bool(text.strip()))
+        self._look.setDefault(bool(text.strip()))
+
+    def _take_name(self) -> None:
+        try:
+            address = read_address(self._name.text())
+        except ZhiyinError as error:
+            self._wrong.setText(translated(str(error)))
+            self._wrong.setMinimumHeight(self._wrong.heightForWidth(self._name.width()))
+            self._wrong.show()
+            return
+        self.accept()
+        self.repository_named.emit(address)
+
+    def _ask_for_files(self) -> None:
+        patterns = " ".join(f"*{ending}" for ending in (".gguf", *WEIGHTS))
+        kinds = f"{self.tr('Models')} ({patterns});;{self.tr('All files')} (*)"
+        dialog = QFileDialog(self, self.tr("Choose a model's file"), "", kinds)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.filesSelected.connect(self._take_paths)
+        dialog.open()
+
+    def _ask_for_folder(self) -> None:
+        dialog = QFileDialog(self, self.tr("Choose a checkpoint's folder"))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.filesSelected.connect(self._take_paths)
+        dialog.open()
+
+    def _take_paths(self, paths: list[str]) -> None:
+        self.accept()
+        self.paths_chosen.emit(paths)

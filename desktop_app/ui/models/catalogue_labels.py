@@ -1,0 +1,116 @@
+"""What the window says of a model of the catalogue."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from desktop_app.library.catalogue import Offer
+from desktop_app.ui.i18n.formats import number, size
+from desktop_app.ui.i18n.translate import to_translate
+from desktop_app.ui.models.fit import reason, speed_words
+
+_LANGUAGES = {
+    "zh": "中文", "en": "English", "ja": "日本語", "ko": "한국어", "fr": "français", "de": "Deutsch", "es": "español",
+    "pt": "português", "it": "italiano", "ru": "русский", "vi": "Tiếng Việt", "th": "ไทย", "ar": "العربية", "hi": "हिन्दी",
+}  # fmt: skip
+_SHOWN_LANGUAGES = 3
+_LICENCES = to_translate(
+    "Licences",
+    "Apache-2.0 (and the Llama 2 Community License)",
+    "MIT (and the Llama licences)",
+    "Baichuan model licences",
+    "Code Apache-2.0; weights free for research, commercial use on application",
+    "Code Apache-2.0; ChatGLM-6B Model License",
+    "Code Apache-2.0; ChatGLM2-6B Model License",
+    "Code Apache-2.0; ChatGLM3-6B Model License",
+    "Tongyi Qianwen License; 0.5B, 1.8B and 4B: Tongyi Qianwen Research License",
+    "Tongyi Qianwen License; 1.8B: Tongyi Qianwen Research License",
+)
+"""The licences that are described and not named alone."""
+
+
+def purpose(offer: Offer) -> str:
+    """Return what a model is good for, in the window's language."""
+    return offer.entry.good_for["zh" if QLocale().language() == QLocale.Language.Chinese else "en"]
+
+
+def nature(offer: Offer) -> str:
+    """Return size, languages, context, year and licence of a model, in one line."""
+    parts = [f"{offer.model.parameters:g}B"]
+    if not offer.model.chat:
+        parts.append(QCoreApplication.translate("Catalogue", "goes on with texts, no chat"))
+    parts += [_languages(offer), _context(offer), str(offer.entry.year), licence(offer)]
+    return " · ".join(parts)
+
+
+def licence(offer: Offer) -> str:
+    """Return the name of a model's licence, or where it is described."""
+    if offer.entry.licence is None:
+        return QCoreApplication.translate("Catalogue", "licence: see its page")
+    return QCoreApplication.translate("Licences", offer.entry.licence)
+
+
+def cost(offer: Offer) -> str:
+    """Return the planner's choice with its speed, and what has to be fetched and kept for it, in one line."""
+    option = offer.option
+    parts = []
+    if option is not None:
+        if offer.fits:
+            parts += [option.quant, speed_words(option)]
+        else:
+            text = QCoreApplication.translate("Catalogue", "even {quant} needs {size} more memory than is free")
+            parts.append(text.format(quant=option.quant, size=size(option.missing)))
+    elif offer.sizes is None:
+        parts.append(QCoreApplication.translate("Catalogue", "its sizes are not known"))
+    if offer.download is not None:
+        parts.append(QCoreApplication.translate("Catalogue", "{size} to download").format(size=size(offer.download)))
+    if offer.disk is not None:
+        parts.append(QCoreApplication.translate("Catalogue", "{size} on disk").format(size=size(offer.disk)))
+    return " · ".join(part for part in parts if part)
+
+
+def shortage(offer: Offer, free_disk: int | None) -> str:
+    """Say that the disk has no room for download and result together; "" where it has."""
+    needed = (offer.download or 0) + (offer.disk or 0)
+    if free_disk is None or needed <= free_disk:
+        return ""
+    text = QCoreApplication.translate("Catalogue", "{needed} of disk needed, {free} free")
+    return text.format(needed=size(needed), free=size(free_disk))
+
+
+def everything(offer: Offer) -> str:
+    """Return all that is known of a model, a line for each thing."""
+    all_languages = " · ".join(_LANGUAGES.get(code, code) for code in offer.entry.languages)
+    lines = [offer.model.source, purpose(offer), nature(offer), all_languages, cost(offer)]
+    if offer.option is not None:
+        lines.append(reason(offer.option))
+    return "\n".join(dict.fromkeys(lines))
+
+
+def search_text(offer: Offer) -> str:
+    """Return the words that a search looks through, in lower case: names, languages, and both purposes."""
+    entry, model = offer.entry, offer.model
+    languages = (f"{code} {_LANGUAGES.get(code, '')}" for code in entry.languages)
+    parts = (
+        model.source,
+        model.name,
+        entry.title,
+        entry.family,
+        entry.licence or "",
+        *languages,
+        *entry.good_for.values(),
+    )
+    return " ".join((*parts, f"{model.parameters:g}b", licence(offer))).lower()
+
+
+def _languages(offer: Offer) -> str:
+    names = [_LANGUAGES.get(code, code) for code in offer.entry.languages]
+    more = f" +{len(names) - _SHOWN_LANGUAGES}" if len(names) > _SHOWN_LANGUAGES else ""
+    return ", ".join(names[:_SHOWN_LANGUAGES]) + more
+
+
+def _context(offer: Offer) -> str:
+    if offer.endless:
+        return QCoreApplication.translate("Catalogue", "context without limit")
+    text = QCoreApplication.translate("Catalogue", "context {count}")
+    return text.format(count=number(offer.model.context, 0))

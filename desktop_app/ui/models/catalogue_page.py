@@ -1,0 +1,197 @@
+"""The page of models that may be had: a search, a filter by what fits, and the list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from desktop_app.library.catalogue import Offer, Overview
+from desktop_app.library.installed import InstalledModel
+from desktop_app.ui.bridges.conversion_bridge import ConversionJob
+from desktop_app.ui.chat.chat_view import COLUMN
+from desktop_app.ui.models.catalogue_labels import search_text
+from desktop_app.ui.models.catalogue_list import CatalogueList, Row
+from desktop_app.ui.widgets.icons import IconButton
+
+
+class CataloguePage(QWidget):
+    """Chooses a model to get."""
+
+    get_asked = Signal(Offer)
+    chat_asked = Signal(InstalledModel)
+    closed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self._overview: Overview | None = None
+        self._jobs: Mapping[str, str] = {}
+        self._searched: dict[str, str] = {}
+        self._title = QLabel()
+        self._title.setObjectName("title")
+        self._close = IconButton("close")
+        self._close.clicked.connect(self.closed)
+        self._search = _SearchField()
+        self._search.textChanged.connect(self._show)
+        self._search.down_pressed.connect(self._enter_list)
+        self._fitting = QPushButton()
+        self._fitting.setCheckable(True)
+        self._fitting.setObjectName("filter")
+        self._fitting.toggled.connect(self._show)
+        self._note = QLabel(wordWrap=True)
+        self._note.setObjectName("muted")
+        self._list = CatalogueList()
+        self._list.get_asked.connect(self.get_asked)
+        self._list.chat_asked.connect(self.chat_asked)
+        self._list.left_upwards.connect(self._search.setFocus)
+        self._empty = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self._empty.setObjectName("catalogueEmpty")
+        self._all = QPushButton()
+        self._all.clicked.connect(self._show_all)
+        self._lay_out()
+        self._retranslate()
+
+    def show_overview(self, found: Overview) -> None:
+        """Show the models, as they would run now."""
+        self._overview = found
+        self._searched = {}
+        self._show()
+
+    def show_jobs(self, jobs: Sequence[ConversionJob]) -> None:
+        """Show how far what is being got is."""
+        words = {str(job.request.source): self._job_words(job) for job in jobs}
+        if words != self._jobs:
+            self._jobs = words
+            self._show()
+
+    def begin(self) -> None:
+        """Let the person type a search at once."""
+        self._search.setFocus()
+        self._search.selectAll()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self._title, 1)
+        head.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+        tools = QHBoxLayout()
+        tools.setSpacing(8)
+        tools.addWidget(self._search, 1)
+        tools.addWidget(self._fitting)
+        column = QVBoxLayout()
+        column.setContentsMargins(20, 8, 12, 8)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addLayout(tools)
+        column.addWidget(self._note)
+        column.addWidget(self._list, 1)
+        column.addStretch(0)
+        column.addWidget(self._empty)
+        column.addWidget(self._all, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(0)
+        holder = QWidget()
+        holder.setMaximumWidth(COLUMN + 80)
+        holder.setLayout(column)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(holder, 1000)
+        row.addStretch(1)
+
+    def _retranslate(self) -> None:
+        self._title.setText(self.tr("Get models"))
+        self._close.set_words(self.tr("Back to the chat"), "Esc")
+        self._search.setPlaceholderText(self.tr("Search: name, language, use"))
+        self._search.setAccessibleName(self.tr("Search models"))
+        self._fitting.setText(self.tr("Fits this computer"))
+        self._list.setAccessibleName(self.tr("Models"))
+        self._all.setText(self.tr("Show all models"))
+        self._searched = {}
+        self._show()
+
+    def _show(self) -> None:
+        rows = self._rows()
+        if self._overview is not None:
+            planned = any(offer.plan is not None for offer in self._overview.offers)
+            self._fitting.setEnabled(planned)
+            self._note.setText(self._words(planned=planned))
+            self._empty.setText(self._words_for_nothing())
+        nothing = self._overview is not None and not rows
+        self._list.setVisible(not nothing)
+        self._empty.setVisible(nothing)
+        self._all.setVisible(nothing)
+        self._list.show_rows(rows)
+
+    def _rows(self) -> list[Row]:
+        if self._overview is None:
+            return []
+        words = self._search.text().lower().split()
+        return [
+            Row(offer, self._overview.installed.get(source), self._overview.free_disk, self._jobs.get(source, ""))
+            for offer in self._overview.offers
+            for source in (offer.model.source,)
+            if self._passes(offer) and all(word in self._text_of(offer) for word in words)
+        ]
+
+    def _passes(self, offer: Offer) -> bool:
+        return not (self._fitting.isChecked() and self._fitting.isEnabled()) or offer.fits
+
+    def _text_of(self, offer: Offer) -> str:
+        return self._searched.setdefault(offer.model.source, search_text(offer))
+
+    def _words(self, *, planned: bool) -> str:
+        if not planned:
+            return self.tr("Finding out what fits this computer…")
+        offers = self._overview.offers if self._overview is not None else []
+        text = self.tr("{count} of {total} models fit this computer now. They are converted here, after the download.")
+        return text.format(count=sum(offer.fits for offer in offers), total=len(offers))
+
+    def _words_for_nothing(self) -> str:
+        if self._search.text().strip():
+            return self.tr("No model here is about “{words}”.").format(words=self._search.text().strip())
+        return self.tr("No model fits this computer now; close other programs, or choose a smaller context.")
+
+    def _job_words(self, job: ConversionJob) -> str:
+        if job.state == "waiting":
+            return self.tr("waits")
+        progress = job.progress
+        part = 0.0 if progress is None else progress.bytes_done / max(1, progress.bytes_total)
+        texts = {"downloading": self.tr("Fetching {percent} %"), "converting": self.tr("Converting {percent} %")}
+        text = texts.get("downloading" if progress is None else progress.phase, self.tr("Checking {percent} %"))
+        return text.format(percent=int(100 * part))
+
+    def _show_all(self) -> None:
+        self._fitting.setChecked(False)
+        self._search.clear()
+        self._search.setFocus()
+
+    def _enter_list(self) -> None:
+        if self._list.model().rowCount():
+            self._list.setFocus()
+            if not self._list.currentIndex().isValid():
+                self._list.setCurrentIndex(self._list.model().index(0, 0))
+
+
+class _SearchField(QLineEdit):
+    """A line that the arrow key leaves downwards."""
+
+    down_pressed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("catalogueSearch")
+        self.setClearButtonEnabled(True)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.down_pressed.emit()
+        else:
+            super().keyPressEvent(event)

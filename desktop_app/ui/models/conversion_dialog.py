@@ -1,0 +1,347 @@
+"""Before a conversion: what the source is, which quantizations it can become, how they fit, and where the file will be."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHeaderView,
+    QLabel,
+    QListWidget,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app.library.install import InstallRequest, unused_path
+from desktop_app.library.source_facts import Judgement, SourceFacts
+from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.formats import number, size
+from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
+from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.icons import icon
+
+_WIDTH, _LOWEST, _HIGHEST = 560, 200, 700
+_MARGIN = 24
+_ROWS = 10
+"""Around the dialog in its window, and around its buttons."""
+_QUANT = Qt.ItemDataRole.UserRole
+
+
+class ConversionDialog(QDialog):
+    """Looks at one source and, when asked, lets the bridge install it."""
+
+    def __init__(self, bridge: ConversionBridge, request: InstallRequest, parent: QWidget | None = None) -> None:
+        """Begin to look."""
+        super().__init__(parent)
+        self._bridge = bridge
+        self._request = request
+        self._facts: SourceFacts | None = None
+        self._judgement: Judgement | None = None
+        self._judged = False
+        self._touched = False
+        """The person chose a quantization."""
+        self._failure = ""
+        self._look = threading.Event()
+        self._make_widgets()
+        self._lay_out()
+        self._retranslate()
+        self._begin()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language and the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.LanguageChange, QEvent.Type.PaletteChange):
+            self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Other widths need other heights."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def done(self, result: int) -> None:
+        """Stop looking."""
+        self._look.set()
+        super().done(result)
+
+    def _make_widgets(self) -> None:
+        self._title = ElidedLabel()
+        self._title.setObjectName("dialogTitle")
+        self._path = ElidedLabel()
+        self._path.setObjectName("muted")
+        self._about, self._notes, self._why, self._disk = (QLabel(wordWrap=True) for _ in range(4))
+        for label in (self._about, self._notes, self._why, self._disk):
+            label.setTextFormat(Qt.TextFormat.PlainText)  # names are the checkpoint's own words
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._about.setObjectName("sourceFacts")
+        self._notes.setObjectName("sourceNotes")
+        self._why.setObjectName("muted")
+        self._disk.setObjectName("diskSpace")
+        self._offers = QTreeWidget()
+        self._offers.setRootIsDecorated(False)
+        self._offers.setUniformRowHeights(True)
+        self._offers.setColumnCount(3)
+        self._offers.setObjectName("offers")
+        self._offers.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._offers.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._offers.header().setStretchLastSection(False)
+        self._offers.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self._offers.header().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self._offers.currentItemChanged.connect(self._show_choice)
+        self._models = QListWidget()
+        self._models.setObjectName("offers")
+        self._models.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._models.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self._models.itemActivated.connect(self._choose_model)
+        self._busy = QProgressBar(textVisible=False, maximum=0)
+        self._busy.setFixedHeight(3)
+        self._again = QPushButton()
+        self._again.clicked.connect(self._begin)
+        self._target = ElidedLabel()
+        self._target.setObjectName("muted")
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        self._ok = self._buttons.button(QDialogButtonBox.StandardButton.Ok)
+        self._ok.setObjectName("primary")
+        self._buttons.accepted.connect(self._go_on)
+        self._buttons.rejected.connect(self.reject)
+
+    def _lay_out(self) -> None:
+        page = QWidget()
+        page.setObjectName("dialogPage")
+        column = QVBoxLayout(page)
+        column.setContentsMargins(20, 18, 20, 8)
+        column.setSpacing(10)
+        for widget in (self._title, self._path, self._busy, self._about, self._notes, self._offers, self._models):
+            column.addWidget(widget)
+        for widget in (self._why, self._disk, self._target):
+            column.addWidget(widget)
+        column.addWidget(self._again, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addStretch()
+        self._page = page
+        scroll = self._scroll = QScrollArea(widgetResizable=True)
+        scroll.setObjectName("dialogScroll")
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(page)
+        below = QVBoxLayout()
+        below.setContentsMargins(20, 8, 20, 16)
+        below.addWidget(self._buttons)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(below)
+        around = self.parentWidget()
+        self.resize(_WIDTH if around is None else min(_WIDTH, around.width() - _MARGIN), _LOWEST)
+
+    def _fit(self) -> None:
+        """Take the height that everything needs, as far as the window has it."""
+        layout = self._page.layout()
+        assert layout is not None  # noqa: S101 - made in _lay_out
+        around = self.parentWidget()
+        most = _HIGHEST if around is None else around.height() - _MARGIN
+        needed = layout.heightForWidth(self.width()) + self._buttons.sizeHint().height() + _MARGIN
+        self.setFixedHeight(max(_LOWEST, min(needed, most)))
+
+    def _begin(self) -> None:
+        self._facts, self._judgement, self._judged, self._failure = None, None, False, ""
+        self._look.set()
+        self._look = self._bridge.describe(self._request, self._described, self._not_described)
+        self._retranslate()
+
+    def _described(self, facts: SourceFacts) -> None:
+        self._facts = facts
+        self._retranslate()
+        (self._models if facts.models else self._ok).setFocus()
+        if facts.offers:
+            look = self._look
+            self._bridge.judge(facts, lambda found: None if look.is_set() else self._judge(found))
+
+    def _judge(self, found: Judgement | None) -> None:
+        self._judgement, self._judged = found, True
+        self._retranslate()
+
+    def _not_described(self, error: Exception) -> None:
+        self._failure = str(error)
+        self._retranslate()
+        self._again.setFocus()
+
+    def _retranslate(self) -> None:
+        facts = self._facts
+        download = isinstance(self._request.source, str)
+        self.setWindowTitle(self.tr("Download a model") if download else self.tr("Convert a model"))
+        self._title.set_whole(facts.name if facts is not None else Path(str(self._request.source)).name)
+        self._path.set_whole(str(self._request.source))
+        self._path.setVisible(not download or self._title.whole != self._path.whole)
+        self._again.setText(self.tr("Try again"))
+        self._buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(self.tr("Cancel"))
+        self._ok.setText(self._verb(download))
+        self._busy.setVisible(facts is None and not self._failure)
+        self._again.setVisible(bool(self._failure))
+        self._about.setText(self._about_words(download))
+        self._about.setProperty("kind", "failure" if self._failure else "plain")
+        self._about.style().polish(self._about)
+        notes = [*facts.steps, *facts.warnings] if facts is not None else []
+        self._notes.setText("\n".join(translated(note) for note in notes))
+        self._notes.setVisible(bool(notes))
+        self._fill_models()
+        self._fill_offers()
+        self._show_choice()
+        self._fit()
+
+    def _verb(self, download: bool) -> str:
+        if self._facts is not None and self._facts.models:
+            return self.tr("Go on")
+        return self.tr("Download") if download else self.tr("Convert")
+
+    def _about_words(self, download: bool) -> str:
+        facts = self._facts
+        if self._failure:
+            return translated(self._failure)
+        if facts is None:
+            return self.tr("Asking what it is…") if download else self.tr("Reading what it is…")
+        if facts.models:
+            return self.tr("This repository holds several models. Choose one:")
+        if not facts.family:
+            if facts.offers:
+                return self.tr("It comes ready to use (GGUF); nothing has to be converted.")
+            return self.tr(
+                "What it is can be told once it is here. Zhiyin then converts it to what fits this computer."
+            )
+        parts = [facts.family]
+        if facts.parameters:
+            text = self.tr("{count} parameters ({label})")
+            parts.append(text.format(count=number(facts.parameters, 0), label=facts.size_label))
+        if facts.is_chat is not None:
+            parts.append(self.tr("chat model") if facts.is_chat else self.tr("base model: goes on with texts"))
+        if facts.context:
+            parts.append(self.tr("{count} tokens of context").format(count=number(facts.context, 0)))
+        return " · ".join(parts)
+
+    def _fill_models(self) -> None:
+        models = self._facts.models if self._facts is not None else {}
+        row = max(0, self._models.currentRow())
+        self._models.clear()
+        for name, count in models.items():
+            self._models.addItem(f"{name} · {size(count)}")
+            self._models.item(self._models.count() - 1).setToolTip(name)
+        self._models.setCurrentRow(row)
+        self._models.setFixedHeight(min(len(models), _ROWS) * max(1, self._models.sizeHintForRow(0)) + 6)
+        self._models.setVisible(bool(models))
+
+    def _fill_offers(self) -> None:
+        facts, found = self._facts, self._judgement
+        chosen = self._chosen() if self._touched else ""
+        self._offers.blockSignals(True)
+        self._offers.clear()
+        self._offers.setHeaderLabels([self.tr("Quantization"), self.tr("Size"), self.tr("On this computer")])
+        automatic = found.quant if found is not None else facts.usual if facts is not None else ""
+        for quant, count in facts.offers.items() if facts is not None else ():
+            item = QTreeWidgetItem([quant, size(count), self._badge(quant, automatic)])
+            item.setData(0, _QUANT, quant)
+            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            verdict = found.verdicts.get(quant, "") if found is not None else ""
+            if verdict:
+                item.setIcon(2, icon("fit", getattr(theme.current(), COLOURS[verdict])))
+            self._offers.addTopLevelItem(item)
+            if quant == (chosen or automatic):
+                self._offers.setCurrentItem(item)
+        self._offers.setVisible(bool(facts is not None and facts.offers))
+        self._offers.blockSignals(False)
+        rows = self._offers.topLevelItemCount()
+        row = self._offers.sizeHintForRow(0) if rows else 0
+        self._offers.setFixedHeight(self._offers.header().sizeHint().height() + rows * row + 4)
+
+    def _badge(self, quant: str, automatic: str) -> str:
+        found = self._judgement
+        words = [verdict_words(found.verdicts.get(quant, ""))] if found is not None else []
+        if quant == automatic:
+            words.append(self.tr("best choice"))
+        return " · ".join(word for word in words if word)
+
+    def _chosen(self) -> str:
+        item = self._offers.currentItem()
+        return str(item.data(0, _QUANT)) if item is not None else ""
+
+    def _show_choice(self, *changed: object) -> None:
+        """Show what follows from the chosen quantization."""
+        if changed:
+            self._touched = True
+        facts, quant = self._facts, self._chosen()
+        ready = facts is not None
+        why = ""
+        if facts is not None and facts.offers and facts.model is not None:
+            why = self._reasons(quant)
+        self._why.setText(why)
+        self._why.setVisible(bool(why))
+        needed, enough = self._room(facts, quant) if facts is not None and not facts.models else ("", True)
+        self._disk.setText(needed)
+        self._disk.setProperty("kind", "plain" if enough else "failure")
+        self._disk.style().polish(self._disk)
+        self._disk.setVisible(bool(needed))
+        target = self._target_of(facts, quant) if facts is not None else None
+        self._target.set_whole(self.tr("Saved as {path}").format(path=target) if target is not None else "")
+        self._target.setVisible(target is not None)
+        self._ok.setEnabled(ready and enough)
+        self._ok.setVisible(not self._failure)
+
+    def _reasons(self, quant: str) -> str:
+        found = self._judgement
+        if found is None:
+            return "" if self._judged else self.tr("Finding out what this computer can run…")
+        if found.plan is not None and found.plan.best is None:
+            return translated(found.plan.reason)
+        return choice_words(found, quant).replace("\n", " · ")
+
+    def _room(self, facts: SourceFacts, quant: str) -> tuple[str, bool]:
+        """Return what the disk has to hold and has, and whether that is enough."""
+        made = facts.offers.get(quant, 0)
+        if facts.ready:
+            fetched, made = made, 0
+        else:
+            fetched = facts.download
+        free = shutil.disk_usage(downloads_folder()).free
+        if fetched and made:
+            text = self.tr("Download {download}, then a file of {size}; {free} are free on the disk.")
+        elif fetched:
+            text = self.tr("Download {download}; {free} are free on the disk.")
+        else:
+            text = self.tr("A file of {size}; {free} are free on the disk.")
+        enough = fetched + made <= free
+        words = text.format(download=size(fetched), size=size(made), free=size(free))
+        return (words if enough else f"{words} {self.tr('Free some, or choose a smaller one.')}"), enough
+
+    def _target_of(self, facts: SourceFacts, quant: str) -> Path | None:
+        if facts.model is None or not facts.file_name:
+            return None
+        return unused_path(models_folder() / facts.name_in(quant))
+
+    def _choose_model(self) -> None:
+        assert self._facts is not None  # noqa: S101 - the list is shown with facts only
+        name = list(self._facts.models)[self._models.currentRow()]
+        self._request = replace(self._request, source=f"{self._request.source}/{name}")
+        self._begin()
+
+    def _go_on(self) -> None:
+        if self._facts is not None and self._facts.models:
+            self._choose_model()
+            return
+        quant = self._chosen() or "auto"
+        self._bridge.install(replace(self._request, quant=quant))
+        self.accept()

@@ -1,0 +1,288 @@
+"""The conversions and downloads under way, above the chat: how far they are, and what came of them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from converter.hub.cleanup import KeptDownload
+from converter.progress import Progress
+from desktop_app.library.installed import InstalledModel
+from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
+from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.formats import duration, number, size
+from desktop_app.ui.markdown.code_box import CodeBox
+from desktop_app.ui.models.delete_downloads import DeletionQuestion
+from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.icons import IconButton
+
+_PARTS = 1000
+_MOST = 0.4
+"""Of the window's height, for all cards."""
+
+
+class ConversionCard(QFrame):
+    """One job: its progress with a button to stop it, then its outcome with what to do next."""
+
+    chat_asked = Signal(InstalledModel)
+    again_asked = Signal()
+    stop_asked = Signal()
+    delete_asked = Signal(KeptDownload)
+    folded = Signal()
+    """Its height is another one."""
+    closed = Signal()
+
+    def __init__(self, job: ConversionJob, parent: QWidget | None = None) -> None:
+        """Show the job as it stands."""
+        super().__init__(parent)
+        self.job = job
+        self.setObjectName("conversionCard")
+        self._name = ElidedLabel()
+        self._name.setObjectName("conversionName")
+        self._words = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._words.setObjectName("conversionWords")
+        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._words.setMinimumWidth(80)
+        self._details = QPushButton()
+        self._details.setCheckable(True)
+        self._details.setObjectName("details")
+        self._details.toggled.connect(self._fold)
+        self._log: CodeBox | None = None
+        self._download: KeptDownload | None = None
+        self._delete = QPushButton()
+        self._delete.setObjectName("more")
+        self._delete.clicked.connect(lambda: self.delete_asked.emit(self._download))
+        self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
+        self._bar.setFixedHeight(4)
+        self._stop, self._chat, self._again = QPushButton(), QPushButton(), QPushButton()
+        self._chat.setObjectName("primary")
+        self._close = IconButton("close", size=16)
+        self._stop.clicked.connect(self.stop_asked)
+        self._chat.clicked.connect(lambda: self.chat_asked.emit(self.job.model))
+        self._again.clicked.connect(self.again_asked)
+        self._close.clicked.connect(self.closed)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        for button in (self._stop, self._chat, self._again, self._close):
+            buttons.addWidget(button)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(14, 8, 10, 10)
+        layout.setHorizontalSpacing(12)
+        layout.setVerticalSpacing(4)
+        layout.addWidget(self._name, 0, 0)
+        layout.addLayout(buttons, 0, 1)
+        layout.addWidget(self._words, 1, 0, 1, 2)
+        layout.addWidget(self._bar, 2, 0, 1, 2)
+        layout.addWidget(self._details, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._delete, 5, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        self._grid = layout
+        layout.setColumnStretch(0, 1)
+        self.refresh()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the job as it stands now."""
+        job = self.job
+        self._stop.setText(self.tr("Cancel"))
+        self._chat.setText(self.tr("Chat now"))
+        self._again.setText(self.tr("Try again"))
+        self._close.set_words(self.tr("Close"))
+        self._stop.setVisible(not job.is_over)
+        self._stop.setEnabled(job.state != "stopping")
+        self._chat.setVisible(job.state == "done")
+        self._again.setVisible(job.state == "failed")
+        self._close.setVisible(job.is_over)
+        self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
+        self._details.setVisible(bool(job.details))
+        self._name_details()
+        self.offer_to_delete(self._download)
+        name = job.model.name if job.model is not None else job.name
+        waits = self.tr("{name} · waits for the one before it").format(name=name)
+        self._name.set_whole(waits if job.state == "waiting" else name)
+        self._words.setText(self._status())
+        self._words.setVisible(job.state != "waiting")
+        self.setProperty("kind", "failure" if job.state == "failed" else "plain")
+        for widget in (self, self._words, self._name):
+            widget.style().unpolish(widget)
+            widget.style().polish(widget)
+        self.show_progress(job.progress)
+
+    def offer_to_delete(self, download: KeptDownload | None) -> None:
+        """Offer to delete what the model was made of; None: nothing is left of it, or it was here before."""
+        self._download = download
+        self._delete.setVisible(download is not None)
+        if download is not None:
+            self._delete.setText(self.tr("Delete the download ({size})").format(size=size(download.bytes)))
+
+    def _fold(self, shown: bool) -> None:
+        if self._log is None:
+            self._log = CodeBox()
+            self._grid.addWidget(self._log, 4, 0, 1, 2)
+        self._log.setVisible(shown)
+        self._name_details()
+        self.folded.emit()
+
+    def _name_details(self) -> None:
+        words = self.tr("Details")
+        self._details.setText(f"{words}  {'▾' if self._details.isChecked() else '▸'}")
+        self._details.setAccessibleName(words)
+        if self._log is not None:
+            self._log.set_code(self.job.details, self.tr("log"))
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far it is."""
+        if self.job.state != "running" or progress is None:
+            self._bar.setMaximum(0 if self.job.state in ("preparing", "running", "stopping") else _PARTS)
+            return
+        self._bar.setMaximum(_PARTS)
+        self._bar.setValue(round(_PARTS * progress.bytes_done / max(1, progress.bytes_total)))
+        self._words.setText(self._progress_words(progress))
+
+    def _status(self) -> str:
+        job = self.job
+        if job.state == "stopping":
+            return self.tr("Stopping…")
+        if job.state == "failed":
+            return translated(job.reason)
+        if job.state == "done":
+            return self._outcome()
+        return self.tr("Preparing…")
+
+    def _outcome(self) -> str:
+        made = self.job.installed.conversion if self.job.installed is not None else None
+        if made is None:
+            return self.tr("It is ready.")
+        checked = self.tr("Checked: all {count} tensors are as they should be.").format(count=made.verification.tensors)
+        trial = translated(made.verification.trial or "")
+        return " ".join(part for part in (checked, trial, *map(translated, made.warnings)) if part)
+
+    def _progress_words(self, progress: Progress) -> str:
+        texts = {
+            "downloading": self.tr("Downloading: {done} of {total}, file {item} of {items}"),
+            "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),
+            "checking": self.tr("Checking: {done} of {total}, {item} of {items} tensors"),
+        }
+        item = progress.items_done
+        if progress.phase == "downloading":
+            item = min(item + 1, progress.items_total)
+        parts = [
+            texts[progress.phase].format(
+                done=size(progress.bytes_done),
+                total=size(progress.bytes_total),
+                item=number(item, 0),
+                items=number(progress.items_total, 0),
+            ),
+            self.tr("{size} a second").format(size=size(round(progress.bytes_per_second))),
+        ]
+        if progress.bytes_done >= progress.bytes_total and progress.phase == "checking":
+            return self.tr("Trying it out…")
+        if progress.seconds_left is not None:
+            parts.append(self.tr("{time} left").format(time=duration(progress.seconds_left)))
+        return " · ".join(parts)
+
+
+class ConversionPanel(QScrollArea):
+    """A card for each job that is not over, and for the outcomes that nobody has closed; many are scrolled."""
+
+    chat_asked = Signal(InstalledModel)
+
+    def __init__(self, bridge: ConversionBridge, parent: QWidget | None = None) -> None:
+        """Follow the bridge."""
+        super().__init__(parent)
+        self._bridge = bridge
+        self._cards: dict[ConversionJob, ConversionCard] = {}
+        self.setObjectName("conversionPanel")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidgetResizable(True)
+        cards = QWidget()
+        cards.setObjectName("conversionCards")
+        self.setWidget(cards)
+        self._column = QVBoxLayout(cards)
+        self._column.setContentsMargins(12, 8, 12, 8)
+        self._column.setSpacing(6)
+        bridge.changed.connect(self._refresh)
+        bridge.progressed.connect(self._show_progress)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for job in self._bridge.jobs:
+            if job not in self._cards:
+                self._add(job)
+        for job, card in list(self._cards.items()):
+            if job.state == "cancelled" or (job.model is not None and not job.model.path.exists()):
+                self._remove(job)
+            else:
+                card.refresh()
+        self._fit()
+        if any(job.state == "done" for job in self._cards):
+            self._bridge.find_downloads(self, self._offer_to_delete)
+
+    def _offer_to_delete(self, kept: list[KeptDownload]) -> None:
+        """Let each card of a model that was downloaded offer to delete the download."""
+        by_model = {path.resolve(): download for download in kept for path in download.models}
+        for job, card in self._cards.items():
+            card.offer_to_delete(by_model.get(job.model.path) if job.model is not None else None)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
+        """Other widths need other heights."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Take the height that the cards need, up to a part of the window's."""
+        self.setVisible(bool(self._cards))
+        most = round(self.window().height() * _MOST)
+        if self._cards:
+            self.setFixedHeight(min(self._column.totalHeightForWidth(self.width()), most))
+
+    def _add(self, job: ConversionJob) -> None:
+        card = self._cards[job] = ConversionCard(job)
+        card.stop_asked.connect(lambda: self._bridge.cancel(job))
+        card.delete_asked.connect(lambda kept: DeletionQuestion([kept], self._bridge, self.window()).open())
+        card.folded.connect(self._fit)
+        card.closed.connect(lambda: self._close(job))
+        card.again_asked.connect(lambda: self._try_again(job))
+        card.chat_asked.connect(lambda model: self._chat(job, model))
+        self._column.addWidget(card)
+
+    def _show_progress(self, progress: Progress, job: ConversionJob) -> None:
+        if job in self._cards:
+            self._cards[job].show_progress(progress)
+            self._fit()
+
+    def _try_again(self, job: ConversionJob) -> None:
+        self._remove(job)
+        self._bridge.install(job.request)
+
+    def _chat(self, job: ConversionJob, model: InstalledModel) -> None:
+        self._close(job)
+        self.chat_asked.emit(model)
+
+    def _close(self, job: ConversionJob) -> None:
+        self._remove(job)
+        self._fit()
+
+    def _remove(self, job: ConversionJob) -> None:
+        card = self._cards.pop(job)
+        self._column.removeWidget(card)
+        card.hide()
+        card.deleteLater()

@@ -1,0 +1,101 @@
+"""How well models fit this computer, in the person's language: badges and reasons."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from desktop_app.library.source_facts import Judgement
+from desktop_app.planning.planner import Option, Share
+from desktop_app.ui.i18n.formats import number, size
+from desktop_app.ui.i18n.translate import to_translate
+
+_VERDICTS = dict(
+    zip(
+        ("gpu", "ram", "tight", "too_large"),
+        to_translate("Fit", "fits on the GPU", "fits", "tight", "too large"),
+        strict=True,
+    )
+)
+COLOURS = {"gpu": "accent", "ram": "accent", "tight": "code_number", "too_large": "danger"}
+"""A verdict's colour in the theme."""
+
+
+def verdict_words(verdict: str) -> str:
+    """Return what `Option.verdict` means, "" for none."""
+    return QCoreApplication.translate("Fit", _VERDICTS[verdict]) if verdict else ""
+
+
+def reason(option: Option) -> str:
+    """Say how a model is loaded and what that takes of what is free, one line for each."""
+    return "\n".join((_placement(option), _context(option), *map(_share, reversed(option.shares))))
+
+
+def speed_words(option: Option) -> str:
+    """Say how fast a model is likely to write, "" where that is not known."""
+    speed = option.tokens_per_second
+    if speed is None:
+        return ""
+    text = QCoreApplication.translate("Fit", "about {count} tokens a second")
+    return text.format(count=number(speed, 0 if speed >= 10 else 1))
+
+
+def choice_words(found: Judgement, quant: str) -> str:
+    """Say how an offer would run and, of the automatic choice, what kept the next better one from being chosen."""
+    way = found.options.get(quant)
+    if way is None:
+        return ""
+    lines = [line for line in (reason(way), speed_words(way)) if line]
+    better = _next_better(found, quant) if quant == found.quant else None
+    if better is not None and better.missing:
+        text = QCoreApplication.translate("Fit", "{quant} would need {bytes} more than is free")
+        lines.append(text.format(quant=better.quant, bytes=size(better.missing)))
+    elif better is not None and better.tokens_per_second is not None:
+        text = QCoreApplication.translate("Fit", "{quant} would fit too, but write only {count} tokens a second")
+        lines.append(text.format(quant=better.quant, count=number(better.tokens_per_second)))
+    return "\n".join(lines)
+
+
+def _next_better(found: Judgement, quant: str) -> Option | None:
+    """Return what would have been chosen before an offer: too large, or too slow."""
+    if found.plan is None:
+        return None
+    planned = {way.quant for way in (found.plan.chosen, *found.plan.alternatives)}  # the unchanged one is not
+    before = list(found.options.values())[: list(found.options).index(quant)]
+    better = [way for way in before if way.quant in planned and (way.missing or way.good)]
+    return better[-1] if better else None
+
+
+def fix_words(option: Option) -> str:
+    """Return the button's text for a way that would fit."""
+    if option.kv_type != "f16":
+        text = QCoreApplication.translate("Fit", "Use a {type} cache")
+    else:
+        text = QCoreApplication.translate("Fit", "Use a context of {count}")
+    return text.format(type=option.kv_type, count=number(option.context, 0))
+
+
+def _placement(option: Option) -> str:
+    if option.gpu_layers > option.layers:
+        return QCoreApplication.translate("Fit", "All {count} layers on the GPU").format(count=option.layers)
+    if option.gpu_layers:
+        text = QCoreApplication.translate("Fit", "{part} of {count} layers on the GPU")
+        return text.format(part=option.gpu_layers, count=option.layers + 1)
+    return QCoreApplication.translate("Fit", "On the processor")
+
+
+def _context(option: Option) -> str:
+    if option.recurrent:
+        return QCoreApplication.translate("Fit", "Context without limit")
+    if option.past_training:
+        text = QCoreApplication.translate("Fit", "Context: {count} tokens, more than it was trained with")
+    else:
+        text = QCoreApplication.translate("Fit", "Context: {count} tokens")
+    return text.format(count=number(option.context, 0))
+
+
+def _share(share: Share) -> str:
+    if share.device == "RAM":
+        text = QCoreApplication.translate("Fit", "{part} of {free} free in main memory")
+    else:
+        text = QCoreApplication.translate("Fit", "{part} of {free} free on {device}")
+    return text.format(part=size(share.total), free=size(max(0, share.free)), device=share.device)

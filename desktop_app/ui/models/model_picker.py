@@ -1,0 +1,137 @@
+"""The button that shows the model in use, with the menu of all installed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
+
+from desktop_app.library.installed import InstalledModel
+from desktop_app.planning.planner import Option
+from desktop_app.ui.i18n.formats import model_details, size
+from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words
+from desktop_app.ui.models.model_session import EngineState
+from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets.icons import icon
+
+_LONGEST_NAME = 300
+
+
+class ModelPicker(QToolButton):
+    """Chooses a model, or asks for one to be added or removed."""
+
+    chosen = Signal(InstalledModel)
+    removal_asked = Signal(InstalledModel)
+    import_asked = Signal()
+    catalogue_asked = Signal()
+    opened = Signal()
+    """The models are shown: what fits may have changed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin with no models."""
+        super().__init__(parent)
+        self.setObjectName("modelPicker")
+        self._models: list[InstalledModel] = []
+        self._options: Mapping[Path, Option | None] = {}
+        self._entries: dict[Path, QAction] = {}
+        self._state = EngineState()
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.setMenu(QMenu(self))
+        self._removal = QMenu(self)
+        self.menu().aboutToShow.connect(self._fill)
+        self.menu().aboutToShow.connect(self.opened)
+        self._refresh()
+
+    def set_models(self, models: list[InstalledModel]) -> None:
+        """Offer these models."""
+        self._models = models
+        self._fill()
+
+    def set_options(self, options: Mapping[Path, Option | None]) -> None:
+        """Show how well each model fits and how fast it would write, in an open menu too."""
+        self._options = options
+        for model in self._models:
+            if model.path in self._entries:
+                self._show_verdict(model)
+
+    def show_state(self, state: EngineState) -> None:
+        """Show the model in use and how far it is loaded."""
+        self._state = state
+        self._refresh()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language and the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.LanguageChange, QEvent.Type.PaletteChange):
+            self._refresh()
+
+    def _refresh(self) -> None:
+        model = self._state.model
+        self.setIcon(icon("model", theme.current().muted))
+        name = model.name if model is not None else self.tr("Choose a model")
+        short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _LONGEST_NAME)
+        if self._state.kind == "loading":
+            short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
+        self.setText(f"{_menu_text(short)}  ▾")
+        self.setAccessibleName(self.tr("Model: {name}").format(name=name))
+        self.setToolTip("\n".join(part for part in (name, *self._facts()) if part))
+
+    def _facts(self) -> list[str]:
+        model, planned = self._state.model, self._state.planned
+        facts = [model_details(model)] if model is not None else []
+        if planned is not None and planned.plan.best is not None:
+            facts += [reason(planned.plan.best), speed_words(planned.plan.best)]
+        return facts
+
+    def _fill(self) -> None:
+        menu = self.menu()
+        menu.clear()
+        self._entries = {}
+        group = QActionGroup(menu)
+        current = self._state.model
+        for model in self._models:
+            action = self._entries[model.path] = QAction(menu, checkable=True)
+            action.setChecked(current is not None and current.path == model.path)
+            self._show_verdict(model)
+            action.triggered.connect(lambda _, model=model: self.chosen.emit(model))
+            group.addAction(action)
+            menu.addAction(action)
+        if self._models:
+            menu.addSeparator()
+        import_action = QAction(icon("import", theme.current().muted), self.tr("Add a model…"), menu)
+        import_action.triggered.connect(self.import_asked)
+        catalogue_action = QAction(icon("catalogue", theme.current().muted), self.tr("Get models…"), menu)
+        catalogue_action.triggered.connect(self.catalogue_asked)
+        menu.addActions([catalogue_action, import_action])
+        self._fill_removal()
+        if not self._removal.isEmpty():
+            menu.addMenu(self._removal)
+
+    def _fill_removal(self) -> None:
+        """List what can be removed: all but the model that comes with the application."""
+        self._removal.clear()
+        self._removal.setTitle(self.tr("Remove a model"))
+        self._removal.setIcon(icon("delete", theme.current().muted))
+        for model in (model for model in self._models if not model.starter):
+            action = self._removal.addAction(f"{_menu_text(model.name)}\t{size(model.bytes)}")
+            action.triggered.connect(lambda _, model=model: self.removal_asked.emit(model))
+
+    def _show_verdict(self, model: InstalledModel) -> None:
+        action, option = self._entries[model.path], self._options.get(model.path)
+        verdict = "" if option is None else option.verdict
+        speed = "" if option is None or option.missing else speed_words(option)
+        details = " · ".join(part for part in (model_details(model), speed, verdict_words(verdict)) if part)
+        action.setText(f"{_menu_text(model.name)}\t{details}")
+        if verdict:
+            mark = "check" if action.isChecked() else "fit"  # an icon takes the place of Qt's own check mark
+            action.setIcon(icon(mark, getattr(theme.current(), COLOURS[verdict])))
+
+
+def _menu_text(name: str) -> str:
+    """Return a text in which & is no mark of a key."""
+    return name.replace("&", "&&")

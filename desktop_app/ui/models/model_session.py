@@ -1,0 +1,227 @@
+"""Which model is loaded, and how that stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
+from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo, Unload
+from desktop_app.library.installed import InstalledModel
+from desktop_app.library.source_facts import Judgement, SourceFacts, judge
+from desktop_app.planning.load_plan import PlannedLoad
+from desktop_app.planning.planner import Computer, Option
+from desktop_app.settings import Settings
+from desktop_app.ui.bridges.engine_bridge import EngineBridge
+
+SMALLEST_CONTEXT = 512
+
+Kind = Literal["none", "loading", "ready", "failed"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the person wants a model to be loaded, besides the settings."""
+
+    context: int = 0
+    """Tokens; 0: as the settings say."""
+    kv_type: str = "f16"
+    insist: bool = False
+    """Load it even where the plan sees no room."""
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What the window shows of the engine."""
+
+    kind: Kind = "none"
+    model: InstalledModel | None = None
+    info: ModelInfo | None = None
+    part: float = 0.0
+    """How much of the model is loaded, 0 to 1."""
+    cause: str = ""
+    """Why it failed: died, memory, file, model, context or internal."""
+    message: str = ""
+    """The engine's or the planner's own sentence."""
+    context: int = 0
+    """The context that is loaded, or was asked for, in tokens; 0: not known yet, or without limit."""
+    planned: PlannedLoad | None = None
+    """How it is loaded; None: not planned yet."""
+
+    @property
+    def recurrent(self) -> bool:
+        """The model keeps a chat of any length in mind at the same cost; its context cannot be set."""
+        planned = self.planned.plan.best if self.planned is not None else None
+        return self.info.context == 0 if self.info is not None else planned is not None and planned.recurrent
+
+    @property
+    def refused(self) -> bool:
+        """The plan saw no room, and nothing was loaded."""
+        return self.kind == "failed" and self.planned is not None and self.message == self.planned.plan.reason
+
+
+class ModelSession(QObject):
+    """Loads models, one at a time, as the planner says."""
+
+    changed = Signal(EngineState)
+
+    def __init__(self, engine: EngineBridge, settings: Settings, parent: QObject | None = None) -> None:
+        """Nothing is loaded yet."""
+        super().__init__(parent)
+        self._engine = engine
+        self._settings = settings
+        self._turn = 0
+        self._wish = Wish()
+        self._in_engine: PlannedLoad | None = None
+        self._recorded = True
+        self.state = EngineState()
+        engine.exited.connect(self._exited)
+
+    def choose(self, model: InstalledModel, wish: Wish | None = None) -> None:
+        """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
+        self._turn += 1
+        turn = self._turn
+        self._wish = wish or Wish()
+        insist = self._wish.insist or bool(self._wish.context or self._settings.context)
+        context = self._context()
+        settings = LoadSettings(kv_type=self._wish.kv_type)
+        self._set(EngineState("loading", model, context=context or 0))
+
+        def planned(plan: PlannedLoad) -> None:
+            if turn != self._turn:
+                return
+            if plan.plan.best is None and not insist:
+                failed = EngineState("failed", model, None, 0.0, "memory", plan.plan.reason)
+                self._set(replace(failed, context=plan.settings.context, planned=plan))
+            else:
+                self._load(turn, model, plan.settings, plan)
+
+        def not_planned(_: Exception) -> None:
+            """Let the engine say what is wrong with the file."""
+            if turn == self._turn:
+                self._load(turn, model, replace(settings, context=context) if context else settings, None)
+
+        current = self._in_engine
+        self._engine.plan(
+            lambda planner: planner.plan(model.path, settings, context=context, current=current), planned, not_planned
+        )
+
+    def unload(self, on_done: Callable[[], None]) -> None:
+        """Free the model in use and have none; then its file may be deleted."""
+        self._turn += 1
+        self._in_engine = None
+        self._set(EngineState())
+        self._engine.submit(Unload(), lambda _: None, lambda _: on_done(), lambda _: on_done())
+
+    def reload(self) -> None:
+        """Load the current model again, as it was wished."""
+        if self.state.model is not None:
+            self.choose(self.state.model, self._wish)
+
+    def reload_with(self, wish: Wish) -> None:
+        """Load the current model in another way, this time only."""
+        if self.state.model is not None:
+            self.choose(self.state.model, wish)
+
+    def apply_settings(self) -> None:
+        """Load the current model again, with the settings as they are now."""
+        self.reload_with(Wish())
+
+    def reload_with_context(self, context: int) -> None:
+        """Load the current model with another context, and keep that setting."""
+        self._settings.context = max(SMALLEST_CONTEXT, context)
+        self.apply_settings()
+
+    def find_larger_context(self, needed: int, on_done: Callable[[int], None]) -> None:
+        """Find a context of more than `needed` tokens that the model was trained for and the memory takes; 0: none.
+
+        It is the loaded context doubled as often as it takes.
+        """
+        model, info, current = self.state.model, self.state.info, self._in_engine
+        larger = _larger_context(info, needed) if info is not None else 0
+        if model is None or not larger:
+            on_done(0)
+            return
+        path, settings = model.path, LoadSettings(kv_type=self._wish.kv_type)
+        self._engine.plan(
+            lambda planner: planner.plan(path, settings, context=larger, current=current),
+            lambda found: on_done(larger if found.plan.best is not None else 0),
+            lambda _: on_done(0),
+        )
+
+    def record(self) -> None:
+        """Let the next plans know what the load took, once it has been used."""
+        if self.state.kind == "ready" and self._in_engine is not None and not self._recorded:
+            self._recorded = True
+            self._engine.record(self._in_engine)
+
+    def find_computer(self, on_done: Callable[[Computer], None], on_failed: Callable[[Exception], None]) -> None:
+        """Find out what there is for another model, were the current one not loaded; it comes after a reply under way."""
+        current = self._in_engine
+        self._engine.plan(lambda planner: planner.computer(current, with_speed=True), on_done, on_failed)
+
+    def find_judgement(self, facts: SourceFacts, on_done: Callable[[Judgement | None], None]) -> None:
+        """Find out what could be run of a source; the counting too is left to the planner's thread."""
+        current = self._in_engine
+        self._engine.plan(
+            lambda planner: judge(facts, planner.computer(current, with_speed=True)), on_done, lambda _: on_done(None)
+        )
+
+    def find_options(self, paths: Iterable[Path], on_done: Callable[[dict[Path, Option | None]], None]) -> None:
+        """Find out how files would be loaded now, were the current model not loaded; {} where that is unknown."""
+        wanted, context, current = tuple(paths), self._settings.context or None, self._in_engine
+        self._engine.plan(
+            lambda planner: planner.options(wanted, context=context, current=current), on_done, lambda _: on_done({})
+        )
+
+    def _context(self) -> int | None:
+        return self._wish.context or self._settings.context or None
+
+    def _load(self, turn: int, model: InstalledModel, settings: LoadSettings, planned: PlannedLoad | None) -> None:
+        self._set(replace(self.state, context=settings.context, planned=planned))
+        self._in_engine = None
+
+        def progress(event: Event) -> None:
+            if turn == self._turn and event.kind == "progress":
+                self._set(replace(self.state, part=float(event.data["part"])))
+
+        def done(found: dict[str, Any]) -> None:
+            self._in_engine, self._recorded = planned, False
+            if turn == self._turn:
+                info = ModelInfo(**found)
+                self._set(EngineState("ready", model, info, 1.0, context=info.context, planned=planned))
+
+        def failed(error: Exception) -> None:
+            self._in_engine = None
+            if turn == self._turn:
+                self._set(replace(_failure(model, error, settings.context), planned=planned))
+
+        self._engine.submit(Load(str(model.path), settings), progress, done, failed)
+
+    def _exited(self, end: EngineExit) -> None:
+        if self.state.kind == "ready":
+            failed = replace(self.state, kind="failed", info=None, part=0.0, cause="died", message=end.message)
+            self._set(failed)
+
+    def _set(self, state: EngineState) -> None:
+        self.state = state
+        self.changed.emit(state)
+
+
+def _larger_context(info: ModelInfo, needed: int) -> int:
+    """Return the context to try, within what the model was trained for; 0: there is none."""
+    larger = 2 * info.context
+    while 0 < larger <= needed:
+        larger *= 2
+    if info.trained_context:
+        larger = min(larger, info.trained_context)
+    return larger if larger > max(needed, info.context) else 0
+
+
+def _failure(model: InstalledModel, error: Exception, context: int) -> EngineState:
+    cause = error.cause if isinstance(error, EngineFailed) else "died" if isinstance(error, EngineDied) else "internal"
+    return EngineState("failed", model, None, 0.0, cause, str(error), context)

@@ -1,0 +1,287 @@
+"""The settings that a person changes; every change counts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
+from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.settings import RANGES, RECOMMENDED, Settings
+from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.i18n.translate import LANGUAGES
+from desktop_app.ui.models.delete_downloads import DownloadsRow
+from desktop_app.ui.models.model_session import EngineState
+from desktop_app.ui.settings.shortcuts_page import KeysPage
+
+_CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
+_ROW = 30
+_INDENT = 9
+_MIRROR = "https://hf-mirror.com"
+REPLIES, KEYS = 1, 4
+"""The pages on which the context and the keys are."""
+_SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
+_USUAL = SamplingSettings()
+
+
+class SettingsDialog(QDialog):
+    """A form over `Settings`."""
+
+    changed = Signal(str)
+    """The name of the setting."""
+
+    def __init__(
+        self, settings: Settings, state: EngineState, conversions: ConversionBridge, parent: QWidget | None = None
+    ) -> None:
+        """Show the settings as they are, with what the model in use makes of them."""
+        super().__init__(parent)
+        self._settings = settings
+        self._recommended = state.model.sampling if state.model is not None else {}
+        self._recurrent = state.recurrent
+        self._theme = self._combo("theme", ["system", "light", "dark"])
+        self._language = self._combo("language", ["system", *LANGUAGES])
+        self._send_key = self._combo("send_key", ["enter", "ctrl_enter"])
+        self._context = self._combo("context", sorted({*_CONTEXTS, settings.context}))
+        self._prompt = QPlainTextEdit(settings.system_prompt)
+        self._prompt.setTabChangesFocus(True)
+        self._prompt.setFixedHeight(96)
+        self._prompt.textChanged.connect(lambda: self._set("system_prompt", self._prompt.toPlainText()))
+        self._numbers = {name: self._spin_box(name) for name in _SAMPLING}
+        self._labels: dict[QWidget, QLabel] = {}
+        self._reset = QPushButton()
+        self._reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self._reset.clicked.connect(self._reset_sampling)
+        self._endpoint = self._endpoint_box()
+        self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
+        self._token.setObjectName("token")
+        self._show_token()
+        self._token.textChanged.connect(self._keep_token)
+        self._hints = [QLabel(wordWrap=True) for _ in range(3)]
+        for hint in self._hints:
+            hint.setObjectName("muted")
+        self._tabs = QTabWidget()
+        self._tabs.setDocumentMode(True)
+        self._tabs.addTab(self._page([self._theme, self._language, self._send_key]), "")
+        rows: list[QWidget] = [self._prompt] if self._recurrent else [self._prompt, self._context]
+        self._tabs.addTab(self._page(rows, self._hints[0]), "")
+        self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
+        self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2], DownloadsRow(conversions)), "")
+        self._tabs.addTab(KeysPage(), "")
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self._buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 16)
+        layout.setSpacing(12)
+        layout.addWidget(self._tabs)
+        layout.addWidget(self._buttons)
+        self.setMinimumWidth(min(480, parent.width()) if parent else 480)
+        self._retranslate()
+
+    def show_page(self, page: int) -> None:
+        """Turn to a page: `REPLIES` or another."""
+        self._tabs.setCurrentIndex(page)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _page(self, rows: Sequence[QWidget], *below: QWidget) -> QWidget:
+        page = QWidget()
+        form = QFormLayout()
+        form.setSpacing(10)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for field in rows:
+            label = self._labels[field] = QLabel()
+            label.setBuddy(field)
+            if not isinstance(field, QPlainTextEdit):
+                label.setMinimumHeight(_ROW)  # stands in the middle of its field
+            form.addRow(label, field)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(4, 16, 4, 4)
+        layout.setSpacing(12)
+        layout.addLayout(form)
+        for widget in below:
+            layout.addWidget(widget)
+        layout.addStretch()
+        return page
+
+    def _retranslate(self) -> None:
+        self.setWindowTitle(self.tr("Settings"))
+        titles = (self.tr("General"), self.tr("Replies"), self.tr("Sampling"), self.tr("Downloads"), self.tr("Keys"))
+        for index, title in enumerate(titles):
+            self._tabs.setTabText(index, title)
+        texts = {
+            self._theme: self.tr("Appearance"),
+            self._language: self.tr("Language"),
+            self._send_key: self.tr("Send with"),
+            self._context: self.tr("Context"),
+            self._prompt: self.tr("Instructions"),
+            self._numbers["temperature"]: self.tr("Temperature"),
+            self._numbers["top_k"]: self.tr("Top-k"),
+            self._numbers["top_p"]: self.tr("Top-p"),
+            self._numbers["min_p"]: self.tr("Min-p"),
+            self._numbers["repeat_penalty"]: self.tr("Repeat penalty"),
+            self._numbers["seed"]: self.tr("Seed"),
+            self._numbers["max_tokens"]: self.tr("Longest reply (tokens)"),
+            self._endpoint: self.tr("Download from"),
+            self._token: self.tr("Access token"),
+        }
+        for field, label in self._labels.items():
+            label.setText(texts[field])
+        self._prompt.setPlaceholderText(self.tr("What the assistant should always know or do"))
+        self._hints[0].setText(
+            self.tr("The model in use keeps a chat of any length in mind at the same cost: it has no context to set.")
+            if self._recurrent
+            else self.tr(
+                "The context is how much of a chat the model keeps in mind; a larger one needs more memory. "
+                "Automatic takes what fits in the memory that is free."
+            )
+        )
+        self._hints[1].setText(
+            self.tr(
+                "Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. "
+                "What you do not change follows the recommendation of the publisher of the model in use, where there is one."
+            )
+        )
+        self._token.setPlaceholderText(self.tr("Only for gated or private models"))
+        self._hints[2].setText(
+            self.tr(
+                "Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token "
+                "is sent to this address only; each address has its own."
+            )
+        )
+        self._numbers["top_k"].setSpecialValueText(self.tr("No limit"))
+        self._numbers["seed"].setSpecialValueText(self.tr("Another each time"))
+        self._numbers["max_tokens"].setSpecialValueText(self.tr("No limit"))
+        self._reset.setText(self.tr("Reset to defaults"))
+        for name in RECOMMENDED:
+            self._mark(name)
+        _name(self._theme, [self.tr("Like the system"), self.tr("Light"), self.tr("Dark")])
+        _name(self._language, [self.tr("Like the system"), *LANGUAGES.values()])
+        _name(self._send_key, ["Enter", "Ctrl+Enter"])
+        contexts = [self._context.itemData(i) for i in range(self._context.count())]
+        _name(
+            self._context,
+            [self.tr("{count} tokens").format(count=number(n, 0)) if n else self.tr("Automatic") for n in contexts],
+        )
+        close = self._buttons.button(QDialogButtonBox.StandardButton.Close)
+        close.setText(self.tr("Close"))
+        close.setIcon(QIcon())
+
+    def _combo(self, name: str, values: Sequence[str | int]) -> QComboBox:
+        box = QComboBox()
+        for value in values:
+            box.addItem("", value)
+        box.setCurrentIndex(box.findData(getattr(self._settings, name)))
+        box.currentIndexChanged.connect(lambda index: self._set(name, box.itemData(index)))
+        return box
+
+    def _endpoint_box(self) -> QComboBox:
+        usual = usual_endpoint()
+        box = QComboBox(
+            editable=True, sizeAdjustPolicy=QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        box.addItems(list(dict.fromkeys((usual, HUB, _MIRROR, MODELSCOPE))))
+        box.setCurrentText(self._settings.endpoint or usual)
+
+        def chosen(text: str) -> None:
+            address = text.strip().rstrip("/")
+            named = address if "://" in address or not address else f"https://{address}"
+            self._set("endpoint", "" if named == usual else named)
+            self._show_token()
+
+        box.currentTextChanged.connect(chosen)
+        return box
+
+    def _show_token(self) -> None:
+        """Show the token of the address that is set: another one's never goes there."""
+        endpoint = self._settings.endpoint
+        self._token.setText(self._settings.token_at(endpoint))
+        self._token.setEnabled(not endpoint or bool(origin(endpoint)))
+
+    def _keep_token(self, text: str) -> None:
+        self._settings.keep_token(self._settings.endpoint, text.strip())
+        self.changed.emit("tokens")
+
+    def _spin_box(self, name: str) -> QSpinBox | QDoubleSpinBox:
+        low, high = RANGES[name]
+        value = self._in_use(name)
+        if isinstance(value, int):
+            box = QSpinBox(minimum=int(min(low, value)), maximum=int(max(high, value)))
+            _indent(box)
+            box.setValue(value)
+            box.valueChanged.connect(lambda new: self._number_changed(name, new))
+            return box
+        fraction = QDoubleSpinBox(minimum=min(low, value), maximum=max(high, value), singleStep=0.05, decimals=2)
+        _indent(fraction)
+        fraction.setValue(value)
+        fraction.valueChanged.connect(lambda new: self._number_changed(name, round(new, 2)))
+        return fraction
+
+    def _in_use(self, name: str) -> int | float:
+        """Return the value that counts: the person's own, the publisher's, or the usual one."""
+        own: int | float | None = getattr(self._settings, name)
+        usual: int | float = getattr(_USUAL, name, 0)
+        return self._recommended.get(name, usual) if own is None else own
+
+    def _number_changed(self, name: str, value: float) -> None:
+        self._set(name, value)
+        if name in RECOMMENDED:
+            self._mark(name)
+
+    def _mark(self, name: str) -> None:
+        """Say which values are the publisher's."""
+        theirs = getattr(self._settings, name) is None and name in self._recommended
+        self._numbers[name].setSuffix(self.tr("  (recommended by the publisher)") if theirs else "")
+
+    def _reset_sampling(self) -> None:
+        for field in fields(Settings):
+            if field.name in self._numbers:
+                box = self._numbers[field.name]
+                setattr(self._settings, field.name, field.default)
+                box.blockSignals(True)
+                box.setValue(self._in_use(field.name))  # type: ignore[arg-type]
+                box.blockSignals(False)
+                self._set(field.name, field.default)
+                if field.name in RECOMMENDED:
+                    self._mark(field.name)
+
+    def _set(self, name: str, value: object) -> None:
+        setattr(self._settings, name, value)
+        self.changed.emit(name)
+
+
+def _indent(box: QAbstractSpinBox) -> None:
+    """Bring the number in line with the texts of other boxes: style sheets' padding does not reach it."""
+    field = box.findChild(QLineEdit)
+    if field is not None:
+        field.setTextMargins(_INDENT, 0, 0, 0)
+
+
+def _name(box: QComboBox, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        box.setItemText(index, name)

@@ -1,0 +1,57 @@
+"""The keys that work in the window, for those who look for them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+
+from desktop_app.ui.i18n.translate import to_translate
+
+_KEYS = ("Ctrl+N", "Ctrl+F", "Ctrl+L", "Ctrl+T", "Esc", "Ctrl+B", "F2", "Del", "Ctrl+G", "Ctrl+O", "Ctrl+,", "F1")
+_WORDS = to_translate(
+    "KeysPage",
+    "New chat",
+    "Search in chats, or among the models to get",
+    "To the message box",
+    "Think before the answer, or for how long",
+    "Stop the reply",
+    "Show or hide the chats",
+    "Rename the chat that is selected in the list",
+    "Delete the chat that is selected in the list",
+    "Get models",
+    "Add a model",
+    "Settings",
+    "These keys",
+)
+
+
+class KeysPage(QWidget):
+    """What each key does, a line for each."""
+
+    def __init__(self) -> None:
+        """Show all of them."""
+        super().__init__()
+        self._words = [QLabel(wordWrap=True) for _ in _WORDS]
+        grid = QGridLayout(self)
+        grid.setContentsMargins(4, 16, 4, 4)
+        grid.setHorizontalSpacing(24)
+        grid.setVerticalSpacing(8)
+        grid.setColumnStretch(1, 1)
+        for row, (keys, words) in enumerate(zip(_KEYS, self._words, strict=True)):
+            name = QLabel(QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText))
+            name.setObjectName("key")
+            grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(words, row, 1)
+        grid.setRowStretch(len(_KEYS), 1)
+        self._retranslate()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _retranslate(self) -> None:
+        for label, words in zip(self._words, _WORDS, strict=True):
+            label.setText(self.tr(words))

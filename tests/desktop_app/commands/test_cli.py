@@ -1,0 +1,241 @@
+"""The commands, run as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from desktop_app import cli
+from tests.support.checkpoints import write_checkpoint
+from tests.support.commands import without_display, zhiyin
+from tests.support.efforts import SAID, effort_model
+from tests.support.random_llama import random_llama
+
+ROOT = Path(__file__).parents[3]
+STARTER = "SmolLM2-135M-Instruct"
+
+
+def test_chat_prints_the_reply_alone() -> None:
+    done = zhiyin("chat", "--prompt", "Say hello.", "--temperature", "0", "--max-tokens", "12")
+    assert done.returncode == 0
+    assert done.stdout.strip()
+    assert done.stdout.count("\n") == done.stdout.strip().count("\n") + 1
+    assert done.stderr == ""
+
+
+def test_without_a_display_it_says_so_and_chats() -> None:
+    """The reply is drawn at random, and the tiny model's may go on until the context is full: its beginning is enough."""
+    with start(stdin=subprocess.PIPE, env=without_display()) as chat:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        chat.stdin.write(b"Say hello.\n")
+        chat.stdin.flush()
+        assert chat.stdout.read(1)
+        chat.kill()
+        assert chat.communicate(timeout=60)[1].count(b"no display") == 1
+
+
+def test_a_terminal_chat_remembers(tmp_path: Path) -> None:
+    done = zhiyin("chat", "--temperature", "0", "--max-tokens", "16", stdin="My name is Li.\n\nWhat is my name?\n")
+    assert done.returncode == 0
+    assert len(done.stdout.strip().splitlines()) >= 2
+
+
+def test_models_list_info_import_remove(starter_gguf: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.gguf"
+    copy.write_bytes(starter_gguf.read_bytes())
+    assert [m["name"] for m in json.loads(zhiyin("models", "--json").stdout)] == [STARTER]
+    imported = json.loads(zhiyin("models", "import", str(copy), "--json").stdout)
+    assert imported[0]["path"] == str(copy)
+    assert [m["name"] for m in json.loads(zhiyin("models", "list", "--json").stdout)] == ["mine", STARTER]
+    info = json.loads(zhiyin("models", "info", "mine", "--json").stdout)
+    assert info["metadata"]["llama.block_count"] == 30
+    assert zhiyin("models", "remove", "mine").returncode == 0
+    assert copy.exists(), "a file that was imported where it lies is not deleted"
+    assert zhiyin("models", "remove", STARTER).returncode == 1
+
+
+def test_removing_a_split_model_removes_all_its_files(data_home: Path, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "random", *random_llama())
+    out = data_home / "models" / "mine.gguf"
+    out.parent.mkdir()
+    options = ("--tokenizer", "none", "--quant", "F32", "--split-max-size", "100K", "--out", str(out))
+    first = zhiyin("convert", str(checkpoint), *options).stdout.splitlines()[0]
+    assert len(list(out.parent.glob("mine-0*.gguf"))) > 1
+    assert zhiyin("models", "remove", Path(first).stem).returncode == 0
+    assert not list(out.parent.glob("*.gguf"))
+
+
+def test_importing_a_text_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "letter.gguf").write_text("hello")
+    done = zhiyin("models", "import", str(tmp_path / "letter.gguf"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not a GGUF file" in done.stderr
+
+
+def test_tokenize_prompt_and_logits(tmp_path: Path) -> None:
+    assert zhiyin("tokenize", STARTER, "Hello world").stdout == "19556 905\n"
+    assert json.loads(zhiyin("tokenize", STARTER, "Hello world", "--json").stdout) == {"ids": [19556, 905]}
+    messages = tmp_path / "messages.json"
+    messages.write_text(json.dumps([{"role": "user", "content": "你好"}]), "utf-8")
+    assert "<|im_start|>user\n你好<|im_end|>" in zhiyin("prompt", STARTER, "--messages", str(messages)).stdout
+    out = tmp_path / "logits.npy"
+    assert zhiyin("logits", STARTER, "--ids", "19556,905", "--out", str(out)).returncode == 0
+    by_text = tmp_path / "text.npy"
+    assert zhiyin("logits", STARTER, "--text", "Hello world", "--out", str(by_text)).returncode == 0
+    logits = np.load(out)
+    assert (logits.dtype, logits.shape) == (np.float32, (2, 49152))
+    assert np.array_equal(logits, np.load(by_text))
+
+
+def test_hardware_and_doctor() -> None:
+    hardware = json.loads(zhiyin("hardware", "--json").stdout)
+    assert hardware["total_memory"] >= hardware["available_memory"] > 0
+    assert hardware["physical_cores"] >= 1
+    assert any(device["type"] == "cpu" for device in hardware["devices"])
+    done = zhiyin("doctor", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert all(check["good"] for check in report["checks"])
+    assert report["versions"]["llama-cpp-python"] == "0.3.36"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["bogus"], 2, "invalid choice"),
+        (["convert"], 2, "SOURCE"),
+        (["chat", "-m", "nowhere"], 1, "no model and no file named 'nowhere'"),
+        (["convert", "nowhere", "--out", "x.gguf"], 1, "does not exist"),
+        (["logits", STARTER, "--ids", "1,x", "--out", "x.npy"], 2, "not a list of numbers"),
+        (["logits", STARTER, "--ids", "99999999", "--out", "x.npy"], 1, "between 0 and 49151"),
+        (["prompt", STARTER, "--messages", "nowhere.json"], 1, "nowhere.json"),
+        (["chat", "--temperature", "nan"], 2, "between 0 and 100"),
+        (["chat", "--threads", "100000"], 2, "between 0 and 512"),
+        (["chat", "--max-tokens", "-1"], 2, "not be less than 0"),
+        (["logits", STARTER, "--text", "", "--out", "x.npy"], 1, "there is none"),
+        (["logits", STARTER, "--text", "hi", "--out", os.devnull], 1, "not an ordinary file"),
+    ],
+)
+def test_failures_are_one_sentence(arguments: list[str], code: int, words: str) -> None:
+    done = zhiyin(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["chat", "--prompt", "hi"], ["models"], ["hardware"], []])
+def test_a_data_folder_that_cannot_be_used_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = zhiyin(*arguments, ZHIYIN_HOME=str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "set ZHIYIN_HOME to a folder that can be written" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_start_without_the_libraries_of_the_engine_and_the_window() -> None:
+    """Each takes a part of a second to import."""
+    modules = ", ".join(f"desktop_app.commands.{name}" for name in cli._COMMANDS)
+    code = f"import sys, {modules}; print(*({{'llama_cpp', 'jinja2', 'PySide6'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_messages_without_a_role_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "messages.json").write_text('[{"content": "hi"}]', "utf-8")
+    done = zhiyin("prompt", STARTER, "--messages", str(tmp_path / "messages.json"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "without a role" in done.stderr
+
+
+def test_bytes_that_are_no_text_are_taken() -> None:
+    with start("chat", "--max-tokens", "2", stdin=subprocess.PIPE) as chat:
+        output, _ = chat.communicate(b"\xff\xfe\n", timeout=60)
+    assert chat.returncode == 0
+    assert output.strip()
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "desktop_app.cli", *arguments],
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
+def test_a_reader_that_goes_away_ends_the_command() -> None:
+    with start("chat", "--prompt", "Tell a long story.", "--temperature", "0") as chat:
+        assert chat.stdout is not None
+        assert chat.stderr is not None
+        assert chat.stdout.read(1)
+        chat.stdout.close()
+        assert chat.wait(60) == 1
+        assert chat.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = start("models", "--json", stdout=full)
+        _, errors = done.communicate(timeout=60)
+    assert done.returncode == 1
+    assert b"No space left on device" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let it reach what a test starts even where the tests run in the background: shells keep it from there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX does")
+def test_ctrl_c_stops_the_reply_and_a_chat_goes_on() -> None:
+    """A terminal sends the signal to the whole group of processes, the engine included."""
+    with start("chat", "--temperature", "0", stdin=subprocess.PIPE, start_new_session=True) as chat:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        chat.stdin.write(b"Tell a long story.\n")
+        chat.stdin.flush()
+        assert chat.stdout.read(1)
+        os.killpg(chat.pid, signal.SIGINT)
+        output, errors = chat.communicate(b"Say hello.\n", timeout=60)
+        assert chat.returncode == 0
+        assert output.count(b"\n") >= 2
+        assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX does")
+def test_ctrl_c_ends_a_single_prompt_with_the_shells_code() -> None:
+    with start("chat", "--prompt", "Tell a long story.", "--temperature", "0", start_new_session=True) as chat:
+        assert chat.stdout is not None
+        assert chat.stdout.read(1)
+        os.killpg(chat.pid, signal.SIGINT)
+        output, errors = chat.communicate(timeout=60)
+        assert (chat.returncode, errors) == (130, b"")
+        assert output.endswith(b"\n")
+
+
+def test_how_long_to_think(tmp_path: Path) -> None:
+    model, messages = effort_model(tmp_path), tmp_path / "messages.json"
+    messages.write_text('[{"role": "user", "content": "Hi"}]', "utf-8")
+    for effort, said in SAID.items():
+        done = zhiyin(
+            "chat", "-m", str(model), "--prompt", "Hi", "--effort", effort, "--max-tokens", "1", "--ctx", "512"
+        )
+        assert (done.returncode, done.stdout) == (0, f"{said}\n"), done.stderr
+        assert zhiyin("prompt", str(model), "--messages", str(messages), "--effort", effort).stdout == f"Hi<|{effort}|>"
+    assert zhiyin("chat", "--effort", "extreme").returncode == 2

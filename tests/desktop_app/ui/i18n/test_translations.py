@@ -1,0 +1,138 @@
+"""Every word of the window exists in Simplified Chinese, core sentences included."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QApplication, QFileDialog, QFileSystemModel, QLabel, QPushButton
+
+import desktop_app.ui
+from converter.gguf_header import read_gguf_header
+from desktop_app.chat.history import History, HistoryError
+from desktop_app.engine import client
+from desktop_app.engine.llama import runner as llama_runner
+from desktop_app.library.installed import Library
+from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.translate import OF_QT, LanguageKeeper, TsTranslator, read_ts
+from models.errors import ZhiyinError
+
+FOLDER = Path(desktop_app.ui.__file__).parent
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def sources() -> set[tuple[str, str]]:
+    """Return what the code asks to be translated: (context, text)."""
+    found: set[tuple[str, str]] = set()
+    for path in FOLDER.rglob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            context = node.name if isinstance(node, ast.ClassDef) else ""
+            for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
+                found |= set(_texts(call, context))
+    return found
+
+
+def _texts(call: ast.Call, context: str) -> list[tuple[str, str]]:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    constants = [part.value for part in call.args if isinstance(part, ast.Constant)]
+    if name == "tr" and constants:
+        return [(context, constants[0])]
+    if name in ("translate", "to_translate") and len(constants) > 1:
+        return [(constants[0], text) for text in constants[1:]]
+    return []
+
+
+def entries() -> dict[tuple[str, str], str]:
+    return read_ts(files("resources").joinpath("translations", "zhiyin_zh_CN.ts").read_text("utf-8"))
+
+
+def test_every_text_has_a_finished_translation_and_no_other_is_kept() -> None:
+    assert len(sources()) > 90
+    assert sources() - set(entries()) == set()
+    assert set(entries()) - sources() == set()
+
+
+def test_translations_are_chinese_and_keep_the_placeholders() -> None:
+    same_in_both = {"Top-k", "Top-p", "Min-p", "{text} ({keys})"}
+    for (_, source), translation in entries().items():
+        assert source in same_in_both or CHINESE.search(translation), source
+        assert sorted(re.findall(r"{\w+}", source)) == sorted(re.findall(r"{\w+}", translation)), source
+
+
+def test_unfinished_entries_are_not_served() -> None:
+    text = (
+        '<TS><context><name>A</name><message><source>x</source><translation type="unfinished">甲</translation></message>'
+        "<message><source>y</source><translation>乙</translation></message></context></TS>"
+    )
+    assert read_ts(text) == {("A", "y"): "乙"}
+    assert TsTranslator("zh_CN").translate("Composer", "Send") == "发送"
+
+
+def sentence_of(path: Path) -> str:
+    with pytest.raises(ZhiyinError) as caught:
+        read_gguf_header(path)
+    return str(caught.value)
+
+
+def test_real_sentences_of_the_core_come_out_in_chinese(
+    application: QApplication, tmp_path: Path, starter_gguf: Path
+) -> None:
+    text = tmp_path / "notes.gguf"
+    text.write_text("hello")
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(starter_gguf.read_bytes()[:1_000_000])
+    head = tmp_path / "head.gguf"
+    head.write_bytes(starter_gguf.read_bytes()[:1000])
+    (tmp_path / "folder").mkdir()
+    sentences = [
+        *(sentence_of(path) for path in (text, cut, head, tmp_path / "missing.gguf")),
+        *(client._death_sentence(code) for code in (-9, -11, 3)),
+        str(llama_runner._full(5000, 4096)),
+        history_sentence(tmp_path / "folder"),
+        import_sentence(tmp_path / "folder"),
+    ]
+    assert [translated(sentence) for sentence in sentences] == sentences  # without a translator: as the core says it
+    languages = LanguageKeeper()
+    languages.choose("zh_CN")
+    try:
+        for sentence in sentences:
+            chinese = translated(sentence)
+            assert len(CHINESE.findall(chinese)) > 3, sentence
+            assert all(number in chinese for number in re.findall(r"\d{4}", sentence))
+        assert str(text) in translated(sentences[0])
+        assert translated("A sentence that nobody knows.") == "A sentence that nobody knows."
+    finally:
+        languages.close()
+
+
+def import_sentence(path: Path) -> str:
+    with pytest.raises(ZhiyinError) as caught:
+        Library(path.parent / "models").import_file(path)
+    return str(caught.value)
+
+
+def history_sentence(path: Path) -> str:
+    with pytest.raises(HistoryError) as caught:
+        History(path)
+    return str(caught.value)
+
+
+def test_qts_own_file_dialog_is_chinese(application: QApplication) -> None:
+    languages = LanguageKeeper()
+    languages.choose("zh_CN")
+    try:
+        dialog = QFileDialog()
+        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+        labels = [label.text() for label in dialog.findChildren(QLabel) if label.text()]
+        assert len(labels) == 3
+        buttons = [button.text() for button in dialog.findChildren(QPushButton)]
+        columns = [dialog.findChild(QFileSystemModel).headerData(i, Qt.Orientation.Horizontal) for i in range(4)]
+        assert [text for text in (*labels, *buttons, *columns) if not CHINESE.search(text)] == []
+        asked = [QCoreApplication.translate("QAbstractFileIconProvider", text) for text in OF_QT[2:]]
+        assert all(CHINESE.search(text) for text in asked)
+    finally:
+        languages.close()

@@ -1,0 +1,192 @@
+"""The page of models to get: what is said of each, search, filter, keyboard, and a model got and talked to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit
+
+from desktop_app.engine.bandwidth import ReadSpeed
+from desktop_app.library.catalogue import catalogue
+from desktop_app.library.install import InstallRequest
+from desktop_app.system.memory_limits import MainMemory
+from desktop_app.ui.models.catalogue_list import CatalogueList, Row, words_of
+from desktop_app.ui.models.catalogue_page import CataloguePage
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
+from tests.support.hub_server import HubServer
+from tests.support.window import Person, run_events
+
+GB = 1_000_000_000
+ALL = sum(1 for _ in catalogue().models())
+
+
+@pytest.fixture(autouse=True)
+def laptop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer of 8 GB with 5.5 GB free, that reads 40 GB a second."""
+    monkeypatch.setattr("desktop_app.system.hardware.main_memory", lambda: MainMemory(8 * GB, 5_500_000_000))
+    monkeypatch.setattr(
+        "desktop_app.planning.computer.read_speed", lambda _: ReadSpeed({"F16": 40.0 * GB, "Q4_K": 32.0 * GB})
+    )
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer() as running:
+        yield running
+
+
+@pytest.fixture
+def person(person: Person) -> Person:
+    """A person who looks at the catalogue."""
+    person.click("Get models")
+    person.wait(lambda: "fit this computer now" in person.sentences())
+    return person
+
+
+def rows(person: Person) -> list[Row]:
+    shown = person.find(CatalogueList)
+    return [shown.row_at(number) for number in range(shown.model().rowCount())]
+
+
+def names(person: Person) -> list[str]:
+    return [row.offer.model.name for row in rows(person)]
+
+
+def search(person: Person, text: str) -> None:
+    person.find(QLineEdit, "catalogueSearch").setText(text)  # QTest's keys are those of Latin letters
+
+
+def row_of(person: Person, name: str) -> Row:
+    return next(row for row in rows(person) if row.offer.model.name == name)
+
+
+def press_button(person: Person, number: int = 0) -> None:
+    """Click the button of a row."""
+    shown = person.find(CatalogueList)
+    person.wait(lambda: shown.visualRect(shown.model().index(number, 0)).height() > 0)
+    place: QPoint = shown.button_rect(shown.model().index(number, 0)).center()
+    QTest.mouseClick(shown.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_every_model_says_what_it_would_be_here(person: Person) -> None:
+    assert len(rows(person)) == ALL
+    small = words_of(row_of(person, "Qwen3-4B"))
+    assert small.badge == "fits"
+    assert small.nature == "4B · 中文, English · context 40,960 · 2025 · Apache-2.0"
+    assert small.cost == "Q5_K_M · about 11 tokens a second · 8.0 GB to download · 2.9 GB on disk"
+    large = row_of(person, "Qwen3-32B")
+    assert words_of(large).badge == "too large"
+    assert words_of(large).cost.startswith("even Q2_K needs ")
+    assert not large.can_act
+    search(person, "qwen3-4b")
+    text = person.find(CatalogueList).model().index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert text.startswith("Qwen3-4B. fits. Conversation with or without thinking")
+    assert text.endswith("Get")
+    tip = person.find(CatalogueList).model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "Qwen/Qwen3-4B" in tip
+    assert "free in main memory" in tip
+
+
+def test_search_and_filter(person: Person) -> None:
+    search(person, "deepseek 1.5b")
+    assert names(person) == ["DeepSeek-R1-Distill-Qwen-1.5B"]
+    search(person, "编程")  # the other language's purpose, and names of languages, are searched too
+    assert {"Qwen2.5-Coder-1.5B-Instruct", "Qwen2.5-Coder-7B-Instruct"} <= set(names(person))
+    assert len(names(person)) < ALL / 4
+    search(person, "한국어 glm")
+    assert {"glm-4-9b", "glm-4-9b-chat"} <= set(names(person))
+    assert "Qwen3-4B" not in names(person)
+    search(person, "mixtral")
+    person.click("Fits this computer")
+    assert names(person) == []
+    assert "No model here is about “mixtral”." in person.sentences()
+    person.click("Show all models")
+    assert len(rows(person)) == ALL
+    person.click("Fits this computer")
+    assert 0 < len(rows(person)) < ALL
+    assert all(row.offer.fits for row in rows(person))
+
+
+def test_the_keyboard_is_enough(person: Person) -> None:
+    asked: list[str] = []
+    person.find(CataloguePage).get_asked.disconnect()
+    person.find(CataloguePage).get_asked.connect(lambda offer: asked.append(offer.model.name))
+    field, shown = person.find(QLineEdit, "catalogueSearch"), person.find(CatalogueList)
+    assert field.hasFocus()
+    QTest.keyClick(field, Qt.Key.Key_Down)
+    assert shown.hasFocus()
+    QTest.keyClick(shown, Qt.Key.Key_Down)
+    QTest.keyClick(shown, Qt.Key.Key_Return)
+    assert asked == [names(person)[1]]
+    QTest.keyClick(shown, Qt.Key.Key_Up)
+    QTest.keyClick(shown, Qt.Key.Key_Up)
+    assert field.hasFocus()
+    QTest.keyClick(field, Qt.Key.Key_Escape)
+    assert person.editor.hasFocus()
+    assert not person.find(CataloguePage).isVisible()
+    QTest.keyClick(person.window, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
+    assert person.find(CataloguePage).isVisible()
+    assert not person.editor.isVisible()
+    person.click("New chat")
+    assert person.editor.isVisible()
+
+
+def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
+    person.services.settings.language = "zh_CN"
+    person.services.apply_setting("language")
+    person.window.resize(390, 460)
+    run_events(50)
+    first = words_of(row_of(person, "Qwen3-4B"))
+    assert first.purpose == "可思考可直答的对话与工具调用，支持百余种语言。"
+    assert first.cost == "Q5_K_M · 约每秒 11 个词元 · 下载 8.0 GB · 占用磁盘 2.9 GB"
+    assert (first.badge, first.button) == ("放得下", "获取")
+    shown = person.find(CatalogueList)
+    place = shown.visualRect(shown.model().index(0, 0))
+    assert place.width() <= shown.viewport().width()
+    assert shown.viewport().rect().contains(shown.button_rect(shown.model().index(0, 0)))
+
+
+def test_where_downloads_come_from_modelscope_the_names_are_those_there(open_window: OpenWindow) -> None:
+    person = open_window(endpoint="https://modelscope.cn", tokens={"https://modelscope.cn:443": "ms_mine"})
+    asked = person.services.conversions._with_endpoint(InstallRequest("meta-llama/Meta-Llama-3-8B-Instruct"))
+    assert (asked.source, asked.token) == ("LLM-Research/Meta-Llama-3-8B-Instruct", "ms_mine")
+    assert person.services.conversions._with_endpoint(InstallRequest("some/Model")).source == "some/Model"
+
+
+def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr("desktop_app.library.catalogue.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
+    person.services.catalogue.refresh()
+    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning == "10.9 GB of disk needed, 10.0 GB free")
+    assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
+
+
+def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer, tmp_path: Path) -> None:
+    publish(server, "Qwen/Qwen3-0.6B", checkpoint(tmp_path / "tiny"))
+    person = open_window(endpoint=server.endpoint)
+    person.wait(lambda: person.model_state == "ready")
+    person.click("Get models")
+    person.wait(lambda: "fit this computer now" in person.sentences())
+    search(person, "Qwen/Qwen3-0.6B")
+    assert words_of(rows(person)[0]).button == "Get"
+    press_button(person)
+    (job,) = person.services.conversions.jobs
+    assert job.request.quant == "Q8_0"
+    assert not rows(person)[0].can_act, "it is under way"
+    assert words_of(rows(person)[0]).button == "Fetching 0 %"
+    person.wait(lambda: job.is_over)
+    assert (job.state, job.reason) == ("done", "")
+    person.wait(lambda: words_of(rows(person)[0]).button == "Chat")
+    assert words_of(rows(person)[0]).badge == "installed"
+    press_button(person)
+    person.wait(lambda: person.model_state == "ready" and not person.services.models.state.model.starter)
+    assert not person.find(CataloguePage).isVisible()
+    assert person.services.models.state.model.file_type == "Q8_0"
+    person.click("Get models")
+    assert words_of(rows(person)[0]).button == "Chat"

@@ -1,0 +1,162 @@
+"""Choosing and importing models: file dialog, drag and drop, files that are not models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
+
+from desktop_app.chat.text_file import LARGEST
+from desktop_app.ui.models.add_dialog import AddDialog
+from desktop_app.ui.models.model_picker import ModelPicker
+from desktop_app.ui.widgets.notice import Notice
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.window import LONG, Person, run_events
+
+
+def a_copy(starter: Path, folder: Path, name: str) -> Path:
+    os.link(starter, folder / name) if starter.stat().st_dev == folder.stat().st_dev else (folder / name).symlink_to(
+        starter
+    )
+    return folder / name
+
+
+def drop(person: Person, *paths: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(
+        person.window, QDragEnterEvent(QPoint(200, 200), Qt.DropAction.CopyAction, mime, buttons, keys)
+    )
+    assert person.find(QLabel, "dropHint").isVisible()
+    QApplication.sendEvent(person.window, QDropEvent(QPointF(200, 200), Qt.DropAction.CopyAction, mime, buttons, keys))
+    assert not person.find(QLabel, "dropHint").isVisible()
+
+
+def test_a_text_file_goes_into_the_message(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "笔记.md").write_text("# 茶\n绿茶和红茶", "gb18030")
+    person.type("Summarise this.")
+    drop(person, tmp_path / "笔记.md")
+    person.wait(lambda: "笔记.md · 9 characters" in person.sentences())
+    person.press(Qt.Key.Key_Return)
+    person.wait(lambda: not person.busy)
+    assert person.messages[0] == ("user", "Summarise this.\n\n笔记.md:\n\n# 茶\n绿茶和红茶")
+    (tmp_path / "log.txt").write_text("line\n" * LARGEST)
+    drop(person, tmp_path / "log.txt")
+    assert "log.txt is too large for a message" in person.sentences()
+    assert "characters" not in person.sentences()
+
+
+def actions(person: Person) -> dict[str, QAction]:
+    menu = person.find(ModelPicker).menu()
+    menu.aboutToShow.emit()
+    return {action.text().split("\t")[0]: action for action in menu.actions() if action.text()}
+
+
+def model_name(person: Person) -> str:
+    model = person.services.models.state.model
+    return model.name if model is not None else ""
+
+
+def test_a_dropped_gguf_is_imported_loaded_and_remembered(
+    open_window: OpenWindow, starter_gguf: Path, tmp_path: Path
+) -> None:
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    assert model_name(person) == "SmolLM2-135M-Instruct"
+    drop(person, a_copy(starter_gguf, tmp_path, "my & model.gguf"))
+    person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
+    assert "my & model was imported" in person.sentences()
+    assert person.ask("Hello")
+    assert person.services.chats.path[-1].model == "my & model"
+    assert set(actions(person)) == {
+        "my && model",
+        "SmolLM2-135M-Instruct",
+        "Get models…",
+        "Add a model…",
+        "Remove a model",
+    }
+    actions(person)["SmolLM2-135M-Instruct"].trigger()
+    person.wait(lambda: model_name(person) == "SmolLM2-135M-Instruct" and person.model_state == "ready")
+    actions(person)["my && model"].trigger()
+    person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
+    person.close()
+    person = open_window()
+    person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
+
+
+def test_the_import_button_asks_for_a_file(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    actions(person)["Add a model…"].trigger()
+    person.click("File…", person.find(AddDialog))
+    dialog = person.find(QFileDialog)
+    assert dialog.isVisible()
+    assert "*.gguf" in dialog.nameFilters()[0]
+    dialog.filesSelected.emit([str(a_copy(starter_gguf, tmp_path, "chosen.gguf"))])
+    person.wait(lambda: model_name(person) == "chosen" and person.model_state == "ready")
+
+
+def test_files_that_are_no_models_are_refused_with_a_sentence(
+    person: Person, starter_gguf: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.gguf"
+    text.write_text("These are my notes.\n" * 100)
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(starter_gguf.read_bytes()[: 1 << 20])
+    for path, words in ((text, "is not a GGUF file"), (cut, "is truncated")):
+        drop(person, path)
+        person.wait(lambda words=words: words in person.sentences())
+        assert f"The file was not imported. {path}" in person.sentences()
+    assert model_name(person) == "SmolLM2-135M-Instruct"
+    assert len(person.services.library.models) == 1
+    assert person.ask("Hello")
+
+
+def test_one_bad_file_among_good_ones_stops_nothing(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"GGUF")
+    drop(person, bad, a_copy(starter_gguf, tmp_path, "good.gguf"))
+    person.wait(lambda: model_name(person) == "good" and person.model_state == "ready")
+    assert "bad.gguf" in person.sentences()
+
+
+def test_another_model_in_mid_reply_keeps_what_was_written(
+    open_window: OpenWindow, starter_gguf: Path, tmp_path: Path
+) -> None:
+    person = open_window(max_tokens=0)
+    person.send(LONG)
+    person.wait(lambda: len(person.messages[-1][1]) > 20)
+    person.window.import_files([str(a_copy(starter_gguf, tmp_path, "other.gguf"))])
+    person.wait(lambda: model_name(person) == "other" and person.model_state == "ready")
+    assert not person.busy
+    assert person.services.chats.path[-1].state == "stopped"
+    assert len(person.messages[-1][1]) > 20
+
+
+def test_a_model_that_vanished_says_so_and_the_next_choice_works(
+    person: Person, starter_gguf: Path, tmp_path: Path
+) -> None:
+    path = a_copy(starter_gguf, tmp_path, "lent.gguf")
+    person.window.import_files([str(path)])
+    person.wait(lambda: model_name(person) == "lent" and person.model_state == "ready")
+    path.unlink()
+    person.services.models.reload()
+    person.wait(lambda: person.model_state == "failed")
+    assert "The model could not be loaded." in person.sentences()
+    assert "Try again" in person.buttons(next(n for n in person.window.findChildren(Notice) if n.isVisible()))
+    actions(person)["SmolLM2-135M-Instruct"].trigger()
+    person.wait(lambda: person.model_state == "ready")
+    assert "could not be loaded" not in person.sentences()
+
+
+def test_a_window_whose_list_says_what_fits_closes_without_a_word(
+    person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person.wait(lambda: not actions(person)["SmolLM2-135M-Instruct"].icon().isNull())
+    person.ask("Hello")  # the engine answers one after the other: no question about what fits is under way
+    person.close()
+    run_events(50)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,146 @@
+"""Removing models in the window: by the picker's menu, after a question that says what it frees."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QCheckBox, QMenu
+
+from converter.hub.manifest import LOCK
+from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.ui.i18n.formats import size
+from desktop_app.ui.models.model_picker import ModelPicker
+from desktop_app.ui.models.removal_question import RemovalQuestion
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
+from tests.desktop_app.ui.models.test_models import a_copy, actions, model_name
+from tests.support.hub_server import HubServer, Repository
+from tests.support.window import LONG, Person
+
+STARTER = "SmolLM2-135M-Instruct"
+
+
+def ask_to_remove(person: Person, name: str) -> RemovalQuestion:
+    menu = actions(person)["Remove a model"].menu()
+    assert isinstance(menu, QMenu)
+    next(action for action in menu.actions() if action.text().split("\t")[0] == name).trigger()
+    person.wait(lambda: person.window.findChild(RemovalQuestion) is not None)
+    return person.find(RemovalQuestion)
+
+
+def answer(person: Person, words: str) -> None:
+    person.click(words, person.find(RemovalQuestion))
+    person.wait(lambda: person.window.findChild(RemovalQuestion) is None)
+
+
+def test_the_model_in_use_is_unloaded_and_deleted(open_window: OpenWindow, starter_gguf: Path) -> None:
+    path = models_folder() / "mine.gguf"
+    shutil.copy(starter_gguf, path)
+    person = open_window(model="mine", max_tokens=0)
+    person.wait(lambda: model_name(person) == "mine" and person.model_state == "ready")
+    question = ask_to_remove(person, "mine")
+    assert question.text() == "Remove mine?"
+    assert f"frees {size(path.stat().st_size)}" in question.informativeText()
+    assert "is unloaded first" in question.informativeText()
+    answer(person, "Keep")
+    assert model_name(person) == "mine"
+    person.send(LONG)
+    person.wait(lambda: len(person.messages[-1][1]) > 20)
+    ask_to_remove(person, "mine")
+    answer(person, "Remove")
+    person.wait(lambda: model_name(person) == STARTER and person.model_state == "ready")
+    assert not path.exists()
+    assert "mine was removed." in person.sentences()
+    assert person.services.chats.path[-1].state == "stopped"
+    assert "Remove a model" not in actions(person), "the starter stays"
+    person.services.settings.max_tokens = 4
+    assert person.ask("Hello")
+
+
+def test_a_file_of_the_persons_own_stays(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    path = a_copy(starter_gguf, tmp_path, "lent & found.gguf")
+    person.window.import_files([str(path)])
+    person.wait(lambda: model_name(person) == "lent & found" and person.model_state == "ready")
+    actions(person)[STARTER].trigger()
+    person.wait(lambda: model_name(person) == STARTER and person.model_state == "ready")
+    question = ask_to_remove(person, "lent && found")
+    assert "Remove lent & found?" in question.text()
+    assert f"stays at {path}" in question.informativeText()
+    assert "unloaded" not in question.informativeText()
+    answer(person, "Remove")
+    person.wait(lambda: [model.name for model in person.services.library.models] == [STARTER])
+    assert path.exists()
+    assert person.model_state == "ready"
+
+
+def test_what_was_fetched_goes_too(open_window: OpenWindow, starter_gguf: Path, tmp_path: Path) -> None:
+    with HubServer() as server:
+        server.repositories["a/ready"] = Repository({"main": {"ready.gguf": starter_gguf.read_bytes()}})
+        publish(server, "tiny/Tea-Chat", checkpoint(tmp_path / "tea"))
+        person = open_window(endpoint=server.endpoint)
+        jobs = [person.services.conversions.start(*what) for what in (("a/ready",), ("tiny/Tea-Chat", "Q8_0"))]
+        person.wait(lambda: all(job.is_over for job in jobs))
+    assert ask_to_remove(person, "ready").checkBox() is None
+    answer(person, "Remove")
+    person.wait(lambda: "ready was removed." in person.sentences())
+    assert not list(downloads_folder().rglob("*.gguf"))
+    made = models_folder() / "Tea-103K-Chat-Q8_0.gguf"
+    weights = downloads_folder() / "tiny--Tea-Chat" / "model.safetensors"
+    box = ask_to_remove(person, made.stem).checkBox()
+    assert isinstance(box, QCheckBox)
+    assert box.isChecked()
+    box.setChecked(False)
+    answer(person, "Keep")
+    ask_to_remove(person, made.stem)
+    with FileLock(weights.parent / LOCK):
+        answer(person, "Remove")
+        person.wait(lambda: "The model was not removed. tiny/Tea-Chat is being" in person.sentences())
+    assert made.exists()
+    assert "Chat now" in person.buttons()
+    ask_to_remove(person, made.stem)
+    answer(person, "Remove")
+    person.wait(lambda: "Chat now" not in person.buttons())
+    assert not made.exists()
+    assert not weights.exists()
+
+
+def test_a_model_is_known_by_one_path(
+    open_window: OpenWindow, tmp_path: Path, data_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(data_home, target_is_directory=True)
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path / "link"))
+    person = open_window()
+    job = person.services.conversions.start(checkpoint(tmp_path / "Tea-Chat"))
+    person.wait(lambda: job.is_over)
+    person.click("Chat now")
+    person.wait(lambda: person.model_state == "ready")
+    assert "is unloaded first" in ask_to_remove(person, "Tea-103K-Chat-Q8_0").informativeText()
+    answer(person, "Keep")
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_the_keyboard_alone_removes_a_model(open_window: OpenWindow, starter_gguf: Path, delete: bool) -> None:
+    path = models_folder() / "mine.gguf"
+    shutil.copy(starter_gguf, path)
+    person = open_window(model=STARTER)
+    person.wait(lambda: person.model_state == "ready")
+    menu = person.find(ModelPicker).menu()
+    menu.popup(person.window.mapToGlobal(QPoint(100, 40)))
+    for key in (Qt.Key.Key_Up, Qt.Key.Key_Right):
+        QTest.keyClick(menu, key)
+    (below,) = [action.menu() for action in menu.actions() if action.menu() is not None]
+    QTest.keyClick(below, Qt.Key.Key_Return)
+    person.wait(lambda: person.window.findChild(RemovalQuestion) is not None)
+    question = person.find(RemovalQuestion)
+    keep = question.defaultButton()
+    assert keep.text() == "Keep"
+    assert keep.hasFocus() or not question.isActiveWindow()
+    remove = next(button for button in question.buttons() if button is not keep)
+    QTest.keyClick(remove if delete else keep, Qt.Key.Key_Space)
+    person.wait(lambda: person.window.findChild(RemovalQuestion) is None)
+    person.wait(lambda: path.exists() is not delete)

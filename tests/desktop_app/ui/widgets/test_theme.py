@@ -1,0 +1,83 @@
+"""Every text of both themes can be read: contrast by the Web Content Accessibility Guidelines, level AA."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QApplication, QFrame, QLineEdit
+
+from desktop_app.chat.conversation import Message
+from desktop_app.ui.chat.message_edit import MessageEdit
+from desktop_app.ui.chat.message_widget import Versions
+from desktop_app.ui.chat.question_widget import QuestionWidget
+from desktop_app.ui.chat.reply_widget import ReplyWidget
+from desktop_app.ui.markdown.view import MarkdownView
+from desktop_app.ui.widgets.icons import PADDING, IconButton
+from desktop_app.ui.widgets.theme import DARK, LIGHT, Theme, ThemeKeeper, contrast, style_sheet
+from tests.support.window import run_events
+
+BACKGROUNDS = ("window", "sidebar", "surface")
+TEXTS = [
+    *[(colour, behind) for colour in ("text", "muted") for behind in (*BACKGROUNDS, "hover")],
+    *[("text", behind) for behind in ("selected", "bubble", "code")],
+    *[(colour, behind) for colour in ("link", "danger") for behind in ("window", "surface", "bubble")],
+    *[(f"code_{part}", "code") for part in ("keyword", "string", "number", "comment", "name")],
+    ("muted", "code"),
+    ("on_accent", "accent"),
+    ("on_accent", "accent_hover"),
+    ("on_warning", "warning"),
+    ("text", "warning"),
+]
+EDGES = [
+    ("control", "window"),
+    ("control", "surface"),
+    ("accent", "window"),
+    ("accent", "surface"),
+    ("accent", "sidebar"),
+]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_texts_reach_a_contrast_of_4_5(theme: Theme) -> None:
+    found = {pair: contrast(getattr(theme, pair[0]), getattr(theme, pair[1])) for pair in TEXTS}
+    assert {pair: round(value, 2) for pair, value in found.items() if value < 4.5} == {}
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_edges_of_inputs_and_focus_rings_reach_3(theme: Theme) -> None:
+    found = {pair: contrast(getattr(theme, pair[0]), getattr(theme, pair[1])) for pair in EDGES}
+    assert {pair: round(value, 2) for pair, value in found.items() if value < 3} == {}
+
+
+def test_contrast_is_that_of_the_guidelines() -> None:
+    assert contrast("#000000", "#ffffff") == 21
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.478, abs=0.001)  # the well-known grey that just fails
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_every_colour_of_the_style_sheet_is_filled_in(theme: Theme) -> None:
+    assert "$" not in style_sheet(theme, 10)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_an_empty_box_says_is_as_readable_as_other_texts(application: QApplication, mode: str) -> None:
+    keeper = ThemeKeeper(application, application)
+    keeper.choose(mode)
+    for box in (MessageEdit(), QLineEdit()):
+        box.setPlaceholderText("Write a message")
+        box.ensurePolished()
+        colour = box.palette().color(QPalette.ColorRole.PlaceholderText)
+        assert (colour.name(), colour.alpha()) == (keeper.theme.muted, 255)
+
+
+def test_the_icons_below_a_message_are_in_line_with_it(application: QApplication) -> None:
+    reply = ReplyWidget(Message("c", None, "assistant", "Hello"), Versions())
+    question = QuestionWidget(Message("c", None, "user", "Hello"), Versions())
+    for widget in (reply, question):
+        widget.resize(500, 200)
+        widget.show()
+        run_events(20)
+    copy, *_ = reply.findChildren(IconButton)
+    assert copy.x() + PADDING == reply.findChild(MarkdownView).x()
+    edit = max(question.findChildren(IconButton), key=lambda button: button.x())
+    assert edit.geometry().right() - PADDING == question.findChild(QFrame, "bubble").geometry().right()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from desktop_app.chat.conversation import Conversation, Message, Role
+from desktop_app.chat.request import ReplyOptions, options_from, reply_request
 from desktop_app.commands.options import add_thinking, add_threads, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
-from desktop_app.settings import RECOMMENDED
+from desktop_app.paths import settings_file
+from desktop_app.settings import RECOMMENDED, Settings, load_settings
 
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 
@@ -22,10 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingSettings()
     parser.add_argument("-m", "--model", help="a model's name or a GGUF file (default: the newest of your models)")
     parser.add_argument("--prompt", metavar="TEXT", help="ask this, print the reply alone and end")
-    parser.add_argument("--system", metavar="TEXT", help="the system message")
-    parser.add_argument(
-        "--max-tokens", type=whole(0), default=0, metavar="N", help="longest reply in tokens (default: no limit)"
-    )
+    parser.add_argument("--system", metavar="TEXT", help="the system message (default: as set in the window)")
+    parser.add_argument("--max-tokens", type=whole(0), metavar="N", help="longest reply in tokens; 0: no limit")
     numbers = (
         ("--temperature", real(0, 100), "T", defaults.temperature, "0: always the most probable token"),
         ("--top-k", whole(0), "N", defaults.top_k, "choose among the N most probable tokens; 0: all"),
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--repeat-penalty", real(0.01, 100), "R", defaults.repeat_penalty, "above 1: avoid the last 64 tokens"),
     )
     for name, kind, metavar, default, text in numbers:
-        usual = f"what the model's publisher recommends, else {default}"
+        usual = f"as set in the window, else what the model's publisher recommends, else {default}"
         parser.add_argument(name, type=kind, metavar=metavar, help=f"{text} (default: {usual})")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="ends the reply; may be repeated")
     parser.add_argument("--seed", type=whole(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
@@ -48,31 +50,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
-    asked = Generate((), _sampling(arguments), thinking=arguments.thinking, effort=arguments.effort)
-    messages: list[dict[str, Any]] = []
-    if arguments.system:
-        messages.append({"role": "system", "content": arguments.system})
+    options = _options(arguments, load_settings(settings_file()))
+    recommended = find_model(arguments.model).sampling
     settings = LoadSettings(threads=arguments.threads)
     with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as session:
+        chat = _Chat(session.engine, options, recommended)
         if arguments.prompt is not None:
-            messages.append({"role": "user", "content": arguments.prompt})
-            result = _reply(session.engine, asked, messages)
+            result = chat.ask(arguments.prompt)
             return INTERRUPTED if result["reason"] == "cancelled" else 0
-        return _converse(session.engine, asked, messages)
+        return _converse(chat)
 
 
-def _sampling(arguments: argparse.Namespace) -> SamplingSettings:
-    """Return how tokens are chosen: as the person says, else as the model's publisher recommends, else as usual."""
-    asked = {name: getattr(arguments, name) for name in RECOMMENDED}
-    return SamplingSettings(
-        **{**find_model(arguments.model).sampling, **{n: value for n, value in asked.items() if value is not None}},
-        seed=arguments.seed,
-        max_tokens=arguments.max_tokens,
+def _options(arguments: argparse.Namespace, settings: Settings) -> ReplyOptions:
+    """Return what the options say, else what the user set in the window."""
+    own = options_from(settings)
+    given = {name: value for name in RECOMMENDED if (value := getattr(arguments, name)) is not None}
+    return ReplyOptions(
+        system_prompt=own.system_prompt if arguments.system is None else arguments.system,
+        sampling={**own.sampling, **given},
+        seed=own.seed if arguments.seed is None else arguments.seed,
+        max_tokens=own.max_tokens if arguments.max_tokens is None else arguments.max_tokens,
         stop=tuple(text for text in arguments.stop if text),
+        thinking=own.thinking if arguments.thinking is None else arguments.thinking,
+        effort=own.effort if arguments.effort is None else arguments.effort,
     )
 
 
-def _converse(engine: Engine, asked: Generate, messages: list[dict[str, Any]]) -> int:
+@dataclass
+class _Chat:
+    """A conversation with a loaded model."""
+
+    engine: Engine
+    options: ReplyOptions
+    recommended: Mapping[str, float]
+    conversation: Conversation = field(default_factory=Conversation)
+    messages: list[Message] = field(default_factory=list)
+
+    def ask(self, text: str) -> dict[str, Any]:
+        """Print the reply to a message, and return it; a message whose reply failed is forgotten."""
+        asked = self._message("user", text)
+        self.messages.append(asked)
+        try:
+            result = _print_reply(self.engine, reply_request(self.messages, self.options, self.recommended))
+        except (EngineDied, EngineFailed):
+            self.messages.pop()
+            raise
+        self.messages.append(self._message("assistant", result["text"]))
+        return result
+
+    def _message(self, role: Role, text: str) -> Message:
+        parent = self.messages[-1].id if self.messages else None
+        return Message(self.conversation.id, parent, role, text)
+
+
+def _converse(chat: _Chat) -> int:
     say("Type your message and press Enter. Ctrl+C stops a reply, Ctrl+D ends the chat.")
     while True:
         try:
@@ -81,25 +112,20 @@ def _converse(engine: Engine, asked: Generate, messages: list[dict[str, Any]]) -
             return 0
         if not text.strip():
             continue
-        messages.append({"role": "user", "content": text})
         try:
-            reply = _reply(engine, asked, messages)["text"]
+            chat.ask(text)
         except (EngineDied, EngineFailed) as error:
             say(f"zhiyin: {error}")
-            messages.pop()
-            continue
-        messages.append({"role": "assistant", "content": reply})
 
 
-def _reply(engine: Engine, asked: Generate, messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """Print the reply to these messages, which is otherwise asked for as `asked` says, and return it."""
+def _print_reply(engine: Engine, request: Generate) -> dict[str, Any]:
+    """Print a reply as it comes, and return it."""
 
     def show(event: Event) -> None:
         if event.kind == "text":
             print(event.data["text"], end="", flush=True)
 
-    job = engine.submit(replace(asked, messages=tuple(messages)), show)
-    result = _wait(job)
+    result = _wait(engine.submit(request, show))
     print()
     if result["reason"] == "full":
         say("zhiyin: the context is full; start again with a larger --ctx.")

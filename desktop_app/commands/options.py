@@ -73,6 +73,5 @@ def add_thinking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--effort",
         choices=EFFORTS,
-        default="",
         help="how long to think, where the model's template leaves that choice (gpt-oss; default: as the template does)",
     )

@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile(f"{arguments.messages} has a message without a role or without content; complete it.")
     tools = _read_list(arguments.tools) if arguments.tools else []
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
-        found = engine.submit(Prompt(tuple(messages), tuple(tools), arguments.thinking, arguments.effort)).result()
+        found = engine.submit(
+            Prompt(tuple(messages), tuple(tools), arguments.thinking, arguments.effort or "")
+        ).result()
     if arguments.json:
         print_json(found)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
-from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.chat.request import options_from, reply_request
 from desktop_app.engine.client import EngineDied, EngineFailed
-from desktop_app.engine.protocol import Event, Generate, SamplingSettings
+from desktop_app.engine.protocol import Event
 from desktop_app.paths import chat_state_file
-from desktop_app.settings import RECOMMENDED, Settings
+from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.models.model_session import EngineState, ModelSession
@@ -327,12 +327,14 @@ class ChatSession(QObject):
     def _generate(self, reply: _Reply) -> None:
         model = self._models.state.model
         reply.message = replace(reply.message, model=model.name if model else "")
-        path = reply.tree.path(reply.message.parent)
-        messages = prompt_messages(path, self._settings.system_prompt)
-        state = str(chat_state_file(reply.message.conversation))
-        recommended = model.sampling if model else {}
-        chat, how = self._all[reply.message.conversation], sampling(self._settings, recommended)
-        request = Generate(tuple(messages), how, state=state, thinking=chat.thinking, effort=chat.effort)
+        chat = self._all[reply.message.conversation]
+        options = replace(options_from(self._settings), thinking=chat.thinking, effort=chat.effort)
+        request = reply_request(
+            reply.tree.path(reply.message.parent),
+            options,
+            model.sampling if model else {},
+            state=str(chat_state_file(reply.message.conversation)),
+        )
         reply.call = self._engine.submit(
             request,
             lambda event: self._event(reply, event),
@@ -377,27 +379,3 @@ class ChatSession(QObject):
         if message.conversation == self.current.id:
             self.ended.emit(message)
         self.listed.emit()
-
-
-def sampling(settings: Settings, recommended: Mapping[str, float]) -> SamplingSettings:
-    """Return how the next token is chosen: as the person set it, else as the model's publisher recommends, else as usual."""
-    own = {name: value for name in RECOMMENDED if (value := getattr(settings, name)) is not None}
-    return SamplingSettings(
-        **{**recommended, **own},
-        seed=None if settings.seed < 0 else settings.seed,
-        max_tokens=settings.max_tokens,
-    )
-
-
-def prompt_messages(path: list[Message], system_prompt: str) -> list[dict[str, str]]:
-    """Return what the model is to read: no reasoning, no empty replies, and never two turns of one role in a row."""
-    turns = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
-    for message in path:
-        text = split_reasoning(message.content).answer if message.role == "assistant" else message.content
-        if not text.strip():
-            continue
-        if turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"] += "\n\n" + text
-        else:
-            turns.append({"role": message.role, "content": text})
-    return turns

@@ -24,11 +24,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop_app.chat.request import options_from, prompt_messages, sampling
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.install import InstallRequest
 from desktop_app.paths import models_folder, settings_file
 from desktop_app.settings import Settings, load_settings
-from desktop_app.ui.chat.chat_session import prompt_messages, sampling
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.settings.settings_dialog import SettingsDialog
 from desktop_app.ui.widgets.theme import DARK, LIGHT
@@ -69,7 +69,7 @@ def test_every_setting_is_reached_used_and_kept(open_window: OpenWindow) -> None
     context.setCurrentIndex(context.findData(2048))
     dialog.close()
     settings = person.services.settings
-    assert sampling(settings, {"top_k": 64}) == SamplingSettings(
+    assert sampling(options_from(settings), {"top_k": 64}) == SamplingSettings(
         temperature=0.25, top_k=12, top_p=0.5, min_p=0.15, repeat_penalty=1.15, seed=7, max_tokens=9
     )
     assert prompt_messages([], settings.system_prompt) == [{"role": "system", "content": "You answer in French."}]
@@ -97,7 +97,7 @@ def test_reset_brings_the_defaults_of_sampling_back(open_window: OpenWindow) -> 
     dialog = dialog_of(person)
     dialog.findChild(QTabWidget).setCurrentIndex(2)
     person.click("Reset to defaults", dialog)
-    assert sampling(person.services.settings, {}) == SamplingSettings()
+    assert sampling(options_from(person.services.settings), {}) == SamplingSettings()
     assert person.services.settings.system_prompt == "Stay."
     dialog.close()
 
@@ -135,7 +135,7 @@ def test_the_publishers_recommendation_counts_until_it_is_changed(open_window: O
     assert temperature.suffix() == ""
     model = person.services.models.state.model
     assert model is not None
-    assert sampling(person.services.settings, model.sampling) == SamplingSettings(
+    assert sampling(options_from(person.services.settings), model.sampling) == SamplingSettings(
         temperature=1.25, top_k=3000, max_tokens=4
     )
     dialog.findChild(QTabWidget).setCurrentIndex(2)

@@ -1,21 +1,88 @@
-"""Small files of text that appear whole or not at all."""
+"""Files that appear whole or not at all, and the one rule which files are unfinished.
+
+A target is written under its lock, `.NAME.lock` beside it, into `.NAME.RANDOM.part`, and gets its name by a rename. The system
+releases the lock when the process ends, however it ends: an unfinished file whose lock nobody holds is a leftover, and whoever
+has the lock removes it.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from models.errors import ZhiyinError
+
+_PART, _LOCK = ".part", ".lock"
+_UNFINISHED = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}\.part|\.(?P<of_0_1>.+\.gguf)\.part", re.DOTALL)
+"""A name of `tempfile`, or one of Zhiyin 0.1. A download's `.NAME.DIGEST.part` is none: the next try resumes it."""
+_PATIENCE = 20.0
+"""Seconds to wait for a small file; whoever has it is done in milliseconds."""
+_POLL = 0.01
+
+
+def is_unfinished(path: Path) -> bool:
+    """Tell whether a path is that of an unfinished file, or leads into an unfinished folder."""
+    return any(name.startswith(".") and name.endswith(_PART) for name in path.parts)
+
+
+@contextmanager
+def unfinished_folder(target: Path) -> Iterator[Path]:
+    """Lend a new folder beside a target, to write it in under its lock; what is left in it goes with it.
+
+    Raises:
+        ZhiyinError: another process is writing this target.
+        OSError: the folder of the target cannot be written.
+    """
+    remove_leftovers(target.parent)
+    try:
+        with _locked(target, 0):
+            folder = Path(tempfile.mkdtemp(_PART, f".{target.name}.", target.parent))
+            try:
+                yield folder
+            finally:
+                _remove(folder)
+    except Timeout as error:
+        raise ZhiyinError(
+            "{path} is being written by another Zhiyin; wait for it, or choose another name.", path=target, code="busy"
+        ) from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Have a small file to oneself from reading to writing it (`write_locked`), so that no change of another process is lost.
+
+    Raises:
+        OSError: the folder cannot be written, or another process keeps the file.
+    """
+    try:
+        with _locked(path, _PATIENCE):
+            yield
+    except Timeout as error:
+        raise OSError(errno.EBUSY, "another program keeps it locked", str(path)) from error
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file under a temporary name beside it, then give it its name.
+    """Write a small file whole or not at all.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is untouched and nothing else is left.
     """
+    with locked(path):
+        write_locked(path, text)
+
+
+def write_locked(path: Path, text: str) -> None:
+    """Do what `write_whole` does, by a caller who has the file's lock."""
     stream = tempfile.NamedTemporaryFile(  # noqa: SIM115  (closed below: Windows renames no open file)
-        "w", encoding="utf-8", dir=path.parent, prefix=path.name, suffix=".part", delete=False
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=_PART, delete=False
     )
     try:
         with stream:
@@ -23,7 +90,55 @@ def write_whole(path: Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         Path(stream.name).replace(path)
-    except OSError:
+    except (OSError, UnicodeError):
         with suppress(OSError):
             Path(stream.name).unlink()
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what dead processes left unfinished in a folder; what the system refuses stays."""
+    with suppress(OSError):
+        names = {path.name for path in folder.iterdir() if path.name.startswith(".")}
+        for target in {target for name in names if (target := _left_target(name, names))}:
+            with suppress(OSError), _locked(folder / target, 0):
+                pass  # having the lock removes the leftovers
+
+
+def _left_target(name: str, names: set[str]) -> str:
+    """Return the target that a hidden entry of a folder was to become, "": it is none of ours."""
+    found = _UNFINISHED.fullmatch(name)
+    if found is None:
+        return name[1 : -len(_LOCK)] if name.endswith(f".gguf{_LOCK}") else ""
+    return found["of_0_1"] or (found["target"] if _lock_name(found["target"]) in names else "")
+
+
+@contextmanager
+def _locked(target: Path, patience: float) -> Iterator[None]:
+    """Hold a target's lock; what is there unfinished of it is a leftover.
+
+    The lock's file is removed while the lock is held: whoever waits for it sees that, and makes a new one.
+    """
+    lock = FileLock(target.with_name(_lock_name(target.name)), timeout=patience, poll_interval=_POLL)
+    with lock:
+        try:
+            for path in list(target.parent.iterdir()):
+                found = _UNFINISHED.fullmatch(path.name)
+                if found is not None and target.name in (found["target"], found["of_0_1"]):
+                    _remove(path)
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes it when it is released
+                Path(lock.lock_file).unlink()
+
+
+def _lock_name(target: str) -> str:
+    return f".{target}{_LOCK}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

@@ -262,6 +262,10 @@
         <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
     </message>
     <message>
+        <source>{path} is being written by another Zhiyin; wait for it, or choose another name.</source>
+        <translation>另一个知音正在写入 {path}；请等它完成，或换一个名称。</translation>
+    </message>
+    <message>
         <source>{path} is a folder; convert it first: {command}</source>
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from models.visible import visible
+
 
 class ZhiyinError(Exception):
     """One clear sentence: what is wrong, in which file or setting, and what to do.
@@ -29,7 +31,8 @@ class ZhiyinError(Exception):
         self.template = template
         self.code = code or self.default_code
         self.values = {
-            name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in values.items()
+            name: visible(os.fspath(value)) if isinstance(value, os.PathLike) else value
+            for name, value in values.items()
         }
 
     def __init_subclass__(cls) -> None:

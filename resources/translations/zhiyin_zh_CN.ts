@@ -266,6 +266,10 @@
         <translation>另一个知音正在写入 {path}；请等它完成，或换一个名称。</translation>
     </message>
     <message>
+        <source>{path} is a pipe or a device, not a file; choose a file.</source>
+        <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
+    </message>
+    <message>
         <source>{path} is a folder; convert it first: {command}</source>
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>

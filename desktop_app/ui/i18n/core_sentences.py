@@ -42,6 +42,7 @@ _TEMPLATES = to_translate(
     "{path} is damaged: {what}; download it again.",
     "{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.",
     "{path} is being written by another Zhiyin; wait for it, or choose another name.",
+    "{path} is a pipe or a device, not a file; choose a file.",
     "{path} is a folder; convert it first: {command}",
     "{path} cannot be read: {reason}.",
     "{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.",

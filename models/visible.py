@@ -1,0 +1,13 @@
+"""Untrusted text for terminals and labels: control and direction characters are shown, never obeyed."""
+
+from __future__ import annotations
+
+import re
+
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Cc, line separators, direction marks, and surrogates, which stand for bytes that are no UTF-8."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text of one line in which hidden characters are escaped as in Python: \n, \x1b, \u202e."""
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

@@ -31,6 +31,11 @@ _COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
+    if getattr(sys, "frozen", False):
+        # tqdm, which huggingface-hub uses, makes a lock of multiprocessing; that starts the executable with arguments of its own.
+        import multiprocessing
+
+        multiprocessing.freeze_support()
     arguments = sys.argv[1:] if argv is None else argv
     _use_utf8()
     try:

@@ -96,10 +96,15 @@ _LAYER_NAMES = {
 }
 
 
+def fields_of(reader: GGUFReader) -> dict[str, Any]:
+    """Return the metadata of a GGUF file as plain values."""
+    return {name: entry.contents() for name, entry in reader.fields.items()}
+
+
 def checkpoint_of_gguf(source: Path, folder: Path, *, shards: int = 1, dtype: str = "F32") -> Path:
     """Make the Hugging Face checkpoint that a LLaMA-like GGUF file came from: weights, configuration, tokenizer."""
     reader = GGUFReader(source)
-    field = {name: entry.contents() for name, entry in reader.fields.items()}
+    field = fields_of(reader)
     heads, kv_heads = field["llama.attention.head_count"], field["llama.attention.head_count_kv"]
     tensors = {}
     for tensor in reader.tensors:
@@ -125,7 +130,7 @@ def checkpoint_of_gguf(source: Path, folder: Path, *, shards: int = 1, dtype: st
         "eos_token_id": field["tokenizer.ggml.eos_token_id"],
     }
     write_checkpoint(folder, config, tensors, shards=shards, dtype=dtype)
-    _write_smollm_tokenizer(folder, field)
+    write_smollm_tokenizer(folder, field)
     return folder
 
 
@@ -136,7 +141,7 @@ def _published_name(name: str) -> str:
     return f"model.layers.{layer}.{_LAYER_NAMES[part]}.{kind}"
 
 
-def _write_smollm_tokenizer(folder: Path, field: Mapping[str, Any]) -> None:
+def write_smollm_tokenizer(folder: Path, field: Mapping[str, Any]) -> None:
     """Write tokenizer.json and tokenizer_config.json in SmolLM2's form: digits one by one, then GPT-2's rules."""
     tokens, types = field["tokenizer.ggml.tokens"], field["tokenizer.ggml.token_type"]
     added = [

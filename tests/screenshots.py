@@ -1,4 +1,4 @@
-"""The pictures of the READMEs: `python -m tests.screenshots`, without a screen, in both languages; a Chinese font must be installed."""
+"""The pictures of the READMEs: `python -m tests.screenshots`, without a screen; a Chinese font must be installed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ CHATS = {
     "zh_CN": (
         ("讲讲快速排序", "去冰岛要带什么", "给房东写一封信"),
         "快速排序是怎么工作的？有多快？",
-        "快速排序先选一个**基准**，把比它小的放在左边，其余放在右边，然后用同样的办法处理两边。\n\n```python\ndef quicksort(items):\n"
+        "快速排序先选一个**基准**，把比它小的放在左边，其余放在右边，然后用同样的办法处理两边。\n\n```python\n"
+        "def quicksort(items):\n"
         "    if len(items) < 2:\n        return items\n    pivot, *rest = items\n    left = [x for x in rest if x < pivot]\n"
         "    right = [x for x in rest if x >= pivot]\n    return quicksort(left) + [pivot] + quicksort(right)\n```\n\n| 情况 | "
         "比较次数 |\n| --- | --- |\n| 通常 | $O(n \\log n)$ |\n| 最坏 | $O(n^2)$ |\n\n随机选择基准，最坏情况就很难遇到。",

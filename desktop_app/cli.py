@@ -61,11 +61,11 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["--engine"]:
         from desktop_app.engine.server import main as engine_main
 
-        return engine_main()
+        return engine_main(int(arguments[1]))
     if arguments[:1] == ["--worker"]:
         from desktop_app.processes.worker import main as worker_main
 
-        return worker_main()
+        return worker_main(int(arguments[1]))
     if arguments[:1] == ["--smoke-test"]:
         from desktop_app.smoke_test import run as smoke_test
 

@@ -23,6 +23,7 @@ from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.protocol import Event
 from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
 from desktop_app.paths import log_file
+from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 
@@ -39,8 +40,9 @@ _CAUSES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def main() -> int:
-    """Run until stdin closes."""
+def main(link: int) -> int:
+    """Run until stdin closes; `link` is for `end_with_parent`."""
+    end_with_parent(link, grace=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the parent decides
     prepare_environment()
     engine = EngineProcess(sys.stdin.buffer, private_stdout())

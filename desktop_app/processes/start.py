@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import weakref
 from typing import IO, BinaryIO
 
 
@@ -20,20 +21,37 @@ def own_command(mode: str) -> list[str]:
 
 
 def start(mode: str, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    """Start this application as `zhiyin MODE` with pipes for its standard input and output.
+    """Start this application as `zhiyin MODE` with pipes for its standard input and output; it ends with this process.
 
     Args:
-        mode: `--engine` or `--worker`.
+        mode: `--engine`, `--worker` or `--renderer`.
         errors: takes its standard error.
 
     Raises:
         OSError: the system refuses to start it.
     """
+    if sys.platform == "win32":
+        return _popen(mode, os.getpid(), errors)
+    ends, held = os.pipe()
+    try:
+        process = _popen(mode, ends, errors)
+    except OSError:
+        os.close(held)
+        raise
+    finally:
+        os.close(ends)
+    weakref.finalize(process, os.close, held)  # or the system closes it, when this process ends
+    return process
+
+
+def _popen(mode: str, link: int, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    """Start the process; `link` is what its `lifetime.end_with_parent` needs."""
     return subprocess.Popen(
-        own_command(mode),
+        [*own_command(mode), str(link)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
+        pass_fds=() if sys.platform == "win32" else (link,),
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
 

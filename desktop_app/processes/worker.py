@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar, cast
 
 from desktop_app.paths import log_file
+from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout, start
 from models.errors import Cancelled, ZhiyinError
 
@@ -146,8 +147,13 @@ def _death(code: int) -> str:
     return f"The work ended by itself (code {code}); try again, and look at {log_file('worker')}."
 
 
-def main() -> int:
-    """Run in the new process: do the work, and stop when asked or when the window is gone."""
+def main(link: int) -> int:
+    """Run in the new process: do the work, and stop when asked or when the window is gone.
+
+    Args:
+        link: for `end_with_parent`, which ends work that does not stop.
+    """
+    end_with_parent(link, grace=True)
     pipe, events = sys.stdin.buffer, private_stdout()
     faulthandler.enable(log_file("worker").open("a", encoding="utf-8"))  # its last words, should it crash
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides

@@ -84,7 +84,7 @@ def test_the_engine_is_the_same_executable_and_dies_with_it(bundle: Path, bare: 
         chat.stdin.flush()
         assert chat.stdout.readline()
         (engine,) = psutil.Process(chat.pid).children(recursive=True)
-        assert engine.cmdline() == [str(bundle / EXECUTABLE), "--engine"]
+        assert engine.cmdline()[:2] == [str(bundle / EXECUTABLE), "--engine"]
         chat.kill()
         chat.wait()
         engine.wait(10)

@@ -58,8 +58,10 @@ def load_library(name: str) -> ctypes.CDLL:
                     os.add_dll_directory(str(folder))
                 return ctypes.CDLL(str(path))
             except OSError as error:
-                raise ZhiyinError(f"{path} cannot be loaded ({error}); install Zhiyin again.") from error
-    raise ZhiyinError(f"{folder} has no {name} library; install Zhiyin again.")
+                raise ZhiyinError(
+                    "{path} cannot be loaded ({reason}); install Zhiyin again.", path=path, reason=error
+                ) from error
+    raise ZhiyinError("{folder} has no {name} library; install Zhiyin again.", folder=folder, name=name)
 
 
 def row_bytes(type_: GGMLQuantizationType, length: int) -> int:
@@ -85,7 +87,11 @@ def quantize(
         int(type_), rows.ctypes.data_as(_FLOAT_POINTER), out.ctypes.data_as(ctypes.c_void_p), 0, count, length, weights
     )
     if written != out.nbytes:
-        raise ZhiyinError(f"ggml wrote {written} bytes where {out.nbytes} were expected; install Zhiyin again.")
+        raise ZhiyinError(
+            "ggml wrote {written} bytes where {expected} were expected; install Zhiyin again.",
+            written=written,
+            expected=out.nbytes,
+        )
 
 
 def dequantize(rows: np.ndarray, type_: GGMLQuantizationType, length: int) -> np.ndarray:
@@ -96,7 +102,9 @@ def dequantize(rows: np.ndarray, type_: GGMLQuantizationType, length: int) -> np
     """
     to_float = _base().ggml_get_type_traits(int(type_)).contents.to_float
     if not to_float:
-        raise ZhiyinError(f"Tensors of type {type_.name} cannot be widened; convert the original checkpoint instead.")
+        raise ZhiyinError(
+            "Tensors of type {type} cannot be widened; convert the original checkpoint instead.", type=type_.name
+        )
     rows = np.require(rows, requirements=["C"])
     result = np.empty((len(rows), length), np.float32)
     to_float(rows.ctypes.data, result.ctypes.data, result.size)

@@ -99,14 +99,16 @@ class GGUFHeader:
         """Return a text of the metadata, None where it is missing; raises `BadFile` where it is something else."""
         value = self.metadata.get(key)
         if value is not None and not isinstance(value, str):
-            raise BadFile(f"{self.path} is damaged: {key} is no text; download or convert it again.")
+            raise BadFile("{path} is damaged: {key} is no text; download or convert it again.", path=self.path, key=key)
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a short list of texts, () where it is missing; raises `BadFile` where it is something else."""
         values = self.metadata.get(key, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise BadFile(f"{self.path} is damaged: {key} is no list of texts; download or convert it again.")
+            raise BadFile(
+                "{path} is damaged: {key} is no list of texts; download or convert it again.", path=self.path, key=key
+            )
         return tuple(values)
 
     @property
@@ -133,7 +135,11 @@ def split_parts(path: Path) -> list[Path]:
     missing = [part.name for part in parts if not part.is_file()]
     if missing:
         raise BadFile(
-            f"{path.parent} lacks {', '.join(missing[:4])} ({len(missing)} of {len(parts)} parts); download them."
+            "{folder} lacks {names} ({part} of {total} parts); download them.",
+            folder=path.parent,
+            names=", ".join(missing[:4]),
+            part=len(missing),
+            total=len(parts),
         )
     return parts
 
@@ -157,7 +163,7 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Parser(path, data, arrays, encoded, {}).header()
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
 
 
 def read_distant_head(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
@@ -177,7 +183,9 @@ def read_distant_head(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
 
 
 def _not_gguf(path: Path) -> BadFile:
-    return BadFile(f"{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.")
+    return BadFile(
+        "{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.", path=path
+    )
 
 
 class _Parser:
@@ -198,7 +206,9 @@ class _Parser:
         version = self.scalar("<I")
         if version not in _VERSIONS:
             raise UnsupportedModel(
-                f"{self.path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again."
+                "{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.",
+                path=self.path,
+                version=version,
             )
         tensor_count, pair_count = self.scalar("<Q"), self.scalar("<Q")
         self.check(pair_count * 13 + tensor_count * 24)
@@ -277,7 +287,10 @@ class _Parser:
             type_ = GGMLQuantizationType(kind)
         except ValueError:
             raise UnsupportedModel(
-                f"{self.path}: tensor {name} has type {kind}, newer than this version of Zhiyin: update Zhiyin."
+                "{path}: tensor {tensor} has type {kind}, newer than this version of Zhiyin: update Zhiyin.",
+                path=self.path,
+                tensor=name,
+                kind=kind,
             ) from None
         block, block_bytes = GGML_QUANT_SIZES[type_]
         if shape and shape[-1] % block:
@@ -288,7 +301,10 @@ class _Parser:
         if offset + size > len(self.data):
             missing = offset + size - len(self.data)
             raise BadFile(
-                f"{self.path} is truncated: tensor {name} ends {missing} bytes after the end of the file; download it again."
+                "{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.",
+                path=self.path,
+                tensor=name,
+                count=missing,
             )
         return GGUFTensor(name, type_, shape, offset, size)
 
@@ -313,7 +329,7 @@ class _Parser:
 
     def check(self, size: int) -> None:
         if size > len(self.data) - self.at:
-            raise BadFile(f"{self.path} is truncated: its head ends in the middle; download it again.")
+            raise BadFile("{path} is truncated: its head ends in the middle; download it again.", path=self.path)
 
     def damaged(self, what: str) -> BadFile:
-        return BadFile(f"{self.path} is damaged: {what}; download it again.")
+        return BadFile("{path} is damaged: {what}; download it again.", path=self.path, what=what)

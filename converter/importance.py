@@ -45,8 +45,12 @@ class Importance:
             if name == "token_embd.weight":  # measured nowhere: a look-up has no input columns
                 return None
             raise BadFile(
-                f"{self.path} was made for another model: {name} has {values.size} columns there and "
-                f"{matrices * shape[-1]} here; make it with the same model."
+                "{path} was made for another model: {tensor} has {columns} columns there and {expected} here; make "
+                "it with the same model.",
+                path=self.path,
+                tensor=name,
+                columns=values.size,
+                expected=matrices * shape[-1],
             )
         return values.reshape(matrices, shape[-1])
 
@@ -73,12 +77,16 @@ def read_importance(path: Path) -> Importance:
             is_gguf = file.read(4) == b"GGUF"
         found = _read_gguf(path) if is_gguf else _read_legacy(path)
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
     if not found.values:
-        raise BadFile(f"{path} holds no importance matrix; name a file that llama-imatrix wrote.")
+        raise BadFile("{path} holds no importance matrix; name a file that llama-imatrix wrote.", path=path)
     for name, values in found.values.items():
         if not np.isfinite(values).all():
-            raise BadFile(f"{path} holds NaN or infinity for {name[:80]}; make the importance matrix again.")
+            raise BadFile(
+                "{path} holds NaN or infinity for {tensor}; make the importance matrix again.",
+                path=path,
+                tensor=name[:80],
+            )
     return found
 
 
@@ -92,7 +100,9 @@ def _read_gguf(path: Path) -> Importance:
         counts = np.array(file.read(counts_name), np.float32).reshape(-1, 1)
         sums = np.array(file.read(name), np.float32)
         if not counts.size or sums.size % counts.size:
-            raise BadFile(f"{path} is damaged: {name[:80]} does not fit its counts; make it again.")
+            raise BadFile(
+                "{path} is damaged: {tensor} does not fit its counts; make it again.", path=path, tensor=name[:80]
+            )
         sums = sums.reshape(len(counts), -1)
         with np.errstate(all="ignore"):  # what overflows is refused below
             mean = np.divide(sums, counts, out=np.ones_like(sums), where=counts > 0)
@@ -107,7 +117,7 @@ def _read_gguf(path: Path) -> Importance:
 
 def _read_legacy(path: Path) -> Importance:
     if path.stat().st_size > _LARGEST_FILE:
-        raise BadFile(f"{path} is larger than any importance matrix; name a file that llama-imatrix wrote.")
+        raise BadFile("{path} is larger than any importance matrix; name a file that llama-imatrix wrote.", path=path)
     data = path.read_bytes()
     values: dict[str, np.ndarray] = {}
     try:
@@ -125,7 +135,9 @@ def _read_legacy(path: Path) -> Importance:
         (chunks,) = struct.unpack_from("<i", data, at)
         dataset, _ = _text(data, at + 4)
     except (struct.error, ValueError) as error:
-        raise BadFile(f"{path} is truncated or no importance matrix; name a file that llama-imatrix wrote.") from error
+        raise BadFile(
+            "{path} is truncated or no importance matrix; name a file that llama-imatrix wrote.", path=path
+        ) from error
     return Importance(path, values, dataset, chunks)
 
 

@@ -43,7 +43,9 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
     adapter = Adapter(request.lora[0])
     quant = _TYPES[0] if request.quant == "auto" else request.quant.upper()
     if quant not in _TYPES:
-        raise ZhiyinError(f"Adapters are small and stay in floats; choose --quant {', '.join(_TYPES)} or leave it out.")
+        raise ZhiyinError(
+            "Adapters are small and stay in floats; choose --quant {types} or leave it out.", types=", ".join(_TYPES)
+        )
     recipe = find_recipe(quant)
     stage, outputs, architecture = _of_base(request.source)
     _refuse_what_only_merging_does(stage, adapter)
@@ -84,8 +86,9 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
     """Return the base, the GGUF tensors made of each of its tensors, and its architecture."""
     if not (base / "config.json").is_file():
         raise BadFile(
-            f"{base} has no config.json, which says how the adapter's tensors are named; name the folder of the original "
-            "checkpoint with --base (its config.json alone is enough)."
+            "{base} has no config.json, which says how the adapter's tensors are named; name the folder of the "
+            "original checkpoint with --base (its config.json alone is enough).",
+            base=base,
         )
     config = read_config(base)
     checkpoint: Checkpoint | None = None
@@ -134,8 +137,10 @@ def _pairs(adapter: Adapter, name: str, outputs: dict[str, list[OutputTensor]], 
         order = row_order(tensor, flipped=change.flipped)
         if order is None:
             raise UnsupportedModel(
-                f"{adapter.path} changes {name[:100]}, whose values the converter rearranges so that llama.cpp cannot apply the "
-                "change to a loaded model; merge the adapter with --lora instead."
+                "{adapter} changes {tensor}, whose values the converter rearranges so that llama.cpp cannot apply "
+                "the change to a loaded model; merge the adapter with --lora instead.",
+                adapter=adapter.path,
+                tensor=name[:100],
             )
         yield OutputTensor(f"{tensor.name}.lora_a", a.shape, (a,))
         yield OutputTensor(f"{tensor.name}.lora_b", (len(order), change.rank), (b,), _left(order, factor))
@@ -150,8 +155,10 @@ def _experts(adapter: Adapter, outputs: dict[str, list[OutputTensor]], alpha: fl
             continue
         if len(changes) < len(tensor.sources) or len({(change.rank, change.scale) for change in changes}) > 1:
             raise UnsupportedModel(
-                f"{adapter.path} does not change all experts of {tensor.name} alike, which llama.cpp cannot apply to a loaded "
-                "model; merge the adapter with --lora instead."
+                "{adapter} does not change all experts of {tensor} alike, which llama.cpp cannot apply to a loaded "
+                "model; merge the adapter with --lora instead.",
+                adapter=adapter.path,
+                tensor=tensor.name,
             )
         rank, (rows, columns) = changes[0].rank, changes[0].shape
         yield stacked(f"{tensor.name}.lora_a", tuple(change.a for change in changes), rank, columns)

@@ -78,8 +78,11 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
     head_rows = stage.rows if stage.tied else stage.shapes[stage.head][0]
     if head_rows != stage.rows:
         raise BadFile(
-            f"{adapters[-1].path} brings embeddings of {stage.rows} tokens, but the output head has {head_rows}; the adapter "
-            "was saved without one of the two: get it again."
+            "{adapter} brings embeddings of {count} tokens, but the output head has {head_count}; the adapter was "
+            "saved without one of the two: get it again.",
+            adapter=adapters[-1].path,
+            count=stage.rows,
+            head_count=head_rows,
         )
     config = _with_vocabulary(stage)
     tokenizer = _tokenizer(stage)
@@ -93,22 +96,27 @@ def _refuse_integers(base: Path, checkpoint: Checkpoint, adapters: Sequence[Adap
             stored = checkpoint.tensors.get(name)
             if stored is not None and stored.dtype.kind in "iu" and f"{name}_scale" in checkpoint.tensors:
                 raise UnsupportedModel(
-                    f"{base} is quantized ({name} holds whole numbers), and an adapter was trained on the weights that it came "
-                    "from; name the original checkpoint with --base."
+                    "{base} is quantized ({tensor} holds whole numbers), and an adapter was trained on the weights "
+                    "that it came from; name the original checkpoint with --base.",
+                    base=base,
+                    tensor=name,
                 )
 
 
 def refuse_base_layout(base: Path) -> None:
     """Raise `ZhiyinError` for a base that is no Hugging Face checkpoint of plain weights, saying what it is."""
     if not base.exists():
-        raise BadFile(f"{base} does not exist; name the folder of the base with --base.")
+        raise BadFile("{base} does not exist; name the folder of the base with --base.", base=base)
     if base.suffix == ".gguf" or (base.is_dir() and not (base / "config.json").is_file() and any(base.glob("*.gguf"))):
         raise UnsupportedModel(
-            f"{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by "
-            "--as-adapter and use it with `zhiyin chat --adapter`."
+            "{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the "
+            "adapter alone by --as-adapter and use it with `zhiyin chat --adapter`.",
+            base=base,
         )
     if is_adapter(base):
-        raise UnsupportedModel(f"{base} is an adapter itself; give it with --lora and name its base with --base.")
+        raise UnsupportedModel(
+            "{base} is an adapter itself; give it with --lora and name its base with --base.", base=base
+        )
 
 
 def check_by_configuration(base: Path, adapter: Adapter) -> None:
@@ -152,7 +160,11 @@ def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> 
     embeddings, head = _vocabulary_tensors(family.blueprint(untied, None))
     found = shapes or {source.name: source.shape for tensor in blueprint.tensors for source in tensor.sources}
     if embeddings not in found:
-        raise BadFile(f"{base} has no tensor {embeddings}, which its config.json calls for; download it all.")
+        raise BadFile(
+            "{path} has no tensor {tensor}, which its config.json calls for; download it all.",
+            path=base,
+            tensor=embeddings,
+        )
     tied = _vocabulary_tensors(blueprint)[1] in ("", embeddings)
     kept = {name: shape for name, shape in found.items() if not (tied and name == head)}
     return Stage(base, family, config, kept, embeddings, head, tied)
@@ -198,9 +210,13 @@ def _replace_whole(stage: Stage, adapter: Adapter) -> None:
     if used is None or used > stage.rows:
         before = stage.merged[-1].path if stage.merged else stage.base
         raise BadFile(
-            f"{adapter.path} brings a vocabulary of {stage.rows} tokens, but {before} has {rows} already: an adapter like it has "
-            "been merged into the base, or the order is wrong; use the original base and name the adapters in the order of "
-            "their training."
+            "{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it "
+            "has been merged into the base, or the order is wrong; use the original base and name the adapters in "
+            "the order of their training.",
+            adapter=adapter.path,
+            count=stage.rows,
+            base=before,
+            known=rows,
         )
 
 
@@ -218,8 +234,10 @@ def _refuse_merged_already(stage: Stage, adapter: Adapter, base: Checkpoint) -> 
     )
     if np.array_equal(ours, theirs):
         raise BadFile(
-            f"{stage.base} holds the embeddings of {adapter.path} already: the adapter has been merged into it, and merging it "
-            "twice would spoil the model; convert it as it is, or name the original base."
+            "{base} holds the embeddings of {adapter} already: the adapter has been merged into it, and merging it "
+            "twice would spoil the model; convert it as it is, or name the original base.",
+            base=stage.base,
+            adapter=adapter.path,
         )
 
 
@@ -232,9 +250,13 @@ def _refuse_without_chinese_llama(stage: Stage, adapter: Adapter) -> None:
     stacked = re.search(r"(?<![a-z])(?:plus|pro|33b)(?![a-z])", names)
     if stacked and stage.rows < _CHINESE_LLAMA_ROWS:
         raise BadFile(
-            f"{adapter.path} (Chinese-Alpaca-{stacked[0].title()}) was trained on top of Chinese-LLaMA's own adapter, which "
-            f"{stage.base} with its {stage.rows} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora "
-            f"{adapter.path}."
+            "{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA's own adapter, which {base} "
+            "with its {count} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora "
+            "{adapter}.",
+            adapter=adapter.path,
+            kind=stacked[0].title(),
+            base=stage.base,
+            count=stage.rows,
         )
 
 
@@ -242,8 +264,12 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
     known = stage.shapes.get(name, ())
     if name in (stage.embeddings, stage.head) and shape[1:] == known[1:]:
         return BadFile(
-            f"{adapter.path} was trained with a vocabulary of {shape[0]} tokens, but {_named(stage)} has {known[0]}; name the "
-            "base (or the adapter before it) that has the same vocabulary."
+            "{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or "
+            "the adapter before it) that has the same vocabulary.",
+            adapter=adapter.path,
+            count=shape[0],
+            base=_named(stage),
+            known=known[0],
         )
     width = min(change.shape[1] for change in adapter.low_rank.values()) if adapter.low_rank else shape[-1]
     ours = stage.config.int("hidden_size", "n_embd", "d_model", default=known[-1])
@@ -258,7 +284,8 @@ def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int)
     module = missing[0].removesuffix(".weight")
     if any(f"{module}.{kind}" in stage.shapes for kind in ("qweight", "weight_packed", "W_q")):
         return UnsupportedModel(
-            f"{stage.base} is quantized, and adapters are merged into plain weights; name the original checkpoint."
+            "{base} is quantized, and adapters are merged into plain weights; name the original checkpoint.",
+            base=stage.base,
         )
     trained = f" (trained on {adapter.base_name[:100]})" if adapter.base_name else ""
     part = "all" if len(missing) == total else str(len(missing))
@@ -302,8 +329,12 @@ def _tokenizer(stage: Stage) -> Path:
             continue
         if count > stage.rows + _FEW_TOKENS:
             raise BadFile(
-                f"{adapter.path} has a tokenizer of {count} tokens and brings no embeddings for them, but {stage.base} has only "
-                f"{stage.rows}; name the base that it was trained on."
+                "{adapter} has a tokenizer of {count} tokens and brings no embeddings for them, but {base} has "
+                "only {known}; name the base that it was trained on.",
+                adapter=adapter.path,
+                count=count,
+                base=stage.base,
+                known=stage.rows,
             )
         if count <= stage.rows:
             folder = adapter.path

@@ -120,7 +120,9 @@ def _open(request: ConvertRequest) -> Checkpoint:
     if request.lora:
         return open_merged(source, request.lora)
     if is_adapter(source):
-        raise BadFile(f"{source} is an adapter; merge it into its model by `zhiyin convert {source} --base MODEL`.")
+        raise BadFile(
+            "{path} is an adapter; merge it into its model by `zhiyin convert {path} --base MODEL`.", path=source
+        )
     if (source / "config.json").is_file():
         family_of(read_config(source))
     return open_checkpoint(source)
@@ -134,16 +136,19 @@ def _check_room(plan: ConversionPlan) -> None:
     """Raise `BadFile` when the target cannot be written or the disk is too small."""
     folder = plan.out.resolve().parent
     if not folder.is_dir():
-        raise BadFile(f"{folder} is not a folder; make it or choose another --out.")
+        raise BadFile("{folder} is not a folder; make it or choose another --out.", folder=folder)
     if plan.out.is_dir():
-        raise BadFile(f"{plan.out} is a folder; name a file with --out.")
+        raise BadFile("{path} is a folder; name a file with --out.", path=plan.out)
     if plan.out.exists() and not plan.out.is_file():  # a device: it would be replaced by a file
-        raise BadFile(f"{plan.out} is not an ordinary file; choose another --out.")
+        raise BadFile("{path} is not an ordinary file; choose another --out.", path=plan.out)
     free = shutil.disk_usage(folder).free
     if free < plan.size:
         raise BadFile(
-            f"{plan.out} needs {plan.size / 1e6:,.1f} MB, but only {free / 1e6:,.1f} MB are free there; free some, choose "
-            "another --out or a smaller --quant."
+            "{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out "
+            "or a smaller --quant.",
+            path=plan.out,
+            need=plan.size / 1000000.0,
+            free=free / 1000000.0,
         )
 
 
@@ -207,7 +212,9 @@ def _write_files(
         for path, _ in reversed(files):
             path.replace(plan.out.with_name(path.name))
     except OSError as error:
-        raise BadFile(f"{plan.out} cannot be written: {error.strerror or error}; choose another --out.") from error
+        raise BadFile(
+            "{path} cannot be written: {reason}; choose another --out.", path=plan.out, reason=error.strerror or error
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return found
@@ -314,7 +321,10 @@ def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
     row = tensor.shape[-1] if tensor.encoding is None else row_bytes(tensor.encoding, tensor.shape[-1])
     if values.shape != (*tensor.shape[:-1], row):
         raise ZhiyinError(
-            f"Tensor {tensor.name} became {shape_text(values.shape)} instead of {shape_text(tensor.shape)}; report this."
+            "Tensor {tensor} became {shape} instead of {expected}; report this.",
+            tensor=tensor.name,
+            shape=shape_text(values.shape),
+            expected=shape_text(tensor.shape),
         )
     return values
 
@@ -341,7 +351,9 @@ def _check_finite(name: str, values: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         total = values.sum()  # one pass without a temporary array; a sum that overflowed is looked at again
     if not np.isfinite(total) and not np.isfinite(values).all():
-        raise BadFile(f"Tensor {name} holds NaN or infinity in the checkpoint, which is damaged; download it again.")
+        raise BadFile(
+            "Tensor {tensor} holds NaN or infinity in the checkpoint, which is damaged; download it again.", tensor=name
+        )
 
 
 def _write_next(

@@ -204,7 +204,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
 def _of_gguf(request: ConvertRequest, file: GGUFFile) -> _Model:
     header = file.header
     if "general.architecture" not in header.metadata or not file.tensors:
-        raise BadFile(f"{request.source} is a GGUF file, but not of a model; name the model's file.")
+        raise BadFile("{path} is a GGUF file, but not of a model; name the model's file.", path=request.source)
     prefix = f"{header.architecture}."
     parameters = {key.removeprefix(prefix): value for key, value in header.metadata.items() if key.startswith(prefix)}
     tensors = tuple(
@@ -267,8 +267,11 @@ def _refuse_second_loss(source: Path, model: _Model, types: Sequence[GGMLQuantiz
         stored = model.stored[tensor.name]
         if stored is not type_ and is_lossy(stored):
             raise ZhiyinError(
-                f"{source} is quantized already (tensor {tensor.name} is {stored.name}), and quantizing it again loses more "
-                "than either alone; convert the original checkpoint, or insist with --allow-requantize."
+                "{path} is quantized already (tensor {tensor} is {type}), and quantizing it again loses more than "
+                "either alone; convert the original checkpoint, or insist with --allow-requantize.",
+                path=source,
+                tensor=tensor.name,
+                type=stored.name,
             )
 
 
@@ -325,7 +328,10 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config)
                 )
             if tensor.encoding is not None and stored.dtype.name != "uint8":
                 raise BadFile(
-                    f"{checkpoint.path}: tensor {source.name} holds {stored.dtype.name} instead of bytes; download it again."
+                    "{path}: tensor {tensor} holds {type} instead of bytes; download it again.",
+                    path=checkpoint.path,
+                    tensor=source.name,
+                    type=stored.dtype.name,
                 )
 
 
@@ -346,8 +352,11 @@ def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint
     vocabulary = _read_vocabulary(request, folder, config, blueprint)
     if len(vocabulary.tokens) > blueprint.vocabulary_size:
         raise BadFile(
-            f"{folder}: the tokenizer has {len(vocabulary.tokens)} tokens, but the model only {blueprint.vocabulary_size}; "
-            "take the tokenizer from the same place as the weights."
+            "{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the "
+            "same place as the weights.",
+            path=folder,
+            count=len(vocabulary.tokens),
+            known=blueprint.vocabulary_size,
         )
     if blueprint.chat is not None:
         vocabulary = vocabulary.with_control(blueprint.chat.tokens).ending_with(blueprint.chat.stop)

@@ -129,7 +129,9 @@ def find_recipe(name: str) -> Recipe:
         ZhiyinError: there is none; the sentence lists them.
     """
     if name.upper() not in _FILE_TYPES:
-        raise ZhiyinError(f"There is no quantization {name!r}; choose one of {', '.join(_FILE_TYPES)}.")
+        raise ZhiyinError(
+            "There is no quantization {name!r}; choose one of {types}.", name=name, types=", ".join(_FILE_TYPES)
+        )
     return Recipe(name.upper())
 
 
@@ -160,11 +162,18 @@ def find_override(text: str) -> Override:
         *dict.fromkeys(Recipe(recipe).base.name for recipe in _FILE_TYPES if recipe[0] in "QI"),
     )
     if not name or type_.upper() not in known:
-        raise ZhiyinError(f"--tensor-type {text[:80]} should be NAME=TYPE, with a TYPE of {', '.join(known)}.")
+        raise ZhiyinError(
+            "--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.", text=text[:80], types=", ".join(known)
+        )
     try:
         return Override(re.compile(name), Type[type_.upper()])
     except (re.error, RecursionError) as error:
-        raise ZhiyinError(f"--tensor-type {text[:80]}: {name[:60]} is no regular expression ({error}).") from error
+        raise ZhiyinError(
+            "--tensor-type {text}: {name} is no regular expression ({reason}).",
+            text=text[:80],
+            name=name[:60],
+            reason=error,
+        ) from error
 
 
 def tensor_types(

@@ -57,7 +57,7 @@ def _compare(path: Path, layout: Layout) -> None:
     ]
     wanted = [(tensor.name, tensor.shape, tensor.type, tensor.offset, tensor.size) for tensor in layout.tensors]
     if found != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.head):
-        raise BadFile(f"{path} is not what was written; check the disk, then convert again.")
+        raise BadFile("{path} is not what was written; check the disk, then convert again.", path=path)
 
 
 def _check_values(path: Path, threads: int, on_tensor: Callable[[str, int], None]) -> None:
@@ -76,8 +76,9 @@ def _check_values(path: Path, threads: int, on_tensor: Callable[[str, int], None
                 on_tensor(name, file.header.tensors[name].size)
                 if is_bad:
                     raise BadFile(
-                        f"Tensor {name} holds NaN or infinity after conversion; the checkpoint is damaged or overflows "
-                        f"this type: download it again or choose another --quant."
+                        "Tensor {tensor} holds NaN or infinity after conversion; the checkpoint is damaged or "
+                        "overflows this type: download it again or choose another --quant.",
+                        tensor=name,
                     )
     finally:
         file.close()

@@ -69,7 +69,9 @@ def unusable_folder(folder: Path, error: Exception) -> ZhiyinError:
     """Return the sentence for a folder of ours that the system refuses."""
     reason = error.strerror if isinstance(error, OSError) else error
     return ZhiyinError(
-        f"The data folder {folder} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written."
+        "The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.",
+        path=folder,
+        reason=reason,
     )
 
 

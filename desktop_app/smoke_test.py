@@ -69,11 +69,13 @@ def _try_engine() -> dict[str, Any]:
             reply = engine.submit(Generate(_MESSAGES, sampling)).result(_SECONDS)
     except (OSError, TimeoutError) as error:
         raise ZhiyinError(
-            f"The engine does not work here ({error or type(error).__name__}); run `zhiyin doctor`."
+            "The engine does not work here ({reason}); run `zhiyin doctor`.", reason=error or type(error).__name__
         ) from error
     if reply["tokens"] != _TOKENS:
         raise ZhiyinError(
-            f"The starter model wrote {reply['tokens']} tokens instead of {_TOKENS}; install Zhiyin again."
+            "The starter model wrote {count} tokens instead of {expected}; install Zhiyin again.",
+            count=reply["tokens"],
+            expected=_TOKENS,
         )
     return {
         "devices": devices,
@@ -91,5 +93,7 @@ def _try_window(picture: Path) -> dict[str, int]:
         width, height = render_offscreen(picture)
         size = picture.stat().st_size
     except (ImportError, OSError) as error:
-        raise ZhiyinError(f"The window cannot be drawn ({error}); `zhiyin doctor` says what is missing.") from error
+        raise ZhiyinError(
+            "The window cannot be drawn ({reason}); `zhiyin doctor` says what is missing.", reason=error
+        ) from error
     return {"width": width, "height": height, "png_bytes": size}

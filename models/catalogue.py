@@ -125,9 +125,13 @@ def read_catalogue(folder: Path) -> Catalogue:
             for model in entry.models:
                 _ = model.shape is None or shapes[model.shape]
     except OSError as error:
-        raise BadFile(f"{folder} cannot be read: {error.strerror or error}; install Zhiyin again.") from error
+        raise BadFile(
+            "{folder} cannot be read: {reason}; install Zhiyin again.", folder=folder, reason=error.strerror or error
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadFile(f"{folder} is damaged ({error!r}); install Zhiyin again.") from error
+        raise BadFile(
+            "{folder} is damaged ({reason}); install Zhiyin again.", folder=folder, reason=repr(error)
+        ) from error
     return Catalogue(entries, shapes)
 
 

@@ -125,9 +125,17 @@ class Config:
             if self.data.get(key) is not None:
                 return self.data[key]
         if required:
-            raise BadFile(f"{self.origin} has no {keys[0]!r}; download the checkpoint's configuration again.")
+            raise BadFile(
+                "{path} has no {key!r}; download the checkpoint's configuration again.", path=self.origin, key=keys[0]
+            )
         return None
 
     def _wrong(self, keys: tuple[builtins.str, ...], value: Any, wanted: builtins.str) -> BadFile:
         shown = repr(value)[:40]
-        return BadFile(f"{self.origin} says {keys[0]!r} is {shown}, but it must be {wanted}; download it again.")
+        return BadFile(
+            "{path} says {key!r} is {value}, but it must be {wanted}; download it again.",
+            path=self.origin,
+            key=keys[0],
+            value=shown,
+            wanted=wanted,
+        )

@@ -62,7 +62,12 @@ def read_sizes(config: Config, *, head_size: int = 0) -> Sizes:
     hidden = config.int("hidden_size", minimum=1)
     heads = config.int("num_attention_heads", minimum=1)
     if "head_dim" not in config and not head_size and hidden % heads:
-        raise BadFile(f"{config.origin}: a width of {hidden} cannot be split into {heads} heads; download it again.")
+        raise BadFile(
+            "{path}: a width of {width} cannot be split into {heads} heads; download it again.",
+            path=config.origin,
+            width=hidden,
+            heads=heads,
+        )
     sizes = Sizes(
         layers=config.int("num_hidden_layers", minimum=1),
         hidden=hidden,
@@ -74,8 +79,13 @@ def read_sizes(config: Config, *, head_size: int = 0) -> Sizes:
     )
     if sizes.heads % sizes.kv_heads or sizes.head_size % 2 or sizes.layers > _MOST_LAYERS:
         raise BadFile(
-            f"{config.origin}: {sizes.heads} query heads, {sizes.kv_heads} key heads of {sizes.head_size} dimensions and "
-            f"{sizes.layers} layers do not fit together; download it again."
+            "{path}: {heads} query heads, {kv_heads} key heads of {head_dim} dimensions and {layers} layers do not "
+            "fit together; download it again.",
+            path=config.origin,
+            heads=sizes.heads,
+            kv_heads=sizes.kv_heads,
+            head_dim=sizes.head_size,
+            layers=sizes.layers,
         )
     return sizes
 
@@ -103,11 +113,15 @@ def read_mixture(config: Config, *, normalised: bool) -> Mixture:
     """
     if config.int("decoder_sparse_step", default=1) != 1 or config.data.get("mlp_only_layers"):
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp wants experts in every layer of this family, and some have none."
+            "{path}: llama.cpp wants experts in every layer of this family, and some have none.", path=config.origin
         )
     if config.bool("norm_topk_prob", default=False) is not normalised:
         wanted = "true" if normalised else "false"
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family with 'norm_topk_prob' {wanted} only.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes this family with 'norm_topk_prob' {wanted} only.",
+            path=config.origin,
+            wanted=wanted,
+        )
     count = config.int("num_experts", minimum=1)
     used = config.int("num_experts_per_tok", minimum=1)
     inner = config.int("moe_intermediate_size", minimum=1)
@@ -121,7 +135,12 @@ def expert_counts(config: Config, count: int, used: int) -> Metadata:
         BadFile: these numbers cannot be.
     """
     if used > count or count > _MOST_EXPERTS:
-        raise BadFile(f"{config.origin}: {used} of {count} experts cannot be; download it again.")
+        raise BadFile(
+            "{path}: {used} of {count} experts cannot be; download it again.",
+            path=config.origin,
+            used=used,
+            count=count,
+        )
     return {"expert_count": count, "expert_used_count": used}
 
 
@@ -163,7 +182,9 @@ def require_silu(config: Config) -> None:
     named = config.str("hidden_act", default="silu")
     if named not in ("silu", "swish"):
         raise UnsupportedModel(
-            f"{config.origin} asks for the activation {named[:40]!r}, but llama.cpp computes silu for this family."
+            "{path} asks for the activation {activation!r}, but llama.cpp computes silu for this family.",
+            path=config.origin,
+            activation=named[:40],
         )
 
 
@@ -175,8 +196,12 @@ def require_square_attention(config: Config, sizes: Sizes) -> None:
     """
     if sizes.queries != sizes.hidden:
         raise UnsupportedModel(
-            f"{config.origin}: in this family llama.cpp wants heads that together are as wide as the model ({sizes.hidden}), but "
-            f"they are {sizes.heads} of {sizes.head_size} dimensions."
+            "{path}: in this family llama.cpp wants heads that together are as wide as the model ({width}), but "
+            "they are {heads} of {head_dim} dimensions.",
+            path=config.origin,
+            width=sizes.hidden,
+            heads=sizes.heads,
+            head_dim=sizes.head_size,
         )
 
 

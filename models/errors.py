@@ -30,10 +30,7 @@ class ZhiyinError(Exception):
         super().__init__(template)
         self.template = template
         self.code = code or self.default_code
-        self.values = {
-            name: visible(os.fspath(value)) if isinstance(value, os.PathLike) else value
-            for name, value in values.items()
-        }
+        self.values = {name: _plain(value) for name, value in values.items()}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -51,7 +48,9 @@ class ZhiyinError(Exception):
             "class": type(self).__name__,
             "code": self.code,
             "template": self.template,
-            "values": {name: _plain(value) for name, value in self.values.items()},
+            "values": {
+                name: value.data() if isinstance(value, ZhiyinError) else value for name, value in self.values.items()
+            },
         }
 
 
@@ -91,6 +90,7 @@ def from_data(data: Mapping[str, Any]) -> ZhiyinError:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, ZhiyinError):
-        return value.data()
-    return value if isinstance(value, str | int | float) else str(value)
+    """Return a value that is the same in another process."""
+    if isinstance(value, os.PathLike):
+        return visible(os.fspath(value))
+    return value if isinstance(value, str | int | float | ZhiyinError) else str(value)

@@ -55,8 +55,11 @@ def read_latent_sizes(config: Config) -> LatentSizes:
     )
     if sizes.turning % 2 or config.int("num_key_value_heads", default=heads) != heads:
         raise BadFile(
-            f"{config.origin}: {sizes.turning} rotating dimensions, {heads} query heads and other numbers of this attention "
-            "do not fit together; download it again."
+            "{path}: {rotary_dim} rotating dimensions, {heads} query heads and other numbers of this attention do "
+            "not fit together; download it again.",
+            path=config.origin,
+            rotary_dim=sizes.turning,
+            heads=heads,
         )
     return sizes
 

@@ -52,8 +52,10 @@ def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
         return
     if method not in ("", "fp8", *taken):
         raise UnsupportedModel(
-            f"{config.origin}: this checkpoint is already quantized as {_METHODS.get(method, method[:40])}; download the "
-            "original repository, whose weights are F16, BF16 or F32."
+            "{path}: this checkpoint is already quantized as {method}; download the original repository, whose "
+            "weights are F16, BF16 or F32.",
+            path=config.origin,
+            method=_METHODS.get(method, method[:40]),
         )
 
 
@@ -72,18 +74,25 @@ def unknown_class(config: Config, known: str) -> UnsupportedModel:
     found = ", ".join(config.classes) or "no architecture"
     if any(part in found for part in _JUDGES):
         return UnsupportedModel(
-            f"{config.origin}: {found[:100]} judges texts and writes none; choose a chat or base model."
+            "{path}: {name} judges texts and writes none; choose a chat or base model.",
+            path=config.origin,
+            name=found[:100],
         )
     if any(part in found for part in _SENSES_IN_NAMES):
         return _other_senses(config)
     return UnsupportedModel(
-        f"{config.origin} names {found[:200]}, which Zhiyin cannot convert; the known families are: {known}."
+        "{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.",
+        path=config.origin,
+        name=found[:200],
+        families=known,
     )
 
 
 def _other_senses(config: Config) -> UnsupportedModel:
     found = ", ".join(config.classes) or "the model"
     return UnsupportedModel(
-        f"{config.origin}: {found[:100]} takes images or sound as well, and Zhiyin converts models of text only; choose the text "
-        "model of the same family."
+        "{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text "
+        "model of the same family.",
+        path=config.origin,
+        name=found[:100],
     )

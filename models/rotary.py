@@ -87,7 +87,9 @@ def read_rotary(config: Config, size: int, *, factors: bool = True, dynamic: str
     if kind in ("longrope", "su") and factors:
         return _longrope(parameters, scaling, config, size)
     raise UnsupportedModel(
-        f"{config.origin} asks for rotary scaling of type {kind[:40]!r}, which llama.cpp does not compute for this family."
+        "{path} asks for rotary scaling of type {kind!r}, which llama.cpp does not compute for this family.",
+        path=config.origin,
+        kind=kind[:40],
     )
 
 
@@ -155,9 +157,16 @@ def _yarn(scaling: Config, context: int) -> Metadata:
     """
     for name, usual in _YARN_BETAS.items():
         if scaling.float(name, default=usual) != usual:
-            raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with a {name} of {usual:g} only.")
+            raise UnsupportedModel(
+                "{path}: llama.cpp computes YaRN with a {key} of {value:g} only.",
+                path=scaling.origin,
+                key=name,
+                value=usual,
+            )
     if not scaling.bool("truncate", default=True):
-        raise UnsupportedModel(f"{scaling.origin}: llama.cpp computes YaRN with whole correction bounds only.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes YaRN with whole correction bounds only.", path=scaling.origin
+        )
     trained = scaling.int("original_max_position_embeddings", default=context, minimum=1)
     factor = scaling.float("factor", default=context / trained, minimum=_LEAST, maximum=_MOST)
     usual_length = _mscale(factor, 1.0)
@@ -191,7 +200,9 @@ def _llama3_factors(scaling: Config, base: float, size: int) -> OutputTensor:
     high = scaling.float("high_freq_factor", default=4.0, minimum=_LEAST, maximum=_MOST)
     trained = scaling.int("original_max_position_embeddings", default=8192, minimum=1)
     if low >= high:
-        raise BadFile(f"{scaling.origin}: 'low_freq_factor' must be below 'high_freq_factor'; download it again.")
+        raise BadFile(
+            "{path}: 'low_freq_factor' must be below 'high_freq_factor'; download it again.", path=scaling.origin
+        )
 
     def factors() -> np.ndarray:
         wavelengths = 2 * math.pi * base ** (np.arange(0, size, 2, dtype=np.float32) / np.float32(size))
@@ -236,7 +247,12 @@ def _divisors(scaling: Config, name: str, size: int) -> Sequence[float]:
     values = scaling.data.get(name)
     good = isinstance(values, list) and len(values) == size // 2
     if not good or not all(isinstance(value, (int, float)) and 0 < value <= _MOST for value in values or ()):
-        raise BadFile(f"{scaling.origin}: {name!r} must be {size // 2} positive numbers; download it again.")
+        raise BadFile(
+            "{path}: {key!r} must be {count} positive numbers; download it again.",
+            path=scaling.origin,
+            key=name,
+            count=size // 2,
+        )
     return [float(value) for value in values or ()]
 
 

@@ -102,7 +102,9 @@ class Weights:
         shape = self._stored[name][1] if self._stored is not None and name in self._stored else ()
         if axis >= len(shape) or not shape[axis]:
             raise BadFile(
-                f"{self._origin} looks like RWKV, but its tensor {name} is missing or damaged; download it again."
+                "{path} looks like RWKV, but its tensor {tensor} is missing or damaged; download it again.",
+                path=self._origin,
+                tensor=name,
             )
         return shape[axis]
 

@@ -24,7 +24,8 @@ def read_routing(config: Config, *, sigmoid: bool) -> Metadata:
     groups = config.int("n_group", default=1, minimum=1)
     if groups > 1 and not sigmoid:
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite."
+            "{path}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite.",
+            path=config.origin,
         )
     gate = ExpertGatingFuncType.SIGMOID if sigmoid else ExpertGatingFuncType.SOFTMAX
     return {
@@ -41,7 +42,13 @@ def read_routing(config: Config, *, sigmoid: bool) -> Metadata:
 def _groups(config: Config, count: int, groups: int) -> Metadata:
     used = config.int("topk_group", minimum=1)
     if count % groups or groups >= count or used >= groups:
-        raise BadFile(f"{config.origin}: {used} of {groups} groups of {count} experts cannot be; download it again.")
+        raise BadFile(
+            "{path}: {used} of {groups} groups of {count} experts cannot be; download it again.",
+            path=config.origin,
+            used=used,
+            groups=groups,
+            count=count,
+        )
     return {"expert_group_count": groups, "expert_group_used_count": used}
 
 

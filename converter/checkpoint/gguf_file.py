@@ -45,7 +45,11 @@ class GGUFFile:
         for header in headers:
             for name, tensor in header.tensors.items():
                 if name in self._homes:
-                    raise BadFile(f"{header.path} repeats tensor {name[:80]} of another part; download them all again.")
+                    raise BadFile(
+                        "{path} repeats tensor {tensor} of another part; download them all again.",
+                        path=header.path,
+                        tensor=name[:80],
+                    )
                 self._homes[name] = header, tensor
         self.tensors: Mapping[str, StoredTensor] = {
             name: StoredTensor(_DTYPES.get(tensor.type, np.dtype(np.float32)), tensor.shape)

@@ -64,7 +64,9 @@ class Adapter:
         """
         self.path = path
         if not (path / CONFIG_FILE).is_file():
-            raise BadFile(f"{path} is no adapter: it has no {CONFIG_FILE}; name the folder that holds one.")
+            raise BadFile(
+                "{path} is no adapter: it has no {file}; name the folder that holds one.", path=path, file=CONFIG_FILE
+            )
         self.config = Config(read_json(path / CONFIG_FILE), str(path / CONFIG_FILE))
         _refuse_other_kinds(self.config)
         self.weights = _open_weights(path)
@@ -104,29 +106,45 @@ class Adapter:
         target = _WRAPPERS.sub(".", name)
         if "lora_" in target or not target.endswith((".weight", ".bias")):
             raise UnsupportedModel(
-                f"{self.path} holds {name[:100]}, which is no part of a LoRA that can be merged; merge it with the program "
-                "that trained it, then convert the result."
+                "{path} holds {name}, which is no part of a LoRA that can be merged; merge it with the program "
+                "that trained it, then convert the result.",
+                path=self.path,
+                name=name[:100],
             )
         self.whole[target] = key
 
     def _paired(self, module: str, found: Mapping[str, str]) -> LowRank:
         if "lora_A" not in found or "lora_B" not in found:
             raise BadFile(
-                f"{self.path} holds only one half of the change of {module[:100]}; download the adapter again."
+                "{path} holds only one half of the change of {module}; download the adapter again.",
+                path=self.path,
+                module=module[:100],
             )
         a, b = (self.weights.tensors[found[part]].shape for part in ("lora_A", "lora_B"))
         if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not a[0]:
             raise BadFile(
-                f"{self.path}: the two halves of the change of {module[:100]} do not fit ({shape_text(a)} and {shape_text(b)}); "
-                "download the adapter again."
+                "{path}: the two halves of the change of {module} do not fit ({first} and {second}); download the "
+                "adapter again.",
+                path=self.path,
+                module=module[:100],
+                first=shape_text(a),
+                second=shape_text(b),
             )
         flipped = "embedding" in found or self.config.bool("fan_in_fan_out", default=False)
         rows, columns = (a[1], b[0]) if flipped else (b[0], a[1])
         magnitude = found.get("lora_magnitude_vector")
         if magnitude is not None and self.weights.tensors[magnitude].shape != (b[0],):
-            raise BadFile(f"{self.path}: the magnitudes of {module[:100]} do not fit; download the adapter again.")
+            raise BadFile(
+                "{path}: the magnitudes of {module} do not fit; download the adapter again.",
+                path=self.path,
+                module=module[:100],
+            )
         if magnitude is None and self.config.bool("use_dora", default=False):
-            raise BadFile(f"{self.path} is a DoRA, but holds no magnitudes for {module[:100]}; download it again.")
+            raise BadFile(
+                "{path} is a DoRA, but holds no magnitudes for {module}; download it again.",
+                path=self.path,
+                module=module[:100],
+            )
         scale = self._scale(module, a[0])
         return LowRank((rows, columns), a[0], scale, found["lora_A"], found["lora_B"], flipped, magnitude)
 
@@ -145,14 +163,19 @@ class Adapter:
         repeats = re.findall(r"[*+{]", pattern)
         if len(pattern) > 200 or len(repeats) > 2 or re.search(r"\)[*+{]|\(\?", pattern):  # could run for ever
             raise UnsupportedModel(
-                f"{self.path}: the alpha_pattern {pattern[:60]!r} is too intricate; merge the adapter with the program that "
-                "trained it, then convert the result."
+                "{path}: the alpha_pattern {pattern!r} is too intricate; merge the adapter with the program that "
+                "trained it, then convert the result.",
+                path=self.path,
+                pattern=pattern[:60],
             )
         try:
             return re.compile(rf"(.*\.)?({pattern})")
         except re.error as error:
             raise BadFile(
-                f"{self.path}: the alpha_pattern {pattern[:60]!r} is malformed ({error}); correct it."
+                "{path}: the alpha_pattern {pattern!r} is malformed ({reason}); correct it.",
+                path=self.path,
+                pattern=pattern[:60],
+                reason=error,
             ) from error
 
 
@@ -314,19 +337,25 @@ def _refuse_other_kinds(config: Config) -> None:
     kind = config.str("peft_type", default="LORA")
     if kind != "LORA":
         raise UnsupportedModel(
-            f"{config.origin} describes an adapter of the kind {kind[:40]}; Zhiyin merges LoRA only."
+            "{path} describes an adapter of the kind {kind}; Zhiyin merges LoRA only.",
+            path=config.origin,
+            kind=kind[:40],
         )
     initial = config.data.get("init_lora_weights")
     if isinstance(initial, str) and initial.startswith(_BASE_CHANGING):
         raise UnsupportedModel(
-            f"{config.origin} was begun by {initial[:40]!r}, which changes the base too; save it once more as a plain LoRA "
-            "(PEFT's path_initial_model_for_weight_conversion)."
+            "{path} was begun by {origin!r}, which changes the base too; save it once more as a plain LoRA (PEFT's "
+            "path_initial_model_for_weight_conversion).",
+            path=config.origin,
+            origin=initial[:40],
         )
     for key in ("layer_replication", "alora_invocation_tokens", "enable_lora", "trainable_token_indices"):
         if config.data.get(key):
             raise UnsupportedModel(
-                f"{config.origin} uses {key}, which is no plain change of the base's weights; merge the adapter with the "
-                "program that trained it, then convert the result."
+                "{path} uses {key}, which is no plain change of the base's weights; merge the adapter with the "
+                "program that trained it, then convert the result.",
+                path=config.origin,
+                key=key,
             )
 
 
@@ -335,6 +364,10 @@ def _open_weights(path: Path) -> Checkpoint:
         if (path / name).is_file():
             weights = reader(path / name)
             if not weights.tensors:
-                raise BadFile(f"{path / name} holds no tensors: the training program saved nothing; get it again.")
+                raise BadFile(
+                    "{path} holds no tensors: the training program saved nothing; get it again.", path=path / name
+                )
             return weights
-    raise BadFile(f"{path} has no weights (adapter_model.safetensors or adapter_model.bin); download them too.")
+    raise BadFile(
+        "{path} has no weights (adapter_model.safetensors or adapter_model.bin); download them too.", path=path
+    )

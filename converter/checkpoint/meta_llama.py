@@ -70,7 +70,11 @@ class MetaCheckpoint:
             or len(shapes.get("model.norm.weight", ())) != 1
             or any(len(shapes.get(name, ())) != 2 for name in _NEEDED)
         ):
-            raise BadFile(f"{folder}: the files {_FILES} are not of one LLaMA, or one is missing; download them all.")
+            raise BadFile(
+                "{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.",
+                folder=folder,
+                files=_FILES,
+            )
         self._own = names
         self._width = shapes["model.norm.weight"][0]
         self.tensors: Mapping[str, StoredTensor] = {name: self._joined(name) for name in names}
@@ -120,7 +124,9 @@ class MetaCheckpoint:
         for name, count in (("q_proj", heads), ("k_proj", kv_heads)):
             if self.tensors[f"model.layers.0.self_attn.{name}.weight"].shape[0] % (2 * count):
                 raise BadFile(
-                    f"{params.origin} speaks of {count} heads, which does not fit the weights; download both again."
+                    "{path} speaks of {count} heads, which does not fit the weights; download both again.",
+                    path=params.origin,
+                    count=count,
                 )
         said: dict[str, Any] = {
             "architectures": ["LlamaForCausalLM"],

@@ -33,7 +33,7 @@ def open_checkpoint(source: Path) -> Checkpoint:
         BadFile: nothing is there, or a file is missing, truncated or damaged.
     """
     if not source.exists():
-        raise BadFile(f"{source} does not exist; name the folder of a checkpoint.")
+        raise BadFile("{path} does not exist; name the folder of a checkpoint.", path=source)
     if not source.is_dir():
         return _open_file(source)
     if is_meta_layout(source):
@@ -97,19 +97,23 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
         return _config(read_json(path), path, str(path))
     if source.is_file():
         raise _foreign(source, shapes)
-    raise BadFile(f"{source} has no config.json, which says what model it is; download it from the same place.")
+    raise BadFile(
+        "{base} has no config.json, which says what model it is; download it from the same place.", base=source
+    )
 
 
 def _foreign(file: Path, names: Iterable[str]) -> BadFile:
     """Say what a single file of weights is that does not tell its model: only RWKV's do."""
     if any("lora_" in name for name in names):
         return BadFile(
-            f"{file} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and "
-            "adapter_config.json, or a model that it was merged into."
+            "{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and "
+            "adapter_config.json, or a model that it was merged into.",
+            path=file,
         )
     return BadFile(
-        f"{file} does not say what model it is: of single files only RWKV's do, and this is another; name the folder that "
-        "holds config.json and the weights."
+        "{path} does not say what model it is: of single files only RWKV's do, and this is another; name the "
+        "folder that holds config.json and the weights.",
+        path=file,
     )
 
 
@@ -138,8 +142,10 @@ def _open_file(source: Path) -> Checkpoint:
     if source.suffix in _TORCH_SUFFIXES:
         return TorchPickleFile(source)
     raise BadFile(
-        f"{source} is not a file of weights that Zhiyin knows (.safetensors, .gguf, {', '.join(_TORCH_SUFFIXES)}); "
-        "name one, or the folder that holds config.json and the weights."
+        "{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the "
+        "folder that holds config.json and the weights.",
+        path=source,
+        endings=", ".join((".safetensors", ".gguf", *_TORCH_SUFFIXES)),
     )
 
 
@@ -147,15 +153,21 @@ def _listed(index: Path) -> list[Path]:
     """Return the shards that an index names, each of which must be there and lie in the same folder."""
     weights = read_json(index).get("weight_map")
     if not isinstance(weights, dict) or not weights:
-        raise BadFile(f"{index} lists no weights; download it again.")
+        raise BadFile("{path} lists no weights; download it again.", path=index)
     names = sorted({name for name in weights.values() if isinstance(name, str)})
     for name in names:
         if Path(name).name != name:
-            raise BadFile(f"{index} points outside its folder ({name[:80]}); get the checkpoint elsewhere.")
+            raise BadFile(
+                "{path} points outside its folder ({name}); get the checkpoint elsewhere.", path=index, name=name[:80]
+            )
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise BadFile(
-            f"{index.parent} lacks {', '.join(missing[:4])} ({len(missing)} of {len(names)} files); download them."
+            "{folder} lacks {names} ({part} of {total} files); download them.",
+            folder=index.parent,
+            names=", ".join(missing[:4]),
+            part=len(missing),
+            total=len(names),
         )
     return [index.parent / name for name in names]
 

@@ -100,16 +100,20 @@ def _read_header(path: Path) -> dict[str, _Slot]:
             prefix = file.read(8)
             length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
             if _LARGEST_HEADER < length <= size - 8:
-                raise BadFile(f"{path} has a header of {length} bytes, which no model needs; download it again.")
+                raise BadFile(
+                    "{path} has a header of {count} bytes, which no model needs; download it again.",
+                    path=path,
+                    count=length,
+                )
             if not 2 <= length <= size - 8:
-                raise BadFile(f"{path} is truncated or no safetensors file; download it again.")
+                raise BadFile("{path} is truncated or no safetensors file; download it again.", path=path)
             header = json.loads(file.read(length))
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"{path} has a damaged header; download it again.") from error
+        raise BadFile("{path} has a damaged header; download it again.", path=path) from error
     if not isinstance(header, dict):
-        raise BadFile(f"{path} has a damaged header; download it again.")
+        raise BadFile("{path} has a damaged header; download it again.", path=path)
     start = 8 + length
     return {
         name: _slot(path, name, entry, start, size - start) for name, entry in header.items() if name != "__metadata__"
@@ -124,7 +128,12 @@ def _slot(path: Path, name: str, entry: Any, start: int, room: int) -> _Slot:
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise BadFile(f"{path} describes tensor {name[:80]} wrongly; download it again.")
+        raise BadFile("{path} describes tensor {tensor} wrongly; download it again.", path=path, tensor=name[:80])
     if end > room:
-        raise BadFile(f"{path} is truncated: {end - room} bytes of tensor {name[:80]} are missing; download it again.")
+        raise BadFile(
+            "{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.",
+            path=path,
+            count=end - room,
+            tensor=name[:80],
+        )
     return _Slot(StoredTensor(dtype, shape), start + begin)

@@ -38,7 +38,11 @@ class ScaledCheckpoint:
         }
         for name, scale in self._scales.items():
             if not _fits(inner.tensors[name].shape, inner.tensors[scale].shape):
-                raise BadFile(f"{inner.path}: {scale[:80]} does not fit its tensor; download the checkpoint again.")
+                raise BadFile(
+                    "{path}: {tensor} does not fit its tensor; download the checkpoint again.",
+                    path=inner.path,
+                    tensor=scale[:80],
+                )
 
     @property
     def path(self) -> Path:

@@ -27,8 +27,11 @@ class Shards:
             for name in part.tensors:
                 if name in self._homes:
                     raise BadFile(
-                        f"{path} holds tensor {name[:80]} twice, in {self._homes[name].path.name} and {part.path.name}; "
-                        "keep one set of files."
+                        "{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.",
+                        path=path,
+                        tensor=name[:80],
+                        first=self._homes[name].path.name,
+                        second=part.path.name,
                     )
                 self._homes[name] = part
         self.tensors: Mapping[str, StoredTensor] = {name: home.tensors[name] for name, home in self._homes.items()}

@@ -132,10 +132,12 @@ class TorchPickleFile:
         try:
             self._slots = _read_slots(path)
         except OSError as error:
-            raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
         except RefusedPickle as error:
             raise BadFile(
-                f"{path} asks for {error}, which no file of weights needs; nothing in it was run: get it as safetensors."
+                "{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.",
+                path=path,
+                what=error,
             ) from None
         except (
             DamagedPickle,
@@ -145,7 +147,7 @@ class TorchPickleFile:
             NotImplementedError,
             OverflowError,
         ) as error:
-            raise BadFile(f"{path} is truncated, damaged or no PyTorch file; download it again.") from error
+            raise BadFile("{path} is truncated, damaged or no PyTorch file; download it again.", path=path) from error
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:
@@ -166,7 +168,11 @@ class TorchPickleFile:
             with self.path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if prod(shape) * dtype.itemsize > len(self._map):
-            raise BadFile(f"{self.path}: tensor {name[:80]} is larger than the file; get the checkpoint elsewhere.")
+            raise BadFile(
+                "{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.",
+                path=self.path,
+                tensor=name[:80],
+            )
         strides = tuple(stride * dtype.itemsize for stride in slot.strides)
         return np.ndarray(shape, dtype, self._map, slot.begin, strides)
 
@@ -191,10 +197,12 @@ def _read_slots(path: Path) -> dict[str, _Slot]:
     views = dict(_tensors(contents))
     if not views and isinstance(contents, dict) and not _OF_TRAINING.isdisjoint(map(str, contents)):
         raise BadFile(
-            f"{path} holds what an optimizer goes on training from, no weights; name the file of the weights."
+            "{path} holds what an optimizer goes on training from, no weights; name the file of the weights.", path=path
         )
     if not views:
-        raise BadFile(f"{path} holds no tensors: it was saved without them, or is another file; get the weights again.")
+        raise BadFile(
+            "{path} holds no tensors: it was saved without them, or is another file; get the weights again.", path=path
+        )
     return {name: _slot(path, name, view, places) for name, view in views.items()}
 
 
@@ -204,13 +212,17 @@ def _read_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tup
         records = {info.filename: info for info in archive.infolist()}
     pickles = [name for name in records if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise BadFile(f"{path} is a zip file, but not one of weights that torch.save wrote; name the right file.")
+        raise BadFile(
+            "{path} is a zip file, but not one of weights that torch.save wrote; name the right file.", path=path
+        )
     if any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
-        raise BadFile(f"{path} was packed again with compression; get the file as torch.save wrote it.")
+        raise BadFile("{path} was packed again with compression; get the file as torch.save wrote it.", path=path)
     prefix = pickles[0].removesuffix("data.pkl")
     order = records.get(f"{prefix}byteorder")
     if order is not None and _contents(file, order, size) != b"little":
-        raise BadFile(f"{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.")
+        raise BadFile(
+            "{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.", path=path
+        )
     contents = load_pickle_bytes(_contents(file, records[pickles[0]], size), _NAMES, _persistent)
     used = {view.storage.key: records.get(f"{prefix}data/{view.storage.key}") for _, view in _tensors(contents)}
     return contents, {key: _record(file, info, size) for key, info in used.items() if info is not None}
@@ -242,7 +254,9 @@ def _read_legacy(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, 
         raise DamagedPickle("it has another magic number")
     machine = load_pickle(file, {}, _persistent)
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
-        raise BadFile(f"{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.")
+        raise BadFile(
+            "{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.", path=path
+        )
     widths: dict[str, int] = {}
 
     def persistent(pid: Any) -> _Storage:
@@ -270,12 +284,16 @@ def _read_legacy(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, 
 def _slot(path: Path, name: str, view: _View, places: Mapping[str, tuple[int, int]]) -> _Slot:
     stored = StoredTensor(view.dtype, view.shape)
     if view.storage.key not in places:
-        raise BadFile(f"{path} lacks the data of tensor {name[:80]}; download it again.")
+        raise BadFile("{path} lacks the data of tensor {tensor}; download it again.", path=path, tensor=name[:80])
     begin, end = places[view.storage.key]
     width = view.dtype.itemsize
     start = view.storage.start * width
     if (view.storage.start + view.reach) * width > end - begin:
-        raise BadFile(f"{path} is truncated: tensor {name[:80]} reaches behind its data; download it again.")
+        raise BadFile(
+            "{path} is truncated: tensor {tensor} reaches behind its data; download it again.",
+            path=path,
+            tensor=name[:80],
+        )
     return _Slot(stored, begin + start + view.offset * width, begin + start + view.reach * width, view.strides)
 
 

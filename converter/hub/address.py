@@ -93,4 +93,6 @@ def _checked(name: str, text: str) -> str:
 
 
 def _no_model(text: str) -> ZhiyinError:
-    return ZhiyinError(f"{text[:200]!r} names no model; write it as ORG/NAME, or paste the address of its page.")
+    return ZhiyinError(
+        "{text!r} names no model; write it as ORG/NAME, or paste the address of its page.", text=text[:200]
+    )

@@ -60,7 +60,11 @@ def delete_download(kept: KeptDownload) -> None:
         ZhiyinError: the models are gone, another process uses the folder, or the system refuses; what is left stays noted.
     """
     if not any(path.is_file() for path in kept.models):
-        raise ZhiyinError(f"The model made of {kept.name} is gone; convert it again, or delete {kept.folder} yourself.")
+        raise ZhiyinError(
+            "The model made of {name} is gone; convert it again, or delete {path} yourself.",
+            name=kept.name,
+            path=kept.folder,
+        )
     _delete_all(kept.folder, kept.repository, kept.files)
 
 
@@ -119,7 +123,9 @@ def delete_files(files: Iterable[Path]) -> None:
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
-            raise BadFile(f"{file} cannot be deleted: {error.strerror or error}; close what uses it.") from error
+            raise BadFile(
+                "{path} cannot be deleted: {reason}; close what uses it.", path=file, reason=error.strerror or error
+            ) from error
 
 
 def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
@@ -128,7 +134,9 @@ def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
             for file in files:
                 _delete(folder, file)
     except OSError as error:
-        raise BadFile(f"{folder} cannot be written: {error.strerror or error}; free some room.") from error
+        raise BadFile(
+            "{path} cannot be written: {reason}; free some room.", path=folder, reason=error.strerror or error
+        ) from error
 
 
 def _kept_in(folder: Path) -> Iterator[KeptDownload]:

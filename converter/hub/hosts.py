@@ -75,7 +75,7 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
     named = repository.startswith(MODELSCOPE_PREFIX)
     endpoint = (endpoint or (MODELSCOPE if named else usual_endpoint())).rstrip("/")
     if not origin(endpoint):
-        raise ZhiyinError(f"{endpoint[:80]!r} is no address of a Hub; write it as https://HOST.")
+        raise ZhiyinError("{endpoint!r} is no address of a Hub; write it as https://HOST.", endpoint=endpoint[:80])
     url = urlsplit(endpoint)
     if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
         token = False
@@ -152,8 +152,11 @@ class _ModelScope:
             if len(found) >= _MOST_LISTED:
                 where = "/".join(part for part in (self._name, folder) if part)
                 raise ZhiyinError(
-                    f"{self.endpoint} lists the first {_MOST_LISTED} files of a folder only, and {where} has more; choose "
-                    "another --endpoint."
+                    "{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose "
+                    "another --endpoint.",
+                    endpoint=self.endpoint,
+                    count=_MOST_LISTED,
+                    folder=where,
                 )
             below = [str(entry["Path"]) for entry in found if entry["Type"] == "tree"]
             found += [entry for name in below for entry in self._entries(name)]
@@ -212,7 +215,11 @@ def _folder_name(name: str, revision: str) -> str:
 
 def _checked_file(endpoint: str, name: str, size: Any, digest: str | None) -> RemoteFile:
     if not isinstance(size, int) or not _DIGEST.fullmatch(digest or ""):
-        raise ZhiyinError(f"{endpoint} does not tell the size and checksum of {name[:80]}; choose another --endpoint.")
+        raise ZhiyinError(
+            "{endpoint} does not tell the size and checksum of {name}; choose another --endpoint.",
+            endpoint=endpoint,
+            name=name[:80],
+        )
     return RemoteFile(name, size, str(digest))
 
 
@@ -223,4 +230,4 @@ def _state_of(files: Sequence[RemoteFile]) -> str:
 
 
 def _no_hub(endpoint: str) -> ZhiyinError:
-    return ZhiyinError(f"{endpoint} does not answer as a Hub does; choose another --endpoint.")
+    return ZhiyinError("{endpoint} does not answer as a Hub does; choose another --endpoint.", endpoint=endpoint)

@@ -67,7 +67,9 @@ def alone(folder: Path, repository: str) -> Iterator[None]:
         with FileLock(folder / LOCK, timeout=0):
             yield
     except Timeout as error:
-        raise ZhiyinError(f"{repository} is being downloaded or converted by another Zhiyin; wait for it.") from error
+        raise ZhiyinError(
+            "{name} is being downloaded or converted by another Zhiyin; wait for it.", name=repository
+        ) from error
 
 
 def remove_if_empty(folder: Path) -> None:

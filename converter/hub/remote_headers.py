@@ -88,6 +88,8 @@ class _DistantBytes:
         self._fetched += stop - start
         if self._fetched > _MOST:
             raise BadFile(
-                f"{self._path} has a head of more than {_MOST // 1024**2} MB, which is none; choose another file."
+                "{path} has a head of more than {count} MB, which is none; choose another file.",
+                path=self._path,
+                count=_MOST // 1024**2,
             )
         self._start, self._block = start, self._read(self._file, start, stop - 1) if stop > start else b""

@@ -182,7 +182,7 @@ class _Repository:
         self.name = "/".join(given.split("/")[:2])
         self.file = given[len(self.name) + 1 :]
         if not _REPOSITORY.fullmatch(self.name):
-            raise ZhiyinError(f"{request.repository[:80]!r} is not a repository; write it as ORG/NAME.")
+            raise ZhiyinError("{text!r} is not a repository; write it as ORG/NAME.", text=request.repository[:80])
         self.request = request
         prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
         self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token)
@@ -303,7 +303,9 @@ class _Repository:
         try:
             value = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise BadFile(f"{self.name}: {file.name} is not valid JSON; choose another repository.") from error
+            raise BadFile(
+                "{name}: {file} is not valid JSON; choose another repository.", name=self.name, file=file.name
+            ) from error
         return value if isinstance(value, dict) else {}
 
     @contextmanager
@@ -397,8 +399,12 @@ class _Repository:
         free = shutil.disk_usage(self.folder).free
         if need > free - _SPARE:
             raise BadFile(
-                f"{self.name} needs {need / 1e9:.2f} GB more in {self.folder}, but only {free / 1e9:.2f} GB are free there; "
-                "free some, or set ZHIYIN_HOME to a larger disk."
+                "{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or "
+                "set ZHIYIN_HOME to a larger disk.",
+                name=self.name,
+                need=need / 1000000000.0,
+                folder=self.folder,
+                free=free / 1000000000.0,
             )
 
 
@@ -409,19 +415,28 @@ def _explained(repository: _Repository) -> Iterator[None]:
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise ZhiyinError(f"{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.") from error
+        raise ZhiyinError(
+            "{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.", name=name
+        ) from error
     except HfHubHTTPError as error:
         raise ZhiyinError(_refusal(repository, error)) from error
     except HFValidationError as error:
-        raise ZhiyinError(f"{name} is not a name that the Hub knows; write it as ORG/NAME.") from error
+        raise ZhiyinError("{name} is not a name that the Hub knows; write it as ORG/NAME.", name=name) from error
     except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.DecodingError) as error:
         reason = str(error) or type(error).__name__
         raise Interrupted(
-            f"{endpoint} cannot be reached ({reason}); check the connection, or choose another address with --endpoint or "
-            f"HF_ENDPOINT: a mirror, or {MODELSCOPE}."
+            "{endpoint} cannot be reached ({reason}); check the connection, or choose another address with "
+            "--endpoint or HF_ENDPOINT: a mirror, or {modelscope}.",
+            endpoint=endpoint,
+            reason=reason,
+            modelscope=MODELSCOPE,
         ) from error
     except OSError as error:
-        raise BadFile(f"{repository.folder} cannot be written: {error.strerror or error}; free some room.") from error
+        raise BadFile(
+            "{path} cannot be written: {reason}; free some room.",
+            path=repository.folder,
+            reason=error.strerror or error,
+        ) from error
 
 
 def _refusal(repository: _Repository, error: HfHubHTTPError) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
 from converter.gguf_header import GGUFHeader
 from models.config import Config
@@ -65,9 +66,9 @@ class RemoteFile:
 class SeveralModels(ZhiyinError):
     """A repository holds several checkpoints, one file each; a person has to choose."""
 
-    def __init__(self, sentence: str, files: Sequence[RemoteFile]) -> None:
+    def __init__(self, template: str, files: Sequence[RemoteFile], /, **values: Any) -> None:
         """`files` are the checkpoints."""
-        super().__init__(sentence)
+        super().__init__(template, **values)
         self.files = tuple(files)
 
 
@@ -111,8 +112,10 @@ def check_names(repository: str, files: Iterable[RemoteFile]) -> None:
         strange = "\\" in file.name or any(ord(letter) < 32 for letter in file.name) or not file.name
         if anchored or strange or any(part in ("..", ".", "") for part in file.name.split("/")):
             raise BadFile(
-                f"{repository} holds a file named {file.name[:80]!r}, which points outside its folder; nothing was fetched: "
-                "get the model elsewhere."
+                "{name} holds a file named {file!r}, which points outside its folder; nothing was fetched: get the "
+                "model elsewhere.",
+                name=repository,
+                file=file.name[:80],
             )
 
 
@@ -139,7 +142,7 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish)
         return checkpoint
     if not models:
         what = "weights that Zhiyin knows (.safetensors, .bin, .pth, .gguf)" if wish.checkpoint else wish.encodings[0]
-        raise ZhiyinError(f"{repository} holds no {what}; choose another repository or --quant.")
+        raise ZhiyinError("{name} holds no {what}; choose another repository or --quant.", name=repository, what=what)
     chosen = _gguf(repository, models, wish)
     card = [file for file in small if file.name.startswith(("README", "LICENSE"))]
     return Choice((*chosen, *card), chosen[0].name)
@@ -178,7 +181,12 @@ def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequ
     found = next((file for file in files if file.name == named), None)
     if found is None:
         usable = [file.name for file in files if file.name.endswith((".gguf", ".safetensors", ".pth", ".pt", ".bin"))]
-        raise ZhiyinError(f"{repository} has no file {named}; its files of weights are: {_listing(usable)}.")
+        raise ZhiyinError(
+            "{name} has no file {file}; its files of weights are: {files}.",
+            name=repository,
+            file=named,
+            files=_listing(usable),
+        )
     group = [file for file in files if _model_of(file.name) == _model_of(named)] if named.endswith(".gguf") else [found]
     return Choice((*(file for file in small if file not in group), *group), min(file.name for file in group))
 
@@ -192,9 +200,11 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
             found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
             if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):
                 raise SeveralModels(
-                    f"{repository} holds several models; name one: {repository}/{found[0].name} "
-                    f"(there are {_listing([file.name for file in found])}).",
+                    "{name} holds several models; name one: {name}/{first} (there are {files}).",
                     found,
+                    name=repository,
+                    first=found[0].name,
+                    files=_listing([file.name for file in found]),
                 )
             if found and found[0].name.endswith((".pth", ".pt")) and len(found) == 1:
                 return Choice((*small, *found), found[0].name if "config.json" not in top else "")
@@ -226,8 +236,10 @@ def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: Wish) -
     wanted = [models[encoding] for encoding in wish.encodings if encoding in models]
     if not wanted and wish.encodings is not USUAL_ENCODINGS:
         raise ZhiyinError(
-            f"{repository} has no {' or '.join(wish.encodings)} file; it has {_listing(list(models))}: take one of these with "
-            f"zhiyin pull {repository} --quant."
+            "{name} has no {wanted} file; it has {there}: take one of these with zhiyin pull {name} --quant.",
+            name=repository,
+            wanted=" or ".join(wish.encodings),
+            there=_listing(list(models)),
         )
     return wanted[0] if wanted else min(models.values(), key=size_of)
 

@@ -86,8 +86,9 @@ def fetch(
         partial.unlink()
         count(-file.size)
         raise BadFile(
-            f"{target.name} came with another content than the Hub lists (its checksum differs) and was thrown away; "
-            "run the same command again, or choose another --endpoint."
+            "{name} came with another content than the Hub lists (its checksum differs) and was thrown away; run "
+            "the same command again, or choose another --endpoint.",
+            name=target.name,
         )
     partial.replace(target)
 
@@ -102,7 +103,9 @@ def read_small(url: str, headers: Mapping[str, str], file: RemoteFile) -> bytes:
     """
     if file.size > _MOST_SMALL:
         raise BadFile(
-            f"{file.name} is larger than {_MOST_SMALL // 1024**2} MB, which is none; choose another repository."
+            "{name} is larger than {count} MB, which is none; choose another repository.",
+            name=file.name,
+            count=_MOST_SMALL // 1024**2,
         )
     data = bytearray()
     with get_session().stream("GET", url, headers=dict(headers), timeout=_SECONDS) as response:
@@ -115,7 +118,8 @@ def read_small(url: str, headers: Mapping[str, str], file: RemoteFile) -> bytes:
     digest.update(data)
     if digest.hexdigest() != file.digest:
         raise BadFile(
-            f"{file.name} came with another content than the Hub lists; try again, or choose another --endpoint."
+            "{name} came with another content than the Hub lists; try again, or choose another --endpoint.",
+            name=file.name,
         )
     return bytes(data)
 
@@ -133,8 +137,9 @@ def read_part(url: str, headers: Mapping[str, str], first: int, last: int) -> by
         hf_raise_for_status(response)
         if not _is_part(response):
             raise BadFile(
-                f"{urlsplit(url).hostname} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), "
-                "then ask again with its name."
+                "{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then "
+                "ask again with its name.",
+                host=urlsplit(url).hostname,
             )
         if not response.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
             raise _other_part()
@@ -184,8 +189,12 @@ class _Transfer:
                     failures = 0 if self._have > before else failures + 1
                     if failures >= _ATTEMPTS:
                         raise Interrupted(
-                            f"{self._file.name} stopped at {self._have} of {self._file.size} bytes ({_reason(error)}); what "
-                            "came is kept: run the same command again and it goes on from there."
+                            "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same "
+                            "command again and it goes on from there.",
+                            name=self._file.name,
+                            have=self._have,
+                            size=self._file.size,
+                            reason=_reason(error),
                         ) from error
                     self._wait(PAUSE * 2**failures)
             stream.flush()

@@ -273,7 +273,8 @@ def _migrate(database: sqlite3.Connection, path: Path | None) -> None:
     [(version,)] = database.execute("PRAGMA user_version").fetchall()
     if version > len(MIGRATIONS):
         raise HistoryError(
-            f"The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched."
+            "The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.",
+            path=path,
         )
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")

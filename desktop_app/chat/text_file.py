@@ -32,7 +32,9 @@ def read_text_file(path: Path) -> str:
         return ""
     text = _decoded(data[:LARGEST])
     if text and len(data) > LARGEST:
-        raise TextTooLarge(f"{path} is too large for a message; put the part that matters into a file of its own.")
+        raise TextTooLarge(
+            "{path} is too large for a message; put the part that matters into a file of its own.", path=path
+        )
     return text
 
 

@@ -126,7 +126,9 @@ def _of_a_file(source: str, quant: str) -> Asked:
     found = model.candidates[0].quant
     if quant not in ("", found):
         raise ZhiyinError(
-            f"{source} is a finished file ({found}); leave out --quant, or name the checkpoint that it was made of."
+            "{path} is a finished file ({found}); leave out --quant, or name the checkpoint that it was made of.",
+            path=source,
+            found=found,
         )
     return Asked(model)
 
@@ -151,7 +153,11 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
     """
     found = catalogue().named(source)
     if len(found) > 1:
-        raise ZhiyinError(f"{source} holds several models; name one: {', '.join(model.source for model in found)}.")
+        raise ZhiyinError(
+            "{name} holds several models; name one: {names}.",
+            name=source,
+            names=", ".join(model.source for model in found),
+        )
     if not found or (config := catalogue().config(found[0])) is None:
         return None
     model = replace(model_of_config(config, quants=_recipes(quant)), trained_context=found[0].context)
@@ -171,12 +177,15 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
         raise ZhiyinError(found.unread[0])
     if found.models:
         raise ZhiyinError(
-            f"{name} holds several models; name one: {', '.join(f'{name}/{file}' for file in found.models)}."
+            "{name} holds several models; name one: {names}.",
+            name=name,
+            names=", ".join(f"{name}/{file}" for file in found.models),
         )
     if found.config is None:
         raise ZhiyinError(
-            f"{name} has no config.json that would say what model it is; fetch it first (zhiyin pull {name}), then ask again "
-            "with its name."
+            "{name} has no config.json that would say what model it is; fetch it first (zhiyin pull {name}), then "
+            "ask again with its name.",
+            name=name,
         )
     origin = f"{name}: by its config.json; no weights were fetched."
     return Asked(model_of_config(found.config, quants=_recipes(quant)), origin, found.weights)

@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write float32 [n_tokens, n_vocab]."""
     out = arguments.out.resolve()
     if not out.parent.is_dir():
-        raise BadFile(f"{out.parent} is not a folder; make it or choose another --out.")
+        raise BadFile("{folder} is not a folder; make it or choose another --out.", folder=out.parent)
     if out.exists() and not out.is_file():
-        raise BadFile(f"{out} is not an ordinary file; choose another --out.")
+        raise BadFile("{path} is not an ordinary file; choose another --out.", path=out)
     # An F32 cache and no GPU, most of which round factors to 16 bits: so two models' logits differ by their weights alone.
     context = max(_SMALLEST_CONTEXT, len(arguments.ids or ()))
     settings = LoadSettings(

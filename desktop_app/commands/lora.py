@@ -73,7 +73,7 @@ def _base(arguments: argparse.Namespace, adapter: Adapter) -> Path:
     """Return the base that was given, or the one that an adapter names: a folder that is here, or a repository."""
     name = arguments.base or adapter.base_name
     if not name:
-        raise ZhiyinError(f"{adapter.path} does not say which model it was trained on; name it with --base.")
+        raise ZhiyinError("{path} does not say which model it was trained on; name it with --base.", path=adapter.path)
     if arguments.base and Path(name).exists():
         return Path(name)
     here = next((folder for folder in (Path(name), adapter.path / name) if (folder / "config.json").is_file()), None)

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _remove(library: Library, name: str) -> None:
     model = next((model for model in library.models() if model.name == name), None)
     if model is None:
-        raise ZhiyinError(f"There is no installed model named {name!r}; `zhiyin models` lists them.")
+        raise ZhiyinError("There is no installed model named {name!r}; `zhiyin models` lists them.", name=name)
     removal = library.removal(model)
     library.remove(removal)
     what = f"{human_bytes(removal.frees)} are free again" if removal.files else f"its file {model.path} stays"

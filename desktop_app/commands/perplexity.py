@@ -113,7 +113,11 @@ def _chunks(engine: Engine, text: str, context: int, file: Path) -> list[list[in
     ids = beginning + engine.submit(Tokenize(text, add_special=False, special=False)).result()["ids"]
     if len(ids) < 2 * context:
         raise ZhiyinError(
-            f"{file} has {len(ids)} tokens, but two chunks of {context} are the least; take a longer text or a smaller --ctx."
+            "{path} has {count} tokens, but two chunks of {context} are the least; take a longer text or a smaller "
+            "--ctx.",
+            path=file,
+            count=len(ids),
+            context=context,
         )
     starts = range(0, len(ids) - context + 1, context)
     return [beginning + ids[start + len(beginning) : start + context] for start in starts]
@@ -123,13 +127,15 @@ def _read_text(path: Path) -> str:
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
     except UnicodeDecodeError as error:
         raise BadFile(
-            f"{path} is not a text in UTF-8 (byte {error.start} is part of no character); choose another file or convert it."
+            "{path} is not a text in UTF-8 (byte {offset} is part of no character); choose another file or convert it.",
+            path=path,
+            offset=error.start,
         ) from error
     if not text.strip():
-        raise BadFile(f"{path} is empty; choose a file with a text of some thousand words.")
+        raise BadFile("{path} is empty; choose a file with a text of some thousand words.", path=path)
     return text
 
 
@@ -139,4 +145,8 @@ def _check_context(model: str, context: int) -> None:
         return  # no length is too long for them, whatever they were trained with
     trained = header.parameter("context_length")
     if isinstance(trained, int) and 0 < trained < context and not is_past_training(header.parameters, context):
-        raise ZhiyinError(f"{model} was trained for {trained} tokens of context; give --ctx {trained} or less.")
+        raise ZhiyinError(
+            "{name} was trained for {context} tokens of context; give --ctx {context} or less.",
+            name=model,
+            context=trained,
+        )

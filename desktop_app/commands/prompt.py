@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the rendered prompt, without a newline of our own."""
     messages = _read_list(arguments.messages)
     if not all("role" in message and ("content" in message or "tool_calls" in message) for message in messages):
-        raise BadFile(f"{arguments.messages} has a message without a role or without content; complete it.")
+        raise BadFile("{path} has a message without a role or without content; complete it.", path=arguments.messages)
     tools = _read_list(arguments.tools) if arguments.tools else []
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
         found = engine.submit(
@@ -44,9 +44,11 @@ def _read_list(path: Path) -> list[dict[str, Any]]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"{path} is not JSON ({error}); correct it.") from error
+        raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error) from error
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise BadFile(f'{path} must hold a list of objects, such as [{{"role": "user", "content": "Hello"}}].')
+        raise BadFile(
+            '{path} must hold a list of objects, such as [{{"role": "user", "content": "Hello"}}].', path=path
+        )
     return value

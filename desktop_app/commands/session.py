@@ -88,7 +88,9 @@ def loaded_by_plan(
     with Engine() as engine:
         planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters)
         if planned.plan.best is None and context is None:
-            raise ZhiyinError(f"{model.name}: {planned.plan.reason} Insist with `zhiyin chat --ctx N`.")
+            raise ZhiyinError(
+                "{name}: {reason} Insist with `zhiyin chat --ctx N`.", name=model.name, reason=planned.plan.reason
+            )
         yield Session(engine, model, load(engine, model, planned.settings, adapters), planned)
         with suppress(ZhiyinError):
             record_load(engine, planned)

@@ -211,7 +211,9 @@ def _open_log() -> BinaryIO:
         return cast(BinaryIO, path.open(mode))
     except OSError as error:
         raise ZhiyinError(
-            f"The engine's log {path} cannot be written ({error.strerror or error}); move it away or allow writing to it."
+            "The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.",
+            path=path,
+            reason=error.strerror or error,
         ) from error
 
 

@@ -99,8 +99,10 @@ def check_room(runner: Runner, prompt: Sequence[int]) -> None:
     room = runner.info.context
     if room and len(prompt) >= room:
         raise ContextFull(
-            f"This chat needs {len(prompt)} tokens, but the loaded context holds {room}; load the model with a larger "
-            "context or start a new chat."
+            "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger "
+            "context or start a new chat.",
+            needed=len(prompt),
+            room=room,
         )
 
 

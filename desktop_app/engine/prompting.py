@@ -47,8 +47,9 @@ def render_prompt(runner: Runner, asked: Prompt) -> str:
     """
     if asked.tools and not runner.info.tools:
         raise ZhiyinError(
-            f"{runner.info.name} knows no tools, its chat format has no place for them; ask without tools, or choose a model "
-            "that was trained with them."
+            "{name} knows no tools, its chat format has no place for them; ask without tools, or choose a model "
+            "that was trained with them.",
+            name=runner.info.name,
         )
     if runner.chat_template is None:
         return "\n\n".join(str(message.get("content", "")) for message in asked.messages)
@@ -174,7 +175,8 @@ def _time_limit(seconds: float) -> Iterator[None]:
         yield
     except _TemplateTimeout:
         raise ZhiyinError(
-            f"The model's chat template ran longer than {seconds:.0f} seconds; import the model from another source."
+            "The model's chat template ran longer than {seconds:.0f} seconds; import the model from another source.",
+            seconds=seconds,
         ) from None
     finally:
         with suppress(_TemplateTimeout):

@@ -332,4 +332,6 @@ def _write_array(path: Path, array: np.ndarray) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise BadFile(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error
+        raise BadFile(
+            "{path} cannot be written ({reason}); choose another place.", path=path, reason=error.strerror or error
+        ) from error

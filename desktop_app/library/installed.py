@@ -91,9 +91,13 @@ class Library:
         if path.is_file():
             return _describe(read_gguf_header(path.resolve(), arrays=False))
         if path.is_dir():
-            raise ZhiyinError(f"{name_or_path} is a folder; convert it first: zhiyin convert {name_or_path}")
+            raise ZhiyinError("{path} is a folder; convert it first: zhiyin convert {path}", path=name_or_path)
         names = ", ".join(model.name for model in models) or "none yet"
-        raise ZhiyinError(f"There is no model and no file named {name_or_path!r}; the installed models are: {names}.")
+        raise ZhiyinError(
+            "There is no model and no file named {path!r}; the installed models are: {names}.",
+            path=name_or_path,
+            names=names,
+        )
 
     def default(self) -> InstalledModel:
         """Return the model to begin with: the newest that the person brought, or else the starter."""
@@ -122,7 +126,7 @@ class Library:
         """
         path = path.expanduser().resolve()
         if path.is_dir():
-            raise BadFile(f"{path} is a folder; convert it first: zhiyin convert {path}")
+            raise BadFile("{path} is a folder; convert it first: zhiyin convert {path}", path=path)
         _describe(read_gguf_header(path, arrays=False))
         if copy:
             path = self._copy(path)
@@ -130,7 +134,7 @@ class Library:
             self._write_links([*self._linked(), path])
         model = self._read(path)
         if model is None:
-            raise BadFile(f"{path} vanished while it was imported; import it again.")
+            raise BadFile("{path} vanished while it was imported; import it again.", path=path)
         return model
 
     def removal(self, model: InstalledModel) -> Removal:
@@ -140,7 +144,7 @@ class Library:
             ZhiyinError: it is the starter.
         """
         if model.starter:
-            raise ZhiyinError(f"{model.name} comes with the application and cannot be removed.")
+            raise ZhiyinError("{name} comes with the application and cannot be removed.", name=model.name)
         ours = model.path.is_relative_to(self._folder) or fetched_folder(model.path, downloads_folder()) is not None
         made_of = (kept for kept in kept_downloads(downloads_folder()) if kept.models == (model.path,))
         return Removal(model, tuple(split_parts(model.path)) if ours else (), next(made_of, None))
@@ -194,7 +198,7 @@ class Library:
     def _copy(self, path: Path) -> Path:
         target = self._folder / path.name
         if target.exists():
-            raise BadFile(f"{target} is there already; remove it first or rename the new file.")
+            raise BadFile("{path} is there already; remove it first or rename the new file.", path=target)
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.part")
         try:
@@ -202,7 +206,12 @@ class Library:
             temporary.replace(target)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise BadFile(f"{path} could not be copied to {self._folder}: {error.strerror or error}.") from error
+            raise BadFile(
+                "{path} could not be copied to {folder}: {reason}.",
+                path=path,
+                folder=self._folder,
+                reason=error.strerror or error,
+            ) from error
         return target
 
 
@@ -217,7 +226,8 @@ def finished_models(path: Path) -> list[Path]:
 def _describe(header: GGUFHeader) -> InstalledModel:
     if header.metadata.get("general.type") == "adapter":
         raise BadFile(
-            f"{header.path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE."
+            "{path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE.",
+            path=header.path,
         )
     size = sum(part.stat().st_size for part in split_parts(header.path))
     return InstalledModel(

@@ -32,9 +32,13 @@ def try_out(path: Path) -> str:
         except EngineFailed as error:
             if error.cause == "memory":
                 return "It was not run, because this computer has too little free memory for it."
-            raise BadFile(f"The converted file was thrown away, because the engine cannot run it: {error}") from error
+            raise BadFile(
+                "The converted file was thrown away, because the engine cannot run it: {reason}", reason=error
+            ) from error
         except EngineDied as error:
-            raise BadFile(f"The converted file was thrown away, because the engine died of it: {error}") from error
+            raise BadFile(
+                "The converted file was thrown away, because the engine died of it: {reason}", reason=error
+            ) from error
         if not np.isfinite(np.load(out)).all():
             raise BadFile(
                 "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "

@@ -48,7 +48,9 @@ def model_of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model:
     parameters.setdefault("vocab_size", tokens)
     other = next((head for head, *_ in heads.values() if _shape_of(head) != _shape_of(first)), None)
     if other is not None:
-        raise ZhiyinError(f"{first.path} and {other.path} are of different models; name the one that you mean.")
+        raise ZhiyinError(
+            "{path} and {other} are of different models; name the one that you mean.", path=first.path, other=other.path
+        )
     candidates = [_candidate(quant, parts, parameters) for quant, parts in heads.items()]
     candidates.sort(key=lambda candidate: -sum(tensor.bytes for tensor in candidate.tensors))
     return Model(first.architecture, parameters, _trained(parameters), tokens, tuple(candidates))

@@ -59,9 +59,11 @@ def read_sizes(folder: Path = FOLDER) -> dict[str, Sizes]:
     try:
         return {name: _sizes(data) for name, data in json.loads(path.read_text("utf-8")).items()}
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}; install Zhiyin again.") from error
+        raise BadFile(
+            "{path} cannot be read: {reason}; install Zhiyin again.", path=path, reason=error.strerror or error
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise BadFile(f"{path} is damaged ({error!r}); install Zhiyin again.") from error
+        raise BadFile("{path} is damaged ({reason}); install Zhiyin again.", path=path, reason=repr(error)) from error
 
 
 def as_json(sizes: Sizes) -> dict[str, Any]:

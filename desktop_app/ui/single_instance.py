@@ -85,7 +85,9 @@ def begin(folder: Path, file: Path | None = None) -> SingleInstance | None:
             return None
         if time.monotonic() > end:
             raise ZhiyinError(
-                f"Zhiyin is running already with the data folder {folder}, but does not answer; end it, then start it again."
+                "Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it "
+                "again.",
+                path=folder,
             )
         time.sleep(_PAUSE)
     return SingleInstance(folder, lock)

@@ -86,10 +86,10 @@ def render(
         )
         return _joined(pieces)
     except _TemplateRefusal as error:
-        raise ZhiyinError(f"The model's chat template refuses this chat: {error.message}") from error
+        raise ZhiyinError("The model's chat template refuses this chat: {reason}", reason=error.message) from error
     except SecurityError as error:
         raise ZhiyinError(
-            f"The model's chat template tries what it must not ({error}); get the model elsewhere."
+            "The model's chat template tries what it must not ({reason}); get the model elsewhere.", reason=error
         ) from error
     except (
         TemplateError,
@@ -101,7 +101,7 @@ def render(
         RecursionError,
     ) as error:
         raise ZhiyinError(
-            f"The model's chat template cannot render this chat ({error}); convert the model again."
+            "The model's chat template cannot render this chat ({reason}); convert the model again.", reason=error
         ) from error
 
 

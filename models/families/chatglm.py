@@ -52,14 +52,20 @@ def _refuse_other_blocks(config: Config) -> None:
     ):
         if config.bool(key, default=published) is not published:
             raise UnsupportedModel(
-                f"{config.origin} sets {key!r} as no published ChatGLM does; llama.cpp cannot run it."
+                "{path} sets {key!r} as no published ChatGLM does; llama.cpp cannot run it.",
+                path=config.origin,
+                key=key,
             )
     if "pre_seq_len" in config:
         raise UnsupportedModel(
-            f"{config.origin} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was tuned on."
+            "{path} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was "
+            "tuned on.",
+            path=config.origin,
         )
     if _head_size(config) * config.int("num_attention_heads") != config.int("hidden_size"):
-        raise UnsupportedModel(f"{config.origin}: kv_channels times heads must be hidden_size for llama.cpp to run it.")
+        raise UnsupportedModel(
+            "{path}: kv_channels times heads must be hidden_size for llama.cpp to run it.", path=config.origin
+        )
 
 
 def _head_size(config: Config) -> int:

@@ -28,13 +28,17 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     heads = config.int("num_attention_heads", minimum=1)
     rows = config.int("vocab_size", minimum=1)
     if not config.bool("position_encoding_2d", default=True):
-        raise UnsupportedModel(f"{config.origin} has one-dimensional positions, which no published ChatGLM-6B has.")
+        raise UnsupportedModel(
+            "{path} has one-dimensional positions, which no published ChatGLM-6B has.", path=config.origin
+        )
     if "pre_seq_len" in config:
         raise UnsupportedModel(
-            f"{config.origin} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was tuned on."
+            "{path} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was "
+            "tuned on.",
+            path=config.origin,
         )
     if hidden % heads or hidden // heads % 4:
-        raise UnsupportedModel(f"{config.origin}: hidden_size must be a multiple of four times the heads.")
+        raise UnsupportedModel("{path}: hidden_size must be a multiple of four times the heads.", path=config.origin)
     tensors = [
         matrix("token_embd.weight", "transformer.word_embeddings.weight", (rows, hidden), shapes),
         *_affine("output_norm", "transformer.final_layernorm", hidden),

@@ -57,7 +57,12 @@ def _refuse_other_mixtures(config: Config) -> None:
         ("norm_topk_prob", config.bool("norm_topk_prob", default=False), False),
     ):
         if found != wanted:
-            raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family with {name!r} {wanted} only.")
+            raise UnsupportedModel(
+                "{path}: llama.cpp computes this family with {key!r} {wanted} only.",
+                path=config.origin,
+                key=name,
+                wanted=wanted,
+            )
 
 
 FAMILY = Family(

@@ -38,9 +38,11 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     latent = read_latent_sizes(config)
     sizes = read_sizes(config, head_size=latent.turning)
     if config.bool("attention_bias", default=False):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family's attention without biases.")
+        raise UnsupportedModel("{path}: llama.cpp computes this family's attention without biases.", path=config.origin)
     if not config.bool("rope_interleave", default=True):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp rotates neighbouring elements only in this family.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp rotates neighbouring elements only in this family.", path=config.origin
+        )
     rotary = _scaled(read_rotary(config, latent.turning, factors=False), config)
     sigmoid = _has_sigmoid(config)
     routing = read_routing(config, sigmoid=sigmoid)
@@ -76,7 +78,8 @@ def _scaled(rotary: Rotary, config: Config) -> Rotary:
     weights = [scaling.float(name, default=0.0, minimum=0, maximum=100) for name in ("mscale", "mscale_all_dim")]
     if weights[0] != weights[1] or not weights[0]:
         raise UnsupportedModel(
-            f"{scaling.origin}: llama.cpp computes this family's YaRN with 'mscale' and 'mscale_all_dim' alike only."
+            "{path}: llama.cpp computes this family's YaRN with 'mscale' and 'mscale_all_dim' alike only.",
+            path=scaling.origin,
         )
     kept = {key: value for key, value in rotary.parameters.items() if key != "rope.scaling.attn_factor"}
     return Rotary(kept | {"rope.scaling.yarn_log_multiplier": 0.1 * weights[1]}, warnings=rotary.warnings)
@@ -87,7 +90,9 @@ def _latent_parameters(config: Config, sizes: Sizes, latent: LatentSizes) -> Met
     lite = sizes.layers in _LITE_LAYERS
     if lite and latent.query_rank:
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp takes {sizes.layers} layers for DeepSeek-V2-Lite, whose queries are not latent."
+            "{path}: llama.cpp takes {layers} layers for DeepSeek-V2-Lite, whose queries are not latent.",
+            path=config.origin,
+            layers=sizes.layers,
         )
     return {
         "attention.head_count_kv": 1,
@@ -104,7 +109,9 @@ def _latent_parameters(config: Config, sizes: Sizes, latent: LatentSizes) -> Met
 def _has_sigmoid(config: Config) -> bool:
     named = config.str("scoring_func", default="")
     if named not in ("", "softmax", "sigmoid"):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp does not weigh experts by {named[:40]!r} in this family.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp does not weigh experts by {kind!r} in this family.", path=config.origin, kind=named[:40]
+        )
     return named == "sigmoid" if named else any(name.lower() in _SIGMOID_CLASSES for name in config.classes)
 
 

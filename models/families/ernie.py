@@ -15,7 +15,9 @@ from models.rotary import read_rotary
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     if config.bool("use_bias", default=False):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes ERNIE 4.5 without biases, and this one has them.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes ERNIE 4.5 without biases, and this one has them.", path=config.origin
+        )
     sizes = read_sizes(config)
     rotary = read_rotary(config, sizes.head_size, factors=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))

@@ -72,20 +72,26 @@ def _refuse_other_forms(config: Config, sizes: Sizes, architecture: str) -> None
     activation = config.str("hidden_activation", "hidden_act", default="gelu_pytorch_tanh")
     if activation not in ("gelu_pytorch_tanh", "gelu"):  # the first configurations said "gelu" and meant the other
         raise UnsupportedModel(
-            f"{config.origin} asks for the activation {activation[:40]!r}, which Gemma does not have."
+            "{path} asks for the activation {activation!r}, which Gemma does not have.",
+            path=config.origin,
+            activation=activation[:40],
         )
     large = sizes.layers == _LARGEST[architecture]
     divisor = sizes.hidden // sizes.heads if large else sizes.head_size
     if config.float("query_pre_attn_scalar", default=divisor) != divisor:
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp divides this model's scores by the root of {divisor}, not of 'query_pre_attn_scalar'."
+            "{path}: llama.cpp divides this model's scores by the root of {divisor}, not of 'query_pre_attn_scalar'.",
+            path=config.origin,
+            divisor=divisor,
         )
     if config.bool("use_bidirectional_attention", default=False):
         raise UnsupportedModel(
-            f"{config.origin} is of a model that measures texts and writes none; choose a chat model."
+            "{path} is of a model that measures texts and writes none; choose a chat model.", path=config.origin
         )
     if architecture == "gemma3" and "attn_logit_softcapping" in config:
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes Gemma 3 without 'attn_logit_softcapping'.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes Gemma 3 without 'attn_logit_softcapping'.", path=config.origin
+        )
 
 
 def _norms(sizes: Sizes, layer: int, *, third: bool) -> list[OutputTensor]:
@@ -123,7 +129,11 @@ def _windows(config: Config, sizes: Sizes) -> Metadata:
         every = config.int("sliding_window_pattern", "_sliding_window_pattern", minimum=1)
         pattern = [(layer + 1) % every != 0 for layer in range(sizes.layers)]
     else:
-        raise BadFile(f"{config.origin}: 'layer_types' must have {sizes.layers} entries; download it again.")
+        raise BadFile(
+            "{path}: 'layer_types' must have {layers} entries; download it again.",
+            path=config.origin,
+            layers=sizes.layers,
+        )
     outside = config.float("rope_local_base_freq", default=10000.0, minimum=1)
     local = (
         config.section("rope_parameters").section("sliding_attention").float("rope_theta", default=outside, minimum=1)

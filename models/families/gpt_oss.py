@@ -75,10 +75,15 @@ def _refuse_other_forms(config: Config) -> None:
     for name, value in _ACTIVATION.items():
         if config.float(name, default=value) != value:
             raise UnsupportedModel(
-                f"{config.origin}: llama.cpp computes this family with a {name!r} of {value:g} only."
+                "{path}: llama.cpp computes this family with a {key!r} of {value:g} only.",
+                path=config.origin,
+                key=name,
+                value=value,
             )
     if not config.bool("attention_bias", default=True):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes this family's attention with biases only.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes this family's attention with biases only.", path=config.origin
+        )
 
 
 def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
@@ -98,7 +103,11 @@ def _windows(config: Config, layers: int) -> list[bool]:
         return [layer % 2 == 0 for layer in range(layers)]
     kinds = {"sliding_attention": True, "full_attention": False}
     if not isinstance(listed, list) or len(listed) != layers or not all(kind in kinds for kind in listed):
-        raise BadFile(f"{config.origin}: 'layer_types' must have {layers} entries, sliding or full; download it again.")
+        raise BadFile(
+            "{path}: 'layer_types' must have {layers} entries, sliding or full; download it again.",
+            path=config.origin,
+            layers=layers,
+        )
     return [kinds[kind] for kind in listed]
 
 
@@ -114,7 +123,9 @@ class _Experts:
         self._packed = method.lower() == "mxfp4" if shapes is None else packed in shapes
         if self._packed and (self._inner % _BLOCK or self._hidden % _BLOCK):
             raise BadFile(
-                f"{config.origin}: sizes of experts in MXFP4 must be multiples of {_BLOCK}; download it again."
+                "{path}: sizes of experts in MXFP4 must be multiples of {count}; download it again.",
+                path=config.origin,
+                count=_BLOCK,
             )
         self.parameters: Metadata = {
             **expert_counts(config, self._count, self._used),

@@ -41,7 +41,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     network = _Network(config, sizes)
     if mixer is None and network.count:
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp computes Granite 4 with experts only where it has Mamba layers."
+            "{path}: llama.cpp computes Granite 4 with experts only where it has Mamba layers.", path=config.origin
         )
     rotary = read_rotary(config, sizes.head_size, factors=False)
     bias = config.bool("attention_bias", default=False)
@@ -72,10 +72,14 @@ def _has_positions(config: Config, hybrid: bool) -> bool:
     kind = config.str("position_embedding_type", default="nope")
     if kind not in ("rope", "nope"):
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp computes Granite 4 without positions of type {kind[:40]!r}."
+            "{path}: llama.cpp computes Granite 4 without positions of type {kind!r}.",
+            path=config.origin,
+            kind=kind[:40],
         )
     if not hybrid and kind != "rope":
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes Granite without Mamba layers with positions only.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes Granite without Mamba layers with positions only.", path=config.origin
+        )
     return kind == "rope"
 
 
@@ -84,7 +88,12 @@ def _recurrent_layers(config: Config, layers: int) -> list[bool]:
     key = "layer_types" if "layer_types" in config else "layers_block_type"
     listed = config.data.get(key)
     if not isinstance(listed, list) or len(listed) != layers or not all(kind in kinds for kind in listed):
-        raise BadFile(f"{config.origin}: {key!r} must have {layers} entries, mamba or attention; download it again.")
+        raise BadFile(
+            "{path}: {key!r} must have {layers} entries, mamba or attention; download it again.",
+            path=config.origin,
+            key=key,
+            layers=layers,
+        )
     return [kinds[kind] for kind in listed]
 
 
@@ -144,13 +153,18 @@ class _Mixer:
             "mamba_proj_bias", default=False
         ):
             raise UnsupportedModel(
-                f"{config.origin}: llama.cpp computes Granite 4 with a 'mamba_expand' of {_EXPANSION} and without "
-                "'mamba_proj_bias' only."
+                "{path}: llama.cpp computes Granite 4 with a 'mamba_expand' of {factor} and without "
+                "'mamba_proj_bias' only.",
+                path=config.origin,
+                factor=_EXPANSION,
             )
         if self._inner % self._heads or self._inner % self._groups or self._heads % self._groups:
             raise BadFile(
-                f"{config.origin}: {self._heads} Mamba heads in {self._groups} groups do not fit {self._inner} channels; "
-                "download it again."
+                "{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.",
+                path=config.origin,
+                heads=self._heads,
+                groups=self._groups,
+                channels=self._inner,
             )
 
     @property

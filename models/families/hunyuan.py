@@ -30,7 +30,9 @@ _CONTEXT = 262144
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     if not config.bool("use_qk_norm", default=True):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes Hunyuan with norms of queries and keys only.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes Hunyuan with norms of queries and keys only.", path=config.origin
+        )
     sizes = read_sizes(config)
     rotary = _read_rotary(config, sizes)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))

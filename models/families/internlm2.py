@@ -33,7 +33,9 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes = read_sizes(config)
     require_square_attention(config, sizes)
     if config.bool("bias", default=False):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes InternLM2 without biases, and this one has them.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes InternLM2 without biases, and this one has them.", path=config.origin
+        )
     rotary = read_rotary(config, sizes.head_size, factors=False, dynamic=TRANSFORMERS)
     names = ("model.tok_embeddings.weight", "model.norm.weight", "output.weight")
     tied = config.bool("tie_word_embeddings", default=False)

@@ -21,7 +21,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     if config.int("num_experts", default=0) > 1:
         raise UnsupportedModel(
-            f"{config.origin} is of a MiniCPM mixture of experts, which Zhiyin cannot convert; choose a dense MiniCPM."
+            "{path} is of a MiniCPM mixture of experts, which Zhiyin cannot convert; choose a dense MiniCPM.",
+            path=config.origin,
         )
     sizes = read_sizes(config)
     rotary = read_rotary(config, sizes.head_size, dynamic=TRANSFORMERS)

@@ -24,7 +24,9 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     latent = read_latent_sizes(config)
     sizes = read_sizes(config, head_size=latent.turning)
     if not latent.query_rank or config.bool("attention_bias", default=False):
-        raise UnsupportedModel(f"{config.origin}: llama.cpp computes MiniCPM3 with latent queries and without biases.")
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes MiniCPM3 with latent queries and without biases.", path=config.origin
+        )
     rotary = read_rotary(config, latent.turning)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
@@ -47,7 +49,12 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 def _require_published_multipliers(config: Config) -> None:
     for key, published in _MULTIPLIERS.items():
         if config.float(key, default=published) != published:
-            raise UnsupportedModel(f"{config.origin}: llama.cpp computes MiniCPM3 with a {key} of {published:g} only.")
+            raise UnsupportedModel(
+                "{path}: llama.cpp computes MiniCPM3 with a {key} of {value:g} only.",
+                path=config.origin,
+                key=key,
+                value=published,
+            )
 
 
 def _latent_parameters(latent: LatentSizes) -> dict[str, int]:

@@ -35,7 +35,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     both = read_sizes(config)
     if both.queries != both.hidden or not config.bool("no_bias", default=True):
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp computes Qwen with heads as wide as the model and without further biases."
+            "{path}: llama.cpp computes Qwen with heads as wide as the model and without further biases.",
+            path=config.origin,
         )
     sizes = replace(both, inner=both.inner // 2)  # the configuration counts gate and up together
     turning = int(sizes.head_size * config.float("rotary_pct", default=1.0))
@@ -66,7 +67,11 @@ def _with_long_texts(config: Config, rotary: Rotary, turning: int) -> Rotary:
     if not grows and not log_n:
         return rotary
     if turning < SMALLEST:
-        raise BadFile(f"{config.origin}: {turning} rotating dimensions of a head cannot be; download it again.")
+        raise BadFile(
+            "{path}: {rotary_dim} rotating dimensions of a head cannot be; download it again.",
+            path=config.origin,
+            rotary_dim=turning,
+        )
     length = config.int("seq_length", default=2048, minimum=2)
     base = float(rotary.parameters["rope.freq_base"])
     return rotary.dynamic(DynamicRotary(QWEN if grows else FIXED, length, base, turning, log_n=log_n))

@@ -132,7 +132,9 @@ def _recurrent_layers(config: Config, layers: int) -> list[bool]:
         every = config.int("full_attention_interval", default=_INTERVAL, minimum=1)
         return [(layer + 1) % every != 0 for layer in range(layers)]
     if not isinstance(listed, list) or len(listed) != layers:
-        raise BadFile(f"{config.origin}: 'layer_types' must have {layers} entries; download it again.")
+        raise BadFile(
+            "{path}: 'layer_types' must have {layers} entries; download it again.", path=config.origin, layers=layers
+        )
     return [kind == "linear_attention" for kind in listed]
 
 
@@ -167,7 +169,8 @@ class _Delta:
         self._kernel = config.int("linear_conv_kernel_dim", minimum=2)
         if config.int("linear_value_head_dim") != self._size or self._values % self._keys:
             raise UnsupportedModel(
-                f"{config.origin}: llama.cpp computes Qwen3.5 with key and value heads of one size, as many or a multiple."
+                "{path}: llama.cpp computes Qwen3.5 with key and value heads of one size, as many or a multiple.",
+                path=config.origin,
             )
 
     @property

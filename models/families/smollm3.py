@@ -40,7 +40,8 @@ def _require_published_layers(config: Config, layers: int) -> None:
     biased = config.bool("attention_bias", default=False) or config.bool("mlp_bias", default=False)
     if listed != usual or interval != _INTERVAL or biased or config.bool("use_sliding_window", default=False):
         raise UnsupportedModel(
-            f"{config.origin}: llama.cpp computes SmolLM3 without positions in every fourth layer, biases and windows only."
+            "{path}: llama.cpp computes SmolLM3 without positions in every fourth layer, biases and windows only.",
+            path=config.origin,
         )
 
 

@@ -15,10 +15,10 @@ def read_bytes(path: Path) -> bytes:
     """Return a file's bytes; raises `BadFile` when it cannot be read or is absurdly large."""
     try:
         if path.stat().st_size > _LARGEST:
-            raise BadFile(f"{path} is larger than 256 MB, which no tokenizer is; download it again.")
+            raise BadFile("{path} is larger than 256 MB, which no tokenizer is; download it again.", path=path)
         return path.read_bytes()
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"{path} is not valid JSON ({error}); download it again.") from error
+        raise BadFile("{path} is not valid JSON ({reason}); download it again.", path=path, reason=error) from error
     if not isinstance(value, dict):
-        raise BadFile(f"{path} does not hold a JSON object; download it again.")
+        raise BadFile("{path} does not hold a JSON object; download it again.", path=path)
     return value

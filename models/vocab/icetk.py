@@ -44,14 +44,18 @@ def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
     path = folder / _FILE
     if not path.is_file():
         raise BadFile(
-            f"{folder} has no {_FILE}, the tokenizer of ChatGLM-6B; download it too, name another folder with --tokenizer, or "
-            "convert without one by --tokenizer none."
+            "{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, name another folder with "
+            "--tokenizer, or convert without one by --tokenizer none.",
+            folder=folder,
+            name=_FILE,
         )
     try:
         model = parse_sentencepiece(read_bytes(path))
         Normalizer(model.charsmap, (), add_dummy_prefix=True, remove_extra_whitespaces=True)
     except ValueError as error:
-        raise BadFile(f"{path} is not a sentencepiece model ({error}); download it again.") from error
+        raise BadFile(
+            "{path} is not a sentencepiece model ({reason}); download it again.", path=path, reason=error
+        ) from error
     pieces = _completed(model)
     images = _image_tokens(folder, config, [text for text, _, _ in pieces])
     ids = {text: images + number for number, (text, _, _) in enumerate(pieces)}
@@ -93,7 +97,9 @@ def _image_tokens(folder: Path, config: Config, texts: list[str]) -> int:
         count = config.int("bos_token_id") - texts.index("<sop>")
         if not 0 <= count <= _IMAGE_TOKENS:
             raise BadFile(
-                f"{config.origin} and {folder / _FILE} number <sop> differently; they are of different models."
+                "{path} and {file} number <sop> differently; they are of different models.",
+                path=config.origin,
+                file=folder / _FILE,
             )
         return count
     described = folder / "tokenizer_config.json"
@@ -157,7 +163,9 @@ class IcetkTokenizer:
                 )
             )
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise BadFile(f"The file's vocabulary is damaged ({error}); convert the model again.") from error
+            raise BadFile(
+                "The file's vocabulary is damaged ({reason}); convert the model again.", reason=error
+            ) from error
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Return token ids; `special`: markup such as [gMASK] becomes its token. Nothing is appended."""

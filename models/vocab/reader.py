@@ -38,8 +38,10 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
         vocabulary = read_vocab_and_merges(folder, _added_tokens(folder))
     else:
         raise NoTokenizer(
-            f"{folder} has no tokenizer (tokenizer.json, tokenizer.model or {QWEN_FILE}); download it too, name another "
-            "folder with --tokenizer, or convert without one by --tokenizer none."
+            "{folder} has no tokenizer (tokenizer.json, tokenizer.model or {file}); download it too, name another "
+            "folder with --tokenizer, or convert without one by --tokenizer none.",
+            folder=folder,
+            file=QWEN_FILE,
         )
     return add_special_tokens(vocabulary, folder, config)
 

@@ -49,10 +49,10 @@ def read_world_file(path: Path, size: int) -> Vocabulary:
     for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
         parsed = _parsed(line)
         if parsed is None or not 0 <= parsed[0] < 4 * WORLD_SIZE:
-            raise BadFile(f"{path} is damaged in line {number}; download it again.")
+            raise BadFile("{path} is damaged in line {number}; download it again.", path=path, number=number)
         tokens[parsed[0]] = parsed[1]
     if len(tokens) < 256:
-        raise BadFile(f"{path} is no RWKV vocabulary; download it again.")
+        raise BadFile("{path} is no RWKV vocabulary; download it again.", path=path)
     return _vocabulary(tokens, max(size, max(tokens) + 1))
 
 

@@ -89,7 +89,9 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
     try:
         model = parse_sentencepiece(read_bytes(path))
     except ValueError as error:
-        raise BadFile(f"{path} is not a sentencepiece model ({error}); download it again.") from error
+        raise BadFile(
+            "{path} is not a sentencepiece model ({reason}); download it again.", path=path, reason=error
+        ) from error
     tokens: list[str | bytes] = [text for text, _, _ in model.pieces]
     scores = [score for _, score, _ in model.pieces]
     types = [kind for _, _, kind in model.pieces]
@@ -104,7 +106,9 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
         gap = range(len(tokens), number)
         if len(gap) > len(model.pieces):
             raise BadFile(
-                f"{path.parent} adds a token with the id {number}, far behind the last one; download it again."
+                "{folder} adds a token with the id {id}, far behind the last one; download it again.",
+                folder=path.parent,
+                id=number,
             )
         tokens += [f"[PAD{i}]" for i in gap] + [text]
         scores += [_ADDED_SCORE] * (len(gap) + 1)

@@ -67,7 +67,12 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
             tokens[number], types[number] = text, TokenType.CONTROL if is_special else TokenType.USER_DEFINED
     size = max(tokens) + 1
     if size > 2 * len(tokens):
-        raise BadFile(f"{path} numbers its tokens with gaps ({size} ids for {len(tokens)} tokens); download it again.")
+        raise BadFile(
+            "{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.",
+            path=path,
+            total=size,
+            count=len(tokens),
+        )
     merges, unreached = _merges(ranks)
     pre, warning = _name(path, ignore_merges=unreached)
     return Vocabulary(
@@ -101,7 +106,7 @@ def _ranks(path: Path) -> dict[bytes, int]:
         or len(set(ranks.values())) != len(ranks)
         or any(bytes([byte]) not in ranks for byte in range(256))
     ):
-        raise BadFile(f"{path} is not a whole file of tiktoken's ranks; download it again.")
+        raise BadFile("{path} is not a whole file of tiktoken's ranks; download it again.", path=path)
     return ranks
 
 

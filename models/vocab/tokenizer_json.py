@@ -77,8 +77,10 @@ def _vocabulary(path: Path, tokenizer: dict[str, Any]) -> Vocabulary:
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         kind = model.get("type") if isinstance(model, dict) else None
         if kind in (None, "BPE"):
-            raise BadFile(f"{path} has no vocabulary; download it again.")
-        raise UnsupportedModel(f"{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.")
+            raise BadFile("{path} has no vocabulary; download it again.", path=path)
+        raise UnsupportedModel(
+            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.", path=path, kind=kind
+        )
     tokens, types = _tokens(path, tokenizer, model)
     if model.get("byte_fallback"):
         return _sentencepiece_like(path, tokenizer, model, tokens, types)
@@ -115,7 +117,7 @@ def _tokens(path: Path, tokenizer: dict[str, Any], model: dict[str, Any]) -> tup
             kind = TokenType.CONTROL if entry.get("special") else TokenType.USER_DEFINED
             by_id[entry["id"]] = (entry["content"], kind)
     if not by_id or min(by_id) < 0 or max(by_id) > _LARGEST_VOCABULARY:
-        raise BadFile(f"{path} has token ids out of all bounds; download it again.")
+        raise BadFile("{path} has token ids out of all bounds; download it again.", path=path)
     tokens: list[str | bytes] = []
     types: list[TokenType] = []
     for number in range(max(by_id) + 1):
@@ -135,7 +137,9 @@ def _merges(path: Path, model: dict[str, Any]) -> list[str]:
             # A space inside a part would read as the separator; byte-level alphabets write it as another character.
             merges.append(" ".join(part.replace(" ", "\u0120") for part in merge))
         else:
-            raise BadFile(f"{path} has a merge that is no pair ({str(merge)[:40]}); download it again.")
+            raise BadFile(
+                "{path} has a merge that is no pair ({merge}); download it again.", path=path, merge=str(merge)[:40]
+            )
     return merges
 
 

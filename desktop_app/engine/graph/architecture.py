@@ -108,7 +108,13 @@ def whole_number(header: GGUFHeader, key: str, *, most: int = 1 << 20) -> int:
     """Return a hyperparameter below the architecture's prefix, from 1 to `most`; raises `BadFile`."""
     value: Any = header.parameter(key)
     if not isinstance(value, int) or not 1 <= value <= most:
-        raise BadFile(f"{header.path}: {header.architecture}.{key} is {value!r}; convert the model again.")
+        raise BadFile(
+            "{path}: {architecture}.{key} is {value!r}; convert the model again.",
+            path=header.path,
+            architecture=header.architecture,
+            key=key,
+            value=value,
+        )
     return value
 
 
@@ -116,5 +122,11 @@ def real_number(header: GGUFHeader, key: str, default: float | None = None) -> f
     """Return a positive hyperparameter; raises `BadFile`."""
     value: Any = header.parameter(key, default)
     if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise BadFile(f"{header.path}: {header.architecture}.{key} is {value!r}; convert the model again.")
+        raise BadFile(
+            "{path}: {architecture}.{key} is {value!r}; convert the model again.",
+            path=header.path,
+            architecture=header.architecture,
+            key=key,
+            value=value,
+        )
     return float(value)

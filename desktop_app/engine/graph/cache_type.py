@@ -16,4 +16,4 @@ def cache_type(name: str) -> GGMLQuantizationType:
     try:
         return GGMLQuantizationType[name.upper()]
     except KeyError:
-        raise ZhiyinError(f"{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.") from None
+        raise ZhiyinError("{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.", name=name) from None

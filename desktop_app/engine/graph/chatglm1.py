@@ -78,7 +78,12 @@ class ChatGLM1(WithoutSnapshots):
         self._heads = whole_number(header, "attention.head_count")
         self._size = self._hidden // self._heads
         if self._size * self._heads != self._hidden or self._size % 4:
-            raise BadFile(f"{header.path}: {self._heads} heads do not fit a width of {self._hidden}; convert it again.")
+            raise BadFile(
+                "{path}: {heads} heads do not fit a width of {width}; convert it again.",
+                path=header.path,
+                heads=self._heads,
+                width=self._hidden,
+            )
         self._epsilon = real_number(header, "attention.layer_norm_epsilon", 1e-5)
         self._base = real_number(header, "rope.freq_base", 10000.0)
         self._residual = real_number(header, "residual_scale")

@@ -92,8 +92,10 @@ class Dense(WithoutSnapshots):
         header = weights.header
         if header.architecture not in _PAIRS_ARE_HALVES:
             raise UnsupportedModel(
-                f"{header.path}: models of the architecture {header.architecture} run up to their trained length only; load it "
-                "with a smaller context."
+                "{path}: models of the architecture {architecture} run up to their trained length only; load it "
+                "with a smaller context.",
+                path=header.path,
+                architecture=header.architecture,
             )
         self._weights, self._backends = weights, backends
         self._halves = _PAIRS_ARE_HALVES[header.architecture]
@@ -196,11 +198,19 @@ class Dense(WithoutSnapshots):
         try:
             found = dynamic_rotary(header.parameters, real_number(header, "rope.freq_base"), turning)
         except ValueError as error:
-            raise BadFile(f"{header.path} is damaged ({error}); convert the model again.") from error
+            raise BadFile(
+                "{path} is damaged ({reason}); convert the model again.", path=header.path, reason=error
+            ) from error
         if found is None or self._heads % self._kv_heads or size % 2 or turning % 2 or values != size:
             raise BadFile(
-                f"{header.path}: {self._heads} heads, {self._kv_heads} of keys, of {size} and {values} dimensions, {turning} of "
-                "which rotate, do not fit together; convert the model again."
+                "{path}: {heads} heads, {kv_heads} of keys, of {key_size} and {value_size} dimensions, "
+                "{rotary_dim} of which rotate, do not fit together; convert the model again.",
+                path=header.path,
+                heads=self._heads,
+                kv_heads=self._kv_heads,
+                key_size=size,
+                value_size=values,
+                rotary_dim=turning,
             )
         return found
 

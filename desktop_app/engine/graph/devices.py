@@ -39,7 +39,9 @@ class Buffers:
         if not buffer:
             where = ggml().ggml_backend_buft_name(buffer_type).decode("utf-8", "replace")
             raise OutOfMemory(
-                f"The model does not fit in memory ({where}); choose a smaller context or quantization, or close other programs."
+                "The model does not fit in memory ({where}); choose a smaller context or quantization, or close "
+                "other programs.",
+                where=where,
             )
         self._stack.callback(ggml().ggml_backend_buffer_free, buffer)
         if weights:

@@ -44,7 +44,7 @@ class KeyValues:
         """
         self.type = cache_type(kind)
         if self.type not in _TYPES or size % GGML_QUANT_SIZES[self.type][0]:
-            raise ZhiyinError(f"The KV cache of this model cannot be {kind}; use f16.")
+            raise ZhiyinError("The KV cache of this model cannot be {kind}; use f16.", kind=kind)
         self.context = context
         self._heads, self._size = heads, size
         self._column_bytes = int(ggml().ggml_row_size(int(self.type), heads * size))

@@ -51,7 +51,9 @@ class Program:
         if status == _NO_MEMORY:
             raise OutOfMemory("The memory ran out while computing; load the model with a smaller context.")
         if status != _SUCCESS:
-            raise ZhiyinError(f"ggml failed to compute the next tokens (code {status}); load the model again.")
+            raise ZhiyinError(
+                "ggml failed to compute the next tokens (code {status}); load the model again.", status=status
+            )
         for tensor, values in zip(self._builder.outputs.values(), outputs, strict=True):
             tensor.read(values)
 

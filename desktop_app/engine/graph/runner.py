@@ -131,20 +131,24 @@ class GraphRunner:
         known = found is not None and all(0 <= token < self.info.vocabulary_size for token in found[0])
         if found is None or not known or not self._model.write_state(*found):
             self._model.keep(0)
-            raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
+            raise BadFile(
+                "{path} does not hold a state of this model; the chat is read again from its messages.", path=path
+            )
         return len(self._model.tokens)
 
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
         """Refuse adapters: these graphs have none."""
         if adapters and self.info.architecture not in ARCHITECTURES:
             raise UnsupportedModel(
-                f"Past {self.info.trained_context} tokens this model takes no adapters while it runs; load it with no larger "
-                "context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER)."
+                "Past {context} tokens this model takes no adapters while it runs; load it with no larger context, "
+                "or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).",
+                context=self.info.trained_context,
             )
         if adapters:
             raise UnsupportedModel(
-                f"{self.info.architecture} models take no adapters while they run; merge it into its base (zhiyin convert "
-                "--base BASE --lora ADAPTER)."
+                "{architecture} models take no adapters while they run; merge it into its base (zhiyin convert "
+                "--base BASE --lora ADAPTER).",
+                architecture=self.info.architecture,
             )
 
     def interrupt(self, stop: bool) -> None:
@@ -162,8 +166,10 @@ class GraphRunner:
         room = self._model.context
         if room and needed > room:
             raise ContextFull(
-                f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger "
-                "context or start a new chat."
+                "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a "
+                "larger context or start a new chat.",
+                needed=needed,
+                room=room,
             )
 
     def _check_ids(self, ids: Sequence[int]) -> None:
@@ -172,8 +178,11 @@ class GraphRunner:
         wrong = next((token for token in ids if not 0 <= token < rows), None)
         if wrong is not None:
             raise BadFile(
-                f"{self.info.path}: its vocabulary has the token id {wrong}, but its embeddings have only {rows} rows; convert "
-                "the model again, with its own tokenizer."
+                "{path}: its vocabulary has the token id {wrong}, but its embeddings have only {rows} rows; "
+                "convert the model again, with its own tokenizer.",
+                path=self.info.path,
+                wrong=wrong,
+                rows=rows,
             )
 
     def _describe(self, header: GGUFHeader, parameters: int, seconds: float) -> ModelInfo:

@@ -60,7 +60,10 @@ class RWKV5(RWKV):
         self._size = whole_number(weights.header, "wkv.head_size", most=1024)
         if self.hidden % self._size:
             raise BadFile(
-                f"{weights.header.path}: heads of {self._size} do not divide {self.hidden}; convert it again."
+                "{path}: heads of {head_dim} do not divide {width}; convert it again.",
+                path=weights.header.path,
+                head_dim=self._size,
+                width=self.hidden,
             )
         self.mixing_columns = self._size
         self._mixes = [self._time_mix_of(weights, layer) for layer in range(self.layers)]

@@ -70,7 +70,12 @@ class Weights:
         """
         tensor = self._stored(name, (rows, columns))
         if tensor.type in NO_WEIGHTS:
-            raise BadFile(f"{self.header.path}: tensor {name} has type {tensor.type.name}; convert the model again.")
+            raise BadFile(
+                "{path}: tensor {tensor} has type {type}; convert the model again.",
+                path=self.header.path,
+                tensor=name,
+                type=tensor.type.name,
+            )
         return self._plan(name, tensor, rearranged=name != "token_embd.weight")
 
     def vector(self, name: str, *shape: int) -> Tensor:
@@ -78,7 +83,10 @@ class Weights:
         tensor = self._stored(name, shape)
         if tensor.type is not Type.F32:
             raise BadFile(
-                f"{self.header.path}: tensor {name} is {tensor.type.name} where F32 is needed; convert the model again."
+                "{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.",
+                path=self.header.path,
+                tensor=name,
+                type=tensor.type.name,
             )
         return self._plan(name, tensor)
 
@@ -132,11 +140,16 @@ class Weights:
     def _stored(self, name: str, shape: tuple[int, ...]) -> GGUFTensor:
         home = self._homes.get(name)
         if home is None:
-            raise BadFile(f"{self.header.path} lacks tensor {name}; download or convert the model again.")
+            raise BadFile(
+                "{path} lacks tensor {tensor}; download or convert the model again.", path=self.header.path, tensor=name
+            )
         if home[1].shape != shape:
             raise BadFile(
-                f"{self.header.path}: tensor {name} has shape {list(home[1].shape)} where {list(shape)} is needed; "
-                "convert the model again."
+                "{path}: tensor {tensor} has shape {shape} where {expected} is needed; convert the model again.",
+                path=self.header.path,
+                tensor=name,
+                shape=list(home[1].shape),
+                expected=list(shape),
             )
         return home[1]
 

@@ -40,7 +40,11 @@ class LlamaAdapters:
             return False
         for adapter in adapters:
             if not math.isfinite(adapter.scale):
-                raise ZhiyinError(f"{adapter.scale} is no scale for {adapter.path}; give a number such as 1 or 0.5.")
+                raise ZhiyinError(
+                    "{scale} is no scale for {path}; give a number such as 1 or 0.5.",
+                    scale=adapter.scale,
+                    path=adapter.path,
+                )
         pointers = (llama.llama_adapter_lora_p_ctypes * len(wanted))(*(self._loaded[key] for key, _ in wanted))
         scales = (ctypes.c_float * len(wanted))(*(scale for _, scale in wanted))
         if llama.llama_set_adapters_lora(self._context, pointers, len(wanted), scales):
@@ -60,7 +64,7 @@ class LlamaAdapters:
         try:
             status = path.stat()
         except OSError as error:
-            raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
         key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
         if key not in self._loaded:
             self._check(path)
@@ -68,7 +72,10 @@ class LlamaAdapters:
             if not adapter:
                 reason = log_lines[-1] if log_lines else "no reason given"
                 raise BadFile(
-                    f"{path} cannot be put on {self._header.path.name} ({reason}); convert it for this model."
+                    "{path} cannot be put on {model} ({reason}); convert it for this model.",
+                    path=path,
+                    model=self._header.path.name,
+                    reason=reason,
                 )
             self._loaded[key] = adapter
         return key
@@ -78,13 +85,16 @@ class LlamaAdapters:
         header = read_gguf_header(path, arrays=False)
         found = {key: header.metadata.get(key) for key in _KNOWN_KEYS}
         if found["general.type"] != "adapter" or found["adapter.type"] != "lora":
-            raise BadFile(f"{path} is no LoRA adapter; make one by `zhiyin convert ADAPTER --as-adapter`.")
+            raise BadFile("{path} is no LoRA adapter; make one by `zhiyin convert ADAPTER --as-adapter`.", path=path)
         if any(value is not None and not isinstance(value, _KNOWN_KEYS[key]) for key, value in found.items()):
-            raise BadFile(f"{path} describes itself wrongly; convert the adapter again.")
+            raise BadFile("{path} describes itself wrongly; convert the adapter again.", path=path)
         if header.architecture != self._header.architecture:
             raise UnsupportedModel(
-                f"{path} is an adapter for {header.architecture}, but {self._header.path.name} is {self._header.architecture}; "
-                "choose an adapter of this model."
+                "{path} is an adapter for {architecture}, but {model} is {expected}; choose an adapter of this model.",
+                path=path,
+                architecture=header.architecture,
+                model=self._header.path.name,
+                expected=self._header.architecture,
             )
         for name, tensor in header.tensors.items():
             module, _, part = name.rpartition(".")
@@ -101,12 +111,20 @@ class LlamaAdapters:
         wrong_type = not NO_WEIGHTS.isdisjoint((first.type, second.type))
         if len(a) < 2 or len(a) != len(b) or (is_embedding and len(a) > 2) or tied or wrong_type:
             raise UnsupportedModel(
-                f"{path} changes {module[:80]} in a way that llama.cpp cannot apply to {self._header.path.name}; merge the "
-                "adapter into its base instead (zhiyin convert --lora)."
+                "{path} changes {module} in a way that llama.cpp cannot apply to {model}; merge the adapter into "
+                "its base instead (zhiyin convert --lora).",
+                path=path,
+                module=module[:80],
+                model=self._header.path.name,
             )
         rank, shape = (a[1], (a[0], b[0])) if is_embedding else (a[-2], (*a[:-2], b[-2], a[-1]))
         if base is not None and (rank != b[-1] or a[:-2] != b[:-2] or base.shape != shape):
             raise BadFile(
-                f"{path} was made for a model whose {module[:80]} is {' x '.join(map(str, shape))}, but in "
-                f"{self._header.path.name} it is {' x '.join(map(str, base.shape))}; choose the model that it belongs to."
+                "{path} was made for a model whose {module} is {shape}, but in {model} it is {expected}; choose "
+                "the model that it belongs to.",
+                path=path,
+                module=module[:80],
+                shape=" x ".join(map(str, shape)),
+                model=self._header.path.name,
+                expected=" x ".join(map(str, base.shape)),
             )

@@ -169,7 +169,9 @@ class LlamaRunner:
         ids = (llama.llama_token * len(self._tokens))(*self._tokens)
         size = llama.llama_state_seq_save_file(self._context, str(path).encode(), 0, ids, len(self._tokens))
         if not size:
-            raise ZhiyinError(f"The state could not be written to {path}; free disk space or choose another folder.")
+            raise ZhiyinError(
+                "The state could not be written to {path}; free disk space or choose another folder.", path=path
+            )
         return int(size)
 
     def load_state(self, path: Path) -> int:
@@ -180,7 +182,9 @@ class LlamaRunner:
         size = llama.llama_state_seq_load_file(self._context, str(path).encode(), 0, ids, room, ctypes.byref(count))
         if not size:
             self.keep(0)
-            raise BadFile(f"{path} does not hold a state of this model; the chat is read again from its messages.")
+            raise BadFile(
+                "{path} does not hold a state of this model; the chat is read again from its messages.", path=path
+            )
         self._tokens = ids[: count.value]
         self._snapshots.clear()
         return count.value
@@ -221,7 +225,9 @@ class LlamaRunner:
         context = llama.llama_init_from_model(self._model, params)
         if context is None:
             raise OutOfMemory(
-                f"A context of {params.n_ctx} tokens for {header.path.name} does not fit in memory; choose a smaller one."
+                "A context of {count} tokens for {name} does not fit in memory; choose a smaller one.",
+                count=params.n_ctx,
+                name=header.path.name,
             )
         return context
 
@@ -259,7 +265,9 @@ class LlamaRunner:
         if status == _NO_ROOM:
             raise _full(len(self._tokens) + 1, self.info.context)
         reason = log_lines[-1] if log_lines else f"code {status}"
-        raise ZhiyinError(f"llama.cpp failed to compute the next tokens ({reason}); load the model again.")
+        raise ZhiyinError(
+            "llama.cpp failed to compute the next tokens ({reason}); load the model again.", reason=reason
+        )
 
     def _rewind(self, count: int) -> None:
         """Bring llama.cpp's memory to the first `count` tokens, or to fewer where it cannot go back so far only."""
@@ -340,10 +348,12 @@ def _load_error(path: Path) -> ZhiyinError:
     log = " ".join(log_lines)
     if any(word in log.lower() for word in ("out of memory", "failed to allocate", "unable to allocate")):
         return OutOfMemory(
-            f"{path.name} does not fit in memory; choose a smaller quantization or close other programs."
+            "{name} does not fit in memory; choose a smaller quantization or close other programs.", name=path.name
         )
     reason = next((line for line in log_lines if "error loading model" in line), log[-200:] or "no reason given")
-    return BadFile(f"{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.")
+    return BadFile(
+        "{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.", path=path, reason=reason
+    )
 
 
 def _fill(batch: llama.llama_batch, ids: Sequence[int], start: int) -> None:
@@ -359,6 +369,8 @@ def _fill(batch: llama.llama_batch, ids: Sequence[int], start: int) -> None:
 
 def _full(needed: int, room: int) -> ContextFull:
     return ContextFull(
-        f"This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
-        "or start a new chat."
+        "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger "
+        "context or start a new chat.",
+        needed=needed,
+        room=room,
     )

@@ -142,7 +142,7 @@ class VocabularyFile(LlamaVocabulary):
         params.kv_overrides = overrides
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         if self._model is None:
-            raise BadFile(f"{path} has a vocabulary that llama.cpp cannot read; convert the model again.")
+            raise BadFile("{path} has a vocabulary that llama.cpp cannot read; convert the model again.", path=path)
         super().__init__(llama.llama_model_get_vocab(self._model), metadata)
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ def write_state_file(path: Path, owner: str, tokens: Sequence[int], state: Mappi
             return file.tell()
     except OSError as error:
         raise ZhiyinError(
-            f"The state could not be written to {path}; free disk space or choose another folder."
+            "The state could not be written to {path}; free disk space or choose another folder.", path=path
         ) from error
 
 

@@ -21,7 +21,7 @@ from converter.ggml import widen
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.family import Shape
-from models.vocab.files import read_json
+from models.untrusted_json import read_object
 
 CONFIG_FILE = "adapter_config.json"
 _WEIGHTS = (("adapter_model.safetensors", SafetensorsFile), ("adapter_model.bin", TorchPickleFile))
@@ -67,7 +67,7 @@ class Adapter:
             raise BadFile(
                 "{path} is no adapter: it has no {file}; name the folder that holds one.", path=path, file=CONFIG_FILE
             )
-        self.config = Config(read_json(path / CONFIG_FILE), str(path / CONFIG_FILE))
+        self.config = Config(read_object(path / CONFIG_FILE), str(path / CONFIG_FILE))
         _refuse_other_kinds(self.config)
         self.weights = _open_weights(path)
         self._alphas = self._read_alphas()

@@ -18,7 +18,7 @@ from converter.checkpoint import StoredTensor
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
-from models.vocab.files import read_json
+from models.untrusted_json import read_object
 
 _FILES = "consolidated.*.pth"
 _PARTS = {
@@ -78,7 +78,7 @@ class MetaCheckpoint:
         self._own = names
         self._width = shapes["model.norm.weight"][0]
         self.tensors: Mapping[str, StoredTensor] = {name: self._joined(name) for name in names}
-        self.config = self._config(Config(read_json(folder / "params.json"), str(folder / "params.json")))
+        self.config = self._config(Config(read_object(folder / "params.json"), str(folder / "params.json")))
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor, joined of the files' parts."""

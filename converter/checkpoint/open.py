@@ -16,7 +16,7 @@ from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
-from models.vocab.files import read_bytes, read_json
+from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
 
 _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
     ("model.safetensors.index.json", ("*.safetensors",), SafetensorsFile),
@@ -83,7 +83,7 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
         opened.close()
         return opened.config
     path = checkpoint_folder(source) / "config.json"
-    written = Config(read_json(path), str(path)) if source.is_dir() and path.is_file() else None
+    written = Config(read_object(path), str(path)) if source.is_dir() and path.is_file() else None
     shapes = {} if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     implied = config_of_tensors(shapes, str(source if checkpoint is None else checkpoint.path))
     if implied is not None and (written is None or family_of(written) is family_of(implied)):
@@ -94,7 +94,7 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     if written is not None:
         return _config(written.data, path, written.origin)
     if path.is_file():
-        return _config(read_json(path), path, str(path))
+        return _config(read_object(path), path, str(path))
     if source.is_file():
         raise _foreign(source, shapes)
     raise BadFile(
@@ -128,7 +128,7 @@ def published_name(folder: Path) -> str:
 def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
     """Add to a configuration what lies around its file: its folder's name and generation_config.json."""
     generation = path.with_name("generation_config.json")
-    said = read_json(generation) if generation.is_file() else None
+    said = read_object(generation) if generation.is_file() else None
     code = next(iter(sorted(path.parent.glob("modeling_*.py"))), None)
     text = "" if code is None else read_bytes(code).decode("utf-8", "replace")
     return Config(data, origin, said, published_name(path.parent), text)
@@ -151,7 +151,7 @@ def _open_file(source: Path) -> Checkpoint:
 
 def _listed(index: Path) -> list[Path]:
     """Return the shards that an index names, each of which must be there and lie in the same folder."""
-    weights = read_json(index).get("weight_map")
+    weights = read_object(index, largest=LARGEST_TABLE).get("weight_map")
     if not isinstance(weights, dict) or not weights:
         raise BadFile("{path} lists no weights; download it again.", path=index)
     names = sorted({name for name in weights.values() if isinstance(name, str)})

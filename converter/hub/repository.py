@@ -58,7 +58,7 @@ from converter.hub.transfer import Interrupted, digest_of, fetch, partial_path, 
 from converter.progress import Meter, ProgressListener
 from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
-from models.vocab.files import read_json
+from models.untrusted_json import LARGEST_TABLE, read_object
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SPARE = 64 * 1024 * 1024
@@ -200,7 +200,7 @@ class _Repository:
         if choice.index:
             index = next(file for file in wanted if file.name == choice.index)
             fetched = self._fetch_all(commit, [index], None, check)
-            weight_map = read_json(self.folder / choice.index).get("weight_map")
+            weight_map = read_object(self.folder / choice.index, largest=LARGEST_TABLE).get("weight_map")
             weights = listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {})
             wanted = (*wanted, *weights)
         fetched += self._fetch_all(commit, wanted, on_progress, check)

@@ -14,7 +14,7 @@ from models.chat.dialects import KEY
 from models.chat.glm import CHATGLM2, CHATGLM3, GLM4, is_base, is_third
 from models.config import Config
 from models.family import ChatFormat
-from models.vocab.files import read_bytes, read_json
+from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
 from models.vocab.reader import read_vocabulary
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
@@ -114,7 +114,7 @@ def _has_prefix(folder: Path) -> bool:
     path = folder / "tokenizer.json"
     if not path.is_file():
         return False
-    return [*_leading(read_json(path).get("post_processor"))][:2] == ["[gMASK]", "<sop>"]
+    return [*_leading(read_object(path, largest=LARGEST_TABLE).get("post_processor"))][:2] == ["[gMASK]", "<sop>"]
 
 
 def _leading(step: Any) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from models.config import Config
 from models.errors import BadFile
-from models.vocab.files import read_bytes, read_json
+from models.untrusted_json import read_bytes, read_object
 from models.vocab.normalizer import Normalizer, any_of
 from models.vocab.sentencepiece import CHARSMAP, UNIGRAM, SentencePieceModel, parse_sentencepiece
 from models.vocab.vocabulary import PLAIN, TokenType, Vocabulary
@@ -103,7 +103,7 @@ def _image_tokens(folder: Path, config: Config, texts: list[str]) -> int:
             )
         return count
     described = folder / "tokenizer_config.json"
-    declared = read_json(described).get("num_image_tokens") if described.is_file() else None
+    declared = read_object(described).get("num_image_tokens") if described.is_file() else None
     return declared if isinstance(declared, int) and 0 <= declared <= _IMAGE_TOKENS else _IMAGE_TOKENS
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.config import Config
 from models.errors import NoTokenizer
-from models.vocab.files import read_json
+from models.untrusted_json import read_object
 from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens
 from models.vocab.tiktoken import HUNYUAN_FILE, QWEN_FILE, is_rank_file, read_tiktoken
@@ -51,12 +51,12 @@ def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
     added: dict[int, tuple[str, bool]] = {}
     plain = folder / "added_tokens.json"
     if plain.is_file():
-        for text, number in read_json(plain).items():
+        for text, number in read_object(plain).items():
             if isinstance(number, int):
                 added[number] = (text, text.startswith("<") and text.endswith(">"))
     described = folder / "tokenizer_config.json"
     if described.is_file():
-        entries = read_json(described).get("added_tokens_decoder", {})
+        entries = read_object(described).get("added_tokens_decoder", {})
         for number, entry in entries.items() if isinstance(entries, dict) else ():
             if number.isdecimal() and isinstance(entry, dict) and isinstance(entry.get("content"), str):
                 added[int(number)] = (entry["content"], bool(entry.get("special")))

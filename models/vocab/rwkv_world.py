@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from models.errors import BadFile
-from models.vocab.files import read_bytes
+from models.untrusted_json import read_bytes
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 WORLD_SIZE = 65536

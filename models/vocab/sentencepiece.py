@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import BadFile
-from models.vocab.files import read_bytes
+from models.untrusted_json import read_bytes
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.config import Config
-from models.vocab.files import read_bytes, read_json
+from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 _NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding"}
@@ -59,7 +59,7 @@ def _bos_rule(folder: Path, texts: dict[str, Any], flags: dict[str, bool]) -> di
     if "add_bos_token" in flags or not (folder / "tokenizer.json").is_file():
         return {}
     bos = _text(texts.get("bos_token"))
-    steps = [read_json(folder / "tokenizer.json").get("post_processor")]
+    steps = [read_object(folder / "tokenizer.json", largest=LARGEST_TABLE).get("post_processor")]
     while steps:
         step = steps.pop()
         if not isinstance(step, dict):
@@ -95,7 +95,7 @@ def special_text(folder: Path, name: str) -> str | None:
 
 
 def _optional_json(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
+    return read_object(path) if path.is_file() else {}
 
 
 def _text(token: Any) -> str | None:

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from models.errors import BadFile
+from models.untrusted_json import read_bytes, read_object
 from models.vocab.byte_level import written
-from models.vocab.files import read_bytes, read_json
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
@@ -150,7 +150,7 @@ def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
     # Llama 3 and GLM-4 share these; so far nobody publishes other ranks as `tokenizer.model`.
     name, _ = name_rules(Rules(NAMED_RULES["llama-bpe"].expressions, ignore_merges))
     described = path.with_name("tokenizer_config.json")
-    if described.is_file() and read_json(described).get("tokenizer_class") == _GLM4_CLASS:
+    if described.is_file() and read_object(described).get("tokenizer_class") == _GLM4_CLASS:
         return name, None
     return name, (
         f"{path.parent} has no tokenization_*.py, which says how {path.name} cuts texts; Llama 3's and GLM-4's rules are used, "

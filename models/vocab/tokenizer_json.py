@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import BadFile, UnsupportedModel
-from models.vocab.files import read_bytes, read_json
+from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
 
@@ -30,7 +30,7 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
         BadFile: it is damaged.
         UnsupportedModel: its model is not BPE.
     """
-    return _vocabulary(path, read_json(path))
+    return _vocabulary(path, read_object(path, largest=LARGEST_TABLE))
 
 
 def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
@@ -42,7 +42,7 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
         BadFile: one is damaged.
     """
     path, described = folder / "vocab.json", folder / "tokenizer_config.json"
-    name = str(read_json(described).get("tokenizer_class")) if described.is_file() else ""
+    name = str(read_object(described).get("tokenizer_class")) if described.is_file() else ""
     steps = [_split(NAMED_RULES["qwen2"].expressions[0])] if name in _QWEN_CLASSES else []
     lines = read_bytes(folder / "merges.txt").decode("utf-8", "replace").split("\n")
     merges = [line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")]
@@ -57,7 +57,7 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
             "added_tokens": [
                 {"id": number, "content": text, "special": special} for number, (text, special) in added.items()
             ],
-            "model": {"type": "BPE", "vocab": read_json(path), "merges": merges},
+            "model": {"type": "BPE", "vocab": read_object(path, largest=LARGEST_TABLE), "merges": merges},
         },
     )
     known = steps or name.removesuffix("Fast") in _GPT2_CLASSES

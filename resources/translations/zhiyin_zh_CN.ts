@@ -590,8 +590,24 @@
         <translation>{path} 不是有效的 JSON（{reason}）；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} does not hold a JSON object; download it again.</source>
-        <translation>{path} 里没有 JSON 对象；请重新下载。</translation>
+        <source>{path}: {key} must be {wanted}; download it again.</source>
+        <translation>{path}：{key} 必须是 {wanted}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {key} must be {wanted}, not {found}; download it again.</source>
+        <translation>{path}：{key} 必须是 {wanted}，而不是 {found}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has no {key}; download it again.</source>
+        <translation>{path} 里没有 {key}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not a regular file; download it again.</source>
+        <translation>{path} 不是普通文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
+        <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
     </message>
     <message>
         <source>{path} has no {key}; download the checkpoint's configuration again.</source>

@@ -51,7 +51,11 @@ TEMPLATES = to_translate(
     "{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the same place as "
     "the weights.",
     "{path} is not valid JSON ({reason}); download it again.",
-    "{path} does not hold a JSON object; download it again.",
+    "{path}: {key} must be {wanted}; download it again.",
+    "{path}: {key} must be {wanted}, not {found}; download it again.",
+    "{path} has no {key}; download it again.",
+    "{path} is not a regular file; download it again.",
+    "{path} is larger than {size} MB, which no file of its kind is; download it again.",
     "{path} has no {key}; download the checkpoint's configuration again.",
     "{path} is not a sentencepiece model ({reason}); download it again.",
     "{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.",

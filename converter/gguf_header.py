@@ -19,6 +19,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
 from converter.checkpoint import is_possible
 from models.errors import BadFile, UnsupportedModel
+from models.regular_file import open_regular
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -35,7 +36,7 @@ _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _STRING, _ARRAY = 8, 9
 NO_WEIGHTS = frozenset(map(GGMLQuantizationType.__getitem__, ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")))
 """Types without a product in ggml, which would end the process: whole numbers, doubles, and what it rounds activations to."""
-_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
+_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.gguf)", re.DOTALL | re.IGNORECASE)
 _MOST_PARTS = 1000
 
 
@@ -122,18 +123,38 @@ class GGUFHeader:
         return self.metadata.get(f"{self.architecture}.{key}", default)
 
 
+def is_gguf(path: Path) -> bool:
+    """Tell by its first bytes, not by its name, whether a path is that of a GGUF file."""
+    try:
+        with open_regular(path) as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except (OSError, ValueError, BadFile):  # ValueError: a path with a null byte
+        return False
+
+
+def is_first_part(path: Path) -> bool:
+    """Tell whether a file name is that of a whole model, or of the first part of a split one."""
+    match = _split(path)
+    return match is None or int(match[2]) == 1
+
+
+def part_paths(path: Path) -> list[Path]:
+    """Return where all parts of a split model are to be, by the ecosystem's names `model-00001-of-00003.gguf`."""
+    match = _split(path)
+    if match is None:
+        return [path]
+    return [path.with_name(f"{match[1]}-{n + 1:05}-of-{match[3]}{match[4]}") for n in range(int(match[3]))]
+
+
 def split_parts(path: Path) -> list[Path]:
-    """Return all parts of a split model, by the ecosystem's names `model-00001-of-00003.gguf`.
+    """Return `part_paths`.
 
     Raises:
         BadFile: a part is missing.
     """
-    match = _PART.fullmatch(path.name)
-    if match is None or not 1 < int(match[3]) <= _MOST_PARTS:
-        return [path]
-    parts = [path.with_name(f"{match[1]}-{n + 1:05}-of-{match[3]}.gguf") for n in range(int(match[3]))]
+    parts = part_paths(path)
     missing = [part.name for part in parts if not part.is_file()]
-    if missing:
+    if missing and len(parts) > 1:
         raise BadFile(
             "{folder} lacks {names} ({part} of {total} parts); download them.",
             folder=path.parent,
@@ -142,6 +163,12 @@ def split_parts(path: Path) -> list[Path]:
             total=len(parts),
         )
     return parts
+
+
+def _split(path: Path) -> re.Match[str] | None:
+    match = _PART.fullmatch(path.name)
+    possible = match is not None and 1 <= int(match[2]) <= int(match[3]) and 1 < int(match[3]) <= _MOST_PARTS
+    return match if possible else None
 
 
 def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) -> GGUFHeader:
@@ -157,7 +184,7 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
         UnsupportedModel: a GGUF version or tensor type that is not known here.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if not file.read(1):
                 raise _not_gguf(path)  # and nothing that can be mapped
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

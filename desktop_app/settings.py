@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from converter.atomic_write import write_whole
 from converter.hub.address import origin, usual_endpoint
 from desktop_app.engine.protocol import EFFORTS
+from desktop_app.small_files import Parsed, SmallFile
 
 _CHOICES = {
     "theme": ("system", "light", "dark"),
@@ -50,7 +49,7 @@ class Settings:
     """For repositories that want one, each for the address (`origin`) at which it was entered; see `token_at`. The file is
     readable by its owner only."""
     model: str = ""
-    """The name of the model used last."""
+    """The model used last, as `desktop_app.library.installed` identifies it; "": none was chosen yet."""
     context: int = 0
     """Tokens that a chat may hold; 0: the planner chooses."""
     temperature: float | None = None
@@ -84,21 +83,7 @@ class Settings:
 
 def load_settings(path: Path) -> Settings:
     """Read the file; what is missing, unreadable or out of range has its default."""
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return Settings()
-    settings = Settings()
-    if isinstance(stored, dict):
-        for entry in fields(Settings):
-            value = stored.get(entry.name)
-            default = getattr(settings, entry.name)
-            if value is not None and _is_good(entry.name, value, default):
-                setattr(settings, entry.name, _KINDS.get(entry.name, type(default))(value))
-        earlier = stored.get("token")  # as Zhiyin 0.1 kept one for whatever address was set
-        if isinstance(earlier, str) and earlier:
-            settings.keep_token(settings.endpoint, earlier)
-    return settings
+    return _file(path).read()
 
 
 def save_settings(settings: Settings, path: Path) -> None:
@@ -107,20 +92,49 @@ def save_settings(settings: Settings, path: Path) -> None:
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
-    write_whole(path, json.dumps(asdict(settings), ensure_ascii=False, indent=2))
+    _file(path).write(settings)
+
+
+def _file(path: Path) -> SmallFile[Settings]:
+    return SmallFile(path, Settings, _parsed, asdict)
+
+
+def _parsed(stored: Any) -> Parsed[Settings]:
+    if not isinstance(stored, dict):
+        raise TypeError(stored)
+    settings, whole = Settings(), True
+    for entry in (entry for entry in fields(Settings) if entry.name in stored):
+        value, default = stored[entry.name], getattr(settings, entry.name)
+        if not _is_good(entry.name, value, default):
+            whole = False
+        elif value is not None:
+            setattr(settings, entry.name, _KINDS.get(entry.name, type(default))(value))
+    earlier = stored.get("token")  # as Zhiyin 0.1 kept one for whatever address was set
+    if isinstance(earlier, str) and earlier:
+        settings.keep_token(settings.endpoint, earlier)
+    return Parsed(settings, whole)
 
 
 def _is_good(name: str, value: Any, default: Any) -> bool:
-    if name == "thinking":
+    if value is None:
+        return default is None
+    if name == "thinking" or isinstance(default, bool):
         return isinstance(value, bool)
-    if isinstance(value, bool) != isinstance(default, bool):
-        return False
+    if name in RANGES:
+        return _is_in_range(name, value)
     if name in _CHOICES:
         return value in _CHOICES[name]
-    if name == "context" and value == 0:
-        return True
-    if name in RANGES:
-        low, high = RANGES[name]
-        return isinstance(value, (int, float)) and low <= value <= high
-    entries = value.values() if isinstance(value, dict) else ()
-    return isinstance(value, type(default)) and all(isinstance(entry, str) for entry in entries)
+    if isinstance(default, dict):
+        return isinstance(value, dict) and all(map(_is_text, value.values()))
+    return isinstance(value, str) and (name == "model" or _is_text(value))
+
+
+def _is_in_range(name: str, value: Any) -> bool:
+    low, high = RANGES[name]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and (low <= value <= high or (name == "context" and value == 0))
+
+
+def _is_text(value: Any) -> bool:
+    """Tell texts from lone surrogates too, which no other process can be sent."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

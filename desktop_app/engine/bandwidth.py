@@ -7,7 +7,7 @@ plain copy would not: on few cores the arithmetic of small types is slower than 
 from __future__ import annotations
 
 import ctypes
-import json
+import math
 import mmap
 import platform
 import sys
@@ -17,17 +17,18 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
-from converter.atomic_write import write_whole
 from converter.ggml import quantize, row_bytes
 from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import Buffers, cpu_device
 from desktop_app.engine.graph.library import InitParams, ggml, ggml_cpu
 from desktop_app.engine.graph.repacking import rearranging_memory
+from desktop_app.small_files import Parsed, SmallFile
 from desktop_app.system.threads import thread_counts, usual_threads
 
 _TYPES = ("F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q4_K", "Q4_0", "Q4_1", "IQ4_XS", "Q3_K", "Q2_K")
@@ -89,14 +90,15 @@ def read_speed(cache: Path) -> ReadSpeed:
 
 def keep_speed(cache: Path, speed: ReadSpeed) -> None:
     """Store what was measured on this computer for `known_speed`; a full disk only has it measured again."""
-    facts = {
-        "computer": _this_computer(),
-        "bytes_per_second": speed.by_type,
-        "threads": speed.threads,
-        "processor_share": speed.processor_share,
-    }
+    computer = _this_computer()
+
+    def faster(stored: _Measured | None) -> _Measured:
+        """Another process may have measured meanwhile."""
+        known = None if stored is None else stored.on(computer)
+        return _Measured(computer, speed if known is None else _fastest(known, speed))
+
     with suppress(OSError):
-        write_whole(cache, json.dumps(facts))
+        _file(cache).change(faster)
 
 
 def known_speed(cache: Path) -> ReadSpeed | None:
@@ -105,15 +107,47 @@ def known_speed(cache: Path) -> ReadSpeed | None:
     return None if stored is None or stored.disturbed else stored
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What the file holds."""
+
+    computer: str
+    speed: ReadSpeed
+
+    def on(self, computer: str) -> ReadSpeed | None:
+        """Return the speed, None: it is another computer's, or was measured before all of today's types were."""
+        return self.speed if self.computer == computer and self.speed.by_type.keys() >= set(_TYPES) else None
+
+
+def _file(cache: Path) -> SmallFile[_Measured | None]:
+    return SmallFile(cache, lambda: None, _parsed, _facts)
+
+
 def _stored(cache: Path) -> ReadSpeed | None:
-    try:
-        stored = json.loads(cache.read_text("utf-8"))
-        if stored["computer"] == _this_computer():
-            speeds = {name: float(stored["bytes_per_second"][name]) for name in _TYPES}
-            return ReadSpeed(speeds, int(stored["threads"]), float(stored["processor_share"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None
+    measured = _file(cache).read()
+    return None if measured is None else measured.on(_this_computer())
+
+
+def _facts(measured: _Measured | None) -> dict[str, Any]:
+    if measured is None:
+        return {}
+    speed = measured.speed
+    return {
+        "computer": measured.computer,
+        "bytes_per_second": speed.by_type,
+        "threads": speed.threads,
+        "processor_share": speed.processor_share,
+    }
+
+
+def _parsed(stored: Any) -> Parsed[_Measured | None]:
+    computer, speeds, threads = stored["computer"], stored["bytes_per_second"], stored["threads"]
+    share = float(stored["processor_share"])
+    speed = ReadSpeed({name: float(value) for name, value in speeds.items()}, threads, share)
+    numbers_are_good = all(0 < value < math.inf for value in speed.by_type.values()) and 0 <= share < math.inf
+    if not (isinstance(computer, str) and speeds and type(threads) is int and threads >= 0 and numbers_are_good):
+        raise ValueError(stored)
+    return Parsed(_Measured(computer, speed))
 
 
 def _fastest(one: ReadSpeed, other: ReadSpeed) -> ReadSpeed:

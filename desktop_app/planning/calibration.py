@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from converter.atomic_write import write_whole
+from desktop_app.small_files import Parsed, SmallFile
 
 _KEPT = 60
 _LEARNED_FROM = 5
 """The newest loads that count: drivers and libraries change."""
 _LARGEST_CORRECTION = 512 * 1024 * 1024
 """More than this is no error of a prediction but another program's doing."""
+_MOST_BYTES = 1 << 50
+"""More memory than any computer has: a damaged number."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,22 @@ class LoadRecord:
 
 
 class Loads:
-    """The records, in a small file; a damaged one is begun anew."""
+    """The records, in a small file."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there."""
-        self._path = path
-        self._records = _read(path)
+        self._file = SmallFile(path, list, _parsed, lambda records: [asdict(record) for record in records])
+        self._records = self._file.read()
 
     def add(self, records: Sequence[LoadRecord]) -> None:
         """Store what a load took; a full disk only loses the lesson."""
-        self._records = [*self._records, *records][-_KEPT:]
-        try:
-            write_whole(self._path, json.dumps([asdict(record) for record in self._records]))
-        except OSError:
-            return
+
+        def added(stored: list[LoadRecord]) -> list[LoadRecord]:
+            self._records = [*stored, *records][-_KEPT:]
+            return self._records
+
+        with suppress(OSError):
+            self._file.change(added)
 
     def newest(self, device: str) -> list[LoadRecord]:
         """Return the loads on a device that count, the oldest first."""
@@ -68,9 +73,19 @@ class Loads:
         return f"Corrected by what loads took here: {'; '.join(parts)}."
 
 
-def _read(path: Path) -> list[LoadRecord]:
-    try:
-        entries = json.loads(path.read_text("utf-8"))
-        return [LoadRecord(**entry) for entry in entries if isinstance(entry.get("predicted"), int)][-_KEPT:]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return []
+def _parsed(entries: Any) -> Parsed[list[LoadRecord]]:
+    if not isinstance(entries, list):
+        raise TypeError(entries)
+    records = [
+        LoadRecord(entry["device"], entry["model"], entry["predicted"], entry["actual"])
+        for entry in entries
+        if _is_good(entry)
+    ]
+    return Parsed(records[-_KEPT:], len(records) == len(entries))
+
+
+def _is_good(entry: Any) -> bool:
+    texts = isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("device", "model"))
+    return texts and all(
+        type(entry.get(name)) is int and 0 <= entry[name] <= _MOST_BYTES for name in ("predicted", "actual")
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
+from desktop_app import reports
 from desktop_app.chat.conversation import Message
 from desktop_app.library.installed import InstalledModel, Removal
 from desktop_app.paths import database_file, models_folder, settings_file
@@ -21,12 +22,15 @@ from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.models.model_session import ModelSession
 from desktop_app.ui.widgets.theme import ThemeKeeper
+from models.errors import ZhiyinError
 
 
 class Services(QObject):
     """The engine, the models, the chats, the conversions and the settings of one running application."""
 
     settings_not_saved = Signal(str)
+    reported = Signal(ZhiyinError)
+    """`desktop_app.reports`, from any thread."""
 
     def __init__(self, application: QApplication, file: Path | None = None) -> None:
         """Begin to load `file`, or the model used last, or the best one there is."""
@@ -51,6 +55,10 @@ class Services(QObject):
             self._begun = True
         else:
             self._begun = False
+
+    def begin_reports(self) -> None:
+        """Tell what was found damaged so far, and what will be."""
+        reports.listen(self.reported.emit)
 
     def choose_model(self, model: InstalledModel) -> None:
         """Load a model and remember it for the next start."""
@@ -115,6 +123,7 @@ class Services(QObject):
         if self._closed:
             return
         self._closed = True
+        reports.listen(None)
         self.chats.close()
         self.conversions.close()
         self.catalogue.close()

@@ -58,6 +58,7 @@ from desktop_app.ui.widgets.notice import Action, Notice
 from models.errors import ZhiyinError
 
 _PAUSE_MS = 1500
+_REPORTS = "reports"
 _NARROW = 700
 """Below this width of the window the list of chats makes room."""
 
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self._composer.set_send_key(services.settings.send_key)
         self._retranslate()
         self._composer.setFocus()
+        services.begin_reports()
 
     def _make_widgets(self) -> None:
         chats = self.services.chats
@@ -209,6 +211,7 @@ class MainWindow(QMainWindow):
         services.history.recovered.connect(lambda: self._notice.withdraw("history"))
         services.history.damaged.connect(self._history_damaged)
         services.settings_not_saved.connect(self._settings_not_saved)
+        services.reported.connect(self._report)
 
     def _connect_catalogue(self) -> None:
         services, page = self.services, self._catalogue
@@ -697,6 +700,11 @@ class MainWindow(QMainWindow):
     def _history_damaged(self, recovery: object) -> None:
         text = self.tr("The file of your chats was damaged. What could be read was saved; the damaged file is {file}.")
         self._notice.say(text.format(file=getattr(recovery, "damaged", "")))
+
+    def _report(self, error: ZhiyinError) -> None:
+        """Say what the user must hear of, below what was said before and is still there."""
+        earlier = [self._notice.text] if self._notice.is_about(_REPORTS) else []
+        self._notice.say("\n".join([*earlier, translated(str(error))]), topic=_REPORTS)
 
     def _settings_not_saved(self, reason: str) -> None:
         self._notice.say(self.tr("The settings could not be saved: {reason}").format(reason=reason))

@@ -270,6 +270,14 @@
         <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
     </message>
     <message>
+        <source>{path} is damaged and cannot be put aside ({reason}); what can be read of it counts.</source>
+        <translation>{path} 已损坏，且无法移开（{reason}）；其中能读取的内容仍然有效。</translation>
+    </message>
+    <message>
+        <source>{path} was damaged; what could be read of it counts, and the damaged file is {aside} now.</source>
+        <translation>{path} 已损坏；其中能读取的内容仍然有效，损坏的文件已移到 {aside}。</translation>
+    </message>
+    <message>
         <source>{path} is a folder; convert it first: {command}</source>
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>

@@ -43,6 +43,8 @@ _TEMPLATES = to_translate(
     "{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.",
     "{path} is being written by another Zhiyin; wait for it, or choose another name.",
     "{path} is a pipe or a device, not a file; choose a file.",
+    "{path} is damaged and cannot be put aside ({reason}); what can be read of it counts.",
+    "{path} was damaged; what could be read of it counts, and the damaged file is {aside} now.",
     "{path} is a folder; convert it first: {command}",
     "{path} cannot be read: {reason}.",
     "{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.",

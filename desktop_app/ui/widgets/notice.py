@@ -74,6 +74,10 @@ class Notice(QFrame):
         else:
             self._timer.stop()
 
+    def is_about(self, topic: str) -> bool:
+        """Tell whether what is shown is on a topic."""
+        return topic == self._topic and not self.isHidden()
+
     def withdraw(self, topic: str) -> None:
         """Hide what was said on a topic: it no longer holds."""
         if topic == self._topic:

@@ -27,7 +27,8 @@ from PySide6.QtWidgets import (
 from desktop_app.chat.request import options_from, prompt_messages, sampling
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.install import InstallRequest
-from desktop_app.paths import models_folder, settings_file
+from desktop_app.paths import loads_file, models_folder, settings_file
+from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.settings.settings_dialog import SettingsDialog
@@ -259,3 +260,14 @@ def test_the_token_of_an_earlier_version_belongs_to_the_address_that_was_set(dat
         "",
     ]
     assert settings.token_at("http://mirror.example") == settings.token_at("") == ""
+
+
+def test_damaged_files_are_said_in_the_window(open_window: OpenWindow) -> None:
+    open_window().close()
+    settings_file().write_text('{"language": "en", "theme": 7}', "utf-8")
+    person = open_window()
+    person.wait(lambda: f"{settings_file()} was damaged" in person.sentences())
+    loads_file().write_text("[7]", "utf-8")
+    Loads(loads_file())
+    person.wait(lambda: f"{loads_file()} was damaged" in person.sentences())
+    assert f"{settings_file()} was damaged" in person.sentences(), "the first sentence is still to be read"

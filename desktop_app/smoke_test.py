@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def _try_engine() -> dict[str, Any]:
         raise ZhiyinError("The starter model is missing from this installation; install Zhiyin again.")
     try:
         with Engine() as engine:
-            devices = engine.submit(Devices()).result(_SECONDS)["devices"]
+            devices = engine.submit(Devices()).result(_SECONDS).devices
             start = time.perf_counter()
             engine.submit(Load(str(starter.path), LoadSettings(context=_CONTEXT))).result(_SECONDS)
             load_seconds = time.perf_counter() - start
@@ -71,18 +72,18 @@ def _try_engine() -> dict[str, Any]:
         raise ZhiyinError(
             "The engine does not work here ({reason}); run `zhiyin doctor`.", reason=error or type(error).__name__
         ) from error
-    if reply["tokens"] != _TOKENS:
+    if reply.tokens != _TOKENS:
         raise ZhiyinError(
             "The starter model wrote {count} tokens instead of {expected}; install Zhiyin again.",
-            count=reply["tokens"],
+            count=reply.tokens,
             expected=_TOKENS,
         )
     return {
-        "devices": devices,
+        "devices": [asdict(device) for device in devices],
         "model": starter.name,
         "load_seconds": round(load_seconds, 3),
-        "tokens": reply["tokens"],
-        "text": reply["text"],
+        "tokens": reply.tokens,
+        "text": reply.text,
     }
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json,
 from desktop_app.engine.bandwidth import read_speed
 from desktop_app.engine.client import EngineFailed
 from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
+from desktop_app.engine.results import Durations
 from desktop_app.paths import speed_file
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.planner import plan
@@ -50,18 +50,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Print speeds and memory."""
     with loaded_by_plan(arguments.model, LoadSettings(), None) as session:
         reading, writing = _speeds(session)
-        peak = session.engine.submit(Stats()).result()["peak_bytes"]
+        peak = session.engine.submit(Stats()).result().peak_bytes
     info, best = session.info, session.planned.plan.best
     planned = best.shares[0].total if best is not None else None
     foretold = _planned_speed(session)
     if arguments.json:
-        facts = {"model": session.model.name, "file_type": info["file_type"], "parameters": info["parameters"]}
-        facts |= {"context": info["context"], "prompt": asdict(reading), "generation": asdict(writing)}
+        facts = {"model": session.model.name, "file_type": info.file_type, "parameters": info.parameters}
+        facts |= {"context": info.context, "prompt": asdict(reading), "generation": asdict(writing)}
         facts |= {"planned_tokens_per_second": foretold, "peak_bytes": peak, "planned_bytes": planned}
         print_json(facts)
         return 0
-    context = f"{info['context']} tokens of context" if info["context"] else "any context"
-    print_table([("model", f"{session.model.name}, {info['file_type']}, {context}")])
+    context = f"{info.context} tokens of context" if info.context else "any context"
+    print_table([("model", f"{session.model.name}, {info.file_type}, {context}")])
     print()
     print_table(
         [
@@ -77,12 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _speeds(session: Session) -> tuple[Speed, Speed]:
     """Return the speeds of reading a prompt and of writing at the beginning of a context; each round measures both."""
     beginning, prompt = _prompt(session)
-    tokens = min(_TOKENS, session.info["context"] - len(beginning)) if session.info["context"] else _TOKENS
+    tokens = min(_TOKENS, session.info.context - len(beginning)) if session.info.context else _TOKENS
     reading: list[float] = []
     writing: list[float] = []
     line = ProgressLine()
 
-    def measure(request: Measure) -> dict[str, Any]:
+    def measure(request: Measure) -> Durations:
         return session.engine.submit(request).result()
 
     try:
@@ -90,8 +90,8 @@ def _speeds(session: Session) -> tuple[Speed, Speed]:
         end = time.monotonic() + _LONGEST
         while len(reading) < _ROUNDS and (not reading or time.monotonic() < end):
             line.show(len(reading) / _ROUNDS, f"round {len(reading) + 1} of {_ROUNDS}")
-            reading.append(len(prompt) / measure(Measure(prompt))["prompt_seconds"])
-            writing.append(tokens / measure(Measure(beginning, tokens))["seconds"])
+            reading.append(len(prompt) / measure(Measure(prompt)).prompt_seconds)
+            writing.append(tokens / measure(Measure(beginning, tokens)).seconds)
     finally:
         line.clear()
     return _speed(len(prompt), reading), _speed(tokens, writing)
@@ -108,11 +108,11 @@ def _planned_speed(session: Session) -> float | None:
 
 def _prompt(session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the ids that begin every text of the model, one at least, and a prompt of them and drawn ones."""
-    size, context = session.info["vocabulary_size"], session.info["context"]
+    size, context = session.info.vocabulary_size, session.info.context
     drawn = np.random.default_rng(1).integers(0, size, _PROMPT).tolist()
     beginning: list[int] = []
     with suppress(EngineFailed):  # a model without a tokenizer has speeds too
-        beginning = session.engine.submit(Tokenize("")).result()["ids"]
+        beginning = session.engine.submit(Tokenize("")).result().ids
     length = min(_PROMPT, context - 1) if context else _PROMPT
     return tuple(beginning or drawn[:1]), tuple((beginning + drawn)[:length])
 

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request
@@ -14,7 +13,8 @@ from desktop_app.commands.options import add_thinking, add_threads, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
-from desktop_app.engine.protocol import Event, Generate, LoadSettings, SamplingSettings
+from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
+from desktop_app.engine.results import Reply
 from desktop_app.paths import settings_file
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         chat = _Chat(session.engine, options, recommended)
         if arguments.prompt is not None:
             result = chat.ask(arguments.prompt)
-            return INTERRUPTED if result["reason"] == "cancelled" else 0
+            return INTERRUPTED if result.reason == "cancelled" else 0
         return _converse(chat)
 
 
@@ -86,7 +86,7 @@ class _Chat:
     conversation: Conversation = field(default_factory=Conversation)
     messages: list[Message] = field(default_factory=list)
 
-    def ask(self, text: str) -> dict[str, Any]:
+    def ask(self, text: str) -> Reply:
         """Print the reply to a message, and return it; a message whose reply failed is forgotten."""
         asked = self._message("user", text)
         self.messages.append(asked)
@@ -95,7 +95,7 @@ class _Chat:
         except (EngineDied, EngineFailed):
             self.messages.pop()
             raise
-        self.messages.append(self._message("assistant", result["text"]))
+        self.messages.append(self._message("assistant", result.text))
         return result
 
     def _message(self, role: Role, text: str) -> Message:
@@ -118,21 +118,21 @@ def _converse(chat: _Chat) -> int:
             say(f"zhiyin: {error}")
 
 
-def _print_reply(engine: Engine, request: Generate) -> dict[str, Any]:
+def _print_reply(engine: Engine, request: Generate) -> Reply:
     """Print a reply as it comes, and return it."""
 
-    def show(event: Event) -> None:
-        if event.kind == "text":
-            print(event.data["text"], end="", flush=True)
+    def show(update: Update) -> None:
+        if isinstance(update, Text):
+            print(update.text, end="", flush=True)
 
     result = _wait(engine.submit(request, show))
     print()
-    if result["reason"] == "full":
+    if result.reason == "full":
         say("zhiyin: the context is full; start again with a larger --ctx.")
     return result
 
 
-def _wait(job: Job) -> dict[str, Any]:
+def _wait(job: Job[Reply]) -> Reply:
     try:
         return job.result()
     except KeyboardInterrupt:

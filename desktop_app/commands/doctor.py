@@ -19,7 +19,7 @@ from desktop_app.commands.terminal import human_bytes, print_json, print_table
 from desktop_app.engine.client import Engine
 from desktop_app.library.installed import Library
 from desktop_app.paths import data_folder, models_folder
-from desktop_app.system.hardware import probe
+from desktop_app.planning.computer import hardware_now
 from models.errors import ZhiyinError
 
 PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
@@ -78,7 +78,7 @@ def _check_data_folder() -> str:
 
 def _check_engine() -> str:
     with Engine() as engine:
-        found = probe(engine)
+        found = hardware_now(engine)
     used = [f"{device.name}: {device_words(device)}" for device in found.devices]
     return "; ".join(used + [f"{card.name}: not used: {card.reason}" for card in found.unused_cards])
 

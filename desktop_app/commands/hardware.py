@@ -10,7 +10,9 @@ from desktop_app.commands.terminal import human_bytes, print_json, print_table
 from desktop_app.engine.bandwidth import ReadSpeed, read_speed
 from desktop_app.engine.client import Engine
 from desktop_app.paths import speed_file
-from desktop_app.system.hardware import Device, Hardware, probe
+from desktop_app.planning.computer import hardware_now
+from desktop_app.system.devices import Device
+from desktop_app.system.hardware import Hardware
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what this computer has."""
     with Engine() as engine:
-        found = probe(engine)
+        found = hardware_now(engine)
     speed = read_speed(speed_file())
     found = replace(found, threads=speed.threads or found.threads)
     if arguments.json:

@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         context=context, threads=arguments.threads, kv_type="f32", gpu_layers=0, logit_rows=LOGIT_ROWS
     )
     with loaded(arguments.model, settings, arguments.adapter) as engine:
-        ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result()["ids"])
+        ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result().ids)
         if len(ids) > context:
             load(engine, find_model(arguments.model), replace(settings, context=len(ids)), arguments.adapter)
-        shape = engine.submit(Logits(ids, str(out))).result()["shape"]
+        shape = engine.submit(Logits(ids, str(out))).result().shape
     if arguments.json:
         print_json({"path": str(out), "ids": ids, "shape": shape})
     else:

@@ -98,7 +98,7 @@ def measure(
     context = len(chunks[0])
     losses: list[float] = []
     for number, chunk in enumerate(chunks, 1):
-        losses += engine.submit(Score(tuple(chunk), context // 2)).result()["losses"]
+        losses += engine.submit(Score(tuple(chunk), context // 2)).result().losses
         on_chunk(number, len(chunks), math.exp(math.fsum(losses) / len(losses)))
     count = len(losses)
     mean = math.fsum(losses) / count
@@ -109,8 +109,8 @@ def measure(
 
 def _chunks(engine: Engine, text: str, context: int, file: Path) -> list[list[int]]:
     """Return the text's tokens in chunks; what is left at the end is not used."""
-    beginning = engine.submit(Tokenize("")).result()["ids"]
-    ids = beginning + engine.submit(Tokenize(text, add_special=False, special=False)).result()["ids"]
+    beginning = engine.submit(Tokenize("")).result().ids
+    ids = beginning + engine.submit(Tokenize(text, add_special=False, special=False)).result().ids
     if len(ids) < 2 * context:
         raise ZhiyinError(
             "{path} has {count} tokens, but two chunks of {context} are the least; take a longer text or a smaller "

@@ -30,13 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadFile("{path} has a message without a role or without content; complete it.", path=arguments.messages)
     tools = _read_list(arguments.tools) if arguments.tools else []
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
-        found = engine.submit(
+        rendered = engine.submit(
             Prompt(tuple(messages), tuple(tools), arguments.thinking, arguments.effort or "")
         ).result()
     if arguments.json:
-        print_json(found)
+        print_json({"prompt": rendered.prompt, "ids": rendered.ids})
     else:
-        print(found["prompt"], end="")
+        print(rendered.prompt, end="")
     return 0
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from desktop_app.commands.terminal import ProgressLine
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import AdapterUse, Event, Load, LoadSettings
+from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Update
+from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed import InstalledModel, Library
 from desktop_app.paths import models_folder
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
@@ -64,8 +64,7 @@ class Session:
 
     engine: Engine
     model: InstalledModel
-    info: Mapping[str, Any]
-    """`ModelInfo`."""
+    info: ModelInfo
     planned: PlannedLoad
 
 
@@ -96,15 +95,13 @@ def loaded_by_plan(
             record_load(engine, planned)
 
 
-def load(
-    engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]
-) -> dict[str, Any]:
+def load(engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]) -> ModelInfo:
     """Load a model with adapters on it in place of the one in the engine, showing progress on stderr; return what it is."""
     line = ProgressLine()
 
-    def show(event: Event) -> None:
-        if event.kind == "progress":
-            line.show(event.data["part"], f"loading {model.name}")
+    def show(update: Update) -> None:
+        if isinstance(update, Progress):
+            line.show(update.part, f"loading {model.name}")
 
     try:
         return engine.submit(Load(str(model.path), settings, tuple(adapters)), show).result()

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the ids, special tokens that the model expects at the ends included."""
     with loaded(arguments.model, LoadSettings(context=512)) as engine:
-        ids = engine.submit(Tokenize(arguments.text)).result()["ids"]
+        ids = engine.submit(Tokenize(arguments.text)).result().ids
     if arguments.json:
         print_json({"ids": ids})
     else:

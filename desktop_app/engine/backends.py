@@ -12,6 +12,7 @@ from typing import Any
 
 from converter.ggml import load_library
 from desktop_app.engine.protocol import LoadSettings
+from desktop_app.system.devices import Device
 
 _SPINS = "2000"
 _MAPS_FILES = 4
@@ -56,21 +57,10 @@ def prepare_environment() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
-def devices() -> list[dict[str, Any]]:
-    """Return every device that ggml knows: name, description, type, total_bytes, free_bytes and how layers get there.
-
-    That is: takes_layers, lends_memory (`has_pinned_memory`), maps_files (`loads_from_maps`).
-    """
+def devices() -> tuple[Device, ...]:
+    """Return every device that ggml knows."""
     takers = offload_devices()
-    return [
-        _describe(device)
-        | {
-            "takes_layers": device in takers,
-            "lends_memory": has_pinned_memory(device),
-            "maps_files": loads_from_maps(device),
-        }
-        for device in _all_devices()
-    ]
+    return tuple(_describe(device, takes_layers=device in takers) for device in _all_devices())
 
 
 def offload_devices() -> list[int]:
@@ -157,12 +147,15 @@ def _backend_of(device: int) -> int:
     return int(_bound_library().ggml_backend_dev_backend_reg(device))
 
 
-def _describe(device: int) -> dict[str, Any]:
-    found = _properties(device)
-    return {
-        "name": found.name.decode("utf-8", "replace"),
-        "description": found.description.decode("utf-8", "replace"),
-        "type": _TYPES[found.type],
-        "total_bytes": found.memory_total,
-        "free_bytes": found.memory_free,
-    }
+def _describe(device: int, *, takes_layers: bool) -> Device:
+    properties = _properties(device)
+    return Device(
+        name=properties.name.decode("utf-8", "replace"),
+        description=properties.description.decode("utf-8", "replace"),
+        type=_TYPES[properties.type],
+        total_bytes=properties.memory_total,
+        free_bytes=properties.memory_free,
+        takes_layers=takes_layers,
+        lends_memory=has_pinned_memory(device),
+        maps_files=loads_from_maps(device),
+    )

@@ -8,20 +8,27 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, cast
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Generic, TypeVar, cast
+
+from msgspec.structs import replace
 
 from desktop_app.engine import protocol
-from desktop_app.engine.protocol import Event
+from desktop_app.engine.protocol import Done, Event, Failed, Progress, Text, Update
 from desktop_app.paths import log_file
 from desktop_app.processes.start import start
-from models.errors import ZhiyinError
+from models.errors import ZhiyinError, from_data
 
-EventListener = Callable[[Event], None]
+R = TypeVar("R")
+UpdateListener = Callable[[Update], None]
 
 _LOG_LIMIT = 4 * 1024 * 1024
+_UNREADABLE = (
+    "The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. "
+    "Nothing of the chat is lost."
+)
 _ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
 """The exit code: on Windows STATUS_ILLEGAL_INSTRUCTION."""
 
@@ -29,9 +36,10 @@ _ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
 class EngineFailed(ZhiyinError):
     """The engine refused a request; it is alive and takes the next one."""
 
-    def __init__(self, message: str, cause: str) -> None:
-        """`cause` is one of memory, file, model, context, internal."""
-        super().__init__(message)
+    def __init__(self, error: Mapping[str, Any], cause: str) -> None:
+        """Both as in `protocol.Failed`."""
+        failure = from_data(error)
+        super().__init__(failure.template, code=failure.code, **failure.values)
         self.cause = cause
 
 
@@ -49,19 +57,19 @@ class EngineExit:
     """The exit code; negative: the signal."""
 
 
-class Job:
+class Job(Generic[R]):
     """A request under way."""
 
-    def __init__(self, engine: Engine, number: int, on_event: EventListener | None) -> None:
+    def __init__(self, engine: Engine, number: int, on_update: UpdateListener | None) -> None:
         """Made by `Engine.submit`."""
         self.id = number
-        self.future: Future[dict[str, Any]] = Future()
-        self.on_event = on_event
+        self.future: Future[R] = Future()
+        self.on_update = on_update
         self.failure: Exception | None = None
         """What the listener raised; the job ends with it."""
         self._engine = engine
 
-    def result(self, timeout: float | None = None) -> dict[str, Any]:
+    def result(self, timeout: float | None = None) -> R:
         """Wait for the result; raises `EngineFailed` or `EngineDied`."""
         return self.future.result(timeout)
 
@@ -84,7 +92,7 @@ class Engine:
         self._on_exit = on_exit
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, Job[Any]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._loaded: protocol.Load | None = None
@@ -95,7 +103,7 @@ class Engine:
         """The process's id while it runs."""
         return self._process.pid if self._process is not None else None
 
-    def submit(self, request: protocol.Request, on_event: EventListener | None = None) -> Job:
+    def submit(self, request: protocol.Request[R], on_update: UpdateListener | None = None) -> Job[R]:
         """Send a request; returns at once.
 
         Raises:
@@ -109,7 +117,7 @@ class Engine:
                 self._start()
                 if self._loaded is not None and not isinstance(request, protocol.Load):
                     self._send(self._loaded, None)
-            return self._send(request, on_event)
+            return self._send(request, on_update)
 
     def close(self) -> None:
         """End the process."""
@@ -134,8 +142,8 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, request: protocol.Request, on_event: EventListener | None) -> Job:
-        job = Job(self, next(self._numbers), on_event)
+    def _send(self, request: protocol.Request[R], on_update: UpdateListener | None) -> Job[R]:
+        job = Job[R](self, next(self._numbers), on_update)
         self._jobs[job.id] = job
         if isinstance(request, protocol.Load):
             self._loaded = None
@@ -150,11 +158,11 @@ class Engine:
             pipe.flush()
         return job
 
-    def _remember(self, request: protocol.Load, future: Future[dict[str, Any]]) -> None:
+    def _remember(self, request: protocol.Load, future: Future[Any]) -> None:
         if future.exception() is None:
             self._loaded = request
 
-    def _remember_adapters(self, request: protocol.SetAdapters, future: Future[dict[str, Any]]) -> None:
+    def _remember_adapters(self, request: protocol.SetAdapters, future: Future[Any]) -> None:
         if future.exception() is None and self._loaded is not None:
             self._loaded = replace(self._loaded, adapters=request.adapters)
 
@@ -166,42 +174,56 @@ class Engine:
         self._reader.start()
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
-        for line in cast(BinaryIO, process.stdout):
-            self._dispatch(protocol.decode_event(line))
+        try:
+            for event in _events(cast(BinaryIO, process.stdout)):
+                self._dispatch(*event)
+            readable = True
+        except protocol.Malformed:
+            process.kill()
+            readable = False
         code = process.wait()
         with self._lock:
             self._process = None
             jobs, self._jobs = list(self._jobs.values()), {}
             unexpected = not self._closing
-        message = _death_sentence(code)
+        message = _death_sentence(code) if readable else _UNREADABLE
         for job in jobs:
             job.future.set_exception(EngineDied(message))
         if unexpected and self._on_exit is not None:
             self._on_exit(EngineExit(message, code))
 
-    def _dispatch(self, event: Event) -> None:
-        ends = event.kind in ("done", "failed")
+    def _dispatch(self, number: int, event: Event) -> None:
         with self._lock:
-            job = self._jobs.pop(event.id, None) if ends else self._jobs.get(event.id)
+            job = self._jobs.pop(number, None) if isinstance(event, Done | Failed) else self._jobs.get(number)
         if job is None:
             return
-        self._tell(job, event)
-        if job.failure is not None and ends:
+        if isinstance(event, Progress | Text):
+            self._tell(job, event)
+        elif job.failure is not None:
             job.future.set_exception(job.failure)
-        elif event.kind == "done":
-            job.future.set_result(event.data)
-        elif event.kind == "failed":
-            job.future.set_exception(EngineFailed(event.data["message"], event.data["cause"]))
+        elif isinstance(event, Done):
+            job.future.set_result(event.result)
+        elif isinstance(event, Failed):
+            job.future.set_exception(EngineFailed(event.error, event.cause))
 
-    def _tell(self, job: Job, event: Event) -> None:
+    def _tell(self, job: Job[Any], update: Update) -> None:
         """Call the listener; its fault (a closed terminal, say) must not stop the thread that hears the engine."""
-        if job.on_event is None:
+        if job.on_update is None:
             return
         try:
-            job.on_event(event)
+            job.on_update(update)
         except Exception as error:
-            job.on_event, job.failure = None, error
+            job.on_update, job.failure = None, error
             job.cancel()
+
+
+def _events(pipe: BinaryIO) -> Iterator[tuple[int, Event]]:
+    """Yield the engine's events until it ends; raises `Malformed` where a line is none, or longer than any."""
+    while line := pipe.readline(protocol.LONGEST_LINE):
+        if line.endswith(b"\n"):
+            yield protocol.decode_event(line)
+        elif len(line) == protocol.LONGEST_LINE:
+            raise protocol.Malformed(ValueError("the line is too long"))
 
 
 def _open_log() -> BinaryIO:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from desktop_app.engine.protocol import Reply, SamplingSettings
+from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
 from desktop_app.engine.sampler import Sampler
 from desktop_app.sequences import common_prefix

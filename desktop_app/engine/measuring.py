@@ -10,14 +10,24 @@ import numpy as np
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.engine.runner import Runner
 from desktop_app.engine.sampler import Sampler
+from models.errors import ZhiyinError
 
 
 def losses(runner: Runner, ids: Sequence[int], start: int) -> list[float]:
-    """Return -log p(ids[n + 1] | ids[:n + 1]) in nats for every n from `start` to the last but one."""
+    """Return -log p(ids[n + 1] | ids[:n + 1]) in nats for every n from `start` to the last but one.
+
+    Raises:
+        ZhiyinError: the model computes NaN or infinity.
+    """
     found: list[float] = []
     for block in runner.logit_blocks(ids[:-1], start):
         first = start + len(found) + 1
         found += _cross_entropy(block, ids[first : first + len(block)])
+    if not np.isfinite(found).all():
+        raise ZhiyinError(
+            "{path} computes NaN or infinity for this text; convert it again, with another --quant.",
+            path=runner.info.path,
+        )
     return found
 
 

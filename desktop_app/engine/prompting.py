@@ -10,8 +10,9 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from desktop_app.engine.protocol import EFFORTS, Prompt
 from desktop_app.sequences import common_prefix

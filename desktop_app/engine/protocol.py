@@ -8,8 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from desktop_app.engine.results import (
+    AnyResult,
+    Durations,
+    LogitsShape,
+    Losses,
+    ModelInfo,
+    ProcessStats,
+    RenderedPrompt,
+    Reply,
+    RestoredState,
+    SavedState,
+    TokenIds,
+)
+from desktop_app.system.devices import ComputeFacts
+
+R = TypeVar("R")
 
 Message = Mapping[str, Any]
 """A chat message as OpenAI's API writes it: role, content, optionally tool_calls, name, reasoning_content."""
@@ -70,46 +90,34 @@ class SamplingSettings:
     stop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Request:
-    """Base of all requests."""
-
-    kind: ClassVar[str]
+class Request(Struct, Generic[R], frozen=True, tag_field="kind"):
+    """Base of all requests; its parameter is the type of the result."""
 
 
-@dataclass(frozen=True)
-class Load(Request):
-    """Load a GGUF file, unloading the current one. Result: `ModelInfo`."""
+class Load(Request[ModelInfo], frozen=True, tag="load"):
+    """Load a GGUF file, unloading the current one."""
 
-    kind: ClassVar[str] = "load"
     path: str
-    settings: LoadSettings = field(default_factory=LoadSettings)
+    settings: LoadSettings = LoadSettings()
     adapters: tuple[AdapterUse, ...] = ()
 
 
-@dataclass(frozen=True)
-class SetAdapters(Request):
-    """Put these adapters, and no others, on the loaded model; it is not loaded again. Result: {}.
+class SetAdapters(Request[None], frozen=True, tag="set_adapters"):
+    """Put these adapters, and no others, on the loaded model; it is not loaded again.
 
     The cache is emptied when they differ from the ones before. On failure those before stay.
     """
 
-    kind: ClassVar[str] = "set_adapters"
     adapters: tuple[AdapterUse, ...]
 
 
-@dataclass(frozen=True)
-class Unload(Request):
-    """Free the model. Result: {}."""
-
-    kind: ClassVar[str] = "unload"
+class Unload(Request[None], frozen=True, tag="unload"):
+    """Free the model."""
 
 
-@dataclass(frozen=True)
-class Prompt(Request):
-    """Render a chat without running it. Result: {"prompt": text, "ids": [...]}."""
+class Prompt(Request[RenderedPrompt], frozen=True, tag="prompt"):
+    """Render a chat without running it."""
 
-    kind: ClassVar[str] = "prompt"
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
     """In OpenAI's form."""
@@ -119,13 +127,11 @@ class Prompt(Request):
     """How long to think, one of `EFFORTS`, where the template leaves that choice; "": as the template does."""
 
 
-@dataclass(frozen=True)
-class Generate(Request):
-    """Reply to a chat, streaming `Text`. Result: `Reply`."""
+class Generate(Request[Reply], frozen=True, tag="generate"):
+    """Reply to a chat, streaming `Text`."""
 
-    kind: ClassVar[str] = "generate"
     messages: tuple[Message, ...]
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    sampling: SamplingSettings = SamplingSettings()
     tools: tuple[Mapping[str, Any], ...] = ()
     state: str = ""
     """The file in which a recurrent model's state of this chat is kept; "": none. Other models leave it alone."""
@@ -139,220 +145,179 @@ class Generate(Request):
         return Prompt(self.messages, self.tools, self.thinking, self.effort)
 
 
-@dataclass(frozen=True)
-class Cancel(Request):
-    """Stop the request `target` within 100 ms; that one ends as usual. Result: {}."""
+class Cancel(Request[None], frozen=True, tag="cancel"):
+    """Stop the request `target` within 100 ms; that one ends as usual."""
 
-    kind: ClassVar[str] = "cancel"
     target: int
 
 
-@dataclass(frozen=True)
-class Tokenize(Request):
-    """Result: {"ids": [...]}. `special`: markup such as <|im_start|> becomes its control token."""
+class Tokenize(Request[TokenIds], frozen=True, tag="tokenize"):
+    """Turn a text into token ids; `special`: markup such as <|im_start|> becomes its control token."""
 
-    kind: ClassVar[str] = "tokenize"
     text: str
     add_special: bool = True
     special: bool = True
 
 
-@dataclass(frozen=True)
-class Logits(Request):
-    """Write the float32 logits [n_tokens, n_vocab] of every position to `out` (.npy). Result: {"shape": [n, v]}."""
+class Logits(Request[LogitsShape], frozen=True, tag="logits"):
+    """Write the float32 logits [n_tokens, n_vocab] of every position to `out` (.npy)."""
 
-    kind: ClassVar[str] = "logits"
     ids: tuple[int, ...]
     out: str
 
 
-@dataclass(frozen=True)
-class Score(Request):
-    """Tell how well the model foretells a text: -log p of each of `ids` after number `start`, given those before it.
+class Score(Request[Losses], frozen=True, tag="score"):
+    """Tell how well the model predicts a text: -log p of each of `ids` after number `start`, given those before it."""
 
-    Result: {"losses": [len(ids) - 1 - start numbers]}, in nats.
-    """
-
-    kind: ClassVar[str] = "score"
     ids: tuple[int, ...]
     start: int = 0
 
 
-@dataclass(frozen=True)
-class Measure(Request):
-    """Read `ids` into an empty context, then write `tokens` tokens after them; what they are does not matter.
+class Measure(Request[Durations], frozen=True, tag="measure"):
+    """Read `ids` into an empty context, then write `tokens` tokens after them; what they are does not matter."""
 
-    Result: {"prompt_seconds": s, "seconds": s}.
-    """
-
-    kind: ClassVar[str] = "measure"
     ids: tuple[int, ...]
     tokens: int = 0
 
 
-@dataclass(frozen=True)
-class SaveState(Request):
-    """Write the cache or recurrent state to `path`. Result: {"bytes": n}."""
+class SaveState(Request[SavedState], frozen=True, tag="save_state"):
+    """Write the cache or recurrent state to `path`."""
 
-    kind: ClassVar[str] = "save_state"
+    path: str
+
+
+class LoadState(Request[RestoredState], frozen=True, tag="load_state"):
+    """Restore a state written by `SaveState` with the same model."""
+
     path: str
 
 
-@dataclass(frozen=True)
-class LoadState(Request):
-    """Take up a state written by `SaveState` with the same model. Result: {"tokens": n}."""
-
-    kind: ClassVar[str] = "load_state"
-    path: str
+class Stats(Request[ProcessStats], frozen=True, tag="stats"):
+    """Tell what the engine process takes."""
 
 
-@dataclass(frozen=True)
-class Stats(Request):
-    """Result: {"resident_bytes": n, "private_bytes": n, "peak_bytes": n, "largest_batch": n, "devices": [...]}.
-
-    Peak is the most that was resident since the process began. Private is what the system counts as taken: on Linux without
-    pages of mapped files, which it gives to others on demand unless they are locked.
-    """
-
-    kind: ClassVar[str] = "stats"
+class Devices(Request[ComputeFacts], frozen=True, tag="devices"):
+    """List what ggml can compute on."""
 
 
-@dataclass(frozen=True)
-class Devices(Request):
-    """List what ggml can compute on.
-
-    Result: {"devices": [what `engine.backends.devices` tells], "backends": [name], "system_info": text,
-    "resident_bytes": n, "rearranged": [type]}.
-    """
-
-    kind: ClassVar[str] = "devices"
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What the application needs to know of a loaded model."""
-
-    path: str
-    name: str
-    architecture: str
-    vocabulary_size: int
-    context: int
-    """Tokens that the loaded context holds; 0: no limit (recurrent models)."""
-    trained_context: int
-    parameters: int
-    file_type: str
-    """Quantization in words: Q4_K_M …"""
-    chat: bool
-    """The file carries a chat template."""
-    reasoning: bool = False
-    """The template knows about thinking."""
-    thinking: bool | None = None
-    """Where the template leaves the choice whether to think: whether it does so by itself; None: there is no choice."""
-    effort: str = ""
-    """Where the template leaves the choice how long to think: how long it does so by itself; "": there is no choice."""
-    tools: bool = False
-    seconds: float = 0.0
-    dialect: str = ""
-    """A name in `models.chat.dialects`."""
-    plain_text: bool = False
-    """The publisher's tokenizer never reads markup in a text as control tokens."""
-    forward_only: bool = False
-    """What the model remembers cannot be cut back by some tokens: snapshots are taken as turns go (RWKV, Qwen3.5)."""
+AnyRequest = (
+    Load
+    | SetAdapters
+    | Unload
+    | Prompt
+    | Generate
+    | Cancel
+    | Tokenize
+    | Logits
+    | Score
+    | Measure
+    | SaveState
+    | LoadState
+    | Stats
+    | Devices
+)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """How a generation ended and what it cost."""
+class Ready(Struct, frozen=True, tag="ready", tag_field="kind"):
+    """The process takes requests; the event has no request of its own and the id 0."""
+
+    pid: int
+
+
+class Progress(Struct, frozen=True, tag="progress", tag_field="kind"):
+    """A part of the work is done."""
+
+    part: float
+    """0 to 1."""
+    phase: str
+    """load, prompt."""
+
+
+class Text(Struct, frozen=True, tag="text", tag_field="kind"):
+    """A piece of a reply."""
 
     text: str
-    """The whole reply, the same as all `Text` pieces together."""
-    reason: str
-    """end, stop (a stop text), length (max_tokens), full (context full), cancelled."""
-    prompt_tokens: int
-    reused_tokens: int
-    """Tokens of the prompt that were in the cache already."""
-    tokens: int
-    prompt_seconds: float
-    seconds: float
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
-    """What the reply calls, as OpenAI's API writes it."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """What the engine answers."""
+class Done(Struct, frozen=True, tag="done", tag_field="kind"):
+    """The request ended well."""
 
+    result: AnyResult | None = None
+
+
+class Failed(Struct, frozen=True, tag="failed", tag_field="kind"):
+    """The request ended in an error."""
+
+    error: dict[str, Any]
+    """`ZhiyinError.data()`."""
+    cause: str
+    """memory, file, model, context, internal."""
+
+
+Event = Ready | Progress | Text | Done | Failed
+Update = Progress | Text
+"""What comes before the end of a request."""
+
+
+class Malformed(ValueError):
+    """A line that is no message."""
+
+    def __init__(self, reason: Exception, request: int = 0) -> None:
+        """`request`: the number of the request that it carries, where that much can be read."""
+        super().__init__(str(reason))
+        self.request = request
+
+
+class _RequestLine(Struct, frozen=True):
     id: int
-    """The request's; 0: none (`Ready`, or the engine itself failed)."""
-    kind: str
-    """ready, progress, text, done, failed."""
-    data: dict[str, Any] = field(default_factory=dict)
-    """ready: versions; progress: {"part": 0..1, "phase": "load"|"prompt"}; text: {"text": str}; done: the result;
-    failed: {"message": one sentence, "cause": memory|file|model|context|busy|internal}."""
+    request: msgspec.Raw
 
 
-T = TypeVar("T")
-
-REQUESTS: dict[str, type[Request]] = {
-    cls.kind: cls
-    for cls in (
-        Load,
-        SetAdapters,
-        Unload,
-        Generate,
-        Cancel,
-        Tokenize,
-        Prompt,
-        Logits,
-        Score,
-        Measure,
-        SaveState,
-        LoadState,
-        Stats,
-        Devices,
-    )
-}
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_NESTED: dict[str, type[Any]] = {"LoadSettings": LoadSettings, "SamplingSettings": SamplingSettings}
-_NESTED_LISTS: dict[str, type[Any]] = {"tuple[AdapterUse, ...]": AdapterUse}
+class _EventLine(Struct, frozen=True):
+    id: int
+    """The request's; 0: none."""
+    event: Event
 
 
-def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
-    """Build a message dataclass from decoded JSON; unknown keys are an error, lists become tuples."""
-    types = {f.name: str(f.type) for f in fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        nested, listed = _NESTED.get(types[key]), _NESTED_LISTS.get(types[key])
-        if nested is not None:
-            values[key] = from_dict(nested, value)
-        elif listed is not None:
-            values[key] = tuple(from_dict(listed, item) for item in value)
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value
-    return cls(**values)
+LONGEST_LINE = 1 << 30
+"""Bytes; the ids of a text of 100 MB take a quarter of that."""
+_REQUEST_LINES = msgspec.json.Decoder(_RequestLine)
+_REQUESTS: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
+_EVENT_LINES = msgspec.json.Decoder(_EventLine)
 
 
-def encode_request(number: int, request: Request) -> bytes:
+def encode_request(number: int, request: Request[Any]) -> bytes:
     """Return the line that carries a request."""
-    return _line({"id": number, "kind": request.kind, "data": asdict(request)})
+    return _line({"id": number, "request": request})
 
 
-def decode_request(line: bytes) -> tuple[int, Request]:
-    """Return the request's number and the request of a line; raises ValueError or KeyError on anything else."""
-    message = json.loads(line)
-    return int(message["id"]), from_dict(REQUESTS[message["kind"]], message["data"])
+def decode_request(line: bytes) -> tuple[int, AnyRequest]:
+    """Return the request of a line, with its number; raises `Malformed`."""
+    number = 0
+    try:
+        parts = _REQUEST_LINES.decode(line)
+        number = parts.id
+        return number, _REQUESTS.decode(parts.request)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(error, number) from error
 
 
-def encode_event(event: Event) -> bytes:
-    """Return the line that carries an event."""
-    return _line({"id": event.id, "kind": event.kind, "data": event.data})
+def encode_event(number: int, event: Event) -> bytes:
+    """Return the line that carries an event of a request."""
+    return _line(_EventLine(number, event))
 
 
-def decode_event(line: bytes) -> Event:
-    """Return the event of a line."""
-    return Event(**json.loads(line))
+def decode_event(line: bytes) -> tuple[int, Event]:
+    """Return the event of a line, with its request's number; raises `Malformed`."""
+    try:
+        parts = _EVENT_LINES.decode(line)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(error) from error
+    return parts.id, parts.event
 
 
-def _line(message: dict[str, Any]) -> bytes:
-    return _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
+def _line(message: Any) -> bytes:
+    try:
+        return msgspec.json.encode(message) + b"\n"
+    except UnicodeEncodeError:  # half of a surrogate pair, as broken file names have: no text
+        return json.dumps(msgspec.to_builtins(message), ensure_ascii=False).encode("utf-8", "replace") + b"\n"

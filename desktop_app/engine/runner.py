@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from desktop_app.engine.protocol import AdapterUse, ModelInfo
+from desktop_app.engine.protocol import AdapterUse
+from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.state.snapshots import State
 from models.errors import ZhiyinError
 

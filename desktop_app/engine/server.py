@@ -14,17 +14,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from msgspec.structs import replace
+
 from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
-from desktop_app.engine.protocol import Event
+from desktop_app.engine.protocol import Done, Event, Failed, Progress, Ready, Text
+from desktop_app.engine.results import (
+    AnyResult,
+    Durations,
+    LogitsShape,
+    Losses,
+    ModelInfo,
+    ProcessStats,
+    RenderedPrompt,
+    Reply,
+    RestoredState,
+    SavedState,
+    TokenIds,
+)
 from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout
+from desktop_app.system.devices import ComputeFacts
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 
 if TYPE_CHECKING:
@@ -33,7 +48,6 @@ if TYPE_CHECKING:
 _PROGRESS_SECONDS = 0.05
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
     (OutOfMemory, "memory"),
-    (MemoryError, "memory"),
     (ContextFull, "context"),
     (UnsupportedModel, "model"),
     (BadFile, "file"),
@@ -63,11 +77,11 @@ class EngineProcess:
         """Held while an answer and what is written after it belong together: the process does not end in between."""
         self._afterwards: Callable[[], None] | None = None
         self._identity = ""
-        self._queue: queue.SimpleQueue[tuple[int, protocol.Request]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[int, protocol.AnyRequest | protocol.Malformed]] = queue.SimpleQueue()
         self._runner: Runner | None = None
         self._current = 0
         self._cancelled: set[int] = set()
-        self._handlers: dict[type[protocol.Request], Callable[[int, Any], dict[str, Any]]] = {
+        self._handlers: dict[type[Any], Callable[[int, Any], AnyResult | None]] = {
             protocol.Load: self._load,
             protocol.SetAdapters: self._set_adapters,
             protocol.Unload: self._unload,
@@ -81,12 +95,17 @@ class EngineProcess:
             protocol.LoadState: self._load_state,
             protocol.Stats: self._stats,
             protocol.Devices: self._devices,
+            protocol.Malformed: self._malformed,
         }
 
     def read_requests(self) -> None:
         """Put requests in the queue; a closed stdin means that the parent is gone."""
         for line in self._requests:
-            number, request = protocol.decode_request(line)
+            try:
+                number, request = protocol.decode_request(line)
+            except protocol.Malformed as error:
+                self._queue.put((error.request, error))
+                continue
             if isinstance(request, protocol.Cancel):
                 self._cancel(number, request)
             else:
@@ -96,14 +115,14 @@ class EngineProcess:
 
     def work(self) -> None:
         """Answer requests, one after the other, for ever."""
-        self._send(Event(0, "ready", {"pid": os.getpid()}))
+        self._send(0, Ready(os.getpid()))
         while True:
             number, request = self._queue.get()
             with self._lock:
                 self._current = number
             answer = self._answer(number, request)
             with self._settled:
-                self._send(answer)
+                self._send(number, answer)
                 self._write_afterwards()
             with self._lock:
                 self._current = 0
@@ -111,20 +130,23 @@ class EngineProcess:
                 if self._runner is not None:
                     self._runner.interrupt(False)
 
-    def _answer(self, number: int, request: protocol.Request) -> Event:
+    def _answer(self, number: int, request: protocol.AnyRequest | protocol.Malformed) -> Event:
         try:
-            return Event(number, "done", self._handlers[type(request)](number, request))
-        except (ZhiyinError, MemoryError) as error:
+            return Done(self._handlers[type(request)](number, request))
+        except ZhiyinError as error:
             cause = next((name for kind, name in _CAUSES if isinstance(error, kind)), "model")
-            message = str(error) or "The memory ran out; choose a smaller model or a smaller context."
-            return Event(number, "failed", {"message": message, "cause": cause})
+            return Failed(error.data(), cause)
+        except MemoryError:
+            full = OutOfMemory("The memory ran out; choose a smaller model or a smaller context.")
+            return Failed(full.data(), "memory")
         except Exception as error:
             sys.excepthook(type(error), error, error.__traceback__)  # into the log
-            message = (
-                "The engine made a mistake of its own; try again, and if it happens again report what "
-                f"{log_file('engine')} says of it. Nothing of the chat is lost."
+            mistake = ZhiyinError(
+                "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. "
+                "Nothing of the chat is lost.",
+                path=log_file("engine"),
             )
-            return Event(number, "failed", {"message": message, "cause": "internal"})
+            return Failed(mistake.data(), "internal")
 
     def _write_afterwards(self) -> None:
         write, self._afterwards = self._afterwards, None
@@ -136,10 +158,10 @@ class EngineProcess:
             self._cancelled.add(request.target)
             if request.target == self._current and self._runner is not None:
                 self._runner.interrupt(True)
-        self._send(Event(number, "done"))
+        self._send(number, Done())
 
-    def _send(self, event: Event) -> None:
-        data = protocol.encode_event(event)
+    def _send(self, number: int, event: Event) -> None:
+        data = protocol.encode_event(number, event)
         with self._lock:
             self._events.write(data)
             self._events.flush()
@@ -153,7 +175,7 @@ class EngineProcess:
             now = time.monotonic()
             if now - last >= _PROGRESS_SECONDS:
                 last = now
-                self._send(Event(number, "progress", {"part": part, "phase": phase}))
+                self._send(number, Progress(part, phase))
 
         return listener
 
@@ -162,7 +184,7 @@ class EngineProcess:
             raise ZhiyinError("No model is loaded; choose one first.")
         return self._runner
 
-    def _load(self, number: int, request: protocol.Load) -> dict[str, Any]:
+    def _load(self, number: int, request: protocol.Load) -> ModelInfo:
         from desktop_app.engine.load import load_runner
         from desktop_app.engine.prompting import effort_by_itself, thinks_by_itself
         from desktop_app.engine.state.chat_states import model_identity
@@ -177,22 +199,23 @@ class EngineProcess:
                 raise
         self._runner = runner
         self._identity = model_identity(Path(request.path), request.adapters)
-        return asdict(replace(runner.info, thinking=thinks_by_itself(runner), effort=effort_by_itself(runner)))
+        return replace(runner.info, thinking=thinks_by_itself(runner), effort=effort_by_itself(runner))
 
-    def _set_adapters(self, number: int, request: protocol.SetAdapters) -> dict[str, Any]:
+    def _malformed(self, number: int, request: protocol.Malformed) -> None:
+        raise request
+
+    def _set_adapters(self, number: int, request: protocol.SetAdapters) -> None:
         from desktop_app.engine.state.chat_states import model_identity
 
         self._model().set_adapters(request.adapters)
         self._identity = model_identity(Path(self._model().info.path), request.adapters)
-        return {}
 
-    def _unload(self, number: int, request: protocol.Unload) -> dict[str, Any]:
+    def _unload(self, number: int, request: protocol.Unload) -> None:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             runner.close()
-        return {}
 
-    def _generate(self, number: int, request: protocol.Generate) -> dict[str, Any]:
+    def _generate(self, number: int, request: protocol.Generate) -> Reply:
         from desktop_app.engine.generation import Shown, check_room, generate
         from desktop_app.engine.prompting import mark_tokens, prompt_tokens, reply_opening, settled_tokens
         from desktop_app.engine.state.chat_states import resume, store
@@ -217,7 +240,7 @@ class EngineProcess:
             runner,
             prompt,
             request.sampling,
-            lambda text: self._send(Event(number, "text", {"text": text})),
+            lambda text: self._send(number, Text(text)),
             self._progress(number, "prompt"),
             shown,
             settled_tokens(runner, asked, prompt) if runner.info.forward_only else None,
@@ -227,36 +250,33 @@ class EngineProcess:
         if dialect is not None and dialect.tool_calls is not None:
             calls = dialect.tool_calls(reply.text, request.tools)
             reply = replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
-        return asdict(reply)
+        return reply
 
-    def _tokenize(self, number: int, request: protocol.Tokenize) -> dict[str, Any]:
+    def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
         runner = self._model()
         special = request.special and not runner.info.plain_text
-        return {"ids": runner.tokenize(request.text, add_special=request.add_special, special=special)}
+        return TokenIds(runner.tokenize(request.text, add_special=request.add_special, special=special))
 
-    def _prompt(self, number: int, request: protocol.Prompt) -> dict[str, Any]:
+    def _prompt(self, number: int, request: protocol.Prompt) -> RenderedPrompt:
         from desktop_app.engine.prompting import prompt_tokens, render_prompt
 
         runner = self._model()
-        prompt = render_prompt(runner, request)
-        ids = prompt_tokens(runner, request)
-        return {"prompt": prompt, "ids": ids}
+        return RenderedPrompt(render_prompt(runner, request), prompt_tokens(runner, request))
 
-    def _logits(self, number: int, request: protocol.Logits) -> dict[str, Any]:
+    def _logits(self, number: int, request: protocol.Logits) -> LogitsShape:
         logits = self._model_for(request.ids).all_logits(request.ids)
         _write_array(Path(request.out), logits)
-        return {"shape": list(logits.shape)}
+        return LogitsShape((logits.shape[0], logits.shape[1]))
 
-    def _score(self, number: int, request: protocol.Score) -> dict[str, Any]:
+    def _score(self, number: int, request: protocol.Score) -> Losses:
         from desktop_app.engine.measuring import losses
 
-        return {"losses": losses(self._model_for(request.ids), request.ids, request.start)}
+        return Losses(losses(self._model_for(request.ids), request.ids, request.start))
 
-    def _measure(self, number: int, request: protocol.Measure) -> dict[str, Any]:
+    def _measure(self, number: int, request: protocol.Measure) -> Durations:
         from desktop_app.engine.measuring import speeds
 
-        prompt_seconds, seconds = speeds(self._model_for(request.ids), request.ids, request.tokens)
-        return {"prompt_seconds": prompt_seconds, "seconds": seconds}
+        return Durations(*speeds(self._model_for(request.ids), request.ids, request.tokens))
 
     def _model_for(self, ids: Sequence[int]) -> Runner:
         """Return the loaded model; raises ZhiyinError where it does not know one of the ids."""
@@ -268,38 +288,38 @@ class EngineProcess:
             raise ZhiyinError(f"Token ids must lie between 0 and {size - 1}, but {found}; correct --ids or --text.")
         return runner
 
-    def _save_state(self, number: int, request: protocol.SaveState) -> dict[str, Any]:
-        return {"bytes": self._model().save_state(Path(request.path))}
+    def _save_state(self, number: int, request: protocol.SaveState) -> SavedState:
+        return SavedState(self._model().save_state(Path(request.path)))
 
-    def _load_state(self, number: int, request: protocol.LoadState) -> dict[str, Any]:
-        return {"tokens": self._model().load_state(Path(request.path))}
+    def _load_state(self, number: int, request: protocol.LoadState) -> RestoredState:
+        return RestoredState(self._model().load_state(Path(request.path)))
 
-    def _stats(self, number: int, request: protocol.Stats) -> dict[str, Any]:
+    def _stats(self, number: int, request: protocol.Stats) -> ProcessStats:
         import llama_cpp.llama_cpp  # noqa: F401 - every model needs it: what the process holds before its first one has it
         import psutil
 
         memory = psutil.Process().memory_info()
-        return {
-            "resident_bytes": memory.rss,
-            "private_bytes": memory.rss - max(0, getattr(memory, "shared", 0) - _locked_bytes()),
-            "peak_bytes": _peak_bytes(memory),
-            "largest_batch": 0 if self._runner is None else self._runner.largest_batch,
-            "devices": devices(),
-        }
+        return ProcessStats(
+            resident_bytes=memory.rss,
+            private_bytes=memory.rss - max(0, getattr(memory, "shared", 0) - _locked_bytes()),
+            peak_bytes=_peak_bytes(memory),
+            largest_batch=0 if self._runner is None else self._runner.largest_batch,
+            devices=devices(),
+        )
 
-    def _devices(self, number: int, request: protocol.Devices) -> dict[str, Any]:
+    def _devices(self, number: int, request: protocol.Devices) -> ComputeFacts:
         import llama_cpp.llama_cpp as llama
         import psutil
 
         from desktop_app.engine.graph.repacking import rearranged_types
 
-        return {
-            "devices": devices(),
-            "backends": backends(),
-            "resident_bytes": psutil.Process().memory_info().rss,
-            "system_info": (llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
-            "rearranged": rearranged_types(),
-        }
+        return ComputeFacts(
+            devices=devices(),
+            backends=tuple(backends()),
+            system_info=(llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
+            resident_bytes=psutil.Process().memory_info().rss,
+            rearranged=tuple(rearranged_types()),
+        )
 
 
 def _locked_bytes() -> int:

@@ -27,7 +27,7 @@ def try_out(path: Path) -> str:
         out = Path(folder) / "logits.npy"
         try:
             info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
-            ids = tuple(token for token in _TOKENS if token < info["vocabulary_size"])
+            ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
             engine.submit(Logits(ids, str(out))).result()
         except EngineFailed as error:
             if error.cause == "memory":

@@ -47,9 +47,9 @@ class LoadPlanner:
         """
         stats = self._engine.submit(Stats()).result()
         if self._process_bytes is None:
-            self._process_bytes = stats["resident_bytes"]
+            self._process_bytes = stats.resident_bytes
         # The process itself counts as freed too, because each plan counts it anew.
-        freed = {"RAM": stats["private_bytes"]}
+        freed = {"RAM": stats.private_bytes}
         if current is not None and current.plan.best is not None:
             held = {share.device: share.total for share in current.plan.best.shares[1:]}
             # Some drivers leave what a GPU holds of main memory out of the process's bytes, some do not.
@@ -112,16 +112,16 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
     if best is None:
         return
     stats = engine.submit(Stats()).result()
-    free = {device["name"]: device["free_bytes"] for device in stats["devices"]}
+    free = {device.name: device.free_bytes for device in stats.devices}
     gpus = {gpu.name: gpu for gpu in planned.computer.accelerators}
     records = []
     # Where a GPU uses main memory it is not told apart what holds what, so nothing is learned.
     if not any(gpus[share.device].shares_memory for share in best.shares[1:]):
-        predicted = _predicted(best, planned.computer, stats["largest_batch"])
+        predicted = _predicted(best, planned.computer, stats.largest_batch)
         if (
-            stats["resident_bytes"] >= predicted - best.shares[0].compute
+            stats.resident_bytes >= predicted - best.shares[0].compute
         ):  # else some of the model was dropped or swapped out
-            records.append(LoadRecord("RAM", planned.model, predicted, stats["resident_bytes"]))
+            records.append(LoadRecord("RAM", planned.model, predicted, stats.resident_bytes))
     for share in best.shares[1:]:
         if gpus[share.device].shares_memory:
             continue

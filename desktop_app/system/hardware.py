@@ -8,47 +8,12 @@ from typing import Any
 
 import psutil
 
-from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Devices
 from desktop_app.paths import data_folder
 from desktop_app.system import processor
+from desktop_app.system.devices import ComputeFacts, Device
 from desktop_app.system.graphics_cards import UnusedCard, unused_cards
 from desktop_app.system.memory_limits import lockable_memory, main_memory
 from desktop_app.system.threads import usual_threads
-
-_ENGINE_SECONDS = 60
-_SHARING = ("Metal", "MTL")
-"""Backends whose GPUs have no memory of their own, besides those that ggml lists as integrated."""
-_IN_SOFTWARE = ("llvmpipe", "SwiftShader")
-"""Drivers that compute on the processor; ggml lists them as GPUs where GGML_VK_VISIBLE_DEVICES names them."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """A device as ggml lists it."""
-
-    name: str
-    description: str
-    type: str
-    """cpu, gpu, igpu, accelerator."""
-    total_bytes: int
-    free_bytes: int
-    takes_layers: bool
-    """The engine can put layers on it; see `engine.backends.offload_devices`."""
-    lends_memory: bool = False
-    """The processor's layers lie, as they are in the file, in main memory that it reads too."""
-    maps_files: bool = True
-    """Layers are loaded on it from a mapped file; otherwise the file is read."""
-
-    @property
-    def in_software(self) -> bool:
-        """Tell whether it is no GPU but a driver that computes on the processor."""
-        return any(name in self.description for name in _IN_SOFTWARE)
-
-    @property
-    def shares_memory(self) -> bool:
-        """Tell whether its memory is main memory."""
-        return self.type == "igpu" or self.in_software or self.name.startswith(_SHARING)
 
 
 @dataclass(frozen=True)
@@ -88,10 +53,8 @@ class Hardware:
         return asdict(self)
 
 
-def probe(engine: Engine) -> Hardware:
-    """Ask the system and, in the engine process, ggml."""
-    found = engine.submit(Devices()).result(_ENGINE_SECONDS)
-    devices = tuple(Device(**device) for device in found["devices"])
+def probe(compute: ComputeFacts) -> Hardware:
+    """Ask the system; `compute` is what the engine process says of ggml."""
     memory = main_memory()
     return Hardware(
         processor=processor.name(),
@@ -100,14 +63,14 @@ def probe(engine: Engine) -> Hardware:
         performance_cores=processor.performance_cores(),
         threads=usual_threads(),
         caches=processor.caches(),
-        instructions=processor.instruction_sets(found["system_info"]),
+        instructions=processor.instruction_sets(compute.system_info),
         total_memory=memory.total,
         available_memory=memory.available,
         lockable_memory=lockable_memory(),
         swap_bytes=psutil.swap_memory().total,
         free_disk=shutil.disk_usage(data_folder()).free,
-        devices=devices,
-        unused_cards=unused_cards([d.description for d in devices if "gpu" in d.type], found["backends"]),
-        engine_bytes=found["resident_bytes"],
-        rearranged=tuple(found["rearranged"]),
+        devices=compute.devices,
+        unused_cards=unused_cards([d.description for d in compute.devices if "gpu" in d.type], compute.backends),
+        engine_bytes=compute.resident_bytes,
+        rearranged=compute.rearranged,
     )

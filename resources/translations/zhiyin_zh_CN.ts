@@ -230,6 +230,14 @@
         <translation>引擎意外退出（代码 {code}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
     </message>
     <message>
+        <source>The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎给出了无法读取的回应，已被终止；请重试，如果再次发生，请重新安装知音。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>{path} computes NaN or infinity for this text; convert it again, with another --quant.</source>
+        <translation>{path} 对这段文本算出了 NaN 或无穷大；请用另一个 --quant 重新转换。</translation>
+    </message>
+    <message>
         <source>This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context or start a new chat.</source>
         <translation>这段对话需要 {needed} 个词元，而当前上下文只能容纳 {room} 个；请在设置中选择更大的上下文，或开始新对话。</translation>
     </message>

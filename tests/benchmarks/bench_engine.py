@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Event, Generate, Load, LoadSettings, SamplingSettings
+from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Text, Update
 from desktop_app.library.installed import Library
 from desktop_app.system.threads import usual_threads
 
@@ -43,14 +43,14 @@ class OurEngine:
         """Return the tokens per second of a reply as its listener sees it."""
         first: list[float] = []
 
-        def listen(event: Event) -> None:
-            if event.kind == "text" and not first:
+        def listen(update: Update) -> None:
+            if isinstance(update, Text) and not first:
                 first.append(time.perf_counter())
 
         reply = self._engine.submit(Generate(MESSAGES, sampling), listen).result()
         seconds = time.perf_counter() - first[0]
-        assert reply["tokens"] == sampling.max_tokens, f"the model ended after {reply['tokens']} tokens"
-        self.prompt_tokens = reply["prompt_tokens"]
+        assert reply.tokens == sampling.max_tokens, f"the model ended after {reply.tokens} tokens"
+        self.prompt_tokens = reply.prompt_tokens
         return (sampling.max_tokens - 1) / seconds
 
 

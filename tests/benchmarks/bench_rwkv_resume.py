@@ -101,7 +101,7 @@ def ask(model: Path, messages: list[dict[str, str]], state: str) -> tuple[str, i
         engine.submit(Generate(({"role": "user", "content": "hi"},), ONE)).result()  # the first graphs are built
         start = time.perf_counter()
         reply = engine.submit(Generate(tuple(messages), ONE, state=state)).result()
-        return reply["text"], reply["prompt_tokens"], time.perf_counter() - start
+        return reply.text, reply.prompt_tokens, time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -25,6 +26,7 @@ from PySide6.QtWidgets import QTreeWidget
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.history import History
 from desktop_app.engine import protocol
+from desktop_app.engine.results import Reply
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.garbage import collect_in_pauses
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
@@ -87,21 +89,21 @@ class ReplayBridge(EngineBridge):
 
     def submit(
         self,
-        request: protocol.Request,
-        on_event: Callable[[protocol.Event], None],
-        on_done: Callable[[dict[str, object]], None],
+        request: protocol.Request[Any],
+        on_update: Callable[[protocol.Update], None],
+        on_done: Callable[[Any], None],
         on_failed: Callable[[Exception], None],
     ) -> Call:
         if not isinstance(request, protocol.Generate):
-            return super().submit(request, on_event, on_done, on_failed)
+            return super().submit(request, on_update, on_done, on_failed)
 
         def speak() -> None:
             for start in range(0, len(self.reply), 4):
-                event = protocol.Event(1, "text", {"text": self.reply[start : start + 4]})
-                self._background.post(lambda event=event: on_event(event))
+                update = protocol.Text(self.reply[start : start + 4])
+                self._background.post(lambda update=update: on_update(update))
                 time.sleep(1 / TOKENS_PER_SECOND)
-            facts = {"text": self.reply, "reason": "end", "tokens": len(self.reply) // 4, "seconds": 10.0}
-            self._background.post(lambda: on_done(facts))
+            reply = Reply(self.reply, "end", 0, 0, len(self.reply) // 4, 0.0, 10.0)
+            self._background.post(lambda: on_done(reply))
 
         threading.Thread(target=speak, daemon=True).start()
         return Call(self._background)

@@ -198,7 +198,7 @@ def test_what_would_end_the_engine_is_refused(name: str, engine: Engine, tmp_pat
     engine.submit(Load(str(model), LoadSettings(context=64, threads=1))).result(60)
     with pytest.raises(EngineFailed, match=f"hostile.gguf .*{module}"):
         engine.submit(SetAdapters((AdapterUse(str(tmp_path / "hostile.gguf")),))).result(60)
-    assert engine.submit(Logits((1, 2), str(tmp_path / "logits.npy"))).result(60)["shape"] == [2, 64]
+    assert engine.submit(Logits((1, 2), str(tmp_path / "logits.npy"))).result(60).shape == (2, 64)
 
 
 def test_adapters_are_on_the_model_again_after_a_crash(tmp_path: Path) -> None:

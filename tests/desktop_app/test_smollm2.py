@@ -32,7 +32,7 @@ def test_the_f16_file_computes_what_the_starter_models_weights_do(
     exact = dequantized_gguf(starter_gguf, tmp_path / "starter-widened.gguf")
     with Engine() as engine:
         engine.submit(Load(str(exact))).result(60)
-        ids = engine.submit(Tokenize(TEXT)).result()["ids"][:TOKENS]
+        ids = engine.submit(Tokenize(TEXT)).result().ids[:TOKENS]
         assert len(ids) == TOKENS
         expected = engine_logits(engine, exact, ids, tmp_path / "logits.npy")
         of_weights = engine_logits(engine, weights, ids, tmp_path / "logits.npy")

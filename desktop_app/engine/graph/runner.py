@@ -23,7 +23,8 @@ from desktop_app.engine.graph.rwkv5 import RWKV5, runs_on_gpus
 from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.llama.log import begin_log
-from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
+from desktop_app.engine.protocol import AdapterUse, LoadSettings
+from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.state.files import read_state_file, write_state_file

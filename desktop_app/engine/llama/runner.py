@@ -18,7 +18,8 @@ from desktop_app.engine.graph.repacking import rearranges_any
 from desktop_app.engine.llama.adapters import LlamaAdapters
 from desktop_app.engine.llama.log import begin_log, log_lines
 from desktop_app.engine.llama.vocabulary import LlamaVocabulary
-from desktop_app.engine.protocol import AdapterUse, LoadSettings, ModelInfo
+from desktop_app.engine.protocol import AdapterUse, LoadSettings
+from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.state.snapshots import Snapshots, State

@@ -15,6 +15,7 @@ from desktop_app.ui.bridges.background import Background
 from models.errors import ZhiyinError
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Call:
@@ -23,14 +24,14 @@ class Call:
     def __init__(self, background: Background) -> None:
         """Made by `EngineBridge.submit`."""
         self._background = background
-        self._job: Job | None = None
+        self._job: Job[Any] | None = None
         self._cancelled = False
 
     def cancel(self) -> None:
         """Ask the engine to stop it; it ends as usual."""
         self._background.run(self._cancel)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job[Any]) -> None:
         """Take the job (on the engine's thread)."""
         self._job = job
 
@@ -60,24 +61,23 @@ class EngineBridge(QObject):
 
     def submit(
         self,
-        request: protocol.Request,
-        on_event: Callable[[protocol.Event], None],
-        on_done: Callable[[dict[str, Any]], None],
+        request: protocol.Request[R],
+        on_update: Callable[[protocol.Update], None],
+        on_done: Callable[[R], None],
         on_failed: Callable[[Exception], None],
     ) -> Call:
-        """Send a request; exactly one of `on_done` and `on_failed` is called, after all events."""
+        """Send a request; exactly one of `on_done` and `on_failed` is called, after all updates."""
         call = Call(self._background)
 
-        def ended(future: Future[dict[str, Any]]) -> None:
+        def ended(future: Future[R]) -> None:
             error = future.exception()
             if isinstance(error, Exception):
                 self._background.post(lambda: on_failed(error))
             else:
                 self._background.post(lambda: on_done(future.result()))
 
-        def pass_on(event: protocol.Event) -> None:
-            if event.kind in ("text", "progress"):
-                self._background.post(lambda: on_event(event))
+        def pass_on(update: protocol.Update) -> None:
+            self._background.post(lambda: on_update(update))
 
         def send() -> None:
             job = self._engine.submit(request, pass_on)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.request import options_from, reply_request
 from desktop_app.engine.client import EngineDied, EngineFailed
-from desktop_app.engine.protocol import Event
+from desktop_app.engine.protocol import Text, Update
+from desktop_app.engine.results import Reply
 from desktop_app.paths import chat_state_file
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
@@ -337,28 +339,28 @@ class ChatSession(QObject):
         )
         reply.call = self._engine.submit(
             request,
-            lambda event: self._event(reply, event),
+            lambda update: self._update(reply, update),
             lambda result: self._done(reply, result),
             lambda error: self._failed(reply, error),
         )
 
-    def _event(self, reply: _Reply, event: Event) -> None:
+    def _update(self, reply: _Reply, update: Update) -> None:
         if reply is not self._reply:
             return
-        if event.kind == "text":
-            reply.pieces.append(event.data["text"])
+        if isinstance(update, Text):
+            reply.pieces.append(update.text)
         if reply.message.conversation == self.current.id:
-            if event.kind == "text":
+            if isinstance(update, Text):
                 self.grown.emit(reply.message.id, reply.text)
             else:
-                self.reading.emit(reply.message.id, float(event.data["part"]))
+                self.reading.emit(reply.message.id, update.part)
 
-    def _done(self, reply: _Reply, result: dict[str, Any]) -> None:
+    def _done(self, reply: _Reply, result: Reply) -> None:
         if reply is self._reply:
-            facts = {key: value for key, value in result.items() if key != "text"}
+            facts = {key: value for key, value in asdict(result).items() if key != "text"}
             facts["context"] = self._models.state.context
-            reply.pieces = [result["text"]]
-            self._end(reply, "stopped" if result["reason"] == "cancelled" else "done", facts)
+            reply.pieces = [result.text]
+            self._end(reply, "stopped" if result.reason == "cancelled" else "done", facts)
 
     def _failed(self, reply: _Reply, error: Exception) -> None:
         if reply is not self._reply:

@@ -22,6 +22,9 @@ _TEMPLATES = to_translate(
     " chat is lost.",
     "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of "
     "the chat is lost.",
+    "The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. "
+    "Nothing of the chat is lost.",
+    "{path} computes NaN or infinity for this text; convert it again, with another --quant.",
     "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context "
     "or start a new chat.",
     "A context of {count} tokens for {name} does not fit in memory; choose a smaller one.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
-from desktop_app.engine.protocol import Event, Load, LoadSettings, ModelInfo, Unload
+from desktop_app.engine.protocol import Load, LoadSettings, Progress, Unload, Update
+from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed import InstalledModel
 from desktop_app.library.source_facts import Judgement, SourceFacts, judge
 from desktop_app.planning.load_plan import PlannedLoad
@@ -185,14 +186,13 @@ class ModelSession(QObject):
         self._set(replace(self.state, context=settings.context, planned=planned))
         self._in_engine = None
 
-        def progress(event: Event) -> None:
-            if turn == self._turn and event.kind == "progress":
-                self._set(replace(self.state, part=float(event.data["part"])))
+        def progress(update: Update) -> None:
+            if turn == self._turn and isinstance(update, Progress):
+                self._set(replace(self.state, part=update.part))
 
-        def done(found: dict[str, Any]) -> None:
+        def done(info: ModelInfo) -> None:
             self._in_engine, self._recorded = planned, False
             if turn == self._turn:
-                info = ModelInfo(**found)
                 self._set(EngineState("ready", model, info, 1.0, context=info.context, planned=planned))
 
         def failed(error: Exception) -> None:

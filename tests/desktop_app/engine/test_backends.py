@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 _LOAD_AND_LIST = """
 from desktop_app.engine.backends import devices
 import llama_cpp.llama_cpp
-assert any(device["type"] == "cpu" for device in devices())
+assert any(device.type == "cpu" for device in devices())
 print(open("/proc/self/maps").read())
 """
 

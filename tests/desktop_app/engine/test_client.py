@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from desktop_app.engine import protocol
+from desktop_app.engine import client, protocol
 from desktop_app.engine.client import Engine, EngineDied, EngineExit, EngineFailed
-from desktop_app.engine.protocol import Devices, Event, Generate, Load, LoadSettings, Prompt, SamplingSettings
+from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, Prompt, SamplingSettings, Text
+from desktop_app.engine.results import Reply
 from desktop_app.paths import log_file
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=24)
@@ -33,38 +37,38 @@ def question(text: str, sampling: SamplingSettings = GREEDY) -> Generate:
     return Generate(({"role": "user", "content": text},), sampling)
 
 
-def reply_of(engine: Engine, request: Generate) -> dict:
+def reply_of(engine: Engine, request: Generate) -> Reply:
     return engine.submit(request).result(60)
 
 
 def test_load_describes_the_model(starter_gguf: Path, engine: Engine) -> None:
     info = engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
-    assert info["architecture"] == "llama"
-    assert info["parameters"] == 134_515_008
-    assert info["vocabulary_size"] == 49152
-    assert (info["context"], info["trained_context"]) == (1024, 8192)
-    assert info["file_type"] == "Q4_1"
-    assert info["chat"]
+    assert info.architecture == "llama"
+    assert info.parameters == 134_515_008
+    assert info.vocabulary_size == 49152
+    assert (info.context, info.trained_context) == (1024, 8192)
+    assert info.file_type == "Q4_1"
+    assert info.chat
 
 
 def test_text_streams_and_adds_up(engine: Engine) -> None:
     pieces: list[str] = []
     job = engine.submit(
         question("Tell me a long story.", SamplingSettings(temperature=0, max_tokens=96)),
-        lambda event: pieces.append(event.data["text"]) if event.kind == "text" else None,
+        lambda update: pieces.append(update.text) if isinstance(update, Text) else None,
     )
     reply = job.result(60)
     assert len(pieces) >= 3  # thirty a second at most: a fast computer writes all in a tenth of one
-    assert "".join(pieces) == reply["text"]
+    assert "".join(pieces) == reply.text
 
 
 def test_greedy_replies_repeat_and_seeds_matter(engine: Engine) -> None:
-    first, second = (reply_of(engine, question("Tell me about rain."))["text"] for _ in range(2))
+    first, second = (reply_of(engine, question("Tell me about rain.")).text for _ in range(2))
     assert first == second
     drawn = [
-        reply_of(engine, question("Tell me about rain.", SamplingSettings(temperature=1.5, seed=seed, max_tokens=24)))[
-            "text"
-        ]
+        reply_of(
+            engine, question("Tell me about rain.", SamplingSettings(temperature=1.5, seed=seed, max_tokens=24))
+        ).text
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -73,27 +77,27 @@ def test_greedy_replies_repeat_and_seeds_matter(engine: Engine) -> None:
 def test_a_follow_up_reuses_the_cache(engine: Engine) -> None:
     messages = [{"role": "user", "content": "Name a colour."}]
     first = engine.submit(Generate(tuple(messages), GREEDY)).result(60)
-    messages += [{"role": "assistant", "content": first["text"]}, {"role": "user", "content": "Another one."}]
+    messages += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Another one."}]
     second = engine.submit(Generate(tuple(messages), GREEDY)).result(60)
-    assert second["reused_tokens"] >= first["prompt_tokens"]
+    assert second.reused_tokens >= first.prompt_tokens
     fresh = engine.submit(Generate(tuple(messages), GREEDY)).result(60)
-    assert fresh["text"] == second["text"]
+    assert fresh.text == second.text
 
 
 def test_max_tokens_and_stop_texts(engine: Engine) -> None:
     reply = reply_of(engine, question("Write a story.", SamplingSettings(temperature=0, max_tokens=5)))
-    assert (reply["reason"], reply["tokens"]) == ("length", 5)
-    whole = reply_of(engine, question("Write a story."))["text"]
+    assert (reply.reason, reply.tokens) == ("length", 5)
+    whole = reply_of(engine, question("Write a story.")).text
     stop = whole[20:26]
     cut = reply_of(engine, question("Write a story.", SamplingSettings(temperature=0, max_tokens=24, stop=(stop,))))
-    assert cut["reason"] == "stop"
-    assert cut["text"] == whole[: whole.index(stop)]
+    assert cut.reason == "stop"
+    assert cut.text == whole[: whole.index(stop)]
 
 
 def test_repeat_penalty_changes_the_reply(engine: Engine) -> None:
-    plain = reply_of(engine, question("Repeat the word tea for ever."))["text"]
+    plain = reply_of(engine, question("Repeat the word tea for ever.")).text
     penalized = SamplingSettings(temperature=0, max_tokens=24, repeat_penalty=1.8)
-    assert reply_of(engine, question("Repeat the word tea for ever.", penalized))["text"] != plain
+    assert reply_of(engine, question("Repeat the word tea for ever.", penalized)).text != plain
 
 
 @pytest.mark.parametrize("phase", ["prompt", "reply"])
@@ -102,7 +106,7 @@ def test_stop_is_quick(phase: str, engine: Engine) -> None:
     content = "Tell me a very long story. " * (120 if phase == "prompt" else 1)
     started = threading.Event()
     request = question(content, SamplingSettings(temperature=0.8, seed=1))
-    job = engine.submit(request, lambda event: started.set() if event.kind == "text" else None)
+    job = engine.submit(request, lambda update: started.set() if isinstance(update, Text) else None)
     if phase == "reply":
         assert started.wait(60)
     else:
@@ -111,9 +115,9 @@ def test_stop_is_quick(phase: str, engine: Engine) -> None:
     job.cancel()
     reply = job.result(60)
     waited = time.perf_counter() - begin
-    assert reply["reason"] == "cancelled"
+    assert reply.reason == "cancelled"
     print(f"stopped {waited * 1000:.0f} ms after the request ({phase})")
-    assert reply_of(engine, question("Hello"))["text"], "the engine works on after a stop"
+    assert reply_of(engine, question("Hello")).text, "the engine works on after a stop"
 
 
 def test_a_full_context_is_said(starter_gguf: Path, engine: Engine) -> None:
@@ -123,14 +127,14 @@ def test_a_full_context_is_said(starter_gguf: Path, engine: Engine) -> None:
     assert caught.value.cause == "context"
     endless = SamplingSettings(temperature=1.2, seed=3, repeat_penalty=1.3)
     reply = reply_of(engine, question("word " * 190, endless))
-    assert reply["reason"] in ("full", "end")
+    assert reply.reason in ("full", "end")
     engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
 
 
 def test_tokenize_and_prompt(engine: Engine) -> None:
-    ids = engine.submit(protocol.Tokenize("Hello world")).result(60)["ids"]
+    ids = engine.submit(protocol.Tokenize("Hello world")).result(60).ids
     assert ids == [19556, 905]
-    prompt = engine.submit(protocol.Prompt(({"role": "user", "content": "Hi"},))).result(60)["prompt"]
+    prompt = engine.submit(protocol.Prompt(({"role": "user", "content": "Hi"},))).result(60).prompt
     assert prompt.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
 
 
@@ -142,13 +146,13 @@ def test_ids_out_of_range_are_refused(engine: Engine, tmp_path: Path) -> None:
 def test_a_saved_state_is_taken_up(starter_gguf: Path, engine: Engine, tmp_path: Path) -> None:
     request = question("What is tea?")
     wanted = reply_of(engine, request)
-    size = engine.submit(protocol.SaveState(str(tmp_path / "state"))).result(60)["bytes"]
+    size = engine.submit(protocol.SaveState(str(tmp_path / "state"))).result(60).bytes
     assert size == (tmp_path / "state").stat().st_size
     engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
     engine.submit(protocol.LoadState(str(tmp_path / "state"))).result(60)
     again = reply_of(engine, request)
-    assert again["text"] == wanted["text"]
-    assert again["reused_tokens"] == wanted["prompt_tokens"] - 1
+    assert again.text == wanted.text
+    assert again.reused_tokens == wanted.prompt_tokens - 1
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"plain text", b"GGUF\x03\x00\x00\x00" + b"\xff" * 64])
@@ -179,7 +183,7 @@ def test_a_mistake_of_the_engines_own_is_one_sentence_and_its_log_has_the_rest()
         assert caught.value.cause == "internal"
         assert "Error" not in str(caught.value)
         assert "Traceback" in log_file("engine").read_text("utf-8")
-        assert fresh.submit(Devices()).result(60)["backends"]
+        assert fresh.submit(Devices()).result(60).backends
 
 
 def test_requests_without_a_model_are_refused() -> None:
@@ -199,7 +203,7 @@ def test_a_killed_engine_is_noticed_and_comes_back(signal_number: int, said: str
         writing = threading.Event()
         job = engine.submit(
             question("Tell me a very long story.", SamplingSettings(temperature=1)),
-            lambda event: writing.set() if event.kind == "text" else None,
+            lambda update: writing.set() if isinstance(update, Text) else None,
         )
         assert writing.wait(60)
         pid = engine.pid
@@ -207,7 +211,7 @@ def test_a_killed_engine_is_noticed_and_comes_back(signal_number: int, said: str
         os.kill(pid, signal_number)
         with pytest.raises(EngineDied, match=said):
             job.result(60)
-        assert reply_of(engine, question("Hello"))["text"], "the model is loaded again by itself"
+        assert reply_of(engine, question("Hello")).text, "the model is loaded again by itself"
         assert [exit_.code for exit_ in exits] == [-signal_number]
     assert len(exits) == 1, "closing is no accident"
 
@@ -239,10 +243,59 @@ def test_a_template_that_loops_for_ever_is_stopped(starter_gguf: Path, tmp_path:
     assert time.perf_counter() - begin < 30
 
 
+NOT_MESSAGES = {
+    "no JSON": "b'Segmentation fault\\n'",
+    "no text": "b'\\xff\\n'",
+    "an event of no kind": """b'{"id":1,"event":{"kind":"unheard-of"}}\\n'""",
+    "a result without its fields": """b'{"id":1,"event":{"kind":"done","result":{"kind":"Reply"}}}\\n'""",
+    "deeply nested": """b'{"id":1,"event":{"kind":"failed","cause":"","error":{"a":' + b'[' * 100_000 + b'\\n'""",
+    "no end": "b'x' * (1 << 21)",
+}
+
+
+def speak(monkeypatch: pytest.MonkeyPatch, answer: str, then: str) -> None:
+    """Let a process stand for the engine that writes bytes, whatever it is asked."""
+    code = f"import os, sys, time; sys.stdout.buffer.write({answer}); sys.stdout.buffer.flush(); {then}"
+
+    def start(mode: str, log: Any) -> subprocess.Popen[bytes]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
+        return subprocess.Popen([sys.executable, "-c", code], **pipes)
+
+    monkeypatch.setattr(client, "start", start)
+
+
+@pytest.mark.parametrize("answer", NOT_MESSAGES.values(), ids=NOT_MESSAGES)
+def test_an_answer_that_is_no_message_ends_the_engine_in_one_sentence(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 1 << 20)
+    exits: list[EngineExit] = []
+    with Engine(exits.append) as engine:
+        speak(monkeypatch, answer, "time.sleep(600)")
+        with pytest.raises(EngineDied, match=r"answer that cannot be read.* Nothing of the chat is lost\.$"):
+            engine.submit(Devices()).result(60)
+        monkeypatch.undo()
+        assert len(exits) == 1
+        assert engine.submit(Devices()).result(60).devices, "the next request starts it again"
+
+
+def test_a_death_in_the_middle_of_a_line_is_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    speak(monkeypatch, """b'{"id":1,"event":{"kind"'""", "os._exit(3)")
+    with Engine() as engine, pytest.raises(EngineDied, match="code 3"):
+        engine.submit(Devices()).result(60)
+
+
+def test_half_a_surrogate_pair_is_sent_as_a_question_mark(engine: Engine) -> None:
+    plain, broken = (
+        engine.submit(Prompt(({"role": "user", "content": f"a{end}"},))).result(60).prompt for end in ("?", "\udc80")
+    )
+    assert plain == broken
+
+
 def test_events_are_typed() -> None:
-    event = Event(3, "text", {"text": "你好\n\u2028"})
-    line = protocol.encode_event(event)
+    event = Text("你好\n\u2028")
+    line = protocol.encode_event(3, event)
     assert line.count(b"\n") == 1
-    assert protocol.decode_event(line) == event
+    assert protocol.decode_event(line) == (3, event)
     request = Generate(({"role": "user", "content": "é"},), SamplingSettings(stop=("a", "b")))
     assert protocol.decode_request(protocol.encode_request(7, request)) == (7, request)

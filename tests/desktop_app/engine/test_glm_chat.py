@@ -59,11 +59,11 @@ def test_chatglm3_calls_a_tool(engine: Engine, tmp_path: Path) -> None:
     out = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
     engine.submit(Load(str(out), LoadSettings(context=1024, kv_type="f32"))).result(60)
     reply = engine.submit(Generate(USER, GREEDY, TOOLS)).result(60)
-    assert (reply["text"], reply["reason"]) == (CALL, "end")
-    (call,) = reply["tool_calls"]
+    assert (reply.text, reply.reason) == (CALL, "end")
+    (call,) = reply.tool_calls
     assert call["function"] == {"name": "get_weather", "arguments": json.dumps({"city": "北京"}, ensure_ascii=False)}
     asked = (*USER, {"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "晴"})
-    ids = engine.submit(Prompt(asked, TOOLS)).result(60)["ids"]
+    ids = engine.submit(Prompt(asked, TOOLS)).result(60).ids
     assert ids.count(count + 7) == 2
     assert ids[-1] == count + 7
     assert count + 8 in ids
@@ -90,17 +90,17 @@ def test_chatglm1_answers(kind: str, images: int, engine: Engine, tmp_path: Path
 
     text = "def main():\n    print('你好')\t# [gMASK]<sop>"
     written = "def main():<n><|blank_4|>print('你好')<|tab|># [gMASK]<sop>"
-    assert engine.submit(Tokenize(text)).result(60)["ids"] == encoded(written)
-    assert engine.submit(Prompt(({"role": "user", "content": text},))).result(60)["ids"] == encoded(written)
+    assert engine.submit(Tokenize(text)).result(60).ids == encoded(written)
+    assert engine.submit(Prompt(({"role": "user", "content": text},))).result(60).ids == encoded(written)
     chat = (
         {"role": "user", "content": "<eop>"},
         {"role": "assistant", "content": "好"},
         {"role": "user", "content": "再见"},
     )
     rounds = "[Round 0]<n>问：<eop><n>答：好<n>[Round 1]<n>问：再见<n>答："
-    assert engine.submit(Prompt(chat)).result(60)["ids"] == encoded(rounds)
+    assert engine.submit(Prompt(chat)).result(60).ids == encoded(rounds)
     reply = engine.submit(Generate(chat, GREEDY)).result(60)
-    assert (reply["text"], reply["reason"]) == ("好，世界！", "end")
+    assert (reply.text, reply.reason) == ("好，世界！", "end")
 
 
 ROLES = ("<|user|>", "<|assistant|>", "<|observation|>", "<|endoftext|>")
@@ -130,12 +130,12 @@ def test_glm45_calls_a_tool(special: bool, engine: Engine, tmp_path: Path) -> No
     engine.submit(Load(str(path), LoadSettings(context=1024, kv_type="f32"))).result(60)
     asked = ({"role": "user", "content": "Weather?"},)
     reply = engine.submit(Generate(asked, replace(GREEDY, max_tokens=12), TOOLS)).result(60)
-    assert (reply["text"], reply["reason"]) == ("".join(SAID[1:-1]), "end")
-    (call,) = reply["tool_calls"]
+    assert (reply.text, reply.reason) == ("".join(SAID[1:-1]), "end")
+    (call,) = reply.tool_calls
     assert call["function"] == {"name": "get_weather", "arguments": '{"city": "Rome"}'}
     answered = (
         *asked,
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "content": "sunny"},
     )
-    assert engine.submit(Generate(answered, replace(GREEDY, max_tokens=12), TOOLS)).result(60)["reason"] == "end"
+    assert engine.submit(Generate(answered, replace(GREEDY, max_tokens=12), TOOLS)).result(60).reason == "end"

@@ -8,17 +8,19 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.commands.perplexity import measure
-from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Load, LoadSettings, Tokenize
+from desktop_app.engine.client import Engine, EngineFailed
+from desktop_app.engine.protocol import Load, LoadSettings, Score, Tokenize
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin
 from tests.support.graph_models import graph_case
 from tests.support.logits import loaded_logits
+from tests.support.random_gguf import write_mixture
 from tests.support.random_llama import random_llama
 from tests.support.rwkv_world import world_model
 
@@ -40,7 +42,7 @@ def test_perplexity_is_the_one_of_the_logits(starter_gguf: Path, tmp_path: Path)
     with Engine() as engine:
         # An F32 cache: ggml's attention on 16 bits rounds otherwise in batches of another size.
         engine.submit(Load(str(starter_gguf), LoadSettings(context=64, kv_type="f32", threads=2))).result(60)
-        ids = engine.submit(Tokenize(text.read_text("utf-8"))).result(60)["ids"]
+        ids = engine.submit(Tokenize(text.read_text("utf-8"))).result(60).ids
         chunks = [ids[start : start + 64] for start in range(0, len(ids) - 63, 64)]
         exact = measure(engine, chunks)
         wanted = np.concatenate([losses(loaded_logits(engine, chunk, tmp_path / "x.npy"), chunk) for chunk in chunks])
@@ -55,6 +57,17 @@ def test_perplexity_is_the_one_of_the_logits(starter_gguf: Path, tmp_path: Path)
     assert float(found[1]) == pytest.approx(perplexity, rel=0.15)
 
 
+def test_a_model_that_computes_nan_is_refused(tmp_path: Path) -> None:
+    path = write_mixture(tmp_path / "broken.gguf", 4, layers=1)
+    tensor = next(tensor for tensor in gguf.GGUFReader(path, "r+").tensors if tensor.name == "output_norm.weight")
+    tensor.data[:] = np.nan
+    tensor.data.flush()
+    with Engine() as engine:
+        engine.submit(Load(str(path), LoadSettings(context=64))).result(60)
+        with pytest.raises(EngineFailed, match=r"broken\.gguf computes NaN"):
+            engine.submit(Score((1, 2, 3))).result(60)
+
+
 def test_each_chunk_begins_as_the_models_texts_do(tmp_path: Path) -> None:
     """ChatGLM-6B's begin with [gMASK] <sop>; held to the forward pass in float64."""
     case = graph_case("chatglm1", tmp_path)
@@ -62,8 +75,8 @@ def test_each_chunk_begins_as_the_models_texts_do(tmp_path: Path) -> None:
     text.write_text(TEXT[3000:3120], "utf-8")
     with Engine() as engine:
         engine.submit(Load(str(case.path), LoadSettings(context=64))).result(60)
-        begin = engine.submit(Tokenize("")).result(60)["ids"]
-        ids = begin + engine.submit(Tokenize(text.read_text("utf-8"), add_special=False)).result(60)["ids"]
+        begin = engine.submit(Tokenize("")).result(60).ids
+        ids = begin + engine.submit(Tokenize(text.read_text("utf-8"), add_special=False)).result(60).ids
     assert len(begin) == 2
     chunks = [begin + ids[start + 2 : start + 32] for start in range(0, len(ids) - 31, 32)]
     assert len(chunks) >= 2

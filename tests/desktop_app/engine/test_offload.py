@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSe
 from desktop_app.engine.runner import Runner
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.planner import Accelerator, Computer, Option, option
-from desktop_app.system.hardware import Device
+from desktop_app.system.devices import Device
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 
 ON_CPU = LoadSettings(context=400, threads=2, kv_type="f32", batch=32, gpu_layers=0)
@@ -37,9 +36,9 @@ STARTER_LAYERS = 30
 
 
 @pytest.fixture(autouse=True)
-def gpus() -> list[dict[str, Any]]:
+def gpus() -> list[Device]:
     """The GPUs that layers can be put on."""
-    found = [device for device in devices() if device["takes_layers"]]
+    found = [device for device in devices() if device.takes_layers]
     if not found:
         pytest.skip("ggml has no GPU here: CONTRIBUTING.md says how to build llama.cpp with one")
     return found
@@ -47,7 +46,7 @@ def gpus() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> GraphCase:
-    if not any(device["takes_layers"] for device in devices()):
+    if not any(device.takes_layers for device in devices()):
         pytest.skip("ggml has no GPU here")
     return graph_case(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -134,7 +133,7 @@ def test_a_state_moves_between_processor_and_gpu(case: GraphCase, opened: Open, 
         first = runner
 
 
-def test_layers_go_to_the_gpus_that_were_asked_for(case: GraphCase, opened: Open, gpus: list[dict[str, Any]]) -> None:
+def test_layers_go_to_the_gpus_that_were_asked_for(case: GraphCase, opened: Open, gpus: list[Device]) -> None:
     if len(gpus) < 2:
         pytest.skip("there is one GPU only")
     ids = prompt_of(opened(case.path, ON_CPU))
@@ -154,14 +153,14 @@ def test_llama_cpp_computes_the_same_on_a_gpu(opened: Open, starter_gguf: Path, 
 
 @pytest.mark.parametrize("room", [70, 140, 1 << 20], ids=["some layers", "most layers", "all layers"])
 def test_devices_hold_what_was_planned(
-    opened: Open, starter_gguf: Path, gpus: list[dict[str, Any]], room: int, monkeypatch: pytest.MonkeyPatch
+    opened: Open, starter_gguf: Path, gpus: list[Device], room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights and cache to the byte, buffers within what a small model may differ by; llama.cpp's log has its own numbers."""
     said: deque[str] = deque()
     monkeypatch.setattr(llama_log, "log_lines", said)
     monkeypatch.setattr(llama_log, "_WARNING", 0)
     model = model_of_gguf(starter_gguf)
-    accelerators = tuple(Accelerator(gpu["name"], room * MEGABYTE, room * MEGABYTE, True) for gpu in gpus)
+    accelerators = tuple(Accelerator(gpu.name, room * MEGABYTE, room * MEGABYTE, True) for gpu in gpus)
     computer = Computer(1 << 40, 1 << 40, 0, accelerators=accelerators)
     planned = option(model, model.candidates[0], computer, 2048)
     assert planned.gpu_layers > 0
@@ -193,7 +192,7 @@ def test_the_engine_answers_from_a_gpu_and_gives_its_memory_back(starter_gguf: P
         held = []
         for _ in range(3):
             engine.submit(Load(str(starter_gguf), LoadSettings(context=512))).result(120)
-            assert "Paris" in engine.submit(question).result(120)["text"]
+            assert "Paris" in engine.submit(question).result(120).text
             engine.submit(Unload()).result(60)
             held.append(_held(engine))
         assert abs(held[2] - held[0]) < size / 2
@@ -202,6 +201,6 @@ def test_the_engine_answers_from_a_gpu_and_gives_its_memory_back(starter_gguf: P
 def _held(engine: Engine) -> int:
     """Return what the process and the GPUs with memory of their own hold; other programs change what is free of main memory."""
     stats = engine.submit(Stats()).result(60)
-    listed = [Device(**device) for device in stats["devices"]]
+    listed = list(stats.devices)
     own = [gpu.total_bytes - gpu.free_bytes for gpu in listed if gpu.takes_layers and not gpu.shares_memory]
-    return int(stats["private_bytes"]) + sum(own)
+    return int(stats.private_bytes) + sum(own)

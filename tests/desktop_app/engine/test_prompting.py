@@ -8,7 +8,7 @@ import pytest
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine, EngineFailed
-from desktop_app.engine.protocol import EFFORTS, Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
+from desktop_app.engine.protocol import EFFORTS, Generate, Load, LoadSettings, Prompt, SamplingSettings, Text, Tokenize
 from tests.models.chat.test_published_files import baichuan_chat
 from tests.support.graph_models import graph_case
 from tests.support.vocabularies import llama_cpp_vocabularies
@@ -31,9 +31,9 @@ def test_markup_in_a_message_stays_text(text: str, starter_gguf: Path) -> None:
         engine.submit(Load(str(starter_gguf), LoadSettings(context=256))).result(60)
         chat = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": text})
         found = engine.submit(Prompt(chat)).result(60)
-        plain = engine.submit(Tokenize(f"user\n{text}", special=False)).result(60)["ids"]
-    assert found["prompt"].endswith(f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n")
-    ids = found["ids"]
+        plain = engine.submit(Tokenize(f"user\n{text}", special=False)).result(60).ids
+    assert found.prompt.endswith(f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n")
+    ids = found.ids
     assert (ids.count(START), ids.count(END), 0 in ids) == (3, 2, False)
     starts = [at for at, number in enumerate(ids) if number == START]
     assert ids[starts[1] + 1 : starts[2]][: len(plain) + 1] == [*plain, END]
@@ -49,13 +49,11 @@ def test_a_thought_that_the_prompt_begins_is_part_of_the_reply(written: str, tmp
     with Engine() as engine:
         engine.submit(Load(str(file), LoadSettings(context=256))).result(60)
         request = Generate(({"role": "user", "content": "你好"},), SamplingSettings(temperature=0, max_tokens=5))
-        job = engine.submit(
-            request, lambda event: heard.append(str(event.data["text"])) if event.kind == "text" else None
-        )
+        job = engine.submit(request, lambda update: heard.append(update.text) if isinstance(update, Text) else None)
         reply = job.result(60)
-    assert "".join(heard) == reply["text"]
-    assert reply["text"].startswith("<think") is bool(written)
-    assert reply["tokens"] == 5
+    assert "".join(heard) == reply.text
+    assert reply.text.startswith("<think") is bool(written)
+    assert reply.tokens == 5
 
 
 def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path) -> None:
@@ -63,7 +61,7 @@ def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path
     tools = ({"type": "function", "function": {"name": "clock", "parameters": {}}},)
     with Engine() as engine:
         engine.submit(Load(str(graph_case("chatglm1", tmp_path).path), LoadSettings(context=256))).result(60)
-        assert "What time is it?" in engine.submit(Prompt(chat)).result(60)["prompt"]
+        assert "What time is it?" in engine.submit(Prompt(chat)).result(60).prompt
         with pytest.raises(EngineFailed, match="knows no tools"):
             engine.submit(Prompt(chat, tools)).result(60)
 
@@ -94,8 +92,8 @@ def test_whether_a_published_template_leaves_the_choice_to_think(
     chat = ({"role": "user", "content": "1+1=?"},)
     with Engine() as engine:
         info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
-        prompts = [engine.submit(Prompt(chat, thinking=wish)).result(60)["prompt"] for wish in (None, True, False)]
-    assert info["thinking"] is by_itself
+        prompts = [engine.submit(Prompt(chat, thinking=wish)).result(60).prompt for wish in (None, True, False)]
+    assert info.thinking is by_itself
     as_it_is, on, off = prompts
     assert (on == off) is (by_itself is None)
     assert as_it_is == (off if by_itself is False else on)
@@ -111,6 +109,6 @@ def test_whether_a_published_template_tells_efforts_apart(name: str, by_itself: 
     chat = ({"role": "user", "content": "1+1=?"},)
     with Engine() as engine:
         info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
-        assert info["effort"] == by_itself
+        assert info.effort == by_itself
         for effort in EFFORTS if by_itself else ():
-            assert f"Reasoning: {effort}\n" in engine.submit(Prompt(chat, effort=effort)).result(60)["prompt"]
+            assert f"Reasoning: {effort}\n" in engine.submit(Prompt(chat, effort=effort)).result(60).prompt

@@ -54,7 +54,7 @@ def test_pages_of_a_file_count_as_taken_where_they_are_locked(lock: bool, starte
         stats = engine.submit(Stats()).result(60)
         status = dict(line.split(":", 1) for line in Path(f"/proc/{engine.pid}/status").read_text("ascii").splitlines())
     locked, pages = (1024 * int(status[name].split()[0]) for name in ("VmLck", "RssFile"))
-    assert abs(stats["resident_bytes"] - stats["private_bytes"] - max(0, pages - locked)) < 5e6
+    assert abs(stats.resident_bytes - stats.private_bytes - max(0, pages - locked)) < 5e6
 
 
 def test_a_model_that_was_dropped_from_memory_teaches_nothing(starter_gguf: Path) -> None:

@@ -113,7 +113,7 @@ def test_engine_and_worker_run_no_code_of_the_working_folder_whoever_starts_them
     for name, value in environment(hostile, str(hostile)).items():
         monkeypatch.setenv(name, value)
     with Engine() as engine:
-        assert engine.submit(Devices()).result(60)["devices"]
+        assert engine.submit(Devices()).result(60).devices
     loaded = in_process(modules_loaded, lambda _: None, threading.Event())
     assert not [file for file in loaded if file.startswith(str(hostile))]
     assert ran(hostile) == ""

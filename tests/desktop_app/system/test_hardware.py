@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from desktop_app.commands.hardware import device_words
-from desktop_app.system.hardware import Device
+from desktop_app.system.devices import Device
 
 GB = 10**9
 

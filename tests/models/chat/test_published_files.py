@@ -70,9 +70,9 @@ def test_the_engine_reads_roles_as_tokens_and_typed_roles_as_text(file: Path) ->
     with Engine() as engine:
         engine.submit(Load(str(file), LoadSettings(context=256))).result()
         result = engine.submit(Prompt(tuple(MESSAGES))).result()
-    roles = [tokens[number] for number in result["ids"] if tokens[number] in (USER, ASSISTANT)]
+    roles = [tokens[number] for number in result.ids if tokens[number] in (USER, ASSISTANT)]
     assert roles == [USER, ASSISTANT, USER, ASSISTANT]
-    assert result["prompt"].endswith(f"你好。</s>{USER}世界{ASSISTANT}")
+    assert result.prompt.endswith(f"你好。</s>{USER}世界{ASSISTANT}")
 
 
 def test_the_command_shows_the_prompt(file: Path, tmp_path: Path) -> None:

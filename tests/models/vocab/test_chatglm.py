@@ -113,7 +113,7 @@ def test_every_text_begins_with_gmask_and_sop_and_never_holds_a_special_token(
     engine.submit(Load(str(third(tmp_path, model)), LoadSettings(context=512))).result(60)
     count = library.vocab_size()
     for text in texts(300):
-        ids = engine.submit(Tokenize(text)).result(60)["ids"]
+        ids = engine.submit(Tokenize(text)).result(60).ids
         assert ids == [count + 1, count + 3, *library.encode(text)], text
 
 
@@ -139,7 +139,7 @@ def test_chatglm3_encodes_each_part_of_a_chat_as_a_text_of_its_own(
         roles = rng.choices(["system", "user", "assistant", "tool"], k=rng.randint(1, 5))
         chats.append(tuple({"role": role, "content": rng.choice(contents)} for role in roles))
     for chat in chats:
-        assert engine.submit(Prompt(chat)).result(60)["ids"] == publishers_chat(library, chat), chat
+        assert engine.submit(Prompt(chat)).result(60).ids == publishers_chat(library, chat), chat
 
 
 def test_chatglm3_tool_turns(
@@ -161,7 +161,7 @@ def test_chatglm3_tool_turns(
         {"role": "assistant", "metadata": "get_weather", "content": "```python\ntool_call(city='北京')\n```"},
         {"role": "tool", "content": "晴"},
     ]
-    assert engine.submit(Prompt(chat, tools)).result(60)["ids"] == publishers_chat(library, written)
+    assert engine.submit(Prompt(chat, tools)).result(60).ids == publishers_chat(library, written)
 
 
 def test_chatglm2_encodes_the_whole_chat_as_one_text(
@@ -178,7 +178,7 @@ def test_chatglm2_encodes_the_whole_chat_as_one_text(
             {"role": "user", "content": "再见"},
         )
         written = f"[Round 1]\n\n问：{question}\n\n答：好\n\n[Round 2]\n\n问：再见\n\n答："
-        assert engine.submit(Prompt(chat)).result(60)["ids"] == [count + 1, count + 3, *library.encode(written)]
+        assert engine.submit(Prompt(chat)).result(60).ids == [count + 1, count + 3, *library.encode(written)]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_glm4_begins_with_its_prefix_and_encodes_as_tiktoken(
     special = re.compile("|".join(map(re.escape, GLM4_SPECIAL)))
     for text in texts(200):
         if not special.search(text):
-            ids = engine.submit(Tokenize(text)).result(60)["ids"]
+            ids = engine.submit(Tokenize(text)).result(60).ids
             assert ids == [502, 504, *library.encode_ordinary(text)], text
         chat = (
             {"role": "user", "content": text},
@@ -290,4 +290,4 @@ def test_glm4_begins_with_its_prefix_and_encodes_as_tiktoken(
         )
         asked = library.encode_ordinary(f"\n{text}")
         wanted = [502, 504, 507, *asked, 508, *library.encode_ordinary("\n好"), 507, *asked, 508]
-        assert engine.submit(Prompt(chat)).result(60)["ids"] == wanted, text
+        assert engine.submit(Prompt(chat)).result(60).ids == wanted, text

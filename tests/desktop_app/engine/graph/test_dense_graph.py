@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,7 +19,8 @@ from desktop_app.engine.generation import generate
 from desktop_app.engine.graph.runner import GraphRunner
 from desktop_app.engine.llama.runner import LlamaRunner
 from desktop_app.engine.load import load_runner
-from desktop_app.engine.protocol import AdapterUse, Generate, Load, LoadSettings, Logits, Reply, SamplingSettings
+from desktop_app.engine.protocol import AdapterUse, Generate, Load, LoadSettings, Logits, SamplingSettings
+from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import Runner
 from models.errors import BadFile, Cancelled, UnsupportedModel
 from tests.reference import internlm2, llama, qwen
@@ -288,11 +290,11 @@ def test_the_engine_process_chooses_the_runner(made: Made, tmp_path: Path) -> No
     ids = random_ids(case.config, 100)
     with Engine() as engine:
         info = engine.submit(Load(str(case.path), replace(EXACT, context=100))).result(300)
-        assert (info["context"], info["trained_context"]) == (100, TRAINED)
+        assert (info.context, info.trained_context) == (100, TRAINED)
         engine.submit(Logits(tuple(ids), str(tmp_path / "logits.npy"))).result(300)
         assert error(np.load(tmp_path / "logits.npy"), case.reference.replied(ids, [])) < ERROR
         info = engine.submit(Load(str(case.path), replace(EXACT, context=TRAINED))).result(300)
-        assert info["context"] == TRAINED
+        assert info.context == TRAINED
 
 
 def test_the_command_logits_needs_no_option(made: Made, tmp_path: Path) -> None:
@@ -327,7 +329,8 @@ def test_text_becomes_the_same_tokens_in_both_runners(chat_model: Path, opened: 
     assert both.tokenize("a", add_special=True, special=True)[0] == 1
     texts = [(one.vocabulary.bos_text, one.vocabulary.eos_text, one.stop_texts) for one in (both, theirs)]
     assert texts[0] == texts[1]
-    assert replace(both.info, context=TRAINED, seconds=0) == replace(theirs.info, seconds=0)
+    same = msgspec.structs.replace(both.info, context=TRAINED, seconds=0)
+    assert same == msgspec.structs.replace(theirs.info, seconds=0)
 
 
 def test_a_chat_grows_past_the_trained_length(chat_model: Path) -> None:
@@ -337,9 +340,9 @@ def test_a_chat_grows_past_the_trained_length(chat_model: Path) -> None:
         for number in range(3):
             messages.append({"role": "user", "content": f"hello world {number} " * 4})
             reply = engine.submit(Generate(tuple(messages), GREEDY)).result(300)
-            messages.append({"role": "assistant", "content": reply["text"]})
-        assert reply["prompt_tokens"] > 2 * TRAINED
-        assert reply["reason"] in ("length", "end")
+            messages.append({"role": "assistant", "content": reply.text})
+        assert reply.prompt_tokens > 2 * TRAINED
+        assert reply.reason in ("length", "end")
 
 
 def test_the_command_logits_reads_a_long_text(chat_model: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from desktop_app.engine.generation import generate
 from desktop_app.engine.graph.runner import GraphRunner
 from desktop_app.engine.load import load_runner
 from desktop_app.engine.prompting import prompt_tokens
-from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, Reply, SamplingSettings, Tokenize
+from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Text, Tokenize
+from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull
 from models.errors import BadFile, Cancelled, ZhiyinError
 from tests.support.checkpoints import write_checkpoint, write_safetensors
@@ -360,13 +361,13 @@ def test_the_engine_process_runs_it_like_any_other(case: GraphCase) -> None:
     with Engine() as engine:
         engine.submit(Load(str(case.path), replace(EXACT, context=200))).result(60)
         request = Generate(({"role": "user", "content": "你好, what is the time?"},), replace(GREEDY, max_tokens=20))
-        job = engine.submit(request, lambda event: texts.append(event.data["text"]) if event.kind == "text" else None)
+        job = engine.submit(request, lambda update: texts.append(update.text) if isinstance(update, Text) else None)
         reply = job.result(60)
-        assert "".join(texts) == reply["text"]
-        assert reply["reason"] in ("length", "end", "stop")
+        assert "".join(texts) == reply.text
+        assert reply.reason in ("length", "end", "stop")
         sampled = replace(request, sampling=SamplingSettings(temperature=1.0, seed=7, max_tokens=20))
-        assert engine.submit(sampled).result(60)["text"] == engine.submit(sampled).result(60)["text"]
-        assert engine.submit(Tokenize("hello")).result(60)["ids"]
+        assert engine.submit(sampled).result(60).text == engine.submit(sampled).result(60).text
+        assert engine.submit(Tokenize("hello")).result(60).ids
 
 
 def test_without_a_tokenizer_only_ids_are_taken(tmp_path: Path) -> None:

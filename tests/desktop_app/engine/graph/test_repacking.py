@@ -28,9 +28,9 @@ def test_a_model_is_in_memory_once(shape: dict[str, Any], quant: str, tmp_path: 
     path = tmp_path / "model.gguf"
     _, layout = sparse_gguf(shape, quant, path)
     with Engine() as engine:
-        before = engine.submit(Stats()).result(60)["resident_bytes"]
+        before = engine.submit(Stats()).result(60).resident_bytes
         engine_logits(engine, path, list(range(1, 60)), tmp_path / "logits.npy")
-        added = engine.submit(Stats()).result(60)["resident_bytes"] - before
+        added = engine.submit(Stats()).result(60).resident_bytes - before
     assert 0.9 * layout.size < added < 1.05 * layout.size + 60e6
 
 
@@ -40,10 +40,10 @@ def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memor
     shape = LLAMA | {"vocab_size": 3 << 16, "num_hidden_layers": 2}
     sparse_gguf(shape, "Q4_0", path, embedding=GGMLQuantizationType.Q4_0)
     with Engine() as engine:
-        before = engine.submit(Stats()).result(60)["resident_bytes"]
+        before = engine.submit(Stats()).result(60).resident_bytes
         planned = LoadPlanner(engine).plan(path, LoadSettings(gpu_layers=0), context=512)
         engine.submit(Load(str(path), planned.settings)).result(60)
-        added = engine.submit(Stats()).result(60)["resident_bytes"] - before
+        added = engine.submit(Stats()).result(60).resident_bytes - before
     if not planned.settings.gpu_layers:
         main = planned.plan.chosen.shares[0]
         assert abs(added - main.weights - main.cache) < 50e6

@@ -12,6 +12,7 @@ from desktop_app.chat.conversation import Conversation
 from desktop_app.chat.history import History
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Generate, Load, LoadSettings, SamplingSettings, Stats
+from desktop_app.engine.results import Reply
 from desktop_app.engine.state import chat_states
 from desktop_app.engine.state.chat_states import model_identity
 from desktop_app.engine.state.files import read_state_file, write_state_file
@@ -53,20 +54,20 @@ class Chat:
         self.messages: list[dict[str, Any]] = []
         self._state = str(state or "")
 
-    def ask(self, engine: Engine, text: str) -> dict[str, Any]:
+    def ask(self, engine: Engine, text: str) -> Reply:
         self.messages.append({"role": "user", "content": text})
         return self.again(engine)
 
-    def again(self, engine: Engine) -> dict[str, Any]:
+    def again(self, engine: Engine) -> Reply:
         if self.messages[-1]["role"] == "assistant":
             self.messages.pop()
         reply = engine.submit(Generate(tuple(self.messages), GREEDY, state=self._state)).result(60)
-        self.messages.append({"role": "assistant", "content": reply["text"]})
+        self.messages.append({"role": "assistant", "content": reply.text})
         return reply
 
 
-def whole(reply: dict[str, Any]) -> int:
-    return int(reply["prompt_tokens"] + reply["tokens"])
+def whole(reply: Reply) -> int:
+    return int(reply.prompt_tokens + reply.tokens)
 
 
 def test_each_turn_uses_all_turns_before_it(model: Path) -> None:
@@ -75,7 +76,7 @@ def test_each_turn_uses_all_turns_before_it(model: Path) -> None:
         first = chat.ask(engine, REMEMBERED)
         second = chat.ask(engine, "明天呢？")
         third = chat.ask(engine, "谢谢")
-    assert (first["reused_tokens"], second["reused_tokens"], third["reused_tokens"]) == (0, whole(first), whole(second))
+    assert (first.reused_tokens, second.reused_tokens, third.reused_tokens) == (0, whole(first), whole(second))
 
 
 def test_another_answer_and_another_question_begin_where_they_differ(engine: Engine) -> None:
@@ -83,15 +84,15 @@ def test_another_answer_and_another_question_begin_where_they_differ(engine: Eng
     first = chat.ask(engine, REMEMBERED)
     second = chat.ask(engine, "明天呢？")
     again = chat.again(engine)
-    assert again["reused_tokens"] == second["prompt_tokens"] - 1
-    assert again["text"] == second["text"]
+    assert again.reused_tokens == second.prompt_tokens - 1
+    assert again.text == second.text
     del chat.messages[-2:]
     other = chat.ask(engine, "后天呢？")
-    assert other["reused_tokens"] == whole(first)
+    assert other.reused_tokens == whole(first)
 
 
 def test_a_chat_goes_on_after_a_restart(model: Path, state: Path) -> None:
-    def third_reply(file: Path | None, *, restart: bool) -> tuple[dict[str, Any], int]:
+    def third_reply(file: Path | None, *, restart: bool) -> tuple[Reply, int]:
         chat, engine = Chat(file), opened(model)
         chat.ask(engine, REMEMBERED * 9)
         second = chat.ask(engine, "明天呢？")
@@ -103,10 +104,10 @@ def test_a_chat_goes_on_after_a_restart(model: Path, state: Path) -> None:
         return reply, whole(second)
 
     (expected, _), (unaided, _) = third_reply(None, restart=False), third_reply(None, restart=True)
-    assert unaided["reused_tokens"] == 0
+    assert unaided.reused_tokens == 0
     found, before = third_reply(state, restart=True)
-    assert found["reused_tokens"] == before
-    assert found["text"] == expected["text"] == unaided["text"]
+    assert found.reused_tokens == before
+    assert found.text == expected.text == unaided.text
 
 
 def test_after_a_restart_the_last_turn_can_be_changed(model: Path, state: Path) -> None:
@@ -116,10 +117,10 @@ def test_after_a_restart_the_last_turn_can_be_changed(model: Path, state: Path) 
         second = chat.ask(engine, "明天呢？")
     with opened(model) as engine:
         again = chat.again(engine)
-    assert (again["reused_tokens"], again["text"]) == (whole(first), second["text"])
+    assert (again.reused_tokens, again.text) == (whole(first), second.text)
     with opened(model) as engine:
         del chat.messages[-2:]
-        assert chat.ask(engine, "后天呢？")["reused_tokens"] == whole(first)
+        assert chat.ask(engine, "后天呢？").reused_tokens == whole(first)
 
 
 def test_after_a_restart_a_long_question_is_not_read_again_for_another_answer(model: Path, state: Path) -> None:
@@ -128,7 +129,7 @@ def test_after_a_restart_a_long_question_is_not_read_again_for_another_answer(mo
         chat.ask(engine, REMEMBERED)
         second = chat.ask(engine, REMEMBERED * 250)
     with opened(model) as engine:
-        assert chat.again(engine)["reused_tokens"] == second["prompt_tokens"] - 1
+        assert chat.again(engine).reused_tokens == second.prompt_tokens - 1
 
 
 def test_a_set_context_limits_nothing(model: Path) -> None:
@@ -137,16 +138,16 @@ def test_a_set_context_limits_nothing(model: Path) -> None:
         info = engine.submit(Load(str(model), LoadSettings(context=64, threads=1))).result(60)
         chat.ask(engine, REMEMBERED)
         reply = chat.ask(engine, REMEMBERED * 60)
-    assert info["context"] == 0
-    assert reply["prompt_tokens"] > 300
-    assert (reply["reason"], reply["tokens"]) == ("length", 9)
+    assert info.context == 0
+    assert reply.prompt_tokens > 300
+    assert (reply.reason, reply.tokens) == ("length", 9)
 
 
 def test_two_chats_take_turns(engine: Engine, state: Path) -> None:
     one, other = Chat(state), Chat(chat_state_file("other"))
     first = one.ask(engine, REMEMBERED)
     other.ask(engine, "你好")
-    assert one.ask(engine, "明天呢？")["reused_tokens"] == whole(first)
+    assert one.ask(engine, "明天呢？").reused_tokens == whole(first)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "bits", "empty", "another model's", "other tokens"])
@@ -171,8 +172,8 @@ def test_a_state_that_is_not_this_models_is_ignored(model: Path, engine: Engine,
         state.write_bytes({"cut": data[: len(data) // 2], "text": b"no state", "empty": b""}[damage])
     other.ask(engine, "你好")  # takes the place of what the engine has in memory
     again = chat.again(engine)
-    assert again["reused_tokens"] < first["prompt_tokens"]
-    assert again["text"] == expected["text"]
+    assert again.reused_tokens < first.prompt_tokens
+    assert again.text == expected.text
 
 
 def test_models_are_told_apart(model: Path, tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(engine: Engine, state: 
     state.parent.write_text("a file where the folder should be", "utf-8")
     chat = Chat(state)
     chat.ask(engine, REMEMBERED)
-    assert chat.ask(engine, "明天呢？")["reason"] == "length"
+    assert chat.ask(engine, "明天呢？").reason == "length"
 
 
 def test_thinking_that_the_next_turn_leaves_out_is_all_that_is_read_again(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_thinking_that_the_next_turn_leaves_out_is_all_that_is_read_again(tmp_pa
         first = chat.ask(engine, REMEMBERED * 5)
         chat.messages[-1]["content"] += "</think>晴"
         second = chat.ask(engine, "明天呢？")
-    assert first["prompt_tokens"] - 4 <= second["reused_tokens"] < first["prompt_tokens"]
+    assert first.prompt_tokens - 4 <= second.reused_tokens < first.prompt_tokens
 
 
 def test_the_oldest_states_make_room(tmp_path: Path) -> None:

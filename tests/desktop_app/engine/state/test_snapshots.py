@@ -12,7 +12,8 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.generation import generate
 from desktop_app.engine.load import load_runner
-from desktop_app.engine.protocol import LoadSettings, Reply, SamplingSettings
+from desktop_app.engine.protocol import LoadSettings, SamplingSettings
+from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import Runner
 from models.errors import Cancelled
 from tests.support.checkpoints import write_safetensors

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from desktop_app.cli import main
 from desktop_app.engine.client import Engine
@@ -22,7 +22,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Generate]:
     requests: list[Generate] = []
     submit = Engine.submit
 
-    def recorded(engine: Engine, request: Request, *rest: Any) -> Any:
+    def recorded(engine: Engine, request: Request[Any], *rest: Any) -> Any:
         if isinstance(request, Generate):
             requests.append(replace(request, state=""))
         return submit(engine, request, *rest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -11,6 +10,7 @@ from PySide6.QtGui import QAccessible
 from PySide6.QtTest import QTest
 
 from desktop_app.engine.protocol import Prompt
+from desktop_app.engine.results import RenderedPrompt
 from desktop_app.paths import models_folder
 from desktop_app.ui.chat.thinking_switch import ThinkingSwitch
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -37,12 +37,12 @@ def prompt_lengths(person: Person, *texts: str) -> list[int]:
     messages = tuple(
         {"role": role, "content": text} for role, text in zip(("user", "assistant") * len(texts), texts, strict=False)
     )
-    found: list[dict[str, Any]] = []
+    found: list[RenderedPrompt] = []
     for thinking in (True, False):
         request = Prompt(messages, thinking=thinking)
         person.services.engine.submit(request, lambda _: None, found.append, lambda error: pytest.fail(str(error)))
     person.wait(lambda: len(found) == 2)
-    return [len(each["ids"]) for each in found]
+    return [len(each.ids) for each in found]
 
 
 def asked(person: Person) -> int:

@@ -1,0 +1,134 @@
+"""What the engine answers to requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from desktop_app.system.devices import ComputeFacts, Device
+
+
+class Result(Struct, frozen=True, tag=True, tag_field="kind"):
+    """Base of the results that are defined here."""
+
+
+class ModelInfo(Result, frozen=True):
+    """What the application needs to know of a loaded model."""
+
+    path: str
+    name: str
+    architecture: str
+    vocabulary_size: int
+    context: int
+    """Tokens that the loaded context holds; 0: no limit (recurrent models)."""
+    trained_context: int
+    parameters: int
+    file_type: str
+    """Quantization in words: Q4_K_M …"""
+    chat: bool
+    """The file carries a chat template."""
+    reasoning: bool = False
+    """The template knows about thinking."""
+    thinking: bool | None = None
+    """Where the template leaves the choice whether to think: whether it does so by itself; None: there is no choice."""
+    effort: str = ""
+    """Where the template leaves the choice how long to think: how long it does so by itself; "": there is no choice."""
+    tools: bool = False
+    seconds: float = 0.0
+    dialect: str = ""
+    """A name in `models.chat.dialects`."""
+    plain_text: bool = False
+    """The publisher's tokenizer never reads markup in a text as control tokens."""
+    forward_only: bool = False
+    """What the model remembers cannot be cut back by some tokens: snapshots are taken as turns go (RWKV, Qwen3.5)."""
+
+
+class Reply(Result, frozen=True):
+    """How a generation ended and what it cost."""
+
+    text: str
+    """The whole reply, the same as all `Text` pieces together."""
+    reason: str
+    """end, stop (a stop text), length (max_tokens), full (context full), cancelled."""
+    prompt_tokens: int
+    reused_tokens: int
+    """Tokens of the prompt that were in the cache already."""
+    tokens: int
+    prompt_seconds: float
+    seconds: float
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    """What the reply calls, as OpenAI's API writes it."""
+
+
+class RenderedPrompt(Result, frozen=True):
+    """A chat as the model reads it."""
+
+    prompt: str
+    ids: list[int]
+
+
+class TokenIds(Result, frozen=True):
+    """A tokenized text."""
+
+    ids: list[int]
+
+
+class LogitsShape(Result, frozen=True):
+    """The shape of an array of logits."""
+
+    shape: tuple[int, int]
+
+
+class Losses(Result, frozen=True):
+    """-log p of tokens, in nats."""
+
+    losses: list[float]
+
+
+class Durations(Result, frozen=True):
+    """The seconds of `Measure`."""
+
+    prompt_seconds: float
+    seconds: float
+
+
+class SavedState(Result, frozen=True):
+    """A state that was written."""
+
+    bytes: int
+
+
+class RestoredState(Result, frozen=True):
+    """A state that was read."""
+
+    tokens: int
+
+
+class ProcessStats(Result, frozen=True):
+    """The memory of the engine process, and what the devices have free."""
+
+    resident_bytes: int
+    private_bytes: int
+    """What the system counts as taken: on Linux without pages of mapped files, which it may drop unless they are locked."""
+    peak_bytes: int
+    """The most that was resident since the process began."""
+    largest_batch: int
+    """The most tokens that the loaded model computed at once."""
+    devices: tuple[Device, ...]
+
+
+AnyResult = (
+    ModelInfo
+    | Reply
+    | RenderedPrompt
+    | TokenIds
+    | LogitsShape
+    | Losses
+    | Durations
+    | SavedState
+    | RestoredState
+    | ProcessStats
+    | ComputeFacts
+)

@@ -1,0 +1,54 @@
+"""A device that ggml can compute on, as the engine tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+_SHARING = ("Metal", "MTL")
+"""Backends whose GPUs have no memory of their own, besides those that ggml lists as integrated."""
+_IN_SOFTWARE = ("llvmpipe", "SwiftShader")
+"""Drivers that compute on the processor; ggml lists them as GPUs where GGML_VK_VISIBLE_DEVICES names them."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as ggml lists it."""
+
+    name: str
+    description: str
+    type: str
+    """cpu, gpu, igpu, accelerator."""
+    total_bytes: int
+    free_bytes: int
+    takes_layers: bool
+    """The engine can put layers on it; see `engine.backends.offload_devices`."""
+    lends_memory: bool = False
+    """The processor's layers lie, as they are in the file, in main memory that it reads too."""
+    maps_files: bool = True
+    """Layers are loaded on it from a mapped file; otherwise the file is read."""
+
+    @property
+    def in_software(self) -> bool:
+        """Tell whether it is no GPU but a driver that computes on the processor."""
+        return any(name in self.description for name in _IN_SOFTWARE)
+
+    @property
+    def shares_memory(self) -> bool:
+        """Tell whether its memory is main memory."""
+        return self.type == "igpu" or self.in_software or self.name.startswith(_SHARING)
+
+
+class ComputeFacts(Struct, frozen=True, tag=True, tag_field="kind"):
+    """What ggml says of this computer: the engine's answer to `Devices`."""
+
+    devices: tuple[Device, ...]
+    backends: tuple[str, ...]
+    """ggml's parts in this build, such as CPU, CUDA, Vulkan and Metal."""
+    system_info: str
+    """The processor's instructions that it uses, in its own words."""
+    resident_bytes: int
+    """What an engine process takes before it loads a model."""
+    rearranged: tuple[str, ...]
+    """Types of weights that it rearranges for the processor."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from models.visible import visible
+from models.sentence import Sentence
 
 
-class ZhiyinError(Exception):
+class ZhiyinError(Sentence, Exception):
     """One clear sentence: what is wrong, in which file or setting, and what to do.
 
     The sentence is written in English where it is raised, as a template with named values; `str()` fills it in. Other languages
@@ -25,33 +24,24 @@ class ZhiyinError(Exception):
         Args:
             template: an English sentence with `{name}` for each value; it is taken as it is where there are no values.
             code: what remedies are chosen by; the class's own if not given.
-            values: texts, numbers, paths, or another error (whose sentence becomes a part of this one).
+            values: as in `Sentence`: texts, numbers, paths, or another error.
         """
-        super().__init__(template)
-        self.template = template
+        super().__init__(template, **values)
         self.code = code or self.default_code
-        self.values = {name: _plain(value) for name, value in values.items()}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         ZhiyinError._classes[cls.__name__] = cls
 
-    def __str__(self) -> str:
-        return self.template.format(**self.values) if self.values else self.template
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return from_data, (self.data(),)
+        return error_from_data, (self.data(),)
 
     def data(self) -> dict[str, Any]:
-        """Return plain values for another process; `from_data` makes the error again."""
-        return {
-            "class": type(self).__name__,
-            "code": self.code,
-            "template": self.template,
-            "values": {
-                name: value.data() if isinstance(value, ZhiyinError) else value for name, value in self.values.items()
-            },
-        }
+        """Return plain values for another process or a file; `error_from_data` makes the error again."""
+        return {"class": type(self).__name__, "code": self.code, **super().data()}
 
 
 class BadFile(ZhiyinError):
@@ -78,19 +68,35 @@ class Cancelled(ZhiyinError):
     default_code = "cancelled"
 
 
-def from_data(data: Mapping[str, Any]) -> ZhiyinError:
+def as_zhiyin_error(error: Exception) -> ZhiyinError:
+    """Return an error for the user: any other one than ours is a fault of the program."""
+    if isinstance(error, ZhiyinError):
+        return error
+    return ZhiyinError(
+        "Zhiyin made a mistake ({reason}); try again, and report it if it happens again.",
+        code="internal",
+        reason=repr(error),
+    )
+
+
+def error_from_data(data: Mapping[str, Any], cls: type[ZhiyinError] | None = None) -> ZhiyinError:
     """Make an error of what `ZhiyinError.data` returned, in another process too.
 
-    A class that is not loaded here becomes a plain `ZhiyinError` with the same code.
+    Args:
+        data: where its class is not loaded here, it becomes a plain `ZhiyinError` with the same code.
+        cls: the class to make instead of its own.
     """
-    error = ZhiyinError.__new__(ZhiyinError._classes.get(data["class"], ZhiyinError))
-    values = {name: from_data(value) if isinstance(value, Mapping) else value for name, value in data["values"].items()}
-    ZhiyinError.__init__(error, data["template"], code=data["code"], **values)
+    cls = cls or ZhiyinError._classes.get(data["class"], ZhiyinError)
+    error = cls.__new__(cls)
+    ZhiyinError.__init__(error, data["template"], code=data["code"], **_values(data))
     return error
 
 
-def _plain(value: Any) -> Any:
-    """Return a value that is the same in another process."""
-    if isinstance(value, os.PathLike):
-        return visible(os.fspath(value))
-    return value if isinstance(value, str | int | float | ZhiyinError) else str(value)
+def sentence_from_data(data: Mapping[str, Any]) -> Sentence:
+    """Make a sentence, or an error, of its data."""
+    return error_from_data(data) if "class" in data else Sentence(data["template"], **_values(data))
+
+
+def _values(data: Mapping[str, Any]) -> dict[str, Any]:
+    values: Mapping[str, Any] = data["values"]
+    return {name: sentence_from_data(value) if isinstance(value, Mapping) else value for name, value in values.items()}

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic, TypeVar, cast
@@ -19,40 +19,32 @@ from desktop_app.engine import protocol
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Text, Update
 from desktop_app.paths import log_file
 from desktop_app.processes.start import start
-from models.errors import ZhiyinError, from_data
+from models.errors import ZhiyinError, error_from_data
 
 R = TypeVar("R")
 UpdateListener = Callable[[Update], None]
 
 _LOG_LIMIT = 4 * 1024 * 1024
-_UNREADABLE = (
-    "The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. "
-    "Nothing of the chat is lost."
-)
 _ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
 """The exit code: on Windows STATUS_ILLEGAL_INSTRUCTION."""
 
 
 class EngineFailed(ZhiyinError):
-    """The engine refused a request; it is alive and takes the next one."""
-
-    def __init__(self, error: Mapping[str, Any], cause: str) -> None:
-        """Both as in `protocol.Failed`."""
-        failure = from_data(error)
-        super().__init__(failure.template, code=failure.code, **failure.values)
-        self.cause = cause
+    """The engine refused a request; it is alive and takes the next one. The code is that of the error there."""
 
 
 class EngineDied(ZhiyinError):
     """The engine process ended in the middle of a request."""
+
+    default_code = "engine-died"
 
 
 @dataclass(frozen=True)
 class EngineExit:
     """An end of the engine process that nobody asked for."""
 
-    message: str
-    """One sentence: what happened and what to do."""
+    error: EngineDied
+    """What happened and what to do."""
     code: int
     """The exit code; negative: the signal."""
 
@@ -186,11 +178,10 @@ class Engine:
             self._process = None
             jobs, self._jobs = list(self._jobs.values()), {}
             unexpected = not self._closing
-        message = _death_sentence(code) if readable else _UNREADABLE
         for job in jobs:
-            job.future.set_exception(EngineDied(message))
+            job.future.set_exception(_death(code, readable))
         if unexpected and self._on_exit is not None:
-            self._on_exit(EngineExit(message, code))
+            self._on_exit(EngineExit(_death(code, readable), code))
 
     def _dispatch(self, number: int, event: Event) -> None:
         with self._lock:
@@ -204,7 +195,7 @@ class Engine:
         elif isinstance(event, Done):
             job.future.set_result(event.result)
         elif isinstance(event, Failed):
-            job.future.set_exception(EngineFailed(event.error, event.cause))
+            job.future.set_exception(error_from_data(event.error, EngineFailed))
 
     def _tell(self, job: Job[Any], update: Update) -> None:
         """Call the listener; its fault (a closed terminal, say) must not stop the thread that hears the engine."""
@@ -239,16 +230,30 @@ def _open_log() -> BinaryIO:
         ) from error
 
 
-def _death_sentence(code: int) -> str:
-    if os.name != "nt" and code == -signal.SIGKILL:
-        why = "was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model"
-    elif code == _ILLEGAL_INSTRUCTION:
-        why = (
-            "came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built for "
-            "every processor, or build it on this computer"
+def _death(code: int, readable: bool) -> EngineDied:
+    if not readable:
+        return EngineDied(
+            "The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens "
+            "again. Nothing of the chat is lost."
         )
-    elif code < 0:
-        why = f"crashed ({signal.Signals(-code).name}); try again, and choose another model if it happens again"
-    else:
-        why = f"ended by itself (code {code}); try again, and look at its log if it happens again"
-    return f"The engine {why}. Nothing of the chat is lost."
+    if os.name != "nt" and code == -signal.SIGKILL:
+        return EngineDied(
+            "The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller "
+            "model. Nothing of the chat is lost."
+        )
+    if code == _ILLEGAL_INSTRUCTION:
+        return EngineDied(
+            "The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was "
+            "built for every processor, or build it on this computer. Nothing of the chat is lost."
+        )
+    if code < 0:
+        return EngineDied(
+            "The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat is "
+            "lost.",
+            signal=signal.Signals(-code).name,
+        )
+    return EngineDied(
+        "The engine ended by itself (code {status}); try again, and look at its log if it happens again. Nothing of the chat "
+        "is lost.",
+        status=code,
+    )

@@ -250,8 +250,6 @@ class Failed(Struct, frozen=True, tag="failed", tag_field="kind"):
 
     error: dict[str, Any]
     """`ZhiyinError.data()`."""
-    cause: str
-    """memory, file, model, context, internal."""
 
 
 Event = Ready | Progress | Text | Done | Failed

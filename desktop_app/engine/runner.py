@@ -23,9 +23,13 @@ ProgressCallback = Callable[[float], None]
 class ContextFull(ZhiyinError):
     """The tokens do not fit in the loaded context."""
 
+    default_code = "context-full"
+
 
 class OutOfMemory(ZhiyinError):
     """The model or its context does not fit in memory."""
+
+    default_code = "out-of-memory"
 
 
 class Vocabulary(Protocol):

@@ -35,23 +35,17 @@ from desktop_app.engine.results import (
     SavedState,
     TokenIds,
 )
-from desktop_app.engine.runner import ContextFull, OutOfMemory, Runner
+from desktop_app.engine.runner import OutOfMemory, Runner
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout
 from desktop_app.system.devices import ComputeFacts
-from models.errors import BadFile, UnsupportedModel, ZhiyinError
+from models.errors import BadFile, ZhiyinError
 
 if TYPE_CHECKING:
     import numpy as np
 
 _PROGRESS_SECONDS = 0.05
-_CAUSES: tuple[tuple[type[Exception], str], ...] = (
-    (OutOfMemory, "memory"),
-    (ContextFull, "context"),
-    (UnsupportedModel, "model"),
-    (BadFile, "file"),
-)
 
 
 def main(link: int) -> int:
@@ -134,19 +128,19 @@ class EngineProcess:
         try:
             return Done(self._handlers[type(request)](number, request))
         except ZhiyinError as error:
-            cause = next((name for kind, name in _CAUSES if isinstance(error, kind)), "model")
-            return Failed(error.data(), cause)
+            return Failed(error.data())
         except MemoryError:
             full = OutOfMemory("The memory ran out; choose a smaller model or a smaller context.")
-            return Failed(full.data(), "memory")
+            return Failed(full.data())
         except Exception as error:
             sys.excepthook(type(error), error, error.__traceback__)  # into the log
             mistake = ZhiyinError(
                 "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. "
                 "Nothing of the chat is lost.",
+                code="internal",
                 path=log_file("engine"),
             )
-            return Failed(mistake.data(), "internal")
+            return Failed(mistake.data())
 
     def _write_afterwards(self) -> None:
         write, self._afterwards = self._afterwards, None

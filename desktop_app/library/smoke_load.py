@@ -30,7 +30,7 @@ def try_out(path: Path) -> str:
             ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
             engine.submit(Logits(ids, str(out))).result()
         except EngineFailed as error:
-            if error.cause == "memory":
+            if error.code == "out-of-memory":
                 return "It was not run, because this computer has too little free memory for it."
             raise BadFile(
                 "The converted file was thrown away, because the engine cannot run it: {reason}", reason=error

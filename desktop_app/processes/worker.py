@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 from desktop_app.paths import log_file
@@ -40,17 +41,18 @@ _END = 5.0
 class WorkerDied(ZhiyinError):
     """The process ended before its work did."""
 
+    default_code = "worker-died"
+
 
 class Unexpected(ZhiyinError):
     """The work met a fault of the program's own; the worker's log has it too."""
 
-    def __init__(self, details: str) -> None:
-        """`details` is the traceback."""
-        super().__init__(
-            "This failed through a fault in Zhiyin itself; try again, and if it fails again report what "
-            f"{log_file('worker')} says of it."
-        )
-        self.details = details
+    default_code = "internal"
+
+    @property
+    def details(self) -> str:
+        """The traceback."""
+        return str(self.values["details"])
 
 
 def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = _END) -> T:
@@ -78,7 +80,7 @@ def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = 
     except EOFError:
         if stop.is_set():
             raise Cancelled("It was stopped.") from None
-        raise WorkerDied(_death(process.wait())) from None
+        raise _death(process.wait()) from None
     finally:
         process.kill()  # it is done, or has had its time
         process.wait()
@@ -133,18 +135,18 @@ def _follow(
         elif kind == "end":
             raise EOFError
         else:
-            raise _FAILURES[kind](value)
+            raise cast(ZhiyinError, value)
 
 
-_FAILURES: dict[str, type[ZhiyinError]] = {"cancelled": Cancelled, "failed": ZhiyinError, "unexpected": Unexpected}
-
-
-def _death(code: int) -> str:
+def _death(code: int) -> WorkerDied:
     if os.name != "nt" and code == -signal.SIGKILL:
-        return (
-            "The work was ended by the system, most likely because memory ran out; close other programs and try again."
+        return WorkerDied(
+            "The work was ended by the system, most likely because memory ran out; close other programs and try again.",
+            code="out-of-memory",
         )
-    return f"The work ended by itself (code {code}); try again, and look at {log_file('worker')}."
+    return WorkerDied(
+        "The work ended by itself (code {status}); try again, and look at {path}.", status=code, path=log_file("worker")
+    )
 
 
 def main(link: int) -> int:
@@ -182,24 +184,35 @@ def main(link: int) -> int:
 def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, Any]:
     try:
         return "done", work(tell, stop.is_set)
-    except Cancelled as error:
-        return "cancelled", str(error)
     except ZhiyinError as error:
-        return "failed", str(error)
+        return "failed", error
     except MemoryError:
-        return "failed", "There is too little free memory for this; close other programs and try again."
+        return "failed", ZhiyinError(
+            "There is too little free memory for this; close other programs and try again.", code="out-of-memory"
+        )
     except OSError as error:
         stop.set()
-        return "failed", f"{_refused(error)}; check the disk's free space and the permissions."
+        return "failed", _refused(error)
     except Exception:
         details = traceback.format_exc()
         with log_file("worker").open("a", encoding="utf-8") as file:
             file.write(details)
-        return "unexpected", details
+        return "failed", Unexpected(
+            "This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.",
+            path=log_file("worker"),
+            details=details,
+        )
 
 
-def _refused(error: OSError) -> str:
+def _refused(error: OSError) -> ZhiyinError:
     reason = error.strerror or error
     if error.filename is None:
-        return f"The system refused to read or write ({reason})"
-    return f"{os.fsdecode(error.filename)} cannot be read or written: {reason}"
+        return ZhiyinError(
+            "The system refused to read or write ({reason}); check the disk's free space and the permissions.",
+            reason=reason,
+        )
+    return ZhiyinError(
+        "{path} cannot be read or written: {reason}; check the disk's free space and the permissions.",
+        path=Path(os.fsdecode(error.filename)),
+        reason=reason,
+    )

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 
 from converter.checkpoint.lora import is_adapter
 from desktop_app.chat.export import file_name
+from desktop_app.chat.failure import failure_facts, failure_of
 from desktop_app.chat.text_file import TextTooLarge, read_text_file
 from desktop_app.library.catalogue import Offer
 from desktop_app.library.install import InstallRequest
@@ -41,7 +42,7 @@ from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.reply_failure import Contexts, WayOut
 from desktop_app.ui.chat.sidebar import Sidebar
 from desktop_app.ui.chat.welcome import Welcome
-from desktop_app.ui.i18n.core_sentences import numbers_in, translated
+from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.catalogue_page import CataloguePage
@@ -487,11 +488,13 @@ class MainWindow(QMainWindow):
     def _offer_contexts(self) -> None:
         """Let the newest reply offer other contexts, if it failed for want of one."""
         path, models = self.services.chats.path, self.services.models
-        facts = path[-1].facts if path else {}
+        failure = failure_of(path[-1]) if path else None
         smaller = models.state.context > SMALLEST_CONTEXT
         self._view.set_contexts(Contexts(smaller))
-        if facts.get("cause") == "context" or facts.get("reason") == "full":
-            needed = numbers_in(facts.get("message", "")).get("needed", 0)
+        if (failure is not None and failure.code == "context-full") or (
+            path and path[-1].facts.get("reason") == "full"
+        ):
+            needed = failure.values.get("needed", 0) if failure is not None else 0
             models.find_larger_context(needed, lambda larger: self._view.set_contexts(Contexts(smaller, larger)))
 
     def _take_way_out(self, message: str, way: WayOut) -> None:
@@ -643,8 +646,8 @@ class MainWindow(QMainWindow):
         self._progress.setVisible(state.kind == "loading")
         self._progress.setValue(round(state.part * 1000))
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
-        if state.kind == "failed":
-            self._load_failed(state)
+        if state.error is not None:
+            self._load_failed(state, state.error)
         elif state.kind == "none":
             self._notice.withdraw("model")
         elif state.kind == "ready":
@@ -653,17 +656,17 @@ class MainWindow(QMainWindow):
             self._find_options()
             self._refresh_catalogue()
 
-    def _load_failed(self, state: EngineState) -> None:
+    def _load_failed(self, state: EngineState, error: ZhiyinError) -> None:
         path = self.services.chats.path
-        if not state.refused and path and path[-1].facts.get("message") == state.message:
+        if not state.refused and path and path[-1].facts == failure_facts(error):
             return  # the chat says it already
         actions = [(self.tr("Try again"), self.services.models.reload)]
         if state.refused:
             actions = self._ways_out(state)
-        elif state.cause in ("memory", "died") and state.context > SMALLEST_CONTEXT:
+        elif error.code in ("out-of-memory", "engine-died") and state.context > SMALLEST_CONTEXT:
             actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
-        reason = translated(state.message)
-        if state.cause != "died":
+        reason = translated(str(error))
+        if error.code != "engine-died":
             reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
         self._notice.say(reason, *actions, topic="model")
 

@@ -210,6 +210,14 @@
 <context>
     <name>Core</name>
     <message>
+        <source>The context is full, so the reply ends here.</source>
+        <translation>上下文已满，回答到此中断。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
+        <translation>知音自身出错（{reason}）；请重试，若再次出现请反馈。</translation>
+    </message>
+    <message>
         <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
         <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
     </message>
@@ -226,8 +234,8 @@
         <translation>引擎自身出了错；请重试。如果再次出现，请把 {path} 里的记录反馈给我们。对话内容没有丢失。</translation>
     </message>
     <message>
-        <source>The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the chat is lost.</source>
-        <translation>引擎意外退出（代码 {code}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
+        <source>The engine ended by itself (code {status}); try again, and look at its log if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎意外退出（代码 {status}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
     </message>
     <message>
         <source>The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. Nothing of the chat is lost.</source>
@@ -706,8 +714,8 @@
         <translation>任务被系统终止，多半是内存耗尽；请关闭其他程序后重试。</translation>
     </message>
     <message>
-        <source>The work ended by itself (code {code}); try again, and look at {path}.</source>
-        <translation>任务自行结束（代码 {code}）；请重试，并查看 {path}。</translation>
+        <source>The work ended by itself (code {status}); try again, and look at {path}.</source>
+        <translation>任务自行结束（代码 {status}）；请重试，并查看 {path}。</translation>
     </message>
     <message>
         <source>There is too little free memory for this; close other programs and try again.</source>
@@ -1331,10 +1339,6 @@
     <message>
         <source>Use a smaller context</source>
         <translation>使用更小的上下文</translation>
-    </message>
-    <message>
-        <source>The context is full, so the reply ends here.</source>
-        <translation>上下文已满，回答到此中断。</translation>
     </message>
     <message>
         <source>Answer with a context of {count}</source>

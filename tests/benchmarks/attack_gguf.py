@@ -116,9 +116,9 @@ class Attack:
             self._fail(f"{about}: no sentence: {type(error).__name__}: {error!s:.500}")
             return "no sentence"
         if isinstance(error, EngineFailed):
-            if error.cause == "internal":
+            if error.code == "internal":
                 self._fail(f"{about}: {_log_end()}")
-            return f"the engine ({error.cause})"
+            return f"the engine ({error.code})"
         return "the reader"
 
     def _fail(self, why: str) -> None:

@@ -12,8 +12,8 @@ from msgspec.structs import asdict
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
+from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.request import options_from, reply_request
-from desktop_app.engine.client import EngineDied, EngineFailed
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.engine.results import Reply
 from desktop_app.paths import chat_state_file
@@ -21,6 +21,7 @@ from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.models.model_session import EngineState, ModelSession
+from models.errors import as_zhiyin_error
 
 _SAVE_MS = 1000
 
@@ -57,8 +58,6 @@ class ChatSession(QObject):
     """A reply's id, and how much of the prompt is read, 0 to 1."""
     ended = Signal(Message)
     """A reply is complete, stopped or failed."""
-    failed = Signal(str, str)
-    """A reply failed: the cause and the engine's sentence."""
     busy_changed = Signal(bool)
     draft_found = Signal(str)
     """What was typed in the new chat before the application ended, and not sent."""
@@ -324,7 +323,7 @@ class ChatSession(QObject):
         elif state.kind == "ready":
             self._generate(reply)
         elif state.kind == "failed":
-            self._end(reply, "failed", {"cause": state.cause, "message": state.message})
+            self._end(reply, "failed", failure_facts(state.error) if state.error is not None else {})
 
     def _generate(self, reply: _Reply) -> None:
         model = self._models.state.model
@@ -365,11 +364,7 @@ class ChatSession(QObject):
     def _failed(self, reply: _Reply, error: Exception) -> None:
         if reply is not self._reply:
             return
-        cause = (
-            error.cause if isinstance(error, EngineFailed) else "died" if isinstance(error, EngineDied) else "internal"
-        )
-        self._end(reply, "failed", {"cause": cause, "message": str(error)})
-        self.failed.emit(cause, str(error))
+        self._end(reply, "failed", failure_facts(as_zhiyin_error(error)))
 
     def _end(self, reply: _Reply, state: Any, facts: dict[str, Any]) -> None:
         self._reply = None

@@ -11,20 +11,24 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.models.model_session import DOES_NOT_FIT
 from desktop_app.ui.widgets.button_row import ButtonRow
+from models.errors import ZhiyinError
 
 WayOut = Literal["retry", "smaller", "larger", "new_chat", "settings", "models"]
 
 _MARGIN = 14
 _WAYS: dict[str, tuple[WayOut, ...]] = {
-    "context": ("larger", "new_chat", "settings"),
-    "full": ("larger", "new_chat", "settings"),
-    "memory": ("smaller", "models", "retry"),
-    "died": ("retry", "smaller", "models"),
-    "file": ("models", "retry"),
-    "model": ("models", "retry"),
+    "context-full": ("larger", "new_chat", "settings"),
+    "out-of-memory": ("smaller", "models", "retry"),
+    DOES_NOT_FIT: ("smaller", "models", "retry"),
+    "engine-died": ("retry", "smaller", "models"),
+    "bad-file": ("models", "retry"),
+    "no-tokenizer": ("models", "retry"),
+    "unsupported-model": ("models", "retry"),
+    "failed": ("models", "retry"),
 }
-"""What helps against each cause, the most likely first; against any other cause: trying again."""
+"""What helps against each code of errors, the most likely first; against any other: trying again."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class ReplyFailure(QFrame):
         """Begin without a failure."""
         super().__init__()
         self.setObjectName("failure")
-        self._cause, self._message = "", ""
+        self._error: ZhiyinError | None = None
         self._contexts = Contexts()
         self._text = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -61,15 +65,15 @@ class ReplyFailure(QFrame):
         row.addStretch()
         layout.addLayout(row)
 
-    def show_failure(self, cause: str, message: str) -> None:
-        """Say what happened; its cause decides what is offered."""
-        if cause != self._cause:
+    def show_failure(self, error: ZhiyinError) -> None:
+        """Say what happened; its code decides what is offered."""
+        if self._error is None or error.code != self._error.code:
             for button in self._buttons.values():
                 button.deleteLater()
-            self._buttons = {way: self._button(way) for way in _WAYS.get(cause, ("retry",))}
+            self._buttons = {way: self._button(way) for way in _WAYS.get(error.code, ("retry",))}
             for button in self._buttons.values():
                 self._row.addWidget(button)
-        self._cause, self._message = cause, message
+        self._error = error
         self.retranslate()
         self._show_ways()
 
@@ -86,10 +90,8 @@ class ReplyFailure(QFrame):
 
     def retranslate(self) -> None:
         """Write every word again."""
-        if self._cause == "full":
-            self._text.setText(self.tr("The context is full, so the reply ends here."))
-        else:
-            self._text.setText(translated(self._message))
+        if self._error is not None:
+            self._text.setText(translated(str(self._error)))
         words: dict[WayOut, str] = {
             "retry": self.tr("Try again"),
             "smaller": self.tr("Use a smaller context"),

@@ -8,6 +8,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QLabel, QVBoxLayout
 
 from desktop_app.chat.conversation import Message
+from desktop_app.chat.failure import failure_of
 from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.reasoning_box import Thought
@@ -16,6 +17,7 @@ from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.markdown.view import MarkdownView
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import PADDING, IconButton
+from models.errors import ZhiyinError
 
 _FRAME_MS = 33
 
@@ -143,22 +145,22 @@ class ReplyWidget(MessageWidget):
             status = self.tr("The model answered nothing.")
         self._status.setText(status)
         self._status.setVisible(bool(status))
-        if message.state == "failed":
-            self._show_failure(message.facts.get("cause", ""), message.facts.get("message", ""))
+        if (failure := failure_of(message)) is not None:
+            self._show_failure(failure)
         elif message.facts.get("reason") == "full":
-            self._show_failure("full", "")
+            self._show_failure(ZhiyinError("The context is full, so the reply ends here.", code="context-full"))
         for widget in (self._copy, self._again):
             widget.setVisible(not writing)
         self._copy.setEnabled(self._answer.has_text)
         self._facts.set_whole(self._cost())
 
-    def _show_failure(self, cause: str, message: str) -> None:
+    def _show_failure(self, error: ZhiyinError) -> None:
         if self._failure is None:
             self._failure = ReplyFailure()
             self._failure.chosen.connect(lambda way: self.way_out_chosen.emit(self.message.id, way))
             self._failure.set_contexts(self._contexts)
             self._column.insertWidget(self._column.indexOf(self._status) + 1, self._failure)
-        self._failure.show_failure(cause, message)
+        self._failure.show_failure(error)
         self._failure.set_busy(self._busy)
 
     def _cost(self) -> str:

@@ -81,7 +81,7 @@ TEMPLATES = to_translate(
     "The model made of {name} is gone; convert it again, or delete {path} yourself.",
     "{path} cannot be deleted: {reason}; close what uses it.",
     "The work was ended by the system, most likely because memory ran out; close other programs and try again.",
-    "The work ended by itself (code {code}); try again, and look at {path}.",
+    "The work ended by itself (code {status}); try again, and look at {path}.",
     "There is too little free memory for this; close other programs and try again.",
     "This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.",
     "Zhiyin made a mistake while it read {name}; try again, and if it happens again report it with the details.",

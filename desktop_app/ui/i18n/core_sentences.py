@@ -12,13 +12,14 @@ from desktop_app.ui.i18n.translate import to_translate
 
 _TEMPLATES = to_translate(
     "Core",
+    "The context is full, so the reply ends here.",
     "The engine was ended by the system, most likely because memory ran out; choose a smaller context or a "
     "smaller model. Nothing of the chat is lost.",
     "The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built "
     "for every processor, or build it on this computer. Nothing of the chat is lost.",
     "The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat "
     "is lost.",
-    "The engine ended by itself (code {code}); try again, and look at its log if it happens again. Nothing of the"
+    "The engine ended by itself (code {status}); try again, and look at its log if it happens again. Nothing of the"
     " chat is lost.",
     "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of "
     "the chat is lost.",
@@ -57,6 +58,7 @@ _TEMPLATES = to_translate(
     "{path} is in use by another program; close it.",
     "{path} is damaged; start Zhiyin again to recover what can be read.",
     "{path} cannot be used ({reason}).",
+    "Zhiyin made a mistake ({reason}); try again, and report it if it happens again.",
     "The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.",
     "The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.",
     "The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.",
@@ -111,14 +113,6 @@ def translated(sentence: str) -> str:
             words = conversion_sentences.REWORDED.get(template, template)
             return QCoreApplication.translate("Core", words).format(**found.groupdict())
     return sentence
-
-
-def numbers_in(sentence: str) -> dict[str, int]:
-    """Return the numbers that a core sentence names, by their names in the templates."""
-    for template in _TEMPLATES:
-        if found := _pattern(template).fullmatch(sentence):
-            return {name: int(value) for name, value in found.groupdict().items() if value.isdecimal()}
-    return {}
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.engine.client import EngineDied, EngineExit, EngineFailed
+from desktop_app.engine.client import EngineExit
 from desktop_app.engine.protocol import Load, LoadSettings, Progress, Unload, Update
 from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed import InstalledModel
@@ -18,8 +18,11 @@ from desktop_app.planning.load_plan import PlannedLoad
 from desktop_app.planning.planner import Computer, Option
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
+from models.errors import ZhiyinError, as_zhiyin_error
 
 SMALLEST_CONTEXT = 512
+DOES_NOT_FIT = "does-not-fit"
+"""The code of a planner's refusal."""
 
 Kind = Literal["none", "loading", "ready", "failed"]
 
@@ -44,10 +47,8 @@ class EngineState:
     info: ModelInfo | None = None
     part: float = 0.0
     """How much of the model is loaded, 0 to 1."""
-    cause: str = ""
-    """Why it failed: died, memory, file, model, context or internal."""
-    message: str = ""
-    """The engine's or the planner's own sentence."""
+    error: ZhiyinError | None = None
+    """Why it failed."""
     context: int = 0
     """The context that is loaded, or was asked for, in tokens; 0: not known yet, or without limit."""
     planned: PlannedLoad | None = None
@@ -62,7 +63,7 @@ class EngineState:
     @property
     def refused(self) -> bool:
         """The plan saw no room, and nothing was loaded."""
-        return self.kind == "failed" and self.planned is not None and self.message == self.planned.plan.reason
+        return self.error is not None and self.error.code == DOES_NOT_FIT
 
 
 class ModelSession(QObject):
@@ -96,8 +97,8 @@ class ModelSession(QObject):
             if turn != self._turn:
                 return
             if plan.plan.best is None and not insist:
-                failed = EngineState("failed", model, None, 0.0, "memory", plan.plan.reason)
-                self._set(replace(failed, context=plan.settings.context, planned=plan))
+                refusal = ZhiyinError("{reason}", reason=plan.plan.reason, code=DOES_NOT_FIT)
+                self._set(EngineState("failed", model, error=refusal, context=plan.settings.context, planned=plan))
             else:
                 self._load(turn, model, plan.settings, plan)
 
@@ -198,14 +199,14 @@ class ModelSession(QObject):
         def failed(error: Exception) -> None:
             self._in_engine = None
             if turn == self._turn:
-                self._set(replace(_failure(model, error, settings.context), planned=planned))
+                state = EngineState("failed", model, error=as_zhiyin_error(error), context=settings.context)
+                self._set(replace(state, planned=planned))
 
         self._engine.submit(Load(str(model.path), settings), progress, done, failed)
 
     def _exited(self, end: EngineExit) -> None:
         if self.state.kind == "ready":
-            failed = replace(self.state, kind="failed", info=None, part=0.0, cause="died", message=end.message)
-            self._set(failed)
+            self._set(replace(self.state, kind="failed", info=None, part=0.0, error=end.error))
 
     def _set(self, state: EngineState) -> None:
         self.state = state
@@ -220,8 +221,3 @@ def _larger_context(info: ModelInfo, needed: int) -> int:
     if info.trained_context:
         larger = min(larger, info.trained_context)
     return larger if larger > max(needed, info.context) else 0
-
-
-def _failure(model: InstalledModel, error: Exception, context: int) -> EngineState:
-    cause = error.cause if isinstance(error, EngineFailed) else "died" if isinstance(error, EngineDied) else "internal"
-    return EngineState("failed", model, None, 0.0, cause, str(error), context)

@@ -124,7 +124,7 @@ def test_a_full_context_is_said(starter_gguf: Path, engine: Engine) -> None:
     engine.submit(Load(str(starter_gguf), LoadSettings(context=256))).result(60)
     with pytest.raises(EngineFailed, match="256") as caught:
         reply_of(engine, question("word " * 2000))
-    assert caught.value.cause == "context"
+    assert caught.value.code == "context-full"
     endless = SamplingSettings(temperature=1.2, seed=3, repeat_penalty=1.3)
     reply = reply_of(engine, question("word " * 190, endless))
     assert reply.reason in ("full", "end")
@@ -163,7 +163,7 @@ def test_a_bad_file_is_refused_and_the_engine_lives(
     bad.write_bytes(content)
     with pytest.raises(EngineFailed, match=r"bad\.gguf") as caught:
         engine.submit(Load(str(bad))).result(60)
-    assert caught.value.cause == "file"
+    assert caught.value.code == "bad-file"
     engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
 
 
@@ -180,7 +180,7 @@ def test_a_mistake_of_the_engines_own_is_one_sentence_and_its_log_has_the_rest()
     with Engine() as fresh:
         with pytest.raises(EngineFailed, match=r"a mistake of its own; try again, .*engine\.log") as caught:
             fresh.submit(Load(5)).result(60)  # type: ignore[arg-type]  # a path that is none
-        assert caught.value.cause == "internal"
+        assert caught.value.code == "internal"
         assert "Error" not in str(caught.value)
         assert "Traceback" in log_file("engine").read_text("utf-8")
         assert fresh.submit(Devices()).result(60).backends

@@ -123,7 +123,8 @@ def test_what_does_not_fit_is_refused_with_ways_that_fit(open_window: OpenWindow
     person = open_window()
     person.wait(lambda: person.model_state == "failed")
     state = person.services.models.state
-    assert (state.cause, state.info, person.services.models.state.context) == ("memory", None, 2048)
+    assert state.error is not None
+    assert (state.error.code, state.info, person.services.models.state.context) == ("does-not-fit", None, 2048)
     assert "2048 tokens of context needs" in person.sentences()
     assert "more than is free now; a q8_0 cache fits, a context of 1024 fits." in person.sentences()
     assert {"Use a q8_0 cache", "Use a context of 1,024", "Load it all the same"} <= set(person.buttons())

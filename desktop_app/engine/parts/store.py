@@ -1,0 +1,271 @@
+"""The engine parts on this computer: added from files, chosen, tried, taken back. A small state file beside their folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import msgspec
+
+from converter.atomic_write import locked, unfinished_folder, write_locked
+from desktop_app.engine.parts.manifest import (
+    MANIFEST,
+    SIGNATURE,
+    Manifest,
+    check_fit,
+    check_signature,
+    read_manifest,
+)
+from models.errors import BadFile, ZhiyinError
+
+ORDER = ("cuda", "metal", "vulkan")
+"""Which part ggml gets first: a card that two of them list is used by the first."""
+AUTOMATIC, PROCESSOR = "auto", "cpu"
+_STATE = "parts.json"
+_MANIFEST_BYTES = 1 << 20
+_PIECE = 1 << 20
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What came of trying a part."""
+
+    drivers: str
+    """The graphics drivers then, as `system.graphics_drivers.fingerprint` describes them."""
+    failure: str = ""
+    """Why it cannot be used, in a few words; "": it computes rightly."""
+
+
+class _State(msgspec.Struct):
+    """The contents of the state file."""
+
+    mode: str = AUTOMATIC
+    """`AUTOMATIC`, `PROCESSOR`, or the one part that is used, by its name."""
+    chosen: dict[str, str] = {}
+    """Of each kind of part the id that is used."""
+    before: dict[str, str] = {}
+    """What `chosen` was before the last change."""
+    trials: dict[str, Trial] = {}
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part that is here."""
+
+    manifest: Manifest
+    folder: Path
+    in_use: bool
+    """It is loaded when the engine starts, unless its trial failed."""
+    trial: Trial | None
+
+
+class PartStore:
+    """The parts of one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` need not exist."""
+        self._folder = folder
+
+    @property
+    def mode(self) -> str:
+        """What the user chose: see `use`."""
+        return self._read().mode
+
+    def parts(self) -> list[Part]:
+        """Return the parts that are here, those that ggml gets first at the beginning."""
+        state, found = self._read(), []
+        for folder in sorted(self._folder.glob("*/")) if self._folder.is_dir() else ():
+            manifest = _manifest_of(folder)
+            if manifest is not None and folder.name == manifest.id:
+                chosen = state.chosen.get(manifest.part) == manifest.id
+                used = chosen and state.mode in (AUTOMATIC, manifest.part)
+                found.append(Part(manifest, folder, used, state.trials.get(manifest.id)))
+        return sorted(found, key=lambda part: (_rank(part.manifest.part), part.manifest.id))
+
+    def add(self, archive: Path, *, unsigned: bool = False) -> Part:
+        """Take a part from its archive, check every byte of it, and use it from now on.
+
+        Args:
+            archive: a file of `packaging/engine/build.py` or of a release.
+            unsigned: the user built it, or trusts who did.
+
+        Raises:
+            BadFile: it is damaged, does not fit, or is not signed.
+            ZhiyinError: it cannot be kept here.
+        """
+        try:
+            with zipfile.ZipFile(archive) as packed:
+                data = _member(packed, MANIFEST, _MANIFEST_BYTES, archive)
+                manifest = read_manifest(data, archive)
+                check_fit(manifest, archive)
+                if not unsigned:
+                    names = packed.namelist()
+                    signature = _member(packed, SIGNATURE, _MANIFEST_BYTES, archive) if SIGNATURE in names else b""
+                    check_signature(data, signature, archive)
+                self._unpack(packed, manifest, data, archive)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            raise BadFile("{path} is damaged or no engine part; get it again.", path=archive) from error
+        except OSError as error:
+            raise ZhiyinError(
+                "{path} cannot be added: {reason}; check the disk's free space and the permissions.",
+                path=archive,
+                reason=error.strerror or str(error),
+            ) from error
+        with self._changed() as state:
+            state.before = dict(state.chosen)
+            state.chosen[manifest.part] = manifest.id
+            state.trials.pop(manifest.id, None)
+            if state.mode not in (AUTOMATIC, manifest.part):
+                state.mode = AUTOMATIC
+        return self.find(manifest.id)
+
+    def remove(self, name: str) -> None:
+        """Delete a part, named by its id or, where there is one of it, by its kind.
+
+        Raises:
+            ZhiyinError: there is none of this name, or it cannot be deleted.
+        """
+        part = self.find(name)
+        with self._changed() as state:
+            state.chosen = {kind: id_ for kind, id_ in state.chosen.items() if id_ != part.manifest.id}
+            state.trials.pop(part.manifest.id, None)
+            if state.mode == part.manifest.part:
+                state.mode = AUTOMATIC
+        try:
+            shutil.rmtree(part.folder)
+        except OSError as error:
+            raise ZhiyinError(
+                "{path} cannot be deleted: {reason}; close what uses it.",
+                path=part.folder,
+                reason=error.strerror or str(error),
+            ) from error
+
+    def use(self, name: str) -> None:
+        """Choose what computes: `AUTOMATIC`, `PROCESSOR` alone, or one part, named as in `remove`, beside the processor.
+
+        A part that failed its trial is tried again.
+        """
+        part = None if name in (AUTOMATIC, PROCESSOR) else self.find(name)
+        with self._changed() as state:
+            if part is None:
+                state.mode = name
+                return
+            state.before = dict(state.chosen)
+            state.chosen[part.manifest.part] = part.manifest.id
+            state.mode = part.manifest.part
+            state.trials.pop(part.manifest.id, None)
+
+    def roll_back(self) -> None:
+        """Use what was used before the last change.
+
+        Raises:
+            ZhiyinError: nothing was.
+        """
+        here = {part.manifest.id for part in self.parts()}
+        with self._changed() as state:
+            before = {kind: id_ for kind, id_ in state.before.items() if id_ in here}
+            if not state.before and not state.chosen:
+                raise ZhiyinError("No engine part was in use before; `zhiyin engine list` shows what is here.")
+            state.chosen, state.before, state.mode = before, dict(state.chosen), AUTOMATIC
+
+    def find(self, name: str) -> Part:
+        """Return a part by its id, or by its kind: the one in use, else the only one.
+
+        Raises:
+            ZhiyinError: none or several have this name.
+        """
+        parts = self.parts()
+        found = [part for part in parts if part.manifest.id == name] or [
+            part for part in parts if part.manifest.part == name
+        ]
+        found = [part for part in found if part.in_use] or found
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise ZhiyinError("There is no engine part {name} here; `zhiyin engine list` shows what is.", name=name)
+        names = ", ".join(part.manifest.id for part in found)
+        raise ZhiyinError("There are several engine parts {name}; name one of {names}.", name=name, names=names)
+
+    def note_trial(self, part: Part, trial: Trial) -> None:
+        """Remember what came of trying a part."""
+        with self._changed() as state:
+            state.trials[part.manifest.id] = trial
+
+    def _unpack(self, packed: zipfile.ZipFile, manifest: Manifest, data: bytes, archive: Path) -> None:
+        target = self._folder / manifest.id
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with unfinished_folder(target) as folder:
+            for name, file in manifest.files.items():
+                digest = hashlib.sha256()
+                with packed.open(_entry(packed, name, archive)) as source, (folder / name).open("wb") as out:
+                    _copy(source, out, file.size, digest)
+                    out.flush()
+                    os.fsync(out.fileno())
+                if digest.hexdigest() != file.sha256:
+                    raise BadFile("{path} is damaged: {file} has another content; get it again.", path=archive, file=name)
+            (folder / MANIFEST).write_bytes(data)
+            shutil.rmtree(target, ignore_errors=True)  # the same part, added once more
+            folder.rename(target)
+            folder.mkdir()  # `unfinished_folder` removes it
+
+    def _read(self) -> _State:
+        try:
+            return msgspec.json.decode((self._folder / _STATE).read_bytes(), type=_State)
+        except (OSError, msgspec.MsgspecError, RecursionError):
+            return _State()
+
+    @contextmanager
+    def _changed(self) -> Iterator[_State]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / _STATE
+        try:
+            with locked(path):
+                state = self._read()
+                yield state
+                write_locked(path, msgspec.json.encode(state).decode())
+        except OSError as error:
+            raise ZhiyinError(
+                "{path} cannot be written: {reason}; check the disk's free space and the permissions.",
+                path=path,
+                reason=error.strerror or str(error),
+            ) from error
+
+
+def _rank(part: str) -> int:
+    return ORDER.index(part) if part in ORDER else len(ORDER)
+
+
+def _manifest_of(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest((folder / MANIFEST).read_bytes(), folder)
+    except (OSError, BadFile):
+        return None
+
+
+def _entry(packed: zipfile.ZipFile, name: str, archive: Path) -> zipfile.ZipInfo:
+    try:
+        return packed.getinfo(name)
+    except KeyError as error:
+        raise BadFile("{path} is damaged: {file} is missing; get it again.", path=archive, file=name) from error
+
+
+def _member(packed: zipfile.ZipFile, name: str, limit: int, archive: Path) -> bytes:
+    entry = _entry(packed, name, archive)
+    with packed.open(entry) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise BadFile("{path} is damaged or no engine part; get it again.", path=archive)
+    return data
+
+
+def _copy(source: IO[bytes], out: BinaryIO, size: int, digest: hashlib._Hash) -> None:
+    """Copy at most `size` bytes and one, whatever the archive promises: a longer file has another hash."""
+    left = size + 1
+    while left > 0 and (data := source.read(min(_PIECE, left))):
+        digest.update(data)
+        out.write(data)
+        left -= len(data)

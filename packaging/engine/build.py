@@ -1,0 +1,176 @@
+"""Builds llama.cpp's libraries as engine parts, from the sources inside the llama-cpp-python release that pyproject.toml names.
+
+    uv run --group engine python packaging/engine/build.py base vulkan --out dist/engine
+
+One part is one folder and one archive: `base` (libllama, ggml, the processor's variants; on a Mac Metal), `vulkan` and `cuda`.
+ggml chooses the variant of the processor and the devices when it runs (`GGML_BACKEND_DL`), so that nothing here depends on the
+computer that builds. A plug-in fits the base of the same sources only: they share structures that have no version of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "llama-cpp-python"
+SHARED = [
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DBUILD_SHARED_LIBS=ON",
+    "-DGGML_BACKEND_DL=ON",
+    "-DGGML_NATIVE=OFF",
+    "-DGGML_RPC=OFF",
+    "-DLLAMA_CURL=OFF",
+    "-DLLAMA_OPENSSL=OFF",
+    "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
+    f"-DCMAKE_INSTALL_RPATH={'@loader_path' if sys.platform == 'darwin' else '$ORIGIN'}",
+    *(f"-DLLAMA_BUILD_{name}=OFF" for name in ("COMMON", "TESTS", "EXAMPLES", "TOOLS", "SERVER", "APP")),
+]
+# On arm64 Windows llama.cpp has no variants.
+VARIANTS = not (sys.platform == "win32" and platform.machine().lower() in ("arm64", "aarch64"))
+PARTS: dict[str, tuple[list[str], list[str]]] = {
+    # options of CMake, targets ([]: everything)
+    "base": ([f"-DGGML_CPU_ALL_VARIANTS={'ON' if VARIANTS else 'OFF'}"], []),
+    "vulkan": (["-DGGML_CPU=OFF", "-DGGML_VULKAN=ON"], ["ggml-vulkan"]),
+    "cuda": (["-DGGML_CPU=OFF", "-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF"], ["ggml-cuda"]),
+}
+PATTERNS = {
+    # The versioned name alone where there is one: an archive without links would hold every library three times.
+    "base": {"linux": ("libllama.so.0", "libggml.so.0", "libggml-base.so.0", "libggml-cpu-*.so"), "win32": ("*.dll",)},
+    "vulkan": {"linux": ("libggml-vulkan.so",), "win32": ("ggml-vulkan.dll",)},
+    "cuda": {"linux": ("libggml-cuda.so",), "win32": ("ggml-cuda.dll",)},
+}
+MAC = {"base": ("libllama.0.dylib", "libggml.0.dylib", "libggml-base.0.dylib", "libggml-cpu-*.so", "libggml-metal.so")}
+
+
+def version() -> str:
+    """Return the pinned release of llama-cpp-python."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return next(line.split("==")[1] for line in project["dependencies"] if line.startswith(f"{PACKAGE}=="))
+
+
+def sources(folder: Path) -> tuple[Path, str]:
+    """Fetch and unpack the release; return llama.cpp's folder and the SHA-256 of the archive."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = f"{PACKAGE}=={version()}"
+    found = list(folder.glob(f"llama_cpp_python-{version()}.tar.gz"))
+    if not found:
+        run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-binary=:all:", "--no-deps", wanted, "-d", folder]
+        )
+        found = list(folder.glob(f"llama_cpp_python-{version()}.tar.gz"))
+    unpacked = folder / f"llama_cpp_python-{version()}"
+    if not unpacked.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder) as temporary, tarfile.open(found[0]) as archive:
+            archive.extractall(temporary, filter="data")
+            (Path(temporary) / unpacked.name).rename(unpacked)
+    return unpacked / "vendor" / "llama.cpp", hashlib.sha256(found[0].read_bytes()).hexdigest()
+
+
+def build(part: str, source: Path, work: Path, options: Iterable[str]) -> Path:
+    """Configure and compile a part; return the folder of its libraries."""
+    given, targets = PARTS[part]
+    folder = work / part
+    run(["cmake", "-G", "Ninja", "-S", source, "-B", folder, *SHARED, *given, *options])
+    wanted = [word for target in targets for word in ("--target", target)]
+    run(["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1), *wanted])
+    return folder / "bin"
+
+
+def collect(part: str, built: Path, target: Path) -> list[Path]:
+    """Copy a part's libraries, links as what they name, stripped; return the copies."""
+    patterns = MAC.get(part, ()) if sys.platform == "darwin" else PATTERNS[part][sys.platform]
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for pattern in patterns:
+        found = sorted(built.glob(pattern))
+        if not found:
+            raise SystemExit(f"{built} has no {pattern}")
+        for path in found:
+            shutil.copyfile(path, target / path.name)
+    copies = sorted(target.iterdir())
+    if sys.platform == "linux":
+        for path in copies:
+            run(["strip", "--strip-unneeded", path])
+    return copies
+
+
+def system_name() -> str:
+    """Return the system and processor that a part is for, as in `linux-x86_64`."""
+    return sysconfig.get_platform().replace("manylinux", "linux").rpartition("-")[0].split("-")[0] + "-" + machine()
+
+
+def machine() -> str:
+    """Return the processor's kind by one name on every system."""
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "aarch64": "arm64"}.get(name, name)
+
+
+def write_manifest(part: str, target: Path, source_hash: str, licences: list[Path]) -> Path:
+    """Copy the licences and write `manifest.json`: what the part is, what it fits, and the hash of every file."""
+    for path in licences:
+        shutil.copyfile(path, target / f"LICENSE-{path.parent.name if path.name == 'LICENSE' else path.stem}.txt")
+    files = {
+        path.name: {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in sorted(target.iterdir())
+    }
+    manifest = {
+        "format": 1,
+        "part": part,
+        "system": system_name(),
+        "llama_cpp_python": version(),
+        "sources_sha256": source_hash,
+        "files": files,
+    }
+    out = target / "manifest.json"
+    out.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+    return out
+
+
+def archive(part: str, folder: Path, out: Path) -> Path:
+    """Pack a part into one file that `zhiyin engine add` takes."""
+    target = out / f"zhiyin-engine-{part}-{version()}-{system_name()}.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in sorted(folder.iterdir()):
+            packed.write(path, path.name)
+    return target
+
+
+def run(command: list[object]) -> None:
+    """Run a command and end with it where it fails."""
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def main() -> None:
+    """Build the parts that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="+", choices=sorted(PARTS))
+    parser.add_argument("--out", type=Path, default=ROOT / "dist" / "engine")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "engine")
+    parser.add_argument("--option", action="append", default=[], help="a further option of CMake")
+    given = parser.parse_args()
+    source, source_hash = sources(given.work)
+    licences = [source / "LICENSE", *sorted((source / "licenses").glob("LICENSE*"))]
+    for part in given.parts:
+        target = given.out / part
+        collect(part, build(part, source, given.work, given.option), target)
+        write_manifest(part, target, source_hash, licences)
+        print(archive(part, target, given.out))
+
+
+if __name__ == "__main__":
+    main()

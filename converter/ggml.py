@@ -22,11 +22,13 @@ _FLOAT_POINTER = ctypes.POINTER(ctypes.c_float)
 
 
 def library_folder() -> Path:
-    """Return the folder that holds libllama and libggml: `LLAMA_CPP_LIB_PATH`, or llama_cpp's own.
+    """Return the folder that holds libllama and libggml: the bundle's, `LLAMA_CPP_LIB_PATH`, or llama_cpp's own.
 
     Raises:
         ZhiyinError: llama-cpp-python is not installed.
     """
+    if getattr(sys, "frozen", False):
+        return bundled_parts() / "base"
     named = os.environ.get("LLAMA_CPP_LIB_PATH")
     if named:
         return Path(named)
@@ -34,6 +36,11 @@ def library_folder() -> Path:
     if spec is None or spec.origin is None:
         raise ZhiyinError("llama-cpp-python is not installed; install Zhiyin again.")
     return Path(spec.origin).parent / "lib"
+
+
+def bundled_parts() -> Path:
+    """Return the folder of the engine parts that came with the frozen application."""
+    return Path(sys.executable).parent / "_internal" / "engine"
 
 
 @cache

@@ -26,6 +26,7 @@ _COMMANDS = {
     "logits": "write a model's logits for a text or token ids",
     "perplexity": "measure how well a model foretells a text",
     "bench": "measure a model's speed and memory",
+    "engine": "list, add or choose engine parts for graphics cards",
     "doctor": "check the installation",
 }
 
@@ -67,6 +68,10 @@ def _dispatch(arguments: list[str]) -> int:
         from desktop_app.processes.worker import main as worker_main
 
         return worker_main(int(arguments[1]))
+    if arguments[:1] == ["--try-part"]:
+        from desktop_app.engine.parts.trial import main as trial_main
+
+        return trial_main(int(arguments[1]))
     if arguments[:1] == ["--smoke-test"]:
         from desktop_app.smoke_test import run as smoke_test
 

@@ -60,6 +60,11 @@ def loads_file() -> Path:
     return data_folder() / "loads.json"
 
 
+def engine_parts_folder() -> Path:
+    """Return the folder of engine parts that were added; it need not exist."""
+    return data_folder() / "engine"
+
+
 def log_file(name: str) -> Path:
     """Return a log file's path, its folder made if needed."""
     return _made(data_folder() / "logs") / f"{name}.log"

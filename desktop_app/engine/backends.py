@@ -10,7 +10,7 @@ import ctypes
 import os
 from typing import Any
 
-from converter.ggml import load_library
+from converter.ggml import library_folder, load_library
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.system.devices import Device
 
@@ -54,6 +54,7 @@ def prepare_environment() -> None:
     another program needs one of the cores, each of a thousand waits a token then costs a time slice.
     """
     os.environ.pop("GGML_BACKEND_PATH", None)
+    os.environ["LLAMA_CPP_LIB_PATH"] = str(library_folder())
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 

@@ -17,7 +17,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import tempfile
 import zipfile
@@ -27,6 +26,10 @@ from pathlib import Path
 import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from desktop_app.engine.parts.manifest import MANIFEST, this_system  # noqa: E402
+
 PACKAGE = "llama-cpp-python"
 SHARED = [
     "-DCMAKE_BUILD_TYPE=Release",
@@ -49,12 +52,13 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "cuda": (["-DGGML_CPU=OFF", "-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF"], ["ggml-cuda"]),
 }
 PATTERNS = {
-    # The versioned name alone where there is one: an archive without links would hold every library three times.
-    "base": {"linux": ("libllama.so.0", "libggml.so.0", "libggml-base.so.0", "libggml-cpu-*.so"), "win32": ("*.dll",)},
+    # One name each: an archive without links would hold every library three times. llama_cpp asks for the first without a
+    # version, the libraries for each other with one.
+    "base": {"linux": ("libllama.so", "libggml.so.0", "libggml-base.so.0", "libggml-cpu-*.so"), "win32": ("*.dll",)},
     "vulkan": {"linux": ("libggml-vulkan.so",), "win32": ("ggml-vulkan.dll",)},
     "cuda": {"linux": ("libggml-cuda.so",), "win32": ("ggml-cuda.dll",)},
 }
-MAC = {"base": ("libllama.0.dylib", "libggml.0.dylib", "libggml-base.0.dylib", "libggml-cpu-*.so", "libggml-metal.so")}
+MAC = {"base": ("libllama.dylib", "libggml.0.dylib", "libggml-base.0.dylib", "libggml-cpu-*.so", "libggml-metal.so")}
 
 
 def version() -> str:
@@ -109,17 +113,6 @@ def collect(part: str, built: Path, target: Path) -> list[Path]:
     return copies
 
 
-def system_name() -> str:
-    """Return the system and processor that a part is for, as in `linux-x86_64`."""
-    return sysconfig.get_platform().replace("manylinux", "linux").rpartition("-")[0].split("-")[0] + "-" + machine()
-
-
-def machine() -> str:
-    """Return the processor's kind by one name on every system."""
-    name = platform.machine().lower()
-    return {"amd64": "x86_64", "aarch64": "arm64"}.get(name, name)
-
-
 def write_manifest(part: str, target: Path, source_hash: str, licences: list[Path]) -> Path:
     """Copy the licences and write `manifest.json`: what the part is, what it fits, and the hash of every file."""
     for path in licences:
@@ -131,19 +124,19 @@ def write_manifest(part: str, target: Path, source_hash: str, licences: list[Pat
     manifest = {
         "format": 1,
         "part": part,
-        "system": system_name(),
+        "system": this_system(),
         "llama_cpp_python": version(),
         "sources_sha256": source_hash,
         "files": files,
     }
-    out = target / "manifest.json"
+    out = target / MANIFEST
     out.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
     return out
 
 
 def archive(part: str, folder: Path, out: Path) -> Path:
     """Pack a part into one file that `zhiyin engine add` takes."""
-    target = out / f"zhiyin-engine-{part}-{version()}-{system_name()}.zip"
+    target = out / f"zhiyin-engine-{part}-{version()}-{this_system()}.zip"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         for path in sorted(folder.iterdir()):
             packed.write(path, path.name)

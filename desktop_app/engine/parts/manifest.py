@@ -18,7 +18,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from models.errors import BadFile
-from resources import resource_path
+from resources import RELEASE_KEY
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _FORMAT = 1
@@ -114,24 +114,30 @@ def check_signature(data: bytes, signature: bytes, path: Path) -> None:
     Raises:
         BadFile: there is no good signature; code `unsigned`.
     """
-    key = release_key()
-    try:
-        if key is None or len(signature) != _SIGNATURE_BYTES:
-            raise BadSignatureError
-        VerifyKey(key).verify(data, signature)
-    except BadSignatureError as error:
+    if not _is_signed(data, signature):
         raise BadFile(
             "{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; "
             "if you built it yourself, add it with --unsigned.",
             path=path,
             code="unsigned",
-        ) from error
+        )
+
+
+def _is_signed(data: bytes, signature: bytes) -> bool:
+    key = release_key()
+    if key is None or len(signature) != _SIGNATURE_BYTES:
+        return False
+    try:
+        VerifyKey(key).verify(data, signature)
+    except BadSignatureError:
+        return False
+    return True
 
 
 def release_key() -> bytes | None:
     """Return the public key of releases, 32 bytes; None: this build has none."""
     try:
-        key = bytes.fromhex(resource_path("keys", "release.pub").read_text("ascii"))
+        key = bytes.fromhex(RELEASE_KEY.read_text("ascii"))
     except (OSError, ValueError):
         return None
     return key if len(key) == _KEY_BYTES else None

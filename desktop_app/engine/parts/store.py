@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import msgspec
 
@@ -27,6 +27,8 @@ from models.errors import BadFile, ZhiyinError
 ORDER = ("cuda", "metal", "vulkan")
 """Which part ggml gets first: a card that two of them list is used by the first."""
 AUTOMATIC, PROCESSOR = "auto", "cpu"
+BASE = "base"
+"""The part that every engine stands on: it comes with the application and cannot be added."""
 _STATE = "parts.json"
 _MANIFEST_BYTES = 1 << 20
 _PIECE = 1 << 20
@@ -37,8 +39,8 @@ class Trial(msgspec.Struct, frozen=True):
 
     drivers: str
     """The graphics drivers then, as `system.graphics_drivers.fingerprint` describes them."""
-    failure: str = ""
-    """Why it cannot be used, in a few words; "": it computes rightly."""
+    failure: dict[str, Any] | None = None
+    """Why it cannot be used (`ZhiyinError.data`); None: it computes rightly."""
 
 
 class _State(msgspec.Struct):
@@ -58,17 +60,22 @@ class Part(msgspec.Struct, frozen=True):
 
     manifest: Manifest
     folder: Path
+    bundled: bool
+    """It came with the application, and stays."""
+    chosen: bool
+    """Of its kind it is the one to use."""
     in_use: bool
     """It is loaded when the engine starts, unless its trial failed."""
     trial: Trial | None
 
 
 class PartStore:
-    """The parts of one data folder."""
+    """The parts that came with the application, and those that were added to one data folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` need not exist."""
+    def __init__(self, folder: Path, bundled: Path | None = None) -> None:
+        """Neither folder need exist; parts are folders in them."""
         self._folder = folder
+        self._bundled = bundled
 
     @property
     def mode(self) -> str:
@@ -77,14 +84,31 @@ class PartStore:
 
     def parts(self) -> list[Part]:
         """Return the parts that are here, those that ggml gets first at the beginning."""
-        state, found = self._read(), []
-        for folder in sorted(self._folder.glob("*/")) if self._folder.is_dir() else ():
-            manifest = _manifest_of(folder)
-            if manifest is not None and folder.name == manifest.id:
-                chosen = state.chosen.get(manifest.part) == manifest.id
-                used = chosen and state.mode in (AUTOMATIC, manifest.part)
-                found.append(Part(manifest, folder, used, state.trials.get(manifest.id)))
-        return sorted(found, key=lambda part: (_rank(part.manifest.part), part.manifest.id))
+        state = self._read()
+        here = {manifest.id: (manifest, folder, bundled) for manifest, folder, bundled in self._found()}
+        # A part that came with the application is used until another one of its kind is chosen, or when that one is gone.
+        chosen = {manifest.part: id_ for id_, (manifest, _, bundled) in here.items() if bundled}
+        chosen |= {kind: id_ for kind, id_ in state.chosen.items() if id_ in here}
+        parts = [
+            Part(
+                manifest,
+                folder,
+                bundled,
+                chosen.get(manifest.part) == id_,
+                chosen.get(manifest.part) == id_ and state.mode in (AUTOMATIC, manifest.part),
+                state.trials.get(id_),
+            )
+            for id_, (manifest, folder, bundled) in here.items()
+        ]
+        return sorted(parts, key=lambda part: (_rank(part.manifest.part), part.manifest.id))
+
+    def _found(self) -> Iterator[tuple[Manifest, Path, bool]]:
+        """Yield the parts of both folders that fit this engine, those that were added first."""
+        for place, bundled in ((self._folder, False), (self._bundled, True)):
+            for folder in sorted(place.iterdir()) if place is not None and place.is_dir() else ():
+                manifest = _manifest_of(folder)
+                if manifest is not None and manifest.part != BASE and (bundled or folder.name == manifest.id):
+                    yield manifest, folder, bundled
 
     def add(self, archive: Path, *, unsigned: bool = False) -> Part:
         """Take a part from its archive, check every byte of it, and use it from now on.
@@ -102,6 +126,10 @@ class PartStore:
                 data = _member(packed, MANIFEST, _MANIFEST_BYTES, archive)
                 manifest = read_manifest(data, archive)
                 check_fit(manifest, archive)
+                if manifest.part == BASE:
+                    raise BadFile(
+                        "{path} is the base of an engine, which comes with Zhiyin; add another part.", path=archive
+                    )
                 if not unsigned:
                     names = packed.namelist()
                     signature = _member(packed, SIGNATURE, _MANIFEST_BYTES, archive) if SIGNATURE in names else b""
@@ -130,6 +158,11 @@ class PartStore:
             ZhiyinError: there is none of this name, or it cannot be deleted.
         """
         part = self.find(name)
+        if part.bundled:
+            raise ZhiyinError(
+                "The engine part {part} came with Zhiyin; `zhiyin engine use cpu` leaves it alone.",
+                part=part.manifest.id,
+            )
         with self._changed() as state:
             state.chosen = {kind: id_ for kind, id_ in state.chosen.items() if id_ != part.manifest.id}
             state.trials.pop(part.manifest.id, None)
@@ -173,7 +206,7 @@ class PartStore:
             state.chosen, state.before, state.mode = before, dict(state.chosen), AUTOMATIC
 
     def find(self, name: str) -> Part:
-        """Return a part by its id, or by its kind: the one in use, else the only one.
+        """Return a part by its id, or by its kind: the chosen one, else the only one.
 
         Raises:
             ZhiyinError: none or several have this name.
@@ -182,7 +215,7 @@ class PartStore:
         found = [part for part in parts if part.manifest.id == name] or [
             part for part in parts if part.manifest.part == name
         ]
-        found = [part for part in found if part.in_use] or found
+        found = [part for part in found if part.chosen] or found
         if len(found) == 1:
             return found[0]
         if not found:
@@ -206,7 +239,9 @@ class PartStore:
                     out.flush()
                     os.fsync(out.fileno())
                 if digest.hexdigest() != file.sha256:
-                    raise BadFile("{path} is damaged: {file} has another content; get it again.", path=archive, file=name)
+                    raise BadFile(
+                        "{path} is damaged: {file} has another content; get it again.", path=archive, file=name
+                    )
             (folder / MANIFEST).write_bytes(data)
             shutil.rmtree(target, ignore_errors=True)  # the same part, added once more
             folder.rename(target)
@@ -240,10 +275,13 @@ def _rank(part: str) -> int:
 
 
 def _manifest_of(folder: Path) -> Manifest | None:
+    """Return the manifest of a part that fits this engine; None: it is none, or was left by another release."""
     try:
-        return read_manifest((folder / MANIFEST).read_bytes(), folder)
+        manifest = read_manifest((folder / MANIFEST).read_bytes(), folder)
+        check_fit(manifest, folder)
     except (OSError, BadFile):
         return None
+    return manifest
 
 
 def _entry(packed: zipfile.ZipFile, name: str, archive: Path) -> zipfile.ZipInfo:

@@ -1,0 +1,106 @@
+"""Plug-ins of ggml into the engine process: each by its full path, after its trial, with the reason where one cannot be used."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from converter.ggml import bundled_parts, library_folder, load_library
+from desktop_app.engine.parts.store import Part, PartStore
+from desktop_app.engine.parts.trial import PartFailed, tried
+from desktop_app.paths import engine_parts_folder
+from desktop_app.system.graphics_drivers import fingerprint
+from models.errors import ZhiyinError
+
+
+class PartState(msgspec.Struct, frozen=True):
+    """What became of a part when the engine started."""
+
+    id: str
+    part: str
+    state: Literal["loaded", "failed", "off"]
+    """off: another one was chosen."""
+    failure: dict[str, Any] | None = None
+    """`ZhiyinError.data`."""
+
+
+def load_base() -> None:
+    """Register the processor's variant that suits this computer best, where they are plug-ins too; else it is built in.
+
+    By the folder's full path: left to itself llama.cpp would look into the working folder.
+    """
+    folder = library_folder()
+    if any(folder.glob("*ggml-cpu-*")):
+        load = load_library("ggml").ggml_backend_load_all_from_path
+        load.argtypes, load.restype = [ctypes.c_char_p], None
+        load(str(folder).encode())  # ggml takes UTF-8 here, on Windows too
+
+
+def part_store() -> PartStore:
+    """Return the parts of this application and this data folder."""
+    return PartStore(engine_parts_folder(), bundled_parts() if getattr(sys, "frozen", False) else None)
+
+
+def load_parts(store: PartStore) -> list[PartState]:
+    """Load the chosen parts; one that was not tried with today's drivers is tried first, in a process of its own."""
+    drivers, states = fingerprint(), []
+    for part in store.parts():
+        id_, name = part.manifest.id, part.manifest.part
+        if not part.in_use:
+            states.append(PartState(id_, name, "off"))
+            continue
+        failure = tried(store, part, drivers).failure
+        if failure is None:
+            try:
+                load_plug_ins(part)
+            except ZhiyinError as error:
+                failure = error.data()
+        states.append(PartState(id_, name, "failed" if failure else "loaded", failure))
+    return states
+
+
+def load_plug_ins(part: Part) -> None:
+    """Load a part's plug-ins.
+
+    Raises:
+        PartFailed: one cannot be loaded.
+    """
+    from desktop_app.engine.llama.log import (  # imports llama_cpp, which only a part makes necessary here
+        begin_log,
+        log_lines,
+    )
+
+    load = load_library("ggml").ggml_backend_load
+    load.argtypes, load.restype = [ctypes.c_char_p], ctypes.c_void_p
+    if sys.platform == "win32":
+        # LoadLibrary does not look for what a library needs in that library's own folder.
+        os.environ["PATH"] = f"{part.folder}{os.pathsep}{os.environ.get('PATH', '')}"
+        os.add_dll_directory(str(part.folder))
+    for name in part.manifest.plug_ins:
+        begin_log()
+        if not load(_native(part.folder / name)):
+            reason = _why(list(log_lines))
+            raise PartFailed("{part} does not load ({reason}).", part=part.manifest.part, reason=reason or name)
+
+
+def _native(path: Path) -> bytes:
+    """Return a path as ggml's C interface takes it: bytes of the system's code page, on Windows a short name without Chinese."""
+    if sys.platform == "win32":
+        buffer = ctypes.create_unicode_buffer(32768)
+        if ctypes.windll.kernel32.GetShortPathNameW(str(path), buffer, len(buffer)):
+            return buffer.value.encode("mbcs")
+        return str(path).encode("mbcs")
+    return os.fsencode(path)
+
+
+def _why(lines: list[str]) -> str:
+    """Return the reason in what ggml said of a load, without our own paths and its function's name."""
+    for line in lines:
+        if "failed to" in line or "cannot" in line or "incompatible" in line:
+            return line.rpartition("failed to load ")[2].strip() or line
+    return lines[-1] if lines else ""

@@ -1,6 +1,6 @@
 """Draws the application's icon in the sizes and formats that systems want, from resources/icons/zhiyin.svg, with Qt.
 
-    python packaging/icons.py FOLDER      # zhiyin.ico, zhiyin.icns, zhiyin.svg and PNG files named by their size
+python packaging/icons.py FOLDER      # zhiyin.ico, zhiyin.icns, zhiyin.svg and PNG files named by their size
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from desktop_app.commands.hardware import device_words
+from desktop_app.commands.hardware import device_words, part_words
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table
 from desktop_app.engine.client import Engine
@@ -80,6 +80,7 @@ def _check_engine() -> str:
     with Engine() as engine:
         found = hardware_now(engine)
     used = [f"{device.name}: {device_words(device)}" for device in found.devices]
+    used += [f"{part.part}: {part_words(part)}" for part in found.parts]
     return "; ".join(used + [f"{card.name}: not used: {card.reason}" for card in found.unused_cards])
 
 

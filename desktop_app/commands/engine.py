@@ -11,9 +11,10 @@ from typing import Any
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, say
 from desktop_app.engine.client import Engine
+from desktop_app.engine.parts.loading import part_store
 from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, Part, PartStore
 from desktop_app.engine.protocol import Devices
-from desktop_app.paths import engine_parts_folder
+from desktop_app.system.devices import EnginePart
 from models.errors import ZhiyinError, from_data
 
 _ENGINE_SECONDS = 300
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked, and show what is here then."""
-    store = PartStore(engine_parts_folder())
+    store = part_store()
     match arguments.action:
         case "add":
             store.add(arguments.file, unsigned=arguments.unsigned)
@@ -70,12 +71,12 @@ def _show(store: PartStore, *, as_json: bool) -> None:
         say("No engine parts were added; the engine computes with what it came with.")
 
 
-def _states() -> dict[str, Any]:
+def _states() -> dict[str, EnginePart]:
     with Engine() as engine:
         return {state.id: state for state in engine.submit(Devices()).result(_ENGINE_SECONDS).parts}
 
 
-def _facts(part: Part, state: Any) -> dict[str, Any]:
+def _facts(part: Part, state: EnginePart | None) -> dict[str, Any]:
     return {
         "part": part.manifest.part,
         "id": part.manifest.id,

@@ -11,8 +11,9 @@ from desktop_app.engine.bandwidth import ReadSpeed, read_speed
 from desktop_app.engine.client import Engine
 from desktop_app.paths import speed_file
 from desktop_app.planning.computer import hardware_now
-from desktop_app.system.devices import Device
+from desktop_app.system.devices import Device, EnginePart
 from desktop_app.system.hardware import Hardware
+from models.errors import from_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("reads weights at", _speed(speed)),
     ]
     rows += [(device.name, device_words(device)) for device in found.devices]
+    rows += [(part.part, part_words(part)) for part in found.parts if part.state == "failed"]
     rows += [(card.name, f"not used: {card.reason}") for card in found.unused_cards]
     print_table(rows)
     return 0
@@ -63,6 +65,11 @@ def device_words(device: Device) -> str:
         "it is here twice" if device.type == "gpu" else "there is a GPU with memory of its own, or it is here twice"
     )
     return f"{sentence}; not used: {reason}"
+
+
+def part_words(part: EnginePart) -> str:
+    """Return what became of an engine part."""
+    return f"engine part, {part.state}" + (f": {from_data(part.failure)}" if part.failure else "")
 
 
 def _cores(found: Hardware) -> str:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
+from desktop_app.engine.parts.loading import load_base, load_parts, part_store
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Ready, Text
 from desktop_app.engine.results import (
     AnyResult,
@@ -39,7 +40,7 @@ from desktop_app.engine.runner import OutOfMemory, Runner
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout
-from desktop_app.system.devices import ComputeFacts
+from desktop_app.system.devices import ComputeFacts, EnginePart
 from models.errors import BadFile, ZhiyinError
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def main(link: int) -> int:
     end_with_parent(link, grace=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the parent decides
     prepare_environment()
-    engine = EngineProcess(sys.stdin.buffer, private_stdout())
+    events = private_stdout()
+    load_base()
+    engine = EngineProcess(sys.stdin.buffer, events, load_parts(part_store()))
     threading.Thread(target=engine.read_requests, name="requests", daemon=True).start()
     engine.work()
     return 0
@@ -62,8 +65,9 @@ def main(link: int) -> int:
 class EngineProcess:
     """The state of the process: at most one model, requests in a queue."""
 
-    def __init__(self, requests: BinaryIO, events: BinaryIO) -> None:
-        """Take the two ends of the pipe."""
+    def __init__(self, requests: BinaryIO, events: BinaryIO, parts: Sequence[EnginePart] = ()) -> None:
+        """Take the two ends of the pipe, and what became of the engine parts."""
+        self._parts = tuple(parts)
         self._requests = requests
         self._events = events
         self._lock = threading.Lock()
@@ -313,6 +317,7 @@ class EngineProcess:
             system_info=(llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
             resident_bytes=psutil.Process().memory_info().rss,
             rearranged=tuple(rearranged_types()),
+            parts=self._parts,
         )
 
 

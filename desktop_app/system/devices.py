@@ -1,8 +1,9 @@
-"""A device that ggml can compute on, as the engine tells of it."""
+"""What ggml can compute on, as the engine tells of it: devices and engine parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -40,6 +41,19 @@ class Device:
         return self.type == "igpu" or self.in_software or self.name.startswith(_SHARING)
 
 
+@dataclass(frozen=True)
+class EnginePart:
+    """An engine part, and what became of it when the engine started."""
+
+    id: str
+    part: str
+    """vulkan, cuda."""
+    state: Literal["loaded", "failed", "off"]
+    """off: another one, or the processor alone, was chosen."""
+    failure: dict[str, Any] | None = None
+    """Why it cannot be used: `ZhiyinError.data`."""
+
+
 class ComputeFacts(Struct, frozen=True, tag=True, tag_field="kind"):
     """What ggml says of this computer: the engine's answer to `Devices`."""
 
@@ -52,3 +66,4 @@ class ComputeFacts(Struct, frozen=True, tag=True, tag_field="kind"):
     """What an engine process takes before it loads a model."""
     rearranged: tuple[str, ...]
     """Types of weights that it rearranges for the processor."""
+    parts: tuple[EnginePart, ...] = ()

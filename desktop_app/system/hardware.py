@@ -10,7 +10,7 @@ import psutil
 
 from desktop_app.paths import data_folder
 from desktop_app.system import processor
-from desktop_app.system.devices import ComputeFacts, Device
+from desktop_app.system.devices import ComputeFacts, Device, EnginePart
 from desktop_app.system.graphics_cards import UnusedCard, unused_cards
 from desktop_app.system.memory_limits import lockable_memory, main_memory
 from desktop_app.system.threads import usual_threads
@@ -41,6 +41,8 @@ class Hardware:
     free_disk: int
     """Bytes, where Zhiyin keeps its files."""
     devices: tuple[Device, ...]
+    parts: tuple[EnginePart, ...]
+    """Engine parts, with the reason where one cannot be used."""
     unused_cards: tuple[UnusedCard, ...]
     """Graphics cards that ggml does not compute on, with the reason."""
     engine_bytes: int
@@ -70,6 +72,7 @@ def probe(compute: ComputeFacts) -> Hardware:
         swap_bytes=psutil.swap_memory().total,
         free_disk=shutil.disk_usage(data_folder()).free,
         devices=compute.devices,
+        parts=compute.parts,
         unused_cards=unused_cards([d.description for d in compute.devices if "gpu" in d.type], compute.backends),
         engine_bytes=compute.resident_bytes,
         rearranged=compute.rearranged,

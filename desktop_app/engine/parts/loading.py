@@ -6,27 +6,14 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
 
 from converter.ggml import bundled_parts, library_folder, load_library
 from desktop_app.engine.parts.store import Part, PartStore
 from desktop_app.engine.parts.trial import PartFailed, tried
 from desktop_app.paths import engine_parts_folder
+from desktop_app.system.devices import EnginePart
 from desktop_app.system.graphics_drivers import fingerprint
 from models.errors import ZhiyinError
-
-
-class PartState(msgspec.Struct, frozen=True):
-    """What became of a part when the engine started."""
-
-    id: str
-    part: str
-    state: Literal["loaded", "failed", "off"]
-    """off: another one was chosen."""
-    failure: dict[str, Any] | None = None
-    """`ZhiyinError.data`."""
 
 
 def load_base() -> None:
@@ -46,13 +33,13 @@ def part_store() -> PartStore:
     return PartStore(engine_parts_folder(), bundled_parts() if getattr(sys, "frozen", False) else None)
 
 
-def load_parts(store: PartStore) -> list[PartState]:
+def load_parts(store: PartStore) -> list[EnginePart]:
     """Load the chosen parts; one that was not tried with today's drivers is tried first, in a process of its own."""
     drivers, states = fingerprint(), []
     for part in store.parts():
         id_, name = part.manifest.id, part.manifest.part
         if not part.in_use:
-            states.append(PartState(id_, name, "off"))
+            states.append(EnginePart(id_, name, "off"))
             continue
         failure = tried(store, part, drivers).failure
         if failure is None:
@@ -60,7 +47,7 @@ def load_parts(store: PartStore) -> list[PartState]:
                 load_plug_ins(part)
             except ZhiyinError as error:
                 failure = error.data()
-        states.append(PartState(id_, name, "failed" if failure else "loaded", failure))
+        states.append(EnginePart(id_, name, "failed" if failure else "loaded", failure))
     return states
 
 
@@ -84,7 +71,7 @@ def load_plug_ins(part: Part) -> None:
     for name in part.manifest.plug_ins:
         begin_log()
         if not load(_native(part.folder / name)):
-            reason = _why(list(log_lines))
+            reason = _why(list(log_lines), part.folder)
             raise PartFailed("{part} does not load ({reason}).", part=part.manifest.part, reason=reason or name)
 
 
@@ -98,9 +85,9 @@ def _native(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def _why(lines: list[str]) -> str:
-    """Return the reason in what ggml said of a load, without our own paths and its function's name."""
-    for line in lines:
-        if "failed to" in line or "cannot" in line or "incompatible" in line:
-            return line.rpartition("failed to load ")[2].strip() or line
-    return lines[-1] if lines else ""
+def _why(lines: list[str], folder: Path) -> str:
+    """Return the reason in what ggml said of a load, without the name of its function and our folder."""
+    said = next((line for line in lines if "failed" in line or "cannot" in line or "incompatible" in line), "")
+    reason = (said or (lines[-1] if lines else "")).removeprefix("load_backend: ").removeprefix("failed to load ").replace(f"{folder}{os.sep}", "")
+    first, _, rest = reason.partition(": ")
+    return rest if rest.startswith(f"{first}: ") else reason  # the system's loader begins with the file's name too

@@ -99,15 +99,15 @@ def _end(code: int) -> str:
 def main(link: int) -> int:
     """Run in the trial's process: read a part's id; print the failure as JSON, or nothing."""
     from desktop_app.engine.backends import prepare_environment
-    from desktop_app.engine.parts.loading import load_plug_ins
-    from desktop_app.paths import engine_parts_folder
+    from desktop_app.engine.parts.loading import load_base, load_plug_ins, part_store
     from desktop_app.processes.lifetime import end_with_parent
     from desktop_app.processes.start import private_stdout
 
     end_with_parent(link, grace=False)
     answer = private_stdout()
     prepare_environment()
-    part = PartStore(engine_parts_folder()).find(sys.stdin.read())
+    load_base()
+    part = part_store().find(sys.stdin.read())
     try:
         load_plug_ins(part)
         _compute(part)

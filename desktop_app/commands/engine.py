@@ -15,7 +15,7 @@ from desktop_app.engine.parts.loading import part_store
 from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, Part, PartStore
 from desktop_app.engine.protocol import Devices
 from desktop_app.system.devices import EnginePart
-from models.errors import ZhiyinError, from_data
+from models.errors import ZhiyinError, error_from_data
 
 _ENGINE_SECONDS = 300
 """The first start after a change tries the parts."""
@@ -82,7 +82,7 @@ def _facts(part: Part, state: EnginePart | None) -> dict[str, Any]:
         "id": part.manifest.id,
         "bytes": part.manifest.size,
         "state": "off" if state is None else state.state,
-        "reason": "" if state is None or state.failure is None else str(from_data(state.failure)),
+        "reason": "" if state is None or state.failure is None else str(error_from_data(state.failure)),
     }
 
 

@@ -13,7 +13,7 @@ from desktop_app.paths import speed_file
 from desktop_app.planning.computer import hardware_now
 from desktop_app.system.devices import Device, EnginePart
 from desktop_app.system.hardware import Hardware
-from models.errors import from_data
+from models.errors import error_from_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def device_words(device: Device) -> str:
 
 def part_words(part: EnginePart) -> str:
     """Return what became of an engine part."""
-    return f"engine part, {part.state}" + (f": {from_data(part.failure)}" if part.failure else "")
+    return f"engine part, {part.state}" + (f": {error_from_data(part.failure)}" if part.failure else "")
 
 
 def _cores(found: Hardware) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from desktop_app.engine.parts.store import Part, PartStore, Trial
 from desktop_app.processes.start import start
-from models.errors import ZhiyinError, from_data
+from models.errors import ZhiyinError, error_from_data
 
 _SECONDS = 120
 """A driver may compile its kernels first."""
@@ -89,7 +89,7 @@ def _try_in_process(part: Part) -> None:
     if process.returncode:
         raise PartFailed("{part} crashed in its trial ({signal}).", part=name, signal=_end(process.returncode))
     if out.strip():
-        raise from_data(json.loads(out))
+        raise error_from_data(json.loads(out))
 
 
 def _end(code: int) -> str:

@@ -12,7 +12,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.parts.loading import part_store
 from desktop_app.engine.protocol import Devices, Load, Tokenize
 from desktop_app.system.devices import EnginePart
-from models.errors import from_data
+from models.errors import error_from_data
 from tests.support.commands import zhiyin
 from tests.support.engine_parts import part_archive, plug_in
 
@@ -41,7 +41,7 @@ def test_a_part_that_cannot_be_used_is_left_alone_with_its_reason(kind: str, sen
     (part,) = parts_of_engine()
     assert part.state == "failed"
     assert part.failure is not None
-    reason = str(from_data(part.failure))
+    reason = str(error_from_data(part.failure))
     assert re.fullmatch(sentence, reason), reason
     trial = part_store().parts()[0].trial
     assert trial is not None
@@ -54,7 +54,7 @@ def test_a_library_that_was_changed_after_it_was_added_is_not_loaded(tmp_path: P
     (part.folder / "libggml-vulkan.so").write_bytes(b"y" * 99)
     (found,) = parts_of_engine()
     assert found.failure is not None
-    assert "libggml-vulkan.so is damaged; add the engine part again." in str(from_data(found.failure))
+    assert "libggml-vulkan.so is damaged; add the engine part again." in str(error_from_data(found.failure))
 
 
 def test_the_engine_computes_beside_a_part_that_crashes(tmp_path: Path, starter_gguf: Path) -> None:

@@ -51,7 +51,7 @@ def settings_file() -> Path:
 
 
 def speed_file() -> Path:
-    """Return the file of what `desktop_app.engine.bandwidth` measured."""
+    """Return the file of what `desktop_app.planning.speed` measured."""
     return data_folder() / "speed.json"
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import Session, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, print_table
-from desktop_app.engine.bandwidth import read_speed
-from desktop_app.engine.client import EngineFailed
+from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
 from desktop_app.engine.results import Durations
 from desktop_app.paths import speed_file
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.planner import plan
+from desktop_app.planning.speed import read_speed
 
 _PROMPT = 512
 _TOKENS = 128
@@ -100,7 +100,8 @@ def _speeds(session: Session) -> tuple[Speed, Speed]:
 def _planned_speed(session: Session) -> float | None:
     """Return how many tokens a second the planner says are written; its first answer here takes two seconds of measuring."""
     planned = session.planned
-    computer = replace(planned.computer, speed=read_speed(speed_file()))
+    with Engine() as engine:  # started only where the speed was never measured
+        computer = replace(planned.computer, speed=read_speed(engine, speed_file()))
     settings = planned.settings
     found = plan(model_of_gguf(session.model.path), computer, context=settings.context, kv_type=settings.kv_type)
     return None if found.best is None else found.best.tokens_per_second

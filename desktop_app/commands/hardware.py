@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table
-from desktop_app.engine.bandwidth import ReadSpeed, read_speed
 from desktop_app.engine.client import Engine
 from desktop_app.paths import speed_file
 from desktop_app.planning.computer import hardware_now
+from desktop_app.planning.speed import read_speed
 from desktop_app.system.devices import Device, EnginePart
 from desktop_app.system.hardware import Hardware
+from desktop_app.system.read_speed import ReadSpeed
 from models.errors import error_from_data
 
 
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what this computer has."""
     with Engine() as engine:
         found = hardware_now(engine)
-    speed = read_speed(speed_file())
+        speed = read_speed(engine, speed_file())
     found = replace(found, threads=speed.threads or found.threads)
     if arguments.json:
         print_json(found.as_json() | {"bytes_per_second": speed.by_type})

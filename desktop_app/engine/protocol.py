@@ -28,6 +28,7 @@ from desktop_app.engine.results import (
     TokenIds,
 )
 from desktop_app.system.devices import ComputeFacts
+from desktop_app.system.read_speed import ReadSpeed
 
 R = TypeVar("R")
 
@@ -180,6 +181,10 @@ class Measure(Request[Durations], frozen=True, tag="measure"):
     tokens: int = 0
 
 
+class MeasureReadSpeed(Request[ReadSpeed], frozen=True, tag="measure_read_speed"):
+    """Measure how fast this computer reads weights of each type, which takes one or two seconds."""
+
+
 class SaveState(Request[SavedState], frozen=True, tag="save_state"):
     """Write the cache or recurrent state to `path`."""
 
@@ -211,6 +216,7 @@ AnyRequest = (
     | Logits
     | Score
     | Measure
+    | MeasureReadSpeed
     | SaveState
     | LoadState
     | Stats

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from desktop_app.system.devices import ComputeFacts, Device
+from desktop_app.system.read_speed import ReadSpeed
 
 
 class Result(Struct, frozen=True, tag=True, tag_field="kind"):
@@ -131,4 +132,5 @@ AnyResult = (
     | RestoredState
     | ProcessStats
     | ComputeFacts
+    | ReadSpeed
 )

@@ -41,6 +41,7 @@ from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout
 from desktop_app.system.devices import ComputeFacts, EnginePart
+from desktop_app.system.read_speed import ReadSpeed
 from models.errors import BadFile, ZhiyinError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class EngineProcess:
             protocol.Logits: self._logits,
             protocol.Score: self._score,
             protocol.Measure: self._measure,
+            protocol.MeasureReadSpeed: self._measure_read_speed,
             protocol.SaveState: self._save_state,
             protocol.LoadState: self._load_state,
             protocol.Stats: self._stats,
@@ -275,6 +277,11 @@ class EngineProcess:
         from desktop_app.engine.measuring import speeds
 
         return Durations(*speeds(self._model_for(request.ids), request.ids, request.tokens))
+
+    def _measure_read_speed(self, number: int, request: protocol.MeasureReadSpeed) -> ReadSpeed:
+        from desktop_app.engine.bandwidth import measure
+
+        return measure()
 
     def _model_for(self, ids: Sequence[int]) -> Runner:
         """Return the loaded model; raises ZhiyinError where it does not know one of the ids."""

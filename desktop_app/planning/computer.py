@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from desktop_app.engine.bandwidth import known_speed, read_speed
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices
 from desktop_app.paths import loads_file, speed_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.planner import Accelerator, Computer
+from desktop_app.planning.speed import known_speed, read_speed
 from desktop_app.system.hardware import Hardware, probe
 
 _ENGINE_SECONDS = 60
@@ -30,7 +30,7 @@ def computer_now(engine: Engine, *, freed: Mapping[str, int] | None = None, with
         with_speed: measure the reading speed if it was never measured here, which takes two seconds.
     """
     computer = as_computer(hardware_now(engine))
-    speed = read_speed(speed_file()) if with_speed else known_speed(speed_file())
+    speed = read_speed(engine, speed_file()) if with_speed else known_speed(speed_file())
     given_back = freed or {}
     return replace(
         computer,

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from desktop_app.engine.bandwidth import ReadSpeed
 from desktop_app.planning.footprint import (
     Footprint,
     RunShape,
@@ -23,6 +22,7 @@ from desktop_app.planning.footprint import (
     rounded_context,
     snapshot_count,
 )
+from desktop_app.system.read_speed import ReadSpeed
 from models.dynamic_rotary import is_past_training
 from models.family import Metadata
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from desktop_app import reports
-from desktop_app.engine import bandwidth
 from desktop_app.planning.calibration import LoadRecord, Loads
+from desktop_app.planning.speed import keep_speed, known_speed
 from desktop_app.settings import Settings, load_settings, save_settings
+from desktop_app.system.read_speed import TYPES, ReadSpeed
 from models.errors import ZhiyinError
 
 GOOD_LOAD = {"device": "RAM", "model": "tea", "predicted": 100, "actual": 120}
-SPEED = bandwidth.ReadSpeed(dict.fromkeys(bandwidth._TYPES, 4e9), 2, 0.9)
+SPEED = ReadSpeed(dict.fromkeys(TYPES, 4e9), 2, 0.9)
 
 
 def _settings(path: Path) -> object:
@@ -33,7 +34,7 @@ def _loads(path: Path) -> object:
 
 
 def _speed(path: Path) -> object:
-    return bandwidth.known_speed(path)
+    return known_speed(path)
 
 
 READERS: dict[str, tuple[Callable[[Path], object], object]] = {
@@ -164,19 +165,19 @@ def test_good_loads_survive_wrong_ones(tmp_path: Path, wrong: object, said: list
 )
 def test_a_wrong_speed_is_measured_again(tmp_path: Path, wrong: dict[str, Any], said: list[ZhiyinError]) -> None:
     path = tmp_path / "speed.json"
-    bandwidth.keep_speed(path, SPEED)
-    assert bandwidth.known_speed(path) == SPEED
+    keep_speed(path, SPEED)
+    assert known_speed(path) == SPEED
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | wrong))
-    assert bandwidth.known_speed(path) is None
+    assert known_speed(path) is None
     assert len(said) == 1
     assert not path.exists()
 
 
 def test_a_speed_of_another_computer_is_no_damage(tmp_path: Path, said: list[ZhiyinError]) -> None:
     path = tmp_path / "speed.json"
-    bandwidth.keep_speed(path, SPEED)
+    keep_speed(path, SPEED)
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"computer": "another"}))
-    assert bandwidth.known_speed(path) is None
+    assert known_speed(path) is None
     assert path.exists()
     assert said == []
 
@@ -184,6 +185,8 @@ def test_a_speed_of_another_computer_is_no_damage(tmp_path: Path, said: list[Zhi
 _ADD = """
 import sys
 from pathlib import Path
+from desktop_app.planning.speed import keep_speed, known_speed
+from desktop_app.system.read_speed import TYPES, ReadSpeed
 from desktop_app.planning.calibration import LoadRecord, Loads
 for number in range(5):
     Loads(Path(sys.argv[1])).add([LoadRecord(f"{sys.argv[2]}-{number}", "tea", 1, 2)])

@@ -13,14 +13,15 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.cli import main
-from desktop_app.engine import bandwidth
-from desktop_app.engine.bandwidth import ReadSpeed, keep_speed, measure
+from desktop_app.engine.client import Engine
 from desktop_app.library.catalogue import catalogue
 from desktop_app.library.install import InstallRequest, install
 from desktop_app.library.source_facts import facts_of, judge
 from desktop_app.paths import speed_file
 from desktop_app.planning.candidates import model_of_config, model_of_heads
 from desktop_app.planning.planner import Computer, plan
+from desktop_app.planning.speed import keep_speed, measure
+from desktop_app.system.read_speed import TYPES, ReadSpeed
 from models.config import Config
 from tests.support.commands import zhiyin
 from tests.support.hub_server import HubServer, Repository
@@ -42,7 +43,9 @@ FILES = {
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This computer's reading speed, measured once."""
     path = tmp_path_factory.mktemp("speed") / "speed.json"
-    keep_speed(path, ReadSpeed(measure().by_type))  # as if nothing else ran here
+    with pytest.MonkeyPatch.context() as patch, Engine() as engine:
+        patch.setenv("ZHIYIN_HOME", str(path.parent))
+        keep_speed(path, ReadSpeed(measure(engine).by_type))  # as if nothing else ran here
     return path
 
 
@@ -334,8 +337,8 @@ def test_a_speed_that_busy_programs_held_down_is_told_as_such(
         assert main(command) == 0
         said = capsys.readouterr()
         assert "other programs were busy" not in (said.err + said.out).lower()
-    busy = ReadSpeed(dict.fromkeys(bandwidth._TYPES, 1e9), 2, 0.4)
-    monkeypatch.setattr(bandwidth, "measure", lambda: busy)
+    busy = ReadSpeed(dict.fromkeys(TYPES, 1e9), 2, 0.4)
+    monkeypatch.setattr("desktop_app.planning.speed.measure", lambda _: busy)
     speed_file().unlink()
     for command in (["fit", str(tmp_path)], ["hardware"]):
         assert main(command) == 0

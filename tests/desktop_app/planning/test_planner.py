@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from desktop_app.engine.bandwidth import ReadSpeed
 from desktop_app.library.catalogue import catalogue
 from desktop_app.planning import planner
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.footprint import RunShape, footprint
 from desktop_app.planning.planner import Accelerator, Computer, Model, Option, plan
+from desktop_app.system.read_speed import ReadSpeed
 from models.config import Config
 
 GB = 10**9

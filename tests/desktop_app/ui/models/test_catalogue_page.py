@@ -11,10 +11,10 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit
 
-from desktop_app.engine.bandwidth import ReadSpeed
 from desktop_app.library.catalogue import catalogue
 from desktop_app.library.install import InstallRequest
 from desktop_app.system.memory_limits import MainMemory
+from desktop_app.system.read_speed import ReadSpeed
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row, words_of
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -31,7 +31,7 @@ def laptop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A computer of 8 GB with 5.5 GB free, that reads 40 GB a second."""
     monkeypatch.setattr("desktop_app.system.hardware.main_memory", lambda: MainMemory(8 * GB, 5_500_000_000))
     monkeypatch.setattr(
-        "desktop_app.planning.computer.read_speed", lambda _: ReadSpeed({"F16": 40.0 * GB, "Q4_K": 32.0 * GB})
+        "desktop_app.planning.computer.read_speed", lambda *_: ReadSpeed({"F16": 40.0 * GB, "Q4_K": 32.0 * GB})
     )
 
 

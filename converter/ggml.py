@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.constants import GGMLQuantizationType
 
 from models.errors import ZhiyinError
 
@@ -69,12 +69,6 @@ def load_library(name: str) -> ctypes.CDLL:
                     "{path} cannot be loaded ({reason}); install Zhiyin again.", path=path, reason=error
                 ) from error
     raise ZhiyinError("{folder} has no {name} library; install Zhiyin again.", folder=folder, name=name)
-
-
-def row_bytes(type_: GGMLQuantizationType, length: int) -> int:
-    """Return the bytes of a row of `length` elements (a multiple of the type's block)."""
-    block, size = GGML_QUANT_SIZES[type_]
-    return length // int(block) * int(size)
 
 
 def quantize(

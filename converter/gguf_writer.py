@@ -13,7 +13,7 @@ from typing import Any
 
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
-from converter.ggml import row_bytes
+from converter.ggml_types import row_bytes
 from models.family import Metadata, Shape
 
 _ALIGNMENT = 32

@@ -23,7 +23,8 @@ from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import Adapter, MergedCheckpoint, MergedRows, is_adapter
 from converter.checkpoint.open import open_checkpoint, read_config
-from converter.ggml import dequantize, quantize, row_bytes, widen
+from converter.ggml import dequantize, quantize, widen
+from converter.ggml_types import row_bytes
 from converter.gguf_writer import PlacedTensor, aligned
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged

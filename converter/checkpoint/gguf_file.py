@@ -13,7 +13,8 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import StoredTensor
-from converter.ggml import dequantize, row_bytes
+from converter.ggml import dequantize
+from converter.ggml_types import row_bytes
 from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from models.errors import BadFile
 

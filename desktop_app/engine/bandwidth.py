@@ -17,7 +17,8 @@ from statistics import median
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
-from converter.ggml import quantize, row_bytes
+from converter.ggml import quantize
+from converter.ggml_types import row_bytes
 from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import Buffers, cpu_device

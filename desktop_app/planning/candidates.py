@@ -10,7 +10,7 @@ from pathlib import Path
 from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
-from converter.ggml import row_bytes
+from converter.ggml_types import row_bytes
 from converter.gguf_header import ArrayLength, GGUFHeader, read_gguf_header, split_parts
 from converter.plan import QuantChoice
 from converter.recipes import Recipe, find_recipe, tensor_types

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
-from converter.ggml import dequantize, is_valid, quantize, row_bytes
+from converter.ggml import dequantize, is_valid, quantize
+from converter.ggml_types import row_bytes
 
 _HEADER = struct.Struct("<IiIiIII")
 """Magic number, sequence, cells, position, sequences, whether the matrices are transposed, layers."""

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import builtins
+import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from models.errors import BadFile
+from models.untrusted_json import MOST_TOKENS
 
-_LAYERS = frozenset(("num_hidden_layers", "num_layers"))
-_MOST_LAYERS = 1000
-"""Each is planned before its tensors are looked for: an absurd number would take all memory."""
+T = TypeVar("T")
+
 _LARGEST_INT = 2**31 - 1
+_LARGEST = {
+    **dict.fromkeys(("num_hidden_layers", "num_layers"), 1000),
+    **dict.fromkeys(("vocab_size", "padded_vocab_size"), MOST_TOKENS),
+}
+"""What is planned one by one before the tensors are looked for: an absurd number would take all memory."""
 _LARGEST_FLOAT = 3.4e38
 _MISSING: Any = object()
 
@@ -71,14 +79,15 @@ class Config:
         return tuple(name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower() for name in names if name)
 
     def int(self, *keys: builtins.str, default: builtins.int = _MISSING, minimum: builtins.int = 0) -> builtins.int:
-        """Return a whole number of at least `minimum`."""
+        """Return a whole number of at least `minimum`; some configurations write 4096.0."""
         value = self._find(keys, default is _MISSING)
         if value is None:
             return default
-        most = _LARGEST_INT if _LAYERS.isdisjoint(keys) else _MOST_LAYERS
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= most:
+        most = min(_LARGEST.get(key, _LARGEST_INT) for key in keys)
+        number = _whole(value)
+        if number is None or not minimum <= number <= most:
             raise self._wrong(keys, value, f"a whole number from {minimum} to {most}")
-        return int(value)
+        return number
 
     def float(
         self,
@@ -113,9 +122,27 @@ class Config:
             raise self._wrong(keys, value, "a text")
         return str(value)
 
+    def entries(self, key: builtins.str, kind: type[T]) -> list[T] | None:
+        """Return a list of values of one kind, or None for an absent one."""
+        value = self._find((key,), required=False)
+        try:
+            return msgspec.convert(value, list[kind] | None)  # type: ignore[valid-type]
+        except msgspec.ValidationError:
+            raise self._wrong((key,), value, f"a list, each entry of type {kind.__name__}") from None
+
+    def ids(self, key: builtins.str) -> tuple[builtins.int, ...]:
+        """Return a token's id or several; none for an absent key. They may lie outside the vocabulary: -1 stands for no token."""
+        value = self._find((key,), required=False)
+        listed = [] if value is None else value if isinstance(value, list) else [value]
+        numbers = [_whole(item) for item in listed]
+        if None in numbers:
+            raise self._wrong((key,), value, "a token's id, or a list of such")
+        return tuple(number for number in numbers if number is not None)
+
     def section(self, *keys: builtins.str) -> Config:
         """Return a nested object; an absent one is empty."""
-        value = self._find(keys, required=False) or {}
+        value = self._find(keys, required=False)
+        value = {} if value is None else value
         if not isinstance(value, Mapping):
             raise self._wrong(keys, value, "an object")
         return Config(value, f"{self.origin}: {keys[0]}")
@@ -131,7 +158,7 @@ class Config:
         return None
 
     def _wrong(self, keys: tuple[builtins.str, ...], value: Any, wanted: builtins.str) -> BadFile:
-        shown = repr(value)[:40]
+        shown = reprlib.repr(value)[:40]
         return BadFile(
             "{path} says {key!r} is {value}, but it must be {wanted}; download it again.",
             path=self.origin,
@@ -139,3 +166,9 @@ class Config:
             value=shown,
             wanted=wanted,
         )
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -22,6 +22,8 @@ Shapes = Mapping[str, Shape] | None
 NORM_NAMES = ("input_layernorm", "post_attention_layernorm")
 """Before attention and before the feed-forward network."""
 _MOST_LAYERS, _MOST_EXPERTS = 512, 1024  # llama.cpp's own limits
+_MOST_EXPERTS_IN_ALL = 1 << 16
+"""Each is planned by itself before the tensors are looked for. The largest published models have 25,000."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def expert_counts(config: Config, count: int, used: int) -> Metadata:
     Raises:
         BadFile: these numbers cannot be.
     """
-    if used > count or count > _MOST_EXPERTS:
+    layers = config.int("num_hidden_layers", "num_layers", minimum=1)
+    if used > count or count > _MOST_EXPERTS or layers * count > _MOST_EXPERTS_IN_ALL:
         raise BadFile(
             "{path}: {used} of {count} experts cannot be; download it again.",
             path=config.origin,

@@ -244,16 +244,15 @@ def _longrope(parameters: Metadata, scaling: Config, config: Config, size: int) 
 
 
 def _divisors(scaling: Config, name: str, size: int) -> Sequence[float]:
-    values = scaling.data.get(name)
-    good = isinstance(values, list) and len(values) == size // 2
-    if not good or not all(isinstance(value, (int, float)) and 0 < value <= _MOST for value in values or ()):
+    values = scaling.entries(name, float) or []
+    if len(values) != size // 2 or not all(0 < value <= _MOST for value in values):
         raise BadFile(
             "{path}: {key!r} must be {count} positive numbers; download it again.",
             path=scaling.origin,
             key=name,
             count=size // 2,
         )
-    return [float(value) for value in values or ()]
+    return values
 
 
 def _scaling(config: Config) -> Config:

@@ -21,17 +21,17 @@ T = TypeVar("T")
 LARGEST = 16 * 1024 * 1024
 """Bytes of a file that describes a model; those with an entry for each token or tensor may have `LARGEST_TABLE`."""
 LARGEST_TABLE = 64 * 1024 * 1024
-MOST_TOKENS = 1 << 20
+MOST_TOKENS = 1 << 19
 """Ids of a vocabulary; the largest published ones have 262,144."""
 TokenId = Annotated[int, msgspec.Meta(ge=0, lt=MOST_TOKENS)]
 
-_MOST_VALUES = 6_000_000
+_MOST_VALUES = 4_000_000
 """In one text: they take up to 100 bytes each in memory. Every published file has far fewer."""
 _DEEPEST = 100
 _LONGEST_NUMBER = 400
 _MISMATCH = re.compile(
     r"(?:Expected `(?P<type>[^`]+)`(?P<range>[^,-]*(?:-?\d[^,-]*)?)(?:, got `(?P<found>[^`]+)`)?"
-    r"|Object missing required field `(?P<missing>[^`]+)`)(?: - at `(?P<key>.*)`)?"
+    r"|Object missing required field `(?P<missing>[^`]+)`)(?: - at (?:`key` in )?`(?P<key>.*)`)?"
 )
 
 
@@ -70,14 +70,7 @@ def read_bytes(path: Path, *, largest: int = LARGEST_TABLE) -> bytes:
     Raises:
         BadFile: it is no regular file, cannot be read, or is larger than any file of its kind.
     """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
-            raise BadFile("{path} is not a regular file; download it again.", path=path)
-        with path.open("rb") as file:
-            data = file.read(largest + 1)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=reason) from error
+    data = read_start(path, largest + 1)
     if len(data) > largest:
         raise BadFile(
             "{path} is larger than {size} MB, which no file of its kind is; download it again.",
@@ -85,6 +78,22 @@ def read_bytes(path: Path, *, largest: int = LARGEST_TABLE) -> bytes:
             size=largest >> 20,
         )
     return data
+
+
+def read_start(path: Path, count: int) -> bytes:
+    """Return a file's first bytes, at most `count`.
+
+    Raises:
+        BadFile: it is no regular file or cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
+            raise BadFile("{path} is not a regular file; download it again.", path=path)
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=reason) from error
 
 
 def read_object(path: Path, *, largest: int = LARGEST) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def _as_python_reads(data: bytes, kind: type[T]) -> T:
         if _is_deep(value):
             raise InvalidJSON("it is nested too deeply")
         msgspec.json.encode(value)  # refuses lone surrogates, which could be neither written nor shown
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
         raise _mismatch(error) from None
     except UnicodeError:

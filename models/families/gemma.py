@@ -122,12 +122,12 @@ def _plus_one(weight: np.ndarray) -> np.ndarray:
 
 def _windows(config: Config, sizes: Sizes) -> Metadata:
     """Return which layers see a window only, and the rotary base in them."""
-    listed = config.data.get("layer_types")
-    if isinstance(listed, list) and len(listed) == sizes.layers:
-        pattern = [kind == "sliding_attention" for kind in listed]
-    elif listed is None:
+    listed = config.entries("layer_types", str)
+    if listed is None:
         every = config.int("sliding_window_pattern", "_sliding_window_pattern", minimum=1)
         pattern = [(layer + 1) % every != 0 for layer in range(sizes.layers)]
+    elif len(listed) == sizes.layers:
+        pattern = [kind == "sliding_attention" for kind in listed]
     else:
         raise BadFile(
             "{path}: 'layer_types' must have {layers} entries; download it again.",

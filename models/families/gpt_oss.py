@@ -98,11 +98,11 @@ def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
 
 def _windows(config: Config, layers: int) -> list[bool]:
     """Return which layers see a window only: every second one, beginning with the first, where nothing else is said."""
-    listed = config.data.get("layer_types")
+    listed = config.entries("layer_types", str)
     if listed is None:
         return [layer % 2 == 0 for layer in range(layers)]
     kinds = {"sliding_attention": True, "full_attention": False}
-    if not isinstance(listed, list) or len(listed) != layers or not all(kind in kinds for kind in listed):
+    if len(listed) != layers or not all(kind in kinds for kind in listed):
         raise BadFile(
             "{path}: 'layer_types' must have {layers} entries, sliding or full; download it again.",
             path=config.origin,

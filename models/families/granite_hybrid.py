@@ -86,8 +86,8 @@ def _has_positions(config: Config, hybrid: bool) -> bool:
 def _recurrent_layers(config: Config, layers: int) -> list[bool]:
     kinds = {"mamba": True, "linear_attention": True, "attention": False, "full_attention": False}
     key = "layer_types" if "layer_types" in config else "layers_block_type"
-    listed = config.data.get(key)
-    if not isinstance(listed, list) or len(listed) != layers or not all(kind in kinds for kind in listed):
+    listed = config.entries(key, str) or []
+    if len(listed) != layers or not all(kind in kinds for kind in listed):
         raise BadFile(
             "{path}: {key!r} must have {layers} entries, mamba or attention; download it again.",
             path=config.origin,

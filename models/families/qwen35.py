@@ -48,6 +48,7 @@ _SHARED = "expert_shared_feed_forward_length"
 _INTERVAL = 4
 _TURNING = 0.25
 """Part of each head that rotates, where the configuration is silent."""
+_LONGEST_SECTION = 1 << 15
 _SECTIONS = [11, 11, 10, 0]
 """Pairs that turn with time, height and width: all the same for text, but llama.cpp wants to be told."""
 
@@ -127,11 +128,11 @@ def _rows(packed: np.ndarray, *, chosen: slice) -> np.ndarray:
 
 
 def _recurrent_layers(config: Config, layers: int) -> list[bool]:
-    listed = config.data.get("layer_types")
+    listed = config.entries("layer_types", str)
     if listed is None:
         every = config.int("full_attention_interval", default=_INTERVAL, minimum=1)
         return [(layer + 1) % every != 0 for layer in range(layers)]
-    if not isinstance(listed, list) or len(listed) != layers:
+    if len(listed) != layers:
         raise BadFile(
             "{path}: 'layer_types' must have {layers} entries; download it again.", path=config.origin, layers=layers
         )
@@ -139,8 +140,8 @@ def _recurrent_layers(config: Config, layers: int) -> list[bool]:
 
 
 def _sections(scaling: Config) -> list[int]:
-    listed = scaling.data.get("mrope_section")
-    if not isinstance(listed, list) or not 0 < len(listed) < 5 or not all(type(n) is int and n >= 0 for n in listed):
+    listed = scaling.entries("mrope_section", int) or []
+    if not 0 < len(listed) < 5 or not all(0 <= n <= _LONGEST_SECTION for n in listed):
         return _SECTIONS
     return [*listed, 0, 0, 0][:4]
 

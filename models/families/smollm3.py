@@ -35,7 +35,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 
 def _require_published_layers(config: Config, layers: int) -> None:
     usual = [int((layer + 1) % _INTERVAL != 0) for layer in range(layers)]
-    listed = config.data.get("no_rope_layers") or usual  # 1: the layer has positions, in spite of the name
+    listed = config.entries("no_rope_layers", int) or usual  # 1: the layer has positions, in spite of the name
     interval = config.int("no_rope_layer_interval", default=_INTERVAL)
     biased = config.bool("attention_bias", default=False) or config.bool("mlp_bias", default=False)
     if listed != usual or interval != _INTERVAL or biased or config.bool("use_sliding_window", default=False):

@@ -5,19 +5,17 @@ Sources: THUDM/chatglm2-6b, THUDM/chatglm3-6b and THUDM/glm-4-9b-chat, tokenizat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from models.chat.dialects import KEY
 from models.chat.glm import CHATGLM2, CHATGLM3, GLM4, is_base, is_third
 from models.config import Config
 from models.family import ChatFormat
-from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
+from models.untrusted_json import read_bytes
 from models.vocab.reader import read_vocabulary
 from models.vocab.sentencepiece import read_sentencepiece
-from models.vocab.special import add_special_tokens
+from models.vocab.special import add_special_tokens, post_processing
 from models.vocab.tiktoken import is_rank_file
 from models.vocab.vocabulary import PLAIN, PREFIX, TokenType, Vocabulary
 
@@ -111,20 +109,6 @@ def _names_roles(folder: Path) -> bool:
 
 def _has_prefix(folder: Path) -> bool:
     """Tell whether tokenizer.json writes [gMASK] and <sop> in front of a text."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
+    if not (folder / "tokenizer.json").is_file():
         return False
-    return [*_leading(read_object(path, largest=LARGEST_TABLE).get("post_processor"))][:2] == ["[gMASK]", "<sop>"]
-
-
-def _leading(step: Any) -> Iterator[str]:
-    """Yield the special tokens that a post-processor writes."""
-    if not isinstance(step, dict):
-        return
-    for part in step.get("processors") or ():
-        yield from _leading(part)
-    single = step.get("single")
-    for piece in single if isinstance(single, list) else ():
-        special = piece.get("SpecialToken") if isinstance(piece, dict) else None
-        if isinstance(special, dict):
-            yield str(special.get("id"))
+    return [text for step in post_processing(folder) for text in step.written_tokens()][:2] == ["[gMASK]", "<sop>"]

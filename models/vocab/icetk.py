@@ -12,13 +12,16 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from models.config import Config
 from models.errors import BadFile
-from models.untrusted_json import read_bytes, read_object
+from models.untrusted_json import read_bytes
 from models.vocab.normalizer import Normalizer, any_of
-from models.vocab.sentencepiece import CHARSMAP, UNIGRAM, SentencePieceModel, parse_sentencepiece
+from models.vocab.sentencepiece import CHARSMAP, LARGEST_MODEL, UNIGRAM, SentencePieceModel, parse_sentencepiece
+from models.vocab.special import read_tokenizer_config
 from models.vocab.vocabulary import PLAIN, TokenType, Vocabulary
 
 _FILE = "ice_text.model"
@@ -31,6 +34,8 @@ _READ = {piece: text for text, piece in _WRITTEN.items()}
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _IMAGE_TOKENS = 20000
 _UNKNOWN_PENALTY = 10.0
+_MOST_MARKUP = 10_000
+"""Texts that are looked for by one regular expression each time; the published model has 90."""
 
 Pieces = list[tuple[str, float, TokenType]]
 
@@ -50,7 +55,7 @@ def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
             name=_FILE,
         )
     try:
-        model = parse_sentencepiece(read_bytes(path))
+        model = parse_sentencepiece(read_bytes(path, largest=LARGEST_MODEL))
         Normalizer(model.charsmap, (), add_dummy_prefix=True, remove_extra_whitespaces=True)
     except ValueError as error:
         raise BadFile(
@@ -59,7 +64,12 @@ def read_icetk_vocabulary(folder: Path, config: Config) -> Vocabulary:
     pieces = _completed(model)
     images = _image_tokens(folder, config, [text for text, _, _ in pieces])
     ids = {text: images + number for number, (text, _, _) in enumerate(pieces)}
-    special = {"unknown": images + model.special["unknown"], "bos": ids["<sop>"], "eos": ids["<eop>"]}
+    unknown = model.special["unknown"]
+    special = {
+        "unknown": images + (unknown if 0 <= unknown < len(model.pieces) else 0),
+        "bos": ids["<sop>"],
+        "eos": ids["<eop>"],
+    }
     if "<pad>" in ids:
         special["padding"] = ids["<pad>"]
     image_pieces: Pieces = [(f"<image_{number}>", 0.0, TokenType.UNUSED) for number in range(images)]
@@ -102,9 +112,51 @@ def _image_tokens(folder: Path, config: Config, texts: list[str]) -> int:
                 file=folder / _FILE,
             )
         return count
-    described = folder / "tokenizer_config.json"
-    declared = read_object(described).get("num_image_tokens") if described.is_file() else None
-    return declared if isinstance(declared, int) and 0 <= declared <= _IMAGE_TOKENS else _IMAGE_TOKENS
+    declared = read_tokenizer_config(folder).num_image_tokens
+    return declared if declared is not None and 0 <= declared <= _IMAGE_TOKENS else _IMAGE_TOKENS
+
+
+class _Stored(msgspec.Struct):
+    """The keys below `tokenizer.ggml.` of a GGUF file that the tokenizer is made of."""
+
+    model: str
+    tokens: list[Any]
+    token_type: list[int]
+    scores: list[float]
+    unknown_token_id: int = 0
+    add_space_prefix: bool = True
+    remove_extra_whitespaces: bool = True
+    precompiled_charsmap: bytes | list[Annotated[int, msgspec.Meta(ge=0, le=255)]] = b""
+
+
+def _stored_vocabulary(metadata: Mapping[str, Any]) -> Vocabulary:
+    """Return the vocabulary in a GGUF file's metadata; raises `ValueError` or `TypeError` for a damaged one."""
+    key = "tokenizer.ggml."
+    values = {name.removeprefix(key): value for name, value in metadata.items() if name.startswith(key)}
+    stored = msgspec.convert(values, _Stored)
+    types = [TokenType(number) for number in stored.token_type]
+    if not len(stored.tokens) == len(types) == len(stored.scores):
+        raise ValueError("its tokens, types and scores differ in number")
+    if types.count(TokenType.USER_DEFINED) + types.count(TokenType.CONTROL) > _MOST_MARKUP:
+        raise ValueError("it has more markup than any model")
+    return Vocabulary(
+        model=stored.model,
+        tokens=[_token(token) for token in stored.tokens],
+        types=types,
+        scores=stored.scores,
+        special={"unknown": stored.unknown_token_id},
+        flags={
+            "add_space_prefix": stored.add_space_prefix,
+            "remove_extra_whitespaces": stored.remove_extra_whitespaces,
+        },
+        extra={CHARSMAP: bytes(stored.precompiled_charsmap)},
+    )
+
+
+def _token(value: Any) -> str | bytes:
+    if not isinstance(value, str | bytes):
+        raise TypeError("a token is no text")
+    return value
 
 
 class IcetkTokenizer:
@@ -146,23 +198,9 @@ class IcetkTokenizer:
         Raises:
             BadFile: the vocabulary is missing or damaged.
         """
-        key = "tokenizer.ggml."
         try:
-            return cls(
-                Vocabulary(
-                    model=metadata[key + "model"],
-                    tokens=metadata[key + "tokens"],
-                    types=[TokenType(number) for number in metadata[key + "token_type"]],
-                    scores=metadata[key + "scores"],
-                    special={"unknown": metadata.get(key + "unknown_token_id", 0)},
-                    flags={
-                        name: bool(metadata.get(key + name, True))
-                        for name in ("add_space_prefix", "remove_extra_whitespaces")
-                    },
-                    extra={CHARSMAP: bytes(metadata.get(CHARSMAP, b""))},
-                )
-            )
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+            return cls(_stored_vocabulary(metadata))
+        except (ValueError, TypeError) as error:
             raise BadFile(
                 "The file's vocabulary is damaged ({reason}); convert the model again.", reason=error
             ) from error

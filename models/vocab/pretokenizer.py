@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
+
+from models.vocab.structures import Pattern, Step
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -99,14 +100,18 @@ _LONGEST = 4000
 """Characters of expressions that are compared; the longest known ones have 500."""
 
 
-def name_pretokenizer(tokenizer: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return llama.cpp's name for a tokenizer.json's rules, and a warning when the rules are new to llama.cpp."""
-    ignore_merges = bool(_section(tokenizer, "model").get("ignore_merges"))
-    name, warning = name_rules(Rules(tuple(_rules(tokenizer.get("pre_tokenizer"))), ignore_merges))
-    added = tokenizer.get("added_tokens")
-    texts = [entry.get("content") for entry in added if isinstance(entry, dict)] if isinstance(added, list) else []
+def name_pretokenizer(step: Step | None, *, ignore_merges: bool, added: Iterable[str]) -> tuple[str, str | None]:
+    """Return llama.cpp's name for a tokenizer.json's rules, and a warning when the rules are new to llama.cpp.
+
+    Args:
+        step: its pre-tokenizer.
+        ignore_merges: as `Rules` have it.
+        added: texts of its added tokens.
+    """
+    expressions = () if step is None else tuple(rule for leaf in step.leaves() for rule in _rules(leaf))
+    name, warning = name_rules(Rules(expressions, ignore_merges))
     # The same rules; this name alone tells llama.cpp that there is no beginning-of-sequence token.
-    return ("glm4" if name == "llama-bpe" and _GLM_MARK in texts else name), warning
+    return ("glm4" if name == "llama-bpe" and _GLM_MARK in added else name), warning
 
 
 def name_rules(rules: Rules) -> tuple[str, str | None]:
@@ -157,29 +162,17 @@ def _alternatives(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _rules(step: Any) -> Iterator[str]:
-    """Yield the regular expressions of a pre-tokenizer and of its parts."""
-    if not isinstance(step, dict):
-        return
-    kind = step.get("type")
-    if kind == "Sequence":
-        parts = step.get("pretokenizers")
-        for part in parts if isinstance(parts, list) else ():
-            yield from _rules(part)
-    elif kind == "Split":
-        pattern = _section(step, "pattern")
-        literal = pattern.get("String")
-        yield re.escape(literal) if isinstance(literal, str) else canonical(str(pattern.get("Regex") or ""))
+def _rules(step: Step) -> Iterator[str]:
+    """Yield the regular expression of a pre-tokenizer that is no sequence, where it has one."""
+    kind = step.type
+    if kind == "Split":
+        pattern = step.pattern or Pattern()
+        yield canonical(pattern.Regex or "") if pattern.String is None else re.escape(pattern.String)
     elif kind == "Digits":
-        yield _DIGIT if step.get("individual_digits") else _DIGITS
+        yield _DIGIT if step.individual_digits else _DIGITS
     elif kind == "Punctuation":
-        yield _PUNCTUATION if step.get("behavior") == "Contiguous" else _PUNCTUATION.removesuffix("+")
-    elif kind == "ByteLevel" and step.get("use_regex", True):
+        yield _PUNCTUATION if step.behavior == "Contiguous" else _PUNCTUATION.removesuffix("+")
+    elif kind == "ByteLevel" and step.use_regex is not False:
         yield _GPT2
     elif kind not in ("ByteLevel", None):
-        yield str(kind)
-
-
-def _section(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
+        yield kind

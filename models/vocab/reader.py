@@ -6,9 +6,9 @@ from pathlib import Path
 
 from models.config import Config
 from models.errors import NoTokenizer
-from models.untrusted_json import read_object
+from models.untrusted_json import TokenId, read_struct
 from models.vocab.sentencepiece import read_sentencepiece
-from models.vocab.special import add_special_tokens
+from models.vocab.special import add_special_tokens, read_tokenizer_config
 from models.vocab.tiktoken import HUNYUAN_FILE, QWEN_FILE, is_rank_file, read_tiktoken
 from models.vocab.tokenizer_json import read_tokenizer_json, read_vocab_and_merges
 from models.vocab.vocabulary import Vocabulary
@@ -48,16 +48,10 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
 
 def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
     """Return the tokens that were added to a sentencepiece model: id -> (text, special)."""
-    added: dict[int, tuple[str, bool]] = {}
     plain = folder / "added_tokens.json"
-    if plain.is_file():
-        for text, number in read_object(plain).items():
-            if isinstance(number, int):
-                added[number] = (text, text.startswith("<") and text.endswith(">"))
-    described = folder / "tokenizer_config.json"
-    if described.is_file():
-        entries = read_object(described).get("added_tokens_decoder", {})
-        for number, entry in entries.items() if isinstance(entries, dict) else ():
-            if number.isdecimal() and isinstance(entry, dict) and isinstance(entry.get("content"), str):
-                added[int(number)] = (entry["content"], bool(entry.get("special")))
-    return added
+    added = read_struct(plain, dict[str, TokenId]) if plain.is_file() else {}
+    described = read_tokenizer_config(folder).added_tokens_decoder or {}
+    return {
+        **{number: (text, text.startswith("<") and text.endswith(">")) for text, number in added.items()},
+        **{number: (token.content, bool(token.special)) for number, token in described.items()},
+    }

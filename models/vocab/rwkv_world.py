@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import re
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,6 +22,9 @@ WORLD_SIZE = 65536
 """Rows of the embedding of every model with this vocabulary."""
 _COUNT = 65529
 _LONGEST_LINE = 4096
+_LARGEST_FILE = 4 * 1024 * 1024
+_LITERAL = re.compile(r"b?(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+"""One text or one string of bytes, in one line: anything else could nest deeply."""
 _UNTYPABLE = b"\xff"
 """Begins the texts of id 0 and of the padding: llama.cpp's trie holds them too, and no UTF-8 text contains this byte. As `<s>`,
 its converter's choice, id 0 would swallow that tag in a person's HTML and end the document there."""
@@ -46,9 +50,9 @@ def read_world_file(path: Path, size: int) -> Vocabulary:
         BadFile: it is damaged.
     """
     tokens: dict[int, bytes] = {}
-    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(read_bytes(path, largest=_LARGEST_FILE).decode("utf-8", "replace").splitlines(), 1):
         parsed = _parsed(line)
-        if parsed is None or not 0 <= parsed[0] < 4 * WORLD_SIZE:
+        if parsed is None or parsed[0] >= 4 * WORLD_SIZE or parsed[0] in tokens:
             raise BadFile("{path} is damaged in line {number}; download it again.", path=path, number=number)
         tokens[parsed[0]] = parsed[1]
     if len(tokens) < 256:
@@ -60,11 +64,12 @@ def _parsed(line: str) -> tuple[int, bytes] | None:
     """Return id and bytes of `id literal length`."""
     number, _, rest = line.partition(" ")
     literal, _, length = rest.rpartition(" ")
-    if not number.isdecimal() or not length.isdecimal() or len(line) > _LONGEST_LINE:
+    whole = len(line) <= _LONGEST_LINE and number.isdecimal() and length.isdecimal()
+    if not whole or _LITERAL.fullmatch(literal) is None:
         return None
     try:
         value = ast.literal_eval(literal)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError):
         return None
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogatepass")

@@ -5,19 +5,27 @@ Field numbers: google/sentencepiece, src/sentencepiece_model.proto.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import BadFile
-from models.untrusted_json import read_bytes
+from models.untrusted_json import MOST_TOKENS, read_bytes
+from models.vocab.normalizer import Normalizer
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _PIECE_TEXT, _PIECE_SCORE, _PIECE_TYPE = 1, 2, 3
 _MODEL_TYPE, _UNK, _BOS, _EOS, _PAD = 3, 40, 41, 42, 43
 _CHARSMAP, _DUMMY_PREFIX, _EXTRA_SPACES = 2, 3, 4
+_OF_PIECE = frozenset((_PIECE_TEXT, _PIECE_SCORE, _PIECE_TYPE))
+_OF_TRAINER = frozenset((_MODEL_TYPE, _UNK, _BOS, _EOS, _PAD))
+_OF_NORMALIZER = frozenset((_CHARSMAP, _DUMMY_PREFIX, _EXTRA_SPACES))
+LARGEST_MODEL = 16 * 1024 * 1024
+_MOST_FIELDS = 4 * MOST_TOKENS
+"""Of one level: reading more would take longer than a model of any size does."""
 _BPE = 2
 _TYPES = {
     1: TokenType.NORMAL,
@@ -62,10 +70,12 @@ def parse_sentencepiece(data: bytes) -> SentencePieceModel:
     for number, value in _fields(data):
         if number == _PIECES and isinstance(value, bytes):
             pieces.append(_piece(value))
+            if len(pieces) > MOST_TOKENS:
+                raise ValueError("it holds more pieces than any vocabulary")
         elif number == _TRAINER and isinstance(value, bytes):
-            trainer.update(_fields(value))
+            trainer.update(_known(value, _OF_TRAINER))
         elif number == _NORMALIZER and isinstance(value, bytes):
-            normalizer.update(_fields(value))
+            normalizer.update(_known(value, _OF_NORMALIZER))
     if not pieces:
         raise ValueError("it holds no pieces")
     charsmap = normalizer.get(_CHARSMAP, b"")
@@ -87,7 +97,8 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
         BadFile: the file is damaged.
     """
     try:
-        model = parse_sentencepiece(read_bytes(path))
+        model = parse_sentencepiece(read_bytes(path, largest=LARGEST_MODEL))
+        Normalizer(model.charsmap, (), add_dummy_prefix=True, remove_extra_whitespaces=True)
     except ValueError as error:
         raise BadFile(
             "{path} is not a sentencepiece model ({reason}); download it again.", path=path, reason=error
@@ -153,11 +164,17 @@ def _warnings(path: Path, model: SentencePieceModel) -> Iterator[str]:
 
 
 def _piece(data: bytes) -> tuple[str, float, TokenType]:
-    values = dict(_fields(data))
+    values = _known(data, _OF_PIECE)
     text, score, kind = values.get(_PIECE_TEXT, b""), values.get(_PIECE_SCORE, 0.0), values.get(_PIECE_TYPE, 1)
-    if not isinstance(text, bytes) or not isinstance(score, float) or kind not in _TYPES:
+    if not isinstance(text, bytes) or not isinstance(score, float) or not isinstance(kind, int) or kind not in _TYPES:
         raise ValueError("a piece is malformed")
-    return text.decode("utf-8", "replace"), score, _TYPES[int(kind)]
+    if not math.isfinite(score):
+        raise ValueError("a piece's score is no number")
+    return text.decode("utf-8", "replace"), score, _TYPES[kind]
+
+
+def _known(data: bytes, wanted: frozenset[int]) -> dict[int, int | float | bytes]:
+    return {number: value for number, value in _fields(data) if number in wanted}
 
 
 def _signed(value: int | float | bytes) -> int:
@@ -168,9 +185,12 @@ def _signed(value: int | float | bytes) -> int:
 
 def _fields(data: bytes) -> Iterator[Field]:
     """Yield (field number, value): int for varints, float for 32 bits, bytes for the rest."""
-    at = 0
+    at = count = 0
     while at < len(data):
         key, at = _varint(data, at)
+        count += 1
+        if count > _MOST_FIELDS:
+            raise ValueError("it holds more fields than any model")
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, at = _varint(data, at)

@@ -12,14 +12,15 @@ import ast
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from models.errors import BadFile
-from models.untrusted_json import read_bytes, read_object
+from models.untrusted_json import LARGEST, read_bytes, read_start
 from models.vocab.byte_level import written
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
-from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
+from models.vocab.special import read_tokenizer_config
+from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary, by_number
 
 QWEN_FILE, HUNYUAN_FILE = "qwen.tiktoken", "hy.tiktoken"
 _QWEN_END = "<|endoftext|>"
@@ -27,17 +28,20 @@ _QWEN_SPECIAL = (_QWEN_END, "<|im_start|>", "<|im_end|>", *(f"<|extra_{number}|>
 _HUNYUAN_SPECIAL = (
     _QWEN_END, "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>", *(f"<|extra_{number}|>" for number in range(205)),
 )  # fmt: skip
-_LINE = re.compile(rb"([A-Za-z0-9+/]+={0,2}) (\d{1,9})\r?\n")
-_LONGEST_TOKEN = 1024
-_LONGEST_CODE = 1024 * 1024
+_LINE = re.compile(rb"([A-Za-z0-9+/]{2,1366}={0,2}) (\d{1,6})\r?\n")
+"""A token of at most 1024 bytes and its rank."""
+_LONGEST_LINE = 2048
+_MOST_WORK = 64_000_000
+"""Sum of the squares of the tokens' lengths, which finding the merges takes; the largest published files have 20 million."""
+_LONGEST_CODE = 256 * 1024
+_LONGEST_EXPRESSION = 16 * 1024
 _GLM4_CLASS = "ChatGLM4Tokenizer"
 _LETTERS = r"\p{L}"
 
 
 def is_rank_file(path: Path) -> bool:
     """Tell whether a file holds ranks; `tokenizer.model` is the name of sentencepiece models, too."""
-    with path.open("rb") as file:
-        return _LINE.match(file.read(2 * _LONGEST_TOKEN)) is not None
+    return _LINE.match(read_start(path, _LONGEST_LINE)) is not None
 
 
 def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
@@ -49,8 +53,9 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
     ranks = _ranks(path)
     if path.name == HUNYUAN_FILE:
         ranks = {token: number for number, token in enumerate(ranks)}
-    tokens: dict[int, str | bytes] = {rank: written(token) for token, rank in ranks.items()}
-    types = dict.fromkeys(tokens, TokenType.NORMAL)
+    found: dict[int, tuple[str | bytes, TokenType]] = {
+        rank: (written(token), TokenType.NORMAL) for token, rank in ranks.items()
+    }
     special: dict[str, int] = {}
     extra = {}
     if path.name in (QWEN_FILE, HUNYUAN_FILE):
@@ -63,23 +68,15 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
         )
         extra = {NORMALIZATION: "NFC"}
     for number, (text, is_special) in added.items():
-        if number not in tokens:
-            tokens[number], types[number] = text, TokenType.CONTROL if is_special else TokenType.USER_DEFINED
-    size = max(tokens) + 1
-    if size > 2 * len(tokens):
-        raise BadFile(
-            "{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.",
-            path=path,
-            total=size,
-            count=len(tokens),
-        )
+        found.setdefault(number, (text, TokenType.CONTROL if is_special else TokenType.USER_DEFINED))
+    tokens, types = by_number(path, found)
     merges, unreached = _merges(ranks)
     pre, warning = _name(path, ignore_merges=unreached)
     return Vocabulary(
         model="gpt2",
         pre=pre,
-        tokens=[tokens.get(number, f"[PAD{number}]") for number in range(size)],
-        types=[types.get(number, TokenType.UNUSED) for number in range(size)],
+        tokens=tokens,
+        types=types,
         merges=merges,
         special=special,
         flags={"add_bos_token": False},
@@ -89,18 +86,18 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
 
 
 def _ranks(path: Path) -> dict[bytes, int]:
-    data = read_bytes(path)
+    data = read_bytes(path, largest=LARGEST)
+    lines = data if data.endswith(b"\n") else data + b"\n"
     ranks: dict[bytes, int] = {}
-    end = 0
-    for match in _LINE.finditer(data if data.endswith(b"\n") else data + b"\n"):
+    end = work = 0
+    while work <= _MOST_WORK and (match := _LINE.match(lines, end)) is not None:
         try:
             token = base64.b64decode(match[1], validate=True)
         except binascii.Error:
-            token = b""
-        if match.start() != end or not 0 < len(token) <= _LONGEST_TOKEN:
             break
         ranks[token] = int(match[2])
         end = match.end()
+        work += len(token) ** 2
     if (
         end < len(data)
         or len(set(ranks.values())) != len(ranks)
@@ -149,8 +146,7 @@ def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
         return "qwen2", None
     # Llama 3 and GLM-4 share these; so far nobody publishes other ranks as `tokenizer.model`.
     name, _ = name_rules(Rules(NAMED_RULES["llama-bpe"].expressions, ignore_merges))
-    described = path.with_name("tokenizer_config.json")
-    if described.is_file() and read_object(described).get("tokenizer_class") == _GLM4_CLASS:
+    if read_tokenizer_config(path.parent).tokenizer_class == _GLM4_CLASS:
         return name, None
     return name, (
         f"{path.parent} has no tokenization_*.py, which says how {path.name} cuts texts; Llama 3's and GLM-4's rules are used, "
@@ -159,34 +155,46 @@ def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
 
 
 def _expressions(code: Path) -> Iterator[str]:
-    """Yield the regular expressions for cutting texts in a Python file."""
+    """Yield the regular expression for cutting texts in a Python file."""
     data = read_bytes(code)
     if len(data) > _LONGEST_CODE:
         return
     try:
-        tree = ast.parse(data)
+        texts = _Texts()
+        found = (texts.of(node) for node in ast.walk(ast.parse(data)) if isinstance(node, ast.expr))
+        expression = next((text for text in found if text is not None and _LETTERS in text), None)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Constant, ast.BinOp, ast.Call)):
-            text = _text(node)
-            if text is not None and _LETTERS in text:
-                yield text
-                return
+    if expression is not None:
+        yield expression
 
 
-def _text(node: ast.expr) -> str | None:
-    """Return the text of a constant, a sum of texts, or `"|".join([...])`."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            parts = [_text(left), _text(right)]
-            return None if None in parts else "".join(part or "" for part in parts)
-        case ast.Call(
-            func=ast.Attribute(value=ast.Constant(value=str(bar)), attr="join"), args=[ast.List(elts=elements)]
-        ):
-            parts = [_text(element) for element in elements]
-            return None if None in parts else bar.join(part or "" for part in parts)
-        case _:
-            return None
+class _Texts:
+    """The values of expressions that are texts, each computed once: a file may add up thousands of parts."""
+
+    def __init__(self) -> None:
+        self._known: dict[ast.expr, str | None] = {}
+
+    def of(self, node: ast.expr) -> str | None:
+        """Return the text of a constant, a sum of texts, or `"|".join([...])`."""
+        if node not in self._known:
+            text = self._computed(node)
+            self._known[node] = text if text is None or len(text) <= _LONGEST_EXPRESSION else None
+        return self._known[node]
+
+    def _computed(self, node: ast.expr) -> str | None:
+        match node:
+            case ast.Constant(value=str(text)):
+                return text
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._joined("", [left, right])
+            case ast.Call(
+                func=ast.Attribute(value=ast.Constant(value=str(bar)), attr="join"), args=[ast.List(elts=elements)]
+            ):
+                return self._joined(bar, elements)
+            case _:
+                return None
+
+    def _joined(self, bar: str, nodes: Sequence[ast.expr]) -> str | None:
+        parts = [text for node in nodes if (text := self.of(node)) is not None]
+        return bar.join(parts) if len(parts) == len(nodes) else None

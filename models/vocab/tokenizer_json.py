@@ -6,17 +6,17 @@ Source of the format: huggingface/tokenizers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from models.errors import BadFile, UnsupportedModel
-from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
+from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes, read_struct
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
-from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary
+from models.vocab.special import read_tokenizer_config
+from models.vocab.structures import BPE, AddedToken, AnyTokenizer, Pattern, Step, Tokenizer
+from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary, by_number
 
-_LARGEST_VOCABULARY = 4_000_000
 _QWEN_CLASSES = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 _GPT2_CLASSES = ("GPT2Tokenizer", "CodeGenTokenizer")
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
@@ -30,7 +30,30 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
         BadFile: it is damaged.
         UnsupportedModel: its model is not BPE.
     """
-    return _vocabulary(path, read_object(path, largest=LARGEST_TABLE))
+    data = read_bytes(path)
+    try:
+        tokenizer = decode(data, Tokenizer)
+    except InvalidJSON as error:
+        _require_bpe(path, _model_type(data))
+        raise error.of_file(path) from error
+    _require_bpe(path, tokenizer.model.type)
+    return _vocabulary(path, tokenizer)
+
+
+def _model_type(data: bytes) -> str | None:
+    """Return the type of a model whose other values are not those of BPE."""
+    try:
+        model = decode(data, AnyTokenizer).model
+    except InvalidJSON:
+        return None
+    return None if model is None else model.type
+
+
+def _require_bpe(path: Path, kind: str | None) -> None:
+    if kind not in (None, "BPE"):
+        raise UnsupportedModel(
+            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.", path=path, kind=str(kind)[:40]
+        )
 
 
 def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
@@ -41,26 +64,24 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
     Raises:
         BadFile: one is damaged.
     """
-    path, described = folder / "vocab.json", folder / "tokenizer_config.json"
-    name = str(read_object(described).get("tokenizer_class")) if described.is_file() else ""
-    steps = [_split(NAMED_RULES["qwen2"].expressions[0])] if name in _QWEN_CLASSES else []
+    path = folder / "vocab.json"
+    name = read_tokenizer_config(folder).tokenizer_class or ""
+    is_qwen = name in _QWEN_CLASSES
+    split = [Step("Split", pattern=Pattern(Regex=NAMED_RULES["qwen2"].expressions[0]))] if is_qwen else []
     lines = read_bytes(folder / "merges.txt").decode("utf-8", "replace").split("\n")
-    merges = [line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")]
+    merges: list[str | tuple[str, str]] = [
+        line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")
+    ]
     vocabulary = _vocabulary(
         path,
-        {
-            "normalizer": {"type": "NFC"} if steps else None,
-            "pre_tokenizer": {
-                "type": "Sequence",
-                "pretokenizers": [*steps, {"type": "ByteLevel", "use_regex": not steps}],
-            },
-            "added_tokens": [
-                {"id": number, "content": text, "special": special} for number, (text, special) in added.items()
-            ],
-            "model": {"type": "BPE", "vocab": read_object(path, largest=LARGEST_TABLE), "merges": merges},
-        },
+        Tokenizer(
+            model=BPE(read_struct(path, dict[str, TokenId], largest=LARGEST_TABLE), merges=merges),
+            normalizer=Step("NFC") if is_qwen else None,
+            pre_tokenizer=Step("Sequence", pretokenizers=[*split, Step("ByteLevel", use_regex=not is_qwen)]),
+            added_tokens=[AddedToken(number, text, special) for number, (text, special) in added.items()],
+        ),
     )
-    known = steps or name.removesuffix("Fast") in _GPT2_CLASSES
+    known = is_qwen or name.removesuffix("Fast") in _GPT2_CLASSES
     warning = (
         f"{folder} has no tokenizer.json, and its tokenizer's class ({name or 'none is named'}) is not known here; texts are cut "
         "by GPT-2's rules, and some words may be cut differently."
@@ -68,91 +89,76 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
     return vocabulary if known else replace(vocabulary, warnings=(*vocabulary.warnings, warning))
 
 
-def _split(expression: str) -> dict[str, Any]:
-    return {"type": "Split", "pattern": {"Regex": expression}}
-
-
-def _vocabulary(path: Path, tokenizer: dict[str, Any]) -> Vocabulary:
-    model = tokenizer.get("model")
-    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
-        kind = model.get("type") if isinstance(model, dict) else None
-        if kind in (None, "BPE"):
-            raise BadFile("{path} has no vocabulary; download it again.", path=path)
-        raise UnsupportedModel(
-            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.", path=path, kind=kind
-        )
-    tokens, types = _tokens(path, tokenizer, model)
-    if model.get("byte_fallback"):
-        return _sentencepiece_like(path, tokenizer, model, tokens, types)
-    pre, warning = name_pretokenizer(tokenizer)
+def _vocabulary(path: Path, tokenizer: Tokenizer) -> Vocabulary:
+    tokens, types = _tokens(path, tokenizer)
+    merges = _merges(path, tokenizer.model)
+    if tokenizer.model.byte_fallback:
+        return _sentencepiece_like(tokenizer, tokens, types, merges)
+    pre, warning = name_pretokenizer(
+        tokenizer.pre_tokenizer,
+        ignore_merges=tokenizer.model.ignore_merges,
+        added=[token.content for token in tokenizer.added_tokens or ()],
+    )
     return Vocabulary(
         model="gpt2",
         pre=pre,
         tokens=tokens,
         types=types,
-        merges=_merges(path, model),
+        merges=merges,
         extra=_normalization(tokenizer),
         warnings=() if warning is None else (warning,),
     )
 
 
-def _normalization(tokenizer: dict[str, Any]) -> dict[str, str]:
+def _normalization(tokenizer: Tokenizer) -> dict[str, str]:
     """Return the GGUF key for a Unicode normal form, where the tokenizer asks for one."""
-    steps = [tokenizer.get("normalizer")]
-    while steps:
-        step = steps.pop()
-        if isinstance(step, dict):
-            steps += step.get("normalizers") or []
-            if step.get("type") in _NORMAL_FORMS:
-                return {NORMALIZATION: str(step["type"])}
-    return {}
+    form = next((step.type for step in _steps(tokenizer.normalizer) if step.type in _NORMAL_FORMS), None)
+    return {} if form is None else {NORMALIZATION: form}
 
 
-def _tokens(path: Path, tokenizer: dict[str, Any], model: dict[str, Any]) -> tuple[list[str | bytes], list[TokenType]]:
-    by_id: dict[int, tuple[str, TokenType]] = {
-        number: (text, TokenType.NORMAL) for text, number in model["vocab"].items() if isinstance(number, int)
-    }
-    for entry in tokenizer.get("added_tokens") or ():
-        if isinstance(entry, dict) and isinstance(entry.get("id"), int) and isinstance(entry.get("content"), str):
-            kind = TokenType.CONTROL if entry.get("special") else TokenType.USER_DEFINED
-            by_id[entry["id"]] = (entry["content"], kind)
-    if not by_id or min(by_id) < 0 or max(by_id) > _LARGEST_VOCABULARY:
-        raise BadFile("{path} has token ids out of all bounds; download it again.", path=path)
-    tokens: list[str | bytes] = []
-    types: list[TokenType] = []
-    for number in range(max(by_id) + 1):
-        text, kind = by_id.get(number, (f"[PAD{number}]", TokenType.UNUSED))
-        tokens.append(text)
-        types.append(kind)
-    return tokens, types
+def _steps(*sequences: Step | None) -> Iterator[Step]:
+    return (step for sequence in sequences if sequence is not None for step in sequence.leaves())
 
 
-def _merges(path: Path, model: dict[str, Any]) -> list[str]:
+def _tokens(path: Path, tokenizer: Tokenizer) -> tuple[list[str | bytes], list[TokenType]]:
+    vocab = tokenizer.model.vocab
+    by_id = {number: (text, TokenType.NORMAL) for text, number in vocab.items()}
+    if len(by_id) < len(vocab):
+        raise BadFile("{path} gives one id to several tokens; download it again.", path=path)
+    for token in tokenizer.added_tokens or ():
+        by_id[token.id] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+    if not by_id:
+        raise BadFile("{path} has no vocabulary; download it again.", path=path)
+    return by_number(path, by_id)
+
+
+def _merges(path: Path, model: BPE) -> list[str]:
     """Return the merges as "left right"; newer files hold pairs, older ones such strings."""
     merges = []
-    for merge in model.get("merges") or ():
+    for merge in model.merges:
         if isinstance(merge, str):
-            merges.append(merge)
-        elif isinstance(merge, list) and len(merge) == 2 and all(isinstance(part, str) for part in merge):
-            # A space inside a part would read as the separator; byte-level alphabets write it as another character.
-            merges.append(" ".join(part.replace(" ", "\u0120") for part in merge))
+            is_pair = merge.count(" ") == 1 and not merge.startswith(" ") and not merge.endswith(" ")
+            written = merge
         else:
+            is_pair = "" not in merge
+            written = " ".join(merge)
+            if written.count(" ") > 1:
+                # A space inside a part would read as the separator; byte-level alphabets write it as another character.
+                written = " ".join(part.replace(" ", "\u0120") for part in merge)
+        if not is_pair:
             raise BadFile(
                 "{path} has a merge that is no pair ({merge}); download it again.", path=path, merge=str(merge)[:40]
             )
+        merges.append(written)
     return merges
 
 
 def _sentencepiece_like(
-    path: Path,
-    tokenizer: dict[str, Any],
-    model: dict[str, Any],
-    tokens: list[str | bytes],
-    types: list[TokenType],
+    tokenizer: Tokenizer, tokens: list[str | bytes], types: list[TokenType], merges: list[str]
 ) -> Vocabulary:
     """Bring a converted sentencepiece BPE back: a piece's score is minus its rank, as sentencepiece numbers it."""
     ranks: dict[str, int] = {}
-    for rank, merge in enumerate(_merges(path, {"merges": model.get("merges")})):
+    for rank, merge in enumerate(merges):
         ranks.setdefault(merge.replace(" ", "").replace("\u0120", " "), rank)
     scores = []
     for number, text in enumerate(tokens):
@@ -161,32 +167,25 @@ def _sentencepiece_like(
         # Pieces that no merge makes are single characters, which come after all merges in a sentencepiece model.
         ranked = types[number] is TokenType.NORMAL
         scores.append(-float(ranks.get(str(text), len(ranks) + number)) if ranked else 0.0)
-    unknown = model.get("unk_token")
-    special = {}
-    if unknown in model["vocab"]:
-        special["unknown"] = model["vocab"][unknown]
-        types[special["unknown"]] = TokenType.UNKNOWN
+    unknown = tokenizer.model.vocab.get(tokenizer.model.unk_token or "")
+    if unknown is not None:
+        types[unknown] = TokenType.UNKNOWN
     return Vocabulary(
         model="llama",
         pre="default",
         tokens=tokens,
         types=types,
         scores=scores,
-        special=special,
+        special={} if unknown is None else {"unknown": unknown},
         flags={"add_space_prefix": _adds_space(tokenizer)},
     )
 
 
-def _adds_space(tokenizer: dict[str, Any]) -> bool:
+def _adds_space(tokenizer: Tokenizer) -> bool:
     """Tell whether a text gets a space in front: a Prepend normaliser or a Metaspace step says so."""
-    steps = [tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")]
-    while steps:
-        step = steps.pop()
-        if not isinstance(step, dict):
-            continue
-        steps += step.get("normalizers") or step.get("pretokenizers") or []
-        if step.get("type") == "Prepend":
+    for step in _steps(tokenizer.pre_tokenizer, tokenizer.normalizer):
+        if step.type == "Prepend":
             return True
-        if step.get("type") == "Metaspace":
-            return step.get("prepend_scheme", "always") != "never" and bool(step.get("add_prefix_space", True))
+        if step.type == "Metaspace":
+            return step.prepend_scheme != "never" and step.add_prefix_space is not False
     return False

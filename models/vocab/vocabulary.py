@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
+
+from models.errors import BadFile
 
 PREFIX = "zhiyin.tokenizer.prefix"
 """GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
@@ -130,6 +133,26 @@ class Vocabulary:
             seen.add(distinct)
             tokens.append(distinct)
         return tokens
+
+
+def by_number(
+    path: Path, found: Mapping[int, tuple[str | bytes, TokenType]]
+) -> tuple[list[str | bytes], list[TokenType]]:
+    """Return texts and types by id, with `[PAD<id>]` for ids that a file leaves out.
+
+    Raises:
+        BadFile: more ids are left out than there are tokens.
+    """
+    size = max(found) + 1
+    if size > 2 * len(found):
+        raise BadFile(
+            "{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.",
+            path=path,
+            total=size,
+            count=len(found),
+        )
+    entries = [found.get(number) or (f"[PAD{number}]", TokenType.UNUSED) for number in range(size)]
+    return [text for text, _ in entries], [kind for _, kind in entries]
 
 
 NO_VOCABULARY = Vocabulary("none")

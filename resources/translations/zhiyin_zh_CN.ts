@@ -622,6 +622,18 @@
         <translation>{path}：{key} 必须是 {wanted}，而不是 {found}；请重新下载。</translation>
     </message>
     <message>
+        <source>{path} gives one id to several tokens; download it again.</source>
+        <translation>{path} 让多个词元共用一个编号；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.</source>
+        <translation>{path} 的词元编号有大段空缺（{count} 个词元占 {total} 个编号）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a merge that is no pair ({merge}); download it again.</source>
+        <translation>{path} 里有不成对的合并规则（{merge}）；请重新下载。</translation>
+    </message>
+    <message>
         <source>{path} has no {key}; download it again.</source>
         <translation>{path} 里没有 {key}；请重新下载。</translation>
     </message>

@@ -31,7 +31,7 @@ class Model(msgspec.Struct):
         ('{"size": true}', "size", "int", "bool"),
         ('{"size": "5"}', "size", "int", "str"),
         ('{"size": 5.5}', "size", "int", "float"),
-        ('{"size": 5, "ids": {"a": 1000000000}}', "ids[...]", "int <= 1048575", ""),
+        ('{"size": 5, "ids": {"a": 1000000000}}', "ids[...]", "int <= 524287", ""),
         ('{"size": 5, "texts": ["a", null]}', "texts[1]", "str", "null"),
         ('{"size": 5, "end": ["a"]}', "end", "str | null", "array"),
         ("[]", "it", "object", "array"),
@@ -81,7 +81,7 @@ def test_plain_values_nested_too_deeply_for_recursive_functions_are_refused() ->
 
 def test_many_small_values_are_refused_before_they_take_memory() -> None:
     with pytest.raises(InvalidJSON, match="too many values"):
-        decode(b"[" + b"[]," * 6_000_000 + b"1]", list[Any])
+        decode(b"[" + b"[]," * 4_000_000 + b"1]", list[Any])
 
 
 def test_the_sentence_names_the_file(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import regex
 import tokenizers
@@ -14,6 +15,7 @@ from tokenizers import pre_tokenizers
 from models.config import Config
 from models.vocab import read_vocabulary
 from models.vocab.pretokenizer import NAMED_RULES, Rules, name_pretokenizer, name_rules
+from models.vocab.structures import Step
 from models.vocab.vocabulary import Vocabulary
 from tests.support.vocabularies import encode, load, varied_texts
 
@@ -86,8 +88,8 @@ PUBLISHED: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_forms_are_recognised(name: str) -> None:
-    steps = {"type": "Sequence", "pretokenizers": PUBLISHED[name]}
-    assert name_pretokenizer({"pre_tokenizer": steps, "model": {}}) == (name, None)
+    steps = msgspec.convert({"type": "Sequence", "pretokenizers": PUBLISHED[name]}, Step)
+    assert name_pretokenizer(steps, ignore_merges=False, added=()) == (name, None)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,12 @@ def test_odd_rules_do_no_harm(expression: str) -> None:
     assert warning
 
 
-@pytest.mark.parametrize(
-    "step", [None, 3, [], {"type": "Sequence", "pretokenizers": 5}, {"type": "Split", "pattern": 1}]
-)
-def test_a_damaged_pretokenizer_does_no_harm(step: Any) -> None:
-    assert name_pretokenizer({"pre_tokenizer": step})[0] in NAMED_RULES
+def test_many_nested_sequences_are_read_in_their_order() -> None:
+    step = Step("Digits", individual_digits=True)
+    for _ in range(20_000):
+        step = Step("Sequence", pretokenizers=[step])
+    steps = Step("Sequence", pretokenizers=[step, Step("ByteLevel")])
+    assert name_pretokenizer(steps, ignore_merges=False, added=()) == ("smollm", None)
 
 
 def test_llama_cpp_knows_every_name(tmp_path: Path) -> None:

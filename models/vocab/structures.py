@@ -1,0 +1,153 @@
+"""What is read of a tokenizer's JSON files; all else in them is skipped.
+
+Source of the formats: huggingface/tokenizers (`serialization.rs` of each part) and transformers, tokenization_utils_base.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from models.untrusted_json import TokenId
+
+
+class AddedToken(msgspec.Struct):
+    """An entry of `added_tokens` in tokenizer.json."""
+
+    id: TokenId
+    content: str
+    special: bool = False
+
+
+class AddedText(msgspec.Struct):
+    """A token as tokenizer_config.json and special_tokens_map.json describe it."""
+
+    content: str
+    special: bool | None = None
+
+
+SpecialToken = str | AddedText | None | UnsetType
+"""Python writes it as a text or as an object."""
+
+
+class SpecialTokens(msgspec.Struct):
+    """special_tokens_map.json."""
+
+    bos_token: SpecialToken = UNSET
+    eos_token: SpecialToken = UNSET
+    unk_token: SpecialToken = UNSET
+    sep_token: SpecialToken = UNSET
+    pad_token: SpecialToken = UNSET
+
+    def text(self, name: str) -> str | UnsetType | None:
+        """Return the text of `bos`, `eos` …; None where there is no such token, UNSET where the file does not say."""
+        token: SpecialToken = getattr(self, f"{name}_token")
+        return token.content if isinstance(token, AddedText) else token
+
+
+class NamedTemplate(msgspec.Struct):
+    """One of several chat templates."""
+
+    name: str
+    template: str
+
+
+class TokenizerConfig(SpecialTokens):
+    """tokenizer_config.json."""
+
+    tokenizer_class: str | None = None
+    add_bos_token: bool | None = None
+    add_eos_token: bool | None = None
+    added_tokens_decoder: dict[TokenId, AddedText] | None = None
+    chat_template: str | list[NamedTemplate] | None = None
+    num_image_tokens: int | None = None
+
+
+class Pattern(msgspec.Struct):
+    """What a step looks for: a text or a regular expression."""
+
+    String: str | None = None
+    Regex: str | None = None
+
+
+class TemplatePiece(msgspec.Struct):
+    """A part of what a post-processor writes: a special token, or a text."""
+
+    SpecialToken: PieceName | None = None
+
+
+class PieceName(msgspec.Struct):
+    """Names a special token."""
+
+    id: str
+
+
+class Step(msgspec.Struct):
+    """A normalizer, pre-tokenizer or post-processor of any type, or a sequence of such."""
+
+    type: str | None = None
+    normalizers: list[Step] | None = None
+    pretokenizers: list[Step] | None = None
+    processors: list[Step] | None = None
+    pattern: Pattern | None = None
+    behavior: str | None = None
+    individual_digits: bool | None = None
+    use_regex: bool | None = None
+    prepend_scheme: str | None = None
+    add_prefix_space: bool | None = None
+    single: list[TemplatePiece] | None = None
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield the steps that are no sequences, in their order."""
+        pending = [self]
+        while pending:  # a file may nest them deeper than functions can call themselves
+            step = pending.pop()
+            parts = [*(step.normalizers or ()), *(step.pretokenizers or ()), *(step.processors or ())]
+            if parts or step.type == "Sequence":
+                pending += reversed(parts)
+            else:
+                yield step
+
+    def written_tokens(self) -> list[str]:
+        """Return the special tokens that a template of a post-processor writes."""
+        return [piece.SpecialToken.id for piece in self.single or () if piece.SpecialToken is not None]
+
+
+class BPE(msgspec.Struct):
+    """`model` of a tokenizer.json of type BPE."""
+
+    vocab: dict[str, TokenId]
+    type: str | None = None
+    merges: list[str | tuple[str, str]] = []
+    byte_fallback: bool = False
+    ignore_merges: bool = False
+    unk_token: str | None = None
+
+
+class PostProcessing(msgspec.Struct):
+    """What a tokenizer.json writes around a text; its model, by far the largest part, is passed over."""
+
+    post_processor: Step | None = None
+
+
+class Tokenizer(msgspec.Struct):
+    """tokenizer.json."""
+
+    model: BPE
+    normalizer: Step | None = None
+    pre_tokenizer: Step | None = None
+    added_tokens: list[AddedToken] | None = None
+
+
+class ModelType(msgspec.Struct):
+    """What every tokenizer's model says."""
+
+    type: str | None = None
+
+
+class AnyTokenizer(msgspec.Struct):
+    """A tokenizer.json of any type."""
+
+    model: ModelType | None = None

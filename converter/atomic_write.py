@@ -25,7 +25,13 @@ _UNFINISHED = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}\.part|\.(?P<of_0_1>.+\
 """A name of `tempfile`, or one of Zhiyin 0.1. A download's `.NAME.DIGEST.part` is none: the next try resumes it."""
 _PATIENCE = 20.0
 """Seconds to wait for a small file; whoever has it is done in milliseconds."""
+_MOMENT = 1.0
+"""Seconds to wait for a large file: somebody may be removing leftovers of it; whoever writes it takes longer."""
 _POLL = 0.01
+_NOT_SUPPORTED = tuple(
+    getattr(errno, name) for name in ("EINVAL", "ENOSYS", "ENOTSUP", "ENOLCK") if hasattr(errno, name)
+)
+"""What file systems answer that cannot do what is asked: flush, or lock."""
 
 
 def is_unfinished(path: Path) -> bool:
@@ -43,7 +49,7 @@ def unfinished_folder(target: Path) -> Iterator[Path]:
     """
     remove_leftovers(target.parent)
     try:
-        with _locked(target, 0):
+        with _locked(target, _MOMENT):
             folder = Path(tempfile.mkdtemp(_PART, f".{target.name}.", target.parent))
             try:
                 yield folder
@@ -96,6 +102,29 @@ def write_locked(path: Path, text: str) -> None:
         raise
 
 
+def sync(descriptor: int) -> None:
+    """Flush a file to the disk, where its file system knows how."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+
+
+def replace_file(path: Path, target: Path) -> None:
+    """Rename a file, also over an earlier one where the file system renames over none."""
+    try:
+        path.replace(target)
+    except FileExistsError:
+        earlier = path.with_name(f"{path.name}.earlier")
+        target.replace(earlier)
+        try:
+            path.replace(target)
+        except OSError:
+            earlier.replace(target)
+            raise
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what dead processes left unfinished in a folder; what the system refuses stays."""
     with suppress(OSError):
@@ -120,16 +149,28 @@ def _locked(target: Path, patience: float) -> Iterator[None]:
     The lock's file is removed while the lock is held: whoever waits for it sees that, and makes a new one.
     """
     lock = FileLock(target.with_name(_lock_name(target.name)), timeout=patience, poll_interval=_POLL)
-    with lock:
-        try:
-            for path in list(target.parent.iterdir()):
-                found = _UNFINISHED.fullmatch(path.name)
-                if found is not None and target.name in (found["target"], found["of_0_1"]):
-                    _remove(path)
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes it when it is released
-                Path(lock.lock_file).unlink()
+    try:
+        lock.acquire()
+    except Timeout as error:
+        if not os.path.lexists(lock.lock_file):  # it cannot be made: some systems say so by "no such file"
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), lock.lock_file) from error
+        raise
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+        Path(lock.lock_file).unlink(missing_ok=True)
+        yield  # two processes still share no names; whose the leftovers are, nobody can tell
+        return
+    try:
+        for path in list(target.parent.iterdir()):
+            found = _UNFINISHED.fullmatch(path.name)
+            if found is not None and target.name in (found["target"], found["of_0_1"]):
+                _remove(path)
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it when it is released
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def _lock_name(target: str) -> str:

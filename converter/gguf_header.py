@@ -146,6 +146,12 @@ def part_paths(path: Path) -> list[Path]:
     return [path.with_name(f"{match[1]}-{n + 1:05}-of-{match[3]}{match[4]}") for n in range(int(match[3]))]
 
 
+def model_path(path: Path) -> Path:
+    """Return the path of a model, whatever number of parts it has: without `-00001-of-00003`."""
+    match = _split(path)
+    return path if match is None else path.with_name(f"{match[1]}{match[4]}")
+
+
 def split_parts(path: Path) -> list[Path]:
     """Return `part_paths`.
 

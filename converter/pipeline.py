@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,22 +19,25 @@ from typing import BinaryIO
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
+from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
-from converter.checkpoint.lora import Adapter, MergedCheckpoint, MergedRows, is_adapter
+from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
 from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.source_file import FileState, JoinedRows, Rows, StoredRows
 from converter.ggml import dequantize, quantize, widen
 from converter.ggml_types import row_bytes
+from converter.gguf_header import is_gguf, model_path, split_parts
 from converter.gguf_writer import PlacedTensor, aligned
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged
 from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion
 from converter.progress import Meter, Phase, Progress, ProgressListener
-from converter.verify import Verification, verify
+from converter.verify import Verification, not_what_was_written, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
 from models.family import OutputTensor, Transform
-from models.layers import row_order
+from models.layers import cut_rows, is_stacked, row_order
 
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
@@ -85,7 +88,7 @@ def convert(
     checkpoint = _open(request)
     try:
         plan = _plan(request, checkpoint)
-        _check_room(plan)
+        _check_target(plan, request)
         report = _Report(plan, on_progress, cancelled)
         found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial)
     finally:
@@ -133,16 +136,34 @@ def _plan(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
     return plan_adapter(request) if request.as_adapter else plan_conversion(request, checkpoint)
 
 
-def _check_room(plan: ConversionPlan) -> None:
-    """Raise `BadFile` when the target cannot be written or the disk is too small."""
-    folder = plan.out.resolve().parent
+def _check_target(plan: ConversionPlan, request: ConvertRequest) -> None:
+    """Raise `BadFile` when the target is no place for a file, or is a file that is read."""
+    folder = plan.out.absolute().parent
     if not folder.is_dir():
         raise BadFile("{folder} is not a folder; make it or choose another --out.", folder=folder)
-    if plan.out.is_dir():
-        raise BadFile("{path} is a folder; name a file with --out.", path=plan.out)
-    if plan.out.exists() and not plan.out.is_file():  # a device: it would be replaced by a file
-        raise BadFile("{path} is not an ordinary file; choose another --out.", path=plan.out)
-    free = shutil.disk_usage(folder).free
+    sources = list(_source_files(request))
+    for path in (plan.out.with_name(part.name) for part in plan.parts):
+        if path.is_dir():
+            raise BadFile("{path} is a folder; name a file with --out.", path=path)
+        if path.exists() and not path.is_file():  # a device: it would be replaced by a file
+            raise BadFile("{path} is not an ordinary file; choose another --out.", path=path)
+        if path.exists() and any(source.samefile(path) for source in sources):
+            raise BadFile("{path} is a file of the source, which would be overwritten; choose another name.", path=path)
+
+
+def _source_files(request: ConvertRequest) -> Iterator[Path]:
+    """Yield the files that a conversion reads; a GGUF file in a checkpoint's folder is none, but may be the last result."""
+    named = (request.source, request.tokenizer, request.imatrix, *request.lora)
+    for path in (Path(name) for name in named if name is not None and name != "none"):
+        if path.is_dir():
+            yield from (file for file in path.iterdir() if file.is_file() and not is_gguf(file))
+        elif path.is_file():
+            yield from split_parts(path)
+
+
+def _check_room(plan: ConversionPlan) -> None:
+    """Raise `BadFile` when the disk is too small."""
+    free = shutil.disk_usage(plan.out.absolute().parent).free
     if free < plan.size:
         raise BadFile(
             "{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out "
@@ -151,11 +172,6 @@ def _check_room(plan: ConversionPlan) -> None:
             need=plan.size / 1000000.0,
             free=free / 1000000.0,
         )
-
-
-def unfinished(out: Path) -> Path:
-    """Return the hidden folder in which a file is written; what a killed process leaves there goes with the next try."""
-    return out.with_name(f".{out.name}.part")
 
 
 class _Report(Meter):
@@ -195,30 +211,39 @@ def _write_files(
     report: _Report,
     trial: Callable[[Path], str] | None,
 ) -> Verification:
-    """Write into a hidden folder beside the target, flush to the disk, read back and try, then rename."""
-    folder = unfinished(plan.out)
-    files = [(folder / part.name, part.layout) for part in plan.parts]
+    """Write into a folder of this process alone, flush to the disk, read back and try; then the same files get their names."""
     try:
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-        folder.mkdir()
-        for part in plan.parts:
-            with (folder / part.name).open("wb") as file:
-                _write_tensors(plan, part, checkpoint, threads, report, file)
-                file.flush()
-                os.fsync(file.fileno())
-        found = verify(files, threads, report.checking().checked)
-        if trial is not None:
-            found = replace(found, trial=trial(files[0][0]))
-        # The first part last: a split model is there when its first part is.
-        for path, _ in reversed(files):
-            path.replace(plan.out.with_name(path.name))
+        with unfinished_folder(model_path(plan.out)) as folder:
+            _check_room(plan)
+            files = [(folder / part.name, part.layout) for part in plan.parts]
+            for part in plan.parts:
+                with (folder / part.name).open("xb") as file:
+                    _write_tensors(plan, part, checkpoint, threads, report, file)
+                    file.flush()
+                    sync(file.fileno())
+            checkpoint.check()
+            states = [FileState.at(path) for path, _ in files]
+            found = verify(files, threads, report.checking().checked)
+            if trial is not None:
+                found = replace(found, trial=trial(files[0][0]))
+            for (path, _), state in zip(files, states, strict=True):
+                if FileState.at(path) != state:
+                    raise not_what_was_written(path)
+            _publish(plan, [path for path, _ in files])
     except OSError as error:
         raise BadFile(
             "{path} cannot be written: {reason}; choose another --out.", path=plan.out, reason=error.strerror or error
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def _publish(plan: ConversionPlan, paths: Sequence[Path]) -> None:
+    """Give files their names, the first part last: a split model is there when its first part is."""
+    first, *others = ((path, plan.out.with_name(path.name)) for path in paths)
+    if others:  # an earlier model of the same name never has parts of both
+        first[1].unlink(missing_ok=True)
+    for path, target in (*others, first):
+        replace_file(path, target)
 
 
 def _write_tensors(
@@ -233,10 +258,10 @@ def _write_tensors(
                 report.check()
                 window.append((pool.submit(_encode, piece), piece))
                 while len(window) > 2 * threads:
-                    _write_next(window, checkpoint, report, file)
+                    _write_next(window, report, file)
             while window:
                 report.check()
-                _write_next(window, checkpoint, report, file)
+                _write_next(window, report, file)
         finally:
             for future, _ in window:
                 future.cancel()
@@ -246,14 +271,14 @@ def _write_tensors(
 class _Rows:
     """A whole tensor, cut into rows."""
 
-    values: np.ndarray | MergedRows
+    values: Rows
     """[n, row length] in the stored dtype, or uint8 [n, row bytes] of `encoding`."""
     length: int
     """Elements of a row."""
     encoding: GGMLQuantizationType | None = None
     transform: Transform | None = None
     """Still to be applied, to any number of rows."""
-    beside: tuple[np.ndarray, ...] = ()
+    beside: tuple[Rows, ...] = ()
     """The same rows of the transform's further arguments."""
 
     def cut(self, start: int, end: int) -> _Rows:
@@ -272,8 +297,6 @@ class _Piece:
     """float32 [row length]."""
     last: bool = False
     """The tensor is complete after this piece."""
-    sources: tuple[str, ...] = ()
-    """What the last piece gives back."""
     padding: int = 0
 
 
@@ -282,7 +305,6 @@ def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterato
     for tensor, placed in zip(part.tensors, part.layout.tensors, strict=True):
         rows = _rows(tensor, placed.type, checkpoint)
         weights = None if plan.importance is None else plan.importance.of(tensor.name, tensor.shape)
-        names = tuple(source.name for source in tensor.sources)
         count = len(rows.values)
         # Each expert has an importance of its own: no piece crosses from one to the next.
         block = count if weights is None else count // len(weights)
@@ -295,25 +317,51 @@ def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterato
                 if end < count:
                     yield _Piece(placed, piece, chosen)
                 else:
-                    yield _Piece(placed, piece, chosen, True, names, aligned(placed.size) - placed.size)
+                    yield _Piece(placed, piece, chosen, True, aligned(placed.size) - placed.size)
 
 
 def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkpoint) -> _Rows:
+    length = tensor.shape[-1] if tensor.shape else 1
     if isinstance(checkpoint, GGUFFile):
         stored = checkpoint.types[tensor.name]
         if stored is target or stored not in _NUMPY_TYPES.values():
-            return _Rows(checkpoint.encoded(tensor.name), tensor.shape[-1] if tensor.shape else 1, stored)
+            return _Rows(checkpoint.encoded_rows(tensor.name), length, stored)
     later = tensor.transform if tensor.by_rows else None
     if isinstance(checkpoint, MergedCheckpoint) and len(tensor.sources) == 1:
         order = np.arange(tensor.shape[0]) if tensor.by_rows else row_order(tensor)
-        merged = None if order is None else checkpoint.rows(tensor.sources[0].name, order)
+        merged = None if order is None else checkpoint.merged_rows(tensor.sources[0].name, order)
         if merged is not None:
-            return _Rows(merged, tensor.shape[-1], transform=later)
+            return _Rows(merged, length, transform=later)
     if tensor.by_rows:
-        first, *beside = (checkpoint.read(source.name) for source in tensor.sources)
-        return _Rows(first, tensor.shape[-1], transform=later, beside=tuple(beside))
+        first, *beside = (checkpoint.rows(source.name) for source in tensor.sources)
+        return _Rows(first, length, transform=later, beside=tuple(beside))
+    rows = _unmoved(tensor, checkpoint, length)
+    if rows is not None:
+        return _Rows(rows, length)
     values = _made(tensor, checkpoint)
-    return _Rows(values.reshape(-1, values.shape[-1]), tensor.shape[-1], tensor.encoding)
+    return _Rows(values.reshape(-1, values.shape[-1]), length, tensor.encoding)
+
+
+def _unmoved(tensor: OutputTensor, checkpoint: Checkpoint, length: int) -> Rows | None:
+    """Return a tensor whose rows lie in the checkpoint as they are to be written; None: it has to be made."""
+    if tensor.encoding is not None:
+        return None
+    if tensor.transform is None:
+        return _flat(checkpoint.rows(tensor.sources[0].name), length)
+    if is_stacked(tensor):
+        return JoinedRows([_flat(checkpoint.rows(source.name), length) for source in tensor.sources])
+    cut = cut_rows(tensor)
+    if cut is None or len(tensor.sources[0].shape) != 2:
+        return None
+    part: Rows = checkpoint.rows(tensor.sources[0].name)[cut]
+    return part
+
+
+def _flat(rows: Rows, length: int) -> Rows:
+    """Return the same elements as [n, length]; other kinds of rows are so already."""
+    if isinstance(rows, StoredRows):
+        return rows.flat(length)
+    return rows.reshape(-1, length) if isinstance(rows, np.ndarray) else rows
 
 
 def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
@@ -322,10 +370,10 @@ def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
     row = tensor.shape[-1] if tensor.encoding is None else row_bytes(tensor.encoding, tensor.shape[-1])
     if values.shape != (*tensor.shape[:-1], row):
         raise ZhiyinError(
-            "Tensor {tensor} became {shape} instead of {expected}; report this.",
+            "Tensor {tensor} became {found} instead of {wanted}; report this.",
             tensor=tensor.name,
-            shape=shape_text(values.shape),
-            expected=shape_text(tensor.shape),
+            found=shape_text(values.shape),
+            wanted=shape_text(tensor.shape),
         )
     return values
 
@@ -335,7 +383,7 @@ def _encode(piece: _Piece) -> np.ndarray:
     type_, length, encoding = piece.placed.type, piece.rows.length, piece.rows.encoding
     values = np.asarray(piece.rows.values)
     if piece.rows.transform is not None:
-        values = piece.rows.transform(values, *piece.rows.beside)
+        values = piece.rows.transform(values, *map(np.asarray, piece.rows.beside))
     if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:
         return np.ascontiguousarray(values).view(np.uint8)
     wide = widen(values) if encoding is None else dequantize(values, encoding, length)
@@ -357,14 +405,10 @@ def _check_finite(name: str, values: np.ndarray) -> None:
         )
 
 
-def _write_next(
-    window: deque[tuple[Future[np.ndarray], _Piece]], checkpoint: Checkpoint, report: _Report, file: BinaryIO
-) -> None:
+def _write_next(window: deque[tuple[Future[np.ndarray], _Piece]], report: _Report, file: BinaryIO) -> None:
     future, piece = window.popleft()
     data = future.result()
     file.write(data.data)
     file.write(bytes(piece.padding))
-    for name in piece.sources:
-        checkpoint.release(name)
     report.items += piece.last
     report.add(data.nbytes + piece.padding, piece.placed.name)

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.ggml import is_valid
 from converter.gguf_header import read_gguf_header
@@ -49,6 +51,11 @@ def verify(files: Sequence[tuple[Path, Layout]], threads: int, on_tensor: Callab
     return Verification(size, types.total(), dict(sorted(types.items())))
 
 
+def not_what_was_written(path: Path) -> BadFile:
+    """Return the sentence for a file that is not the one that was written, or not any more."""
+    return BadFile("{path} is not what was written; check the disk, then convert again.", path=path)
+
+
 def _compare(path: Path, layout: Layout) -> None:
     header = read_gguf_header(path, arrays=False)
     found = [
@@ -57,18 +64,16 @@ def _compare(path: Path, layout: Layout) -> None:
     ]
     wanted = [(tensor.name, tensor.shape, tensor.type, tensor.offset, tensor.size) for tensor in layout.tensors]
     if found != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.head):
-        raise BadFile("{path} is not what was written; check the disk, then convert again.", path=path)
+        raise not_what_was_written(path)
 
 
 def _check_values(path: Path, threads: int, on_tensor: Callable[[str, int], None]) -> None:
     file = GGUFFile(path, alone=True)
 
     def bad(name: str) -> bool:
-        rows, type_ = file.encoded(name), file.types[name]
+        rows, type_ = file.encoded_rows(name), file.types[name]
         step = max(1, _PIECE_BYTES // max(1, rows.shape[1]))
-        valid = all(is_valid(rows[at : at + step], type_) for at in range(0, len(rows), step))
-        file.release(name)
-        return not valid
+        return not all(is_valid(np.asarray(rows[at : at + step]), type_) for at in range(0, len(rows), step))
 
     try:
         with ThreadPoolExecutor(threads, "verify") as pool:

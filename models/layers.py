@@ -44,6 +44,15 @@ def is_stacked(tensor: OutputTensor) -> bool:
     return tensor.transform is _stack
 
 
+def cut_rows(tensor: OutputTensor) -> slice | None:
+    """Return which rows of its only source a tensor of `row_parts` is, where they are not moved; None: it is something else."""
+    made = tensor.transform
+    if not isinstance(made, partial) or made.func is not _rows or made.keywords["then"] is not None:
+        return None
+    start: int = made.keywords["start"]
+    return slice(start, start + made.keywords["count"])
+
+
 def rotary_pairs(heads: int, *, rotary: int | None = None) -> Transform:
     """Return the row order that llama.cpp's plain rotary wants for queries and keys.
 

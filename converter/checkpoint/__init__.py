@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from converter.checkpoint.source_file import Rows
+
 _MOST_ELEMENTS = 1 << 48
 
 
@@ -36,15 +38,22 @@ class Checkpoint(Protocol):
         ...
 
     def read(self, name: str) -> np.ndarray:
-        """Return one tensor, memory-mapped where the layout allows; raises `models.errors.BadFile`."""
+        """Return one tensor in memory; raises `models.errors.BadFile`."""
         ...
 
-    def release(self, name: str) -> None:
-        """Give back the memory that reading a tensor took; its arrays may still be used, but are slow again."""
+    def rows(self, name: str) -> Rows:
+        """Return one tensor, whose rows are read when they are used, where the layout allows.
+
+        Rows are those of the first axis. Raises `models.errors.BadFile`, then or now.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raise `models.errors.BadFile` where a file was changed since it was opened."""
         ...
 
     def close(self) -> None:
-        """Let go of the files; arrays that were read must not be used any more."""
+        """Let go of the files."""
         ...
 
 

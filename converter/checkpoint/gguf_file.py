@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import StoredTensor
+from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
 from converter.ggml import dequantize
 from converter.ggml_types import row_bytes
 from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
@@ -40,7 +40,9 @@ class GGUFFile:
             BadFile: a part is missing, truncated or damaged.
         """
         self.path = path
-        headers = [read_gguf_header(part, encoded=True) for part in ([path] if alone else split_parts(path))]
+        parts = [path] if alone else split_parts(path)
+        self._files = {part: SourceFile(part) for part in parts}
+        headers = [read_gguf_header(part, encoded=True) for part in parts]
         self.header = headers[0]
         self._homes: dict[str, tuple[GGUFHeader, GGUFTensor]] = {}
         for header in headers:
@@ -56,7 +58,6 @@ class GGUFFile:
             name: StoredTensor(_DTYPES.get(tensor.type, np.dtype(np.float32)), tensor.shape)
             for name, (_, tensor) in self._homes.items()
         }
-        self._maps: dict[Path, mmap.mmap] = {}
 
     @property
     def types(self) -> Mapping[str, GGMLQuantizationType]:
@@ -64,14 +65,15 @@ class GGUFFile:
         return {name: tensor.type for name, (_, tensor) in self._homes.items()}
 
     def encoded(self, name: str) -> np.ndarray:
-        """Return a tensor's bytes as they are: uint8 [rows, row bytes], a view of the memory map."""
+        """Return a tensor's bytes as they are: uint8 [rows, row bytes], in memory."""
+        return np.asarray(self.encoded_rows(name))
+
+    def encoded_rows(self, name: str) -> StoredRows:
+        """Return a tensor's bytes as they are: uint8 [rows, row bytes], read when they are used."""
         header, tensor = self._homes[name]
-        if header.path not in self._maps:
-            with header.path.open("rb") as file:
-                self._maps[header.path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         length = tensor.shape[-1] if tensor.shape else 1
-        flat = np.frombuffer(self._maps[header.path], np.uint8, tensor.size, tensor.offset)
-        return flat.reshape(prod(tensor.shape[:-1]), row_bytes(tensor.type, length))
+        shape = prod(tensor.shape[:-1]), row_bytes(tensor.type, length)
+        return StoredRows(self._files[header.path], tensor.offset, np.dtype(np.uint8), shape)
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor; quantized ones are widened to float32."""
@@ -81,14 +83,19 @@ class GGUFFile:
             return rows.reshape(-1).view(_DTYPES[tensor.type]).reshape(tensor.shape)
         return dequantize(rows, tensor.type, tensor.shape[-1]).reshape(tensor.shape)
 
-    def release(self, name: str) -> None:
-        """Take a tensor's pages out of resident memory."""
+    def rows(self, name: str) -> Rows:
+        """Return one tensor; floats are read row by row."""
         header, tensor = self._homes[name]
-        data = self._maps.get(header.path)
-        if data is not None and hasattr(data, "madvise") and tensor.size:
-            start = tensor.offset - tensor.offset % mmap.PAGESIZE
-            data.madvise(mmap.MADV_DONTNEED, start, tensor.offset + tensor.size - start)
+        if tensor.type not in _DTYPES:
+            return self.read(name)
+        return StoredRows(self._files[header.path], tensor.offset, _DTYPES[tensor.type], tensor.shape)
+
+    def check(self) -> None:
+        """Raise `BadFile` where a part was changed since it was opened."""
+        for file in self._files.values():
+            file.check()
 
     def close(self) -> None:
-        """Forget the maps; the system unmaps them when the last array is gone."""
-        self._maps.clear()
+        """Let go of the files."""
+        for file in self._files.values():
+            file.close()

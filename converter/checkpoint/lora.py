@@ -16,6 +16,7 @@ import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor, shape_text
 from converter.checkpoint.safetensors import SafetensorsFile
+from converter.checkpoint.source_file import Rows
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from converter.ggml import widen
 from models.config import Config
@@ -191,7 +192,7 @@ class MergedCheckpoint:
     """A base and the adapters on it, in their order, as one checkpoint.
 
     Nothing is merged before it is read. A change [rows, columns] is computed in float32 for the rows that are asked for, so that
-    beside the base's memory map only the two thin factors of one tensor are in memory.
+    beside one tensor of the base only its two thin factors are in memory.
     """
 
     def __init__(
@@ -243,7 +244,7 @@ class MergedCheckpoint:
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor, merged whole where an adapter changes it."""
-        rows = self.rows(name)
+        rows = self.merged_rows(name)
         if rows is not None:
             return np.asarray(rows)
         home, key = self._origins[name]
@@ -252,7 +253,15 @@ class MergedCheckpoint:
             values = _changed(widen(values), _Factors.of(adapter, change), slice(None))
         return values
 
-    def rows(self, name: str, order: np.ndarray | None = None) -> MergedRows | None:
+    def rows(self, name: str) -> Rows:
+        """Return one tensor, its rows read and merged when they are used, where that can be."""
+        if name not in self._changes:
+            home, key = self._origins[name]
+            return home.rows(key)
+        merged = self.merged_rows(name)
+        return self.read(name) if merged is None else merged
+
+    def merged_rows(self, name: str, order: np.ndarray | None = None) -> MergedRows | None:
         """Return a tensor's rows, in another order where one is given, each merged when it is asked for.
 
         None: no adapter changes the tensor, or a row's values depend on other rows (DoRA by columns).
@@ -264,10 +273,11 @@ class MergedCheckpoint:
         factors = [_Factors.of(adapter, change) for adapter, change in changes]
         return MergedRows(home.read(key), factors, np.arange(len(factors[0].up)) if order is None else order)
 
-    def release(self, name: str) -> None:
-        """Give back the memory that reading a tensor took."""
-        home, key = self._origins[name]
-        home.release(key)
+    def check(self) -> None:
+        """Raise `BadFile` where a file was changed since it was opened."""
+        self._base.check()
+        for adapter in self.adapters:
+            adapter.weights.check()
 
     def close(self) -> None:
         """Let go of the files."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from converter.checkpoint import StoredTensor
+from converter.checkpoint.source_file import Rows
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
@@ -88,10 +89,14 @@ class MetaCheckpoint:
         heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}.get(name.split(".")[-2])
         return whole if heads is None else _halves(whole, self.config.int(heads))
 
-    def release(self, name: str) -> None:
-        """Give back the memory that reading a tensor took."""
+    def rows(self, name: str) -> Rows:
+        """Return one tensor; joined of the files' parts, it is in memory whole."""
+        return self.read(name)
+
+    def check(self) -> None:
+        """Raise `BadFile` where a file was changed since it was opened."""
         for file in self._files:
-            file.release(self._own[name])
+            file.check()
 
     def close(self) -> None:
         """Let go of all files."""

@@ -1,13 +1,12 @@
-"""Safetensors files, read lazily through a memory map.
+"""Safetensors files, read lazily.
 
 Format: https://github.com/huggingface/safetensors: 8 bytes header length, a JSON header, then the data. The header is
-untrusted: offsets, sizes and shapes are checked before anything is mapped.
+untrusted: offsets, sizes and shapes are checked before anything is read.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from converter.checkpoint import StoredTensor, is_possible
+from converter.checkpoint.source_file import SourceFile, StoredRows
 from models.errors import BadFile
 
 _LARGEST_HEADER = 8 * 1024 * 1024
@@ -48,11 +48,6 @@ class _Slot:
     offset: int
     """Bytes from the start of the file."""
 
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return prod(self.stored.shape) * self.stored.dtype.itemsize
-
 
 class SafetensorsFile:
     """One .safetensors file."""
@@ -64,8 +59,8 @@ class SafetensorsFile:
             BadFile: the file is missing, truncated or damaged.
         """
         self.path = path
-        self._slots = _read_header(path)
-        self._map: mmap.mmap | None = None
+        self._file = SourceFile(path)
+        self._slots = _read_header(path, self._file.state.size)
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:
@@ -73,29 +68,25 @@ class SafetensorsFile:
         return {name: slot.stored for name, slot in self._slots.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """Return one tensor as a view of the memory map."""
-        slot = self._slots[name]
-        if self._map is None:
-            with self.path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        flat = np.frombuffer(self._map, np.uint8, slot.size, slot.offset)
-        return flat.view(slot.stored.dtype).reshape(slot.stored.shape)
+        """Return one tensor in memory."""
+        return np.asarray(self.rows(name))
 
-    def release(self, name: str) -> None:
-        """Take a tensor's pages out of resident memory; they stay in the system's file cache while there is room."""
+    def rows(self, name: str) -> StoredRows:
+        """Return one tensor, its rows read when they are used."""
         slot = self._slots[name]
-        if self._map is not None and hasattr(self._map, "madvise"):
-            start = slot.offset - slot.offset % mmap.PAGESIZE
-            self._map.madvise(mmap.MADV_DONTNEED, start, slot.offset + slot.size - start)
+        return StoredRows(self._file, slot.offset, slot.stored.dtype, slot.stored.shape)
+
+    def check(self) -> None:
+        """Raise `BadFile` where the file was changed since it was opened."""
+        self._file.check()
 
     def close(self) -> None:
-        """Forget the map; the system unmaps it when the last array is gone."""
-        self._map = None
+        """Let go of the file."""
+        self._file.close()
 
 
-def _read_header(path: Path) -> dict[str, _Slot]:
+def _read_header(path: Path, size: int) -> dict[str, _Slot]:
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
             prefix = file.read(8)
             length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor
+from converter.checkpoint.source_file import Rows
 from models.errors import BadFile
 
 _BLOCK = 128
@@ -51,13 +52,18 @@ class ScaledCheckpoint:
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor, scaled where it has scales."""
-        values = self._inner.read(name)
-        scale = self._scales.get(name)
-        return values if scale is None else _scaled(values, self._inner.read(scale).astype(np.float32))
+        return np.asarray(self.rows(name))
 
-    def release(self, name: str) -> None:
-        """Give back the memory that reading a tensor took."""
-        self._inner.release(name)
+    def rows(self, name: str) -> Rows:
+        """Return one tensor, its rows read and scaled when they are used."""
+        values, scale = self._inner.rows(name), self._scales.get(name)
+        if scale is None:
+            return values
+        return _ScaledRows(values, self._inner.read(scale).astype(np.float32), self.tensors[name].shape)
+
+    def check(self) -> None:
+        """Raise `BadFile` where a file was changed since it was opened."""
+        self._inner.check()
 
     def close(self) -> None:
         """Let go of the files."""
@@ -81,13 +87,32 @@ def _fits(shape: tuple[int, ...], scale: tuple[int, ...]) -> bool:
     return len(shape) == 2 and scale in ((), (1,), (1, 1), (shape[0],), (shape[0], 1), blocks)
 
 
-def _scaled(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    result = values.astype(np.float32)
-    if scale.size == 1:
-        result *= scale.reshape(())
-    elif scale.size == len(values):
-        result *= scale.reshape(-1, 1)
-    else:
-        for row, factors in enumerate(scale):
-            result[row * _BLOCK : (row + 1) * _BLOCK] *= np.repeat(factors, _BLOCK)[: values.shape[1]]
-    return result
+class _ScaledRows:
+    """Float32 rows that are multiplied by their scales when NumPy asks for them; slicing gives another such object."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, values: Rows, scale: np.ndarray, shape: tuple[int, ...], start: int = 0) -> None:
+        """Take rows of a tensor of a shape, all its scales, and which row is the first."""
+        self._values = values
+        self._scale = scale
+        self._shape = shape
+        self._start = start
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, rows: slice) -> _ScaledRows:
+        start, _, _ = rows.indices(len(self))
+        return _ScaledRows(self._values[rows], self._scale, self._shape, self._start + start)
+
+    def __array__(self, dtype: np.dtype[np.float32] | None = None, copy: bool | None = None) -> np.ndarray:
+        result = np.asarray(self._values).astype(np.float32)
+        rows = np.arange(self._start, self._start + len(result))
+        if self._scale.size == 1:
+            result *= self._scale.reshape(())
+        elif self._scale.size == self._shape[0]:
+            result *= self._scale.reshape(-1, 1)[rows]
+        else:
+            result *= np.repeat(self._scale[rows // _BLOCK], _BLOCK, axis=1)[:, : self._shape[1]]
+        return result

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor
+from converter.checkpoint.source_file import Rows
 from models.errors import BadFile
 
 
@@ -40,9 +41,14 @@ class Shards:
         """Return one tensor from the file that holds it."""
         return self._homes[name].read(name)
 
-    def release(self, name: str) -> None:
-        """Give back the memory that reading a tensor took."""
-        self._homes[name].release(name)
+    def rows(self, name: str) -> Rows:
+        """Return one tensor, its rows read when they are used."""
+        return self._homes[name].rows(name)
+
+    def check(self) -> None:
+        """Raise `BadFile` where a file was changed since it was opened."""
+        for part in self._parts:
+            part.check()
 
     def close(self) -> None:
         """Let go of all files."""

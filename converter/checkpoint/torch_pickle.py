@@ -2,12 +2,11 @@
 
 Two formats (torch/serialization.py): since 1.6 an uncompressed zip with the pickle `data.pkl` and one record a storage; before,
 four pickles (magic number, protocol, machine, contents) followed by a pickled list of storage keys and the storages. A tensor
-is a view (offset, shape, strides in elements) of a storage that others may share. Everything is lazy: storages are mapped.
+is a view (offset, shape, strides in elements) of a storage that others may share. Everything is lazy: storages stay on the disk.
 """
 
 from __future__ import annotations
 
-import mmap
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from converter.checkpoint.safe_pickle import (
     load_pickle_bytes,
     ordered_dict,
 )
+from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
 from models.errors import BadFile
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -128,7 +128,7 @@ class TorchPickleFile:
             BadFile: the file is missing, truncated, damaged, or asks for anything but tensors and plain containers.
         """
         self.path = path
-        self._map: mmap.mmap | None = None
+        self._file = SourceFile(path)
         try:
             self._slots = _read_slots(path)
         except OSError as error:
@@ -155,7 +155,7 @@ class TorchPickleFile:
         return {name: slot.stored for name, slot in self._slots.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """Return one tensor as a view of the memory map, with the strides that it was saved with.
+        """Return one tensor in memory, with the strides that it was saved with.
 
         Raises:
             BadFile: the tensor repeats its elements so often that it is larger than the file.
@@ -164,28 +164,35 @@ class TorchPickleFile:
         dtype, shape = slot.stored.dtype, slot.stored.shape
         if not prod(shape):
             return np.empty(shape, dtype)
-        if self._map is None:
-            with self.path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if prod(shape) * dtype.itemsize > len(self._map):
+        if prod(shape) * dtype.itemsize > self._file.state.size:
             raise BadFile(
                 "{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.",
                 path=self.path,
                 tensor=name[:80],
             )
         strides = tuple(stride * dtype.itemsize for stride in slot.strides)
-        return np.ndarray(shape, dtype, self._map, slot.begin, strides)
+        return np.ndarray(shape, dtype, self._file.read(slot.begin, slot.end - slot.begin), 0, strides)
 
-    def release(self, name: str) -> None:
-        """Take a tensor's pages out of resident memory; they stay in the system's file cache while there is room."""
+    def rows(self, name: str) -> Rows:
+        """Return one tensor, its rows read when they are used where it lies in one piece."""
         slot = self._slots[name]
-        if self._map is not None and hasattr(self._map, "madvise") and slot.end > slot.begin:
-            start = slot.begin - slot.begin % mmap.PAGESIZE
-            self._map.madvise(mmap.MADV_DONTNEED, start, slot.end - start)
+        dtype, shape = slot.stored.dtype, slot.stored.shape
+        if slot.end - slot.begin != prod(shape) * dtype.itemsize or slot.strides != _strides(shape):
+            return self.read(name)
+        return StoredRows(self._file, slot.begin, dtype, shape)
+
+    def check(self) -> None:
+        """Raise `BadFile` where the file was changed since it was opened."""
+        self._file.check()
 
     def close(self) -> None:
-        """Forget the map; the system unmaps it when the last array is gone."""
-        self._map = None
+        """Let go of the file."""
+        self._file.close()
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of C order, in elements."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def _read_slots(path: Path) -> dict[str, _Slot]:

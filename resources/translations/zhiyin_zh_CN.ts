@@ -298,6 +298,14 @@
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>
     <message>
+        <source>{path} was changed or shortened while it was read; wait until no other program writes it, then try again.</source>
+        <translation>{path} 在读取过程中被更改或截短了；请等其他程序写完，再试一次。</translation>
+    </message>
+    <message>
+        <source>{path} is a file of the source, which would be overwritten; choose another name.</source>
+        <translation>{path} 是源文件之一，会被覆盖；请换一个名称。</translation>
+    </message>
+    <message>
         <source>{path} cannot be read: {reason}.</source>
         <translation>无法读取 {path}（{reason}）。</translation>
     </message>

@@ -57,7 +57,6 @@ def seeds(folder: Path) -> dict[str, tuple[Callable[[Path], object], list[bytes]
 def read_all(checkpoint: Checkpoint) -> None:
     for name in checkpoint.tensors:
         np.asarray(checkpoint.read(name)).reshape(-1)[:1].astype(np.float32)
-        checkpoint.release(name)
     checkpoint.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,9 +14,9 @@ from urllib.parse import urlsplit
 from PySide6.QtCore import QObject, Signal
 from shiboken6 import isValid
 
+from converter.atomic_write import remove_leftovers
 from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
-from converter.pipeline import unfinished
 from converter.progress import Progress
 from desktop_app.library.catalogue import catalogue
 from desktop_app.library.install import Installed, InstallRequest, install_and_tell
@@ -304,4 +303,4 @@ def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:
         return in_process(partial(install_and_tell, request), listen, job.stop)
     finally:
         for path in out:
-            shutil.rmtree(unfinished(path), ignore_errors=True)  # of a process that could not
+            remove_leftovers(path.parent)  # of a process that could not

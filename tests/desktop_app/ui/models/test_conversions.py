@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget
 
+from converter.atomic_write import is_unfinished
 from converter.hub.cleanup import KeptDownload
-from converter.pipeline import unfinished
 from converter.progress import Progress
 from desktop_app.library.install import InstallRequest
 from desktop_app.paths import downloads_folder, models_folder
@@ -180,8 +180,8 @@ def test_a_conversion_that_is_stopped_half_way_leaves_nothing(person: Person, tm
     def stop(progress: Progress, job: ConversionJob) -> None:
         if progress.phase == "converting" and not half:
             assert job.out is not None
-            half.append(unfinished(job.out))
-            assert half[0].is_dir()
+            half.extend(path for path in job.out.parent.iterdir() if is_unfinished(path))
+            assert half
             bridge.cancel()
 
     bridge.progressed.connect(stop)

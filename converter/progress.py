@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 _SECONDS = 0.1
+_RECENT = 5.0
+"""Seconds that the speed is measured over."""
+_STALLED = 2.0
+"""Seconds without a byte."""
 
 Phase = Literal["downloading", "converting", "checking"]
 
@@ -24,8 +29,11 @@ class Progress:
     item: str
     """The one in hand."""
     bytes_per_second: float
+    """Of the last seconds."""
     seconds_left: float | None
     phase: Phase
+    stalled: bool = False
+    """Nothing came for a while: there is no speed then."""
 
 
 ProgressListener = Callable[[Progress], None]
@@ -50,19 +58,43 @@ class Meter:
         self._bytes_total = bytes_total
         self._items_total = items_total
         self._phase = phase
-        self._there = there
-        self._start = self._last = time.monotonic()
+        self._last = self._last_byte = time.monotonic()
+        self._recent = deque([(self._last, there)])
         self.bytes = there
         self.items = 0
 
     def add(self, count: int, item: str) -> None:
-        """Note that `count` more bytes of `item` are done; negative when some must be done again."""
+        """Note that `count` more bytes of `item` are done: negative when some must be done again, 0 while nothing comes."""
         self.bytes += count
         now = time.monotonic()
+        if count:
+            self._last_byte = now
+        if count < 0:
+            self._recent = deque([(now, self.bytes)])
         if self._listener is None or (now - self._last < _SECONDS and self.bytes < self._bytes_total):
             return
         self._last = now
-        speed = max(self.bytes - self._there, 0) / max(now - self._start, 1e-6)
+        stalled = now - self._last_byte >= _STALLED and self.bytes < self._bytes_total
+        speed = 0.0 if stalled else self._speed(now)
         left = (self._bytes_total - self.bytes) / speed if speed else None
-        done = Progress(self.bytes, self._bytes_total, self.items, self._items_total, item, speed, left, self._phase)
-        self._listener(done)
+        self._listener(
+            Progress(
+                self.bytes,
+                self._bytes_total,
+                self.items,
+                self._items_total,
+                item,
+                speed,
+                left,
+                self._phase,
+                stalled,
+            )
+        )
+
+    def _speed(self, now: float) -> float:
+        """Return the bytes a second since the last moment that is `_RECENT` ago, or since the start."""
+        while len(self._recent) > 1 and now - self._recent[1][0] >= _RECENT:
+            self._recent.popleft()
+        begin, done = self._recent[0]
+        self._recent.append((now, self.bytes))
+        return max(self.bytes - done, 0) / max(now - begin, 1e-6)

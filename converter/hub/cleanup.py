@@ -23,6 +23,7 @@ from converter.hub.manifest import (
     write_note,
 )
 from converter.hub.selection import is_small
+from models.disk_errors import cannot_write
 from models.errors import BadFile, ZhiyinError
 
 
@@ -134,9 +135,7 @@ def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
             for file in files:
                 _delete(folder, file)
     except OSError as error:
-        raise BadFile(
-            "{path} cannot be written: {reason}; free some room.", path=folder, reason=error.strerror or error
-        ) from error
+        raise cannot_write(folder, error) from error
 
 
 def _kept_in(folder: Path) -> Iterator[KeptDownload]:

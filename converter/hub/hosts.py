@@ -11,21 +11,71 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Annotated, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_session, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # public by documentation
+import msgspec
 
 from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
+from converter.hub.connection import Answer, Connection
+from converter.hub.names import MOST_FOLDERS, check_names
+from converter.hub.network_errors import BadAnswer, Refused
+from converter.hub.network_settings import BadSetting, checked_token, is_web_address, kept_token
 from converter.hub.selection import RemoteFile
 from models.errors import ZhiyinError
 
-_SECONDS = 30.0
+_MOST_FILES = 100_000
+"""Of a repository, by the Hub's own recommendation."""
+_LISTING_BYTES = 48 * 1024 * 1024
+"""Of one answer; an entry takes some three hundred."""
+_REASON_BYTES = 64 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT = r"^[0-9A-Za-z._-]{1,100}$"
 _NO_REVISION = 10990101004
+_MAIN = "main"
+T = TypeVar("T")
+Size = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _LargeFile(msgspec.Struct):
+    sha256: str
+    size: Size
+
+
+class _Sibling(msgspec.Struct):
+    rfilename: str
+    size: Size | None = None
+    blob_id: str | None = msgspec.field(name="blobId", default=None)
+    lfs: _LargeFile | None = None
+
+
+class _ModelInfo(msgspec.Struct):
+    """What `/api/models/ORG/NAME?blobs=True` answers, as far as it is used."""
+
+    siblings: Annotated[list[_Sibling], msgspec.Meta(max_length=_MOST_FILES)]
+    sha: Annotated[str, msgspec.Meta(pattern=_COMMIT)] | None = None
+
+
+class _Entry(msgspec.Struct):
+    path: str = msgspec.field(name="Path")
+    type: str = msgspec.field(name="Type")
+    size: Size = msgspec.field(name="Size")
+    sha256: str | None = msgspec.field(name="Sha256", default=None)
+
+
+class _Entries(msgspec.Struct):
+    files: list[_Entry] | None = msgspec.field(name="Files")
+
+
+class _Folder(msgspec.Struct):
+    """What ModelScope's `repo/files` answers."""
+
+    data: _Entries = msgspec.field(name="Data")
+
+
+class _Reason(msgspec.Struct):
+    code: int | None = msgspec.field(name="Code", default=None)
 
 
 class Host(Protocol):
@@ -43,16 +93,17 @@ class Host(Protocol):
     folder: str
     """Name for the folder of its files."""
 
-    def headers(self) -> dict[str, str]:
-        """Return what every request carries."""
+    connection: Connection
+    """For every request."""
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
         """Return what stands for this state of the repository, and all its files.
 
         Raises:
-            ZhiyinError: this is no answer of such a host.
-            HfHubHTTPError: it refuses.
-            httpx2.TransportError: it cannot be reached.
+            BadAnswer: this is no answer of such a host.
+            Refused: it says no.
+            Unreachable: it cannot be reached.
+            BadSetting: a setting of this computer is in the way.
         """
 
     def url(self, commit: str, file: RemoteFile) -> str:
@@ -73,9 +124,7 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
         ZhiyinError: the endpoint is no address.
     """
     named = repository.startswith(MODELSCOPE_PREFIX)
-    endpoint = (endpoint or (MODELSCOPE if named else usual_endpoint())).rstrip("/")
-    if not origin(endpoint):
-        raise ZhiyinError("{endpoint!r} is no address of a Hub; write it as https://HOST.", endpoint=endpoint[:80])
+    endpoint = checked_endpoint(endpoint) or (MODELSCOPE if named else checked_usual_endpoint())
     url = urlsplit(endpoint)
     if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
         token = False
@@ -84,38 +133,67 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
     return _HuggingFace(repository, revision, endpoint, token)
 
 
+def checked_endpoint(endpoint: str) -> str:
+    """Return an address that somebody entered; raises `BadSetting` where it is none."""
+    address = endpoint.strip().rstrip("/")
+    if address and not _is_endpoint(address):
+        raise BadSetting(
+            "{endpoint!r} is no address of a Hub; write it as https://HOST.", code="endpoint", endpoint=_shown(endpoint)
+        )
+    return address
+
+
+def checked_usual_endpoint() -> str:
+    """Return `HF_ENDPOINT`, or huggingface.co; raises `BadSetting` where the variable holds no address."""
+    address = usual_endpoint()
+    if not _is_endpoint(address):
+        raise BadSetting(
+            "HF_ENDPOINT is {endpoint!r}, which is no address of a Hub; write it as https://HOST, or unset it.",
+            code="endpoint",
+            endpoint=_shown(address),
+        )
+    return address
+
+
+def _is_endpoint(address: str) -> bool:
+    return is_web_address(address) and not any(mark in address for mark in "@?#")
+
+
+def _shown(endpoint: str) -> str:
+    """Return an endpoint without a password that it may hold."""
+    return endpoint.rpartition("@")[2][:80]
+
+
 class _HuggingFace:
     def __init__(self, name: str, revision: str, endpoint: str, token: str | bool) -> None:
         self.endpoint = endpoint
         self.page = f"{endpoint}/{name}"
         self.tokens = f"{endpoint}/settings/tokens"
         official = f".{urlsplit(endpoint).hostname}".endswith(".huggingface.co")
-        of_environment, self.variable = _token_of_environment("HF_TOKEN", endpoint, official=official)
-        self.token = of_environment or _kept_token(official=official) if token is True else token
-        self.folder = _folder_name(name, revision if revision != constants.DEFAULT_REVISION else "")
+        of_environment, self.variable = _token_of_environment("HF_TOKEN", self.tokens, endpoint, official=official)
+        given = checked_token(token, "", self.tokens) if isinstance(token, str) and token else False
+        kept = kept_token(self.tokens) if token is True and not of_environment and official else ""
+        self.token = (of_environment or kept or False) if token is True else given
+        self.folder = _folder_name(name, revision if revision != _MAIN else "")
+        credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        self.connection = Connection(endpoint, _OURSELVES, credentials)
         self._name, self._revision = name, revision
 
-    def headers(self) -> dict[str, str]:
-        return build_hf_headers(token=self.token)
-
     def listing(self) -> tuple[str, list[RemoteFile]]:
-        try:
-            info = HfApi(self.endpoint, token=self.token).model_info(
-                self._name, revision=self._revision or None, files_metadata=True, timeout=_SECONDS
-            )
-        except (HFValidationError, httpx2.HTTPError):
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _no_hub(self.endpoint) from error
+        revision = f"/revision/{quote(self._revision, safe='')}" if self._revision else ""
+        url = f"{self.endpoint}/api/models/{quote(self._name)}{revision}?blobs=True"
+        answer = self.connection.read(url, _LISTING_BYTES, {"Accept-Encoding": "gzip"})
+        info = _decoded(self.endpoint, answer, _ModelInfo)
+        check_names(self._name, (entry.rfilename for entry in info.siblings))
         files = []
-        for entry in info.siblings or []:
-            digest = entry.lfs.sha256 if entry.lfs is not None else entry.blob_id
-            size = entry.lfs.size if entry.lfs is not None else entry.size
+        for entry in info.siblings:
+            large = entry.lfs
+            digest, size = (large.sha256, large.size) if large is not None else (entry.blob_id, entry.size)
             files.append(_checked_file(self.endpoint, entry.rfilename, size, digest))
-        return info.sha or constants.DEFAULT_REVISION, files
+        return info.sha or _MAIN, files
 
     def url(self, commit: str, file: RemoteFile) -> str:
-        return hf_hub_url(self._name, file.name, revision=commit, endpoint=self.endpoint)
+        return f"{self.endpoint}/{quote(self._name)}/resolve/{quote(commit, safe='')}/{quote(file.name)}"
 
 
 class _ModelScope:
@@ -124,27 +202,28 @@ class _ModelScope:
         self.page = f"{endpoint}/models/{name}"
         self.tokens = f"{endpoint}/my/myaccesstoken"
         official = is_modelscope(urlsplit(endpoint).hostname)
-        of_environment, self.variable = _token_of_environment("MODELSCOPE_API_TOKEN", endpoint, official=official)
-        self.token = of_environment if token is True else token
+        of_environment, self.variable = _token_of_environment(
+            "MODELSCOPE_API_TOKEN", self.tokens, endpoint, official=official
+        )
+        given = checked_token(token, "", self.tokens) if isinstance(token, str) and token else False
+        self.token = of_environment if token is True else given
         # Of its own: what has the same name on Hugging Face may be another model.
         self.folder = f"modelscope--{_folder_name(name, revision if revision != _MASTER else '')}"
+        credentials = {"Cookie": f"m_session_id={self.token}"} if self.token else {}
+        self.connection = Connection(endpoint, _OURSELVES, credentials)
         self._name, self._revision = name, revision or _MASTER
-
-    def headers(self) -> dict[str, str]:
-        own = {"User-Agent": "zhiyin"}  # without any, it refuses
-        return own | {"Cookie": f"m_session_id={self.token}"} if self.token else own
+        self._listed = 0
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
-        try:
-            files = [
-                _checked_file(self.endpoint, str(entry["Path"]), entry["Size"], str(entry["Sha256"]).lower())
-                for entry in self._entries("")
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _no_hub(self.endpoint) from error
+        self._listed = 0
+        entries = self._entries("")
+        check_names(self._name, (entry.path for entry in entries))
+        files = [
+            _checked_file(self.endpoint, entry.path, entry.size, (entry.sha256 or "").lower()) for entry in entries
+        ]
         return _state_of(files), files
 
-    def _entries(self, folder: str) -> list[Any]:
+    def _entries(self, folder: str) -> list[_Entry]:
         """Return the files in a folder and below; one with more than an answer holds is asked for folder by folder."""
         found = self._answer(folder, recursive=True)
         if len(found) >= _MOST_LISTED:
@@ -158,20 +237,25 @@ class _ModelScope:
                     count=_MOST_LISTED,
                     folder=where,
                 )
-            below = [str(entry["Path"]) for entry in found if entry["Type"] == "tree"]
+            below = [entry.path for entry in found if entry.type == "tree"]
+            if folder.count("/") > MOST_FOLDERS or not all(name.startswith(f"{folder}/") for name in below if folder):
+                raise _no_hub(self.endpoint)
             found += [entry for name in below for entry in self._entries(name)]
-        return [entry for entry in found if entry["Type"] != "tree"]
+        return [entry for entry in found if entry.type != "tree"]
 
-    def _answer(self, folder: str, *, recursive: bool) -> list[Any]:
+    def _answer(self, folder: str, *, recursive: bool) -> list[_Entry]:
         """Return what one answer lists of a folder, folders included."""
         query = {"Revision": self._revision, "Recursive": str(recursive).lower()} | ({"Root": folder} if folder else {})
-        response = get_session().get(
-            self._api("repo/files", query), headers=self.headers(), timeout=_SECONDS, follow_redirects=True
-        )
-        if response.status_code == httpx2.codes.NOT_FOUND:
-            raise self._refusal(response)
-        hf_raise_for_status(response)
-        return list(response.json()["Data"]["Files"])
+        url = self._api("repo/files", query)
+        answer = self.connection.read(url, _LISTING_BYTES, {"Accept-Encoding": "gzip"}, also=(httpx2.codes.NOT_FOUND,))
+        if answer.status == httpx2.codes.NOT_FOUND:
+            raise self._refusal(answer)
+        found = _decoded(self.endpoint, answer, _Folder).data.files or []
+        check_names(self._name, (entry.path for entry in found))
+        self._listed += len(found) + 1
+        if self._listed > _MOST_FILES:
+            raise _no_hub(self.endpoint)
+        return found
 
     def url(self, commit: str, file: RemoteFile) -> str:
         return self._api("repo", {"Revision": self._revision, "FilePath": file.name})
@@ -179,33 +263,32 @@ class _ModelScope:
     def _api(self, what: str, query: dict[str, str]) -> str:
         return f"{self.endpoint}/api/v1/models/{quote(self._name)}/{what}?{urlencode(query)}"
 
-    def _refusal(self, response: httpx2.Response) -> HfHubHTTPError:
+    def _refusal(self, answer: Answer) -> Refused:
+        """Return why ModelScope refuses: it says so in the answer, always with the same status."""
         try:
-            code = response.json().get("Code")
-        except (ValueError, AttributeError):
+            code = msgspec.json.decode(answer.data[:_REASON_BYTES], type=_Reason).code
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             code = None
-        kind = RevisionNotFoundError if code == _NO_REVISION else RepositoryNotFoundError
-        return kind("ModelScope has no such model or revision", response=response)
+        kind = "RevisionNotFound" if code == _NO_REVISION else "RepoNotFound"
+        return Refused(urlsplit(self.endpoint).hostname or "", answer.status, kind)
 
 
+_OURSELVES = {"User-Agent": "zhiyin"}
+"""ModelScope refuses requests without any."""
 _MASTER = "master"
 _MOST_LISTED = 3000
 """Entries of one answer of ModelScope, which ends there without a word."""
 
 
-def _token_of_environment(variable: str, endpoint: str, *, official: bool) -> tuple[str | bool, str]:
+def _token_of_environment(variable: str, page: str, endpoint: str, *, official: bool) -> tuple[str | bool, str]:
     """Return the token that the environment has for an endpoint, or False, and what to set to give one.
 
     It was given for the publisher's own address and, as huggingface-hub has it, for `HF_ENDPOINT`; nobody else gets it.
     """
     if official or origin(endpoint) == origin(usual_endpoint()):
-        return os.environ.get(variable, "").strip() or False, variable
+        token = os.environ.get(variable, "").strip()
+        return (checked_token(token, variable, page) if token else False), variable
     return False, f"HF_ENDPOINT to {endpoint} and {variable}"
-
-
-def _kept_token(*, official: bool) -> str | bool:
-    """Return the token that huggingface-hub keeps of a login, or False: it is for huggingface.co alone."""
-    return (build_hf_headers().get("authorization", "").removeprefix("Bearer ") if official else "") or False
 
 
 def _folder_name(name: str, revision: str) -> str:
@@ -213,9 +296,23 @@ def _folder_name(name: str, revision: str) -> str:
     return f"{name.replace('/', '--')}{suffix}"
 
 
-def _checked_file(endpoint: str, name: str, size: Any, digest: str | None) -> RemoteFile:
-    if not isinstance(size, int) or not _DIGEST.fullmatch(digest or ""):
-        raise ZhiyinError(
+def _decoded(endpoint: str, answer: Answer, kind: type[T]) -> T:
+    """Return what an answer says; it is not read as loosely as a file is, since hosts write plain JSON."""
+    try:
+        return msgspec.json.decode(answer.data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if answer.header("Content-Type").partition(";")[0].strip().lower() == "text/html":
+            raise BadAnswer(
+                "{endpoint} answers with a page for people instead of a list of files; open it in a browser, as the network "
+                "may want a login, or choose another --endpoint.",
+                endpoint=endpoint,
+            ) from error
+        raise _no_hub(endpoint) from error
+
+
+def _checked_file(endpoint: str, name: str, size: int | None, digest: str | None) -> RemoteFile:
+    if size is None or not _DIGEST.fullmatch(digest or ""):
+        raise BadAnswer(
             "{endpoint} does not tell the size and checksum of {name}; choose another --endpoint.",
             endpoint=endpoint,
             name=name[:80],
@@ -229,5 +326,5 @@ def _state_of(files: Sequence[RemoteFile]) -> str:
     return hashlib.sha1(lines.encode(), usedforsecurity=False).hexdigest()
 
 
-def _no_hub(endpoint: str) -> ZhiyinError:
-    return ZhiyinError("{endpoint} does not answer as a Hub does; choose another --endpoint.", endpoint=endpoint)
+def _no_hub(endpoint: str) -> BadAnswer:
+    return BadAnswer("{endpoint} does not answer as a Hub does; choose another --endpoint.", endpoint=endpoint)

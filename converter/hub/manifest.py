@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from converter.atomic_write import write_whole
+from converter.hub.names import is_harmless
 from models.errors import ZhiyinError
 
 NOTE = ".hub.json"
@@ -48,7 +49,8 @@ def vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         name: entry
         for name, entry in (files.items() if isinstance(files, dict) else ())
-        if isinstance(entry, dict)
+        if is_harmless(name)
+        and isinstance(entry, dict)
         and isinstance(entry.get("size"), int)
         and isinstance(entry.get("digest"), str)
         and isinstance(entry.get("mtime"), int)

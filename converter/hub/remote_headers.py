@@ -11,21 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from converter.gguf_header import GGUFHeader, Spans, read_distant_head
+from converter.hub.network_errors import BadAnswer
 from converter.hub.selection import Heads, RemoteFile
-from models.errors import BadFile, ZhiyinError
+from models.errors import BadFile, UnsupportedModel, ZhiyinError
 
 _BLOCK = 64 * 1024
 _LARGEST_BLOCK = 2 * 1024**2
 _MOST = 64 * 1024**2
 """Bytes of one head: several times those of the largest vocabularies."""
+_MOST_TOGETHER = 256 * 1024**2
+"""Bytes of all heads of a repository."""
 _CONNECTIONS = 4
+_OF_THE_FILE = (BadFile, UnsupportedModel, BadAnswer)
+"""What is wrong with one file; other errors are of the connection to all of them."""
 
 ReadPart = Callable[[RemoteFile, int, int], bytes]
 """Fetches bytes of a file: the first and the last, which is included."""
 
 
 def read_heads(
-    repository: str, models: Mapping[str, Sequence[RemoteFile]], read: ReadPart
+    repository: str, models: Mapping[str, Sequence[RemoteFile]], read: ReadPart, stop: Callable[[], None]
 ) -> tuple[Heads, tuple[str, ...]]:
     """Read the heads of several files of a repository.
 
@@ -33,34 +38,62 @@ def read_heads(
         repository: its name, for sentences.
         models: by their encoding, each with all its parts.
         read: fetches; called by several threads.
+        stop: ends what `read` does on other threads.
 
     Returns:
         the heads that can be read, and a sentence for every model that cannot be.
     """
-    spans: Spans = {}
-
-    def heads_of(parts: Sequence[RemoteFile]) -> tuple[GGUFHeader, ...] | ZhiyinError:
-        try:
-            return tuple(_read_head(Path(repository, part.name), part, read, spans) for part in parts)
-        except ZhiyinError as error:
-            return error
-
     first, *others = models.values()
-    found = [heads_of(first)]
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        found += pool.map(heads_of, others)
+    reader = _HeadReader(repository, read)
+    found = [reader.heads_of(first)]
+    pool = ThreadPoolExecutor(_CONNECTIONS)
+    try:
+        found += pool.map(reader.heads_of, others)
+    except BaseException:
+        stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     heads = {encoding: head for encoding, head in zip(models, found, strict=True) if isinstance(head, tuple)}
     return heads, tuple(str(error) for error in found if isinstance(error, ZhiyinError))
 
 
-def _read_head(path: Path, file: RemoteFile, read: ReadPart, spans: Spans) -> GGUFHeader:
-    try:
-        return read_distant_head(path, _DistantBytes(path, file, read), spans)
-    except ZhiyinError:
-        if not spans:
-            raise
-        # Perhaps its vocabulary is another one with the same number of tokens.
-        return read_distant_head(path, _DistantBytes(path, file, read), {})
+class _HeadReader:
+    """Reads heads of one repository's files, so many bytes at most."""
+
+    def __init__(self, repository: str, read: ReadPart) -> None:
+        self._repository = repository
+        self._read = read
+        self._spans: Spans = {}
+        self._fetched = 0
+
+    def heads_of(self, parts: Sequence[RemoteFile]) -> tuple[GGUFHeader, ...] | ZhiyinError:
+        """Return the heads of a model's parts, or what is wrong with one."""
+        try:
+            return tuple(self._head(part) for part in parts)
+        except _OF_THE_FILE as error:
+            return error
+
+    def _head(self, file: RemoteFile) -> GGUFHeader:
+        path = Path(self._repository, file.name)
+        try:
+            return read_distant_head(path, _DistantBytes(path, file, self._fetch), self._spans)
+        except _OF_THE_FILE:
+            if not self._spans:
+                raise
+            # Perhaps its vocabulary is another one with the same number of tokens.
+            return read_distant_head(path, _DistantBytes(path, file, self._fetch), {})
+
+    def _fetch(self, file: RemoteFile, first: int, last: int) -> bytes:
+        self._fetched += last + 1 - first  # by several threads: near enough for a limit
+        if self._fetched > _MOST_TOGETHER:
+            raise BadAnswer(
+                "{name} has files whose heads take more than {count} MB together, which none do; name one of them: "
+                "{name}/FILE.",
+                name=self._repository,
+                count=_MOST_TOGETHER // 1024**2,
+            )
+        return self._read(file, first, last)
 
 
 class _DistantBytes:

@@ -7,7 +7,6 @@ Hub's own list.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,22 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import httpx2
-from huggingface_hub.errors import (
-    DisabledRepoError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+import msgspec
 
-from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX
+from converter.hub.address import MODELSCOPE_PREFIX
 from converter.hub.hosts import find_host
 from converter.hub.manifest import (
+    LOCK,
     alone,
     conversions_by_source,
     earlier_conversion,
@@ -39,6 +30,9 @@ from converter.hub.manifest import (
     vouched,
     write_note,
 )
+from converter.hub.names import check_kept_names, check_names
+from converter.hub.network_errors import DISABLED, Refused, Unreachable
+from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_heads
 from converter.hub.selection import (
     USUAL_ENCODINGS,
@@ -47,22 +41,40 @@ from converter.hub.selection import (
     RemoteFile,
     SeveralModels,
     Wish,
-    check_names,
     choose,
     gguf_models,
     listed_weights,
     size_of,
     weights_bytes,
 )
-from converter.hub.transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
+from converter.hub.transfer import digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import Meter, ProgressListener
 from models.config import Config
+from models.disk_errors import cannot_write
 from models.errors import BadFile, Cancelled, ZhiyinError
-from models.untrusted_json import LARGEST_TABLE, read_object
+from models.untrusted_json import InvalidJSON, decode, read_bytes
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+T = TypeVar("T")
+
+
+class _Index(msgspec.Struct):
+    """Which file of weights has which tensor."""
+
+    weight_map: dict[str, str] = {}
+
+
+class _TokenizerConfig(msgspec.Struct):
+    """As far as a preview looks into it."""
+
+    chat_template: msgspec.Raw | None = None
+
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/(?!\.{1,2}$)[\w.-]{1,96}")
 _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
+_MOST_CONFIG = 4 * 1024 * 1024
+_MOST_INDEX = 32 * 1024 * 1024
+"""Bytes of what is read into memory: the largest published are a fifth of that."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +182,7 @@ def download(
         if cancelled is not None and cancelled():
             raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
 
+    repository.host.connection.on_wait(check)
     with _explained(repository), repository.locked():
         return repository.download(on_progress, check)
 
@@ -200,9 +213,7 @@ class _Repository:
         if choice.index:
             index = next(file for file in wanted if file.name == choice.index)
             fetched = self._fetch_all(commit, [index], None, check)
-            weight_map = read_object(self.folder / choice.index, largest=LARGEST_TABLE).get("weight_map")
-            weights = listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {})
-            wanted = (*wanted, *weights)
+            wanted = (*wanted, *listed_weights(self.name, files, choice.index, self._weight_map(commit, index)))
         fetched += self._fetch_all(commit, wanted, on_progress, check)
         return Download(
             source=self.folder / choice.source,
@@ -217,14 +228,13 @@ class _Repository:
     def _files(self) -> tuple[str, list[RemoteFile]]:
         """Return the commit and all files, with harmless names."""
         try:
-            commit, files = self.host.listing()
-        except (httpx2.TransportError, OfflineModeIsEnabled):
+            return self.host.listing()
+        except (Unreachable, BadSetting):
             # Without a network, what is here is all there is; it must be enough.
             commit, files = self._kept_listing()
             if not files:
                 raise
-        check_names(self.name, files)
-        return commit, files
+            return commit, files
 
     def preview(self) -> Preview:
         """Return what would be fetched."""
@@ -243,11 +253,8 @@ class _Repository:
         names = {file.name: file for file in files if file.top}
         wanted = choice.files
         if choice.index:
-            weight_map = self._read_json(commit, names[choice.index]).get("weight_map")
-            wanted = (
-                *wanted,
-                *listed_weights(self.name, files, choice.index, weight_map if isinstance(weight_map, dict) else {}),
-            )
+            weight_map = self._weight_map(commit, names[choice.index])
+            wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
         nature = self._nature(commit, names)
         return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
 
@@ -278,12 +285,14 @@ class _Repository:
         if "chat_template.jinja" in names or "chat_template.json" in names:
             return config, True
         tokenizer = names.get("tokenizer_config.json")
-        return config, tokenizer is not None and "chat_template" in self._read_json(commit, tokenizer)
+        if tokenizer is None:
+            return config, False
+        return config, self._read(commit, tokenizer, _TokenizerConfig).chat_template is not None
 
     def _config(self, commit: str, names: Mapping[str, RemoteFile]) -> Config | None:
         if "config.json" not in names:
             return None
-        found = self._read_json(commit, names["config.json"])
+        found = self._read(commit, names["config.json"], dict[str, Any])
         return Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2])
 
     def _converted_before(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Path | None:
@@ -295,18 +304,25 @@ class _Repository:
         made, current = earlier_conversion(self.folder, self.folder / choice.source, commit, quant)
         return made if current else None
 
-    def _read_json(self, commit: str, file: RemoteFile) -> dict[str, Any]:
-        """Return the JSON object in a small file of the repository."""
+    def _weight_map(self, commit: str, index: RemoteFile) -> Mapping[str, str]:
+        return self._read(commit, index, _Index).weight_map
+
+    def _read(self, commit: str, file: RemoteFile, kind: type[T]) -> T:
+        """Return the JSON in a small file of the repository."""
         path = self.folder / file.name
-        here = _size(path) == file.size
-        data = path.read_bytes() if here else read_small(self.host.url(commit, file), self.host.headers(), file)
+        most = _MOST_INDEX if kind is _Index else _MOST_CONFIG
+        if _size(path) == file.size:
+            data = read_bytes(path, largest=most)
+        else:
+            data = read_small(self.host.connection, self.host.url(commit, file), file, most)
         try:
-            value = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            return decode(data, kind)
+        except InvalidJSON as error:
+            if error.key:
+                raise error.of_file(f"{self.name}/{file.name}") from error
             raise BadFile(
                 "{name}: {file} is not valid JSON; choose another repository.", name=self.name, file=file.name
             ) from error
-        return value if isinstance(value, dict) else {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -321,6 +337,7 @@ class _Repository:
     def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
         note = read_note(self.folder)
         files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in vouched(note).items()]
+        check_names(self.name, (file.name for file in files))
         return str(note.get("commit", "")), files
 
     def _choose(self, files: Sequence[RemoteFile]) -> Choice:
@@ -337,17 +354,17 @@ class _Repository:
 
     def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[str, ...]]:
         """Return what `read_heads` does; of files that are here already nothing is fetched."""
-        headers = self.host.headers()
+        connection = self.host.connection
 
         def read(file: RemoteFile, first: int, last: int) -> bytes:
             path = self.folder / file.name
             if _size(path) != file.size:
-                return read_part(self.host.url(commit, file), headers, first, last)
+                return read_part(connection, self.host.url(commit, file), file, first, last)
             with path.open("rb") as stream:
                 stream.seek(first)
                 return stream.read(last + 1 - first)
 
-        return read_heads(self.name, models, read)
+        return read_heads(self.name, models, read, connection.stop)
 
     def _fetch_all(
         self,
@@ -357,6 +374,8 @@ class _Repository:
         check: Callable[[], None],
     ) -> int:
         """Fetch what is missing of `files`, the small ones first; return the bytes that came."""
+        one_case = (self.folder / LOCK.upper()).exists()
+        check_kept_names(self.name, (file.name for file in files), one_case=one_case)
         missing = sorted((file for file in files if not self._is_here(file, check)), key=lambda file: file.size)
         partials = {file: _size(partial_path(self.folder / file.name, file)) for file in missing}
         there = sum(partials.values())
@@ -365,12 +384,12 @@ class _Repository:
         total = sum(file.size for file in files)
         meter = Meter(on_progress, total, len(files), "downloading", there=total - need)
         meter.items = len(files) - len(missing)
-        headers = self.host.headers()
         for file in missing:
             target = self.folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_other_partials(target, file)
-            fetch(self.host.url(commit, file), headers, file, target, partial(meter.add, item=file.name), check)
+            count = partial(meter.add, item=file.name)
+            fetch(self.host.connection, self.host.url(commit, file), file, target, count, check)
             self._vouch(commit, file)
             meter.items += 1
         meter.add(0, "")
@@ -410,65 +429,59 @@ class _Repository:
 
 @contextmanager
 def _explained(repository: _Repository) -> Iterator[None]:
-    """Turn what huggingface-hub and the system raise into one sentence with the way out."""
-    name, endpoint = repository.name, repository.host.endpoint
+    """Say what a refusal or the system means for this repository; close the connections at the end."""
     try:
         yield
-    except OfflineModeIsEnabled as error:
-        raise ZhiyinError(
-            "{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.", name=name
-        ) from error
-    except HfHubHTTPError as error:
-        raise ZhiyinError(_refusal(repository, error)) from error
-    except HFValidationError as error:
-        raise ZhiyinError("{name} is not a name that the Hub knows; write it as ORG/NAME.", name=name) from error
-    except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.DecodingError) as error:
-        reason = str(error) or type(error).__name__
-        raise Interrupted(
-            "{endpoint} cannot be reached ({reason}); check the connection, or choose another address with "
-            "--endpoint or HF_ENDPOINT: a mirror, or {modelscope}.",
-            endpoint=endpoint,
-            reason=reason,
-            modelscope=MODELSCOPE,
-        ) from error
+    except Refused as error:
+        raise _refusal(repository, error) from error
     except OSError as error:
-        raise BadFile(
-            "{path} cannot be written: {reason}; free some room.",
-            path=repository.folder,
-            reason=error.strerror or error,
-        ) from error
+        raise cannot_write(repository.folder, error) from error
+    finally:
+        repository.host.connection.close()
 
 
-def _refusal(repository: _Repository, error: HfHubHTTPError) -> str:
-    """Say why the Hub refuses, and what to do."""
-    name, host, status = repository.name, repository.host, error.response.status_code
-    endpoint, page = host.endpoint, host.page
-    token = f"make a token at {host.tokens} and set {host.variable} to it"
-    gated = f"accept its licence at {page}, {token}, then try again"
-    private = f"if it is private, {token}"
-    if host.token:
-        gated = f"your token's account has no access yet, so accept its licence at {page}, then try again"
-        private = "if it is private, take the token of an account that may see it"
-    kinds = (
-        (GatedRepoError, f"{name} is gated: {gated}."),
-        (DisabledRepoError, f"{name} was disabled by the Hub; choose another repository."),
-        (
-            RevisionNotFoundError,
-            f"{name} has no revision {repository.request.revision!r}; {page} lists its branches and tags.",
+def _refusal(repository: _Repository, error: Refused) -> ZhiyinError:
+    """Say why a host refuses, and what to do."""
+    host = repository.host
+    values = {
+        "name": repository.name,
+        "endpoint": host.endpoint,
+        "page": host.page,
+        "status": error.status,
+        "revision": repository.request.revision,
+        "get_token": ZhiyinError(
+            "make a token at {page} and set {variable} to it", page=host.tokens, variable=host.variable
         ),
-        (
-            RepositoryNotFoundError,
-            f"There is no repository {name} at {endpoint} for you; check the name, or {private}.",
-        ),
-    )
-    statuses = {
-        401: f"{endpoint} refuses the token ({status}) for {name}; {token}.",
-        403: f"{endpoint} forbids access to {name} ({status}); look at {page}, and {token}.",
-        404: f"{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
-        429: f"{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.",
     }
-    other = f"{endpoint} failed ({status}) for {name}; try again later, or choose a mirror with --endpoint."
-    return next((text for kind, text in kinds if isinstance(error, kind)), statuses.get(status, other))
+    by_kind = {
+        "GatedRepo": _GATED_FOR_ACCOUNT if host.token else _GATED,
+        "RepoNotFound": _NO_REPOSITORY_FOR_ACCOUNT if host.token else _NO_REPOSITORY,
+        "RevisionNotFound": "{name} has no revision {revision!r}; {page} lists its branches and tags.",
+        DISABLED: "{name} was disabled by the Hub; choose another repository.",
+    }
+    by_status = {
+        401: "{endpoint} refuses the token ({status}) for {name}; {get_token}.",
+        403: "{endpoint} forbids access to {name} ({status}); look at {page}, and {get_token}.",
+        404: "{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
+    }
+    other = "{endpoint} does not give {name} ({status}); choose another --endpoint."
+    template = by_kind.get(error.kind) or by_status.get(error.status, other)
+    return ZhiyinError(
+        template, code=error.code, **{key: value for key, value in values.items() if f"{{{key}" in template}
+    )
+
+
+_GATED = "{name} is gated: accept its licence at {page}, {get_token}, then try again."
+_GATED_FOR_ACCOUNT = (
+    "{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again."
+)
+_NO_REPOSITORY = (
+    "There is no repository {name} at {endpoint} for you; check the name, or if it is private, {get_token}."
+)
+_NO_REPOSITORY_FOR_ACCOUNT = (
+    "There is no repository {name} at {endpoint} for you; check the name, or if it is private, take the token of an account "
+    "that may see it."
+)
 
 
 def _size(path: Path) -> int:

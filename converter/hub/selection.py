@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from converter.gguf_header import GGUFHeader
@@ -102,21 +102,6 @@ class Wish:
     do without the checkpoint. None: it will not."""
     choose: ChooseModel | None = None
     """Chooses among several GGUF models; None: the order of `encodings` does."""
-
-
-def check_names(repository: str, files: Iterable[RemoteFile]) -> None:
-    """Raise `BadFile` if any file of a repository would be written outside its folder."""
-    for file in files:
-        windows = PureWindowsPath(file.name)
-        anchored = windows.drive or windows.root or PurePosixPath(file.name).is_absolute()
-        strange = "\\" in file.name or any(ord(letter) < 32 for letter in file.name) or not file.name
-        if anchored or strange or any(part in ("..", ".", "") for part in file.name.split("/")):
-            raise BadFile(
-                "{name} holds a file named {file!r}, which points outside its folder; nothing was fetched: get the "
-                "model elsewhere.",
-                name=repository,
-                file=file.name[:80],
-            )
 
 
 def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish) -> Choice:

@@ -1,40 +1,35 @@
 """Fetches one file over HTTP: goes on where an earlier run stopped, checks the digest, gives the name last.
 
 huggingface-hub 2.x throws a partial file away whenever a download fails (`_download_to_tmp_and_move`) and checks sizes only, so
-the transfer itself is here; addresses, sessions, tokens and the Hub's errors are huggingface-hub's. It is plain HTTP, which
-mirrors serve too, in ranges: the Hub's content network refuses answers above 50 GB.
+the transfer is here. It is plain HTTP, which mirrors serve too, in ranges: the Hub's content network refuses answers above 50 GB.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
-from huggingface_hub import get_session
-from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # public by its documentation
-
+from converter.hub.connection import Answer, Connection
+from converter.hub.network_errors import BadAnswer, Unreachable
 from converter.hub.selection import RemoteFile
 from models.errors import BadFile, ZhiyinError
 
 _CHUNK = 1024 * 1024
 _RANGE = 8 * 1024**3
 """Most bytes of one answer."""
-_MOST_SMALL = 32 * 1024**2
-"""Bytes of a configuration or an index."""
-_SECONDS = 30.0
-"""Longest silence of a server."""
 _ATTEMPTS = 5
-"""In a row, without a single new byte."""
+"""In a row that bring next to nothing."""
+_PROGRESS = 16 * 1024
+"""Bytes that make an attempt a good one: with less, a server could hold a download for ever."""
 PAUSE = 1.0
 """Seconds before the first new attempt; each further one waits twice as long."""
-_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 class Interrupted(ZhiyinError):
@@ -56,8 +51,8 @@ def partial_path(target: Path, file: RemoteFile) -> Path:
 
 
 def fetch(
+    connection: Connection,
     url: str,
-    headers: Mapping[str, str],
     file: RemoteFile,
     target: Path,
     count: Callable[[int], None],
@@ -66,54 +61,48 @@ def fetch(
     """Fetch a file and give it its name when its digest is right.
 
     Args:
+        connection: to its host.
         url: where it is.
-        headers: for every request.
         file: what it must be.
         target: its path.
-        count: told of bytes that came; a negative number when some must come again.
+        count: told of bytes that came, about ten times a second while none come (0); a negative number when some must come again.
         check: called between chunks and while waiting; raises to stop, which keeps what came.
 
     Raises:
         Interrupted: the server could not be reached, several times in a row.
         BadFile: the content is not what the Hub lists.
-        HfHubHTTPError: the server refuses.
+        BadAnswer: it is another part of the file than asked for.
+        Refused: the server says no.
         OSError: the disk is full, or cannot be written.
     """
     partial = partial_path(target, file)
-    transfer = _Transfer(url, headers, file, partial, count, check)
+    transfer = _Transfer(connection, url, file, partial, count, check)
     transfer.run()
     if transfer.digest.hexdigest() != file.digest:
         partial.unlink()
         count(-file.size)
         raise BadFile(
-            "{name} came with another content than the Hub lists (its checksum differs) and was thrown away; run "
-            "the same command again, or choose another --endpoint.",
-            name=target.name,
+            f"{target.name} came with another content than the Hub lists (its checksum differs) and was thrown away; "
+            "run the same command again, or choose another --endpoint."
         )
     partial.replace(target)
 
 
-def read_small(url: str, headers: Mapping[str, str], file: RemoteFile) -> bytes:
-    """Return the bytes of a small file, which is not kept.
+def read_small(connection: Connection, url: str, file: RemoteFile, most: int) -> bytes:
+    """Return the bytes of a small file, which is not kept; `most` are the bytes that such a file may have.
 
     Raises:
         BadFile: it is larger than any configuration, or the content is not what the Hub lists.
-        HfHubHTTPError: the server refuses.
-        httpx2.TransportError: the server cannot be reached.
+        Refused: the server says no.
+        Unreachable: it cannot be reached.
     """
-    if file.size > _MOST_SMALL:
+    if file.size > most:
         raise BadFile(
             "{name} is larger than {count} MB, which is none; choose another repository.",
             name=file.name,
-            count=_MOST_SMALL // 1024**2,
+            count=most // 1024**2,
         )
-    data = bytearray()
-    with get_session().stream("GET", url, headers=dict(headers), timeout=_SECONDS) as response:
-        hf_raise_for_status(response)
-        for chunk in response.iter_bytes():
-            data += chunk
-            if len(data) > file.size:
-                break
+    data = connection.read(url, file.size).data
     digest = _digest(file)
     digest.update(data)
     if digest.hexdigest() != file.digest:
@@ -121,36 +110,30 @@ def read_small(url: str, headers: Mapping[str, str], file: RemoteFile) -> bytes:
             "{name} came with another content than the Hub lists; try again, or choose another --endpoint.",
             name=file.name,
         )
-    return bytes(data)
+    return data
 
 
-def read_part(url: str, headers: Mapping[str, str], first: int, last: int) -> bytes:
+def read_part(connection: Connection, url: str, file: RemoteFile, first: int, last: int) -> bytes:
     """Return some bytes of a file, the last one included; nothing vouches for them before the whole file is here.
 
     Raises:
         BadFile: the server sends whole files only.
-        HfHubHTTPError: it refuses.
-        httpx2.TransportError: it cannot be reached.
+        BadAnswer: it sends another part.
+        Refused: it says no.
+        Unreachable: it cannot be reached.
     """
-    headers = {**headers, "Accept-Encoding": "identity", "Range": f"bytes={first}-{last}"}
-    with get_session().stream("GET", url, headers=headers, timeout=_SECONDS) as response:
-        hf_raise_for_status(response)
-        if not _is_part(response):
+    with connection.stream(url, {"Range": f"bytes={first}-{last}"}) as answer:
+        if not _is_part(answer):
             raise BadFile(
                 "{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then "
                 "ask again with its name.",
                 host=urlsplit(url).hostname,
             )
-        if not response.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
-            raise _other_part()
-        data = bytearray()
-        for chunk in response.iter_bytes():
-            data += chunk
-            if len(data) > last - first:
-                break
-    if len(data) <= last - first:
-        raise httpx2.RemoteProtocolError("the connection was closed early")
-    return bytes(data[: last + 1 - first])
+        _check_part(answer, file, first, last)
+        answer.take_all(last + 1 - first)
+    if len(answer.data) <= last - first:
+        raise _other_part(file)
+    return answer.data
 
 
 class _Transfer:
@@ -158,15 +141,15 @@ class _Transfer:
 
     def __init__(
         self,
+        connection: Connection,
         url: str,
-        headers: Mapping[str, str],
         file: RemoteFile,
         partial: Path,
         count: Callable[[int], None],
         check: Callable[[], None],
     ) -> None:
+        self._connection = connection
         self._url = url
-        self._headers = {**headers, "Accept-Encoding": "identity"}
         self._file = file
         self._partial = partial
         self._count = count
@@ -183,18 +166,17 @@ class _Transfer:
                 before = self._have
                 try:
                     self._request(stream)
-                except (httpx2.TransportError, HfHubHTTPError) as error:
-                    if isinstance(error, HfHubHTTPError) and error.response.status_code not in _TEMPORARY:
-                        raise
-                    failures = 0 if self._have > before else failures + 1
+                except Unreachable as error:
+                    failures = 0 if self._have - before >= _PROGRESS else failures + 1
                     if failures >= _ATTEMPTS:
                         raise Interrupted(
                             "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same "
                             "command again and it goes on from there.",
+                            code=error.code,
                             name=self._file.name,
                             have=self._have,
                             size=self._file.size,
-                            reason=_reason(error),
+                            reason=error.reason,
                         ) from error
                     self._wait(PAUSE * 2**failures)
             stream.flush()
@@ -212,25 +194,27 @@ class _Transfer:
     def _request(self, stream: Any) -> None:
         """Ask for the bytes that are missing and write what comes."""
         last = min(self._have + _RANGE, self._file.size) - 1
-        headers = {**self._headers, "Range": f"bytes={self._have}-{last}"}
-        with get_session().stream("GET", self._url, headers=headers, timeout=_SECONDS) as response:
-            hf_raise_for_status(response)
-            if not _is_part(response):
+        with self._connection.stream(self._url, {"Range": f"bytes={self._have}-{last}"}, self._tick) as answer:
+            if _is_part(answer):
+                _check_part(answer, self._file, self._have, last)
+            else:
                 last = self._file.size - 1  # the server sends the whole file, from its start
                 self._start_again(stream)
-            elif not response.headers.get("Content-Range", "").startswith(f"bytes {self._have}-"):
-                raise _other_part()
-            for chunk in response.iter_bytes():
+            for chunk in answer.pieces():
                 self._check()
                 piece = chunk[: last + 1 - self._have]
+                if not piece:
+                    break  # whatever else a server sends is not of this file
                 stream.write(piece)
                 self.digest.update(piece)
                 self._have += len(piece)
                 self._count(len(piece))
-                if self._have > last:
-                    break  # whatever else a server sends is not of this file
         if self._have <= last:
-            raise httpx2.RemoteProtocolError("the connection was closed early")
+            raise Unreachable(
+                "{host} sends less than it says; choose another --endpoint.",
+                reason=ZhiyinError("the connection was closed early"),
+                host=urlsplit(self._url).hostname,
+            )
 
     def _start_again(self, stream: Any) -> None:
         stream.seek(0)
@@ -239,10 +223,15 @@ class _Transfer:
         self._have = 0
         self.digest = _digest(self._file)
 
+    def _tick(self) -> None:
+        """Say that nothing comes, and hear whether to stop."""
+        self._check()
+        self._count(0)
+
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._check()
+            self._tick()
             time.sleep(min(left, 0.1))
 
 
@@ -253,16 +242,23 @@ def _digest(file: RemoteFile) -> Any:
     return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
 
 
-def _is_part(response: httpx2.Response) -> bool:
-    """Tell whether an answer is the part that was asked for; ModelScope sends parts with status 200."""
-    return response.status_code == httpx2.codes.PARTIAL_CONTENT or "Content-Range" in response.headers
+def _is_part(answer: Answer) -> bool:
+    """Tell whether an answer is a part of a file; ModelScope sends parts with status 200."""
+    return answer.status == _PARTIAL_CONTENT or bool(answer.header("Content-Range"))
 
 
-def _other_part() -> httpx2.RemoteProtocolError:
-    return httpx2.RemoteProtocolError("it sent another part of the file than asked for")
+def _check_part(answer: Answer, file: RemoteFile, first: int, last: int) -> None:
+    """Raise `BadAnswer` where an answer is not the part that was asked for."""
+    match = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
+    if match is None or int(match[1]) != first or int(match[2]) > last or match[3] not in ("*", str(file.size)):
+        raise _other_part(file)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, HfHubHTTPError):
-        return f"the server answered {error.response.status_code}"
-    return str(error) or type(error).__name__
+def _other_part(file: RemoteFile) -> BadAnswer:
+    return BadAnswer(
+        "{name} does not come as it was asked for: the server sends another part of it; choose another --endpoint.",
+        name=file.name,
+    )
+
+
+_PARTIAL_CONTENT = 206

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from converter.hub import hosts as hub_hosts
 from converter.hub import repository as hub
 from converter.hub import transfer as hub_transfer
 from converter.hub.address import MODELSCOPE, HubAddress, read_address
@@ -322,7 +321,7 @@ def test_a_new_commit_replaces_what_changed(server: HubServer, tmp_path: Path) -
 
 EVIL = [
     "../evil.safetensors", "/etc/evil.gguf", "a/../../evil.gguf", "..\\evil.safetensors", "C:\\evil.gguf", "C:evil.gguf",
-        "evil\n.safetensors", "a//evil.gguf", "./model.safetensors"]  # fmt: skip
+        "a//evil.gguf", "./model.safetensors"]  # fmt: skip
 
 
 @pytest.mark.parametrize("evil", EVIL)
@@ -405,7 +404,8 @@ def test_what_names_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_token_goes_where_it_may(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_hosts, "build_hf_headers", lambda **_: {"authorization": "Bearer hf_kept"})
+    (tmp_path / "token").write_text("hf_kept")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
 
     def token(endpoint: str, given: str | bool = True) -> str | bool:
         return hub._Repository(DownloadRequest(NAME, tmp_path, endpoint=endpoint, token=given)).host.token

@@ -1,0 +1,215 @@
+"""What this computer's settings say of the network: proxies, certificates, tokens, offline mode.
+
+Each is checked where it is used: a mistake in one is told by its name, never blamed on the server or the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from models.errors import ZhiyinError
+
+_SPOKEN_TO_PROXIES = ("http", "https", "socks5", "socks5h")
+_TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
+"""Visible ASCII without the four marks that end a value in a header: quote, comma, semicolon, backslash."""
+_TRUE = ("1", "ON", "YES", "TRUE")
+
+
+class BadSetting(ZhiyinError):
+    """A setting of this computer cannot be used as it is."""
+
+    default_code = "setting"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A program or computer through which others are reached."""
+
+    url: str
+    setting: str
+    """The environment variable that names it; "": the system's settings."""
+
+    @property
+    def shown(self) -> str:
+        """Its address without a password."""
+        return _without_password(self.url)
+
+    @property
+    def speaks_socks(self) -> bool:
+        """Tell whether it is reached by SOCKS rather than by HTTP."""
+        return self.url.startswith("socks")
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Return the proxy for an address, None where it is reached directly, by the rules of Python's own urllib and of curl.
+
+    Raises:
+        BadSetting: it is no address of a proxy, or of a kind that is not spoken here.
+    """
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    key = parts.scheme if proxies.get(parts.scheme) else "all"
+    text = proxies.get(key, "")
+    if not text or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    setting = _variable_of(f"{key}_proxy")
+    address = text if "://" in text else f"http://{text}"
+    scheme, _, rest = address.partition("://")
+    scheme = {"socks": "socks5"}.get(scheme.lower(), scheme.lower())  # so GNOME writes it
+    if scheme not in _SPOKEN_TO_PROXIES:
+        raise BadSetting(
+            "{setting} names a proxy of the kind {scheme!r}, which Zhiyin does not speak; set it to http://HOST:PORT or "
+            "socks5://HOST:PORT, or unset it.",
+            code="proxy",
+            setting=named(setting),
+            scheme=scheme[:20],
+        )
+    address = f"{scheme}://{rest}"
+    if not is_web_address(address, schemes=_SPOKEN_TO_PROXIES):
+        raise BadSetting(
+            "{setting} is no address of a proxy ({text!r}); write it as http://HOST:PORT, or unset it.",
+            code="proxy",
+            setting=named(setting),
+            text=address.rpartition("@")[2][:80],
+        )
+    return Proxy(address, setting)
+
+
+def named(setting: str) -> str | ZhiyinError:
+    """Return what sentences call the setting of a proxy: its variable, or the system's settings."""
+    return setting or ZhiyinError("The system's setting of a proxy")
+
+
+def is_web_address(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Tell whether a text is a whole address with a host, and a port within range where it has one."""
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+    except ValueError:
+        return False
+    visible = text.isprintable() and not any(mark in text for mark in " \\<>\"'`{}|^")
+    is_host = bool(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:.]+(%\w+)?", host))
+    return visible and is_host and port != 0 and parts.scheme in schemes
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return which certificates are trusted: those of SSL_CERT_FILE or SSL_CERT_DIR, else the system's.
+
+    Raises:
+        BadSetting: the file or folder is not there or holds none.
+    """
+    import httpx2
+
+    file, folder = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
+    if not file and not folder:
+        return httpx2.create_ssl_context(trust_env=False)
+    setting, path = ("SSL_CERT_FILE", file) if file else ("SSL_CERT_DIR", folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if file:
+            context.load_verify_locations(cafile=file)
+        elif not any(Path(part).is_dir() for part in folder.split(os.pathsep)):
+            raise FileNotFoundError(2, os.strerror(2))
+        else:
+            context.load_verify_locations(capath=folder)
+    except ssl.SSLError as error:
+        raise BadSetting(
+            "{setting} names {path}, which holds no certificates; correct it or unset it.",
+            code="certificates",
+            setting=setting,
+            path=path,
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BadSetting(
+            "{setting} names {path}, which cannot be read ({reason}); correct it or unset it.",
+            code="certificates",
+            setting=setting,
+            path=path,
+            reason=getattr(error, "strerror", None) or str(error),
+        ) from error
+    return context
+
+
+def checked_token(token: str, setting: str, page: str) -> str:
+    """Return a token that can be sent.
+
+    Args:
+        token: the text that somebody entered.
+        setting: where: an environment variable, a file, or "" for the window's settings.
+        page: where tokens are made.
+
+    Raises:
+        BadSetting: it holds what no token has; the sentence does not show it.
+    """
+    if _TOKEN.fullmatch(token):
+        return token
+    if not setting:
+        raise BadSetting(
+            "The token in the settings holds characters that no token has; copy it again from {page}.",
+            code="token",
+            page=page,
+        )
+    raise BadSetting(
+        "The token in {setting} holds characters that no token has; copy it again from {page}.",
+        code="token",
+        setting=setting,
+        page=page,
+    )
+
+
+def kept_token(page: str) -> str:
+    """Return the token that huggingface-hub keeps of a login, "": there is none.
+
+    Args:
+        page: where tokens are made.
+
+    Raises:
+        BadSetting: its file or its settings cannot be read.
+    """
+    try:
+        from huggingface_hub import constants, get_token
+
+        if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+            return ""
+        token = get_token() or ""
+        setting = constants.HF_TOKEN_PATH
+    except OSError as error:
+        raise BadSetting(
+            "The token of a login cannot be read: {path} ({reason}); make it readable, or set HF_TOKEN.",
+            code="token",
+            path=error.filename or "~/.cache/huggingface/token",
+            reason=error.strerror or str(error),
+        ) from error
+    except ValueError as error:
+        raise BadSetting(
+            "A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or "
+            "unset it.",
+            code="token",
+            reason=str(error)[:200],
+        ) from error
+    variable = next((name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)), "")
+    return checked_token(token, variable or setting, page) if token else ""
+
+
+def offline_setting() -> str:
+    """Return the environment variable that forbids every connection to the Hub, as huggingface-hub reads them; "": none."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return next((name for name in names if os.environ.get(name, "").upper() in _TRUE), "")
+
+
+def _variable_of(name: str) -> str:
+    """Return how an environment variable is written here, "" where it is not set; small letters come first, as in urllib."""
+    found = (other for other in (name, name.upper(), *os.environ) if other.lower() == name and os.environ.get(other))
+    return next(found, "")
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

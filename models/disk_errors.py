@@ -6,9 +6,9 @@ import errno
 from pathlib import Path
 
 from models.errors import BadFile
+from models.sentence import Sentence
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+_ELSEWHERE = Sentence("set ZHIYIN_HOME to a folder on another disk")
 
 
 def cannot_write(path: Path, error: OSError) -> BadFile:
@@ -20,36 +20,22 @@ def cannot_write(path: Path, error: OSError) -> BadFile:
     """
     path = Path(error.filename) if isinstance(error.filename, str) and error.filename else path
     code, template = _TEMPLATES.get(error.errno or 0, ("disk", "{path} cannot be written: {reason}."))
-    if "{reason}" in template:
-        return BadFile(template, code=code, path=path, reason=error.strerror or str(error))
-    return BadFile(template, code=code, path=path)
+    return BadFile(template, code=code, path=path, reason=error.strerror or str(error), elsewhere=_ELSEWHERE)
 
 
+_FULL = ("no-room", "{path} cannot be written, because the disk is full; free some room, or {elsewhere}.")
+_FORBIDDEN = ("not-allowed", "{path} cannot be written ({reason}); allow it, or {elsewhere}.")
 _TEMPLATES: dict[int, tuple[str, str]] = {
-    **dict.fromkeys(
-        _FULL,
-        (
-            "no-room",
-            "{path} cannot be written, because the disk is full; free some room, or set ZHIYIN_HOME to a folder on a "
-            "larger disk.",
-        ),
+    errno.ENOSPC: _FULL,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: ("not-allowed", "{path} cannot be written, because its disk is read-only; {elsewhere}."),
+    errno.EFBIG: ("no-room", "{path} cannot be written, because its disk takes no files of that size; {elsewhere}."),
+    errno.ENAMETOOLONG: (
+        "disk",
+        "{path} cannot be written, because its disk takes no names of that length; {elsewhere}.",
     ),
-    **dict.fromkeys(
-        _NOT_ALLOWED,
-        (
-            "not-allowed",
-            "{path} cannot be written ({reason}); allow it, or set ZHIYIN_HOME to a folder that you may write to.",
-        ),
-    ),
-    errno.EROFS: (
-        "not-allowed",
-        "{path} cannot be written, because its disk is read-only; set ZHIYIN_HOME to a folder on another disk.",
-    ),
-    errno.EFBIG: (
-        "no-room",
-        "{path} cannot be written, because its disk takes no files of that size; set ZHIYIN_HOME to a folder on another disk.",
-    ),
-    errno.ENAMETOOLONG: ("disk", "{path} cannot be written, because its disk takes no names of that length."),
-    errno.EMFILE: ("disk", "{path} cannot be opened, because this process has too many open files; raise `ulimit -n`."),
-    errno.EIO: ("disk", "{path} cannot be written, because the disk reports a fault; check the disk."),
+    errno.EMFILE: ("disk", "{path} cannot be opened, because too many files are open here; close other programs."),
+    errno.EIO: ("disk", "{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}."),
 }

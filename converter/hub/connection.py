@@ -20,9 +20,10 @@ from typing import Any
 import httpx2
 
 from converter.hub.address import origin
-from converter.hub.network_errors import BadAnswer, Phase, Unreachable, explain, refusal
+from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, Unreachable, explain, refusal
 from converter.hub.network_settings import Proxy, offline_setting, proxy_for, tls_context
-from models.errors import Cancelled, ZhiyinError
+from models.errors import Cancelled
+from models.sentence import Sentence
 
 HEAD_SECONDS = 30.0
 """From the request to the head of the last answer: name resolution, connecting and redirects included."""
@@ -123,12 +124,7 @@ class Connection:
             BadSetting: a setting of this computer is in the way.
         """
         if setting := offline_setting():
-            raise Unreachable(
-                "{setting} forbids every connection, and this needs one; unset it.",
-                code="offline",
-                reason=ZhiyinError("{setting} forbids it", setting=setting),
-                setting=setting,
-            )
+            raise Offline(setting)
         request = _Request(self, url, headers)
         answer = Answer(request, tick or self._check)
         try:
@@ -179,7 +175,7 @@ class Answer:
         values = self._response.headers.get_list(name)
         if len(values) > 1:
             raise BadAnswer(
-                "{host} answers with several headers {name}; choose another --endpoint.",
+                "{host} answers with several headers {name}; {elsewhere}.",
                 host=self._request.host,
                 name=name,
             )
@@ -197,7 +193,7 @@ class Answer:
             raise refusal(item, self._request.host, self._request.proxy)
         if self.header("Content-Encoding").lower() not in _ENCODINGS:
             raise BadAnswer(
-                "{host} packs its answer in a way that was not asked for; choose another --endpoint.",
+                "{host} packs its answer in a way that was not asked for; {elsewhere}.",
                 host=self._request.host,
             )
 
@@ -225,7 +221,7 @@ class Answer:
             data += piece
             if len(data) > most:
                 raise BadAnswer(
-                    "{host} answers with more than {count} kB where less is needed; choose another --endpoint.",
+                    "{host} answers with more than {count} kB where less is needed; {elsewhere}.",
                     host=self._request.host,
                     count=-(-most // 1000),
                 )
@@ -242,12 +238,13 @@ class Answer:
 
     def _stalled(self, seconds: float) -> Unreachable:
         return Unreachable(
-            "{host} answers too slowly: next to nothing came within {seconds} seconds; try again later, or choose "
-            "another --endpoint.",
+            "{host} answers too slowly: next to nothing came within {seconds} seconds; try again later, or "
+            "{elsewhere}.",
             code="stalled",
-            reason=ZhiyinError("next to nothing came within {seconds} seconds", seconds=round(seconds)),
+            reason=Sentence("next to nothing came within {seconds} seconds", seconds=round(seconds)),
             host=self._request.host,
             seconds=round(seconds),
+            elsewhere=ELSEWHERE,
         )
 
 
@@ -339,7 +336,7 @@ class _Request:
                     response.read()
             self.url = target
         raise BadAnswer(
-            "{host} redirects more than {count} times; choose another --endpoint.",
+            "{host} redirects more than {count} times; {elsewhere}.",
             host=self.host,
             count=_MOST_REDIRECTS,
         )
@@ -374,10 +371,10 @@ class _Request:
         except (httpx2.InvalidURL, ValueError):
             target = None
         if target is None or not target.host or target.scheme not in ("http", "https"):
-            raise BadAnswer("{host} redirects to what is no address; choose another --endpoint.", host=here.host)
+            raise BadAnswer("{host} redirects to what is no address; {elsewhere}.", host=here.host)
         if here.scheme == "https" and target.scheme == "http":
             raise BadAnswer(
-                "{host} redirects from HTTPS to HTTP, which anybody on the way could change; choose another --endpoint.",
+                "{host} redirects from HTTPS to HTTP, which anybody on the way could change; {elsewhere}.",
                 host=here.host,
             )
         if self._came_from_outside and _is_local(target.host):
@@ -386,7 +383,7 @@ class _Request:
 
     def _leads_inside(self) -> BadAnswer:
         return BadAnswer(
-            "{host} redirects into this computer or its network, where no public model is; choose another --endpoint.",
+            "{host} redirects into this computer or its network, where no public model is; {elsewhere}.",
             host=self.host,
         )
 

@@ -304,7 +304,7 @@ def _decoded(endpoint: str, answer: Answer, kind: type[T]) -> T:
         if answer.header("Content-Type").partition(";")[0].strip().lower() == "text/html":
             raise BadAnswer(
                 "{endpoint} answers with a page for people instead of a list of files; open it in a browser, as the network "
-                "may want a login, or choose another --endpoint.",
+                "may want a login, or {elsewhere}.",
                 endpoint=endpoint,
             ) from error
         raise _no_hub(endpoint) from error

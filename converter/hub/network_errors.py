@@ -13,10 +13,15 @@ import httpx2
 from converter.hub.address import MODELSCOPE
 from converter.hub.network_settings import BadSetting, Proxy, named
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 Phase = Literal["connecting", "waiting", "reading"]
 """What a request does: until it is sent, until its head is here, and then."""
 E = TypeVar("E", bound=BaseException)
+
+
+ELSEWHERE = Sentence("choose another --endpoint")
+"""The way out where a host cannot be helped; the window calls it by the name of its setting."""
 
 
 class Unreachable(ZhiyinError):
@@ -24,10 +29,22 @@ class Unreachable(ZhiyinError):
 
     default_code = "unreachable"
 
-    def __init__(self, template: str, *, reason: ZhiyinError, code: str = "", **values: Any) -> None:
+    def __init__(self, template: str, *, reason: Sentence, code: str = "", **values: Any) -> None:
         """Take a sentence; `reason` says in a few words why, for a sentence of another."""
         super().__init__(template, code=code, reason=reason, **values)
         self.reason = reason
+
+
+class Offline(Unreachable):
+    """A setting of this computer forbids every connection."""
+
+    default_code = "offline"
+
+    def __init__(self, setting: str) -> None:
+        """Take the environment variable."""
+        reason = Sentence("{setting} forbids it", setting=setting)
+        super().__init__("{setting} forbids every connection; unset it.", reason=reason, setting=setting)
+        self.setting = setting
 
 
 class Refused(ZhiyinError):
@@ -47,6 +64,10 @@ class BadAnswer(ZhiyinError):
 
     default_code = "bad-answer"
 
+    def __init__(self, template: str, *, code: str = "", **values: Any) -> None:
+        """Take a sentence; `{elsewhere}` in it is the way out."""
+        super().__init__(template, code=code, elsewhere=ELSEWHERE, **values)
+
 
 DISABLED = "Disabled"
 """The Hub names this reason in words only."""
@@ -56,7 +77,7 @@ _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 def refusal(response: httpx2.Response, host: str, proxy: Proxy | None) -> ZhiyinError:
     """Return the error for an answer with another status than wanted."""
     status = response.status_code
-    reason = ZhiyinError("the server answered {status}", status=status)
+    reason = Sentence("the server answered {status}", status=status)
     if status == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
         return _wants_password(proxy)
     if status == httpx2.codes.TOO_MANY_REQUESTS:
@@ -68,10 +89,11 @@ def refusal(response: httpx2.Response, host: str, proxy: Proxy | None) -> Zhiyin
         )
     if status in _TEMPORARY:
         return Unreachable(
-            "{host} failed ({status}); try again later, or choose a mirror with --endpoint.",
+            "{host} failed ({status}); try again later, or {elsewhere}.",
             reason=reason,
             host=host,
             status=status,
+            elsewhere=ELSEWHERE,
         )
     is_disabled = response.headers.get("X-Error-Message") == "Access to this resource is disabled."
     return Refused(host, status, DISABLED if is_disabled else response.headers.get("X-Error-Code", ""))
@@ -97,7 +119,7 @@ def explain(error: Exception, url: str, proxy: Proxy | None, phase: Phase) -> Zh
         return _proxy_error(error, cause, host, proxy)
     breaks_rules = not isinstance(error, httpx2.TransportError | OSError) or _cause(error, h11.ProtocolError)
     if breaks_rules and phase != "reading":
-        return BadAnswer("{host} does not answer as HTTP wants it; choose another --endpoint.", host=host)
+        return BadAnswer("{host} does not answer as HTTP wants it; {elsewhere}.", host=host)
     return _network_error(error, cause, httpx2.URL(url))
 
 
@@ -141,9 +163,10 @@ def _proxy_error(error: Exception, cause: OSError | None, host: str, proxy: Prox
         return _wants_password(proxy)
     if isinstance(error, httpx2.ProxyError):
         return Unreachable(
-            "The proxy {proxy} ({setting}) does not connect to {host} ({reason}); ask who runs it, or name {host} in NO_PROXY.",
+            "The proxy {proxy} ({setting}) does not connect to {host} ({reason}); ask who runs it, or name that host in "
+            "NO_PROXY.",
             code="proxy",
-            reason=ZhiyinError("the proxy says {answer!r}", answer=text[:80]),
+            reason=Sentence("the proxy says {answer!r}", answer=text[:80]),
             proxy=proxy.shown,
             setting=named(proxy.setting),
             host=host,
@@ -191,17 +214,17 @@ def _tls_error(error: ssl.SSLError, host: str) -> ZhiyinError:
     )
 
 
-def _reason(error: Exception, cause: OSError | None) -> ZhiyinError:
+def _reason(error: Exception, cause: OSError | None) -> Sentence:
     """Say in a few words why a connection failed."""
     if isinstance(cause, socket.gaierror):
-        return ZhiyinError("its name cannot be resolved")
+        return Sentence("its name cannot be resolved")
     if isinstance(error, httpx2.TimeoutException) or (cause is not None and cause.errno == errno.ETIMEDOUT):
-        return ZhiyinError("it did not answer in time")
+        return Sentence("it did not answer in time")
     if isinstance(cause, ConnectionRefusedError):
-        return ZhiyinError("the connection was refused")
+        return Sentence("the connection was refused")
     if cause is None or isinstance(cause, ConnectionError):
-        return ZhiyinError("the connection was closed early")
-    return ZhiyinError("the system says: {reason}", reason=cause.strerror or str(cause))
+        return Sentence("the connection was closed early")
+    return Sentence("the system says: {reason}", reason=cause.strerror or str(cause))
 
 
 def _cause(error: BaseException | None, kind: type[E]) -> E | None:

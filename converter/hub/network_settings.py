@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 _SPOKEN_TO_PROXIES = ("http", "https", "socks5", "socks5h")
 _TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
@@ -81,9 +82,9 @@ def proxy_for(url: str) -> Proxy | None:
     return Proxy(address, setting)
 
 
-def named(setting: str) -> str | ZhiyinError:
+def named(setting: str) -> str | Sentence:
     """Return what sentences call the setting of a proxy: its variable, or the system's settings."""
-    return setting or ZhiyinError("The system's setting of a proxy")
+    return setting or Sentence("The system's setting of a proxy")
 
 
 def is_web_address(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:

@@ -88,8 +88,8 @@ class _HeadReader:
         self._fetched += last + 1 - first  # by several threads: near enough for a limit
         if self._fetched > _MOST_TOGETHER:
             raise BadAnswer(
-                "{name} has files whose heads take more than {count} MB together, which none do; name one of them: "
-                "{name}/FILE.",
+                "{name} has files whose heads take more than {count} MB together, which none do; choose another "
+                "repository.",
                 name=self._repository,
                 count=_MOST_TOGETHER // 1024**2,
             )

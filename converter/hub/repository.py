@@ -31,7 +31,7 @@ from converter.hub.manifest import (
     write_note,
 )
 from converter.hub.names import check_kept_names, check_names
-from converter.hub.network_errors import DISABLED, Refused, Unreachable
+from converter.hub.network_errors import DISABLED, Offline, Refused, Unreachable
 from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_heads
 from converter.hub.selection import (
@@ -52,6 +52,7 @@ from converter.progress import Meter, ProgressListener
 from models.config import Config
 from models.disk_errors import cannot_write
 from models.errors import BadFile, Cancelled, ZhiyinError
+from models.sentence import Sentence
 from models.untrusted_json import InvalidJSON, decode, read_bytes
 
 T = TypeVar("T")
@@ -434,6 +435,13 @@ def _explained(repository: _Repository) -> Iterator[None]:
         yield
     except Refused as error:
         raise _refusal(repository, error) from error
+    except Offline as error:
+        raise ZhiyinError(
+            "{name} is not here whole, and {setting} forbids fetching it; unset it.",
+            code=error.code,
+            name=repository.name,
+            setting=error.setting,
+        ) from error
     except OSError as error:
         raise cannot_write(repository.folder, error) from error
     finally:
@@ -449,7 +457,7 @@ def _refusal(repository: _Repository, error: Refused) -> ZhiyinError:
         "page": host.page,
         "status": error.status,
         "revision": repository.request.revision,
-        "get_token": ZhiyinError(
+        "get_token": Sentence(
             "make a token at {page} and set {variable} to it", page=host.tokens, variable=host.variable
         ),
     }

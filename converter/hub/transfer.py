@@ -16,9 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from converter.hub.connection import Answer, Connection
-from converter.hub.network_errors import BadAnswer, Unreachable
+from converter.hub.network_errors import ELSEWHERE, BadAnswer, Unreachable
 from converter.hub.selection import RemoteFile
 from models.errors import BadFile, ZhiyinError
+from models.sentence import Sentence
 
 _CHUNK = 1024 * 1024
 _RANGE = 8 * 1024**3
@@ -211,9 +212,10 @@ class _Transfer:
                 self._count(len(piece))
         if self._have <= last:
             raise Unreachable(
-                "{host} sends less than it says; choose another --endpoint.",
-                reason=ZhiyinError("the connection was closed early"),
+                "{host} sends less than it says; {elsewhere}.",
+                reason=Sentence("the connection was closed early"),
                 host=urlsplit(self._url).hostname,
+                elsewhere=ELSEWHERE,
             )
 
     def _start_again(self, stream: Any) -> None:
@@ -256,7 +258,7 @@ def _check_part(answer: Answer, file: RemoteFile, first: int, last: int) -> None
 
 def _other_part(file: RemoteFile) -> BadAnswer:
     return BadAnswer(
-        "{name} does not come as it was asked for: the server sends another part of it; choose another --endpoint.",
+        "{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.",
         name=file.name,
     )
 

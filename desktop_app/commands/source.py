@@ -63,8 +63,9 @@ def local_path(arguments: argparse.Namespace, given: str) -> Path:
 def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
     """Draw how far a download or a conversion is."""
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
+    speed = "nothing comes at the moment" if progress.stalled else f"{human_bytes(progress.bytes_per_second)}/s{left}"
     line.show(
         progress.bytes_done / max(1, progress.bytes_total),
         f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
-        f"{progress.items_done}/{progress.items_total} {items}, {human_bytes(progress.bytes_per_second)}/s{left}",
+        f"{progress.items_done}/{progress.items_total} {items}, {speed}",
     )

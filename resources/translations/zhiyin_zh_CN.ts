@@ -294,6 +294,254 @@
         <translation>{path} 已损坏；其中能读取的内容仍然有效，损坏的文件已移到 {aside}。</translation>
     </message>
     <message>
+        <source>{setting} names a proxy of the kind {scheme}, which Zhiyin does not speak; set it to http://HOST:PORT or socks5://HOST:PORT, or unset it.</source>
+        <translation>{setting} 指定的代理类型 {scheme} 不受知音支持；请改为 http://主机:端口 或 socks5://主机:端口，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} is no address of a proxy ({text}); write it as http://HOST:PORT, or unset it.</source>
+        <translation>{setting} 不是有效的代理地址（{text}）；请写成 http://主机:端口，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>The system's setting of a proxy</source>
+        <translation>系统的代理设置</translation>
+    </message>
+    <message>
+        <source>{setting} names {path}, which holds no certificates; correct it or unset it.</source>
+        <translation>{setting} 指向的 {path} 中没有证书；请更正或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} names {path}, which cannot be read ({reason}); correct it or unset it.</source>
+        <translation>{setting} 指向的 {path} 无法读取（{reason}）；请更正或取消该设置。</translation>
+    </message>
+    <message>
+        <source>The token in the settings holds characters that no token has; copy it again from {page}.</source>
+        <translation>设置中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
+    </message>
+    <message>
+        <source>The token in {setting} holds characters that no token has; copy it again from {page}.</source>
+        <translation>{setting} 中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
+    </message>
+    <message>
+        <source>The token of a login cannot be read: {path} ({reason}); make it readable, or set HF_TOKEN.</source>
+        <translation>无法读取登录令牌：{path}（{reason}）；请允许读取它，或设置 HF_TOKEN。</translation>
+    </message>
+    <message>
+        <source>A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or unset it.</source>
+        <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
+    </message>
+    <message>
+        <source>{setting} forbids every connection; unset it.</source>
+        <translation>{setting} 禁止一切网络连接；请取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} forbids it</source>
+        <translation>{setting} 禁止联网</translation>
+    </message>
+    <message>
+        <source>{host} answers with several headers {name}; {elsewhere}.</source>
+        <translation>{host} 的回应含有多个 {name} 标头；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} packs its answer in a way that was not asked for; {elsewhere}.</source>
+        <translation>{host} 以未请求的方式压缩了回应；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} answers with more than {count} kB where less is needed; {elsewhere}.</source>
+        <translation>{host} 的回应超过 {count} kB，远多于所需；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} answers too slowly: next to nothing came within {seconds} seconds; try again later, or {elsewhere}.</source>
+        <translation>{host} 回应太慢：{seconds} 秒内几乎没有收到数据；请稍后重试，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>next to nothing came within {seconds} seconds</source>
+        <translation>{seconds} 秒内几乎没有收到数据</translation>
+    </message>
+    <message>
+        <source>{host} redirects more than {count} times; {elsewhere}.</source>
+        <translation>{host} 重定向超过 {count} 次；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects to what is no address; {elsewhere}.</source>
+        <translation>{host} 重定向到的不是有效地址；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects from HTTPS to HTTP, which anybody on the way could change; {elsewhere}.</source>
+        <translation>{host} 从 HTTPS 重定向到 HTTP，途中任何人都可篡改；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects into this computer or its network, where no public model is; {elsewhere}.</source>
+        <translation>{host} 重定向到本机或内部网络，那里没有公开的模型；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} does not give it ({status}).</source>
+        <translation>{host} 拒绝提供（{status}）。</translation>
+    </message>
+    <message>
+        <source>the server answered {status}</source>
+        <translation>服务器返回 {status}</translation>
+    </message>
+    <message>
+        <source>{host} asks to wait, because too much was fetched in a short time; try again in some minutes.</source>
+        <translation>{host} 要求等待，因为短时间内下载过多；请几分钟后重试。</translation>
+    </message>
+    <message>
+        <source>{host} failed ({status}); try again later, or {elsewhere}.</source>
+        <translation>{host} 出错（{status}）；请稍后重试，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{url} is no address that can be asked for; correct it.</source>
+        <translation>{url} 不是可以访问的地址；请更正。</translation>
+    </message>
+    <message>
+        <source>{host} does not answer as HTTP wants it; {elsewhere}.</source>
+        <translation>{host} 的回应不符合 HTTP；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>The name {host} cannot be resolved; check the connection to the network, its DNS, and how the name is written.</source>
+        <translation>无法解析主机名 {host}；请检查网络连接、DNS 以及名称的写法。</translation>
+    </message>
+    <message>
+        <source>There is no way from this computer to {host} ({reason}); connect it to the network, then try again.</source>
+        <translation>本机无法到达 {host}（{reason}）；请连接网络后重试。</translation>
+    </message>
+    <message>
+        <source>This computer forbids a connection to {host} ({reason}); allow it in the firewall.</source>
+        <translation>本机禁止连接 {host}（{reason}）；请在防火墙中允许。</translation>
+    </message>
+    <message>
+        <source>The proxy {proxy} ({setting}) does not connect to {host} ({reason}); ask who runs it, or name that host in NO_PROXY.</source>
+        <translation>代理 {proxy}（{setting}）不肯连接 {host}（{reason}）；请询问其管理者，或在 NO_PROXY 中列出该主机。</translation>
+    </message>
+    <message>
+        <source>the proxy says {answer}</source>
+        <translation>代理的回应是 {answer}</translation>
+    </message>
+    <message>
+        <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
+        <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>The proxy {proxy} ({setting}) cannot be reached ({reason}); start it, or change or unset the setting.</source>
+        <translation>无法连接代理 {proxy}（{setting}）（{reason}）；请启动它，或更改、取消该设置。</translation>
+    </message>
+    <message>
+        <source>The proxy {proxy} ({setting}) wants a name and a password; write them into its address: http://NAME:PASSWORD@HOST:PORT.</source>
+        <translation>代理 {proxy}（{setting}）需要用户名和密码；请写入其地址：http://用户名:密码@主机:端口。</translation>
+    </message>
+    <message>
+        <source>The certificate of {host} is not trusted here ({reason}); check this computer's clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
+        <translation>本机不信任 {host} 的证书（{reason}）；请检查本机时钟；若有代理或杀毒软件检查流量，请在 SSL_CERT_FILE 中指定其证书。</translation>
+    </message>
+    <message>
+        <source>{host} makes no secure connection ({reason}); if it speaks plain HTTP, write its address with http://.</source>
+        <translation>{host} 无法建立安全连接（{reason}）；如果它只支持 HTTP，请将地址写成 http:// 开头。</translation>
+    </message>
+    <message>
+        <source>its name cannot be resolved</source>
+        <translation>无法解析其名称</translation>
+    </message>
+    <message>
+        <source>it did not answer in time</source>
+        <translation>没有及时应答</translation>
+    </message>
+    <message>
+        <source>the connection was refused</source>
+        <translation>连接被拒绝</translation>
+    </message>
+    <message>
+        <source>the connection was closed early</source>
+        <translation>连接提前关闭</translation>
+    </message>
+    <message>
+        <source>the system says: {reason}</source>
+        <translation>系统提示：{reason}</translation>
+    </message>
+    <message>
+        <source>{host} sends less than it says; {elsewhere}.</source>
+        <translation>{host} 发送的数据少于它声明的；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.</source>
+        <translation>{name} 与请求不符：服务器发来了它的另一部分；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{endpoint} answers with a page for people instead of a list of files; open it in a browser, as the network may want a login, or {elsewhere}.</source>
+        <translation>{endpoint} 返回的是网页而不是文件列表；请在浏览器中打开它（网络可能要求登录），或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>HF_ENDPOINT is {endpoint}, which is no address of a Hub; write it as https://HOST, or unset it.</source>
+        <translation>HF_ENDPOINT 的值 {endpoint} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not give {name} ({status}); {elsewhere}.</source>
+        <translation>{endpoint} 拒绝提供 {name}（{status}）；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file named {file}, with characters that nobody can see; nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中的文件名 {file} 含有看不见的字符；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file whose name no disk can keep ({file} and more); nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中有文件的名称长得任何磁盘都无法保存（{file} 等）；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file named {file}, which not every system can keep; nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中的文件名 {file} 并非所有系统都能保存；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds two files that would be one here ({file} and {other}); nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中有两个文件在本机会成为同一个文件（{file} 和 {other}）；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} has files whose heads take more than {count} MB together, which none do; choose another repository.</source>
+        <translation>{name} 中各文件的头部合计超过 {count} MB，这不可能；请选择其他仓库。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}.</source>
+        <translation>{path} 无法写入：{reason}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because the disk is full; free some room, or {elsewhere}.</source>
+        <translation>磁盘已满，{path} 无法写入；请释放空间，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
+        <translation>{path} 无法写入（{reason}）；请允许写入，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because its disk is read-only; {elsewhere}.</source>
+        <translation>{path} 所在磁盘只读，无法写入；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because its disk takes no files of that size; {elsewhere}.</source>
+        <translation>{path} 所在磁盘不支持这么大的文件，无法写入；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because its disk takes no names of that length; {elsewhere}.</source>
+        <translation>{path} 所在磁盘不支持这么长的名称，无法写入；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be opened, because too many files are open here; close other programs.</source>
+        <translation>打开的文件过多，{path} 无法打开；请关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}.</source>
+        <translation>磁盘报告故障，{path} 无法写入；请检查磁盘，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>choose another --endpoint</source>
+        <translation>在设置中选择其他地址</translation>
+    </message>
+    <message>
+        <source>set ZHIYIN_HOME to a folder on another disk</source>
+        <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
+    </message>
+    <message>
+        <source>make a token at {page} and set {variable} to it</source>
+        <translation>在 {page} 创建令牌并将 {variable} 设为该令牌</translation>
+    </message>
+    <message>
         <source>{path} is a folder; convert it first: {command}</source>
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>
@@ -934,8 +1182,8 @@
         <translation>{name} 没有 {wanted} 文件，但有 {there}：请选择其中之一。</translation>
     </message>
     <message>
-        <source>{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.</source>
-        <translation>{name} 尚未下载完整，而环境变量 HF_HUB_OFFLINE 禁止下载；请取消该设置。</translation>
+        <source>{name} is not here whole, and {setting} forbids fetching it; unset it.</source>
+        <translation>{name} 尚未下载完整，而环境变量 {setting} 禁止下载；请取消该设置。</translation>
     </message>
 </context>
 <context>
@@ -1901,6 +2149,10 @@
     <message>
         <source>Checking: {done} of {total}, {item} of {items} tensors</source>
         <translation>正在校验：{done}／{total}，{item}／{items} 个张量</translation>
+    </message>
+    <message>
+        <source>nothing comes at the moment</source>
+        <translation>暂时没有收到数据</translation>
     </message>
     <message>
         <source>{size} a second</source>

@@ -149,7 +149,7 @@ _OF_THE_TERMINAL = (
     "name.",
     "{name} holds no {what}; choose another repository or --quant.",
     "{name} has no {wanted} file; it has {there}: take one of these with zhiyin pull {again} --quant.",
-    "{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.",
+    "{name} is not here whole, and {setting} forbids fetching it; unset it.",
 )
 _OF_THE_WINDOW = to_translate(
     "Core",
@@ -186,7 +186,7 @@ _OF_THE_WINDOW = to_translate(
     "{host} sends whole files only, no beginnings of them; what fits is told by the sizes of the files alone.",
     "{name} holds no {what}; choose another repository.",
     "{name} has no {wanted} file; it has {there}: choose one of these.",
-    "{name} is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.",
+    "{name} is not here whole, and {setting} forbids fetching it; unset it.",
 )
 REWORDED = dict(zip(_OF_THE_TERMINAL, _OF_THE_WINDOW, strict=True))
 """What the core says -> what the window says instead."""

@@ -188,7 +188,9 @@ class ConversionCard(QFrame):
                 item=number(item, 0),
                 items=number(progress.items_total, 0),
             ),
-            self.tr("{size} a second").format(size=size(round(progress.bytes_per_second))),
+            self.tr("nothing comes at the moment")
+            if progress.stalled
+            else self.tr("{size} a second").format(size=size(round(progress.bytes_per_second))),
         ]
         if progress.bytes_done >= progress.bytes_total and progress.phase == "checking":
             return self.tr("Trying it out…")

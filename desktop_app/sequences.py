@@ -1,8 +1,11 @@
-"""What two sequences have in common."""
+"""Facts about sequences of tokens that the engine and the memory plan share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+_SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
+_SNAPSHOT_BYTES = 96 * 1024 * 1024
 
 
 def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
@@ -13,3 +16,8 @@ def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
             break
         count += 1
     return count
+
+
+def snapshot_count(state: int) -> int:
+    """Return how many earlier states of these many bytes are kept: a recurrent state cannot be rolled back in part."""
+    return max(_FEWEST_SNAPSHOTS, min(_SNAPSHOTS, _SNAPSHOT_BYTES // state)) if state else 0

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from converter.hub.address import origin, usual_endpoint
-from desktop_app.engine.protocol import EFFORTS
 from desktop_app.small_files import Parsed, SmallFile
+from models.chat.harmony import EFFORTS
 
 _CHOICES = {
     "theme": ("system", "light", "dark"),
@@ -46,8 +45,10 @@ class Settings:
     endpoint: str = ""
     """Where models are downloaded from: the address of a Hub; "": `HF_ENDPOINT`, or huggingface.co."""
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    """For repositories that want one, each for the address (`origin`) at which it was entered; see `token_at`. The file is
-    readable by its owner only."""
+    """For repositories that want one, each for the address at which it was entered; see `desktop_app.library.hub_tokens`. The
+    file is readable by its owner only."""
+    token: str = field(default="", repr=False)
+    """One of Zhiyin 0.1, for whatever address was set."""
     model: str = ""
     """The model used last, as `desktop_app.library.installed` identifies it; "": none was chosen yet."""
     context: int = 0
@@ -69,16 +70,6 @@ class Settings:
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True
-
-    def token_at(self, endpoint: str) -> str:
-        """Return the token that was entered for an address, "" being the usual one; "": there is none."""
-        return self.tokens.get(origin(endpoint or usual_endpoint()), "")
-
-    def keep_token(self, endpoint: str, token: str) -> None:
-        """Keep a token for an address, "" being the usual one; "" forgets what it had."""
-        self.tokens.pop(where := origin(endpoint or usual_endpoint()), None)
-        if where and token:
-            self.tokens[where] = token
 
 
 def load_settings(path: Path) -> Settings:
@@ -109,9 +100,6 @@ def _parsed(stored: Any) -> Parsed[Settings]:
             whole = False
         elif value is not None:
             setattr(settings, entry.name, _KINDS.get(entry.name, type(default))(value))
-    earlier = stored.get("token")  # as Zhiyin 0.1 kept one for whatever address was set
-    if isinstance(earlier, str) and earlier:
-        settings.keep_token(settings.endpoint, earlier)
     return Parsed(settings, whole)
 
 

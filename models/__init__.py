@@ -1,1 +1,1 @@
-"""What a model is: families, vocabularies, chat formats and memory footprint. Pure: no network, no Qt, no llama.cpp."""
+"""What a model is: families, vocabularies, chat formats and the catalogue. Pure: no network, no Qt, no llama.cpp."""

@@ -37,7 +37,7 @@ class Conversation:
     thinking: bool | None = None
     """Whether replies begin with a thought, where the model leaves the choice; None: as it does by itself."""
     effort: str = ""
-    """How long to think (`engine.protocol.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
+    """How long to think (`models.chat.harmony.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
 
     @property
     def begun(self) -> bool:

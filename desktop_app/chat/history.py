@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message
-from desktop_app.engine.protocol import EFFORTS
 from desktop_app.paths import STATES
 from desktop_app.processes.folder_lock import own
+from models.chat.harmony import EFFORTS
 from models.errors import ZhiyinError
 
 _BUSY_SECONDS = 5.0

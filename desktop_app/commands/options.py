@@ -6,6 +6,8 @@ import argparse
 import math
 from collections.abc import Callable
 
+from models.chat.harmony import EFFORTS
+
 _MOST_THREADS = 512
 """GGML_MAX_N_THREADS."""
 
@@ -63,8 +65,6 @@ def _check(number: float, least: float, most: float) -> None:
 
 def add_thinking(parser: argparse.ArgumentParser) -> None:
     """Declare whether models that can do both think before they answer, and how long."""
-    from desktop_app.engine.protocol import EFFORTS  # the commands that ask models have it anyway, others start faster
-
     parser.add_argument(
         "--thinking",
         action=argparse.BooleanOptionalAction,

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from desktop_app.engine.protocol import EFFORTS, Prompt
+from desktop_app.engine.protocol import Prompt
 from desktop_app.sequences import common_prefix
 from models.chat.dialects import DIALECTS, prepared
+from models.chat.harmony import EFFORTS
 from models.chat.template import render
 from models.errors import ZhiyinError
 

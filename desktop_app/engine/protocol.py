@@ -34,9 +34,6 @@ R = TypeVar("R")
 
 Message = Mapping[str, Any]
 """A chat message as OpenAI's API writes it: role, content, optionally tool_calls, name, reasoning_content."""
-EFFORTS = ("low", "medium", "high")
-"""How long a model may think, in the words of gpt-oss's template."""
-
 LOGIT_ROWS = 64
 """Positions whose logits are computed at once where all of them are wanted: more are hardly faster."""
 
@@ -125,7 +122,7 @@ class Prompt(Request[RenderedPrompt], frozen=True, tag="prompt"):
     thinking: bool | None = None
     """Whether the reply begins with a thought, where the template leaves the choice; None: as the template does."""
     effort: str = ""
-    """How long to think, one of `EFFORTS`, where the template leaves that choice; "": as the template does."""
+    """How long to think (`models.chat.harmony.EFFORTS`), where the template leaves that choice; "": as the template does."""
 
 
 class Generate(Request[Reply], frozen=True, tag="generate"):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+from desktop_app.sequences import snapshot_count
 from models.dynamic_rotary import INTERNLM, RULE, is_past_training
 from models.family import Metadata
 
@@ -30,8 +31,6 @@ _WORK_BYTES = 1.2
 """Of one rounded activation (8 bits, a scale for each 32, sums)."""
 _SLACK = 96 * 1024
 """Small inputs of a graph: positions, output ids, alignment."""
-_SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
-_SNAPSHOT_BYTES = 96 * 1024 * 1024
 _FLOAT = 4
 
 
@@ -244,11 +243,6 @@ def recurrent_state(architecture: str, parameters: Metadata) -> int:
     if architecture == "rwkv4":
         return 5 * hidden * _FLOAT
     return (2 * hidden + hidden * size) * _FLOAT if size else 0
-
-
-def snapshot_count(state: int) -> int:
-    """Return how many earlier states of these many bytes are kept: a recurrent state cannot be rolled back in part."""
-    return max(_FEWEST_SNAPSHOTS, min(_SNAPSHOTS, _SNAPSHOT_BYTES // state)) if state else 0
 
 
 def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive: Activations) -> int:

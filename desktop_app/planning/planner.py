@@ -20,8 +20,8 @@ from desktop_app.planning.footprint import (
     is_ours,
     recurrent_state,
     rounded_context,
-    snapshot_count,
 )
+from desktop_app.sequences import snapshot_count
 from desktop_app.system.read_speed import ReadSpeed
 from models.dynamic_rotary import is_past_training
 from models.family import Metadata

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from desktop_app.planning.footprint import snapshot_count
+from desktop_app.sequences import snapshot_count
 
 State = tuple[int, bytes | bytearray]
 """A number of tokens, and what the model remembers of them."""

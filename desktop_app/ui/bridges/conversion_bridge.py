@@ -19,6 +19,7 @@ from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usua
 from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
 from converter.progress import Progress
 from desktop_app.library.catalogue import catalogue
+from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import Installed, InstallRequest, install_and_tell
 from desktop_app.library.installed import InstalledModel
 from desktop_app.library.source_facts import Judgement, SourceFacts, look_and_tell
@@ -207,8 +208,8 @@ class ConversionBridge(QObject):
         """
         endpoint = self._settings.endpoint
         if request.endpoint and origin(request.endpoint) != origin(endpoint or usual_endpoint()):
-            return replace(request, token=self._settings.token_at(request.endpoint) or False)
-        source, token = request.source, self._settings.token_at(endpoint) or True
+            return replace(request, token=token_at(self._settings, request.endpoint) or False)
+        source, token = request.source, token_at(self._settings, endpoint) or True
         if isinstance(source, str) and is_modelscope(urlsplit(endpoint).hostname):
             known = (model.modelscope_source for model in catalogue().named(source) if model.source == source)
             source = next(known, None) or source

@@ -6,11 +6,11 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QWidget
 
-from desktop_app.engine.protocol import EFFORTS
 from desktop_app.ui.chat.choice_button import ICON, ChoiceButton
 from desktop_app.ui.i18n.formats import with_keys
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
+from models.chat.harmony import EFFORTS
 
 _KEYS = "Ctrl+T"
 

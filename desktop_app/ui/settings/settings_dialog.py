@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 
 from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
 from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.library.hub_tokens import keep_token, token_at
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number
@@ -220,11 +221,11 @@ class SettingsDialog(QDialog):
     def _show_token(self) -> None:
         """Show the token of the address that is set: another one's never goes there."""
         endpoint = self._settings.endpoint
-        self._token.setText(self._settings.token_at(endpoint))
+        self._token.setText(token_at(self._settings, endpoint))
         self._token.setEnabled(not endpoint or bool(origin(endpoint)))
 
     def _keep_token(self, text: str) -> None:
-        self._settings.keep_token(self._settings.endpoint, text.strip())
+        keep_token(self._settings, self._settings.endpoint, text.strip())
         self.changed.emit("tokens")
 
     def _spin_box(self, name: str) -> QSpinBox | QDoubleSpinBox:

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.chat.request import options_from, prompt_messages, sampling
 from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import InstallRequest
 from desktop_app.paths import loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
@@ -197,7 +198,7 @@ def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow
     assert token.displayText() != token.text()
     dialog.close()
     kept = load_settings(settings_file())
-    assert (kept.endpoint, kept.token_at("https://mirror.example")) == ("https://mirror.example", "hf_mine")
+    assert (kept.endpoint, token_at(kept, "https://mirror.example")) == ("https://mirror.example", "hf_mine")
     assert "hf_mine" not in repr(kept)
     if os.name != "nt":
         assert settings_file().stat().st_mode & 0o077 == 0
@@ -254,12 +255,12 @@ def test_the_token_of_an_earlier_version_belongs_to_the_address_that_was_set(dat
     stored = {"endpoint": "https://mirror.example", "token": "hf_mine", "tokens": {"https://other.example:443": "x"}}
     settings_file().write_text(json.dumps(stored), "utf-8")
     settings = load_settings(settings_file())
-    assert [settings.token_at(f"https://{host}.example") for host in ("mirror", "other", "third")] == [
+    assert [token_at(settings, f"https://{host}.example") for host in ("mirror", "other", "third")] == [
         "hf_mine",
         "x",
         "",
     ]
-    assert settings.token_at("http://mirror.example") == settings.token_at("") == ""
+    assert token_at(settings, "http://mirror.example") == token_at(settings, "") == ""
 
 
 def test_damaged_files_are_said_in_the_window(open_window: OpenWindow) -> None:

@@ -69,7 +69,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         return worker_main(int(arguments[1]))
     if arguments[:1] == ["--try-part"]:
-        from desktop_app.engine.parts.trial import main as trial_main
+        from desktop_app.engine.parts.trial_process import main as trial_main
 
         return trial_main(int(arguments[1]))
     if arguments[:1] == ["--smoke-test"]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,10 +26,54 @@ FORBIDDEN_LIBRARIES = {
 }
 
 
+LAYERS = (
+    "models",
+    "converter",
+    "resources",
+    "desktop_app.paths",
+    "desktop_app.sequences",
+    "desktop_app.reports",
+    "desktop_app.small_files",
+    "desktop_app.settings",
+    "desktop_app.processes",
+    "desktop_app.system",
+    "desktop_app.engine",
+    "desktop_app.planning",
+    "desktop_app.library",
+    "desktop_app.chat",
+    "desktop_app.commands",
+    "desktop_app.ui",
+    "desktop_app.smoke_test",
+    "desktop_app.cli",
+)
+"""Packages and modules, each of which imports itself and those before it. A new one gets its place here."""
+ENGINE_FROM_OUTSIDE = {
+    "desktop_app.engine",
+    "desktop_app.engine.client",
+    "desktop_app.engine.protocol",
+    "desktop_app.engine.results",
+    "desktop_app.engine.parts",
+    "desktop_app.engine.parts.manifest",
+    "desktop_app.engine.parts.store",
+}
+"""What other packages use of the engine: nothing in it loads ggml."""
+PROCESSES = {"desktop_app.engine.server", "desktop_app.engine.parts.trial_process"}
+"""Begun by `cli`, each in a process of its own."""
+PLAIN = (
+    "planning.planner",
+    "planning.footprint",
+    "planning.candidates",
+    "settings",
+    "system.hardware",
+    "system.threads",
+)
+"""They compute with plain data: the engine is not among what they import, nor among what that imports."""
+
+
 def imports_of(path: Path) -> set[str]:
-    """Return the full names of everything a module imports, also inside functions."""
+    """Return the full names of everything a module imports, also inside functions, but not for type checkers alone."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes_at_runtime(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -36,8 +82,102 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
+def nodes_at_runtime(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield from (other, *nodes_at_runtime(other))
+        else:
+            yield from (child, *nodes_at_runtime(child))
+
+
 def modules() -> list[Path]:
     return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def packages_of(module: str) -> set[str]:
+    parts = module.split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts))}
+
+
+@cache
+def import_graph() -> dict[str, set[str]]:
+    """Return which of our modules each of them imports, the packages that this runs included."""
+    ours = {name_of(path): path for path in modules()}
+    graph: dict[str, set[str]] = {}
+    for module, path in ours.items():
+        imported: set[str] = set()
+        for name in imports_of(path):
+            target = name if name in ours else name.rpartition(".")[0]
+            if target in ours:
+                imported |= {target, *(packages_of(target) - packages_of(module))}
+        graph[module] = imported - {module}
+    return graph
+
+
+def reached_from(module: str) -> set[str]:
+    """Return all that a module imports, and what that imports."""
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        new = import_graph()[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def layer_of(module: str) -> int:
+    for number, layer in enumerate(LAYERS):
+        if module == layer or module.startswith(f"{layer}."):
+            return number
+    raise AssertionError(f"give {module} its place in LAYERS")
+
+
+def test_there_is_no_import_circle() -> None:
+    circles = [module for module in import_graph() if module in reached_from(module)]
+    assert circles == []
+
+
+def test_each_layer_imports_those_before_it_only() -> None:
+    wrong = [
+        f"{module} imports {imported}"
+        for module, names in import_graph().items()
+        for imported in names
+        if module != "desktop_app" != imported and layer_of(imported) > layer_of(module)
+    ]
+    assert wrong == []
+
+
+def test_ggml_is_used_inside_the_engine_only() -> None:
+    """And by the converter, to quantize: in worker processes and those of commands."""
+    for path in modules():
+        module, names = name_of(path), imports_of(path)
+        if not module.startswith("desktop_app.engine."):
+            assert not any(name.split(".")[0] == "llama_cpp" for name in names), module
+            assert module.startswith("converter.") or not any(name.startswith("converter.ggml.") for name in names), (
+                module
+            )
+            entries = PROCESSES if module == "desktop_app.cli" else set()
+            engine = {name for name in import_graph()[module] if name.startswith("desktop_app.engine")}
+            assert not engine - ENGINE_FROM_OUTSIDE - entries, module
+    for module in ENGINE_FROM_OUTSIDE:
+        assert (
+            not {name for name in reached_from(module) if name.startswith("desktop_app.engine")} - ENGINE_FROM_OUTSIDE
+        )
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_plans_and_facts_are_plain_data(module: str) -> None:
+    assert not any(name.startswith("desktop_app.engine") for name in reached_from(f"desktop_app.{module}"))
+
+
+def test_settings_know_no_converter() -> None:
+    assert not any(name.startswith("converter") for name in import_graph()["desktop_app.settings"])
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

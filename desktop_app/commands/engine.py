@@ -11,8 +11,7 @@ from typing import Any
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, say
 from desktop_app.engine.client import Engine
-from desktop_app.engine.parts.loading import part_store
-from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, Part, PartStore
+from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, Part, PartStore, part_store
 from desktop_app.engine.protocol import Devices
 from desktop_app.system.devices import EnginePart
 from models.errors import ZhiyinError, error_from_data

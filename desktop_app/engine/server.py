@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
-from desktop_app.engine.parts.loading import load_base, load_parts, part_store
+from desktop_app.engine.parts.loading import load_base, load_parts
+from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Ready, Text
 from desktop_app.engine.results import (
     AnyResult,

@@ -7,10 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from converter.ggml import bundled_parts, library_folder, load_library
+from converter.ggml import library_folder, load_library
 from desktop_app.engine.parts.store import Part, PartStore
 from desktop_app.engine.parts.trial import PartFailed, tried
-from desktop_app.paths import engine_parts_folder
 from desktop_app.system.devices import EnginePart
 from desktop_app.system.graphics_drivers import fingerprint
 from models.errors import ZhiyinError
@@ -26,11 +25,6 @@ def load_base() -> None:
         load = load_library("ggml").ggml_backend_load_all_from_path
         load.argtypes, load.restype = [ctypes.c_char_p], None
         load(str(folder).encode())  # ggml takes UTF-8 here, on Windows too
-
-
-def part_store() -> PartStore:
-    """Return the parts of this application and this data folder."""
-    return PartStore(engine_parts_folder(), bundled_parts() if getattr(sys, "frozen", False) else None)
 
 
 def load_parts(store: PartStore) -> list[EnginePart]:

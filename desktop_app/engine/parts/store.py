@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import IO, Any, BinaryIO
 import msgspec
 
 from converter.atomic_write import locked, unfinished_folder, write_locked
+from converter.ggml import bundled_parts
 from desktop_app.engine.parts.manifest import (
     MANIFEST,
     SIGNATURE,
@@ -22,6 +24,7 @@ from desktop_app.engine.parts.manifest import (
     check_signature,
     read_manifest,
 )
+from desktop_app.paths import engine_parts_folder
 from models.errors import BadFile, ZhiyinError
 
 ORDER = ("cuda", "metal", "vulkan")
@@ -268,6 +271,11 @@ class PartStore:
                 path=path,
                 reason=error.strerror or str(error),
             ) from error
+
+
+def part_store() -> PartStore:
+    """Return the parts of this application and this data folder."""
+    return PartStore(engine_parts_folder(), bundled_parts() if getattr(sys, "frozen", False) else None)
 
 
 def _rank(part: str) -> int:

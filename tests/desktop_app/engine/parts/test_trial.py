@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from desktop_app.engine.client import Engine
-from desktop_app.engine.parts.loading import part_store
+from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.protocol import Devices, Load, Tokenize
 from desktop_app.system.devices import EnginePart
 from models.errors import error_from_data

@@ -894,10 +894,6 @@
         <translation>{path} 里没有 {key}；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} is not a regular file; download it again.</source>
-        <translation>{path} 不是普通文件；请重新下载。</translation>
-    </message>
-    <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
         <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
     </message>

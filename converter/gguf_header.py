@@ -128,10 +128,12 @@ class GGUFHeader:
 
 
 def is_gguf(path: Path) -> bool:
-    """Tell by its first bytes, not by its name, whether a path is that of a GGUF file."""
+    """Tell by its first bytes, not by its name, whether a path is that of a GGUF file; a text may begin with its name."""
     try:
         with open_regular(path) as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+            first = file.read(8)
+        versions = (int.from_bytes(first[4:], order) for order in ("little", "big"))
+        return first[:4] == _MAGIC and len(first) == 8 and min(versions) < 1 << 16
     except (OSError, ValueError, BadFile):  # ValueError: a path with a null byte
         return False
 

@@ -542,6 +542,42 @@
         <translation>在 {page} 创建令牌并将 {variable} 设为该令牌</translation>
     </message>
     <message>
+        <source>{path} is an unfinished file; wait until it has its name.</source>
+        <translation>{path} 尚未写完；请等它得到正式名称。</translation>
+    </message>
+    <message>
+        <source>{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.</source>
+        <translation>{path} 在您自己的文件夹里，是由 {folder} 中的链接引入的；请删除该链接，或到那里删除文件。</translation>
+    </message>
+    <message>
+        <source>{path} is not there any more; put it back, or take it off the list: zhiyin models remove {name}</source>
+        <translation>{path} 已不存在；请把它放回原处，或从列表中移除：zhiyin models remove {name}</translation>
+    </message>
+    <message>
+        <source>{path} is not there any more; put it back, or choose another model.</source>
+        <translation>{path} 已不存在；请把它放回原处，或选择另一个模型。</translation>
+    </message>
+    <message>
+        <source>{name} cannot be used, so {other} is used. {reason}</source>
+        <translation>无法使用 {name}，因此改用 {other}。{reason}</translation>
+    </message>
+    <message>
+        <source>{path} belongs to a model and is none itself ({kind}); choose the model.</source>
+        <translation>{path} 只是模型的附属文件（{kind}），本身不是模型；请选择模型文件。</translation>
+    </message>
+    <message>
+        <source>{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them these names.</source>
+        <translation>{path} 是某个模型 {count} 个分卷之一，分卷的名称必须依次以 -00001-of-{number}.gguf 等结尾；请改回这样的名称。</translation>
+    </message>
+    <message>
+        <source>{name} is the name of several models; give the path of one: {paths}.</source>
+        <translation>有多个模型名为 {name}；请给出其中一个的路径：{paths}。</translation>
+    </message>
+    <message>
+        <source>{folder} leads to more than {count} files at {path}, where the search for models ended; remove that link or folder.</source>
+        <translation>{folder} 在 {path} 处引入了超过 {count} 个文件，对模型的查找到此为止；请移除该链接或文件夹。</translation>
+    </message>
+    <message>
         <source>{path} is a folder; convert it first: {command}</source>
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>

@@ -590,6 +590,10 @@
         <translation>{path} 是源文件之一，会被覆盖；请换一个名称。</translation>
     </message>
     <message>
+        <source>The engine could not read on in {path}: the file was changed or shortened, or its disk failed; check the file, then load it again. Nothing of the chat is lost.</source>
+        <translation>引擎无法继续读取 {path}：文件被更改或截短，或者磁盘出了故障；请检查该文件后重新加载。聊天内容没有丢失。</translation>
+    </message>
+    <message>
         <source>{path} cannot be read: {reason}.</source>
         <translation>无法读取 {path}（{reason}）。</translation>
     </message>

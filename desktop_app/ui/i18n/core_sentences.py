@@ -128,6 +128,8 @@ _TEMPLATES = to_translate(
     "{folder} leads to more than {count} files at {path}, where the search for models ended; remove that link or folder.",
     "{path} is a folder; convert it first: {command}",
     "{path} cannot be read: {reason}.",
+    "The engine could not read on in {path}: the file was changed or shortened, or its disk failed; "
+    "check the file, then load it again. Nothing of the chat is lost.",
     "{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.",
     "The disk is full, so {path} cannot take more; free some space.",
     "{path} cannot be written; allow writing to it.",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator, MutableMapping
+from collections import Counter
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -61,6 +62,8 @@ class ArrayLength:
     """Stands for an array that was skipped."""
 
     length: int
+    start: int = field(default=0, compare=False)
+    """Bytes from the start of the file to its first element."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,16 @@ class GGUFHeader:
     path: Path
     metadata: dict[str, Any]
     tensors: dict[str, GGUFTensor] = field(repr=False)
+    types: dict[str, int] = field(default_factory=dict, repr=False)
+    """Every value's type, as `gguf.constants.GGUFValueType` numbers them."""
     data_offset: int = 0
     encoded: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Every value's bytes in the file, its type included, where they were asked for."""
+
+    @property
+    def alignment(self) -> int:
+        """What tensors' offsets are multiples of."""
+        return int(self.metadata.get("general.alignment", _ALIGNMENT))
 
     @property
     def architecture(self) -> str:
@@ -202,6 +212,51 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
 
 
+def all_tensors(header: GGUFHeader) -> dict[str, GGUFTensor]:
+    """Return the tensors of all parts of a model, whose first part's header was read.
+
+    Raises:
+        BadFile: a part is missing or damaged.
+    """
+    others = (read_gguf_header(path, arrays=False) for path in split_parts(header.path) if path != header.path)
+    return {name: tensor for part in (header, *others) for name, tensor in part.tensors.items()}
+
+
+def read_texts(header: GGUFHeader, key: str) -> list[bytes]:
+    """Return the texts of an array that was skipped, as they are in the file; [] where the value is no such array.
+
+    Raises:
+        BadFile: the file cannot be read.
+    """
+    value = header.metadata.get(key)
+    if not isinstance(value, ArrayLength):
+        return [text.encode() for text in value if isinstance(text, str)] if isinstance(value, list) else []
+    try:
+        with open_regular(header.path, buffering=0) as file:
+            parser = _Parser(header.path, _FileBytes(header.path, file), arrays=True, encoded=False, spans={})
+            parser.at = value.start
+            return list(parser.blobs(value.length))
+    except OSError as error:
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
+
+
+def read_array_bytes(header: GGUFHeader, key: str) -> bytes:
+    """Return an array of single bytes that was skipped; b"" where the value is no such array.
+
+    Raises:
+        BadFile: the file cannot be read.
+    """
+    value = header.metadata.get(key)
+    if not isinstance(value, ArrayLength):
+        return bytes(number & 255 for number in value if isinstance(number, int)) if isinstance(value, list) else b""
+    try:
+        with open_regular(header.path) as file:
+            file.seek(value.start)
+            return file.read(value.length)
+    except OSError as error:
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
+
+
 def read_distant_head(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
     """Read the head of a GGUF file that is not here, without its long arrays, from as few of its bytes as possible.
 
@@ -285,21 +340,32 @@ class _Parser:
         self.check(pair_count * 13 + tensor_count * 24)
         if max(tensor_count, pair_count) > _MOST_ENTRIES:
             raise self.damaged(f"it claims {tensor_count} tensors and {pair_count} metadata values")
-        metadata = dict(self.pair() for _ in range(pair_count))
+        pairs = [self.pair() for _ in range(pair_count)]
+        metadata = {name: value for name, _, value in pairs}
         raw = [self.tensor() for _ in range(tensor_count)]
+        self.check_distinct([name for name, *_ in pairs])
+        self.check_distinct([name for name, *_ in raw])
         alignment = metadata.get("general.alignment", _ALIGNMENT)
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise self.damaged(f"its alignment is {alignment}")
         start = -(-self.at // alignment) * alignment
         tensors = {name: self.located(name, kind, shape, start + offset) for name, kind, shape, offset in raw}
-        return GGUFHeader(self.path, metadata, tensors, start, self.encoded or {})
+        types = {name: type_ for name, type_, _ in pairs}
+        return GGUFHeader(self.path, metadata, tensors, types, start, self.encoded or {})
 
-    def pair(self) -> tuple[str, Any]:
+    def pair(self) -> tuple[str, int, Any]:
         name, start = self.string(), self.at
-        value = self.value(name, self.scalar("<I"))
+        type_ = self.scalar("<I")
+        value = self.value(name, type_)
         if self.encoded is not None:
             self.encoded[name] = self.data[start : self.at]
-        return name, value
+        return name, type_, value
+
+    def check_distinct(self, names: Sequence[str]) -> None:
+        """Refuse a name that stands there twice: which of the two counts is anybody's guess."""
+        if len(set(names)) < len(names):
+            ((name, _),) = Counter(names).most_common(1)
+            raise self.damaged(f"it holds {name[:60]!r} twice")
 
     def value(self, name: str, kind: int) -> Any:
         if kind in _SCALARS:
@@ -317,8 +383,9 @@ class _Parser:
             self.count(length)
             if self.arrays or length <= _SHORT_ARRAY:
                 return [self.text(blob) for blob in self.blobs(length)]
+            start = self.at
             self.skip_texts(name, length)
-            return ArrayLength(length)
+            return ArrayLength(length, start)
         if kind not in _SCALARS:
             raise self.damaged(f"it holds an array of unknown kind {kind}")
         code = _SCALARS[kind][1]
@@ -326,7 +393,7 @@ class _Parser:
         self.check(size)
         start, self.at = self.at, self.at + size
         if not self.arrays and length > _SHORT_ARRAY:
-            return ArrayLength(length)
+            return ArrayLength(length, start)
         self.count(length)
         return list(struct.unpack(f"<{length}{code}", self.data[start : self.at]))
 

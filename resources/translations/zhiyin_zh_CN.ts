@@ -598,6 +598,54 @@
         <translation>无法读取 {path}（{reason}）。</translation>
     </message>
     <message>
+        <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>
+        <translation>{path} 没有说明它是什么模型（general.architecture）；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} holds no model by its general.type ({kind}); choose the model's own file.</source>
+        <translation>按 general.type（{kind}），{path} 中没有模型；请选择模型本身的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
+        <translation>{path} 是一个模型的 {count} 个部分之一，但被改了名；请把所有部分改回发布时的名称。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: tensor {tensor} is not where it should be; download it again.</source>
+        <translation>{path} 已损坏：张量 {tensor} 不在应在的位置；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 的类型是 {type}，而这里需要 F32；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has type {type}, with which nothing is computed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 的类型是 {type}，无法用它计算；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} holds no weights; choose the file of the whole model.</source>
+        <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
+    </message>
+    <message>
+        <source>{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.</source>
+        <translation>{path} 的词表中词元 {text} 出现了不止一次；请用模型自己的分词器重新转换。</translation>
+    </message>
+    <message>
+        <source>{path}: {key} is {value}, which does not fit the rest of the file; download or convert it again.</source>
+        <translation>{path}：{key} 为 {value}，与文件其余内容不符；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or choose another model.</source>
+        <translation>{path} 的架构是 {architecture}，此版本的 llama.cpp 不认识；请更新知音，或选择其他模型。</translation>
+    </message>
+    <message>
+        <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>
+        <translation>这段对话对 {name} 来说是空的提示；请写一条消息，或选择其他模型。</translation>
+    </message>
+    <message>
+        <source>The model's vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
+        <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
+    </message>
+    <message>
         <source>{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.</source>
         <translation>llama.cpp 无法加载 {path}（{reason}）；请重新转换或下载。</translation>
     </message>

@@ -10,24 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from filelock import FileLock, Timeout
 
 from models.errors import ZhiyinError
 
+T = TypeVar("T")
+
 _PART, _LOCK = ".part", ".lock"
 _UNFINISHED = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}\.part|\.(?P<of_0_1>.+\.gguf)\.part", re.DOTALL)
-"""A name of `tempfile`, or one of Zhiyin 0.1. A download's `.NAME.DIGEST.part` is none: the next try resumes it."""
+"""A random name, or one of Zhiyin 0.1. A download's `.NAME.DIGEST.part` is none: the next try resumes it."""
 _PATIENCE = 20.0
 """Seconds to wait for a small file; whoever has it is done in milliseconds."""
 _MOMENT = 1.0
 """Seconds to wait for a large file: somebody may be removing leftovers of it; whoever writes it takes longer."""
 _POLL = 0.01
+_PRIVATE, _SHARED = 0o600, 0o666
+"""Permissions of a new file, of which the system takes away what the user's umask says."""
 _NOT_SUPPORTED = tuple(
     getattr(errno, name) for name in ("EINVAL", "ENOSYS", "ENOTSUP", "ENOLCK") if hasattr(errno, name)
 )
@@ -76,7 +82,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small file whole or not at all.
+    """Write a small file of text that its owner alone may read, whole or not at all.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is untouched and nothing else is left.
@@ -87,19 +93,39 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_locked(path: Path, text: str) -> None:
     """Do what `write_whole` does, by a caller who has the file's lock."""
-    stream = tempfile.NamedTemporaryFile(  # noqa: SIM115  (closed below: Windows renames no open file)
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=_PART, delete=False
-    )
+    data = text.encode()
+    _write(path, lambda stream: stream.write(data), _PRIVATE)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], T], *, private: bool = False) -> T:
+    """Write a file of any size whole or not at all.
+
+    Args:
+        path: the file.
+        write: writes the content; what it returns is returned.
+        private: its owner alone may read the file.
+
+    Raises:
+        OSError: as `write_whole`.
+    """
+    with locked(path):
+        return _write(path, write, _PRIVATE if private else _SHARED)
+
+
+def _write(path: Path, write: Callable[[BinaryIO], T], mode: int) -> T:
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
     try:
-        with stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            result = write(stream)
             stream.flush()
-            os.fsync(stream.fileno())
-        Path(stream.name).replace(path)
-    except (OSError, UnicodeError):
+            sync(stream.fileno())
+        replace_file(part, path)
+    except BaseException:
         with suppress(OSError):
-            Path(stream.name).unlink()
+            part.unlink()
         raise
+    return result
 
 
 def sync(descriptor: int) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from msgspec.structs import replace
 
+from converter.atomic_write import write_file
 from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.parts.loading import load_base, load_parts
@@ -351,14 +352,9 @@ def _write_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file whole or not at all."""
     import numpy as np
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
-            np.save(file, array)
-        temporary.replace(path)
+        write_file(path, lambda file: np.save(file, array))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise BadFile(
             "{path} cannot be written ({reason}); choose another place.", path=path, reason=error.strerror or error
         ) from error

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from converter.atomic_write import is_unfinished, locked, remove_leftovers, unfinished_folder, write_locked, write_whole
+from converter.atomic_write import (
+    is_unfinished,
+    locked,
+    remove_leftovers,
+    unfinished_folder,
+    write_file,
+    write_locked,
+    write_whole,
+)
 from models.errors import ZhiyinError
 
 _HOLD = """
@@ -122,3 +132,28 @@ def test_leftovers_of_earlier_versions_go_and_files_of_others_stay(tmp_path: Pat
         (tmp_path / name).write_bytes(b"")
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_large_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "logits.npy"
+    assert write_file(path, lambda stream: stream.write(b"before")) == 6
+
+    def give_up(stream: BinaryIO) -> None:
+        stream.write(b"x" * 100_000)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        write_file(path, give_up)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["logits.npy"]
+    assert path.read_bytes() == b"before"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o644)])
+def test_only_private_files_are_kept_from_others(private: bool, mode: int, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write_file(tmp_path / "a", lambda stream: stream.write(b"1"), private=private)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode

@@ -8,7 +8,6 @@ ignored, and the chat is read again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -75,16 +74,11 @@ def store(runner: Runner, file: Path, identity: str) -> None:
     """Write a chat's state, whole or not at all; a full disk only means that the chat is read again."""
     if not identity:
         return
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
+    with suppress(OSError, MemoryError, ZhiyinError):
         file.parent.mkdir(parents=True, exist_ok=True)
         arrays = dict(_packed(state, runner.info.architecture) for state in _worth_keeping(runner.states()))
-        write_state_file(temporary, identity, runner.tokens, arrays)
-        temporary.replace(file)
+        write_state_file(file, identity, runner.tokens, arrays)
         _shrink(file.parent, _MOST_BYTES)
-    except (OSError, MemoryError, ZhiyinError):
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _worth_keeping(states: Sequence[State]) -> Sequence[State]:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from converter.atomic_write import write_file
 from models.errors import ZhiyinError
 
 _TOKENS, _OWNER = "tokens", "owner"
 
 
 def write_state_file(path: Path, owner: str, tokens: Sequence[int], state: Mapping[str, np.ndarray]) -> int:
-    """Write a state that `owner` names the model of; return its bytes.
+    """Write a state that `owner` names the model of, whole or not at all; return its bytes.
 
     Raises:
         ZhiyinError: it cannot be written.
     """
     arrays = {_TOKENS: np.array(tokens, np.int32), _OWNER: np.frombuffer(owner.encode(), np.uint8), **state}
+
+    def write(file: BinaryIO) -> int:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        return file.tell()
+
     try:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            return file.tell()
+        return write_file(path, write, private=True)
     except OSError as error:
         raise ZhiyinError(
             "The state could not be written to {path}; free disk space or choose another folder.", path=path

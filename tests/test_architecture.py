@@ -180,6 +180,14 @@ def test_settings_know_no_converter() -> None:
     assert not any(name.startswith("converter") for name in import_graph()["desktop_app.settings"])
 
 
+def test_the_window_deletes_no_files() -> None:
+    """What is unfinished, and what may go, is known by those that wrote it."""
+    for path in (ROOT / "desktop_app" / "ui").rglob("*.py"):
+        calls = (node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+        names = {call.attr for call in calls if isinstance(call, ast.Attribute)}
+        assert not names & {"rmtree", "unlink", "rmdir"}, path
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_one_way(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from converter.atomic_write import remove_leftovers
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
 from converter.hub.selection import Wish
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
@@ -18,7 +20,7 @@ from desktop_app.library.smoke_load import try_out
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_configuration
 from desktop_app.planning.planner import Computer
-from desktop_app.processes.worker import Tell
+from desktop_app.processes.worker import Tell, in_process
 
 if TYPE_CHECKING:
     from converter.hub.repository import Download
@@ -91,8 +93,24 @@ def install(
     return install_checkpoint(request, done.source, None if request.lora else done, on_progress, cancelled, on_planned)
 
 
-def install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
-    """`install` as a `worker.Work`: tells of `Progress`, and of the path that is about to be written."""
+def install_in_process(request: InstallRequest, tell: Tell, stop: threading.Event) -> Installed:
+    """`install` in a process of its own; however that ends, nothing half-written is left.
+
+    Args:
+        request: what to install.
+        tell: hears of `Progress`, and of the path that is about to be written.
+        stop: set it to stop the work.
+
+    Raises:
+        ZhiyinError: as `install` and `in_process`.
+    """
+    try:
+        return in_process(partial(_install_and_tell, request), tell, stop)
+    finally:
+        remove_leftovers(models_folder())  # of a process that was killed
+
+
+def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
     return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
 
 

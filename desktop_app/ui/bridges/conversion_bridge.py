@@ -14,18 +14,17 @@ from urllib.parse import urlsplit
 from PySide6.QtCore import QObject, Signal
 from shiboken6 import isValid
 
-from converter.atomic_write import remove_leftovers
 from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
 from converter.progress import Progress
 from desktop_app.library.catalogue import catalogue
 from desktop_app.library.hub_tokens import token_at
-from desktop_app.library.install import Installed, InstallRequest, install_and_tell
+from desktop_app.library.install import Installed, InstallRequest, install_in_process
 from desktop_app.library.installed import InstalledModel
 from desktop_app.library.source_facts import Judgement, SourceFacts, look_and_tell
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.planner import Computer
-from desktop_app.processes.worker import Tell, Unexpected, in_process
+from desktop_app.processes.worker import Unexpected, in_process
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
@@ -231,7 +230,9 @@ class ConversionBridge(QObject):
         job.state = "running"
         request = replace(self._with_endpoint(job.request), computer=computer)
         self._background.run(
-            lambda: _work(request, job, lambda event: self._background.post(lambda: self._tell(job, event))),
+            lambda: install_in_process(
+                request, lambda event: self._background.post(lambda: self._tell(job, event)), job.stop
+            ),
             partial(self._done, job),
             partial(self._not_done, job),
         )
@@ -289,19 +290,3 @@ def _own_fault(job: ConversionJob, error: Exception) -> tuple[str, str]:
     again = "try again, and if it happens again report it with the details"
     sentence = f"Zhiyin made a mistake while it {_DOING[phase]} {job.request.source}; {again}."
     return sentence, "\n".join(line for line in (str(job.request.source), f"{phase} {item}".strip(), raised) if line)
-
-
-def _work(request: InstallRequest, job: ConversionJob, tell: Tell) -> Installed:
-    """Run the job in its process; whatever way that ends, nothing half-written is left."""
-    out: list[Path] = []
-
-    def listen(event: Progress | Path) -> None:
-        if isinstance(event, Path):
-            out.append(event)
-        tell(event)
-
-    try:
-        return in_process(partial(install_and_tell, request), listen, job.stop)
-    finally:
-        for path in out:
-            remove_leftovers(path.parent)  # of a process that could not

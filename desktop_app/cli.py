@@ -59,19 +59,20 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
+_OWN_PROCESSES = {
+    "--engine": "desktop_app.engine.server",
+    "--worker": "desktop_app.processes.worker",
+    "--renderer": "desktop_app.processes.renderer",
+    "--try-part": "desktop_app.engine.parts.trial_process",
+}
+"""What `processes.start` starts; its `main` takes the link to the process that did."""
+
+
 def _dispatch(arguments: list[str]) -> int:
-    if arguments[:1] == ["--engine"]:
-        from desktop_app.engine.server import main as engine_main
-
-        return engine_main(int(arguments[1]))
-    if arguments[:1] == ["--worker"]:
-        from desktop_app.processes.worker import main as worker_main
-
-        return worker_main(int(arguments[1]))
-    if arguments[:1] == ["--try-part"]:
-        from desktop_app.engine.parts.trial_process import main as trial_main
-
-        return trial_main(int(arguments[1]))
+    code: int
+    if arguments and arguments[0] in _OWN_PROCESSES:
+        code = importlib.import_module(_OWN_PROCESSES[arguments[0]]).main(int(arguments[1]))
+        return code
     if arguments[:1] == ["--smoke-test"]:
         from desktop_app.smoke_test import run as smoke_test
 
@@ -80,7 +81,7 @@ def _dispatch(arguments: list[str]) -> int:
         return _open_window(arguments)
     parsed = _parser(arguments[0]).parse_args(arguments)
     reports.listen(lambda error: say(f"zhiyin: {error}"))
-    code: int = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
+    code = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from msgspec.structs import replace
 
@@ -41,6 +41,7 @@ from desktop_app.engine.results import (
 from desktop_app.engine.runner import OutOfMemory, Runner
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
+from desktop_app.processes.renderer import Renderer
 from desktop_app.processes.start import private_stdout
 from desktop_app.system.devices import ComputeFacts, EnginePart
 from desktop_app.system.read_speed import ReadSpeed
@@ -48,6 +49,8 @@ from models.errors import BadFile, ZhiyinError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from desktop_app.engine.prompting import Prompting
 
 _PROGRESS_SECONDS = 0.05
 
@@ -80,6 +83,8 @@ class EngineProcess:
         self._identity = ""
         self._queue: queue.SimpleQueue[tuple[int, protocol.AnyRequest | protocol.Malformed]] = queue.SimpleQueue()
         self._runner: Runner | None = None
+        self._prompting: Prompting | None = None
+        self._renderer = Renderer()
         self._current = 0
         self._cancelled: set[int] = set()
         self._handlers: dict[type[Any], Callable[[int, Any], AnyResult | None]] = {
@@ -186,12 +191,17 @@ class EngineProcess:
             raise ZhiyinError("No model is loaded; choose one first.")
         return self._runner
 
+    def _prompts(self) -> Prompting:
+        self._model()
+        return cast("Prompting", self._prompting)
+
     def _load(self, number: int, request: protocol.Load) -> ModelInfo:
         from desktop_app.engine.load import load_runner
-        from desktop_app.engine.prompting import effort_by_itself, thinks_by_itself
+        from desktop_app.engine.prompting import Prompting
         from desktop_app.engine.state.chat_states import model_identity
 
         self._unload(number, protocol.Unload())
+        self._renderer.start()  # while the weights are read
         runner = load_runner(Path(request.path), request.settings, self._progress(number, "load"))
         if request.adapters:
             try:
@@ -199,9 +209,11 @@ class EngineProcess:
             except ZhiyinError:
                 runner.close()
                 raise
-        self._runner = runner
+        prompting = Prompting(runner, self._renderer)
+        self._runner, self._prompting = runner, prompting
         self._identity = model_identity(Path(request.path), request.adapters)
-        return replace(runner.info, thinking=thinks_by_itself(runner), effort=effort_by_itself(runner))
+        thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
+        return replace(runner.info, thinking=thinking, effort=effort)
 
     def _malformed(self, number: int, request: protocol.Malformed) -> None:
         raise request
@@ -219,15 +231,16 @@ class EngineProcess:
 
     def _generate(self, number: int, request: protocol.Generate) -> Reply:
         from desktop_app.engine.generation import Shown, check_room, generate
-        from desktop_app.engine.prompting import mark_tokens, prompt_tokens, reply_opening, settled_tokens
+        from desktop_app.engine.prompting import mark_tokens, reply_opening
         from desktop_app.engine.state.chat_states import resume, store
         from models.chat.dialects import DIALECTS
 
-        runner = self._model()
+        runner, prompting = self._model(), self._prompts()
         if number in self._cancelled:
             runner.interrupt(True)
         asked = request.prompt
-        prompt = prompt_tokens(runner, asked)
+        rendered = prompting.render_marked(asked)
+        prompt = prompting.tokens(rendered)
         check_room(runner, prompt)
         dialect = DIALECTS.get(runner.info.dialect)
         recurrent, file, identity = runner.info.context == 0, Path(request.state), self._identity
@@ -235,7 +248,7 @@ class EngineProcess:
             resume(runner, file, identity, prompt)
         shown = Shown(
             None if dialect is None or dialect.reply is None else dialect.reply(),
-            reply_opening(runner, asked) if runner.info.reasoning else "",
+            reply_opening(rendered) if runner.info.reasoning else "",
             {} if dialect is None else mark_tokens(runner, dialect.marks),
         )
         reply = generate(
@@ -245,7 +258,7 @@ class EngineProcess:
             lambda text: self._send(number, Text(text)),
             self._progress(number, "prompt"),
             shown,
-            settled_tokens(runner, asked, prompt) if runner.info.forward_only else None,
+            prompting.settled_tokens(asked, prompt) if runner.info.forward_only else None,
         )
         if recurrent and request.state:
             self._afterwards = lambda: store(runner, file, identity)
@@ -260,10 +273,8 @@ class EngineProcess:
         return TokenIds(runner.tokenize(request.text, add_special=request.add_special, special=special))
 
     def _prompt(self, number: int, request: protocol.Prompt) -> RenderedPrompt:
-        from desktop_app.engine.prompting import prompt_tokens, render_prompt
-
-        runner = self._model()
-        return RenderedPrompt(render_prompt(runner, request), prompt_tokens(runner, request))
+        prompting = self._prompts()
+        return RenderedPrompt(prompting.render(request), prompting.tokens(prompting.render_marked(request)))
 
     def _logits(self, number: int, request: protocol.Logits) -> LogitsShape:
         logits = self._model_for(request.ids).all_logits(request.ids)

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed
-from desktop_app.engine.protocol import Load, LoadSettings, Logits
+from desktop_app.engine.protocol import Load, LoadSettings, Logits, Prompt
+from models.chat.template_facts import TemplateLimit
 from models.errors import BadFile
 
 _TOKENS = (0, 1, 2, 3)
 _CONTEXT = 64
+_CHAT = ({"role": "user", "content": "知音"},)
 
 
 def try_out(path: Path) -> str:
@@ -21,7 +23,7 @@ def try_out(path: Path) -> str:
     Too little memory is no fault of the file: then the sentence says that it was not run.
 
     Raises:
-        BadFile: the engine refuses the file, dies of it, or computes NaN or infinity.
+        BadFile: the engine refuses the file, dies of it, or computes NaN or infinity; its chat template takes too much.
     """
     with Engine() as engine, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "logits.npy"
@@ -29,6 +31,8 @@ def try_out(path: Path) -> str:
             info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
             ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
             engine.submit(Logits(ids, str(out))).result()
+            if info.chat:
+                _check_template(engine)
         except EngineFailed as error:
             if error.code == "out-of-memory":
                 return "It was not run, because this computer has too little free memory for it."
@@ -45,3 +49,14 @@ def try_out(path: Path) -> str:
                 "overflows this type: choose another --quant."
             )
     return f"The engine loaded it and decoded {len(ids)} tokens."
+
+
+def _check_template(engine: Engine) -> None:
+    """Raise BadFile where the loaded model's template takes too much for the shortest chat; others are the user's to try."""
+    try:
+        engine.submit(Prompt(_CHAT)).result()
+    except EngineFailed as error:
+        if error.code == TemplateLimit.default_code:
+            raise BadFile(
+                "The converted file was thrown away, because no chat can begin with it: {reason}", reason=error
+            ) from error

@@ -20,12 +20,12 @@ def own_command(mode: str) -> list[str]:
     return [sys.executable, *_python_flags(), "-m", "desktop_app.cli", mode]
 
 
-def start(mode: str, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
+def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     """Start this application as `zhiyin MODE` with pipes for its standard input and output; it ends with this process.
 
     Args:
         mode: `--engine`, `--worker` or `--renderer`.
-        errors: takes its standard error.
+        errors: takes its standard error; None: this process's own.
 
     Raises:
         OSError: the system refuses to start it.
@@ -44,7 +44,7 @@ def start(mode: str, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
     return process
 
 
-def _popen(mode: str, link: int, errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
+def _popen(mode: str, link: int, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     """Start the process; `link` is what its `lifetime.end_with_parent` needs.
 
     Where ggml ends it, no debugger is attached before: that takes ten seconds and more, with our pipes held open.

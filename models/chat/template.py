@@ -1,15 +1,15 @@
 """Chat templates: Jinja, as Hugging Face and llama.cpp use it, in a sandbox.
 
-A template comes with a model and is untrusted: it reaches no Python object beyond the messages, and its output is bounded.
+A template comes with a model and is untrusted: it reaches no Python object beyond the messages, and its output is bounded. Time
+and memory are not: `desktop_app.processes.renderer` renders in a process that can be killed.
 The settings follow transformers/utils/chat_template_utils.py, so that every published template renders as its authors saw it.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -21,10 +21,11 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from models.chat.template_facts import LARGEST_PROMPT, MEGABYTE, TemplateLimit, check_size
 from models.errors import ZhiyinError
+from models.visible import visible
 
-_LARGEST_PROMPT = 16 * 1024 * 1024
-_LARGEST_TEMPLATE = 1024 * 1024
+_LONGEST_REASON = 300
 
 
 class _Generation(Extension):
@@ -41,20 +42,11 @@ class _TemplateRefusal(TemplateError):
     """The template itself refused the messages (`raise_exception`)."""
 
 
-@dataclass(frozen=True)
-class TemplateFacts:
-    """What a template's text shows about the model."""
-
-    reasoning: bool
-    """It knows thinking blocks."""
-    tools: bool
-    """It renders tool lists."""
-
-
 def render(
     template: str,
     messages: Sequence[Mapping[str, Any]],
     *,
+    path: str | os.PathLike[str] = "the model",
     tools: Sequence[Mapping[str, Any]] | None = None,
     bos: str = "",
     eos: str = "",
@@ -66,6 +58,7 @@ def render(
     Args:
         template: the Jinja source.
         messages: OpenAI's form: role, content, optionally tool_calls and name.
+        path: the template's file, for the sentences of errors.
         tools: tools in OpenAI's form, or None.
         bos: text of the beginning-of-sequence token.
         eos: text of the end-of-sequence token.
@@ -73,8 +66,11 @@ def render(
         extras: further variables, such as `enable_thinking`.
 
     Raises:
-        ZhiyinError: the template is broken, refuses the messages, or renders too much.
+        TemplateLimit: the template is too large or renders too much.
+        ZhiyinError: the template is broken, or refuses the messages.
+        MemoryError: it needs more memory than there is.
     """
+    check_size(template, path)
     try:
         pieces = _compiled(template).generate(
             messages=list(messages),
@@ -84,39 +80,29 @@ def render(
             add_generation_prompt=add_generation_prompt,
             **extras,
         )
-        return _joined(pieces)
+        return _joined(pieces, path)
+    except (ZhiyinError, MemoryError):
+        raise
     except _TemplateRefusal as error:
-        raise ZhiyinError("The model's chat template refuses this chat: {reason}", reason=error.message) from error
+        raise ZhiyinError(
+            "The chat template of {path} refuses this chat: {reason}", path=path, reason=_short(error)
+        ) from error
     except SecurityError as error:
         raise ZhiyinError(
-            "The model's chat template tries what it must not ({reason}); get the model elsewhere.", reason=error
+            "The chat template of {path} tries what it must not ({reason}); get the model elsewhere.",
+            path=path,
+            reason=_short(error),
         ) from error
-    except (
-        TemplateError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except Exception as error:  # whatever an untrusted template raises
         raise ZhiyinError(
-            "The model's chat template cannot render this chat ({reason}); convert the model again.", reason=error
+            "The chat template of {path} cannot render this chat ({reason}); convert the model again.",
+            path=path,
+            reason=_short(error),
         ) from error
-
-
-@lru_cache(maxsize=64)
-def template_facts(template: str) -> TemplateFacts:
-    """Return what a template's text shows."""
-    reasoning = re.search(r"<think>|enable_thinking|reasoning_content|<\|channel\|>", template) is not None
-    tools = re.search(r"\btools\b", template) is not None
-    return TemplateFacts(reasoning, tools)
 
 
 @lru_cache(maxsize=16)
 def _compiled(template: str) -> jinja2.Template:
-    if len(template) > _LARGEST_TEMPLATE:
-        raise ZhiyinError("The model's chat template is larger than 1 MB; get the model elsewhere.")
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -128,14 +114,23 @@ def _compiled(template: str) -> jinja2.Template:
     return environment.from_string(template)
 
 
-def _joined(pieces: Any) -> str:
+def _joined(pieces: Iterable[str], path: str | os.PathLike[str]) -> str:
     size, parts = 0, []
     for piece in pieces:
         size += len(piece)
-        if size > _LARGEST_PROMPT:
-            raise ZhiyinError("The model's chat template renders more than 16 MB; get the model elsewhere.")
+        if size > LARGEST_PROMPT:
+            raise TemplateLimit(
+                "The chat template of {path} renders more than {size} MB; get the model elsewhere.",
+                path=path,
+                size=LARGEST_PROMPT // MEGABYTE,
+            )
         parts.append(piece)
     return "".join(parts)
+
+
+def _short(error: Exception) -> str:
+    """Return what an error says in one line: a template chooses the text of its refusals."""
+    return visible(" ".join(str(error)[:_LONGEST_REASON].split())) or type(error).__name__
 
 
 def _to_json(

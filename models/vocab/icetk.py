@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,8 @@ import msgspec
 from models.config import Config
 from models.errors import BadFile
 from models.untrusted_json import read_bytes
-from models.vocab.normalizer import Normalizer, any_of
+from models.vocab.longest import LONGEST, LongestOf
+from models.vocab.normalizer import Normalizer
 from models.vocab.sentencepiece import CHARSMAP, LARGEST_MODEL, UNIGRAM, SentencePieceModel, parse_sentencepiece
 from models.vocab.special import read_tokenizer_config
 from models.vocab.vocabulary import PLAIN, TokenType, Vocabulary
@@ -176,11 +176,11 @@ class IcetkTokenizer:
         self._bytes = self._of_type(TokenType.BYTE)
         self._has_bytes = all(f"<0x{byte:02X}>" in self._bytes for byte in range(256))
         user_defined = self._of_type(TokenType.USER_DEFINED)
-        self._user_defined = any_of(user_defined)
-        self._markup = any_of(self._control)
+        self._user_defined = LongestOf(user_defined)
+        self._markup = LongestOf(self._control)
         unknown = vocabulary.special.get("unknown", 0)
         self._unknown = unknown if 0 <= unknown < len(self._tokens) else 0
-        self._longest = max(map(len, self._ids), default=0)
+        self._longest = min(max(map(len, self._ids), default=0), LONGEST)
         normal = [self._scores[number] for text, number in self._ids.items() if text not in user_defined]
         self._best, self._worst = max(normal, default=0.0), min(normal, default=0.0)
         self._segment = self._unigram if vocabulary.model == UNIGRAM else self._merged
@@ -210,13 +210,11 @@ class IcetkTokenizer:
         if not special:
             return list(self._encoded(text))
         ids: list[int] = []
-        ends = [0, *(at for match in self._markup.finditer(text) for at in match.span()), len(text)]
-        for number, (start, end) in enumerate(pairwise(ends)):
-            if number % 2:
-                ids.append(self._control[text[start:end]])
-            else:
-                ids.extend(self._encoded(text[start:end]))
-        return ids
+        start = 0
+        for at, markup in self._markup.found_in(text):
+            ids += [*self._encoded(text[start:at]), self._control[markup]]
+            start = at + len(markup)
+        return [*ids, *self._encoded(text[start:])]
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""
@@ -282,7 +280,7 @@ class IcetkTokenizer:
     def _merged(self, text: str) -> list[str]:
         """Return the pieces that merging neighbours leaves, the pair of the highest score first, the left one of equals."""
         symbols = self._symbols(text)
-        frozen = [self._user_defined.fullmatch(symbol) is not None for symbol in symbols]
+        frozen = [symbol in self._user_defined for symbol in symbols]
         before = list(range(-1, len(symbols) - 1))
         after = [*range(1, len(symbols)), -1]
         agenda: list[tuple[float, int, int, str]] = []
@@ -310,4 +308,9 @@ class IcetkTokenizer:
 
     def _symbols(self, text: str) -> list[str]:
         """Return user-defined pieces whole and all else in single characters."""
-        return re.findall(f"{self._user_defined.pattern}|.", text, re.DOTALL)
+        symbols: list[str] = []
+        start = 0
+        for at, piece in self._user_defined.found_in(text):
+            symbols += [*text[start:at], piece]
+            start = at + len(piece)
+        return [*symbols, *text[start:]]

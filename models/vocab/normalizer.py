@@ -11,6 +11,8 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 
+from models.vocab.longest import LONGEST, LongestOf
+
 _SPACE = "\u2581"
 _VALUE = (1 << 31) - 1
 _LABEL = (1 << 31) | 0xFF
@@ -39,7 +41,7 @@ class Normalizer:
             ValueError: the compiled replacements are damaged.
         """
         self._units, self._replacements = _split(charsmap)
-        self._whole = any_of(whole)
+        self._whole = LongestOf(whole)
         self._prefix = add_dummy_prefix
         self._single_spaces = remove_extra_whitespaces
 
@@ -58,10 +60,9 @@ class Normalizer:
             return
         at = 0
         while at < len(text):
-            whole = self._whole.match(text, at)
-            if whole is not None:
-                yield whole.group()
-                at = whole.end()
+            if whole := self._whole.at(text, at):
+                yield whole
+                at += len(whole)
                 continue
             size, replacement = self._longest(text, at)
             yield text[at] if size == 0 else replacement
@@ -72,7 +73,7 @@ class Normalizer:
         units = self._units
         found, value, leaf = 0, 0, 0
         node = _base(units[0])
-        for end in range(at, len(text)):
+        for end in range(at, min(at + LONGEST, len(text))):
             for byte in text[end].encode("utf-8", "replace"):
                 node ^= byte
                 if node >= len(units) or units[node] & _LABEL != byte:
@@ -86,12 +87,6 @@ class Normalizer:
     def _replacement(self, start: int) -> str:
         end = self._replacements.find(b"\0", start)
         return self._replacements[start : end if end >= 0 else None].decode("utf-8", "replace")
-
-
-def any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that matches any of the texts, the longest first; none of none."""
-    escaped = [re.escape(text) for text in sorted(texts, key=len, reverse=True) if text]
-    return re.compile("|".join(escaped) if escaped else r"(?!)")
 
 
 def _split(charsmap: bytes) -> tuple[tuple[int, ...], bytes]:

@@ -32,7 +32,7 @@ from desktop_app.engine.state.snapshots import State
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.system.threads import usual_threads
 from models.chat import dialects
-from models.chat.template import template_facts
+from models.chat.template_facts import template_facts
 from models.errors import BadFile, UnsupportedModel
 from models.vocab.vocabulary import PLAIN
 

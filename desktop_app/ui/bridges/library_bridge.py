@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.installed import Entry, InstalledModel, Library, Listing, Removal
+from desktop_app.library.installed import InstalledModel, Library, Removal
 from desktop_app.ui.bridges.background import Background
 
 
@@ -15,7 +15,7 @@ class LibraryBridge(QObject):
     """The list of models, kept up to date."""
 
     changed = Signal()
-    """`listing` is new."""
+    """`models` is new."""
     imported = Signal(InstalledModel)
     refused = Signal(str)
     """A file was not imported, or the list could not be read: the sentence says why."""
@@ -25,19 +25,14 @@ class LibraryBridge(QObject):
         super().__init__(parent)
         self._background = Background("library", self)
         self._library = Library(folder)
-        self.listing = Listing([], [])
+        self.models: list[InstalledModel] = []
         self.is_read = False
-        """`listing` is known; false for a moment after the start."""
+        """`models` is known; false for a moment after the start."""
         self.refresh()
-
-    @property
-    def models(self) -> list[InstalledModel]:
-        """Those that can be used."""
-        return self.listing.models
 
     def refresh(self) -> None:
         """Read the list again."""
-        self._background.run(self._library.listing, self._listed, self._refused)
+        self._background.run(self._library.models, self._listed, self._refused)
 
     def import_file(self, path: Path) -> None:
         """Add a GGUF file where it lies."""
@@ -53,14 +48,14 @@ class LibraryBridge(QObject):
     ) -> None:
         """Put a file that was just made or downloaded on the list."""
 
-        def listed(found: tuple[InstalledModel, Listing]) -> None:
+        def listed(found: tuple[InstalledModel, list[InstalledModel]]) -> None:
             self._listed(found[1])
             on_done(found[0])
 
-        self._background.run(lambda: (self._library.import_file(path), self._library.listing()), listed, on_failed)
+        self._background.run(lambda: (self._library.import_file(path), self._library.models()), listed, on_failed)
 
     def find_removal(
-        self, model: Entry, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
+        self, model: InstalledModel, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
     ) -> None:
         """Find out what it would mean to remove a model."""
         self._background.run(lambda: self._library.removal(model), on_done, on_failed)
@@ -75,12 +70,12 @@ class LibraryBridge(QObject):
     ) -> None:
         """Remove a model as `Library.remove` does; the list is new when this is done."""
 
-        def remove() -> Listing:
+        def remove() -> list[InstalledModel]:
             self._library.remove(removal, with_download=with_download)
-            return self._library.listing()
+            return self._library.models()
 
-        def listed(listing: Listing) -> None:
-            self._listed(listing)
+        def listed(models: list[InstalledModel]) -> None:
+            self._listed(models)
             on_done()
 
         self._background.run(remove, listed, on_failed)
@@ -89,8 +84,8 @@ class LibraryBridge(QObject):
         """Wait for the thread."""
         self._background.close()
 
-    def _listed(self, listing: Listing) -> None:
-        self.listing, self.is_read = listing, True
+    def _listed(self, models: list[InstalledModel]) -> None:
+        self.models, self.is_read = models, True
         self.changed.emit()
 
     def _refused(self, error: Exception) -> None:

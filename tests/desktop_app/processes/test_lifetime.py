@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from converter.pipeline import ConvertRequest, convert
 from desktop_app.processes.worker import Tell
+from tests.models.chat.test_published_files import baichuan_chat
 
 ROOT = Path(__file__).parents[3]
 BEGUN = "begun"
@@ -35,7 +37,7 @@ thread = threading.Thread(target=lambda: engine.submit(Devices()).result(60))
 thread.start()
 thread.join()
 time.sleep(7)
-assert engine.submit(Devices()).result(60)["backends"]
+assert engine.submit(Devices()).result(60).backends
 print("begun", engine.pid, flush=True)
 time.sleep(600)
 """
@@ -45,11 +47,25 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings
 engine = Engine()
 def tell(event):
-    if event.kind == sys.argv[2]:
+    if type(event).__name__ == sys.argv[2]:
         print("begun", engine.pid, flush=True)
 engine.submit(Load(sys.argv[1], LoadSettings(context=2048)), tell).result(60)
 chat = ({"role": "user", "content": "Tell me a very long story. " * 100},)
 engine.submit(Generate(chat, SamplingSettings(temperature=1)), tell).result(600)
+"""
+
+RENDERING = """
+import sys, threading
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Load, LoadSettings, Prompt
+engine = Engine()
+engine.submit(Load(sys.argv[1], LoadSettings(context=256))).result(60)
+job = engine.submit(Prompt(({"role": "user", "content": "Hi"},) * 2))
+print("begun", engine.pid, flush=True)
+try:
+    job.result(600)
+finally:
+    print("ended", flush=True)
 """
 
 
@@ -71,11 +87,21 @@ def survivors_of_killed(code: str, *arguments: str | Path) -> list[int]:
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline().startswith(BEGUN)
-        children = psutil.Process(parent.pid).children(recursive=True)
-        assert children
+        children = children_of(parent)
         parent.kill()
+    return survivors_of(children)
+
+
+def children_of(parent: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the children as soon as the parent says that the work has begun."""
+    assert parent.stdout is not None
+    assert parent.stdout.readline().startswith(BEGUN)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert children
+    return children
+
+
+def survivors_of(children: list[psutil.Process]) -> list[int]:
     _, alive = psutil.wait_procs(children, timeout=WAIT)
     for process in alive:
         process.kill()
@@ -90,9 +116,30 @@ def test_work_that_cannot_be_stopped_ends_with_the_window(work: Callable[..., No
     assert survivors_of_killed(WORKER, work.__name__) == []
 
 
-@pytest.mark.parametrize("during", ["progress", "text"])
+@pytest.mark.parametrize("during", ["Progress", "Text"])
 def test_the_engine_ends_with_its_parent(during: str, starter_gguf: Path) -> None:
     assert survivors_of_killed(GENERATING, starter_gguf, during) == []
+
+
+@pytest.fixture(scope="module")
+def endless_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose template computes for hours in C at the second message."""
+    folder = tmp_path_factory.mktemp("endless")
+    template = "{% if messages|length > 1 %}{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}{% endif %}"
+    source = baichuan_chat(folder / "source", generation=None, template=template)
+    return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
+
+
+@pytest.mark.parametrize("killed", ["parent", "engine"])
+def test_the_renderer_ends_with_the_engine(killed: str, endless_template: Path) -> None:
+    command = [sys.executable, "-c", RENDERING, endless_template]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+        engine, renderer = children_of(parent)
+        busy = renderer.cpu_times().user + 0.3
+        while renderer.cpu_times().user < busy:
+            time.sleep(0.01)
+        (engine if killed == "engine" else parent).kill()
+        assert survivors_of([engine, renderer]) == []
 
 
 def test_the_end_of_a_thread_ends_no_process_that_it_started() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from models.chat.dialects import DIALECTS, name_of, prepared
 from models.chat.harmony import MARKS, HarmonyReply, tool_calls
-from models.chat.template import render, template_facts
+from models.chat.template import render
+from models.chat.template_facts import template_facts
 from tests.support.vocabularies import llama_cpp_vocabularies
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "Weather.", "parameters": {}}}]

@@ -12,11 +12,11 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.load import load_runner
-from desktop_app.engine.prompting import prompt_tokens
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt
 from desktop_app.engine.runner import Runner
 from models.vocab.rwkv_world import WORLD_SIZE
 from tests.support.checkpoints import write_checkpoint
+from tests.support.prompts import prompt_tokens
 from tests.support.random_rwkv import random_rwkv
 
 # As fla-hub's repositories of RWKV-7 have it, but for the branch of thinking.
@@ -59,7 +59,7 @@ def test_a_published_template_is_read_as_its_tokenizer_reads_it(checkpoint: Path
     )
     with loaded(checkpoint, tmp_path / "model.gguf") as runner:
         text = "User: 你好\n\nAssistant: hi\n\nUser: a\\xff<s>b<|rwkv_tokenizer_end_of_text|>\n\nAssistant:"
-        ids = prompt_tokens(runner, Prompt(tuple(CHAT)))
+        ids = prompt_tokens(runner, CHAT)
         assert ids == [0, *runner.tokenize(text, add_special=False, special=False)]
         assert 0 not in ids[1:]
 
@@ -89,7 +89,7 @@ def test_what_lies_around_a_single_file_says_nothing_about_it(checkpoint: Path, 
 def test_id_0_cannot_be_typed(checkpoint: Path, tmp_path: Path) -> None:
     with loaded(checkpoint, tmp_path / "model.gguf") as runner:
         assert runner.tokenize(runner.vocabulary.bos_text, add_special=False, special=True) == [0]
-        assert 0 not in prompt_tokens(runner, Prompt(tuple(CHAT)))
+        assert 0 not in prompt_tokens(runner, CHAT)
 
 
 def test_g1_thinks_unless_it_is_asked_not_to(checkpoint: Path, tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.generation import generate
 from desktop_app.engine.graph.runner import GraphRunner
 from desktop_app.engine.load import load_runner
-from desktop_app.engine.prompting import prompt_tokens
-from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Text, Tokenize
+from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Text, Tokenize
 from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull
 from models.errors import BadFile, Cancelled, ZhiyinError
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
+from tests.support.prompts import prompt_tokens
 from tests.support.random_glm import random_chatglm1
 from tests.support.random_rwkv import random_rwkv
 
@@ -383,7 +383,7 @@ def test_without_a_tokenizer_only_ids_are_taken(tmp_path: Path) -> None:
 def test_the_chats_prompt_ends_in_the_special_tokens(tmp_path: Path) -> None:
     case = graph_case("chatglm1", tmp_path)
     runner = load_runner(case.path, EXACT, lambda part: None)
-    ids = prompt_tokens(runner, Prompt(({"role": "user", "content": "hello"},)))
+    ids = prompt_tokens(runner, [{"role": "user", "content": "hello"}])
     assert ids[-2:] == [runner.tokenize(text, add_special=False, special=True)[0] for text in ("[gMASK]", "<sop>")]
     runner.close()
 

@@ -6,14 +6,15 @@ every length is checked against the bytes that are really there before anything 
 
 from __future__ import annotations
 
-import mmap
+import os
 import re
 import struct
-from collections.abc import MutableMapping
+from collections import Counter
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
@@ -32,6 +33,10 @@ _MOST_ENTRIES = 65_536
 _MOST_ELEMENTS = 2_500_000
 """Of all arrays together, twice what the largest vocabularies need: an element of 1 byte in the file takes 60 in memory."""
 _LONGEST_NAME = 4096
+_READ_AHEAD = 256 * 1024
+"""Bytes of a file."""
+_SHORT_READ = 4096
+"""Bytes that texts are cut from."""
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 NO_WEIGHTS = frozenset(map(GGMLQuantizationType.__getitem__, ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")))
@@ -57,6 +62,8 @@ class ArrayLength:
     """Stands for an array that was skipped."""
 
     length: int
+    start: int = field(default=0, compare=False)
+    """Bytes from the start of the file to its first element."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,16 @@ class GGUFHeader:
     path: Path
     metadata: dict[str, Any]
     tensors: dict[str, GGUFTensor] = field(repr=False)
+    types: dict[str, int] = field(default_factory=dict, repr=False)
+    """Every value's type, as `gguf.constants.GGUFValueType` numbers them."""
     data_offset: int = 0
     encoded: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Every value's bytes in the file, its type included, where they were asked for."""
+
+    @property
+    def alignment(self) -> int:
+        """What tensors' offsets are multiples of."""
+        return int(self.metadata.get("general.alignment", _ALIGNMENT))
 
     @property
     def architecture(self) -> str:
@@ -124,10 +138,12 @@ class GGUFHeader:
 
 
 def is_gguf(path: Path) -> bool:
-    """Tell by its first bytes, not by its name, whether a path is that of a GGUF file."""
+    """Tell by its first bytes, not by its name, whether a path is that of a GGUF file; a text may begin with its name."""
     try:
         with open_regular(path) as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+            first = file.read(8)
+        versions = (int.from_bytes(first[4:], order) for order in ("little", "big"))
+        return first[:4] == _MAGIC and len(first) == 8 and min(versions) < 1 << 16
     except (OSError, ValueError, BadFile):  # ValueError: a path with a null byte
         return False
 
@@ -190,13 +206,55 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
         UnsupportedModel: a GGUF version or tensor type that is not known here.
     """
     try:
-        with open_regular(path) as file:
-            if not file.read(1):
-                raise _not_gguf(path)  # and nothing that can be mapped
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Parser(path, data, arrays, encoded, {}).header()
+        with open_regular(path, buffering=0) as file:
+            return _Parser(path, _FileBytes(path, file), arrays, encoded, {}).header()
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+
+
+def all_tensors(header: GGUFHeader) -> dict[str, GGUFTensor]:
+    """Return the tensors of all parts of a model, whose first part's header was read.
+
+    Raises:
+        BadFile: a part is missing or damaged.
+    """
+    others = (read_gguf_header(path, arrays=False) for path in split_parts(header.path) if path != header.path)
+    return {name: tensor for part in (header, *others) for name, tensor in part.tensors.items()}
+
+
+def read_texts(header: GGUFHeader, key: str) -> list[bytes]:
+    """Return the texts of an array that was skipped, as they are in the file; [] where the value is no such array.
+
+    Raises:
+        BadFile: the file cannot be read.
+    """
+    value = header.metadata.get(key)
+    if not isinstance(value, ArrayLength):
+        return [text.encode() for text in value if isinstance(text, str)] if isinstance(value, list) else []
+    try:
+        with open_regular(header.path, buffering=0) as file:
+            parser = _Parser(header.path, _FileBytes(header.path, file), arrays=True, encoded=False, spans={})
+            parser.at = value.start
+            return list(parser.blobs(value.length))
+    except OSError as error:
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
+
+
+def read_array_bytes(header: GGUFHeader, key: str) -> bytes:
+    """Return an array of single bytes that was skipped; b"" where the value is no such array.
+
+    Raises:
+        BadFile: the file cannot be read.
+    """
+    value = header.metadata.get(key)
+    if not isinstance(value, ArrayLength):
+        return bytes(number & 255 for number in value if isinstance(number, int)) if isinstance(value, list) else b""
+    try:
+        with open_regular(header.path) as file:
+            file.seek(value.start)
+            return file.read(value.length)
+    except OSError as error:
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
 
 
 def read_distant_head(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
@@ -221,12 +279,47 @@ def _not_gguf(path: Path) -> BadFile:
     )
 
 
+class _FileBytes:
+    """A file's bytes, read ahead a little; a mapped file that is shortened would end the process (SIGBUS)."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self._data = b""
+        self._start = self._end = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, end = part.start or 0, part.stop  # `slice.indices` takes longer than all the rest
+        if self._start <= start and end <= self._end:
+            return self._data[start - self._start : end - self._start]
+        if end - start > _READ_AHEAD:
+            return self._read(start, end)
+        self._start, self._end = start, min(start + _READ_AHEAD, self._size)
+        self._data = self._read(self._start, self._end)
+        return self._data[: end - start]
+
+    def _read(self, start: int, end: int) -> bytes:
+        self._file.seek(start)
+        data = bytearray()
+        while len(data) < end - start:
+            more = self._file.read(end - start - len(data))
+            if not more:
+                raise BadFile("{path} is truncated: its head ends in the middle; download it again.", path=self._path)
+            data += more
+        return bytes(data)
+
+
 class _Parser:
     """A cursor over the file's bytes."""
 
     def __init__(self, path: Path, data: Bytes, arrays: bool, encoded: bool, spans: Spans) -> None:
         self.path = path
         self.data = data
+        self.size = len(data)
         self.at = 4
         self.arrays = arrays
         self.encoded: dict[str, bytes] | None = {} if encoded else None
@@ -247,21 +340,32 @@ class _Parser:
         self.check(pair_count * 13 + tensor_count * 24)
         if max(tensor_count, pair_count) > _MOST_ENTRIES:
             raise self.damaged(f"it claims {tensor_count} tensors and {pair_count} metadata values")
-        metadata = dict(self.pair() for _ in range(pair_count))
+        pairs = [self.pair() for _ in range(pair_count)]
+        metadata = {name: value for name, _, value in pairs}
         raw = [self.tensor() for _ in range(tensor_count)]
+        self.check_distinct([name for name, *_ in pairs])
+        self.check_distinct([name for name, *_ in raw])
         alignment = metadata.get("general.alignment", _ALIGNMENT)
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise self.damaged(f"its alignment is {alignment}")
         start = -(-self.at // alignment) * alignment
         tensors = {name: self.located(name, kind, shape, start + offset) for name, kind, shape, offset in raw}
-        return GGUFHeader(self.path, metadata, tensors, start, self.encoded or {})
+        types = {name: type_ for name, type_, _ in pairs}
+        return GGUFHeader(self.path, metadata, tensors, types, start, self.encoded or {})
 
-    def pair(self) -> tuple[str, Any]:
+    def pair(self) -> tuple[str, int, Any]:
         name, start = self.string(), self.at
-        value = self.value(name, self.scalar("<I"))
+        type_ = self.scalar("<I")
+        value = self.value(name, type_)
         if self.encoded is not None:
             self.encoded[name] = self.data[start : self.at]
-        return name, value
+        return name, type_, value
+
+    def check_distinct(self, names: Sequence[str]) -> None:
+        """Refuse a name that stands there twice: which of the two counts is anybody's guess."""
+        if len(set(names)) < len(names):
+            ((name, _),) = Counter(names).most_common(1)
+            raise self.damaged(f"it holds {name[:60]!r} twice")
 
     def value(self, name: str, kind: int) -> Any:
         if kind in _SCALARS:
@@ -278,9 +382,10 @@ class _Parser:
             self.check(length * 8)
             self.count(length)
             if self.arrays or length <= _SHORT_ARRAY:
-                return [self.text(self.blob()) for _ in range(length)]
+                return [self.text(blob) for blob in self.blobs(length)]
+            start = self.at
             self.skip_texts(name, length)
-            return ArrayLength(length)
+            return ArrayLength(length, start)
         if kind not in _SCALARS:
             raise self.damaged(f"it holds an array of unknown kind {kind}")
         code = _SCALARS[kind][1]
@@ -288,7 +393,7 @@ class _Parser:
         self.check(size)
         start, self.at = self.at, self.at + size
         if not self.arrays and length > _SHORT_ARRAY:
-            return ArrayLength(length)
+            return ArrayLength(length, start)
         self.count(length)
         return list(struct.unpack(f"<{length}{code}", self.data[start : self.at]))
 
@@ -298,8 +403,8 @@ class _Parser:
             self.check(known)
             self.at += known
             return
-        for _ in range(length):
-            self.blob()
+        for _ in self.blobs(length):
+            pass
         self.spans[name, length] = self.at - start
 
     def count(self, elements: int) -> None:
@@ -331,8 +436,8 @@ class _Parser:
         if not is_possible(shape):
             raise self.damaged(f"tensor {name} has dimensions that no file can hold")
         size = prod(shape) // block * block_bytes
-        if offset + size > len(self.data):
-            missing = offset + size - len(self.data)
+        if offset + size > self.size:
+            missing = offset + size - self.size
             raise BadFile(
                 "{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.",
                 path=self.path,
@@ -348,10 +453,28 @@ class _Parser:
         return blob.decode("utf-8", "replace")
 
     def blob(self) -> bytes:
-        length = self.scalar("<Q")
-        self.check(length)
-        start, self.at = self.at, self.at + length
-        return self.data[start : self.at]
+        start = self.at + 8
+        self.check(8)
+        end = start + int.from_bytes(self.data[self.at : start], "little")
+        self.at = start
+        self.check(end - start)
+        self.at = end
+        return self.data[start:end]
+
+    def blobs(self, count: int) -> Iterator[bytes]:
+        """Yield `count` blobs: what `blob` returns, several times as fast where they are short."""
+        data, at = b"", 0
+        for _ in range(count):
+            start = at + 8
+            end = start + int.from_bytes(data[at:start], "little")
+            if start <= end <= len(data):
+                yield data[start:end]
+                at = end
+                continue
+            self.at += at
+            yield self.blob()
+            data, at = self.data[self.at : min(self.at + _SHORT_READ, self.size)], 0
+        self.at += at
 
     def scalar(self, code: str) -> Any:
         size = struct.calcsize(code)
@@ -361,7 +484,7 @@ class _Parser:
         return value
 
     def check(self, size: int) -> None:
-        if size > len(self.data) - self.at:
+        if size > self.size - self.at:
             raise BadFile("{path} is truncated: its head ends in the middle; download it again.", path=self.path)
 
     def damaged(self, what: str) -> BadFile:

@@ -16,6 +16,7 @@ import numpy as np
 from converter.checkpoint.gguf_file import GGUFFile
 from models.errors import BadFile
 from models.family import Metadata
+from models.regular_file import open_regular, read_regular
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 _LARGEST_FILE = 1 << 30
@@ -73,7 +74,7 @@ def read_importance(path: Path) -> Importance:
         BadFile: it is missing, damaged, or holds NaN or infinity.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             is_gguf = file.read(4) == b"GGUF"
         found = _read_gguf(path) if is_gguf else _read_legacy(path)
     except OSError as error:
@@ -118,18 +119,13 @@ def _read_gguf(path: Path) -> Importance:
 def _read_legacy(path: Path) -> Importance:
     if path.stat().st_size > _LARGEST_FILE:
         raise BadFile("{path} is larger than any importance matrix; name a file that llama-imatrix wrote.", path=path)
-    data = path.read_bytes()
+    data = read_regular(path)
     values: dict[str, np.ndarray] = {}
     try:
         (entries,), at = struct.unpack_from("<i", data), 4
         for _ in range(entries):
             name, at = _text(data, at)
-            calls, count = struct.unpack_from("<ii", data, at)
-            # A negative count would mean "to the end" to NumPy.
-            sums = np.frombuffer(data, "<f4", max(count, 0), at + 8)
-            with np.errstate(all="ignore"):
-                values[name] = sums / np.float32(calls) if calls > 0 else sums
-            at += 8 + 4 * count
+            values[name], at = _columns(data, at)
         if at == len(data):
             return Importance(path, values, "", 0)
         (chunks,) = struct.unpack_from("<i", data, at)
@@ -139,6 +135,16 @@ def _read_legacy(path: Path) -> Importance:
             "{path} is truncated or no importance matrix; name a file that llama-imatrix wrote.", path=path
         ) from error
     return Importance(path, values, dataset, chunks)
+
+
+def _columns(data: bytes, at: int) -> tuple[np.ndarray, int]:
+    """Return an entry's means and where the next entry begins."""
+    calls, count = struct.unpack_from("<ii", data, at)
+    if count < 0:  # the next entry would begin before this one
+        raise ValueError(count)
+    sums = np.frombuffer(data, "<f4", count, at + 8)
+    with np.errstate(all="ignore"):  # what overflows is refused by the caller
+        return sums / np.float32(calls) if calls > 0 else sums, at + 8 + 4 * count
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

@@ -165,6 +165,14 @@ def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> 
             path=base,
             tensor=embeddings,
         )
+    flat = next((name for name in (embeddings, head) if len(found.get(name, (0, 0))) != 2), None)
+    if flat is not None:
+        raise BadFile(
+            "{path}: tensor {tensor} has the shape {shape}, but config.json calls for a matrix; download it again.",
+            path=base,
+            tensor=flat,
+            shape=shape_text(found[flat]),
+        )
     tied = _vocabulary_tensors(blueprint)[1] in ("", embeddings)
     kept = {name: shape for name, shape in found.items() if not (tied and name == head)}
     return Stage(base, family, config, kept, embeddings, head, tied)
@@ -262,7 +270,7 @@ def _refuse_without_chinese_llama(stage: Stage, adapter: Adapter) -> None:
 
 def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> ZhiyinError:
     known = stage.shapes.get(name, ())
-    if name in (stage.embeddings, stage.head) and shape[1:] == known[1:]:
+    if name in (stage.embeddings, stage.head) and shape and shape[1:] == known[1:]:
         return BadFile(
             "{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or "
             "the adapter before it) that has the same vocabulary.",
@@ -271,8 +279,8 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
             base=_named(stage),
             known=known[0],
         )
-    width = min(change.shape[1] for change in adapter.low_rank.values()) if adapter.low_rank else shape[-1]
-    ours = stage.config.int("hidden_size", "n_embd", "d_model", default=known[-1])
+    width = min(change.shape[1] for change in adapter.low_rank.values()) if adapter.low_rank else (*shape, 0)[-1]
+    ours = stage.config.int("hidden_size", "n_embd", "d_model", default=(*known, 0)[-1])
     return BadFile(
         f"{adapter.path} was trained for a model of width {width}{_size(stage, width)}, but {_named(stage)} has the width "
         f"{ours}{_size(stage, ours)} (tensor {name}: {shape_text(shape)} against {shape_text(known)}); take the "

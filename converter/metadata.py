@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gguf
+import yaml
 
 from converter.checkpoint.open import checkpoint_folder
 from converter.hub.manifest import read_origin
 from converter.recipes import Recipe
 from models.config import Config
 from models.family import OutputTensor
+from models.untrusted_json import read_object, read_start
 
 _QUANTIZATION_VERSION = 2
 _NAME_PARTS = ("name", "organization", "basename", "finetune", "version", "size_label")
@@ -33,6 +35,11 @@ _LARGEST = 1e9
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 """What no system's file names may hold; the parts of a name come from the model card, which is untrusted."""
 _LONGEST = 200
+_LONGEST_CARD = 128 * 1024
+_LONGEST_TEXT = 2000
+_MOST_ITEMS = 500
+_DEEPEST = 2
+"""Of the values of a model card: a list of objects."""
 _ENCODING = re.compile(r"[-.](BF16|F16|F32|I?Q\d\w*)$", re.IGNORECASE)
 
 
@@ -112,24 +119,60 @@ def _load(source: Path, config: Config, parameters: Parameters) -> Any:
     logging.getLogger("gguf").setLevel(logging.ERROR)
     named = config.str("_name_or_path", default="") or source.resolve().name
     try:
-        found, card = _of_path(source, parameters.total), gguf.Metadata.load_model_card(source)
+        card = _model_card(source)
     except Exception as error:  # a strange model card must not stop a conversion
         logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
-        found, card = gguf.Metadata(), {}
+        card = {}
+    # A single file is named without its ending.
+    path = Path(source.stem) if source.is_file() else source
+    found = gguf.Metadata.apply_metadata_heuristic(gguf.Metadata(), card, _written_name(source), path, parameters.total)
     _name_by_origin(found, card, source, parameters.total)
     _keep_texts(found)
     if found.name is None:
-        found.name = Path(named).name
+        found.name = Path(named).name[:_LONGEST]
     if found.size_label is None and parameters.total:
         found.size_label = gguf.size_label(*parameters)
     return found
 
 
-def _of_path(source: Path, parameters: int) -> Any:
-    """Return what a folder's files and name tell, or the name of a single file without its ending."""
-    if source.is_file():
-        return gguf.Metadata.apply_metadata_heuristic(gguf.Metadata(), {}, None, Path(source.stem), parameters)
-    return gguf.Metadata.load(None, source, None, parameters)
+def _written_name(source: Path) -> dict[str, str]:
+    """Return what config.json calls the model, in the form that gguf wants."""
+    path = source / "config.json"
+    name = Config(read_object(path), str(path)).str("_name_or_path", default="") if path.is_file() else ""
+    return {"_name_or_path": name} if 0 < len(name) <= _LONGEST else {}
+
+
+def _model_card(source: Path) -> dict[str, Any]:
+    """Return the values at the beginning of README.md, read as llama.cpp's converter reads them (gguf, `load_model_card`)."""
+    path = source / "README.md"
+    if not path.is_file():
+        return {}
+    start = read_start(path, _LONGEST_CARD)
+    lines = start.decode("utf-8", "replace").splitlines()
+    if not lines or lines[0] != "---":
+        return {}
+    end = lines.index("---", 1) if "---" in lines[1:] else len(lines)
+    if end == len(lines) and len(start) == _LONGEST_CARD:
+        raise ValueError("its values are longer than those of any model")
+    text = "\n".join(lines[1:end]) + "\n"
+    # `no` is the language, not false; some cards indent by tabs.
+    card = yaml.safe_load(text.replace("- no\n", '- "no"\n').replace("\t", "  "))
+    return {str(key): _plain(value, _DEEPEST) for key, value in card.items()} if isinstance(card, dict) else {}
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return a value of a model card without what is nested too deeply, too long, or neither a text nor a number.
+
+    YAML's references make billions of characters of a few lines.
+    """
+    if isinstance(value, list) and depth:
+        return [_plain(item, depth - 1) for item in value[:_MOST_ITEMS]]
+    if isinstance(value, dict) and depth:
+        return {_plain(key, 0): _plain(item, depth - 1) for key, item in list(value.items())[:_MOST_ITEMS]}
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else None
+    is_number = (isinstance(value, int) and abs(value) < _LARGEST) or isinstance(value, float)
+    return value if is_number else None
 
 
 def _name_by_origin(found: Any, card: dict[str, Any], source: Path, parameters: int) -> None:

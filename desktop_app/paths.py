@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import platformdirs
 
 from models.errors import ZhiyinError
 
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says where nothing may be written."""
 STATES = "states"
 """The folder of what recurrent models remember of chats, beside the chats."""
 
@@ -16,8 +19,10 @@ STATES = "states"
 def data_folder() -> Path:
     """Return the folder of all data, made if needed: `ZHIYIN_HOME`, or the system's place for application data.
 
+    Where the system lets nothing be written it may not be there: reading finds nothing, and whoever writes hears of it.
+
     Raises:
-        ZhiyinError: it cannot be made.
+        ZhiyinError: it cannot be one.
     """
     named = os.environ.get("ZHIYIN_HOME")
     return _made(Path(named) if named else Path(platformdirs.user_data_dir("Zhiyin", appauthor=False)))
@@ -30,9 +35,7 @@ def models_folder() -> Path:
 
 def downloads_folder() -> Path:
     """Return the folder of what was fetched from the Hub, made if needed."""
-    folder = data_folder() / "downloads"
-    folder.mkdir(exist_ok=True)
-    return folder
+    return _made(data_folder() / "downloads")
 
 
 def database_file() -> Path:
@@ -85,5 +88,6 @@ def _made(folder: Path) -> Path:
         folder = folder.expanduser().resolve()  # notes and lists have one name for each file, wherever one starts from
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~ of nobody
-        raise unusable_folder(folder, error) from error
+        if getattr(error, "errno", 0) not in READ_ONLY:
+            raise unusable_folder(folder, error) from error
     return folder

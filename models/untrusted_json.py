@@ -7,14 +7,15 @@ a number, a text for a number or a fraction for a whole number.
 from __future__ import annotations
 
 import json
+import os
 import re
-import stat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from models.errors import BadFile
+from models.regular_file import open_regular
 
 T = TypeVar("T")
 
@@ -87,10 +88,8 @@ def read_start(path: Path, count: int) -> bytes:
         BadFile: it is no regular file or cannot be read.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
-            raise BadFile("{path} is not a regular file; download it again.", path=path)
-        with path.open("rb") as file:
-            return file.read(count)
+        with open_regular(path) as file:
+            return file.read(min(count, os.fstat(file.fileno()).st_size))  # memory is taken for all that is asked for
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=reason) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,10 @@ _PART = re.compile(
     r"(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?"
 )
 _WRAPPERS = re.compile(r"\.modules_to_save\.(?:[^.]+\.(?=weight$|bias$))?|\.base_layer\.")
+_REPEAT = re.compile(r"[*+{]")
+_MOST_STEPS = 1_000_000_000
+"""Of matching names, estimated from above."""
+_LONGEST_TENSOR_NAME = 1000
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq")
 
 
@@ -79,6 +83,7 @@ class Adapter:
         parts: dict[str, dict[str, str]] = {}
         for key in self.weights.tensors:
             self._sort(key, parts)
+        self._refuse_slow_patterns(parts)
         for module, found in parts.items():
             self.low_rank[f"{module}.weight"] = self._paired(module, found)
 
@@ -95,7 +100,7 @@ class Adapter:
 
     def _sort(self, key: str, parts: dict[str, dict[str, str]]) -> None:
         name = key.removeprefix(_PREFIX)
-        match = _PART.fullmatch(name)
+        match = _PART.fullmatch(name) if len(name) <= _LONGEST_TENSOR_NAME else None
         if match is not None:
             module = match["module"].removesuffix(".base_layer")
             parts.setdefault(module, {})[match["part"].replace("embedding_", "")] = key
@@ -160,18 +165,27 @@ class Adapter:
         patterns = self.config.section("alpha_pattern")
         return [(self._compiled(key), patterns.float(key)) for key in patterns.data]
 
+    def _refuse_slow_patterns(self, modules: Collection[str]) -> None:
+        """Raise `UnsupportedModel` where matching the patterns could take minutes: each repeat tries every end."""
+        for pattern, _ in self._alphas:
+            repeats = len(_REPEAT.findall(pattern.pattern))
+            if len(self._alphas) * sum(len(module) ** repeats for module in modules) > _MOST_STEPS:
+                raise self._too_intricate(pattern.pattern)
+
+    def _too_intricate(self, pattern: str) -> UnsupportedModel:
+        return UnsupportedModel(
+            "{path}: the alpha_pattern {pattern!r} is too intricate; merge the adapter with the program that "
+            "trained it, then convert the result.",
+            path=self.path,
+            pattern=pattern[:60],
+        )
+
     def _compiled(self, pattern: str) -> re.Pattern[str]:
-        repeats = re.findall(r"[*+{]", pattern)
-        if len(pattern) > 200 or len(repeats) > 2 or re.search(r"\)[*+{]|\(\?", pattern):  # could run for ever
-            raise UnsupportedModel(
-                "{path}: the alpha_pattern {pattern!r} is too intricate; merge the adapter with the program that "
-                "trained it, then convert the result.",
-                path=self.path,
-                pattern=pattern[:60],
-            )
+        if len(pattern) > 200 or len(_REPEAT.findall(pattern)) > 2 or re.search(r"\)[*+{]|\(\?", pattern):
+            raise self._too_intricate(pattern)
         try:
             return re.compile(rf"(.*\.)?({pattern})")
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise BadFile(
                 "{path}: the alpha_pattern {pattern!r} is malformed ({reason}); correct it.",
                 path=self.path,

@@ -65,17 +65,12 @@ class MetaCheckpoint:
         self._files = [TorchPickleFile(path) for path in sorted(folder.glob(_FILES))]
         names = {_public_name(name): name for name in self._files[0].tensors if not name.endswith("rope.freqs")}
         shapes = {name: self._files[0].tensors[own].shape for name, own in names.items()}
-        whole = all(own in file.tensors for file in self._files for own in names.values())
         if (
-            not whole
+            not all(self._is_alike(own) for own in names.values())
             or len(shapes.get("model.norm.weight", ())) != 1
             or any(len(shapes.get(name, ())) != 2 for name in _NEEDED)
         ):
-            raise BadFile(
-                "{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.",
-                folder=folder,
-                files=_FILES,
-            )
+            raise _not_one_model(folder)
         self._own = names
         self._width = shapes["model.norm.weight"][0]
         self.tensors: Mapping[str, StoredTensor] = {name: self._joined(name) for name in names}
@@ -103,6 +98,12 @@ class MetaCheckpoint:
         for file in self._files:
             file.close()
 
+    def _is_alike(self, own: str) -> bool:
+        """Tell whether every file holds a part of a tensor, of one type and one number of dimensions."""
+        parts = [file.tensors[own] for file in self._files if own in file.tensors]
+        kinds = {(part.dtype, len(part.shape)) for part in parts}
+        return len(parts) == len(self._files) and len(kinds) == 1
+
     def _axis(self, name: str) -> int | None:
         """Return the axis along which a tensor is cut among the files; None: each holds all of it."""
         shape = self._files[0].tensors[self._own[name]].shape
@@ -116,18 +117,22 @@ class MetaCheckpoint:
     def _joined(self, name: str) -> StoredTensor:
         own, axis = self._own[name], self._axis(name)
         first = self._files[0].tensors[own]
+        shapes = [file.tensors[own].shape for file in self._files]
+        if len({tuple(n for at, n in enumerate(shape) if at != axis) for shape in shapes}) > 1:
+            raise _not_one_model(self.path)
         if axis is None:
             return first
         rows, columns = first.shape
-        total = sum(file.tensors[own].shape[axis] for file in self._files)
+        total = sum(shape[axis] for shape in shapes)
         return StoredTensor(first.dtype, (total, columns) if axis == 0 else (rows, total))
 
     def _config(self, params: Config) -> Config:
         """Return what config.json would say."""
         heads = params.int("n_heads", minimum=1)
         kv_heads = params.int("n_kv_heads", default=heads, minimum=1)
-        for name, count in (("q_proj", heads), ("k_proj", kv_heads)):
-            if self.tensors[f"model.layers.0.self_attn.{name}.weight"].shape[0] % (2 * count):
+        for kind, count in (("q_proj", heads), ("k_proj", kv_heads)):
+            turned = [tensor.shape for name, tensor in self.tensors.items() if name.endswith(f".{kind}.weight")]
+            if any(len(shape) != 2 or shape[0] % (2 * count) for shape in turned):
                 raise BadFile(
                     "{path} speaks of {count} heads, which does not fit the weights; download both again.",
                     path=params.origin,
@@ -149,6 +154,14 @@ class MetaCheckpoint:
         if params.bool("use_scaled_rope", default=False):
             said["rope_scaling"] = {"rope_type": "llama3", "factor": 32.0 if self._width <= _SMALL_WIDTH else 8.0}
         return Config(said, params.origin)
+
+
+def _not_one_model(folder: Path) -> BadFile:
+    return BadFile(
+        "{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.",
+        folder=folder,
+        files=_FILES,
+    )
 
 
 def _context(params: Config, width: int) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint, is_meta_layout
@@ -16,14 +18,23 @@ from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
-from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object
+from models.untrusted_json import LARGEST, LARGEST_TABLE, read_bytes, read_object, read_struct
 
 _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
     ("model.safetensors.index.json", ("*.safetensors",), SafetensorsFile),
     ("pytorch_model.bin.index.json", ("pytorch_model*.bin", "*.pth", "*.pt"), TorchPickleFile),
 )
 """(index, names without one, reader): safetensors first, because many repositories carry both."""
+_LONGEST_NAME = 200
+"""Of a file, in characters: longer ones no system has."""
 _TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+
+
+class WeightIndex(msgspec.Struct):
+    """The index of a checkpoint in several files."""
+
+    weight_map: dict[str, str] = {}
+    """Name of each tensor -> its file."""
 
 
 def open_checkpoint(source: Path) -> Checkpoint:
@@ -130,7 +141,7 @@ def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
     generation = path.with_name("generation_config.json")
     said = read_object(generation) if generation.is_file() else None
     code = next(iter(sorted(path.parent.glob("modeling_*.py"))), None)
-    text = "" if code is None else read_bytes(code).decode("utf-8", "replace")
+    text = "" if code is None else read_bytes(code, largest=LARGEST).decode("utf-8", "replace")
     return Config(data, origin, said, published_name(path.parent), text)
 
 
@@ -151,12 +162,11 @@ def _open_file(source: Path) -> Checkpoint:
 
 def _listed(index: Path) -> list[Path]:
     """Return the shards that an index names, each of which must be there and lie in the same folder."""
-    weights = read_object(index, largest=LARGEST_TABLE).get("weight_map")
-    if not isinstance(weights, dict) or not weights:
+    names = sorted(set(read_struct(index, WeightIndex, largest=LARGEST_TABLE).weight_map.values()))
+    if not names:
         raise BadFile("{path} lists no weights; download it again.", path=index)
-    names = sorted({name for name in weights.values() if isinstance(name, str)})
     for name in names:
-        if Path(name).name != name:
+        if Path(name).name != name or len(name) > _LONGEST_NAME:
             raise BadFile(
                 "{path} points outside its folder ({name}); get the checkpoint elsewhere.", path=index, name=name[:80]
             )

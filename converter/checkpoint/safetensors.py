@@ -6,23 +6,26 @@ untrusted: offsets, sizes and shapes are checked before anything is read.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import ml_dtypes
+import msgspec
 import numpy as np
 
 from converter.checkpoint import StoredTensor, is_possible
 from converter.checkpoint.source_file import SourceFile, StoredRows
 from models.errors import BadFile
+from models.regular_file import open_regular
+from models.untrusted_json import InvalidJSON, decode
 
 _LARGEST_HEADER = 8 * 1024 * 1024
 """Room for 60,000 tensors in one file; a longer one takes JSON's reader seconds and twenty times its size in memory."""
+_MOST_DIMENSIONS = 8
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype(np.float64),
     "F32": np.dtype(np.float32),
@@ -40,6 +43,17 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype(np.uint8),
     "BOOL": np.dtype(np.bool_),
 }
+
+
+class _Entry(msgspec.Struct):
+    """A tensor in the header."""
+
+    dtype: str
+    shape: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(max_length=_MOST_DIMENSIONS)]
+    data_offsets: tuple[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0)]]
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class SafetensorsFile:
 
 def _read_header(path: Path, size: int) -> dict[str, _Slot]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             prefix = file.read(8)
             length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
             if _LARGEST_HEADER < length <= size - 8:
@@ -98,25 +112,24 @@ def _read_header(path: Path, size: int) -> dict[str, _Slot]:
                 )
             if not 2 <= length <= size - 8:
                 raise BadFile("{path} is truncated or no safetensors file; download it again.", path=path)
-            header = json.loads(file.read(length))
+            data = file.read(length)
+        header = decode(data, dict[str, msgspec.Raw])
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
-    except (ValueError, RecursionError) as error:
+    except InvalidJSON as error:
         raise BadFile("{path} has a damaged header; download it again.", path=path) from error
-    if not isinstance(header, dict):
-        raise BadFile("{path} has a damaged header; download it again.", path=path)
     start = 8 + length
     return {
         name: _slot(path, name, entry, start, size - start) for name, entry in header.items() if name != "__metadata__"
     }
 
 
-def _slot(path: Path, name: str, entry: Any, start: int, room: int) -> _Slot:
+def _slot(path: Path, name: str, described: msgspec.Raw, start: int, room: int) -> _Slot:
     try:
-        dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
-        well_formed = all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
-        whole = well_formed and len(shape) <= 8 and is_possible(shape) and end - begin == prod(shape) * dtype.itemsize
-    except (KeyError, TypeError, ValueError):
+        entry = _ENTRY.decode(described)
+        dtype, shape, (begin, end) = _DTYPES[entry.dtype], tuple(entry.shape), entry.data_offsets
+        whole = is_possible(shape) and end - begin == prod(shape) * dtype.itemsize
+    except (KeyError, msgspec.MsgspecError, RecursionError):
         whole = False
     if not whole:
         raise BadFile("{path} describes tensor {tensor} wrongly; download it again.", path=path, tensor=name[:80])

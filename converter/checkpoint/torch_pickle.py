@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import ml_dtypes
 import numpy as np
@@ -28,10 +28,12 @@ from converter.checkpoint.safe_pickle import (
 )
 from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
 from models.errors import BadFile
+from models.regular_file import open_regular
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _LARGEST_PICKLE = 64 * 1024 * 1024
+_LARGEST_LIST = 8 * 1024 * 1024
 _LARGEST_NUMBER = 1 << 48
 _MOST_DIMENSIONS = 8
 _LOCAL_HEADER = 30
@@ -197,7 +199,7 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _read_slots(path: Path) -> dict[str, _Slot]:
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         reader = _read_zip if file.read(4) == b"PK\x03\x04" else _read_legacy
         file.seek(0)
         contents, places = reader(path, file, size)
@@ -213,9 +215,26 @@ def _read_slots(path: Path) -> dict[str, _Slot]:
     return {name: _slot(path, name, view, places) for name, view in views.items()}
 
 
+class _ShortReads:
+    """A file whose reads are limited: a zip's list of records is read at once and takes ten times its size."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(_LARGEST_LIST + 1 if size < 0 else min(size, _LARGEST_LIST + 1))
+        if len(data) > _LARGEST_LIST:
+            raise DamagedPickle("its list of records is absurdly long")
+        return data
+
+    def seekable(self) -> bool:
+        return True
+
+
 def _read_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
     """Return the unpickled contents and each storage's (begin, end) in the file."""
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(cast("IO[bytes]", _ShortReads(file))) as archive:
         records = {info.filename: info for info in archive.infolist()}
     pickles = [name for name in records if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from desktop_app.commands.options import add_json, add_model
-from desktop_app.commands.session import Session, loaded_by_plan
+from desktop_app.commands.session import Session, find_model, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, print_table
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print speeds and memory."""
-    with loaded_by_plan(arguments.model, LoadSettings(), None) as session:
+    with loaded_by_plan(find_model(arguments.model), LoadSettings(), None) as session:
         reading, writing = _speeds(session)
         peak = session.engine.submit(Stats()).result().peak_bytes
     info, best = session.info, session.planned.plan.best

@@ -24,7 +24,9 @@ _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     defaults = SamplingSettings()
-    parser.add_argument("-m", "--model", help="a model's name or a GGUF file (default: the newest of your models)")
+    parser.add_argument(
+        "-m", "--model", help="a model's name or a GGUF file (default: the one used last, else the newest of yours)"
+    )
     parser.add_argument("--prompt", metavar="TEXT", help="ask this, print the reply alone and end")
     parser.add_argument("--system", metavar="TEXT", help="the system message (default: as set in the window)")
     parser.add_argument("--max-tokens", type=whole(0), metavar="N", help="longest reply in tokens; 0: no limit")
@@ -51,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
     options = _options(arguments, load_settings(settings_file()))
-    recommended = find_model(arguments.model).sampling
+    model = find_model(arguments.model)
     settings = LoadSettings(threads=arguments.threads)
-    with loaded_by_plan(arguments.model, settings, arguments.ctx, arguments.adapter) as session:
-        chat = _Chat(session.engine, options, recommended)
+    with loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session:
+        chat = _Chat(session.engine, options, model.sampling)
         if arguments.prompt is not None:
             result = chat.ask(arguments.prompt)
             return INTERRUPTED if result.reason == "cancelled" else 0

@@ -9,11 +9,12 @@ from typing import Any
 
 from converter.gguf_header import ArrayLength, read_gguf_header
 from desktop_app.commands.options import add_json, add_model
+from desktop_app.commands.session import ask_which
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
-from desktop_app.library.installed import InstalledModel, Library
+from desktop_app.library.installed import BrokenModel, InstalledModel, Library
 from desktop_app.paths import models_folder
 from models.dynamic_rotary import RULE
-from models.errors import ZhiyinError
+from models.visible import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,29 +42,33 @@ def run(arguments: argparse.Namespace) -> int:
         model = library.import_file(arguments.file, copy=arguments.copy)
         _print_models([model], as_json=arguments.json)
     else:
-        _print_models(library.models(), as_json=arguments.json)
+        listing = library.listing()
+        _print_models(listing.models, as_json=arguments.json)
+        for broken in listing.broken:
+            say(f"zhiyin: {broken.error}")
     return 0
 
 
 def _remove(library: Library, name: str) -> None:
-    model = next((model for model in library.models() if model.name == name), None)
-    if model is None:
-        raise ZhiyinError("There is no installed model named {name!r}; `zhiyin models` lists them.", name=name)
+    model = ask_which(lambda: library.find_installed(name))
     removal = library.removal(model)
+    frees = removal.frees
     library.remove(removal)
-    what = f"{human_bytes(removal.frees)} are free again" if removal.files else f"its file {model.path} stays"
-    say(f"Removed {name}; {what}.")
+    what = f"{human_bytes(frees)} are free again" if removal.files else f"its file {visible(str(model.path))} stays"
+    if isinstance(model, BrokenModel) and not removal.files:
+        what = "its file was gone" if not model.path.exists() else what
+    say(f"Removed {model.name}; {what}.")
 
 
 def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:
     if as_json:
         print_json([asdict(model) for model in models])
     else:
-        print_table((m.name, m.file_type or "?", human_bytes(m.bytes), m.architecture, str(m.path)) for m in models)
+        print_table((m.label, m.file_type or "?", human_bytes(m.bytes), m.architecture, str(m.path)) for m in models)
 
 
 def _info(library: Library, arguments: argparse.Namespace) -> None:
-    model = library.find(arguments.model)
+    model = ask_which(lambda: library.find(arguments.model))
     header = read_gguf_header(model.path, arrays=False)
     past_training = RULE in header.parameters
     facts = {**asdict(model), "tensors": len(header.tensors), "past_training": past_training}

@@ -3,25 +3,64 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar, cast
 
-from desktop_app.commands.terminal import ProgressLine
+from desktop_app import reports
+from desktop_app.commands.terminal import ProgressLine, say
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Update
 from desktop_app.engine.results import ModelInfo
-from desktop_app.library.installed import InstalledModel, Library
-from desktop_app.paths import models_folder
+from desktop_app.library.installed import AmbiguousModel, Entry, InstalledModel, Library, first_model
+from desktop_app.paths import models_folder, settings_file
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
+from desktop_app.settings import load_settings
 from models.errors import ZhiyinError
+from models.visible import visible
+
+T = TypeVar("T")
 
 
 def find_model(name: str | None) -> InstalledModel:
-    """Return the model that the person named, or the default one."""
+    """Return the model that the person named, or the one to begin with; where a name is not enough, ask."""
     library = Library(models_folder())
-    return library.find(name) if name else library.default()
+    if name:
+        return ask_which(lambda: library.find(name))
+    model, missed = first_model(library.listing(), load_settings(settings_file()).model)
+    if missed is not None:
+        reports.say(missed)
+    return model
+
+
+def ask_which(find: Callable[[], T]) -> T:
+    """Return what is found; of several models of one name, the one that is chosen in the terminal.
+
+    Raises:
+        AmbiguousModel: nobody is there to choose, or chooses none.
+    """
+    try:
+        return find()
+    except AmbiguousModel as error:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        return cast(T, _chosen(error))
+
+
+def _chosen(error: AmbiguousModel) -> Entry:
+    for number, entry in enumerate(error.candidates, 1):
+        say(f"{number}  {visible(str(entry.path))}")
+    while True:
+        print(f"Which one (1 to {len(error.candidates)})? ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer.strip():
+            raise error
+        with suppress(ValueError, IndexError):
+            if (number := int(answer)) > 0:
+                return error.candidates[number - 1]
 
 
 def add_adapter_argument(parser: argparse.ArgumentParser) -> None:
@@ -70,12 +109,12 @@ class Session:
 
 @contextmanager
 def loaded_by_plan(
-    name: str | None, settings: LoadSettings, context: int | None, adapters: Sequence[AdapterUse] = ()
+    model: InstalledModel, settings: LoadSettings, context: int | None, adapters: Sequence[AdapterUse] = ()
 ) -> Iterator[Session]:
     """Start an engine and load a model the way that suits this computer; what it took is remembered for the next plan.
 
     Args:
-        name: the model's name or path; None: the default one.
+        model: which.
         settings: what the person set otherwise.
         context: tokens that the person asks for, who then is obeyed even where the plan sees no room; None: the planner's choice.
         adapters: put on the model.
@@ -83,7 +122,6 @@ def loaded_by_plan(
     Raises:
         ZhiyinError: no way to run it fits; the sentence says what would.
     """
-    model = find_model(name)
     with Engine() as engine:
         planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters)
         if planned.plan.best is None and context is None:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from models.visible import visible
 
 INTERRUPTED = 130
 """The exit code after Ctrl+C, as shells have it."""
 
 _BAR = 24
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    # A name's bytes that are no UTF-8 can only be written escaped.
+    print(text if not _SURROGATE.search(text) else json.dumps(value, indent=2, default=str))
 
 
 def print_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows on stdout with aligned columns; the last column is not padded."""
-    table = [list(row) for row in rows]
+    """Print rows on stdout with aligned columns, names and values in them escaped; the last column is not padded."""
+    table = [[visible(cell) for cell in row] for row in rows]
     if not table:
         return
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]) - 1)]

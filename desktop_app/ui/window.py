@@ -35,7 +35,7 @@ from desktop_app.chat.failure import failure_facts, failure_of
 from desktop_app.chat.text_file import TextTooLarge, read_text_file
 from desktop_app.library.catalogue import Offer
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.installed import InstalledModel, Removal, finished_models
+from desktop_app.library.installed import Entry, InstalledModel, Removal, finished_models
 from desktop_app.planning.planner import Option
 from desktop_app.ui.chat.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.chat.composer import Composer
@@ -590,7 +590,8 @@ class MainWindow(QMainWindow):
             self.services.chats.stop()
 
     def _models_listed(self) -> None:
-        self._picker.set_models(self.services.library.models)
+        listing = self.services.library.listing
+        self._picker.set_models(listing.models, listing.broken)
         self._model_changed(self.services.models.state)
         self._find_options()
 
@@ -613,7 +614,7 @@ class MainWindow(QMainWindow):
         self.services.choose_model(model)
         self._close_catalogue()
 
-    def _ask_whether_to_remove(self, model: InstalledModel) -> None:
+    def _ask_whether_to_remove(self, model: Entry) -> None:
         def ask(removal: Removal) -> None:
             state = self.services.models.state
             in_use = state.model is not None and state.model.path == model.path

@@ -213,6 +213,8 @@ def _fields(data: bytes) -> Iterator[Field]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    if at < len(data) and data[at] < 0x80:  # as nearly all
+        return data[at], at + 1
     value = shift = 0
     while at < len(data) and shift < 64:
         byte = data[at]

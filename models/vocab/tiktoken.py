@@ -12,7 +12,7 @@ import ast
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from models.errors import BadFile
@@ -160,41 +160,29 @@ def _expressions(code: Path) -> Iterator[str]:
     if len(data) > _LONGEST_CODE:
         return
     try:
-        texts = _Texts()
-        found = (texts.of(node) for node in ast.walk(ast.parse(data)) if isinstance(node, ast.expr))
-        expression = next((text for text in found if text is not None and _LETTERS in text), None)
+        nodes = [node for node in ast.walk(ast.parse(data)) if isinstance(node, ast.expr)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    if expression is not None:
-        yield expression
+    texts: dict[ast.expr, str] = {}
+    for node in reversed(nodes):  # parts before what is made of them
+        text = _text(node, texts)
+        if text is not None and len(text) <= _LONGEST_EXPRESSION:
+            texts[node] = text
+    yield from (texts[node] for node in nodes if _LETTERS in texts.get(node, ""))
 
 
-class _Texts:
-    """The values of expressions that are texts, each computed once: a file may add up thousands of parts."""
-
-    def __init__(self) -> None:
-        self._known: dict[ast.expr, str | None] = {}
-
-    def of(self, node: ast.expr) -> str | None:
-        """Return the text of a constant, a sum of texts, or `"|".join([...])`."""
-        if node not in self._known:
-            text = self._computed(node)
-            self._known[node] = text if text is None or len(text) <= _LONGEST_EXPRESSION else None
-        return self._known[node]
-
-    def _computed(self, node: ast.expr) -> str | None:
-        match node:
-            case ast.Constant(value=str(text)):
-                return text
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return self._joined("", [left, right])
-            case ast.Call(
-                func=ast.Attribute(value=ast.Constant(value=str(bar)), attr="join"), args=[ast.List(elts=elements)]
-            ):
-                return self._joined(bar, elements)
-            case _:
-                return None
-
-    def _joined(self, bar: str, nodes: Sequence[ast.expr]) -> str | None:
-        parts = [text for node in nodes if (text := self.of(node)) is not None]
-        return bar.join(parts) if len(parts) == len(nodes) else None
+def _text(node: ast.expr, texts: Mapping[ast.expr, str]) -> str | None:
+    """Return the text of a constant, a sum of texts, or `"|".join([...])`, whose parts are known."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            bar, parts = "", [left, right]
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str(bar)), attr="join"), args=[ast.List(elts=elements)]
+        ):
+            parts = elements
+        case _:
+            return None
+    known = [texts[part] for part in parts if part in texts]
+    return bar.join(known) if len(known) == len(parts) else None

@@ -542,6 +542,42 @@
         <translation>在 {page} 创建令牌并将 {variable} 设为该令牌</translation>
     </message>
     <message>
+        <source>{path} is an unfinished file; wait until it has its name.</source>
+        <translation>{path} 尚未写完；请等它得到正式名称。</translation>
+    </message>
+    <message>
+        <source>{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.</source>
+        <translation>{path} 在您自己的文件夹里，是由 {folder} 中的链接引入的；请删除该链接，或到那里删除文件。</translation>
+    </message>
+    <message>
+        <source>{path} is not there any more; put it back, or take it off the list: zhiyin models remove {name}</source>
+        <translation>{path} 已不存在；请把它放回原处，或从列表中移除：zhiyin models remove {name}</translation>
+    </message>
+    <message>
+        <source>{path} is not there any more; put it back, or choose another model.</source>
+        <translation>{path} 已不存在；请把它放回原处，或选择另一个模型。</translation>
+    </message>
+    <message>
+        <source>{name} cannot be used, so {other} is used. {reason}</source>
+        <translation>无法使用 {name}，因此改用 {other}。{reason}</translation>
+    </message>
+    <message>
+        <source>{path} belongs to a model and is none itself ({kind}); choose the model.</source>
+        <translation>{path} 只是模型的附属文件（{kind}），本身不是模型；请选择模型文件。</translation>
+    </message>
+    <message>
+        <source>{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them these names.</source>
+        <translation>{path} 是某个模型 {count} 个分卷之一，分卷的名称必须依次以 -00001-of-{number}.gguf 等结尾；请改回这样的名称。</translation>
+    </message>
+    <message>
+        <source>{name} is the name of several models; give the path of one: {paths}.</source>
+        <translation>有多个模型名为 {name}；请给出其中一个的路径：{paths}。</translation>
+    </message>
+    <message>
+        <source>{folder} leads to more than {count} files at {path}, where the search for models ended; remove that link or folder.</source>
+        <translation>{folder} 在 {path} 处引入了超过 {count} 个文件，对模型的查找到此为止；请移除该链接或文件夹。</translation>
+    </message>
+    <message>
         <source>{path} is a folder; convert it first: {command}</source>
         <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
     </message>
@@ -554,8 +590,60 @@
         <translation>{path} 是源文件之一，会被覆盖；请换一个名称。</translation>
     </message>
     <message>
+        <source>The engine could not read on in {path}: the file was changed or shortened, or its disk failed; check the file, then load it again. Nothing of the chat is lost.</source>
+        <translation>引擎无法继续读取 {path}：文件被更改或截短，或者磁盘出了故障；请检查该文件后重新加载。聊天内容没有丢失。</translation>
+    </message>
+    <message>
         <source>{path} cannot be read: {reason}.</source>
         <translation>无法读取 {path}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>
+        <translation>{path} 没有说明它是什么模型（general.architecture）；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} holds no model by its general.type ({kind}); choose the model's own file.</source>
+        <translation>按 general.type（{kind}），{path} 中没有模型；请选择模型本身的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
+        <translation>{path} 是一个模型的 {count} 个部分之一，但被改了名；请把所有部分改回发布时的名称。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: tensor {tensor} is not where it should be; download it again.</source>
+        <translation>{path} 已损坏：张量 {tensor} 不在应在的位置；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 的类型是 {type}，而这里需要 F32；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has type {type}, with which nothing is computed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 的类型是 {type}，无法用它计算；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} holds no weights; choose the file of the whole model.</source>
+        <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
+    </message>
+    <message>
+        <source>{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.</source>
+        <translation>{path} 的词表中词元 {text} 出现了不止一次；请用模型自己的分词器重新转换。</translation>
+    </message>
+    <message>
+        <source>{path}: {key} is {value}, which does not fit the rest of the file; download or convert it again.</source>
+        <translation>{path}：{key} 为 {value}，与文件其余内容不符；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or choose another model.</source>
+        <translation>{path} 的架构是 {architecture}，此版本的 llama.cpp 不认识；请更新知音，或选择其他模型。</translation>
+    </message>
+    <message>
+        <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>
+        <translation>这段对话对 {name} 来说是空的提示；请写一条消息，或选择其他模型。</translation>
+    </message>
+    <message>
+        <source>The model's vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
+        <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
     </message>
     <message>
         <source>{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.</source>
@@ -892,10 +980,6 @@
     <message>
         <source>{path} has no {key}; download it again.</source>
         <translation>{path} 里没有 {key}；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is not a regular file; download it again.</source>
-        <translation>{path} 不是普通文件；请重新下载。</translation>
     </message>
     <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from collections import Counter
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed
 from desktop_app.engine.protocol import (
@@ -43,7 +44,9 @@ from models.errors import ZhiyinError
 from tests.support.damaged_gguf import damaged
 from tests.support.gguf_seeds import seed_files
 
+R = TypeVar("R")
 SECONDS = 5.0
+_MOST_MEMORY = 8 << 30
 TEXT = "hello 知音 \n🙂 <|im_end|> a\x00b"
 ASKED = ({"role": "user", "content": "hello world"},)
 
@@ -112,7 +115,7 @@ class Attack:
                 os.kill(self.engine.pid, signal.SIGKILL)
                 time.sleep(1)
             return "nobody in time"
-        if not isinstance(error, ZhiyinError) or "\n" in str(error) or not str(error).endswith("."):
+        if not isinstance(error, ZhiyinError) or "\n" in str(error):
             self._fail(f"{about}: no sentence: {type(error).__name__}: {error!s:.500}")
             return "no sentence"
         if isinstance(error, EngineFailed):
@@ -146,9 +149,9 @@ class Attack:
         settings = LoadSettings(context=512, kv_type="f32", gpu_layers=0, logit_rows=64)
         self._ask(Load(str(path), settings))
         self._ask(Logits((0, 1, 2), str(self.folder / "logits.npy")))
-        self.outcome.peak = max(self.outcome.peak, self._ask(Stats())["peak_bytes"])
+        self.outcome.peak = max(self.outcome.peak, self._ask(Stats()).peak_bytes)
 
-    def _ask(self, request: Request) -> dict[str, Any]:
+    def _ask(self, request: Request[R]) -> R:
         return self.engine.submit(request).result(SECONDS * 2)
 
 
@@ -167,6 +170,7 @@ def _log_end() -> str:
 
 
 def main(count: int = 1000, seed: int = 0, kept: Path = Path("attack")) -> int:
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))  # the engine's too
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["ZHIYIN_HOME"] = temporary

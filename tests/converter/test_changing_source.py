@@ -11,6 +11,7 @@ import pytest
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.open import open_checkpoint
+from converter.gguf_header import _FileBytes
 from converter.pipeline import ConvertRequest, convert
 from converter.progress import Progress
 from models.errors import BadFile
@@ -139,3 +140,18 @@ def test_a_source_that_is_deleted_meanwhile_is_read_to_its_end(
         lambda _: (source / name).unlink(missing_ok=True),
     )
     assert out.read_bytes() == (original.parent / "plain.gguf").read_bytes()
+
+
+def test_a_header_that_is_shortened_while_it_is_read(starter_gguf: Path, tmp_path: Path) -> None:
+    """Mapped, this would end the process by SIGBUS."""
+    path = tmp_path / "model.gguf"
+    data = starter_gguf.read_bytes()[:4_000_000]
+    path.write_bytes(data)
+    with path.open("rb", buffering=0) as file:
+        head = _FileBytes(path, file)
+        assert head[:4] == b"GGUF"
+        assert head[300_000:600_000] == data[300_000:600_000]
+        assert head[10:20] == data[10:20]
+        os.truncate(path, 1_000_000)
+        with pytest.raises(BadFile, match="is truncated: its head ends"):
+            head[900_000:1_100_000]

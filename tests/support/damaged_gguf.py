@@ -150,6 +150,10 @@ class Parts:
         """Return a pair by its key."""
         return next((pair for pair in self.pairs if pair.key == key.encode()), None)
 
+    def copy(self) -> Parts:
+        """Return the same pieces, to be changed."""
+        return copy.deepcopy(self)
+
     def put(self, key: str, type_: int, value: Any) -> None:
         """Set a pair."""
         self.pairs = [pair for pair in self.pairs if pair.key != key.encode()]
@@ -237,7 +241,7 @@ def take_apart(path: Path) -> Parts:
 
 def damaged(good: Parts, rng: random.Random) -> Parts:
     """Return a copy with one damage, rarely two."""
-    parts = copy.deepcopy(good)
+    parts = good.copy()
     for _ in range(rng.choice((1, 1, 1, 2))):
         action = rng.choices(_ACTIONS, _WEIGHTS)[0]
         parts.what += f"{action(parts, rng)}; "

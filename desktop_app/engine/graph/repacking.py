@@ -13,7 +13,7 @@ from typing import Any
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.constants import GGMLQuantizationType as Type
 
-from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
+from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, all_tensors
 from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import cpu_device, supports
@@ -31,8 +31,7 @@ def rearranges_any(header: GGUFHeader) -> bool:
     """Tell whether llama.cpp makes a rearranged copy of one of a model's weights for the processor."""
     if not has_working_repack():
         return False
-    others = (read_gguf_header(path, arrays=False) for path in split_parts(header.path) if path != header.path)
-    tensors = {name: tensor for part in (header, *others) for name, tensor in part.tensors.items()}
+    tensors = all_tensors(header)
     if _HEAD in tensors:  # or the embedding is the head too
         tensors.pop(_EMBEDDING, None)
     matrices = {(tensor.type, tensor.shape[-2:]) for tensor in tensors.values() if _is_multiplied(tensor)}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Type
 
-from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
+from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import Backends, Buffers, Placement
 from desktop_app.engine.graph.library import ggml
@@ -63,19 +63,12 @@ class Weights:
         return name in self._homes
 
     def matrix(self, name: str, rows: int, columns: int) -> Tensor:
-        """Return a weight [columns, rows] of any type that ggml multiplies with.
+        """Return a weight [columns, rows] of any type.
 
         Raises:
             BadFile: it is missing or has another shape.
         """
         tensor = self._stored(name, (rows, columns))
-        if tensor.type in NO_WEIGHTS:
-            raise BadFile(
-                "{path}: tensor {tensor} has type {type}; convert the model again.",
-                path=self.header.path,
-                tensor=name,
-                type=tensor.type.name,
-            )
         return self._plan(name, tensor, rearranged=name != "token_embd.weight")
 
     def vector(self, name: str, *shape: int) -> Tensor:

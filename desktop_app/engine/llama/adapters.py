@@ -10,7 +10,7 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 
-from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, read_gguf_header, split_parts
+from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, all_tensors, read_gguf_header
 from desktop_app.engine.llama.log import log_lines
 from desktop_app.engine.protocol import AdapterUse
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
@@ -55,9 +55,7 @@ class LlamaAdapters:
     @cached_property
     def _tensors(self) -> dict[str, GGUFTensor]:
         """The model's tensors, of all parts."""
-        first = self._header.path
-        others = (read_gguf_header(part, arrays=False) for part in split_parts(first) if part != first)
-        return self._header.tensors | {name: tensor for part in others for name, tensor in part.tensors.items()}
+        return all_tensors(self._header)
 
     def _load(self, path: Path) -> tuple[str, int, int]:
         """Read a file unless it was read before; return what tells it from others."""

@@ -11,7 +11,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
-from converter.gguf_header import GGUFHeader
+from converter.gguf_header import GGUFHeader, all_tensors
 from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack, loads_from_maps
 from desktop_app.engine.graph.cache_type import cache_type
 from desktop_app.engine.graph.repacking import rearranges_any
@@ -27,11 +27,13 @@ from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.system.threads import usual_threads
 from models.chat import dialects
 from models.chat.template_facts import template_facts
-from models.errors import BadFile, Cancelled, ZhiyinError
+from models.errors import BadFile, Cancelled, UnsupportedModel, ZhiyinError
 from models.vocab.vocabulary import PLAIN
 
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
 _ALL_LAYERS = 999
+_ALIGNMENT = 32
+"""What ggml asks of the addresses of the CPU's tensors; a file's own may be less."""
 
 
 class LlamaRunner:
@@ -326,13 +328,14 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
     params.progress_callback = llama.llama_progress_callback(progress)
     model = llama.llama_model_load_from_file(str(path).encode(), params)
     if model is None:
-        raise _load_error(path)
+        raise _load_error(header)
     return model
 
 
 def _maps_file(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:
-    """Tell whether a load maps the file: what the settings ask for, where the devices do not rule it out."""
-    return settings.mmap and all(map(loads_from_maps, gpus)) and not _has_copies(header, settings, gpus)
+    """Tell whether a load maps the file: what the settings ask for, where neither devices nor the file rule it out."""
+    possible = settings.mmap and all(map(loads_from_maps, gpus)) and not _has_copies(header, settings, gpus)
+    return possible and all(tensor.offset % _ALIGNMENT == 0 for tensor in all_tensors(header).values())
 
 
 def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int]) -> bool:
@@ -345,11 +348,19 @@ def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int])
     return computes and not any(has_pinned_memory(gpu) for gpu in gpus) and rearranges_any(header)
 
 
-def _load_error(path: Path) -> ZhiyinError:
+def _load_error(header: GGUFHeader) -> ZhiyinError:
+    path = header.path
     log = " ".join(log_lines)
     if any(word in log.lower() for word in ("out of memory", "failed to allocate", "unable to allocate")):
         return OutOfMemory(
             "{name} does not fit in memory; choose a smaller quantization or close other programs.", name=path.name
+        )
+    if "unknown model architecture" in log:
+        return UnsupportedModel(
+            "{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or "
+            "choose another model.",
+            path=path,
+            architecture=header.architecture,
         )
     reason = next((line for line in log_lines if "error loading model" in line), log[-200:] or "no reason given")
     return BadFile(

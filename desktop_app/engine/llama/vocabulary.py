@@ -16,6 +16,7 @@ from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
 WITHOUT_TOKENIZER = "This model was converted without a tokenizer; name token ids (--ids), or convert it with one."
 _DEMOTED = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>")
 """gpt-oss's control tokens, which llama.cpp takes for ordinary ones whatever the file says (src/llama-vocab.cpp)."""
+_SPACE = "▁"
 _CUT = "\ufdd0"
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
@@ -37,6 +38,7 @@ class LlamaVocabulary:
         self._pieces: dict[int, bytes] = {}
         self._control: tuple[str, ...] | None = None
         self.size = int(llama.llama_vocab_n_tokens(pointer))
+        self._bytes_left, self._characters = self._spelling()
         self._demoted: dict[int, str] = {} if self._empty else dict(self._find_demoted())
         self._prefix = self._ids(said.get(PREFIX))
         self._ends = frozenset(self._ids(said.get(ENDS)))
@@ -60,7 +62,38 @@ class LlamaVocabulary:
             ids += self._encoded(part, add_special=False, special=False)
         return [*self._prefix, *ids] if add_special else ids
 
+    def _check_spelling(self, text: str, *, special: bool) -> None:
+        """Refuse characters that there are no tokens for: llama.cpp would end the process."""
+        if special:
+            for control in self.control_texts():
+                text = text.replace(control, "")
+        for character in text.replace(" ", _SPACE):
+            if character not in self._characters and not self._bytes_left.isdisjoint(
+                character.encode("utf-8", "replace")
+            ):
+                raise ZhiyinError(
+                    "The model's vocabulary has no token for {character}; leave it out, or convert the model again with its "
+                    "own tokenizer.",
+                    character=repr(character),
+                )
+
+    def _spelling(self) -> tuple[set[int], set[str]]:
+        """Return the bytes that a sentencepiece vocabulary has no token for, and where there are any, its characters."""
+        if llama.llama_vocab_type(self._vocab) != llama.LLAMA_VOCAB_TYPE_SPM:
+            return set(), set()
+        left = {b"<0x%02X>" % byte: byte for byte in range(256)}
+        texts = []
+        for token in range(self.size):
+            texts.append(llama.llama_vocab_get_text(self._vocab, token) or b"")
+            left.pop(texts[-1], None)
+            if not left:
+                return set(), set()
+        decoded = (text.decode("utf-8", "replace") for text in texts)
+        return set(left.values()), {text for text in decoded if len(text) == 1}
+
     def _encoded(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        if self._bytes_left:
+            self._check_spelling(text, special=special)
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         ids = (llama.llama_token * room)()
@@ -76,16 +109,17 @@ class LlamaVocabulary:
         return text.split(_CUT) if self._demoted else [text]
 
     def _find_demoted(self) -> Iterator[tuple[int, str]]:
-        for text in _DEMOTED:
+        for text in _DEMOTED if not self._bytes_left else ():
             ids = self._encoded(text, add_special=False, special=True)
             if len(ids) == 1 and llama.llama_vocab_get_attr(self._vocab, ids[0]) & llama.LLAMA_TOKEN_ATTR_USER_DEFINED:
                 yield ids[0], text
 
     def piece(self, token: int) -> bytes:
-        """Return a token's bytes, b"" for control tokens."""
+        """Return a token's bytes, b"" for control tokens, and for rows of the head beyond the vocabulary."""
         known = self._pieces.get(token)
         if known is None:
-            known = b"" if token in self._demoted else self._read_piece(token, special=False)
+            silent = token in self._demoted or not 0 <= token < self.size
+            known = b"" if silent else self._read_piece(token, special=False)
             self._pieces[token] = known
         return known
 

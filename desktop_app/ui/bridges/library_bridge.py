@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.installed import InstalledModel, Library, Removal
+from desktop_app.library.installed import Entry, InstalledModel, Library, Listing, Removal
 from desktop_app.ui.bridges.background import Background
 
 
@@ -15,7 +15,7 @@ class LibraryBridge(QObject):
     """The list of models, kept up to date."""
 
     changed = Signal()
-    """`models` is new."""
+    """`listing` is new."""
     imported = Signal(InstalledModel)
     refused = Signal(str)
     """A file was not imported, or the list could not be read: the sentence says why."""
@@ -25,14 +25,19 @@ class LibraryBridge(QObject):
         super().__init__(parent)
         self._background = Background("library", self)
         self._library = Library(folder)
-        self.models: list[InstalledModel] = []
+        self.listing = Listing([], [])
         self.is_read = False
-        """`models` is known; false for a moment after the start."""
+        """`listing` is known; false for a moment after the start."""
         self.refresh()
+
+    @property
+    def models(self) -> list[InstalledModel]:
+        """Those that can be used."""
+        return self.listing.models
 
     def refresh(self) -> None:
         """Read the list again."""
-        self._background.run(self._library.models, self._listed, self._refused)
+        self._background.run(self._library.listing, self._listed, self._refused)
 
     def import_file(self, path: Path) -> None:
         """Add a GGUF file where it lies."""
@@ -48,14 +53,14 @@ class LibraryBridge(QObject):
     ) -> None:
         """Put a file that was just made or downloaded on the list."""
 
-        def listed(found: tuple[InstalledModel, list[InstalledModel]]) -> None:
+        def listed(found: tuple[InstalledModel, Listing]) -> None:
             self._listed(found[1])
             on_done(found[0])
 
-        self._background.run(lambda: (self._library.import_file(path), self._library.models()), listed, on_failed)
+        self._background.run(lambda: (self._library.import_file(path), self._library.listing()), listed, on_failed)
 
     def find_removal(
-        self, model: InstalledModel, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
+        self, model: Entry, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
     ) -> None:
         """Find out what it would mean to remove a model."""
         self._background.run(lambda: self._library.removal(model), on_done, on_failed)
@@ -70,12 +75,12 @@ class LibraryBridge(QObject):
     ) -> None:
         """Remove a model as `Library.remove` does; the list is new when this is done."""
 
-        def remove() -> list[InstalledModel]:
+        def remove() -> Listing:
             self._library.remove(removal, with_download=with_download)
-            return self._library.models()
+            return self._library.listing()
 
-        def listed(models: list[InstalledModel]) -> None:
-            self._listed(models)
+        def listed(listing: Listing) -> None:
+            self._listed(listing)
             on_done()
 
         self._background.run(remove, listed, on_failed)
@@ -84,8 +89,8 @@ class LibraryBridge(QObject):
         """Wait for the thread."""
         self._background.close()
 
-    def _listed(self, models: list[InstalledModel]) -> None:
-        self.models, self.is_read = models, True
+    def _listed(self, listing: Listing) -> None:
+        self.listing, self.is_read = listing, True
         self.changed.emit()
 
     def _refused(self, error: Exception) -> None:

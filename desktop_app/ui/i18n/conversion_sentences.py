@@ -59,7 +59,6 @@ TEMPLATES = to_translate(
     "{path} has a merge that is no pair ({merge}); download it again.",
     "{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.",
     "{path} gives one id to several tokens; download it again.",
-    "{path} is not a regular file; download it again.",
     "{path} is larger than {size} MB, which no file of its kind is; download it again.",
     "{path} has no {key}; download the checkpoint's configuration again.",
     "{path} is not a sentencepiece model ({reason}); download it again.",

@@ -51,6 +51,21 @@ _TEMPLATES = to_translate(
     "Even {quant} with a context without limit needs {bytes}, {missing} more than is free now; close other programs "
     "or choose a smaller model.",
     "{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.",
+    "{path} does not say what model it is (general.architecture); download or convert it again.",
+    "{path} holds no model by its general.type ({kind}); choose the model's own file.",
+    "{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were "
+    "published with.",
+    "{path} is damaged: tensor {tensor} is not where it should be; download it again.",
+    "{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.",
+    "{path}: tensor {tensor} has type {type}, with which nothing is computed; convert the model again.",
+    "{path} holds no weights; choose the file of the whole model.",
+    "{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.",
+    "{path}: {key} is {value}, which does not fit the rest of the file; download or convert it again.",
+    "{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, "
+    "or choose another model.",
+    "This chat becomes an empty prompt for {name}; write a message, or choose another model.",
+    "The model's vocabulary has no token for {character}; leave it out, or convert the model again with its own "
+    "tokenizer.",
     "{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.",
     "{path} is truncated: its head ends in the middle; download it again.",
     "{path} is damaged: {what}; download it again.",
@@ -126,8 +141,20 @@ _TEMPLATES = to_translate(
     "choose another --endpoint",
     "set ZHIYIN_HOME to a folder on another disk",
     "make a token at {page} and set {variable} to it",
+    "{path} is an unfinished file; wait until it has its name.",
+    "{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.",
+    "{path} is not there any more; put it back, or take it off the list: zhiyin models remove {name}",
+    "{path} is not there any more; put it back, or choose another model.",
+    "{name} cannot be used, so {other} is used. {reason}",
+    "{path} belongs to a model and is none itself ({kind}); choose the model.",
+    "{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give "
+    "them these names.",
+    "{name} is the name of several models; give the path of one: {paths}.",
+    "{folder} leads to more than {count} files at {path}, where the search for models ended; remove that link or folder.",
     "{path} is a folder; convert it first: {command}",
     "{path} cannot be read: {reason}.",
+    "The engine could not read on in {path}: the file was changed or shortened, or its disk failed; "
+    "check the file, then load it again. Nothing of the chat is lost.",
     "{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.",
     "The disk is full, so {path} cannot take more; free some space.",
     "{path} cannot be written; allow writing to it.",

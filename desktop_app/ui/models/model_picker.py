@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed import BrokenModel, Entry, InstalledModel
 from desktop_app.planning.planner import Option
 from desktop_app.ui.i18n.formats import model_details, size
 from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words
@@ -24,7 +24,8 @@ class ModelPicker(QToolButton):
     """Chooses a model, or asks for one to be added or removed."""
 
     chosen = Signal(InstalledModel)
-    removal_asked = Signal(InstalledModel)
+    removal_asked = Signal(object)
+    """An `Entry`."""
     import_asked = Signal()
     catalogue_asked = Signal()
     opened = Signal()
@@ -35,6 +36,7 @@ class ModelPicker(QToolButton):
         super().__init__(parent)
         self.setObjectName("modelPicker")
         self._models: list[InstalledModel] = []
+        self._broken: list[BrokenModel] = []
         self._options: Mapping[Path, Option | None] = {}
         self._entries: dict[Path, QAction] = {}
         self._state = EngineState()
@@ -47,9 +49,9 @@ class ModelPicker(QToolButton):
         self.menu().aboutToShow.connect(self.opened)
         self._refresh()
 
-    def set_models(self, models: list[InstalledModel]) -> None:
-        """Offer these models."""
-        self._models = models
+    def set_models(self, models: list[InstalledModel], broken: list[BrokenModel]) -> None:
+        """Offer these models, and to remove those that cannot be used."""
+        self._models, self._broken = models, broken
         self._fill()
 
     def set_options(self, options: Mapping[Path, Option | None]) -> None:
@@ -73,7 +75,7 @@ class ModelPicker(QToolButton):
     def _refresh(self) -> None:
         model = self._state.model
         self.setIcon(icon("model", theme.current().muted))
-        name = model.name if model is not None else self.tr("Choose a model")
+        name = (model.label or model.name) if model is not None else self.tr("Choose a model")
         short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _LONGEST_NAME)
         if self._state.kind == "loading":
             short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
@@ -117,8 +119,10 @@ class ModelPicker(QToolButton):
         self._removal.clear()
         self._removal.setTitle(self.tr("Remove a model"))
         self._removal.setIcon(icon("delete", theme.current().muted))
-        for model in (model for model in self._models if not model.starter):
-            action = self._removal.addAction(f"{_menu_text(model.name)}\t{size(model.bytes)}")
+        removable: list[Entry] = [*(model for model in self._models if not model.starter), *self._broken]
+        for model in removable:
+            label = model.label if isinstance(model, InstalledModel) else model.name
+            action = self._removal.addAction(f"{_menu_text(label)}\t{size(model.bytes)}")
             action.triggered.connect(lambda _, model=model: self.removal_asked.emit(model))
 
     def _show_verdict(self, model: InstalledModel) -> None:
@@ -126,7 +130,7 @@ class ModelPicker(QToolButton):
         verdict = "" if option is None else option.verdict
         speed = "" if option is None or option.missing else speed_words(option)
         details = " · ".join(part for part in (model_details(model), speed, verdict_words(verdict)) if part)
-        action.setText(f"{_menu_text(model.name)}\t{details}")
+        action.setText(f"{_menu_text(model.label)}\t{details}")
         if verdict:
             mark = "check" if action.isChecked() else "fit"  # an icon takes the place of Qt's own check mark
             action.setIcon(icon(mark, getattr(theme.current(), COLOURS[verdict])))

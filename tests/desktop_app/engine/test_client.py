@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
+from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine import client, protocol
 from desktop_app.engine.client import Engine, EngineDied, EngineExit, EngineFailed
-from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, Prompt, SamplingSettings, Text
+from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, Logits, Prompt, SamplingSettings, Text
 from desktop_app.engine.results import Reply
 from desktop_app.paths import log_file
+from tests.support.checkpoints import write_checkpoint
+from tests.support.graph_models import graph_case
+from tests.support.random_llama import random_llama
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=24)
 
@@ -213,6 +217,28 @@ def test_a_killed_engine_is_noticed_and_comes_back(signal_number: int, said: str
         assert reply_of(engine, question("Hello")).text, "the model is loaded again by itself"
         assert [exit_.code for exit_ in exits] == [-signal_number]
     assert len(exits) == 1, "closing is no accident"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows shortens no mapped file")
+@pytest.mark.parametrize("kind", ["llama.cpp", "graph"])
+def test_a_model_that_is_shortened_while_it_is_used_is_named(kind: str, tmp_path: Path) -> None:
+    """Its pages are mapped: the system ends the process that touches one behind the file's end."""
+    path = tmp_path / "tiny.gguf"
+    if kind == "graph":
+        path = graph_case("rwkv4", tmp_path).path
+    else:
+        checkpoint = write_checkpoint(tmp_path / "tiny", *random_llama(vocab_size=512, num_hidden_layers=2))
+        convert(ConvertRequest(checkpoint, path, "F32", tokenizer="none"))
+    exits: list[EngineExit] = []
+    with Engine(exits.append) as engine:
+        engine.submit(Load(str(path), LoadSettings(context=64, batch=64))).result(60)
+        os.truncate(path, 4096)
+        with pytest.raises(EngineDied, match="changed or shortened") as died:
+            engine.submit(Logits((1, 2, 3), str(tmp_path / "logits.npy"))).result(60)
+        assert died.value.values["path"] == str(path)
+        with pytest.raises(EngineFailed, match="No model is loaded"):
+            engine.submit(Logits((1, 2, 3), str(tmp_path / "logits.npy"))).result(60)
+    assert [exit_.code for exit_ in exits] == [-signal.SIGBUS]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="asks /proc or kill(0)")

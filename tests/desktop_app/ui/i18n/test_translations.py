@@ -90,7 +90,7 @@ def test_real_sentences_of_the_core_come_out_in_chinese(
     (tmp_path / "folder").mkdir()
     sentences = [
         *(sentence_of(path) for path in (text, cut, head, tmp_path / "missing.gguf")),
-        *(str(client._death(code, readable=True)) for code in (-9, -11, 3)),
+        *(str(client._death(code, readable=True, model="m.gguf")) for code in (-9, -11, -7, 3)),
         str(llama_runner._full(5000, 4096)),
         history_sentence(tmp_path / "folder"),
         import_sentence(tmp_path / "folder"),

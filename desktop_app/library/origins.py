@@ -1,0 +1,50 @@
+"""Where models came from: the repository, and the hash that their host gave for them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from converter.hub.cleanup import fetched_folder
+from converter.hub.manifest import converted_from, read_note, read_origin, vouched
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_CACHED = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)")
+"""A repository's folder in the cache of huggingface_hub."""
+
+
+class Origins:
+    """What the notes of downloads say, read once."""
+
+    def __init__(self, downloads: Path) -> None:
+        """`downloads` is the folder of all downloads."""
+        self._downloads = downloads
+        self._made: dict[Path, str] = {}
+        for folder in sorted(downloads.iterdir()) if downloads.is_dir() else ():
+            origin = read_origin(folder)
+            if origin is not None:
+                self._made |= dict.fromkeys(converted_from(folder), origin.repository)
+
+    def of(self, path: Path) -> tuple[str, str]:
+        """Return the repository that a model came from and its file's SHA-256; "": not known."""
+        if path in self._made:
+            return self._made[path], ""
+        folder = fetched_folder(path, self._downloads)
+        if folder is not None:
+            origin = read_origin(folder)
+            noted = (
+                vouched(read_note(folder)).get(path.relative_to(folder).as_posix()) if folder in path.parents else None
+            )
+            return origin.repository if origin is not None else "", _sha256(str(noted["digest"])) if noted else ""
+        return self._of_cache(path)
+
+    def _of_cache(self, path: Path) -> tuple[str, str]:
+        for folder in path.parents:
+            match = _CACHED.fullmatch(folder.name)
+            if match is not None and folder / "snapshots" in path.parents:
+                return f"{match['organisation']}/{match['name']}", _sha256(path.resolve().name)
+        return "", ""
+
+
+def _sha256(text: str) -> str:
+    return text if _SHA256.fullmatch(text) else ""

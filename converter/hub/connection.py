@@ -21,7 +21,7 @@ import httpx2
 
 from converter.hub.address import origin
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, Unreachable, explain, refusal
-from converter.hub.network_settings import Proxy, offline_setting, proxy_for, tls_context
+from converter.hub.network_settings import Proxy, is_web_address, offline_setting, proxy_for, tls_context
 from models.errors import Cancelled
 from models.sentence import Sentence
 
@@ -266,6 +266,7 @@ class _Request:
         self._socket: socket.socket | None = None
         self._came_from_outside = False
         self._phase: Phase = "connecting"
+        self._is_new = True
         self.waited = 0.0
         """Seconds that the last `take` waited."""
         self.url = url
@@ -348,7 +349,13 @@ class _Request:
         client = self._connection.client_for(url, self.proxy)
         headers = self._connection.headers_for(url) | self._headers
         request = client.build_request("GET", url, headers=headers, extensions={"trace": self._trace})
-        response = client.send(request, stream=True)
+        self._is_new = False
+        try:
+            response = client.send(request, stream=True)
+        except (httpx2.RemoteProtocolError, httpx2.NetworkError):
+            if self._is_new:
+                raise
+            response = client.send(request, stream=True)  # the host had closed a connection that it kept open until now
         if not self._came_from_outside:
             self._came_from_outside = not self._is_inside(url.host, response.extensions.get("network_stream"))
         return response
@@ -370,7 +377,7 @@ class _Request:
             target = here.join(locations[0]) if len(locations) == 1 and locations[0] else None
         except (httpx2.InvalidURL, ValueError):
             target = None
-        if target is None or not target.host or target.scheme not in ("http", "https"):
+        if target is None or not is_web_address(f"{target.scheme}://{target.netloc.decode()}"):
             raise BadAnswer("{host} redirects to what is no address; {elsewhere}.", host=here.host)
         if here.scheme == "https" and target.scheme == "http":
             raise BadAnswer(
@@ -392,6 +399,7 @@ class _Request:
         if event.endswith(".started") and not event.endswith("closed.started") and self._given_up.is_set():
             raise _GivenUp
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._is_new = True
             stream = info["return_value"]
             self._socket = stream.get_extra_info("socket")
             if self._came_from_outside and self._is_inside("", stream):

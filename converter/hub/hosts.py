@@ -35,11 +35,11 @@ _COMMIT = r"^[0-9A-Za-z._-]{1,100}$"
 _NO_REVISION = 10990101004
 _MAIN = "main"
 T = TypeVar("T")
-Size = Annotated[int, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 60)]
 
 
 class _LargeFile(msgspec.Struct):
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     size: Size
 
 
@@ -190,7 +190,7 @@ class _HuggingFace:
             large = entry.lfs
             digest, size = (large.sha256, large.size) if large is not None else (entry.blob_id, entry.size)
             files.append(_checked_file(self.endpoint, entry.rfilename, size, digest))
-        return info.sha or _MAIN, files
+        return info.sha or _MAIN, _all_different(self.endpoint, files)
 
     def url(self, commit: str, file: RemoteFile) -> str:
         return f"{self.endpoint}/{quote(self._name)}/resolve/{quote(commit, safe='')}/{quote(file.name)}"
@@ -221,7 +221,7 @@ class _ModelScope:
         files = [
             _checked_file(self.endpoint, entry.path, entry.size, (entry.sha256 or "").lower()) for entry in entries
         ]
-        return _state_of(files), files
+        return _state_of(files), _all_different(self.endpoint, files)
 
     def _entries(self, folder: str) -> list[_Entry]:
         """Return the files in a folder and below; one with more than an answer holds is asked for folder by folder."""
@@ -318,6 +318,12 @@ def _checked_file(endpoint: str, name: str, size: int | None, digest: str | None
             name=name[:80],
         )
     return RemoteFile(name, size, str(digest))
+
+
+def _all_different(endpoint: str, files: list[RemoteFile]) -> list[RemoteFile]:
+    if len({file.name for file in files}) < len(files):
+        raise _no_hub(endpoint)
+    return files
 
 
 def _state_of(files: Sequence[RemoteFile]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePosixPath, PureWindowsPath
 
 from models.errors import BadFile
 
@@ -100,13 +99,12 @@ def check_kept_names(repository: str, names: Iterable[str], *, one_case: bool) -
 
 
 def _leads_outside(name: str) -> bool:
-    windows = PureWindowsPath(name)
-    anchored = windows.drive or windows.root or PurePosixPath(name).is_absolute()
-    return bool(anchored) or "\\" in name or any(part in ("..", ".", "") for part in name.split("/"))
+    rooted = name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) is not None
+    return rooted or any(part in ("..", ".", "") for part in name.split("/"))
 
 
 def _has_unseen(name: str) -> bool:
-    return any(unicodedata.category(mark) in _UNSEEN and mark not in _JOINERS for mark in name)
+    return not name.isprintable() and any(unicodedata.category(mark) in _UNSEEN and mark not in _JOINERS for mark in name)
 
 
 def _is_too_long(name: str) -> bool:

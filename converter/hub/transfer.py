@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,7 +79,12 @@ def fetch(
     """
     partial = partial_path(target, file)
     transfer = _Transfer(connection, url, file, partial, count, check)
-    transfer.run()
+    try:
+        transfer.run()
+    finally:
+        with suppress(OSError):
+            if file.size and not partial.stat().st_size:
+                partial.unlink()  # nothing came
     if transfer.digest.hexdigest() != file.digest:
         partial.unlink()
         count(-file.size)

@@ -7,13 +7,17 @@ ModelScope's: `/api/v1/models/ORG/NAME/repo/files?Revision=master&Recursive=true
 Sha256, the first `most_listed` of them),
 `/api/v1/models/ORG/NAME/repo?Revision=master&FilePath=FILE` (parts come with status 200), every refusal a 404 whose Code says
 why, the token in a cookie. Its branch is called master.
+
+A hostile server answers with bytes of its own: `HubServer.raw`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,6 +79,10 @@ class Request:
     """Content came from this very address."""
 
 
+Raw = Callable[[Request], Iterable[bytes]]
+"""Given a request, gives the bytes that are sent as they are; then the connection is closed."""
+
+
 @dataclass
 class HubServer:
     """A Hub on a free port of this computer."""
@@ -89,6 +97,10 @@ class HubServer:
     """Entries that ModelScope lists in one answer."""
     sent: int = 0
     """Bytes of all answers, without their heads."""
+    raw: dict[str, Raw] = field(default_factory=dict)
+    """A pattern of paths -> what is sent in place of an answer."""
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set at the end; what is slow on purpose waits for it."""
 
     def __enter__(self) -> HubServer:
         hub = self
@@ -104,6 +116,7 @@ class HubServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -136,6 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = "/".join((path, *(query[name] for name in ("FilePath",) if name in query)))
         headers = (self.headers[name] for name in ("Range", "Authorization", "Cookie"))
         hub.requests.append(Request(self.command, path, *headers))
+        raw = next((raw for pattern, raw in hub.raw.items() if re.search(pattern, path)), None)
+        if raw is not None:
+            self._send_raw(raw)
+            return
         parts = path.strip("/").split("/")
         if parts[:3] == ["api", "v1", "models"]:
             self._modelscope("/".join(parts[3:5]), query)
@@ -148,6 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
         else:
             self._error(404, "EntryNotFound", "Not found")
+
+    def _send_raw(self, raw: Raw) -> None:
+        self.close_connection = True
+        with suppress(ConnectionError):
+            for piece in raw(self.server_hub.requests[-1]):
+                self.wfile.write(piece)
+                self.wfile.flush()
 
     @property
     def _content_at(self) -> str:

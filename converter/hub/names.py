@@ -104,7 +104,9 @@ def _leads_outside(name: str) -> bool:
 
 
 def _has_unseen(name: str) -> bool:
-    return not name.isprintable() and any(unicodedata.category(mark) in _UNSEEN and mark not in _JOINERS for mark in name)
+    return not name.isprintable() and any(
+        unicodedata.category(mark) in _UNSEEN and mark not in _JOINERS for mark in name
+    )
 
 
 def _is_too_long(name: str) -> bool:

@@ -140,6 +140,7 @@ class Engine:
 
     def _send(self, request: protocol.Request[R], on_update: UpdateListener | None) -> Job[R]:
         job = Job[R](self, next(self._numbers), on_update)
+        line = protocol.encode_request(job.id, request)  # first: what cannot be written is no job
         self._jobs[job.id] = job
         if isinstance(request, protocol.Load):
             self._loaded, self._path = None, request.path
@@ -150,7 +151,7 @@ class Engine:
             self._loaded = None
         pipe = cast(BinaryIO, cast("subprocess.Popen[bytes]", self._process).stdin)
         with contextlib.suppress(OSError):  # a dead process is noticed, and the job failed, by the reader
-            pipe.write(protocol.encode_request(job.id, request))
+            pipe.write(line)
             pipe.flush()
         return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -18,7 +19,8 @@ from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine import client, protocol
 from desktop_app.engine.client import Engine, EngineDied, EngineExit, EngineFailed
 from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, Logits, Prompt, SamplingSettings, Text
-from desktop_app.engine.results import Reply
+from desktop_app.engine.results import AnyResult, Reply
+from desktop_app.engine.server import EngineProcess
 from desktop_app.paths import log_file
 from tests.support.checkpoints import write_checkpoint
 from tests.support.graph_models import graph_case
@@ -308,3 +310,20 @@ def test_events_are_typed() -> None:
     assert protocol.decode_event(line) == (3, event)
     request = Generate(({"role": "user", "content": "é"},), SamplingSettings(stop=("a", "b")))
     assert protocol.decode_request(protocol.encode_request(7, request)) == (7, request)
+
+
+def test_a_request_that_cannot_be_written_is_no_job(engine: Engine) -> None:
+    with pytest.raises(TypeError):
+        engine.submit(Generate(({"role": "user", "content": object()},)))
+    assert engine.submit(protocol.Tokenize("Hello world")).result(60).ids == [19556, 905], "the model stays loaded"
+    assert engine._jobs == {}
+
+
+@pytest.mark.parametrize("request_type", get_args(protocol.AnyRequest), ids=lambda request_type: request_type.__name__)
+def test_every_request_is_answered_with_its_type_of_result(request_type: type[protocol.Request[Any]]) -> None:
+    (base,) = request_type.__orig_bases__  # type: ignore[attr-defined]
+    (result,) = get_args(base)
+    assert result in get_args(AnyResult) or result is type(None)
+    if request_type is not protocol.Cancel:  # answered at once, by the thread that reads requests
+        handler = EngineProcess(io.BytesIO(), io.BytesIO())._handlers[request_type]
+        assert get_type_hints(handler) == {"number": int, "request": request_type, "return": result}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from desktop_app.commands.session import loaded
 from desktop_app.commands.terminal import print_json
 from desktop_app.engine.protocol import LoadSettings, Prompt
 from models.errors import BadFile
+from models.untrusted_json import InvalidJSON, decode
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_list(path: Path) -> list[dict[str, Any]]:
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = decode(path.read_bytes(), object)
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
-    except (ValueError, RecursionError) as error:
+    except InvalidJSON as error:
         raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error) from error
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise BadFile(

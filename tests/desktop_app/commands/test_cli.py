@@ -81,6 +81,14 @@ def test_importing_a_text_file_is_refused(tmp_path: Path) -> None:
     assert "not a GGUF file" in done.stderr
 
 
+def test_messages_that_are_nested_too_deeply_are_one_sentence(tmp_path: Path) -> None:
+    for depth in (900, 100_000):
+        (tmp_path / "messages.json").write_text('[{"role": "user", "content": ' + "[" * depth + "]" * depth + "}]")
+        done = zhiyin("prompt", STARTER, "--messages", str(tmp_path / "messages.json"))
+        assert done.returncode == 1
+        assert done.stderr.endswith("is not JSON (it is nested too deeply); correct it.\n")
+
+
 def test_tokenize_prompt_and_logits(tmp_path: Path) -> None:
     assert zhiyin("tokenize", STARTER, "Hello world").stdout == "19556 905\n"
     assert json.loads(zhiyin("tokenize", STARTER, "Hello world", "--json").stdout) == {"ids": [19556, 905]}

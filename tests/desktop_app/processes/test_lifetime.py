@@ -26,7 +26,8 @@ import sys, threading
 from functools import partial
 from desktop_app.processes.worker import in_process
 from tests.desktop_app.processes import test_lifetime
-in_process(getattr(test_lifetime, sys.argv[1]), lambda event: print(*event, flush=True), threading.Event())
+work = partial(getattr(test_lifetime, sys.argv[1]), *sys.argv[2:])
+in_process(work, lambda event: print(*event, flush=True), threading.Event())
 """
 STARTED_ON_A_THREAD_THAT_ENDS = """
 import sys, threading, time
@@ -47,7 +48,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings
 engine = Engine()
 def tell(event):
-    if type(event).__name__ == sys.argv[2]:
+    if getattr(event, "phase", "text") == sys.argv[2]:
         print("begun", engine.pid, flush=True)
 engine.submit(Load(sys.argv[1], LoadSettings(context=2048)), tell).result(60)
 chat = ({"role": "user", "content": "Tell me a very long story. " * 100},)
@@ -80,6 +81,11 @@ def ignore_the_end(tell: Tell, cancelled: Callable[[], bool]) -> None:
     tell((BEGUN, os.getpid()))
     while True:
         time.sleep(0.01)
+
+
+def convert_model(source: str, out: str, tell: Tell, cancelled: Callable[[], bool]) -> None:
+    request = ConvertRequest(Path(source), Path(out), "Q4_K_M", threads=1)
+    convert(request, lambda _: tell((BEGUN, os.getpid())), cancelled)
 
 
 def survivors_of_killed(code: str, *arguments: str | Path) -> list[int]:
@@ -116,7 +122,12 @@ def test_work_that_cannot_be_stopped_ends_with_the_window(work: Callable[..., No
     assert survivors_of_killed(WORKER, work.__name__) == []
 
 
-@pytest.mark.parametrize("during", ["Progress", "Text"])
+def test_a_conversion_ends_with_the_window_and_leaves_nothing(smollm2_checkpoint: Path, tmp_path: Path) -> None:
+    assert survivors_of_killed(WORKER, "convert_model", smollm2_checkpoint, tmp_path / "model.gguf") == []
+    assert not list(tmp_path.glob("**/*.gguf*"))
+
+
+@pytest.mark.parametrize("during", ["load", "prompt", "text"])
 def test_the_engine_ends_with_its_parent(during: str, starter_gguf: Path) -> None:
     assert survivors_of_killed(GENERATING, starter_gguf, during) == []
 

@@ -410,9 +410,11 @@ class _Request:
 
 
 def _new_client(url: httpx2.URL, proxy: Proxy | None) -> httpx2.Client:
-    needs_tls = url.scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
-    context = tls_context() if needs_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody
-    through = None if proxy is None else httpx2.Proxy(proxy.url, ssl_context=context)
+    own_tls = proxy is not None and proxy.url.startswith("https:")
+    context = (
+        tls_context() if url.scheme == "https" or own_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )  # trusts nobody
+    through = None if proxy is None else httpx2.Proxy(proxy.url, ssl_context=context if own_tls else None)
     return httpx2.Client(
         transport=httpx2.HTTPTransport(verify=context, trust_env=False, proxy=through),
         trust_env=False,

@@ -66,9 +66,10 @@ class Outcome:
 class Attack:
     """One engine, started again where it ends."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write files into `folder`."""
+    def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
+        """Write files into `folder`; whatever takes longer than `seconds` has failed."""
         self.folder = folder
+        self.seconds = seconds
         self.engine = Engine()
         self.planner = LoadPlanner(self.engine)
         self.computer: Computer = computer_now(self.engine)
@@ -85,7 +86,7 @@ class Attack:
         ways = (self._fit, self._tokenize, self._chat, self._logits)
         refused = [self._sentence(way, path, what) for way in ways]
         result.answered += not any(refused)
-        result.refused.update({next((name for name in refused if name), "nobody"): 1})
+        result.refused[next((name for name in refused if name), "nobody")] += 1
         return (failures, crashes) == (len(result.failures), result.crashes.total())
 
     def _sentence(self, way: Any, path: Path, what: str) -> str:
@@ -101,7 +102,7 @@ class Attack:
         finally:
             took = time.monotonic() - start
             self.outcome.slowest = max(self.outcome.slowest, took)
-            if took > SECONDS:
+            if took > self.seconds:
                 self._fail(f"{about}: {took:.1f} s")
 
     def _refusal(self, error: Exception, about: str) -> str:
@@ -110,7 +111,7 @@ class Attack:
             print(f"CRASH {about}: {error} {_last_words()}", flush=True)
             return "the engine's end"
         if isinstance(error, NoAnswer):
-            self._fail(f"{about}: no answer in {SECONDS * 2} s")
+            self._fail(f"{about}: no answer in {self.seconds * 2} s")
             if self.engine.pid is not None:
                 os.kill(self.engine.pid, signal.SIGKILL)
                 time.sleep(1)
@@ -152,7 +153,7 @@ class Attack:
         self.outcome.peak = max(self.outcome.peak, self._ask(Stats()).peak_bytes)
 
     def _ask(self, request: Request[R]) -> R:
-        return self.engine.submit(request).result(SECONDS * 2)
+        return self.engine.submit(request).result(self.seconds * 2)
 
 
 def _last_words() -> str:

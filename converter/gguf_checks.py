@@ -36,6 +36,12 @@ _MOST_EXPERTS = 1024
 _LONGEST_CONTEXT = 2**31 - 256
 _LARGEST_SIZE = 1 << 24
 """Of a vector: a hundred times the largest published."""
+_NEEDS_OTHERS = re.compile(r"(blk\.\d+)\.(attn_output|ssm_conv1d)\.weight")
+_COMPANIONS = {
+    "attn_output": (("attn_q", "attn_qkv", "attn_q_a", "attn_q_b"),),
+    "ssm_conv1d": (("attn_qkv",), ("attn_gate",)),
+}
+"""Tensors of a block that there are no others without: of each tuple one."""
 _LONGEST_TOKEN = 4096
 """Bytes; llama.cpp calls a function of its own for each when it builds its tree of tokens."""
 _NO_MODELS = ("adapter", "imatrix", "mmproj")
@@ -61,11 +67,12 @@ _HEAD_SIZES = (
 _STATE_SIZES = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "wkv.head_size")
 _LAST_GATING = 4
 """LLAMA_EXPERT_GATING_FUNC_TYPE_SQRT_SOFTPLUS."""
+_DELTA_RULES = ("qwen35", "qwen35moe")
 _TWO_SHIFTS = ("rwkv6", "rwkv7")
 _EQUAL_KEYS_AND_VALUES = re.compile(
     r"""
     arcee|baichuan|bailingmoe2|bitnet|bloom|chatglm|codeshell|cohere2|command-r|dbrx|deci|deepseek|dots1|dream|
-    ernie4_5|ernie4_5-moe|exaone|falcon|glm4|glm4moe|gpt2|gptneox|granite|granitehybrid|grok|hunyuan-moe|internlm2|
+    ernie4_5|ernie4_5-moe|exaone|falcon|glm4|glm4moe|gpt-oss|gpt2|gptneox|granite|granitehybrid|grok|hunyuan-moe|internlm2|
     jais|llada|llada-moe|llama|llama4|minimax-m2|mistral3|mpt|nemotron|olmo|olmo2|olmoe|openelm|orion|pangu-embedded|
     phi2|phi3|plamo|qwen|qwen2|qwen2moe|qwen2vl|qwen3|qwen35|qwen35moe|qwen3moe|qwen3next|qwen3vl|qwen3vlmoe|refact|
     seed_oss|smollm3|stablelm|starcoder|starcoder2|xverse
@@ -75,8 +82,8 @@ _EQUAL_KEYS_AND_VALUES = re.compile(
 """Architectures whose keys and values have one length."""
 _WHOLE_HEADS_ROTATE = re.compile(
     r"""
-    arcee|baichuan|codeshell|dbrx|deci|deepseek|dots1|dream|ernie4_5|ernie4_5-moe|exaone|falcon|granite|grok|
-    hunyuan-moe|internlm2|llada|llada-moe|llama|minimax-m2|mistral3|nemotron|olmo|olmo2|olmoe|orion|pangu-embedded|
+    arcee|baichuan|codeshell|dbrx|deci|deepseek|dots1|dream|ernie4_5|ernie4_5-moe|exaone|falcon|gpt-oss|granite|grok|
+    hunyuan-moe|internlm2|llada|llada-moe|llama|mistral3|olmo|olmo2|olmoe|orion|pangu-embedded|
     plamo|qwen2|qwen2moe|qwen2vl|qwen3|qwen3moe|qwen3vl|qwen3vlmoe|seed_oss|smollm3|starcoder2|xverse
     """,
     re.VERBOSE,
@@ -126,10 +133,12 @@ def check_model(headers: Sequence[GGUFHeader]) -> None:
     _check_parts(headers)
     for header in headers:
         _check_tensors(header)
+    _check_blocks({name for header in headers for name in header.tensors}, first)
     claims = _Claims(first, sum(len(header.tensors) for header in headers))
     claims.check_blocks()
     claims.check_numbers()
     claims.check_heads()
+    claims.check_windows()
     claims.check_experts()
     claims.check_states()
     _check_beginning(first)
@@ -203,6 +212,21 @@ def _check_tensors(header: GGUFHeader) -> None:
         _check_type(header, tensor)
 
 
+def _check_blocks(names: set[str], first: GGUFHeader) -> None:
+    """Check for tensors that llama.cpp takes for optional, and computes with all the same."""
+    for match in filter(None, map(_NEEDS_OTHERS.fullmatch, names)):
+        block, part = match.groups()
+        if part == "ssm_conv1d" and first.architecture not in _DELTA_RULES:
+            continue
+        for choices in _COMPANIONS[part]:
+            if not any(f"{block}.{choice}.weight" in names for choice in choices):
+                raise BadFile(
+                    "{path} lacks tensor {tensor}; download or convert the model again.",
+                    path=first.path,
+                    tensor=f"{block}.{choices[0]}.weight",
+                )
+
+
 def _check_type(header: GGUFHeader, tensor: GGUFTensor) -> None:
     if tensor.type in NO_WEIGHTS and not _TABLES.fullmatch(tensor.name):
         raise BadFile(
@@ -274,21 +298,32 @@ class _Claims:
                 "attention.value_length" if "attention.value_length" in self._parameters else "attention.key_length"
             )
         rotated = self._whole("rope.dimension_count", key_size)
-        if (
-            rotated % 2
-            or rotated > key_size
-            or (_WHOLE_HEADS_ROTATE.fullmatch(self._architecture) and rotated != key_size)
-        ):
+        least = key_size if _WHOLE_HEADS_ROTATE.fullmatch(self._architecture) else 2
+        if rotated % 2 or not least <= rotated <= key_size:
             raise self._wrong("rope.dimension_count")
+        sections = list(_numbers(self._parameters.get("rope.dimension_sections", 1)))
+        if not 0 < sum(sections[:3]) <= sum(sections) <= key_size:
+            raise self._wrong("rope.dimension_sections")
+        if self._architecture == "phi3" and heads * key_size != self._whole("embedding_length"):
+            raise self._wrong("attention.head_count")
         if "attention.key_length_mla" in self._parameters:
             self._check_latent(rotated, key_size, value_size)
+
+    def check_windows(self) -> None:
+        """Check the sliding window: where blocks are listed, one of them has it."""
+        self._within("attention.sliding_window", 0, _LONGEST_CONTEXT)
+        pattern = self._parameters.get("attention.sliding_window_pattern")
+        if isinstance(pattern, list) and not any(pattern):
+            raise self._wrong("attention.sliding_window_pattern")
 
     def _check_latent(self, rotated: int, key_size: int, value_size: int) -> None:
         """Check attention to latent vectors (DeepSeek): keys are these and what rotates, values these alone."""
         self._within("attention.key_length_mla", rotated + 1, _LARGEST_SIZE)
         rank = self._whole("attention.kv_lora_rank")
-        if self._architecture == "deepseek2" and (key_size, value_size) != (rank + rotated, rank):
-            raise self._wrong("attention.key_length")
+        if self._architecture == "deepseek2":
+            self._within("attention.head_count_kv", 1, 1)
+            if (key_size, value_size) != (rank + rotated, rank):
+                raise self._wrong("attention.key_length")
 
     def check_experts(self) -> None:
         """Check what llama.cpp asserts of the experts and their groups."""
@@ -314,6 +349,9 @@ class _Claims:
             self._within(key, 1, _LARGEST_SIZE)
         if self._architecture in _TWO_SHIFTS:
             self._within("token_shift_count", 2, 2)
+        whole = self._whole("ssm.time_step_rank") * self._whole("ssm.state_size")
+        if self._architecture in _DELTA_RULES and self._whole("ssm.inner_size") != whole:
+            raise self._wrong("ssm.inner_size")
         for divided, divisor in (("embedding_length", "wkv.head_size"), ("ssm.inner_size", "ssm.time_step_rank")):
             if self._whole(divided, 0) % self._whole(divisor, 1):
                 raise self._wrong(divisor)

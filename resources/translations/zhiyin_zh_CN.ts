@@ -622,6 +622,10 @@
         <translation>{path}：张量 {tensor} 的类型是 {type}，无法用它计算；请重新转换模型。</translation>
     </message>
     <message>
+        <source>{path} lacks tensor {tensor}; download or convert the model again.</source>
+        <translation>{path} 缺少张量 {tensor}；请重新下载或转换模型。</translation>
+    </message>
+    <message>
         <source>{path} holds no weights; choose the file of the whole model.</source>
         <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
     </message>

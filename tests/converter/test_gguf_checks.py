@@ -43,6 +43,14 @@ def with_type(name: bytes, type_: int) -> Callable[[Parts], None]:
     return change
 
 
+def without(name: bytes) -> Callable[[Parts], None]:
+    def change(parts: Parts) -> None:
+        parts.tensors = [tensor for tensor in parts.tensors if tensor.name != name]
+        parts.lay_out(random.Random(0))
+
+    return change
+
+
 def repeat_token(parts: Parts) -> None:
     tokens = parts.pair("tokenizer.ggml.tokens")
     assert tokens is not None
@@ -97,6 +105,13 @@ REFUSED: list[tuple[str, Callable[[Parts], None], str]] = [
     ("deepseek2", with_pair("{}.attention.key_length_mla", U32, 1), "key_length_mla is 1"),
     ("deepseek2", with_pair("{}.attention.key_length", U32, 32), "key_length is 32"),
     ("deepseek2", with_pair("{}.expert_gating_func", U32, 8), "expert_gating_func is 8"),
+    ("deepseek2", with_pair("{}.attention.head_count_kv", U32, 2), "head_count_kv is 2"),
+    ("llama-bytes", with_pair("{}.attention.sliding_window_pattern", ARRAY, (BOOL, [0, 0])), "sliding_window_pattern"),
+    ("qwen35", with_pair("{}.rope.dimension_count", U32, 0), "rope.dimension_count is 0"),
+    ("qwen35", with_pair("{}.rope.dimension_sections", ARRAY, (I32, [0, 0, 0, 0])), "rope.dimension_sections"),
+    ("qwen35", with_pair("{}.ssm.inner_size", U32, 32), "ssm.inner_size is 32"),
+    ("qwen35", without(b"blk.0.attn_qkv.weight"), "lacks tensor blk.0.attn_qkv.weight"),
+    ("llama-bytes", without(b"blk.1.attn_q.weight"), "lacks tensor blk.1.attn_q.weight"),
     ("qwen35", with_pair("{}.ssm.time_step_rank", U32, 0), "ssm.time_step_rank is 0"),
     ("rwkv7", with_pair("{}.wkv.head_size", U32, 0), "wkv.head_size is 0"),
     ("rwkv7", with_pair("{}.token_shift_count", U32, 9), "token_shift_count is 9"),

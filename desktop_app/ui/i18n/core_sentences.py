@@ -58,6 +58,7 @@ _TEMPLATES = to_translate(
     "{path} is damaged: tensor {tensor} is not where it should be; download it again.",
     "{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.",
     "{path}: tensor {tensor} has type {type}, with which nothing is computed; convert the model again.",
+    "{path} lacks tensor {tensor}; download or convert the model again.",
     "{path} holds no weights; choose the file of the whole model.",
     "{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.",
     "{path}: {key} is {value}, which does not fit the rest of the file; download or convert it again.",

@@ -174,6 +174,7 @@ def _locked(target: Path, patience: float) -> Iterator[None]:
 
     The lock's file is removed while the lock is held: whoever waits for it sees that, and makes a new one.
     """
+    target.parent.stat()  # filelock would make a folder that is missing, such as one whose name was mistyped
     lock = FileLock(target.with_name(_lock_name(target.name)), timeout=patience, poll_interval=_POLL)
     try:
         lock.acquire()

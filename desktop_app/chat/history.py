@@ -269,15 +269,34 @@ def _check(database: sqlite3.Connection) -> None:
 
 
 def _migrate(database: sqlite3.Connection, path: Path | None) -> None:
-    """Bring the file to this version, each step in one transaction."""
-    [(version,)] = database.execute("PRAGMA user_version").fetchall()
+    """Bring the file to this version, each step in one transaction; of two programs that open it at once, one does it."""
+    while (version := _version(database)) < len(MIGRATIONS):
+        with database:
+            database.execute("BEGIN IMMEDIATE")
+            if _version(database) == version:
+                for statement in _statements(MIGRATIONS[version]):
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {version + 1}")
     if version > len(MIGRATIONS):
         raise HistoryError(
             "The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.",
             path=path,
         )
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _version(database: sqlite3.Connection) -> int:
+    [(version,)] = database.execute("PRAGMA user_version").fetchall()
+    return int(version)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield a script's statements; `executescript` would end the transaction first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _recover(path: Path) -> Recovery:

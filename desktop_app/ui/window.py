@@ -29,36 +29,36 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from converter.checkpoint.lora import is_adapter
 from desktop_app.chat.export import file_name
-from desktop_app.chat.failure import failure_facts, failure_of
-from desktop_app.chat.text_file import TextTooLarge, read_text_file
 from desktop_app.library.catalogue import Offer
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.installed import Entry, InstalledModel, Removal, finished_models
+from desktop_app.library.installed import InstalledModel, Removal
 from desktop_app.planning.planner import Option
 from desktop_app.ui.chat.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.chat.composer import Composer
-from desktop_app.ui.chat.reply_failure import Contexts, WayOut
+from desktop_app.ui.chat.reply_failure import WayOut
 from desktop_app.ui.chat.sidebar import Sidebar
 from desktop_app.ui.chat.welcome import Welcome
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.controllers.chat_actions import ChatActions
+from desktop_app.ui.controllers.drafts import DraftController
+from desktop_app.ui.controllers.importing import ImportController
+from desktop_app.ui.controllers.notices import NoticeController
+from desktop_app.ui.controllers.remedies import RemedyController
+from desktop_app.ui.controllers.removal import RemovalController
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.conversion_panel import ConversionPanel
-from desktop_app.ui.models.fit import fix_words
 from desktop_app.ui.models.model_picker import ModelPicker
-from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, Wish
+from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.settings_dialog import KEYS, REPLIES, SettingsDialog
 from desktop_app.ui.widgets.icons import IconButton
-from desktop_app.ui.widgets.notice import Action, Notice
+from desktop_app.ui.widgets.notice import Notice
 from models.errors import ZhiyinError
 
-_PAUSE_MS = 1500
 _REPORTS = "reports"
 _NARROW = 700
 """Below this width of the window the list of chats makes room."""
@@ -77,9 +77,8 @@ class MainWindow(QMainWindow):
         self._narrow = False
         self._may_stop = False
         """The person agreed to stop conversions."""
-        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
-        """What was typed is stored when the person pauses: nothing else would save it from a power cut."""
         self._make_widgets()
+        self._make_controllers()
         self._lay_out()
         self._connect()
         self._add_shortcuts()
@@ -122,6 +121,15 @@ class MainWindow(QMainWindow):
         self._drop_hint.setMargin(24)
         self._drop_hint.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._drop_hint.hide()
+
+    def _make_controllers(self) -> None:
+        services = self.services
+        self._notices = NoticeController(services, self._notice, self._undo, self)
+        self._drafts = DraftController(services.chats, lambda: self._composer.text, self)
+        self._importing = ImportController(services.library, self)
+        self._remedies = RemedyController(services, self._notice, self)
+        self._chat_actions = ChatActions(services.chats, self._notices, self)
+        self._removal = RemovalController(services, self._notices, self)
 
     def _lay_out(self) -> None:
         bar = QHBoxLayout()
@@ -172,7 +180,7 @@ class MainWindow(QMainWindow):
         self._sidebar.new_asked.connect(self.new_chat)
         self._sidebar.opened.connect(self._open_chat)
         self._sidebar.renamed.connect(chats.rename)
-        self._sidebar.deleted.connect(self._delete_chat)
+        self._sidebar.deleted.connect(self._chat_actions.delete)
         self._sidebar.export_asked.connect(self._ask_where_to_export)
         self._sidebar.searched.connect(
             lambda words: chats.search(words, lambda found: self._sidebar.show_found(words, found))
@@ -182,11 +190,10 @@ class MainWindow(QMainWindow):
         self._picker.chosen.connect(services.choose_model)
         self._picker.opened.connect(self._find_options)
         self._picker.import_asked.connect(self.add_model)
-        self._picker.removal_asked.connect(self._ask_whether_to_remove)
+        self._picker.removal_asked.connect(self._removal.ask)
         self._welcome.import_asked.connect(self.add_model)
         self._welcome.suggested.connect(self._send)
-        self._composer.edited.connect(self._pause.start)
-        self._pause.timeout.connect(self._keep_draft)
+        self._composer.edited.connect(self._drafts.edited)
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
@@ -195,24 +202,20 @@ class MainWindow(QMainWindow):
         self._view.left.connect(self._composer.setFocus)
         self._view.way_out_chosen.connect(self._take_way_out)
         self._connect_catalogue()
+        self._connect_controllers()
         chats.listed.connect(self._list_chats)
         chats.opened.connect(self._chat_opened)
         chats.draft_found.connect(lambda draft: self._composer.set_text(draft + self._composer.text))
         chats.added.connect(lambda _: self._show_page())
         chats.busy_changed.connect(self._composer.set_busy)
-        chats.ended.connect(lambda _: self._offer_contexts())
+        chats.ended.connect(lambda _: self._remedies.offer_contexts())
         services.themes.changing.connect(self._view.take_down)
         services.themes.changed.connect(self._view.put_up)
         services.models.changed.connect(self._model_changed)
         self._conversions.chat_asked.connect(self._chat_with)
         services.library.changed.connect(self._models_listed)
-        services.library.imported.connect(self._imported)
-        services.library.refused.connect(self._import_refused)
-        services.history.troubled.connect(self._not_saved)
-        services.history.recovered.connect(lambda: self._notice.withdraw("history"))
-        services.history.damaged.connect(self._history_damaged)
-        services.settings_not_saved.connect(self._settings_not_saved)
-        services.reported.connect(self._report)
+        services.library.imported.connect(services.choose_model)
+        services.library.imported.connect(self._notices.imported)
 
     def _connect_catalogue(self) -> None:
         services, page = self.services, self._catalogue
@@ -222,10 +225,17 @@ class MainWindow(QMainWindow):
         page.get_asked.connect(self._get)
         page.chat_asked.connect(self._chat_with)
         services.catalogue.changed.connect(page.show_overview)
-        services.catalogue.failed.connect(lambda reason: self._notice.say(translated(reason)))
         services.library.changed.connect(self._refresh_catalogue)
         for under_way in (services.conversions.changed, services.conversions.progressed):
             under_way.connect(lambda *_: page.show_jobs(services.conversions.jobs))
+
+    def _connect_controllers(self) -> None:
+        self._importing.text_found.connect(self._attach)
+        self._importing.text_too_large.connect(self._notices.text_too_large)
+        self._importing.adapter_found.connect(self._merge_adapter)
+        self._importing.conversion_asked.connect(self.convert)
+        self._remedies.contexts_found.connect(self._view.set_contexts)
+        self._removal.question.connect(self._ask_whether_to_remove)
 
     def _add_shortcuts(self) -> None:
         for keys, act in (
@@ -243,7 +253,7 @@ class MainWindow(QMainWindow):
 
     def new_chat(self) -> None:
         """Open an empty chat."""
-        self._keep_draft()
+        self._drafts.keep()
         self.services.chats.new()
         self._sidebar.end_search()
         self._close_catalogue()
@@ -260,7 +270,7 @@ class MainWindow(QMainWindow):
 
     def keep(self) -> None:
         """Store everything, also what is typed, and go on."""
-        self._keep_draft()
+        self._drafts.keep()
         self._keep_place()
         self.services.keep()
 
@@ -309,33 +319,12 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def import_files(self, paths: Sequence[str]) -> None:
-        """Take files: models for the library (the last good one is loaded), checkpoints to convert, texts for the message."""
-        for path in map(Path, paths):
-            if self._attach(path):
-                continue
-            if is_adapter(path):
-                self._merge_adapter(path)
-            elif files := finished_models(path):
-                for file in files:
-                    self.services.library.import_file(file)
-            else:
-                self.convert(InstallRequest(path))
+        """Take files and folders, whatever they are."""
+        self._importing.take(paths)
 
-    def _attach(self, path: Path) -> bool:
-        """Put a text file into the message; return whether it is one."""
-        try:
-            text = read_text_file(path)
-        except TextTooLarge:
-            self._notice.say(
-                self.tr("{name} is too large for a message; put the part that matters into a file of its own.").format(
-                    name=path.name
-                )
-            )
-            return True
-        if text:
-            self._composer.attach(path.name, text)
-            self._close_catalogue()
-        return bool(text)
+    def _attach(self, name: str, text: str) -> None:
+        self._composer.attach(name, text)
+        self._close_catalogue()
 
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the person likes."""
@@ -347,7 +336,7 @@ class MainWindow(QMainWindow):
         try:
             dialog = AdapterDialog(self.services.conversions, path, self)
         except ZhiyinError as error:
-            self._import_refused(str(error))
+            self._notices.import_refused(str(error))
             return
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
@@ -389,7 +378,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             self._ask_whether_to_stop()
             return
-        self._keep_draft()
+        self._drafts.keep()
         self._keep_place()
         super().closeEvent(event)
         self.hide()
@@ -452,13 +441,10 @@ class MainWindow(QMainWindow):
         self.services.chats.send(text)
 
     def _open_chat(self, conversation: str) -> None:
-        self._keep_draft()
+        self._drafts.keep()
         self.services.chats.open(conversation)
         self._close_catalogue()
         self._uncover()
-
-    def _keep_draft(self) -> None:
-        self.services.chats.save_draft(self._composer.text)
 
     def _keep_place(self) -> None:
         self.services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
@@ -467,7 +453,7 @@ class MainWindow(QMainWindow):
         self._composer.set_text(self.services.chats.current.draft)
         self._show_thinking()
         self._show_page()
-        self._offer_contexts()
+        self._remedies.offer_contexts()
 
     def _show_thinking(self) -> None:
         """Show the chat's choice whether to think and how long, or what the model does by itself, if it leaves the choice."""
@@ -485,26 +471,14 @@ class MainWindow(QMainWindow):
         self.services.save_settings()
         self._show_thinking()
 
-    def _offer_contexts(self) -> None:
-        """Let the newest reply offer other contexts, if it failed for want of one."""
-        path, models = self.services.chats.path, self.services.models
-        failure = failure_of(path[-1]) if path else None
-        smaller = models.state.context > SMALLEST_CONTEXT
-        self._view.set_contexts(Contexts(smaller))
-        if (failure is not None and failure.code == "context-full") or (
-            path and path[-1].facts.get("reason") == "full"
-        ):
-            needed = failure.values.get("needed", 0) if failure is not None else 0
-            models.find_larger_context(needed, lambda larger: self._view.set_contexts(Contexts(smaller, larger)))
-
     def _take_way_out(self, message: str, way: WayOut) -> None:
         match way:
             case "retry":
                 self.services.chats.regenerate(message)
             case "smaller":
-                self._use_smaller_context()
+                self._remedies.use_smaller_context()
             case "larger":
-                self.services.models.reload_with(Wish(self._view.contexts.larger))
+                self._remedies.use_larger_context()
                 self.services.chats.regenerate(message)
             case "new_chat":
                 self.new_chat()
@@ -512,13 +486,6 @@ class MainWindow(QMainWindow):
                 self.open_settings(REPLIES)
             case "models":
                 self._picker.showMenu()
-
-    def _delete_chat(self, conversation: str) -> None:
-        chats = self.services.chats
-        chats.delete(conversation)
-        self._undo.say(
-            self.tr("The chat was deleted."), (self.tr("Undo"), lambda: chats.restore(conversation)), kind="plain"
-        )
 
     def _ask_where_to_export(self, conversation: str) -> None:
         name = file_name(self.services.chats.title_of(conversation))
@@ -533,14 +500,7 @@ class MainWindow(QMainWindow):
 
     def export(self, conversation: str, path: Path) -> None:
         """Write a chat into a Markdown file."""
-        speakers = (self.tr("You"), self.tr("Assistant"))
-        self.services.chats.export(
-            conversation,
-            path,
-            speakers,
-            lambda _: self._undo.say(self.tr("The chat is in {file} now.").format(file=path), kind="plain"),
-            lambda error: self._notice.say(self.tr("The chat was not exported: {reason}").format(reason=error)),
-        )
+        self._chat_actions.export(conversation, path)
 
     def _search(self) -> None:
         """Search among what is shown: the models to get, or the chats."""
@@ -610,35 +570,14 @@ class MainWindow(QMainWindow):
 
         self.services.models.find_options([model.path for model in self.services.library.models], found)
 
+    def _ask_whether_to_remove(self, removal: Removal, in_use: bool) -> None:
+        question = RemovalQuestion(removal, self, in_use=in_use)
+        question.agreed.connect(partial(self._removal.remove, removal))
+        question.open()
+
     def _chat_with(self, model: InstalledModel) -> None:
         self.services.choose_model(model)
         self._close_catalogue()
-
-    def _ask_whether_to_remove(self, model: Entry) -> None:
-        def ask(removal: Removal) -> None:
-            state = self.services.models.state
-            in_use = state.model is not None and state.model.path == model.path
-            question = RemovalQuestion(removal, self, in_use=in_use)
-            question.agreed.connect(partial(self._remove, removal))
-            question.open()
-
-        self.services.library.find_removal(model, ask, self._not_removed)
-
-    def _remove(self, removal: Removal, with_download: bool) -> None:
-        def removed() -> None:
-            self._undo.say(self.tr("{name} was removed.").format(name=removal.model.name), kind="plain")
-
-        self.services.remove_model(removal, removed, self._not_removed, with_download=with_download)
-
-    def _not_removed(self, error: Exception) -> None:
-        self._notice.say(self.tr("The model was not removed. {reason}").format(reason=translated(str(error))))
-
-    def _imported(self, model: InstalledModel) -> None:
-        self.services.choose_model(model)
-        self._undo.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
-
-    def _import_refused(self, reason: str) -> None:
-        self._notice.say(self.tr("The file was not imported. {reason}").format(reason=translated(reason)))
 
     def _model_changed(self, state: EngineState) -> None:
         self._picker.show_state(state)
@@ -647,44 +586,11 @@ class MainWindow(QMainWindow):
         self._progress.setVisible(state.kind == "loading")
         self._progress.setValue(round(state.part * 1000))
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
-        if state.error is not None:
-            self._load_failed(state, state.error)
-        elif state.kind == "none":
-            self._notice.withdraw("model")
-        elif state.kind == "ready":
-            self._notice.withdraw("model")
-            self._offer_contexts()
+        self._remedies.model_changed(state)
+        if state.kind == "ready":
+            self._remedies.offer_contexts()
             self._find_options()
             self._refresh_catalogue()
-
-    def _load_failed(self, state: EngineState, error: ZhiyinError) -> None:
-        path = self.services.chats.path
-        if not state.refused and path and path[-1].facts == failure_facts(error):
-            return  # the chat says it already
-        actions = [(self.tr("Try again"), self.services.models.reload)]
-        if state.refused:
-            actions = self._ways_out(state)
-        elif error.code in ("out-of-memory", "engine-died") and state.context > SMALLEST_CONTEXT:
-            actions.append((self.tr("Use a smaller context"), self._use_smaller_context))
-        reason = translated(str(error))
-        if error.code != "engine-died":
-            reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
-        self._notice.say(reason, *actions, topic="model")
-
-    def _ways_out(self, state: EngineState) -> list[Action]:
-        models = self.services.models
-        fixes = [option for option in state.planned.plan.alternatives if not option.missing] if state.planned else []
-        wishes = [(fix_words(fix), Wish(fix.context, fix.kv_type)) for fix in fixes]
-        wishes.append((self.tr("Load it all the same"), Wish(insist=True)))
-        return [(words, partial(models.reload_with, wish)) for words, wish in wishes]
-
-    def _use_smaller_context(self) -> None:
-        models = self.services.models
-        if models.state.context:
-            models.reload_with_context(models.state.context // 2)
-            self.services.save_settings()
-        else:
-            models.reload()  # a recurrent model has no context to shorten
 
     def _setting_changed(self, name: str) -> None:
         if name == "send_key":
@@ -696,19 +602,3 @@ class MainWindow(QMainWindow):
         if self.services.settings.context != old_context:
             self.services.models.apply_settings()
         QTimer.singleShot(0, self._composer, self._composer.setFocus)
-
-    def _not_saved(self, reason: str) -> None:
-        text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=translated(reason))
-        self._notice.say(text, (self.tr("Try again"), self.services.history.flush), topic="history")
-
-    def _history_damaged(self, recovery: object) -> None:
-        text = self.tr("The file of your chats was damaged. What could be read was saved; the damaged file is {file}.")
-        self._notice.say(text.format(file=getattr(recovery, "damaged", "")))
-
-    def _report(self, error: ZhiyinError) -> None:
-        """Say what the user must hear of, below what was said before and is still there."""
-        earlier = [self._notice.text] if self._notice.is_about(_REPORTS) else []
-        self._notice.say("\n".join([*earlier, translated(str(error))]), topic=_REPORTS)
-
-    def _settings_not_saved(self, reason: str) -> None:
-        self._notice.say(self.tr("The settings could not be saved: {reason}").format(reason=reason))

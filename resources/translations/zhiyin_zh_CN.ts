@@ -1511,22 +1511,6 @@
         <translation>导出对话</translation>
     </message>
     <message>
-        <source>You</source>
-        <translation>您</translation>
-    </message>
-    <message>
-        <source>Assistant</source>
-        <translation>助手</translation>
-    </message>
-    <message>
-        <source>The chat is in {file} now.</source>
-        <translation>对话已保存到 {file}。</translation>
-    </message>
-    <message>
-        <source>The chat was not exported: {reason}</source>
-        <translation>对话未能导出：{reason}</translation>
-    </message>
-    <message>
         <source>Zhiyin</source>
         <translation>知音</translation>
     </message>
@@ -1539,30 +1523,6 @@
         <translation>新对话</translation>
     </message>
     <message>
-        <source>The chat was deleted.</source>
-        <translation>对话已删除。</translation>
-    </message>
-    <message>
-        <source>Undo</source>
-        <translation>撤销</translation>
-    </message>
-    <message>
-        <source>{name} was imported and is being loaded.</source>
-        <translation>已导入 {name}，正在加载。</translation>
-    </message>
-    <message>
-        <source>{name} was removed.</source>
-        <translation>已移除 {name}。</translation>
-    </message>
-    <message>
-        <source>The model was not removed. {reason}</source>
-        <translation>模型没有移除。{reason}</translation>
-    </message>
-    <message>
-        <source>The file was not imported. {reason}</source>
-        <translation>文件未导入。{reason}</translation>
-    </message>
-    <message>
         <source>Loading the model…</source>
         <translation>正在加载模型…</translation>
     </message>
@@ -1571,40 +1531,8 @@
         <translation>正在思考…</translation>
     </message>
     <message>
-        <source>Try again</source>
-        <translation>重试</translation>
-    </message>
-    <message>
-        <source>Use a smaller context</source>
-        <translation>使用更小的上下文</translation>
-    </message>
-    <message>
-        <source>The model could not be loaded. {reason}</source>
-        <translation>无法加载模型。{reason}</translation>
-    </message>
-    <message>
-        <source>Your newest messages are not saved yet. {reason}</source>
-        <translation>最新的消息尚未保存。{reason}</translation>
-    </message>
-    <message>
-        <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
-        <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>
-    </message>
-    <message>
-        <source>The settings could not be saved: {reason}</source>
-        <translation>无法保存设置：{reason}</translation>
-    </message>
-    <message>
-        <source>Load it all the same</source>
-        <translation>仍然加载</translation>
-    </message>
-    <message>
         <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
         <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
-    </message>
-    <message>
-        <source>{name} is too large for a message; put the part that matters into a file of its own.</source>
-        <translation>{name} 太大，放不进一条消息；请把需要的部分另存为一个文件。</translation>
     </message>
     <message>
         <source>Choose or add a model first.</source>
@@ -1630,6 +1558,90 @@
         <source>Go on</source>
         <translation>继续</translation>
     </message>
+</context><context>
+    <name>NoticeController</name>    <message>
+        <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
+        <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>
+    </message>
+    <message>
+        <source>Your newest messages are not saved yet. {reason}</source>
+        <translation>最新的消息尚未保存。{reason}</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>The file was not imported. {reason}</source>
+        <translation>文件未导入。{reason}</translation>
+    </message>
+    <message>
+        <source>{name} was imported and is being loaded.</source>
+        <translation>已导入 {name}，正在加载。</translation>
+    </message>
+    <message>
+        <source>{name} is too large for a message; put the part that matters into a file of its own.</source>
+        <translation>{name} 太大，放不进一条消息；请把需要的部分另存为一个文件。</translation>
+    </message>
+    <message>
+        <source>The settings could not be saved: {reason}</source>
+        <translation>无法保存设置：{reason}</translation>
+    </message>
+
+</context><context>
+    <name>RemedyController</name>    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Load it all the same</source>
+        <translation>仍然加载</translation>
+    </message>
+    <message>
+        <source>The model could not be loaded. {reason}</source>
+        <translation>无法加载模型。{reason}</translation>
+    </message>
+    <message>
+        <source>Use a smaller context</source>
+        <translation>使用更小的上下文</translation>
+    </message>
+
+</context><context>
+    <name>ChatActions</name>    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>The chat was deleted.</source>
+        <translation>对话已删除。</translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation>您</translation>
+    </message>
+    <message>
+        <source>Assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>The chat is in {file} now.</source>
+        <translation>对话已保存到 {file}。</translation>
+    </message>
+    <message>
+        <source>The chat was not exported: {reason}</source>
+        <translation>对话未能导出：{reason}</translation>
+    </message>
+
+</context><context>
+    <name>RemovalController</name>    <message>
+        <source>The model was not removed. {reason}</source>
+        <translation>模型没有移除。{reason}</translation>
+    </message>
+    <message>
+        <source>{name} was removed.</source>
+        <translation>已移除 {name}。</translation>
+    </message>
+
 </context>
 <context>
     <name>MessageWidget</name>

@@ -157,3 +157,9 @@ def test_only_private_files_are_kept_from_others(private: bool, mode: int, tmp_p
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "mistyped" / "file", "text")
+    assert not (tmp_path / "mistyped").exists()

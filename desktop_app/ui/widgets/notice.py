@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 from desktop_app.ui.widgets.button_row import ButtonRow
 from desktop_app.ui.widgets.icons import IconButton
 
+Kind = Literal["warning", "plain"]
 Action = tuple[str, Callable[[], None]]
 """A button's text and what it does."""
 
@@ -51,7 +52,7 @@ class Notice(QFrame):
         """The sentence."""
         return self._text.text()
 
-    def say(self, text: str, *actions: Action, kind: Literal["warning", "plain"] = "warning", topic: str = "") -> None:
+    def say(self, text: str, *actions: Action, kind: Kind = "warning", topic: str = "") -> None:
         """Show a sentence; one of kind "plain" goes away by itself, one with a topic also by `withdraw`."""
         self._topic = topic
         self.setProperty("kind", kind)

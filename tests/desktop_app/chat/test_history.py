@@ -222,3 +222,14 @@ def test_the_first_versions_chats_are_read(path: Path, spoil: Callable[[Path], o
         assert len(history.messages("old")) > 200
         history.save_conversation(replace(old, thinking=False, effort="high"))
         assert [(chat.thinking, chat.effort) for chat in history.conversations()] == [(False, "high")]
+
+
+def test_programs_that_open_a_new_file_at_once_bring_it_to_this_version_together(tmp_path: Path) -> None:
+    path = tmp_path / "chats.sqlite3"
+    code = (
+        f"from pathlib import Path; from desktop_app.chat.history import History; History(Path({str(path)!r})).close()"
+    )
+    programs = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    assert [(program.wait(), program.stderr and program.stderr.read()) for program in programs] == [(0, "")] * 6
+    with closing(History(path)) as history:
+        assert history.conversations() == []

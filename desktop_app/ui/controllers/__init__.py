@@ -1,0 +1,5 @@
+"""What the window does when something happens, without widgets: each can be tested without a window.
+
+Drafts (`drafts`), files that are dropped or named (`importing`), ways out of a failed load or a full context (`remedies`), what
+the user is told (`notices`), deleting and exporting chats (`chat_actions`) and removing models (`removal`).
+"""

@@ -1,0 +1,52 @@
+"""Files that the user drops, pastes or names: models for the library, checkpoints to convert, adapters, texts for the message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from converter.checkpoint.lora import is_adapter
+from desktop_app.chat.text_file import TextTooLarge, read_text_file
+from desktop_app.library.install import InstallRequest
+from desktop_app.library.installed import finished_models
+from desktop_app.ui.bridges.library_bridge import LibraryBridge
+
+
+class ImportController(QObject):
+    """Finds out what files are, and says where each belongs."""
+
+    text_found = Signal(str, str)
+    """A file's name and its text, for the message."""
+    text_too_large = Signal(str)
+    adapter_found = Signal(Path)
+    conversion_asked = Signal(InstallRequest)
+
+    def __init__(self, library: LibraryBridge, parent: QObject | None = None) -> None:
+        """`library` takes finished models; the last good one is loaded."""
+        super().__init__(parent)
+        self._library = library
+
+    def take(self, paths: Sequence[str]) -> None:
+        """Send each file or folder where it belongs."""
+        for path in map(Path, paths):
+            if self._is_text(path):
+                continue
+            if is_adapter(path):
+                self.adapter_found.emit(path)
+            elif files := finished_models(path):
+                for file in files:
+                    self._library.import_file(file)
+            else:
+                self.conversion_asked.emit(InstallRequest(path))
+
+    def _is_text(self, path: Path) -> bool:
+        try:
+            text = read_text_file(path)
+        except TextTooLarge:
+            self.text_too_large.emit(path.name)
+            return True
+        if text:
+            self.text_found.emit(path.name, text)
+        return bool(text)

@@ -1,0 +1,87 @@
+"""Ways out of a load that failed or was refused, and of a context that is full."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.chat.failure import failure_facts, failure_of
+from desktop_app.ui.chat.reply_failure import Contexts
+from desktop_app.ui.controllers.notices import Notices
+from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.models.fit import fix_words
+from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, Wish
+from desktop_app.ui.services import Services
+from desktop_app.ui.widgets.notice import Action
+from models.errors import ZhiyinError
+
+
+class RemedyController(QObject):
+    """Offers what helps, chosen by the failure's code, and does it."""
+
+    contexts_found = Signal(Contexts)
+    """The contexts that the newest reply may offer."""
+
+    def __init__(self, services: Services, notices: Notices, parent: QObject | None = None) -> None:
+        """Say failed loads through `notices`."""
+        super().__init__(parent)
+        self._services = services
+        self._notices = notices
+        self._contexts = Contexts(False)
+
+    def model_changed(self, state: EngineState) -> None:
+        """Say why a load failed with its ways out, or withdraw that."""
+        if state.error is not None:
+            self._load_failed(state, state.error)
+        elif state.kind in ("none", "ready"):
+            self._notices.withdraw("model")
+
+    def offer_contexts(self) -> None:
+        """Let the newest reply offer other contexts, if it failed for want of one."""
+        path, models = self._services.chats.path, self._services.models
+        failure = failure_of(path[-1]) if path else None
+        smaller = models.state.context > SMALLEST_CONTEXT
+        self._found(Contexts(smaller))
+        is_full = bool(path) and path[-1].facts.get("reason") == "full"
+        if is_full or (failure is not None and failure.code == "context-full"):
+            needed = failure.values.get("needed", 0) if failure is not None else 0
+            models.find_larger_context(needed, lambda larger: self._found(Contexts(smaller, larger)))
+
+    def use_larger_context(self) -> None:
+        """Load the model with the larger context that was offered."""
+        self._services.models.reload_with(Wish(self._contexts.larger))
+
+    def use_smaller_context(self) -> None:
+        """Load the model with half of its context."""
+        models = self._services.models
+        if models.state.context:
+            models.reload_with_context(models.state.context // 2)
+            self._services.save_settings()
+        else:
+            models.reload()  # a recurrent model has no context to shorten
+
+    def _found(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+        self.contexts_found.emit(contexts)
+
+    def _load_failed(self, state: EngineState, error: ZhiyinError) -> None:
+        path = self._services.chats.path
+        if not state.refused and path and path[-1].facts == failure_facts(error):
+            return  # the chat says it already
+        actions = [(self.tr("Try again"), self._services.models.reload)]
+        if state.refused:
+            actions = self._loads_that_fit(state)
+        elif error.code in ("out-of-memory", "engine-died") and state.context > SMALLEST_CONTEXT:
+            actions.append((self.tr("Use a smaller context"), self.use_smaller_context))
+        reason = translated(str(error))
+        if error.code != "engine-died":
+            reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
+        self._notices.say(reason, *actions, topic="model")
+
+    def _loads_that_fit(self, state: EngineState) -> list[Action]:
+        models = self._services.models
+        fixes = [option for option in state.planned.plan.alternatives if not option.missing] if state.planned else []
+        wishes = [(fix_words(fix), Wish(fix.context, fix.kv_type)) for fix in fixes]
+        wishes.append((self.tr("Load it all the same"), Wish(insist=True)))
+        return [(words, partial(models.reload_with, wish)) for words, wish in wishes]

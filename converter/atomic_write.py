@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from models.errors import ZhiyinError
 
@@ -60,7 +60,7 @@ def unfinished_folder(target: Path) -> Iterator[Path]:
             try:
                 yield folder
             finally:
-                _remove(folder)
+                _remove(folder)  # where there are no locks, nobody else does
     except Timeout as error:
         raise ZhiyinError(
             "{path} is being written by another Zhiyin; wait for it, or choose another name.", path=target, code="busy"
@@ -176,6 +176,22 @@ def _locked(target: Path, patience: float) -> Iterator[None]:
     """
     target.parent.stat()  # filelock would make a folder that is missing, such as one whose name was mistyped
     lock = FileLock(target.with_name(_lock_name(target.name)), timeout=patience, poll_interval=_POLL)
+    if not _acquired(lock):
+        yield  # two processes still share no names; whose the leftovers are, nobody can tell
+        return
+    try:
+        _remove_unfinished(target)
+        yield
+    finally:
+        try:
+            _leave(target, lock)
+        except BaseException:  # Ctrl+C a second time, or just now
+            _leave(target, lock)
+            raise
+
+
+def _acquired(lock: BaseFileLock) -> bool:
+    """Take a lock; False: the file system has none."""
     try:
         lock.acquire()
     except Timeout as error:
@@ -186,18 +202,22 @@ def _locked(target: Path, patience: float) -> Iterator[None]:
         if error.errno not in _NOT_SUPPORTED:
             raise
         Path(lock.lock_file).unlink(missing_ok=True)
-        yield  # two processes still share no names; whose the leftovers are, nobody can tell
-        return
-    try:
-        for path in list(target.parent.iterdir()):
-            found = _UNFINISHED.fullmatch(path.name)
-            if found is not None and target.name in (found["target"], found["of_0_1"]):
-                _remove(path)
-        yield
-    finally:
-        with suppress(OSError):  # Windows removes it when it is released
-            Path(lock.lock_file).unlink()
-        lock.release()
+        return False
+    return True
+
+
+def _remove_unfinished(target: Path) -> None:
+    for path in list(target.parent.iterdir()):
+        found = _UNFINISHED.fullmatch(path.name)
+        if found is not None and target.name in (found["target"], found["of_0_1"]):
+            _remove(path)
+
+
+def _leave(target: Path, lock: BaseFileLock) -> None:
+    with suppress(OSError):  # the folder is gone, or Windows, which removes the lock's file when it is released
+        _remove_unfinished(target)
+        Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def _lock_name(target: str) -> str:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -72,6 +73,7 @@ def convert(
     on_progress: ProgressListener | None = None,
     cancelled: Callable[[], bool] | None = None,
     trial: Callable[[Path], str] | None = None,
+    work: Path | None = None,
 ) -> ConversionResult:
     """Convert a checkpoint; the file appears whole or not at all.
 
@@ -80,6 +82,7 @@ def convert(
         on_progress: hears of progress about ten times a second, on this thread.
         cancelled: asked between pieces; True ends the work.
         trial: given the finished file before it gets its name: runs it, says how that went, or raises to have it thrown away.
+        work: the `unfinished_folder` of a caller who has the target already; None: it is made here.
 
     Raises:
         ZhiyinError: one sentence; nothing is left behind.
@@ -90,7 +93,8 @@ def convert(
         plan = _plan(request, checkpoint)
         _check_target(plan, request)
         report = _Report(plan, on_progress, cancelled)
-        found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial)
+        with _work_folder(plan, work) as folder:
+            found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial, folder)
     finally:
         checkpoint.close()
     return ConversionResult(
@@ -204,36 +208,52 @@ class _Report(Meter):
         self.add(aligned(size), name)
 
 
+@contextmanager
+def _work_folder(plan: ConversionPlan, given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        yield given
+        return
+    try:
+        with unfinished_folder(model_path(plan.out)) as folder:
+            yield folder
+    except OSError as error:
+        raise _unwritable(plan, error) from error
+
+
+def _unwritable(plan: ConversionPlan, error: OSError) -> BadFile:
+    return BadFile(
+        "{path} cannot be written: {reason}; choose another --out.", path=plan.out, reason=error.strerror or error
+    )
+
+
 def _write_files(
     plan: ConversionPlan,
     checkpoint: Checkpoint,
     threads: int,
     report: _Report,
     trial: Callable[[Path], str] | None,
+    folder: Path,
 ) -> Verification:
     """Write into a folder of this process alone, flush to the disk, read back and try; then the same files get their names."""
     try:
-        with unfinished_folder(model_path(plan.out)) as folder:
-            _check_room(plan)
-            files = [(folder / part.name, part.layout) for part in plan.parts]
-            for part in plan.parts:
-                with (folder / part.name).open("xb") as file:
-                    _write_tensors(plan, part, checkpoint, threads, report, file)
-                    file.flush()
-                    sync(file.fileno())
-            checkpoint.check()
-            states = [FileState.at(path) for path, _ in files]
-            found = verify(files, threads, report.checking().checked)
-            if trial is not None:
-                found = replace(found, trial=trial(files[0][0]))
-            for (path, _), state in zip(files, states, strict=True):
-                if FileState.at(path) != state:
-                    raise not_what_was_written(path)
-            _publish(plan, [path for path, _ in files])
+        _check_room(plan)
+        files = [(folder / part.name, part.layout) for part in plan.parts]
+        for part in plan.parts:
+            with (folder / part.name).open("xb") as file:
+                _write_tensors(plan, part, checkpoint, threads, report, file)
+                file.flush()
+                sync(file.fileno())
+        checkpoint.check()
+        states = [FileState.at(path) for path, _ in files]
+        found = verify(files, threads, report.checking().checked)
+        if trial is not None:
+            found = replace(found, trial=trial(files[0][0]))
+        for (path, _), state in zip(files, states, strict=True):
+            if FileState.at(path) != state:
+                raise not_what_was_written(path)
+        _publish(plan, [path for path, _ in files])
     except OSError as error:
-        raise BadFile(
-            "{path} cannot be written: {reason}; choose another --out.", path=plan.out, reason=error.strerror or error
-        ) from error
+        raise _unwritable(plan, error) from error
     return found
 
 

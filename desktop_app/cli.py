@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from desktop_app import reports
-from desktop_app.commands.terminal import INTERRUPTED, say
+from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.system.display import missing_package, why_no_window
 from models.errors import ZhiyinError
 
@@ -80,6 +80,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0].endswith(".gguf"):
         return _open_window(arguments)
     parsed = _parser(arguments[0]).parse_args(arguments)
+    end_in_order()
     reports.listen(lambda error: say(f"zhiyin: {error}"))
     code = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code

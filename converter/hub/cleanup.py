@@ -18,7 +18,6 @@ from converter.hub.manifest import (
     conversions_by_source,
     read_note,
     read_origin,
-    remove_if_empty,
     vouched,
     write_note,
 )
@@ -111,7 +110,6 @@ def delete_rest(folder: Path) -> None:
         for path in sorted(folder.rglob("*"), reverse=True):
             with suppress(OSError):  # a file, or a folder with files
                 path.rmdir()
-    remove_if_empty(folder)
 
 
 def delete_files(files: Iterable[Path]) -> None:

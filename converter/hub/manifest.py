@@ -59,23 +59,29 @@ def vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def alone(folder: Path, repository: str) -> Iterator[None]:
-    """Have a download's folder to oneself for a while.
+    """Have a download's folder to oneself for a while; one that holds nothing but the lock then goes.
 
     Raises:
         ZhiyinError: another process has it.
         OSError: the folder cannot be written.
     """
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise ZhiyinError(
-            "{name} is being downloaded or converted by another Zhiyin; wait for it.", name=repository
+            "{name} is being downloaded or converted by another Zhiyin; wait for it.", name=repository, code="busy"
         ) from error
+    try:
+        yield
+    finally:
+        _remove_if_empty(folder)  # with the lock: another process may be about to use the folder
+        lock.release()
+        with suppress(OSError):  # Windows deletes no open file, so that the folder is empty only now
+            folder.rmdir()
 
 
-def remove_if_empty(folder: Path) -> None:
-    """Remove a download's folder that holds nothing but the lock."""
+def _remove_if_empty(folder: Path) -> None:
     lock = folder / LOCK
     with suppress(OSError):
         if not any(path != lock for path in folder.iterdir()):

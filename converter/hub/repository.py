@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from converter.hub.manifest import (
     conversions_by_source,
     earlier_conversion,
     read_note,
-    remove_if_empty,
     vouched,
     write_note,
 )
@@ -327,13 +326,15 @@ class _Repository:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes off the folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with alone(self.folder, self.name):
-                yield
-        finally:
-            remove_if_empty(self.folder)  # a name with a slip in it leaves no folder
+        """Keep other processes off the folder; a name with a slip in it leaves none."""
+        with ExitStack() as stack:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(alone(self.folder, self.name))
+            except FileNotFoundError:  # another process removed the empty folder this moment
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(alone(self.folder, self.name))
+            yield
 
     def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
         note = read_note(self.folder)

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from models.visible import visible
 
 INTERRUPTED = 130
 """The exit code after Ctrl+C, as shells have it."""
 
+_ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _BAR = 24
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def end_in_order() -> None:
+    """Let `kill` and a closed terminal end this process as Ctrl+C does: what is under way clears up after itself."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDINGS:
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+                signal.signal(number, _end)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the clearing up
+    raise SystemExit(128 + number)
 
 
 def print_json(value: Any) -> None:

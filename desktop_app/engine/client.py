@@ -41,6 +41,10 @@ class EngineDied(ZhiyinError):
     default_code = "engine-died"
 
 
+class EngineKilled(EngineDied):
+    """The system or somebody else ended the process: no fault of the model."""
+
+
 @dataclass(frozen=True)
 class EngineExit:
     """An end of the engine process that nobody asked for."""
@@ -242,7 +246,7 @@ def _death(code: int, readable: bool, model: str) -> EngineDied:
             "again. Nothing of the chat is lost."
         )
     if os.name != "nt" and code == -signal.SIGKILL:
-        return EngineDied(
+        return EngineKilled(
             "The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller "
             "model. Nothing of the chat is lost."
         )

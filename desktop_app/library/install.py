@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.atomic_write import remove_leftovers
+from converter.atomic_write import remove_leftovers, unfinished_folder
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
 from converter.hub.selection import Wish
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
@@ -21,6 +23,7 @@ from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_configuration
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
+from models.errors import BadFile, ZhiyinError
 
 if TYPE_CHECKING:
     from converter.hub.repository import Download
@@ -152,16 +155,52 @@ def install_checkpoint(
             out, current = earlier_conversion(download.folder, source, download.commit, types)
         if out is not None and current:
             return Installed(out, planned.warnings)
-        out = out or unused_path(models_folder() / planned.out.name)
-        if on_planned is not None:
-            on_planned(replace(planned, out=out))
-        made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out)
+        with _target(models_folder() / planned.out.name, out) as (out, work):
+            if on_planned is not None:
+                on_planned(replace(planned, out=out))
+            made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out, work)
         if download is not None:
             note_conversion(download.folder, source, download.commit, types, made.path)
         return Installed(made.path, planned.warnings, made)
 
 
+@contextmanager
+def _target(path: Path, earlier: Path | None) -> Iterator[tuple[Path, Path | None]]:
+    """Reserve where a model is written: in place of an earlier one, or at a path that nobody has or is about to have.
+
+    Yields:
+        the path, and the unfinished folder where this made one.
+    """
+    if earlier is not None:
+        yield earlier, None
+        return
+    with ExitStack() as stack:
+        for candidate in _numbered(path):
+            if not os.path.lexists(candidate) and (work := _reserved(stack, candidate)) is not None:
+                break
+        yield candidate, work
+
+
+def _reserved(stack: ExitStack, path: Path) -> Path | None:
+    """Return an unfinished folder of a path; None: another process writes it, or was done with it this moment."""
+    try:
+        work = stack.enter_context(unfinished_folder(path))
+    except OSError as error:
+        raise BadFile(
+            "{path} cannot be written: {reason}; free some room.", path=path, reason=error.strerror or error
+        ) from error
+    except ZhiyinError as error:
+        if error.code != "busy":
+            raise
+        return None
+    return None if os.path.lexists(path) else work
+
+
 def unused_path(path: Path) -> Path:
     """Return a path at which there is no file: another publisher's model may have the same name."""
-    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
-    return path if not path.exists() else next(other for other in numbered if not other.exists())
+    return next(other for other in _numbered(path) if not os.path.lexists(other))
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))

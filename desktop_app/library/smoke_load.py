@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from desktop_app.engine.client import Engine, EngineDied, EngineFailed
+from desktop_app.engine.client import Engine, EngineDied, EngineFailed, EngineKilled
 from desktop_app.engine.protocol import Load, LoadSettings, Logits, Prompt
 from models.chat.template_facts import TemplateLimit
 from models.errors import BadFile
@@ -20,34 +20,42 @@ _CHAT = ({"role": "user", "content": "知音"},)
 def try_out(path: Path) -> str:
     """Load a GGUF file and decode a few tokens; return one sentence on how it went.
 
-    Too little memory is no fault of the file: then the sentence says that it was not run.
+    Too little memory, or a system that starts no engine, is no fault of the file: then the sentence says that it was not run.
 
     Raises:
         BadFile: the engine refuses the file, dies of it, or computes NaN or infinity; its chat template takes too much.
     """
-    with Engine() as engine, tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "logits.npy"
-        try:
-            info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
-            ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
-            engine.submit(Logits(ids, str(out))).result()
-            if info.chat:
-                _check_template(engine)
-        except EngineFailed as error:
-            if error.code == "out-of-memory":
-                return "It was not run, because this computer has too little free memory for it."
-            raise BadFile(
-                "The converted file was thrown away, because the engine cannot run it: {reason}", reason=error
-            ) from error
-        except EngineDied as error:
-            raise BadFile(
-                "The converted file was thrown away, because the engine died of it: {reason}", reason=error
-            ) from error
-        if not np.isfinite(np.load(out)).all():
-            raise BadFile(
-                "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
-                "overflows this type: choose another --quant."
-            )
+    try:
+        with Engine() as engine, tempfile.TemporaryDirectory() as folder:
+            return _decode(engine, path, Path(folder) / "logits.npy")
+    except OSError as error:
+        return f"It was not run, because the system refused it ({error.strerror or error})."
+
+
+def _decode(engine: Engine, path: Path, out: Path) -> str:
+    try:
+        info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
+        ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
+        engine.submit(Logits(ids, str(out))).result()
+        if info.chat:
+            _check_template(engine)
+    except EngineFailed as error:
+        if error.code == "out-of-memory":
+            return "It was not run, because this computer has too little free memory for it."
+        raise BadFile(
+            "The converted file was thrown away, because the engine cannot run it: {reason}", reason=error
+        ) from error
+    except EngineKilled:
+        return "It was not run, because the system ended the engine, most likely because memory ran out."
+    except EngineDied as error:
+        raise BadFile(
+            "The converted file was thrown away, because the engine died of it: {reason}", reason=error
+        ) from error
+    if not np.isfinite(np.load(out)).all():
+        raise BadFile(
+            "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
+            "overflows this type: choose another --quant."
+        )
     return f"The engine loaded it and decoded {len(ids)} tokens."
 
 

@@ -594,6 +594,14 @@
         <translation>引擎无法继续读取 {path}：文件被更改或截短，或者磁盘出了故障；请检查该文件后重新加载。聊天内容没有丢失。</translation>
     </message>
     <message>
+        <source>It was not run, because the system refused it ({reason}).</source>
+        <translation>没有试运行，因为系统拒绝了（{reason}）。</translation>
+    </message>
+    <message>
+        <source>It was not run, because the system ended the engine, most likely because memory ran out.</source>
+        <translation>没有试运行，因为系统结束了引擎，很可能是内存不足。</translation>
+    </message>
+    <message>
         <source>{path} cannot be read: {reason}.</source>
         <translation>无法读取 {path}（{reason}）。</translation>
     </message>

@@ -9,6 +9,8 @@ TEMPLATES = to_translate(
     "{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.",
     "{path} is truncated: tensor {tensor} reaches behind its data; download it again.",
     "{path} is truncated or no safetensors file; download it again.",
+    "It was not run, because the system ended the engine, most likely because memory ran out.",
+    "It was not run, because the system refused it ({reason}).",
     "{path} is a file of the source, which would be overwritten; choose another name.",
     "{path} was changed or shortened while it was read; wait until no other program writes it, then try again.",
     "{path} is truncated, damaged or no PyTorch file; download it again.",

@@ -1,0 +1,58 @@
+"""Installing a checkpoint: each has a file of its own, whoever else installs one of the same name at that moment."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from converter.atomic_write import unfinished_folder
+from desktop_app.library.install import InstallRequest, install
+from desktop_app.library.smoke_load import try_out
+from desktop_app.paths import models_folder
+from tests.support.checkpoints import write_checkpoint
+from tests.support.random_llama import random_llama
+
+QUANT = "F16"
+
+
+@pytest.fixture
+def sources(tmp_path: Path, smollm2_checkpoint: Path) -> list[Path]:
+    """Two models of one name, of different publishers."""
+    found = []
+    for seed in range(2):
+        config, weights = random_llama(seed, num_hidden_layers=1, vocab_size=49152)
+        folder = write_checkpoint(tmp_path / str(seed) / "Tea", config, weights)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (folder / name).write_bytes((smollm2_checkpoint / name).read_bytes())
+        found.append(folder)
+    return found
+
+
+def names() -> list[str]:
+    return sorted(path.name for path in models_folder().iterdir())
+
+
+def test_two_of_one_name_at_once(sources: list[Path]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda source: install(InstallRequest(source, QUANT)).path, sources))
+    assert sorted(path.name for path in paths) == names() == ["Tea-6.3M-F16-2.gguf", "Tea-6.3M-F16.gguf"]
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+
+
+def test_a_name_that_is_being_written_is_left_to_its_writer(sources: list[Path]) -> None:
+    with unfinished_folder(models_folder() / "Tea-6.3M-F16.gguf"):
+        assert install(InstallRequest(sources[0], QUANT)).path.name == "Tea-6.3M-F16-2.gguf"
+    assert install(InstallRequest(sources[0], QUANT)).path.name == "Tea-6.3M-F16.gguf"
+    assert names() == ["Tea-6.3M-F16-2.gguf", "Tea-6.3M-F16.gguf"]
+
+
+def test_a_computer_that_starts_no_engine_throws_no_model_away(
+    sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    installed = install(InstallRequest(sources[0], QUANT))
+    assert installed.conversion is not None
+    assert (installed.conversion.verification.trial or "").startswith("It was not run, because the system refused it")
+    assert try_out(installed.path).startswith("It was not run")

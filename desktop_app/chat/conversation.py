@@ -90,11 +90,11 @@ class MessageTree:
 
     def path(self, leaf: str | None) -> list[Message]:
         """Return the messages from the first one to `leaf`."""
-        path: list[Message] = []
-        while leaf is not None and leaf in self._messages:
-            path.append(self._messages[leaf])
+        path: dict[str, Message] = {}
+        while leaf is not None and leaf in self._messages and leaf not in path:
+            path[leaf] = self._messages[leaf]
             leaf = self._messages[leaf].parent
-        return path[::-1]
+        return list(path.values())[::-1]
 
     def siblings(self, message: str) -> list[Message]:
         """Return the versions of a message in the order in which they were made, itself included."""
@@ -102,8 +102,10 @@ class MessageTree:
 
     def newest_leaf(self, message: str | None = None) -> str | None:
         """Return the end of the newest branch below a message, or of the whole tree."""
-        while children := self._children.get(message):
+        seen: set[str] = set()
+        while (children := self._children.get(message)) and children[-1] not in seen:
             message = children[-1]
+            seen.add(message)
         return message
 
 

@@ -7,20 +7,26 @@ folder (`desktop_app.processes.folder_lock`): another one may still undo or go o
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message
+from desktop_app.chat.mending import Recovery, adopt_orphans, foreign_keys_off, mend
+from desktop_app.chat.rows import (
+    CONVERSATION_COLUMNS,
+    MESSAGE_COLUMNS,
+    conversation_of,
+    conversation_row,
+    message_of,
+    message_row,
+)
 from desktop_app.paths import STATES
 from desktop_app.processes.folder_lock import own
-from models.chat.harmony import EFFORTS
+from desktop_app.small_files import free_path
 from models.errors import ZhiyinError
 
 _BUSY_SECONDS = 5.0
@@ -58,16 +64,13 @@ _SCHEMA_3 = "ALTER TABLE conversations ADD COLUMN effort TEXT NOT NULL DEFAULT '
 MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
-_CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort"
-_MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
-
 _SAVE_CONVERSATION = f"""
-INSERT INTO conversations ({_CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO conversations ({CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft,
 thinking = excluded.thinking, effort = excluded.effort
 """  # noqa: S608  (constants only)
 _SAVE_MESSAGE = f"""
-INSERT INTO messages ({_MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state, model = excluded.model, facts = excluded.facts
 """  # noqa: S608  (constants only)
 
@@ -80,16 +83,6 @@ UNION SELECT conversation FROM messages WHERE content LIKE ? ESCAPE '\'
 
 class HistoryError(ZhiyinError):
     """Chats cannot be read or written now."""
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """What was saved from a damaged file."""
-
-    damaged: Path
-    """Where the damaged file lies now."""
-    conversations: int
-    messages: int
 
 
 class History:
@@ -127,18 +120,18 @@ class History:
         """Return all conversations, the last used first."""
         with self._clear_errors():
             rows = self._database.execute(
-                f"SELECT {_CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NULL ORDER BY updated DESC"  # noqa: S608
+                f"SELECT {CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NULL ORDER BY updated DESC"  # noqa: S608
             ).fetchall()
-        return [_conversation(row) for row in rows]
+        return [conversation_of(row) for row in rows]
 
     def messages(self, conversation: str) -> list[Message]:
         """Return all messages of a conversation, all branches, in the order in which they were made."""
         with self._clear_errors():
             rows = self._database.execute(
-                f"SELECT {_MESSAGE_COLUMNS} FROM messages WHERE conversation = ? ORDER BY created, rowid",  # noqa: S608
+                f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE conversation = ? ORDER BY created, rowid",  # noqa: S608
                 (conversation,),
             ).fetchall()
-        return [_message(row) for row in rows]
+        return [message_of(row) for row in rows]
 
     def search(self, words: str) -> set[str]:
         """Return the conversations whose title or a message, of whichever branch, holds a text; A to Z in either case."""
@@ -149,32 +142,11 @@ class History:
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""
-        row = (
-            conversation.id,
-            conversation.title,
-            conversation.created,
-            conversation.updated,
-            conversation.leaf,
-            conversation.draft,
-            conversation.thinking,
-            conversation.effort,
-        )
-        self._write(_SAVE_CONVERSATION, row)
+        self._write(_SAVE_CONVERSATION, conversation_row(conversation))
 
     def save_message(self, message: Message) -> None:
         """Add a message or replace what is stored of it."""
-        row = (
-            message.conversation,
-            message.parent,
-            message.role,
-            message.content,
-            message.id,
-            message.created,
-            message.state,
-            message.model,
-            json.dumps(message.facts),
-        )
-        self._write(_SAVE_MESSAGE, row)
+        self._write(_SAVE_MESSAGE, message_row(message))
 
     def delete(self, conversation: str) -> None:
         """Take a conversation off the list; `restore` brings it back until the application ends."""
@@ -219,6 +191,8 @@ class History:
             database = _open(path)
         if self._owner:
             _tidy(database)
+            if path is not None:
+                self.recovery = self.recovery or mend(database, path)
         return database
 
     @contextmanager
@@ -229,19 +203,9 @@ class History:
             raise HistoryError(_sentence(error, self._path)) from error
 
 
-def _conversation(row: tuple[Any, ...]) -> Conversation:
-    number, title, created, updated, leaf, draft, thinking, effort = row
-    wished = None if thinking is None else bool(thinking)
-    return Conversation(number, title, created, updated, leaf, draft, wished, effort if effort in EFFORTS else "")
-
-
-def _message(row: tuple[Any, ...]) -> Message:
-    conversation, parent, role, content, number, created, state, model, facts = row
-    return Message(conversation, parent, role, content, number, created, state, model, json.loads(facts))
-
-
 def _open(path: Path | None) -> sqlite3.Connection:
     database = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False)
+    database.text_factory = _decoded
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
@@ -253,6 +217,11 @@ def _open(path: Path | None) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _decoded(text: bytes) -> str:
+    """Read a text that was damaged too, of which sqlite3 would give nothing."""
+    return text.decode("utf-8", "replace")
 
 
 def _tidy(database: sqlite3.Connection) -> None:
@@ -308,11 +277,11 @@ def _recover(path: Path) -> Recovery:
     _remove(new)
     with closing(_open(new)) as database:
         with database:
-            conversations = _salvage(path, database, "conversations", f"{_CONVERSATION_COLUMNS}, deleted")
-            messages = _salvage(path, database, "messages", _MESSAGE_COLUMNS)
-            _adopt_orphans(database)
+            conversations = _salvage(path, database, "conversations", f"{CONVERSATION_COLUMNS}, deleted")
+            messages = _salvage(path, database, "messages", MESSAGE_COLUMNS)
+            adopt_orphans(database)
         database.execute("PRAGMA journal_mode = DELETE")  # the whole of it is in one file
-    aside = _free_name(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+    aside = free_path(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
     for suffix in _SUFFIXES:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
@@ -340,8 +309,9 @@ def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str
     """Copy the readable rows of a table, reading from both ends towards the damage; return their number."""
     with (
         closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as source,
-        _foreign_keys_off(target),
+        foreign_keys_off(target),
     ):
+        source.text_factory = _decoded
         columns = _shared_columns(source, table, columns)
         marks = ", ".join("?" for _ in columns.split(","))
         insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
@@ -359,35 +329,6 @@ def _shared_columns(source: sqlite3.Connection, table: str, columns: str) -> str
         there = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
         return ", ".join(name for name in columns.split(", ") if name in there) or columns
     return columns
-
-
-@contextmanager
-def _foreign_keys_off(database: sqlite3.Connection) -> Iterator[None]:
-    """Accept messages whose conversation could not be read; `_adopt_orphans` gives them one."""
-    database.commit()
-    database.execute("PRAGMA foreign_keys = OFF")
-    try:
-        yield
-    finally:
-        database.commit()
-        database.execute("PRAGMA foreign_keys = ON")
-
-
-def _adopt_orphans(database: sqlite3.Connection) -> None:
-    database.execute(
-        "INSERT INTO conversations (id, title, created, updated, leaf) SELECT conversation, substr(content, 1, 60), "
-        "min(created), max(created), (SELECT id FROM messages AS last WHERE last.conversation = messages.conversation "
-        "ORDER BY created DESC, rowid DESC LIMIT 1) FROM messages "
-        "WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation"
-    )
-
-
-def _free_name(path: Path) -> Path:
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

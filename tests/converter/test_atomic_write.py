@@ -78,6 +78,14 @@ def test_a_text_that_is_no_unicode_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_missing_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "none" / "chat.md", "")
+    with pytest.raises(FileNotFoundError), unfinished_folder(tmp_path / "none" / "model.gguf"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_change_is_lost_between_processes(tmp_path: Path) -> None:
     path = tmp_path / "count"
     path.write_text("0")

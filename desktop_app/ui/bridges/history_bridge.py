@@ -10,7 +10,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from converter.atomic_write import write_whole
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.export import as_markdown
-from desktop_app.chat.history import History, HistoryError, Recovery
+from desktop_app.chat.history import History, HistoryError
+from desktop_app.chat.mending import Recovery
 from desktop_app.ui.bridges.background import Background
 from models.errors import ZhiyinError
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject
 
-from desktop_app.chat.history import Recovery
+from desktop_app.chat.mending import Recovery
 from desktop_app.library.installed import InstalledModel
 from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.services import Services

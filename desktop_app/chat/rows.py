@@ -1,0 +1,155 @@
+"""Rows of the database to chats and messages, whatever the rows hold: a damaged value loses itself alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, cast, get_args
+
+from desktop_app.chat.conversation import Conversation, Message, Role, State
+from desktop_app.chat.failure import failure_of
+from models.chat.harmony import EFFORTS
+
+CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort"
+MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
+
+_NUMBERS = frozenset(("tokens", "seconds", "prompt_tokens", "reused_tokens", "prompt_seconds", "context"))
+_ROLES, _STATES = frozenset(get_args(Role)), frozenset(get_args(State))
+_LATEST = 2.0**33
+"""Seconds since 1970: the year 2242, which every calendar knows."""
+_MOST = 2.0**53
+
+
+def conversation_of(row: tuple[Any, ...]) -> Conversation:
+    """Return a chat; what is damaged in its row has its default."""
+    identifier, title, created, updated, leaf, draft, thinking, effort = row
+    return Conversation(
+        _text(identifier),
+        _text(title),
+        _time(created),
+        _time(updated),
+        leaf if isinstance(leaf, str) else None,
+        _text(draft),
+        bool(thinking) if thinking in (0, 1) else None,
+        effort if effort in EFFORTS else "",
+    )
+
+
+def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
+    """Return what is stored of a chat, in the order of its columns."""
+    return (
+        conversation.id,
+        conversation.title,
+        conversation.created,
+        conversation.updated,
+        conversation.leaf,
+        conversation.draft,
+        conversation.thinking,
+        conversation.effort,
+    )
+
+
+def message_of(row: tuple[Any, ...]) -> Message:
+    """Return a message; what is damaged in its row has its default."""
+    conversation, parent, role, content, identifier, created, state, model, facts = row
+    message = Message(
+        _text(conversation),
+        parent if isinstance(parent, str) else None,
+        cast(Role, role if isinstance(role, str) and role in _ROLES else "user"),
+        _text(content),
+        _text(identifier),
+        _time(created),
+        cast(State, state if isinstance(state, str) and state in _STATES else "interrupted"),
+        _text(model),
+        _facts(facts),
+    )
+    if ("error" in message.facts or "message" in message.facts) and not _has_good_failure(message):
+        message.facts.pop("error", None)
+        message.facts.pop("message", None)
+    return message
+
+
+def message_row(message: Message) -> tuple[Any, ...]:
+    """Return what is stored of a message, in the order of its columns."""
+    return (*_columns(message), json.dumps(message.facts))
+
+
+def _columns(message: Message) -> tuple[Any, ...]:
+    """Return all but the facts."""
+    return (
+        message.conversation,
+        message.parent,
+        message.role,
+        message.content,
+        message.id,
+        message.created,
+        message.state,
+        message.model,
+    )
+
+
+def is_whole(row: tuple[Any, ...], message: Message) -> bool:
+    """Tell whether nothing of a message's row was damaged."""
+    return row[:-1] == _columns(message) and isinstance(row[-1], str) and _decoded(row[-1]) == message.facts
+
+
+def lost_parents(parents: Mapping[str, str | None]) -> set[str]:
+    """Return the messages that cut the others off from a first one: their parent is missing, or begins a circle.
+
+    Args:
+        parents: of all messages of a chat, the oldest first.
+    """
+    lost = {message for message, parent in parents.items() if parent is not None and parent not in parents}
+    sound: set[str] = set()
+    age = {message: number for number, message in enumerate(parents)}
+    for start in parents:
+        path: dict[str, None] = {}
+        at: str | None = start
+        while at is not None and at not in sound and at not in path and at not in lost:
+            path[at] = None
+            at = parents[at]
+        if at in path:
+            way = list(path)
+            lost.add(min(way[way.index(at) :], key=age.__getitem__))
+        sound.update(path)
+    return lost
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _time(value: Any) -> float:
+    return value if type(value) in (int, float) and 0 <= value < _LATEST else 0.0
+
+
+def _facts(stored: Any) -> dict[str, Any]:
+    found = _decoded(stored)
+    return {name: value for name, value in found.items() if _is_good(name, value)} if isinstance(found, dict) else {}
+
+
+def _decoded(stored: Any) -> Any:
+    with suppress(ValueError, TypeError, RecursionError):
+        return json.loads(stored)
+    return None
+
+
+def _is_good(name: str, value: Any) -> bool:
+    if name in _NUMBERS:
+        return type(value) in (int, float) and 0 <= value < _MOST and math.isfinite(value)
+    if name == "error":
+        return isinstance(value, Mapping)
+    return name not in ("reason", "message", "cause") or isinstance(value, str)
+
+
+def _has_good_failure(message: Message) -> bool:
+    """Tell whether the failure that a message stores can be said."""
+    try:
+        failure = failure_of(message)
+        return failure is None or (bool(str(failure)) and isinstance(failure.code, str))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return False

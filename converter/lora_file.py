@@ -27,6 +27,7 @@ from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
 from models.layers import is_stacked, row_order, stacked
+from models.sentence import Sentence
 
 _TYPES = ("F16", "F32", "BF16")
 _QUANTIZATION_VERSION = 2
@@ -76,8 +77,8 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
         warnings=(),
         parts=(Part(out.name, layout, tensors),),
         steps=(
-            f"Base: {request.source} ({stage.family.title})",
-            f"Adapter: {adapter.path} ({len(adapter.low_rank)} matrices)",
+            Sentence("Base: {base} ({family})", base=request.source, family=stage.family.title),
+            Sentence("Adapter: {adapter} ({count} matrices)", adapter=adapter.path, count=len(adapter.low_rank)),
         ),
     )
 
@@ -109,18 +110,21 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
 
 
 def _refuse_what_only_merging_does(stage: Stage, adapter: Adapter) -> None:
-    reason = ""
     if adapter.whole:
-        reason = f"brings whole tensors ({next(iter(adapter.whole))[:80]})"
+        reason = Sentence("it brings whole tensors ({tensor})", tensor=next(iter(adapter.whole))[:80])
     elif any(change.magnitude is not None for change in adapter.low_rank.values()):
-        reason = "is a DoRA, whose lengths depend on the base's weights"
+        reason = Sentence("it is a DoRA, whose lengths depend on the base's weights")
     elif stage.tied and {stage.embeddings, stage.head} & adapter.low_rank.keys():
-        reason = f"changes one of embeddings and head, which {stage.base} shares"
-    if reason:
-        raise UnsupportedModel(
-            f"{adapter.path} {reason}; llama.cpp cannot apply that to a loaded model: merge it by `zhiyin convert --base "
-            f"{stage.base} --lora {adapter.path}`."
-        )
+        reason = Sentence("it changes one of embeddings and head, which the base shares")
+    else:
+        return
+    raise UnsupportedModel(
+        "llama.cpp cannot apply {adapter} to a loaded model, because {reason}: merge it by `zhiyin convert --base {base} --lora "
+        "{adapter}`.",
+        adapter=adapter.path,
+        reason=reason,
+        base=stage.base,
+    )
 
 
 def _pairs(adapter: Adapter, name: str, outputs: dict[str, list[OutputTensor]], alpha: float) -> Iterator[OutputTensor]:

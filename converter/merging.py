@@ -19,6 +19,7 @@ from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.families import family_of
 from models.family import Blueprint, Family, Shape
+from models.sentence import Sentence
 from models.vocab import read_vocabulary
 
 _LLAMA_SIZES = {4096: "7B", 5120: "13B", 6656: "33B", 8192: "65B"}
@@ -62,7 +63,9 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
     _refuse_integers(base, checkpoint, adapters)
     stage = _first_stage(base, checkpoint)
     copies: dict[str, str] = {}
-    steps = [f"Base: {base} ({stage.family.title}, {stage.rows:,} tokens)"]
+    steps = [
+        Sentence("Base: {base} ({family}, {count:,} tokens)", base=base, family=stage.family.title, count=stage.rows)
+    ]
     for adapter in adapters:
         _refuse_merged_already(stage, adapter, checkpoint)
         if _unties(stage, adapter):
@@ -73,7 +76,13 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
         _replace_whole(stage, adapter)
         stage.merged.append(adapter)
         steps.append(
-            f"Adapter {len(stage.merged)}: {adapter.path} {_contents(adapter)}; {stage.rows:,} tokens from here"
+            Sentence(
+                "Adapter {number}: {path} {changes}; {count:,} tokens from here",
+                number=len(stage.merged),
+                path=adapter.path,
+                changes=_contents(adapter),
+                count=stage.rows,
+            )
         )
     head_rows = stage.rows if stage.tied else stage.shapes[stage.head][0]
     if head_rows != stage.rows:
@@ -86,7 +95,9 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
         )
     config = _with_vocabulary(stage)
     tokenizer = _tokenizer(stage)
-    return MergedCheckpoint(checkpoint, tuple(adapters), config, tokenizer, copies, (*steps, f"Tokenizer: {tokenizer}"))
+    return MergedCheckpoint(
+        checkpoint, tuple(adapters), config, tokenizer, copies, (*steps, Sentence("Tokenizer: {path}", path=tokenizer))
+    )
 
 
 def _refuse_integers(base: Path, checkpoint: Checkpoint, adapters: Sequence[Adapter]) -> None:
@@ -282,9 +293,15 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
     width = min(change.shape[1] for change in adapter.low_rank.values()) if adapter.low_rank else (*shape, 0)[-1]
     ours = stage.config.int("hidden_size", "n_embd", "d_model", default=(*known, 0)[-1])
     return BadFile(
-        f"{adapter.path} was trained for a model of width {width}{_size(stage, width)}, but {_named(stage)} has the width "
-        f"{ours}{_size(stage, ours)} (tensor {name}: {shape_text(shape)} against {shape_text(known)}); take the "
-        "adapter and the base of the same size."
+        "{adapter} was trained for a model of width {width}, but {base} has the width {known} (tensor {tensor}: {shape} against "
+        "{expected}); take the adapter and the base of the same size.",
+        adapter=adapter.path,
+        width=_width(stage, width),
+        base=_named(stage),
+        known=_width(stage, ours),
+        tensor=name,
+        shape=shape_text(shape),
+        expected=shape_text(known),
     )
 
 
@@ -295,28 +312,48 @@ def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int)
             "{base} is quantized, and adapters are merged into plain weights; name the original checkpoint.",
             base=stage.base,
         )
-    trained = f" (trained on {adapter.base_name[:100]})" if adapter.base_name else ""
-    part = "all" if len(missing) == total else str(len(missing))
     return BadFile(
-        f"{adapter.path}{trained} changes {missing[0][:100]}, which {_named(stage)} of the family {stage.family.title} does not "
-        f"have ({part} of its {total} tensors are missing there); name the base that it was trained on."
+        "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are "
+        "missing there); name the base that it was trained on.",
+        adapter=_with_its_base(adapter),
+        tensor=missing[0][:100],
+        base=_named(stage),
+        family=stage.family.title,
+        part=Sentence("all") if len(missing) == total else len(missing),
+        total=total,
     )
 
 
-def _contents(adapter: Adapter) -> str:
+def _contents(adapter: Adapter) -> Sentence:
     ranks = ", ".join(map(str, sorted({change.rank for change in adapter.low_rank.values()})))
-    changed = f"changes {len(adapter.low_rank)} matrices (rank {ranks})" if ranks else ""
-    brought = f"brings {len(adapter.whole)} whole tensors" if adapter.whole else ""
-    return " and ".join(part for part in (changed, brought) if part)
+    matrices, whole = len(adapter.low_rank), len(adapter.whole)
+    if not ranks:
+        return Sentence("brings {whole} whole tensors", whole=whole)
+    if not whole:
+        return Sentence("changes {matrices} matrices (rank {rank})", matrices=matrices, rank=ranks)
+    return Sentence(
+        "changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors",
+        matrices=matrices,
+        rank=ranks,
+        whole=whole,
+    )
 
 
-def _named(stage: Stage) -> str:
-    return f"{stage.base} with {stage.merged[-1].path} on it" if stage.merged else str(stage.base)
+def _named(stage: Stage) -> Sentence | Path:
+    if not stage.merged:
+        return stage.base
+    return Sentence("{base} with {adapter} on it", base=stage.base, adapter=stage.merged[-1].path)
 
 
-def _size(stage: Stage, width: int) -> str:
+def _with_its_base(adapter: Adapter) -> Sentence | Path:
+    if not adapter.base_name:
+        return adapter.path
+    return Sentence("{adapter} (trained on {base})", adapter=adapter.path, base=adapter.base_name[:100])
+
+
+def _width(stage: Stage, width: int) -> Sentence | int:
     known = _LLAMA_SIZES.get(width) if stage.family.name == "llama" else None
-    return f", as LLaMA {known}" if known else ""
+    return Sentence("{width}, as LLaMA {size}", width=width, size=known) if known else width
 
 
 def _with_vocabulary(stage: Stage) -> Config:

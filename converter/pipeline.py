@@ -39,6 +39,7 @@ from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
 from models.family import OutputTensor, Transform
 from models.layers import cut_rows, is_stacked, row_order
+from models.sentence import Sentence
 
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
@@ -60,11 +61,11 @@ class ConversionResult:
     size: int
     tensors: int
     seconds: float
-    warnings: tuple[str, ...]
+    warnings: tuple[Sentence, ...]
     parts: tuple[Path, ...]
     """All files; `path` is the first."""
     verification: Verification
-    steps: tuple[str, ...] = ()
+    steps: tuple[Sentence, ...] = ()
     """What was merged: `ConversionPlan.steps`."""
 
 
@@ -72,7 +73,7 @@ def convert(
     request: ConvertRequest,
     on_progress: ProgressListener | None = None,
     cancelled: Callable[[], bool] | None = None,
-    trial: Callable[[Path], str] | None = None,
+    trial: Callable[[Path], Sentence] | None = None,
     work: Path | None = None,
 ) -> ConversionResult:
     """Convert a checkpoint; the file appears whole or not at all.
@@ -231,7 +232,7 @@ def _write_files(
     checkpoint: Checkpoint,
     threads: int,
     report: _Report,
-    trial: Callable[[Path], str] | None,
+    trial: Callable[[Path], Sentence] | None,
     folder: Path,
 ) -> Verification:
     """Write into a folder of this process alone, flush to the disk, read back and try; then the same files get their names."""

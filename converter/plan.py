@@ -22,6 +22,7 @@ from models.config import Config
 from models.errors import BadFile, NoTokenizer, ZhiyinError
 from models.families import family_of
 from models.family import STOP, Blueprint, Family, Metadata, OutputTensor, Source
+from models.sentence import Sentence
 from models.vocab import read_vocabulary
 from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary
 
@@ -47,7 +48,7 @@ class QuantChoice:
     """Each tensor's type in a mixture."""
 
 
-QuantChooser = Callable[[QuantChoice], tuple[Recipe, str | None]]
+QuantChooser = Callable[[QuantChoice], tuple[Recipe, Sentence | None]]
 """Returns a mixture and what the person should know of the choice."""
 
 
@@ -101,13 +102,13 @@ class ConversionPlan:
     recipe: Recipe
     size: int
     """Bytes of all files, exactly."""
-    warnings: tuple[str, ...]
+    warnings: tuple[Sentence, ...]
     parts: tuple[Part, ...] = field(repr=False)
     metadata: Metadata = field(default_factory=dict, repr=False)
     """All key-value pairs of the file."""
     importance: Importance | None = field(default=None, repr=False)
-    steps: tuple[str, ...] = ()
-    """What is merged, in sentences: the base, the adapters in their order, the vocabulary."""
+    steps: tuple[Sentence, ...] = ()
+    """What is merged: the base, the adapters in their order, the vocabulary."""
 
     @property
     def tensors(self) -> int:
@@ -126,8 +127,8 @@ class _Model:
     recipe: Recipe
     metadata: Metadata
     out: Path
-    warnings: tuple[str, ...]
-    steps: tuple[str, ...] = ()
+    warnings: tuple[Sentence, ...]
+    steps: tuple[Sentence, ...] = ()
     stored: dict[str, GGMLQuantizationType] | None = None
 
 
@@ -235,7 +236,7 @@ def _recipe(
     architecture: str,
     parameters: Metadata,
     stored: dict[str, GGMLQuantizationType] | None = None,
-) -> tuple[Recipe, tuple[str, ...]]:
+) -> tuple[Recipe, tuple[Sentence, ...]]:
     """Return the mixture that was asked for, or the one that fits, with what the person should know of it."""
     if request.quant != "auto":
         return find_recipe(request.quant), ()
@@ -250,14 +251,19 @@ def _recipe(
     return recipe, (note,) if note else ()
 
 
-def _too_coarse(recipe: Recipe, family: Family, blueprint: Blueprint) -> tuple[str, ...]:
+def _too_coarse(recipe: Recipe, family: Family, blueprint: Blueprint) -> tuple[Sentence, ...]:
     """Return a sentence where a family needs more bits than most, and is to get fewer than it needs."""
     needed = find_recipe(blueprint.default_quant)
     if not recipe.is_coarser_than(needed) or not find_recipe(Blueprint.default_quant).is_coarser_than(needed):
         return ()
     return (
-        f"{recipe.name} has too few bits for {family.title}, whose answers it spoils; {needed.name} is the smallest quantization "
-        "that leaves them intact.",
+        Sentence(
+            "{quant} has too few bits for {family}, whose answers it spoils; {needed} is the smallest quantization that leaves "
+            "them intact.",
+            quant=recipe.name,
+            family=family.title,
+            needed=needed.name,
+        ),
     )
 
 
@@ -316,16 +322,9 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config)
         for source in tensor.sources:
             stored = checkpoint.tensors.get(source.name)
             if stored is None:
-                wanted = "without which it is not whole" if implied else "which its config.json calls for"
-                raise BadFile(f"{checkpoint.path} has no tensor {source.name}, {wanted}; download it all.")
+                raise _lacking(checkpoint.path, source, implied=implied)
             if stored.shape != source.shape:
-                found = f"{checkpoint.path}: tensor {source.name} has the shape {shape_text(stored.shape)}"
-                if implied:
-                    raise BadFile(f"{found}, but the others call for {shape_text(source.shape)}; download it again.")
-                raise BadFile(
-                    f"{found}, but config.json calls for {shape_text(source.shape)}; weights and configuration are of "
-                    "different models."
-                )
+                raise _of_other_shape(checkpoint.path, source, stored.shape, implied=implied)
             if tensor.encoding is not None and stored.dtype.name != "uint8":
                 raise BadFile(
                     "{path}: tensor {tensor} holds {type} instead of bytes; download it again.",
@@ -335,14 +334,53 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config)
                 )
 
 
-def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[str, ...]:
+def _lacking(path: Path, source: Source, *, implied: bool) -> BadFile:
+    if implied:
+        return BadFile(
+            "{path} has no tensor {tensor}, without which it is not whole; download it all.",
+            path=path,
+            tensor=source.name,
+        )
+    return BadFile(
+        "{path} has no tensor {tensor}, which its config.json calls for; download it all.",
+        path=path,
+        tensor=source.name,
+    )
+
+
+def _of_other_shape(path: Path, source: Source, shape: Sequence[int], *, implied: bool) -> BadFile:
+    if implied:
+        return BadFile(
+            "{path}: tensor {tensor} has the shape {shape}, but the others call for {wanted}; download it again.",
+            path=path,
+            tensor=source.name,
+            shape=shape_text(shape),
+            wanted=shape_text(source.shape),
+        )
+    return BadFile(
+        "{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are of "
+        "different models.",
+        path=path,
+        tensor=source.name,
+        shape=shape_text(shape),
+        wanted=shape_text(source.shape),
+    )
+
+
+def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, ...]:
     """Return a sentence on tensors that the file has no place for: they may be why a model answers otherwise than it should."""
     used = {source.name for tensor in blueprint.tensors for source in tensor.sources}
     names = [name for name in checkpoint.tensors if name not in used and not _NO_WEIGHTS.search(name)]
     if not names:
         return ()
     shown = ", ".join(name[:80] for name in names[:3]) + (" …" if len(names) > 3 else "")
-    return (f"Left out, since this architecture has no place for it: {shown} (tensors: {len(names)}).",)
+    return (
+        Sentence(
+            "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
+            names=shown,
+            count=len(names),
+        ),
+    )
 
 
 def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint: Blueprint) -> Vocabulary:

@@ -15,6 +15,7 @@ from converter.ggml import is_valid
 from converter.gguf_header import read_gguf_header
 from converter.gguf_writer import Layout
 from models.errors import BadFile
+from models.sentence import Sentence
 
 _PIECE_BYTES = 4 * 1024 * 1024
 
@@ -27,7 +28,7 @@ class Verification:
     tensors: int
     types: dict[str, int]
     """How many tensors there are of each type."""
-    trial: str | None = None
+    trial: Sentence | None = None
     """What the engine did with the file; None: it was not asked."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from models.errors import ZhiyinError
 
@@ -15,7 +16,7 @@ class _Reports:
     def __init__(self) -> None:
         self._listener: Listener | None = None
         self._unheard: list[ZhiyinError] = []
-        self._said: set[str] = set()
+        self._said: list[dict[str, Any]] = []
 
     def listen(self, listener: Listener | None) -> None:
         """Tell a listener of this process, also what was found before; None: keep it for the next listener."""
@@ -25,9 +26,9 @@ class _Reports:
 
     def say(self, error: ZhiyinError) -> None:
         """Say each thing once: where nothing can be put aside, a file is found damaged whenever it is read."""
-        if str(error) in self._said:
+        if error.data() in self._said:
             return
-        self._said.add(str(error))
+        self._said.append(error.data())
         if self._listener is None:
             self._unheard.append(error)
         else:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from models.errors import BadFile
+from models.sentence import Sentence
 from models.untrusted_json import MOST_TOKENS
 
 T = TypeVar("T")
@@ -86,7 +87,9 @@ class Config:
         most = min(_LARGEST.get(key, _LARGEST_INT) for key in keys)
         number = _whole(value)
         if number is None or not minimum <= number <= most:
-            raise self._wrong(keys, value, f"a whole number from {minimum} to {most}")
+            raise self._wrong(
+                keys, value, Sentence("a whole number from {minimum} to {maximum}", minimum=minimum, maximum=most)
+            )
         return number
 
     def float(
@@ -101,7 +104,9 @@ class Config:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value <= maximum:
-            raise self._wrong(keys, value, f"a number from {minimum:g} to {maximum:g}")
+            raise self._wrong(
+                keys, value, Sentence("a number from {minimum:g} to {maximum:g}", minimum=minimum, maximum=maximum)
+            )
         return float(value)
 
     def bool(self, *keys: builtins.str, default: builtins.bool = _MISSING) -> builtins.bool:
@@ -110,7 +115,7 @@ class Config:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self._wrong(keys, value, "true or false")
+            raise self._wrong(keys, value, Sentence("true or false"))
         return bool(value)
 
     def str(self, *keys: builtins.str, default: builtins.str = _MISSING) -> builtins.str:
@@ -119,7 +124,7 @@ class Config:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self._wrong(keys, value, "a text")
+            raise self._wrong(keys, value, Sentence("a text"))
         return str(value)
 
     def entries(self, key: builtins.str, kind: type[T]) -> list[T] | None:
@@ -128,7 +133,9 @@ class Config:
         try:
             return msgspec.convert(value, list[kind] | None)  # type: ignore[valid-type]
         except msgspec.ValidationError:
-            raise self._wrong((key,), value, f"a list, each entry of type {kind.__name__}") from None
+            raise self._wrong(
+                (key,), value, Sentence("a list, each entry of type {type}", type=kind.__name__)
+            ) from None
 
     def ids(self, key: builtins.str) -> tuple[builtins.int, ...]:
         """Return a token's id or several; none for an absent key. They may lie outside the vocabulary: -1 stands for no token."""
@@ -136,7 +143,7 @@ class Config:
         listed = [] if value is None else value if isinstance(value, list) else [value]
         numbers = [_whole(item) for item in listed]
         if None in numbers:
-            raise self._wrong((key,), value, "a token's id, or a list of such")
+            raise self._wrong((key,), value, Sentence("a token's id, or a list of such"))
         return tuple(number for number in numbers if number is not None)
 
     def section(self, *keys: builtins.str) -> Config:
@@ -144,7 +151,7 @@ class Config:
         value = self._find(keys, required=False)
         value = {} if value is None else value
         if not isinstance(value, Mapping):
-            raise self._wrong(keys, value, "an object")
+            raise self._wrong(keys, value, Sentence("an object"))
         return Config(value, f"{self.origin}: {keys[0]}")
 
     def _find(self, keys: tuple[builtins.str, ...], required: builtins.bool) -> Any:
@@ -157,7 +164,7 @@ class Config:
             )
         return None
 
-    def _wrong(self, keys: tuple[builtins.str, ...], value: Any, wanted: builtins.str) -> BadFile:
+    def _wrong(self, keys: tuple[builtins.str, ...], value: Any, wanted: Sentence) -> BadFile:
         shown = reprlib.repr(value)[:40]
         return BadFile(
             "{path} says {key!r} is {value}, but it must be {wanted}; download it again.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 from models.errors import BadFile
@@ -12,30 +13,91 @@ _ELSEWHERE = Sentence("set ZHIYIN_HOME to a folder on another disk")
 
 
 def cannot_write(path: Path, error: OSError) -> BadFile:
-    """Return the sentence for what the system raised when something was written.
+    """Return the error for what the system raised when something was written.
 
     Args:
         path: a file or folder, taken where the error names none itself.
         error: what it raised.
     """
     path = Path(error.filename) if isinstance(error.filename, str) and error.filename else path
-    code, template = _TEMPLATES.get(error.errno or 0, ("disk", "{path} cannot be written: {reason}."))
-    return BadFile(template, code=code, path=path, reason=error.strerror or str(error), elsewhere=_ELSEWHERE)
+    explain = _EXPLAINED.get(error.errno or 0)
+    reason = error.strerror or str(error)
+    return _refused(path, reason) if explain is None else explain(path, reason)
 
 
-_FULL = ("no-room", "{path} cannot be written, because the disk is full; free some room, or {elsewhere}.")
-_FORBIDDEN = ("not-allowed", "{path} cannot be written ({reason}); allow it, or {elsewhere}.")
-_TEMPLATES: dict[int, tuple[str, str]] = {
-    errno.ENOSPC: _FULL,
-    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
-    errno.EACCES: _FORBIDDEN,
-    errno.EPERM: _FORBIDDEN,
-    errno.EROFS: ("not-allowed", "{path} cannot be written, because its disk is read-only; {elsewhere}."),
-    errno.EFBIG: ("no-room", "{path} cannot be written, because its disk takes no files of that size; {elsewhere}."),
-    errno.ENAMETOOLONG: (
-        "disk",
+def _refused(path: Path, reason: str) -> BadFile:
+    return BadFile("{path} cannot be written: {reason}.", code="disk", path=path, reason=reason)
+
+
+def _full(path: Path, _: str) -> BadFile:
+    return BadFile(
+        "{path} cannot be written, because the disk is full; free some room, or {elsewhere}.",
+        code="no-room",
+        path=path,
+        elsewhere=_ELSEWHERE,
+    )
+
+
+def _forbidden(path: Path, reason: str) -> BadFile:
+    return BadFile(
+        "{path} cannot be written ({reason}); allow it, or {elsewhere}.",
+        code="not-allowed",
+        path=path,
+        reason=reason,
+        elsewhere=_ELSEWHERE,
+    )
+
+
+def _read_only(path: Path, _: str) -> BadFile:
+    return BadFile(
+        "{path} cannot be written, because its disk is read-only; {elsewhere}.",
+        code="not-allowed",
+        path=path,
+        elsewhere=_ELSEWHERE,
+    )
+
+
+def _too_large(path: Path, _: str) -> BadFile:
+    return BadFile(
+        "{path} cannot be written, because its disk takes no files of that size; {elsewhere}.",
+        code="no-room",
+        path=path,
+        elsewhere=_ELSEWHERE,
+    )
+
+
+def _long_name(path: Path, _: str) -> BadFile:
+    return BadFile(
         "{path} cannot be written, because its disk takes no names of that length; {elsewhere}.",
-    ),
-    errno.EMFILE: ("disk", "{path} cannot be opened, because too many files are open here; close other programs."),
-    errno.EIO: ("disk", "{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}."),
+        code="disk",
+        path=path,
+        elsewhere=_ELSEWHERE,
+    )
+
+
+def _many_files(path: Path, _: str) -> BadFile:
+    return BadFile(
+        "{path} cannot be opened, because too many files are open here; close other programs.", code="disk", path=path
+    )
+
+
+def _faulty(path: Path, _: str) -> BadFile:
+    return BadFile(
+        "{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}.",
+        code="disk",
+        path=path,
+        elsewhere=_ELSEWHERE,
+    )
+
+
+_EXPLAINED: dict[int, Callable[[Path, str], BadFile]] = {
+    errno.ENOSPC: _full,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _full,
+    errno.EACCES: _forbidden,
+    errno.EPERM: _forbidden,
+    errno.EROFS: _read_only,
+    errno.EFBIG: _too_large,
+    errno.ENAMETOOLONG: _long_name,
+    errno.EMFILE: _many_files,
+    errno.EIO: _faulty,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from models.sentence import Sentence
@@ -69,14 +71,25 @@ class Cancelled(ZhiyinError):
 
 
 def as_zhiyin_error(error: Exception) -> ZhiyinError:
-    """Return an error for the user: any other one than ours is a fault of the program."""
+    """Return an error for the user: what the system refuses, or a fault of the program where nobody foresaw it."""
     if isinstance(error, ZhiyinError):
         return error
+    if isinstance(error, MemoryError):
+        return ZhiyinError(
+            "There is too little free memory for this; close other programs and try again.", code="out-of-memory"
+        )
+    if isinstance(error, OSError):
+        return _refused(error)
     return ZhiyinError(
         "Zhiyin made a mistake ({reason}); try again, and report it if it happens again.",
         code="internal",
         reason=repr(error),
     )
+
+
+def refusal(reason: Sentence, code: str) -> ZhiyinError:
+    """Return an error that says the same as a sentence."""
+    return ZhiyinError(reason.template, code=code, **reason.values)
 
 
 def error_from_data(data: Mapping[str, Any], cls: type[ZhiyinError] | None = None) -> ZhiyinError:
@@ -97,6 +110,25 @@ def sentence_from_data(data: Mapping[str, Any]) -> Sentence:
     return error_from_data(data) if "class" in data else Sentence(data["template"], **_values(data))
 
 
+def _refused(error: OSError) -> ZhiyinError:
+    reason = error.strerror or error
+    if error.filename is None:
+        return ZhiyinError(
+            "The system refused to read or write ({reason}); check the disk's free space and the permissions.",
+            reason=reason,
+        )
+    return ZhiyinError(
+        "{path} cannot be read or written: {reason}; check the disk's free space and the permissions.",
+        path=Path(os.fsdecode(error.filename)),
+        reason=reason,
+    )
+
+
 def _values(data: Mapping[str, Any]) -> dict[str, Any]:
-    values: Mapping[str, Any] = data["values"]
-    return {name: sentence_from_data(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {name: _value(value) for name, value in data["values"].items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return sentence_from_data(value)
+    return tuple(map(_value, value)) if isinstance(value, list) else value

@@ -12,6 +12,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType
 
 from models.config import Config
+from models.sentence import Sentence
 from models.vocab.vocabulary import Vocabulary
 
 Metadata = dict[str, Any]
@@ -90,7 +91,7 @@ class Blueprint:
     chat: ChatFormat | None = None
     metadata: Metadata = field(default_factory=dict)
     """Further GGUF keys, whole names."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
     """What a person should know of limits that the converted model has; whole sentences."""
     default_quant: str = "Q4_K_M"
     """What `--quant auto` means: the smallest mixture that leaves this family's answers intact."""

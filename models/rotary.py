@@ -13,6 +13,7 @@ from models.config import Config
 from models.dynamic_rotary import SMALLEST, TRANSFORMERS, DynamicRotary
 from models.errors import BadFile, UnsupportedModel
 from models.family import Metadata, OutputTensor
+from models.sentence import Sentence
 
 _DEFAULT_BASE = 10000.0
 _DEFAULT_CONTEXT = 2048
@@ -31,10 +32,10 @@ class Rotary:
     """`context_length` and `rope.*`, below the architecture's prefix."""
     tensors: tuple[OutputTensor, ...] = ()
     """Divisors of the frequencies."""
-    warnings: tuple[str, ...] = ()
-    """Why the context is shorter than the configuration promises; whole sentences."""
+    warnings: tuple[Sentence, ...] = ()
+    """Why the context is shorter than the configuration promises."""
 
-    def limited(self, length: int, reason: str) -> Rotary:
+    def limited(self, length: int, reason: Sentence) -> Rotary:
         """Return the same with a context of at most `length` tokens, and `reason` as a warning where that shortens it."""
         if length >= self.parameters["context_length"]:
             return self
@@ -43,10 +44,11 @@ class Rotary:
     def dynamic(self, positions: DynamicRotary) -> Rotary:
         """Return the same with a context that ends where `positions` begin to change, for llama.cpp, and these for us."""
         length = min(positions.trained, self.parameters["context_length"])
-        warning = (
-            f"llama.cpp runs this model up to {length} tokens, the length that it was trained with. Where a longer context is "
+        warning = Sentence(
+            "llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is "
             "asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher's "
-            "code."
+            "code.",
+            count=length,
         )
         parameters = self.parameters | positions.parameters | {"context_length": length}
         return replace(self, parameters=parameters, warnings=(*self.warnings, warning))
@@ -107,19 +109,32 @@ def read_windowed_rotary(config: Config, size: int, *, dense: bool) -> Rotary:
     ends = list(_ends_of_full_attention(config))
     rotary = read_rotary(config, size, factors=False, dynamic=TRANSFORMERS if dense and not ends else "")
     for length, reason in ends:
-        rotary = rotary.limited(
-            length, f"The context ends at {length} tokens: llama.cpp does not compute this model's {reason}."
-        )
+        rotary = rotary.limited(length, reason)
     return rotary
 
 
-def _ends_of_full_attention(config: Config) -> Iterator[tuple[int, str]]:
+def _ends_of_full_attention(config: Config) -> Iterator[tuple[int, Sentence]]:
     slides = config.bool("use_sliding_window", default=False)
     if slides and config.int("max_window_layers", default=28) < config.int("num_hidden_layers"):
-        yield config.int("sliding_window", default=4096, minimum=1), "sliding window"
+        window = config.int("sliding_window", default=4096, minimum=1)
+        yield window, without_sliding_window(window)
     chunks = config.section("dual_chunk_attention_config")
     if chunks.data:
-        yield chunks.int("original_max_position_embeddings", default=32768, minimum=1), "attention by chunks"
+        end = chunks.int("original_max_position_embeddings", default=32768, minimum=1)
+        yield (
+            end,
+            Sentence(
+                "The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.",
+                count=end,
+            ),
+        )
+
+
+def without_sliding_window(length: int) -> Sentence:
+    """Return why the context ends where a model's layers begin to see less than everything."""
+    return Sentence(
+        "The context ends at {count} tokens: llama.cpp does not compute this model's sliding window.", count=length
+    )
 
 
 def rotary_base(config: Config) -> float:
@@ -136,9 +151,10 @@ def _dynamic(rotary: Rotary, config: Config, scaling: Config, size: int, rule: s
     rotary = replace(rotary, parameters=rotary.parameters | {"context_length": end})
     if rule and size >= SMALLEST and trained > 1:
         return rotary.dynamic(DynamicRotary(rule, trained, float(rotary.parameters["rope.freq_base"]), size, factor))
-    reason = (
-        f"The context ends at {end} tokens, the length this model was trained with: beyond it the publisher's code changes "
-        "positions with the length of the text, which llama.cpp does not compute."
+    reason = Sentence(
+        "The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's code changes "
+        "positions with the length of the text, which llama.cpp does not compute.",
+        count=end,
     )
     return replace(rotary, warnings=(reason,))
 

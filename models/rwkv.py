@@ -273,14 +273,17 @@ def read_rwkv_vocabulary(folder: Path, config: Config) -> Vocabulary:
             return with_own_template(read_world_file(path, size), folder)
         if (folder / "tokenizer.json").is_file() or (folder / "tokenizer.model").is_file():
             return read_vocabulary(folder, config)
-    lacking = f"{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model)"
     if built_in_vocabulary(size) is None:
         raise NoTokenizer(
-            f"{lacking}, and none that is built in has {size} tokens; name another folder with --tokenizer, or convert "
-            "without one by --tokenizer none."
+            "{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model), and none that is built in has "
+            "{count} tokens; name another folder with --tokenizer, or convert without one by --tokenizer none.",
+            folder=folder,
+            count=size,
         )
     raise NoTokenizer(
-        f"{lacking}; name another folder with --tokenizer, or leave that out to take the one of RWKV that is built in."
+        "{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model); name another folder with "
+        "--tokenizer, or leave that out to take the one of RWKV that is built in.",
+        folder=folder,
     )
 
 
@@ -302,9 +305,9 @@ def _version(named: Mapping[str, Shape], origin: str) -> str | None:
 
 
 def _refuse_variants(named: Mapping[str, Shape], origin: str) -> None:
-    refusal = next((words for words, test in _VARIANTS if test(named)), None)
-    if refusal is not None:
-        raise UnsupportedModel(f"{origin} {refusal}")
+    for test, refusal in _VARIANTS:
+        if test(named):
+            raise refusal(origin)
 
 
 def _has(ending: str) -> Callable[[Mapping[str, Shape]], bool]:
@@ -331,37 +334,74 @@ def _experimental_6(named: Mapping[str, Shape]) -> bool:
     return "blocks.0.att.time_maa_x" in named and not all(f"blocks.0.att.{name}" in named for name in needed)
 
 
-_VARIANTS = (
-    ("holds only a tuned initial state (time_state), no model; name the model's own .pth.", _only_states),
-    ("holds only LoRA weights of an RWKV model; merge them into the model first.", _has("lora_A")),
+_VARIANTS: tuple[tuple[Callable[[Mapping[str, Shape]], bool], Callable[[str], UnsupportedModel]], ...] = (
     (
-        "is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.",
+        _only_states,
+        lambda path: UnsupportedModel(
+            "{path} holds only a tuned initial state (time_state), no model; name the model's own .pth.",
+            path=path,
+        ),
+    ),
+    (
+        _has("lora_A"),
+        lambda path: UnsupportedModel(
+            "{path} holds only LoRA weights of an RWKV model; merge them into the model first.",
+            path=path,
+        ),
+    ),
+    (
         lambda named: any(".qkv." in name for name in named),
+        lambda path: UnsupportedModel(
+            "{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 "
+            "without it.",
+            path=path,
+        ),
     ),
     (
-        "is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.",
         _has(".ffn.s_emb.weight"),
+        lambda path: UnsupportedModel(
+            "{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.",
+            path=path,
+        ),
     ),
     (
-        "holds only some weights of an RWKV model; name the model's own .pth, with what this adds to it merged.",
         lambda named: "emb.weight" not in named or not any(name.startswith("blocks.0.") for name in named),
+        lambda path: UnsupportedModel(
+            "{path} holds only some weights of an RWKV model; name the model's own .pth, with what this adds to it "
+            "merged.",
+            path=path,
+        ),
     ),
     (
-        "was converted for the package `rwkv` already (its weights are transposed and merged); name the original .pth.",
         _converted,
+        lambda path: UnsupportedModel(
+            "{path} was converted for the package `rwkv` already (its weights are transposed and merged); name the "
+            "original .pth.",
+            path=path,
+        ),
     ),
     (
-        "is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.",
         _has(".att.q_proj.weight"),
+        lambda path: UnsupportedModel(
+            "{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; "
+            "choose one without.",
+            path=path,
+        ),
     ),
     (
-        "is an RWKV whose keys are narrower than its width (fla's expand_k), which llama.cpp does not run; choose one with an "
-        "expand_k of 1.",
         _narrow_keys,
+        lambda path: UnsupportedModel(
+            "{path} is an RWKV whose keys are narrower than its width (fla's expand_k), which llama.cpp does not "
+            "run; choose one with an expand_k of 1.",
+            path=path,
+        ),
     ),
     (
-        "is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",
         _experimental_6,
+        lambda path: UnsupportedModel(
+            "{path} is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.",
+            path=path,
+        ),
     ),
 )
 

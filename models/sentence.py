@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any
 
@@ -19,7 +19,7 @@ class Sentence:
 
     template: str
     values: dict[str, Any]
-    """Texts, numbers, or other sentences, which become a part of this one."""
+    """Texts, numbers, other sentences, which become a part of this one, or tuples of these, which become a list."""
 
     def __init__(self, template: str, **values: Any) -> None:
         """`template` has `{name}` for each value, and is taken as it is where there are none."""
@@ -40,8 +40,7 @@ class Sentence:
 
     def data(self) -> dict[str, Any]:
         """Return plain values for another process or a file; `errors.sentence_from_data` makes the sentence again."""
-        values = {name: value.data() if isinstance(value, Sentence) else value for name, value in self.values.items()}
-        return {"template": self.template, "values": values}
+        return {"template": self.template, "values": {name: _data(value) for name, value in self.values.items()}}
 
 
 class SentenceFormatter(Formatter):
@@ -53,7 +52,13 @@ class SentenceFormatter(Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """Return one value as text."""
+        if isinstance(value, tuple):
+            return self.joined([self.format_field(part, format_spec) for part in value])
         return size_text(value) if format_spec == "size" else str(super().format_field(value, format_spec))
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """Return a list as text."""
+        return ", ".join(parts)
 
 
 def size_text(count: float) -> str:
@@ -67,4 +72,12 @@ def _plain(value: Any) -> Any:
     """Return a value that is the same in another process."""
     if isinstance(value, os.PathLike):
         return visible(os.fspath(value))
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
     return value if isinstance(value, str | int | float | Sentence) else str(value)
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_data(part) for part in value]
+    return value.data() if isinstance(value, Sentence) else value

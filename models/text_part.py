@@ -9,11 +9,12 @@ from typing import Any
 from models.config import Config
 from models.decoder import Shapes
 from models.family import OutputTensor
+from models.sentence import Sentence
 
 _USUAL = "model."
 _PREFIXES = ("model.language_model.", "language_model.model.")
 """In front of `layers.0…`: as transformers writes it today, and as it once did."""
-LEFT_OUT = (
+LEFT_OUT = Sentence(
     "This model takes images or sound as well: only its part for text was converted, which answers texts as the whole "
     "model does."
 )

@@ -22,6 +22,7 @@ from converter.ggml import widen
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.family import Shape
+from models.sentence import Sentence
 from models.untrusted_json import read_object
 
 CONFIG_FILE = "adapter_config.json"
@@ -216,7 +217,7 @@ class MergedCheckpoint:
         config: Config,
         tokenizer: Path,
         copies: Mapping[str, str],
-        steps: tuple[str, ...],
+        steps: tuple[Sentence, ...],
     ) -> None:
         """Join them; `converter.merging.open_merged` has checked that they fit.
 
@@ -226,7 +227,7 @@ class MergedCheckpoint:
             config: the base's configuration with the merged model's vocabulary.
             tokenizer: the folder whose tokenizer counts.
             copies: tensors that the base lacks and what they begin as: a head that was tied to the embeddings.
-            steps: what is merged, in sentences.
+            steps: what is merged.
         """
         self._base = base
         self.adapters = adapters

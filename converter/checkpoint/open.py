@@ -60,8 +60,9 @@ def _open_folder(source: Path) -> Checkpoint:
         found = next((files for pattern in patterns if (files := _weights(source, pattern))), None)
         if found:
             return _joined(source, found, reader)
-    empty = "is an empty folder" if not any(source.iterdir()) else "holds no weights (*.safetensors, *.bin, *.pth)"
-    raise BadFile(f"{source} {empty}; download the whole checkpoint.")
+    if not any(source.iterdir()):
+        raise BadFile("{path} is an empty folder; download the whole checkpoint.", path=source)
+    raise BadFile("{path} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.", path=source)
 
 
 def _weights(source: Path, pattern: str) -> list[Path]:

@@ -124,7 +124,11 @@ class Connection:
             BadSetting: a setting of this computer is in the way.
         """
         if setting := offline_setting():
-            raise Offline(setting)
+            raise Offline(
+                "{setting} forbids every connection; unset it.",
+                setting=setting,
+                reason=Sentence("{setting} forbids it", setting=setting),
+            )
         request = _Request(self, url, headers)
         answer = Answer(request, tick or self._check)
         try:
@@ -178,6 +182,7 @@ class Answer:
                 "{host} answers with several headers {name}; {elsewhere}.",
                 host=self._request.host,
                 name=name,
+                elsewhere=ELSEWHERE,
             )
         return values[0] if values else ""
 
@@ -195,6 +200,7 @@ class Answer:
             raise BadAnswer(
                 "{host} packs its answer in a way that was not asked for; {elsewhere}.",
                 host=self._request.host,
+                elsewhere=ELSEWHERE,
             )
 
     def pieces(self) -> Iterator[bytes]:
@@ -224,6 +230,7 @@ class Answer:
                     "{host} answers with more than {count} kB where less is needed; {elsewhere}.",
                     host=self._request.host,
                     count=-(-most // 1000),
+                    elsewhere=ELSEWHERE,
                 )
             if time.monotonic() > end:
                 raise self._stalled(ANSWER_SECONDS)
@@ -340,6 +347,7 @@ class _Request:
             "{host} redirects more than {count} times; {elsewhere}.",
             host=self.host,
             count=_MOST_REDIRECTS,
+            elsewhere=ELSEWHERE,
         )
 
     def _send(self) -> httpx2.Response:
@@ -378,11 +386,12 @@ class _Request:
         except (httpx2.InvalidURL, ValueError):
             target = None
         if target is None or not is_web_address(f"{target.scheme}://{target.netloc.decode()}"):
-            raise BadAnswer("{host} redirects to what is no address; {elsewhere}.", host=here.host)
+            raise BadAnswer("{host} redirects to what is no address; {elsewhere}.", host=here.host, elsewhere=ELSEWHERE)
         if here.scheme == "https" and target.scheme == "http":
             raise BadAnswer(
                 "{host} redirects from HTTPS to HTTP, which anybody on the way could change; {elsewhere}.",
                 host=here.host,
+                elsewhere=ELSEWHERE,
             )
         if self._came_from_outside and _is_local(target.host):
             raise self._leads_inside()
@@ -392,6 +401,7 @@ class _Request:
         return BadAnswer(
             "{host} redirects into this computer or its network, where no public model is; {elsewhere}.",
             host=self.host,
+            elsewhere=ELSEWHERE,
         )
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ import msgspec
 from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub.connection import Answer, Connection
 from converter.hub.names import MOST_FOLDERS, check_names
-from converter.hub.network_errors import BadAnswer, Refused
+from converter.hub.network_errors import ELSEWHERE, BadAnswer, Refused, refused
 from converter.hub.network_settings import BadSetting, checked_token, is_web_address, kept_token
 from converter.hub.selection import RemoteFile
 from models.errors import ZhiyinError
@@ -270,7 +270,7 @@ class _ModelScope:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             code = None
         kind = "RevisionNotFound" if code == _NO_REVISION else "RepoNotFound"
-        return Refused(urlsplit(self.endpoint).hostname or "", answer.status, kind)
+        return refused(urlsplit(self.endpoint).hostname or "", answer.status, kind)
 
 
 _OURSELVES = {"User-Agent": "zhiyin"}
@@ -306,6 +306,7 @@ def _decoded(endpoint: str, answer: Answer, kind: type[T]) -> T:
                 "{endpoint} answers with a page for people instead of a list of files; open it in a browser, as the network "
                 "may want a login, or {elsewhere}.",
                 endpoint=endpoint,
+                elsewhere=ELSEWHERE,
             ) from error
         raise _no_hub(endpoint) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import h11
 import httpx2
@@ -25,48 +25,30 @@ ELSEWHERE = Sentence("choose another --endpoint")
 
 
 class Unreachable(ZhiyinError):
-    """No answer came, or not the whole one; another attempt may get it."""
+    """No answer came, or not the whole one; another attempt may get it. The value `reason` says why in a few words."""
 
     default_code = "unreachable"
 
-    def __init__(self, template: str, *, reason: Sentence, code: str = "", **values: Any) -> None:
-        """Take a sentence; `reason` says in a few words why, for a sentence of another."""
-        super().__init__(template, code=code, reason=reason, **values)
-        self.reason = reason
-
 
 class Offline(Unreachable):
-    """A setting of this computer forbids every connection."""
+    """A setting of this computer, the value `setting`, forbids every connection."""
 
     default_code = "offline"
 
-    def __init__(self, setting: str) -> None:
-        """Take the environment variable."""
-        reason = Sentence("{setting} forbids it", setting=setting)
-        super().__init__("{setting} forbids every connection; unset it.", reason=reason, setting=setting)
-        self.setting = setting
-
 
 class Refused(ZhiyinError):
-    """A host answers that it does not give what was asked for."""
+    """A host answers that it does not give what was asked for.
+
+    The value `status` is HTTP's, and `kind` how the Hub names the reason (`X-Error-Code`).
+    """
 
     default_code = "refused"
-
-    def __init__(self, host: str, status: int, kind: str = "") -> None:
-        """Take the host's name, the HTTP status, and how the Hub names the reason (`X-Error-Code`)."""
-        super().__init__("{host} does not give it ({status}).", host=host, status=status)
-        self.status = status
-        self.kind = kind
 
 
 class BadAnswer(ZhiyinError):
     """A host answers what no host of models does; asking again would not help."""
 
     default_code = "bad-answer"
-
-    def __init__(self, template: str, *, code: str = "", **values: Any) -> None:
-        """Take a sentence; `{elsewhere}` in it is the way out."""
-        super().__init__(template, code=code, elsewhere=ELSEWHERE, **values)
 
 
 DISABLED = "Disabled"
@@ -96,7 +78,12 @@ def refusal(response: httpx2.Response, host: str, proxy: Proxy | None) -> Zhiyin
             elsewhere=ELSEWHERE,
         )
     is_disabled = response.headers.get("X-Error-Message") == "Access to this resource is disabled."
-    return Refused(host, status, DISABLED if is_disabled else response.headers.get("X-Error-Code", ""))
+    return refused(host, status, DISABLED if is_disabled else response.headers.get("X-Error-Code", ""))
+
+
+def refused(host: str, status: int, kind: str) -> Refused:
+    """Return the error for a host that says no; who knows what was asked for says more."""
+    return Refused("{host} does not give it ({status}).", host=host, status=status, kind=kind)
 
 
 def explain(error: Exception, url: str, proxy: Proxy | None, phase: Phase) -> ZhiyinError:
@@ -119,7 +106,7 @@ def explain(error: Exception, url: str, proxy: Proxy | None, phase: Phase) -> Zh
         return _proxy_error(error, cause, host, proxy)
     breaks_rules = not isinstance(error, httpx2.TransportError | OSError) or _cause(error, h11.ProtocolError)
     if breaks_rules and phase != "reading":
-        return BadAnswer("{host} does not answer as HTTP wants it; {elsewhere}.", host=host)
+        return BadAnswer("{host} does not answer as HTTP wants it; {elsewhere}.", host=host, elsewhere=ELSEWHERE)
     return _network_error(error, cause, httpx2.URL(url))
 
 

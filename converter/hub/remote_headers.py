@@ -31,7 +31,7 @@ ReadPart = Callable[[RemoteFile, int, int], bytes]
 
 def read_heads(
     repository: str, models: Mapping[str, Sequence[RemoteFile]], read: ReadPart, stop: Callable[[], None]
-) -> tuple[Heads, tuple[str, ...]]:
+) -> tuple[Heads, tuple[ZhiyinError, ...]]:
     """Read the heads of several files of a repository.
 
     Args:
@@ -41,7 +41,7 @@ def read_heads(
         stop: ends what `read` does on other threads.
 
     Returns:
-        the heads that can be read, and a sentence for every model that cannot be.
+        the heads that can be read, and why every other one cannot be.
     """
     first, *others = models.values()
     reader = _HeadReader(repository, read)
@@ -55,7 +55,7 @@ def read_heads(
     finally:
         pool.shutdown(cancel_futures=True)
     heads = {encoding: head for encoding, head in zip(models, found, strict=True) if isinstance(head, tuple)}
-    return heads, tuple(str(error) for error in found if isinstance(error, ZhiyinError))
+    return heads, tuple(error for error in found if isinstance(error, ZhiyinError))
 
 
 class _HeadReader:

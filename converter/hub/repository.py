@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from converter.hub.address import MODELSCOPE_PREFIX
-from converter.hub.hosts import find_host
+from converter.hub.hosts import Host, find_host
 from converter.hub.manifest import (
     LOCK,
     alone,
@@ -30,7 +30,7 @@ from converter.hub.manifest import (
     write_note,
 )
 from converter.hub.names import check_kept_names, check_names
-from converter.hub.network_errors import DISABLED, Offline, Refused, Unreachable
+from converter.hub.network_errors import DISABLED, ELSEWHERE, Offline, Refused, Unreachable
 from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_heads
 from converter.hub.selection import (
@@ -135,8 +135,8 @@ class Preview:
     """The one that `source` has."""
     heads: Heads = field(default_factory=dict)
     """Where it comes as GGUF: the heads of each quantization's parts, as far as they can be read."""
-    unread: tuple[str, ...] = ()
-    """A sentence for each head that cannot be read."""
+    unread: tuple[ZhiyinError, ...] = ()
+    """Why heads cannot be read."""
     models: Mapping[str, int] = field(default_factory=dict)
     """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
 
@@ -354,7 +354,7 @@ class _Repository:
         encoding = wish.choose({name: size_of(parts) for name, parts in models.items()}, heads)
         return choose(self.name, files, "", Wish((encoding,), checkpoint=False))
 
-    def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[str, ...]]:
+    def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[ZhiyinError, ...]]:
         """Return what `read_heads` does; of files that are here already nothing is fetched."""
         connection = self.host.connection
 
@@ -441,7 +441,7 @@ def _explained(repository: _Repository) -> Iterator[None]:
             "{name} is not here whole, and {setting} forbids fetching it; unset it.",
             code=error.code,
             name=repository.name,
-            setting=error.setting,
+            setting=error.values["setting"],
         ) from error
     except OSError as error:
         raise cannot_write(repository.folder, error) from error
@@ -451,46 +451,101 @@ def _explained(repository: _Repository) -> Iterator[None]:
 
 def _refusal(repository: _Repository, error: Refused) -> ZhiyinError:
     """Say why a host refuses, and what to do."""
-    host = repository.host
-    values = {
-        "name": repository.name,
-        "endpoint": host.endpoint,
-        "page": host.page,
-        "status": error.status,
-        "revision": repository.request.revision,
-        "get_token": Sentence(
-            "make a token at {page} and set {variable} to it", page=host.tokens, variable=host.variable
-        ),
-    }
-    by_kind = {
-        "GatedRepo": _GATED_FOR_ACCOUNT if host.token else _GATED,
-        "RepoNotFound": _NO_REPOSITORY_FOR_ACCOUNT if host.token else _NO_REPOSITORY,
-        "RevisionNotFound": "{name} has no revision {revision!r}; {page} lists its branches and tags.",
-        DISABLED: "{name} was disabled by the Hub; choose another repository.",
-    }
-    by_status = {
-        401: "{endpoint} refuses the token ({status}) for {name}; {get_token}.",
-        403: "{endpoint} forbids access to {name} ({status}); look at {page}, and {get_token}.",
-        404: "{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
-    }
-    other = "{endpoint} does not give {name} ({status}); choose another --endpoint."
-    template = by_kind.get(error.kind) or by_status.get(error.status, other)
+    name, host, kind = repository.name, repository.host, error.values["kind"]
+    if kind == "GatedRepo":
+        return _gated(name, host)
+    if kind == "RepoNotFound":
+        return _no_repository(name, host)
+    if kind == DISABLED:
+        return ZhiyinError(
+            "{name} was disabled by the Hub; choose another repository.", code=Refused.default_code, name=name
+        )
+    if kind == "RevisionNotFound":
+        return ZhiyinError(
+            "{name} has no revision {revision!r}; {page} lists its branches and tags.",
+            code=Refused.default_code,
+            name=name,
+            revision=repository.request.revision,
+            page=host.page,
+        )
+    return _by_status(name, host, error.values["status"])
+
+
+def _gated(name: str, host: Host) -> ZhiyinError:
+    if host.token:
+        return ZhiyinError(
+            "{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again.",
+            code="gated",
+            name=name,
+            page=host.page,
+        )
     return ZhiyinError(
-        template, code=error.code, **{key: value for key, value in values.items() if f"{{{key}" in template}
+        "{name} is gated: accept its licence at {page}, {get_token}, then try again.",
+        code="gated",
+        name=name,
+        page=host.page,
+        get_token=_get_token(host),
     )
 
 
-_GATED = "{name} is gated: accept its licence at {page}, {get_token}, then try again."
-_GATED_FOR_ACCOUNT = (
-    "{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again."
-)
-_NO_REPOSITORY = (
-    "There is no repository {name} at {endpoint} for you; check the name, or if it is private, {get_token}."
-)
-_NO_REPOSITORY_FOR_ACCOUNT = (
-    "There is no repository {name} at {endpoint} for you; check the name, or if it is private, take the token of an account "
-    "that may see it."
-)
+def _no_repository(name: str, host: Host) -> ZhiyinError:
+    if host.token:
+        return ZhiyinError(
+            "There is no repository {name} at {endpoint} for you; check the name, or if it is private, take the token of an "
+            "account that may see it.",
+            code=Refused.default_code,
+            name=name,
+            endpoint=host.endpoint,
+        )
+    return ZhiyinError(
+        "There is no repository {name} at {endpoint} for you; check the name, or if it is private, {get_token}.",
+        code=Refused.default_code,
+        name=name,
+        endpoint=host.endpoint,
+        get_token=_get_token(host),
+    )
+
+
+def _by_status(name: str, host: Host, status: int) -> ZhiyinError:
+    endpoint = host.endpoint
+    if status == 401:
+        return ZhiyinError(
+            "{endpoint} refuses the token ({status}) for {name}; {get_token}.",
+            code=Refused.default_code,
+            endpoint=endpoint,
+            status=status,
+            name=name,
+            get_token=_get_token(host),
+        )
+    if status == 403:
+        return ZhiyinError(
+            "{endpoint} forbids access to {name} ({status}); look at {page}, and {get_token}.",
+            code=Refused.default_code,
+            endpoint=endpoint,
+            name=name,
+            status=status,
+            page=host.page,
+            get_token=_get_token(host),
+        )
+    if status == 404:
+        return ZhiyinError(
+            "{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
+            code=Refused.default_code,
+            endpoint=endpoint,
+            name=name,
+        )
+    return ZhiyinError(
+        "{endpoint} does not give {name} ({status}); {elsewhere}.",
+        code=Refused.default_code,
+        endpoint=endpoint,
+        name=name,
+        status=status,
+        elsewhere=ELSEWHERE,
+    )
+
+
+def _get_token(host: Host) -> Sentence:
+    return Sentence("make a token at {page} and set {variable} to it", page=host.tokens, variable=host.variable)
 
 
 def _size(path: Path) -> int:

@@ -126,8 +126,16 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish)
     if checkpoint is not None and not (len(wish.encodings) == 1 and wish.encodings[0] in models):
         return checkpoint
     if not models:
-        what = "weights that Zhiyin knows (.safetensors, .bin, .pth, .gguf)" if wish.checkpoint else wish.encodings[0]
-        raise ZhiyinError("{name} holds no {what}; choose another repository or --quant.", name=repository, what=what)
+        if not wish.checkpoint:
+            raise ZhiyinError(
+                "{name} holds no {quant}; choose another repository or --quant.",
+                name=repository,
+                quant=wish.encodings[0],
+            )
+        raise ZhiyinError(
+            "{name} holds no weights that Zhiyin knows (.safetensors, .bin, .pth, .gguf); choose another repository or --quant.",
+            name=repository,
+        )
     chosen = _gguf(repository, models, wish)
     card = [file for file in small if file.name.startswith(("README", "LICENSE"))]
     return Choice((*chosen, *card), chosen[0].name)
@@ -146,8 +154,10 @@ def listed_weights(
     missing = [name for name in names if name not in by_name]
     if missing or not names:
         raise BadFile(
-            f"{repository} lacks files that its {index} lists ({', '.join(missing)[:80] or 'none at all'}); "
-            "choose another revision or repository."
+            "{name} lacks files that its {index} lists ({names}); choose another revision or repository.",
+            name=repository,
+            index=index,
+            names=", ".join(missing)[:80] or "-",
         )
     return tuple(by_name[name] for name in names)
 

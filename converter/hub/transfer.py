@@ -89,8 +89,9 @@ def fetch(
         partial.unlink()
         count(-file.size)
         raise BadFile(
-            f"{target.name} came with another content than the Hub lists (its checksum differs) and was thrown away; "
-            "run the same command again, or choose another --endpoint."
+            "{name} came with another content than the Hub lists (its checksum differs) and was thrown away; run the same "
+            "command again, or choose another --endpoint.",
+            name=target.name,
         )
     partial.replace(target)
 
@@ -183,7 +184,7 @@ class _Transfer:
                             name=self._file.name,
                             have=self._have,
                             size=self._file.size,
-                            reason=error.reason,
+                            reason=error.values["reason"],
                         ) from error
                     self._wait(PAUSE * 2**failures)
             stream.flush()
@@ -266,6 +267,7 @@ def _other_part(file: RemoteFile) -> BadAnswer:
     return BadAnswer(
         "{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.",
         name=file.name,
+        elsewhere=ELSEWHERE,
     )
 
 

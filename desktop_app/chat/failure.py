@@ -28,5 +28,6 @@ def failure_of(message: Message) -> ZhiyinError | None:
     if "error" in facts:
         return error_from_data(facts["error"])
     if "message" in facts:
-        return ZhiyinError("{text}", text=facts["message"], code=_OLD_CODES.get(facts.get("cause", ""), "internal"))
+        old = facts["message"]
+        return ZhiyinError("{text}", text=old, code=_OLD_CODES.get(facts.get("cause", ""), "internal"))
     return None

@@ -28,6 +28,7 @@ from desktop_app.paths import STATES
 from desktop_app.processes.folder_lock import own
 from desktop_app.small_files import free_path
 from models.errors import ZhiyinError
+from models.visible import visible
 
 _BUSY_SECONDS = 5.0
 _SUFFIXES = ("", "-wal", "-shm")
@@ -200,7 +201,7 @@ class History:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise HistoryError(_sentence(error, self._path)) from error
+            raise _explained(error, self._path) from error
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
@@ -335,15 +336,28 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return any(words in str(error) for words in ("malformed", "not a database", "corrupt"))
 
 
-_SENTENCES: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("disk is full", lambda path: f"The disk is full, so {path} cannot take more; free some space."),
-    ("readonly", lambda path: f"{path} cannot be written; allow writing to it."),
-    ("unable to open", lambda path: f"{path} cannot be opened; allow reading and writing in its folder."),
-    ("locked", lambda path: f"{path} is in use by another program; close it."),
-    ("malformed", lambda path: f"{path} is damaged; start Zhiyin again to recover what can be read."),
+_CAUSES: tuple[tuple[str, Callable[[str], HistoryError]], ...] = (
+    (
+        "disk is full",
+        lambda path: HistoryError("The disk is full, so {path} cannot take more; free some space.", path=path),
+    ),
+    ("readonly", lambda path: HistoryError("{path} cannot be written; allow writing to it.", path=path)),
+    (
+        "unable to open",
+        lambda path: HistoryError("{path} cannot be opened; allow reading and writing in its folder.", path=path),
+    ),
+    ("locked", lambda path: HistoryError("{path} is in use by another program; close it.", path=path)),
+    (
+        "malformed",
+        lambda path: HistoryError("{path} is damaged; start Zhiyin again to recover what can be read.", path=path),
+    ),
 )
+"""SQLite's words, which Python 3.10 has no codes for."""
 
 
-def _sentence(error: Exception, path: Path | None) -> str:
+def _explained(error: Exception, path: Path | None) -> HistoryError:
     text = str(error)
-    return next((say(str(path)) for words, say in _SENTENCES if words in text), f"{path} cannot be used ({text}).")
+    for words, explained in _CAUSES:
+        if words in text:
+            return explained(visible(str(path)))
+    return HistoryError("{path} cannot be used ({reason}).", path=visible(str(path)), reason=text)

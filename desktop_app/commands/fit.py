@@ -25,6 +25,7 @@ from desktop_app.planning.computer import computer_now
 from desktop_app.planning.footprint import KV_TYPES
 from desktop_app.planning.planner import Model, Option, plan, rate
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 _WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 _VERDICTS = {"gpu": "fits on the GPU", "ram": "fits", "tight": "tight", "too_large": "too large"}
@@ -55,7 +56,7 @@ class Asked:
     """Bytes of weights that would have to be fetched; None: none, or not known."""
     files: Mapping[str, int] = field(default_factory=dict)
     """The same for each quantization, where only one of them would be fetched."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -79,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     for note in asked.notes:
         say(f"Note: {note}")
     if found.best is None:
-        raise ZhiyinError(found.reason)
-    say(found.reason)
+        raise found.refusal
+    say(str(found.reason))
     if not found.best.recurrent and found.best.context < (arguments.ctx or 0):
         say(f"It was trained with {found.best.context} tokens of context and is run with no more.")
     if computer.speed is not None and computer.speed.disturbed:
@@ -174,7 +175,7 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
         origin = f"{name}: by the heads of its GGUF files; no weights were fetched."
         return Asked(model_of_heads(found.heads), origin, None, found.encodings, found.unread)
     if found.unread:
-        raise ZhiyinError(found.unread[0])
+        raise found.unread[0]
     if found.models:
         raise ZhiyinError(
             "{name} holds several models; name one: {names}.",
@@ -227,7 +228,7 @@ def _row(option: Option) -> tuple[str, ...]:
     context = "any" if option.recurrent else str(option.context)
     has_usual = option.recurrent or option.kv_type == "f16"  # a state is no cache
     cache = "" if has_usual else f" ({option.kv_type} cache)"
-    speed = "?" if option.tokens_per_second is None else rate(option.tokens_per_second)
+    speed = "?" if option.tokens_per_second is None else str(rate(option.tokens_per_second))
     verdict = _VERDICTS[option.verdict]
     lacking = f", {human_bytes(option.missing)} lacking" if option.missing else ""
     return (option.quant + cache, context, human_bytes(option.bytes), str(option.gpu_layers), speed, verdict + lacking)

@@ -65,7 +65,7 @@ def sources(arguments: argparse.Namespace) -> tuple[Path, tuple[Path, ...]]:
 def show_plan(plan: ConversionPlan) -> None:
     """Say what will be merged and written."""
     for step in plan.steps:
-        say(step)
+        say(str(step))
     say(f"Result: {plan.out} ({plan.recipe.name}, {human_bytes(plan.size)})")
 
 
@@ -82,8 +82,15 @@ def _base(arguments: argparse.Namespace, adapter: Adapter) -> Path:
     from converter.hub.repository import is_repository
 
     if not is_repository(name):
-        origin = "" if arguments.base else f", which {adapter.path} was trained on,"
-        raise ZhiyinError(f"{name[:200]}{origin} is not here; name the folder or repository of that model with --base.")
+        if arguments.base:
+            raise ZhiyinError(
+                "{name} is not here; name the folder or repository of that model with --base.", name=name[:200]
+            )
+        raise ZhiyinError(
+            "{name}, which {adapter} was trained on, is not here; name the folder or repository of that model with --base.",
+            name=name[:200],
+            adapter=adapter.path,
+        )
     source = name
     if not arguments.base:
         source = _fetched_before(arguments, name)

@@ -14,6 +14,7 @@ from desktop_app.commands.terminal import ProgressLine, print_json, say
 from desktop_app.library.install import InstallRequest, install_checkpoint, wish_for
 from desktop_app.library.installed import Library
 from desktop_app.paths import models_folder
+from models.sentence import Sentence
 
 if TYPE_CHECKING:
     from converter.hub.repository import Download
@@ -66,6 +67,6 @@ def _converted(done: Download, quant: str, threads: int) -> Path:
     return made.path
 
 
-def _say_notes(warnings: Iterable[str]) -> None:
+def _say_notes(warnings: Iterable[Sentence]) -> None:
     for warning in warnings:
         say(f"Note: {warning}")

@@ -46,6 +46,7 @@ from desktop_app.processes.start import private_stdout
 from desktop_app.system.devices import ComputeFacts, EnginePart
 from desktop_app.system.read_speed import ReadSpeed
 from models.errors import BadFile, ZhiyinError
+from models.sentence import Sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -302,8 +303,11 @@ class EngineProcess:
         size = runner.info.vocabulary_size
         wrong = [token for token in ids if not 0 <= token < size]
         if wrong or not ids:
-            found = f"{wrong[0]} is not one" if wrong else "there is none"
-            raise ZhiyinError(f"Token ids must lie between 0 and {size - 1}, but {found}; correct --ids or --text.")
+            raise ZhiyinError(
+                "Token ids must lie between 0 and {last}, but {found}; correct --ids or --text.",
+                last=size - 1,
+                found=Sentence("{id} is not one", id=wrong[0]) if wrong else Sentence("there is none"),
+            )
         return runner
 
     def _save_state(self, number: int, request: protocol.SaveState) -> SavedState:

@@ -24,6 +24,7 @@ from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_c
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
 from models.errors import BadFile, ZhiyinError
+from models.sentence import Sentence
 
 if TYPE_CHECKING:
     from converter.hub.repository import Download
@@ -54,7 +55,7 @@ class Installed:
 
     path: Path
     """The GGUF file, or the first of several."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
     conversion: ConversionResult | None = None
     """None: it was there already, or came as GGUF."""
 

@@ -11,13 +11,14 @@ from desktop_app.engine.client import Engine, EngineDied, EngineFailed, EngineKi
 from desktop_app.engine.protocol import Load, LoadSettings, Logits, Prompt
 from models.chat.template_facts import TemplateLimit
 from models.errors import BadFile
+from models.sentence import Sentence
 
 _TOKENS = (0, 1, 2, 3)
 _CONTEXT = 64
 _CHAT = ({"role": "user", "content": "知音"},)
 
 
-def try_out(path: Path) -> str:
+def try_out(path: Path) -> Sentence:
     """Load a GGUF file and decode a few tokens; return one sentence on how it went.
 
     Too little memory, or a system that starts no engine, is no fault of the file: then the sentence says that it was not run.
@@ -29,10 +30,10 @@ def try_out(path: Path) -> str:
         with Engine() as engine, tempfile.TemporaryDirectory() as folder:
             return _decode(engine, path, Path(folder) / "logits.npy")
     except OSError as error:
-        return f"It was not run, because the system refused it ({error.strerror or error})."
+        return Sentence("It was not run, because the system refused it ({reason}).", reason=error.strerror or error)
 
 
-def _decode(engine: Engine, path: Path, out: Path) -> str:
+def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
     try:
         info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
         ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
@@ -41,12 +42,12 @@ def _decode(engine: Engine, path: Path, out: Path) -> str:
             _check_template(engine)
     except EngineFailed as error:
         if error.code == "out-of-memory":
-            return "It was not run, because this computer has too little free memory for it."
+            return Sentence("It was not run, because this computer has too little free memory for it.")
         raise BadFile(
             "The converted file was thrown away, because the engine cannot run it: {reason}", reason=error
         ) from error
     except EngineKilled:
-        return "It was not run, because the system ended the engine, most likely because memory ran out."
+        return Sentence("It was not run, because the system ended the engine, most likely because memory ran out.")
     except EngineDied as error:
         raise BadFile(
             "The converted file was thrown away, because the engine died of it: {reason}", reason=error
@@ -56,7 +57,7 @@ def _decode(engine: Engine, path: Path, out: Path) -> str:
             "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
             "overflows this type: choose another --quant."
         )
-    return f"The engine loaded it and decoded {len(ids)} tokens."
+    return Sentence("The engine loaded it and decoded {count} tokens.", count=len(ids))
 
 
 def _check_template(engine: Engine) -> None:

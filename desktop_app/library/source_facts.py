@@ -21,6 +21,7 @@ from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, O
 from desktop_app.planning.planner import plan as plan_run
 from desktop_app.processes.worker import Tell
 from models.families import families, family_of
+from models.sentence import Sentence
 
 _UNCHANGED = "F16"
 """Offered before the planner's choices: half the precision of F32, which no answer shows."""
@@ -54,8 +55,8 @@ class SourceFacts:
     """The most exact offer, which the planner leaves out."""
     usual: str = ""
     """What is taken where no plan can be made."""
-    warnings: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
+    steps: tuple[Sentence, ...] = ()
     """What is merged."""
     file_name: str = ""
     """With `usual` in it; "": not known before it is here."""

@@ -13,12 +13,13 @@ from desktop_app.planning.computer import computer_now
 from desktop_app.planning.planner import Computer, Model, Plan, plan
 from models.config import Config
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 _MEMORY_SHARE = 0.9
 """Of the free memory, for the weights; the rest is for cache and buffers."""
 
 
-def choose_quant(choice: QuantChoice, computer: Computer | None = None) -> tuple[Recipe, str | None]:
+def choose_quant(choice: QuantChoice, computer: Computer | None = None) -> tuple[Recipe, Sentence | None]:
     """Return the quantization to convert to and the reason; where nothing fits, the smallest one and a warning.
 
     Args:

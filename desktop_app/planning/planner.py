@@ -24,8 +24,12 @@ from desktop_app.planning.footprint import (
 from desktop_app.sequences import snapshot_count
 from desktop_app.system.read_speed import ReadSpeed
 from models.dynamic_rotary import is_past_training
+from models.errors import ZhiyinError, refusal
 from models.family import Metadata
+from models.sentence import Sentence
 
+DOES_NOT_FIT = "does-not-fit"
+"""The code of a plan's refusal."""
 CONTEXTS = (8192, 4096, 2048)
 """Tried in this order where the person names none."""
 _BATCHES = (512, 256, 128)
@@ -211,10 +215,15 @@ class Plan:
 
     best: Option | None
     """None: nothing fits."""
-    reason: str
-    """One or two sentences for the person."""
+    reason: Sentence
+    """What was chosen and why, or why nothing was."""
     alternatives: tuple[Option, ...]
     """Other quantizations and contexts, fitting or not; the best itself is not among them."""
+
+    @property
+    def refusal(self) -> ZhiyinError:
+        """The reason as an error, where nothing fits."""
+        return refusal(self.reason, DOES_NOT_FIT)
 
     @property
     def chosen(self) -> Option:
@@ -460,58 +469,87 @@ def _fixes(model: Model, computer: Computer, smallest: Option) -> Iterator[Optio
         context //= 2
 
 
-def _explanation(best: Option, group: Sequence[Option]) -> str:
+def _explanation(best: Option, group: Sequence[Option]) -> Sentence:
     """Say what was chosen, what it takes, and what kept the next better quantization from being chosen."""
-    places = ", ".join(
-        f"{_gb(share.total)} of {_gb(share.free)} free {_where(share)}" for share in reversed(best.shares)
-    )
-    past = ", more than it was trained with" if best.past_training else ""
-    sentence = f"{best.quant}, {_placement(best)}, {_context(best)}{past}: {places}"
-    if best.tokens_per_second is not None:
-        sentence += f", about {rate(best.tokens_per_second)} tokens a second"
     better = [o for o in group[: group.index(best)] if o.missing or o.good]
     if not better:
-        return f"{sentence}."
-    next_better = better[-1]
-    if next_better.missing:
-        return f"{sentence}. {next_better.quant} would lack {_gb(next_better.missing)}."
-    slower = rate(next_better.tokens_per_second or 0)
-    return f"{sentence}. {next_better.quant} would fit too, but write only {slower} tokens a second."
+        return _choice(best)
+    return Sentence("{choice} {reason}", choice=_choice(best), reason=_what_better_lacks(better[-1]))
 
 
-def rate(tokens_per_second: float) -> str:
-    """Return tokens per second as a person would write them."""
-    return f"{tokens_per_second:.0f}" if tokens_per_second >= 10 else f"{tokens_per_second:.1f}"
-
-
-def _where(share: Share) -> str:
-    return "in main memory" if share.device == "RAM" else f"on {share.device}"
-
-
-def _refusal(smallest: Option, fixes: Sequence[Option]) -> str:
-    sentence = (
-        f"Even {smallest.quant} with {_context(smallest)} needs {_gb(smallest.bytes)}, {_gb(smallest.missing)} more than "
-        "is free now; "
+def _choice(best: Option) -> Sentence:
+    places = tuple(_place(share) for share in reversed(best.shares))
+    if best.tokens_per_second is None:
+        return Sentence(
+            "{quant}, {placement}, {context}: {places}.",
+            quant=best.quant,
+            placement=_placement(best),
+            context=_context(best),
+            places=places,
+        )
+    return Sentence(
+        "{quant}, {placement}, {context}: {places}, about {rate} tokens a second.",
+        quant=best.quant,
+        placement=_placement(best),
+        context=_context(best),
+        places=places,
+        rate=rate(best.tokens_per_second),
     )
-    if not fixes:
-        return sentence + "close other programs or choose a smaller model."
-    ways = ", ".join(
-        f"a context of {fix.context} fits" if fix.kv_type == "f16" else f"a {fix.kv_type} cache fits" for fix in fixes
+
+
+def _what_better_lacks(better: Option) -> Sentence:
+    if better.missing:
+        return Sentence("{quant} would lack {missing:size}.", quant=better.quant, missing=better.missing)
+    return Sentence(
+        "{quant} would fit too, but write only {rate} tokens a second.",
+        quant=better.quant,
+        rate=rate(better.tokens_per_second or 0),
     )
-    return f"{sentence}{ways}."
 
 
-def _placement(chosen: Option) -> str:
+def rate(tokens_per_second: float) -> float:
+    """Return tokens per second no more exactly than anybody wants to know them."""
+    return round(tokens_per_second) if tokens_per_second >= 10 else round(tokens_per_second, 1)
+
+
+def _place(share: Share) -> Sentence:
+    if share.device == "RAM":
+        return Sentence("{size:size} of {free:size} free in main memory", size=share.total, free=share.free)
+    return Sentence(
+        "{size:size} of {free:size} free on {device}", size=share.total, free=share.free, device=share.device
+    )
+
+
+def _refusal(smallest: Option, fixes: Sequence[Option]) -> Sentence:
+    ways = tuple(
+        Sentence("a context of {count} fits", count=fix.context)
+        if fix.kv_type == "f16"
+        else Sentence("a {type} cache fits", type=fix.kv_type)
+        for fix in fixes
+    )
+    return Sentence(
+        "Even {quant} with {context} needs {size:size}, {missing:size} more than is free now; {ways}.",
+        quant=smallest.quant,
+        context=_context(smallest),
+        size=smallest.bytes,
+        missing=smallest.missing,
+        ways=ways or Sentence("close other programs or choose a smaller model"),
+    )
+
+
+def _placement(chosen: Option) -> Sentence:
     if chosen.gpu_layers > chosen.layers:
-        return f"all {chosen.layers} layers on the GPU"
+        return Sentence("all {count} layers on the GPU", count=chosen.layers)
     if chosen.gpu_layers:
-        return f"{chosen.gpu_layers} of {chosen.layers + 1} layers on the GPU"
-    return f"on the processor with {chosen.threads} thread{'s' * (chosen.threads > 1)}"
+        return Sentence("{part} of {count} layers on the GPU", part=chosen.gpu_layers, count=chosen.layers + 1)
+    if chosen.threads == 1:
+        return Sentence("on the processor with 1 thread")
+    return Sentence("on the processor with {count} threads", count=chosen.threads)
 
 
-def _context(chosen: Option) -> str:
-    return "a context without limit" if chosen.recurrent else f"{chosen.context} tokens of context"
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 95e7 else f"{count / 1e6:.0f} MB"
+def _context(chosen: Option) -> Sentence:
+    if chosen.recurrent:
+        return Sentence("a context without limit")
+    if chosen.past_training:
+        return Sentence("{count} tokens of context, more than it was trained with", count=chosen.context)
+    return Sentence("{count} tokens of context", count=chosen.context)

@@ -21,6 +21,7 @@ from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout, start
 from models.chat.template_facts import LARGEST_PROMPT, MEGABYTE, TemplateLimit, check_size
 from models.errors import ZhiyinError, error_from_data
+from models.visible import visible
 
 _SECONDS = 5
 _LOOK = 0.01
@@ -72,7 +73,9 @@ class Renderer:
             line = _exchange(process, _encoded(request))
         if not line.endswith(b"\n"):
             self.close()
-            raise _limit(watch.reason or _REASONS.get(process.returncode, _ENDED), path)
+            raise (watch.limit or (_much_memory if process.returncode == _OUT_OF_MEMORY else _ended))(
+                visible(os.fspath(path))
+            )
         answer = json.loads(line.decode("utf-8", "surrogatepass"))
         if "failed" in answer:
             raise error_from_data(answer["failed"])
@@ -108,7 +111,7 @@ class _Watch:
     """Kills a process that takes too long or too much memory for one answer."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.reason = ""
+        self.limit: Callable[[str], TemplateLimit] | None = None
         self._process = process
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, name="renderer", daemon=True)
@@ -128,26 +131,37 @@ class _Watch:
             seconds += min(now - last, _LONGEST_LOOK)
             last = now
             if seconds > _SECONDS:
-                self.reason = _SLOW
+                self.limit = _slow
             elif _resident(self._process.pid) > _MEMORY:
-                self.reason = _MUCH_MEMORY
+                self.limit = _much_memory
             else:
                 continue
             self._process.kill()
             return
 
 
-_SLOW = "The chat template of {path} ran longer than {seconds} seconds; get the model elsewhere."
-_MUCH_MEMORY = "The chat template of {path} needs more than {size} MB of memory; get the model elsewhere."
-_ENDED = (
-    "The process that renders the chat template of {path} ended by itself; try again, and get the model elsewhere if it "
-    "happens again."
-)
-_REASONS = {_OUT_OF_MEMORY: _MUCH_MEMORY}
+def _slow(path: str) -> TemplateLimit:
+    return TemplateLimit(
+        "The chat template of {path} ran longer than {seconds} seconds; get the model elsewhere.",
+        path=path,
+        seconds=_SECONDS,
+    )
 
 
-def _limit(reason: str, path: str | os.PathLike[str]) -> TemplateLimit:
-    return TemplateLimit(reason, path=path, seconds=_SECONDS, size=_MEMORY // MEGABYTE)
+def _much_memory(path: str) -> TemplateLimit:
+    return TemplateLimit(
+        "The chat template of {path} needs more than {count} MB of memory; get the model elsewhere.",
+        path=path,
+        count=_MEMORY // MEGABYTE,
+    )
+
+
+def _ended(path: str) -> TemplateLimit:
+    return TemplateLimit(
+        "The process that renders the chat template of {path} ended by itself; try again, and get the model elsewhere if it "
+        "happens again.",
+        path=path,
+    )
 
 
 def _resident(pid: int) -> int:

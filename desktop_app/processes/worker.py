@@ -18,13 +18,12 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout, start
-from models.errors import Cancelled, ZhiyinError
+from models.errors import Cancelled, ZhiyinError, as_zhiyin_error
 
 T = TypeVar("T")
 Tell = Callable[[Any], None]
@@ -186,13 +185,9 @@ def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, An
         return "done", work(tell, stop.is_set)
     except ZhiyinError as error:
         return "failed", error
-    except MemoryError:
-        return "failed", ZhiyinError(
-            "There is too little free memory for this; close other programs and try again.", code="out-of-memory"
-        )
-    except OSError as error:
+    except (MemoryError, OSError) as error:
         stop.set()
-        return "failed", _refused(error)
+        return "failed", as_zhiyin_error(error)
     except Exception:
         details = traceback.format_exc()
         with log_file("worker").open("a", encoding="utf-8") as file:
@@ -202,17 +197,3 @@ def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, An
             path=log_file("worker"),
             details=details,
         )
-
-
-def _refused(error: OSError) -> ZhiyinError:
-    reason = error.strerror or error
-    if error.filename is None:
-        return ZhiyinError(
-            "The system refused to read or write ({reason}); check the disk's free space and the permissions.",
-            reason=reason,
-        )
-    return ZhiyinError(
-        "{path} cannot be read or written: {reason}; check the disk's free space and the permissions.",
-        path=Path(os.fsdecode(error.filename)),
-        reason=reason,
-    )

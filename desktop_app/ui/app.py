@@ -14,7 +14,7 @@ from desktop_app.commands.terminal import say
 from desktop_app.paths import data_folder, settings_file
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.garbage import collect_in_pauses
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.services import Services
 from desktop_app.ui.session_end import SessionEnd
@@ -48,8 +48,8 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
         window.end()
         application.quit()
 
-    def unusable(reason: str) -> None:
-        _show_refusal(reason, window)
+    def unusable(error: ZhiyinError) -> None:
+        _show_refusal(error, window)
         window.end()
         application.exit(1)
 
@@ -74,17 +74,17 @@ def _refuse(application: QApplication, error: ZhiyinError) -> None:
     themes, languages = ThemeKeeper(application, application), LanguageKeeper()
     themes.choose(settings.theme)
     languages.choose(settings.language)
-    _show_refusal(str(error))
+    _show_refusal(error)
     languages.close()
 
 
-def _show_refusal(reason: str, window: MainWindow | None = None) -> None:
-    say(f"zhiyin: {reason}")
+def _show_refusal(error: ZhiyinError, window: MainWindow | None = None) -> None:
+    say(f"zhiyin: {error}")
     box = QMessageBox(window)
     box.setIcon(QMessageBox.Icon.Critical)
     box.setWindowTitle(QCoreApplication.translate("Start", "Zhiyin cannot start"))
     box.setText(QCoreApplication.translate("Start", "Zhiyin cannot start"))
-    box.setInformativeText(translated(reason))
+    box.setInformativeText(translated(error))
     box.addButton(QCoreApplication.translate("Start", "Close"), QMessageBox.ButtonRole.RejectRole)
     box.exec()
 

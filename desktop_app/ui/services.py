@@ -28,7 +28,7 @@ from models.errors import ZhiyinError
 class Services(QObject):
     """The engine, the models, the chats, the conversions and the settings of one running application."""
 
-    settings_not_saved = Signal(str)
+    settings_not_saved = Signal(Exception)
     reported = Signal(ZhiyinError)
     """`desktop_app.reports`, from any thread."""
 
@@ -112,7 +112,7 @@ class Services(QObject):
         try:
             save_settings(self.settings, settings_file())
         except OSError as error:
-            self.settings_not_saved.emit(str(error))
+            self.settings_not_saved.emit(error)
 
     def keep(self) -> None:
         """Store what is under way, and return when it is on disk."""

@@ -336,7 +336,7 @@ class MainWindow(QMainWindow):
         try:
             dialog = AdapterDialog(self.services.conversions, path, self)
         except ZhiyinError as error:
-            self._notices.import_refused(str(error))
+            self._notices.import_refused(error)
             return
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()

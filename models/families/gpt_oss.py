@@ -28,6 +28,7 @@ from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source
 from models.layers import as_is
 from models.rotary import Rotary, read_rotary
+from models.sentence import Sentence
 
 _BASE = 150000.0
 _SCALING = {"rope_type": "yarn", "factor": 32.0, "truncate": False, "original_max_position_embeddings": 4096}
@@ -35,7 +36,7 @@ _SCALING = {"rope_type": "yarn", "factor": 32.0, "truncate": False, "original_ma
 _ACTIVATION = {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
 _BLOCK = 32
 """Elements of a block of MXFP4: 16 bytes of two 4-bit floats each, and one of their common exponent."""
-_ROUNDED = (
+_ROUNDED = Sentence(
     "llama.cpp rounds two bounds of this model's positions to whole numbers, which the publisher's code does not: in long chats "
     "it sees distant words a little differently."
 )

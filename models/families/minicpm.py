@@ -15,6 +15,7 @@ from models.dynamic_rotary import TRANSFORMERS
 from models.errors import UnsupportedModel
 from models.family import Blueprint, Family
 from models.rotary import read_rotary
+from models.sentence import Sentence
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
@@ -46,14 +47,17 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     )
 
 
-def _sparse(config: Config) -> tuple[str, ...]:
+def _sparse(config: Config) -> tuple[Sentence, ...]:
     """MiniCPM4.1 reads long texts sparsely to save time; attending to all of a text is the exact form of the same."""
     sparse = config.section("sparse_config")
     if not sparse.data:
         return ()
     length = sparse.int("dense_len", default=8192)
     return (
-        f"Beyond {length} tokens this model's own code attends to parts of the text; llama.cpp attends to all of it.",
+        Sentence(
+            "Beyond {count} tokens this model's own code attends to parts of the text; llama.cpp attends to all of it.",
+            count=length,
+        ),
     )
 
 

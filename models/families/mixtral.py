@@ -18,7 +18,7 @@ from models.decoder import (
     require_silu,
 )
 from models.family import Blueprint, Family
-from models.rotary import read_rotary
+from models.rotary import read_rotary, without_sliding_window
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
@@ -27,9 +27,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     window = config.int("sliding_window", default=0)
     rotary = read_rotary(config, sizes.head_size)
     if window:
-        rotary = rotary.limited(
-            window, f"The context ends at {window} tokens: llama.cpp does not compute this model's sliding window."
-        )
+        rotary = rotary.limited(window, without_sliding_window(window))
     count = config.int("num_local_experts", minimum=1)
     mixture = expert_counts(config, count, config.int("num_experts_per_tok", minimum=1))
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))

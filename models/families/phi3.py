@@ -19,7 +19,7 @@ from models.decoder import (
 )
 from models.family import Blueprint, Family, OutputTensor
 from models.layers import as_is
-from models.rotary import read_rotary
+from models.rotary import read_rotary, without_sliding_window
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
@@ -33,9 +33,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     rotary = read_rotary(config, turning)
     window = config.int("sliding_window", default=0)
     if window:
-        rotary = rotary.limited(
-            window, f"The context ends at {window} tokens: llama.cpp does not compute this model's sliding window."
-        )
+        rotary = rotary.limited(window, without_sliding_window(window))
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from models.sentence import Sentence
 from models.vocab.structures import Pattern, Step
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -100,7 +101,7 @@ _LONGEST = 4000
 """Characters of expressions that are compared; the longest known ones have 500."""
 
 
-def name_pretokenizer(step: Step | None, *, ignore_merges: bool, added: Iterable[str]) -> tuple[str, str | None]:
+def name_pretokenizer(step: Step | None, *, ignore_merges: bool, added: Iterable[str]) -> tuple[str, Sentence | None]:
     """Return llama.cpp's name for a tokenizer.json's rules, and a warning when the rules are new to llama.cpp.
 
     Args:
@@ -114,7 +115,7 @@ def name_pretokenizer(step: Step | None, *, ignore_merges: bool, added: Iterable
     return ("glm4" if name == "llama-bpe" and _GLM_MARK in added else name), warning
 
 
-def name_rules(rules: Rules) -> tuple[str, str | None]:
+def name_rules(rules: Rules) -> tuple[str, Sentence | None]:
     """Return llama.cpp's name for rules, and a warning unless they are exactly the named ones."""
     for name, named in NAMED_RULES.items():
         if named == rules:
@@ -125,9 +126,12 @@ def name_rules(rules: Rules) -> tuple[str, str | None]:
     shown = json.dumps(rules.expressions, ensure_ascii=False)[:300]
     nearest = max(NAMED_RULES, key=lambda name: _likeness(rules, NAMED_RULES[name]))
     common = _likeness(rules, NAMED_RULES[nearest])[0]
-    return nearest, (
-        f"The tokenizer cuts texts by rules that llama.cpp has no name for ({shown}); the nearest, {nearest}, which shares "
-        f"{common:.0%} of their parts, is used, and some words may be cut differently."
+    return nearest, Sentence(
+        "The tokenizer cuts texts by rules that llama.cpp has no name for ({rules}); the nearest, {nearest}, which shares "
+        "{part:.0%} of their parts, is used, and some words may be cut differently.",
+        rules=shown,
+        nearest=nearest,
+        part=common,
     )
 
 

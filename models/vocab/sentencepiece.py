@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import BadFile
+from models.sentence import Sentence
 from models.untrusted_json import MOST_TOKENS, read_bytes
 from models.vocab.normalizer import Normalizer
 from models.vocab.vocabulary import TokenType, Vocabulary
@@ -147,19 +148,24 @@ def _unigram_flags(model: SentencePieceModel) -> dict[str, bool]:
     }
 
 
-def _warnings(path: Path, model: SentencePieceModel) -> Iterator[str]:
+def _warnings(path: Path, model: SentencePieceModel) -> Iterator[Sentence]:
     """Yield what llama.cpp does not do of what a model asks for."""
     if model.is_bpe and model.charsmap:
-        yield (
-            f"{path.name} changes characters before it cuts a text (full-width letters, for one), which llama.cpp does not do "
-            "for its kind; such characters become other tokens."
+        yield Sentence(
+            "{name} changes characters before it cuts a text (full-width letters, for one), which llama.cpp does not do for "
+            "its kind; such characters become other tokens.",
+            name=path.name,
         )
     elif model.is_bpe and model.remove_extra_whitespaces:
-        yield f"{path.name} drops repeated spaces, which llama.cpp does not do for its kind; they become tokens."
+        yield Sentence(
+            "{name} drops repeated spaces, which llama.cpp does not do for its kind; they become tokens.",
+            name=path.name,
+        )
     if not model.is_bpe and any(kind is TokenType.BYTE for _, _, kind in model.pieces):
-        yield (
-            f"{path.name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they "
-            "become the unknown token."
+        yield Sentence(
+            "{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become "
+            "the unknown token.",
+            name=path.name,
         )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from models.errors import BadFile
+from models.sentence import Sentence
 from models.untrusted_json import LARGEST, read_bytes, read_start
 from models.vocab.byte_level import written
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
@@ -137,7 +138,7 @@ def _parts(token: bytes, ranks: Mapping[bytes, int], limit: int) -> list[bytes]:
     return parts
 
 
-def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
+def _name(path: Path, *, ignore_merges: bool) -> tuple[str, Sentence | None]:
     """Return llama.cpp's name for the rules in the code beside the file, and a warning where they are unknown."""
     for code in sorted(path.parent.glob("tokenization*.py")):
         for expression in _expressions(code):
@@ -148,9 +149,11 @@ def _name(path: Path, *, ignore_merges: bool) -> tuple[str, str | None]:
     name, _ = name_rules(Rules(NAMED_RULES["llama-bpe"].expressions, ignore_merges))
     if read_tokenizer_config(path.parent).tokenizer_class == _GLM4_CLASS:
         return name, None
-    return name, (
-        f"{path.parent} has no tokenization_*.py, which says how {path.name} cuts texts; Llama 3's and GLM-4's rules are used, "
-        "and some words may be cut differently."
+    return name, Sentence(
+        "{folder} has no tokenization_*.py, which says how {file} cuts texts; Llama 3's and GLM-4's rules are used, and some "
+        "words may be cut differently.",
+        folder=path.parent,
+        file=path.name,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.errors import BadFile, UnsupportedModel
+from models.sentence import Sentence
 from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes, read_struct
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.special import read_tokenizer_config
@@ -82,9 +83,11 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
         ),
     )
     known = is_qwen or name.removesuffix("Fast") in _GPT2_CLASSES
-    warning = (
-        f"{folder} has no tokenizer.json, and its tokenizer's class ({name or 'none is named'}) is not known here; texts are cut "
-        "by GPT-2's rules, and some words may be cut differently."
+    warning = Sentence(
+        "{folder} has no tokenizer.json, and its tokenizer's class ({name}) is not known here; texts are cut by GPT-2's rules, "
+        "and some words may be cut differently.",
+        folder=folder,
+        name=name or "-",
     )
     return vocabulary if known else replace(vocabulary, warnings=(*vocabulary.warnings, warning))
 

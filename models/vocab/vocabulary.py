@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import BadFile
+from models.sentence import Sentence
 
 PREFIX = "zhiyin.tokenizer.prefix"
 """GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
@@ -63,7 +64,7 @@ class Vocabulary:
     """Ids that end a reply, those of `special` included or not."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further GGUF keys, whole names."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
     """What a person should know about how exact it is."""
 
     def padded(self, size: int) -> Vocabulary:

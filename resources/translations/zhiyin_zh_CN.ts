@@ -2,1100 +2,190 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
-    <name>AdapterDialog</name>
+    <name></name>
     <message>
-        <source>Merge an adapter</source>
-        <translation>合并 LoRA</translation>
+        <source>--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.</source>
+        <translation>--tensor-type {text} 的格式应为 NAME=TYPE，其中 TYPE 为 {types} 之一。</translation>
     </message>
     <message>
-        <source>{adapter} is a LoRA adapter: it changes another model. It was trained on {base}.</source>
-        <translation>{adapter} 是一个 LoRA：它用来修改另一个模型，训练时所用的模型是 {base}。</translation>
-    </message>
-    <message>
-        <source>{adapter} is a LoRA adapter: it changes another model. Choose the one that it was trained on.</source>
-        <translation>{adapter} 是一个 LoRA：它用来修改另一个模型。请选择训练时所用的模型。</translation>
-    </message>
-    <message>
-        <source>Choose the folder of that model…</source>
-        <translation>选择那个模型的文件夹…</translation>
-    </message>
-    <message>
-        <source>Merge</source>
-        <translation>合并</translation>
-    </message>
-    <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
-        <source>Result: {name} ({quant}, {size})</source>
-        <translation>结果：{name}（{quant}，{size}）</translation>
-    </message>
-    <message>
-        <source>The folder of the model that the adapter was trained on</source>
-        <translation>训练这个 LoRA 时所用模型的文件夹</translation>
-    </message>
-</context>
-<context>
-    <name>Catalogue</name>
-    <message>
-        <source>goes on with texts, no chat</source>
-        <translation>只续写文本，不对话</translation>
-    </message>
-    <message>
-        <source>licence: see its page</source>
-        <translation>许可证见其主页</translation>
-    </message>
-    <message>
-        <source>even {quant} needs {size} more memory than is free</source>
-        <translation>即使用 {quant}，内存也还差 {size}</translation>
-    </message>
-    <message>
-        <source>its sizes are not known</source>
-        <translation>大小未知</translation>
-    </message>
-    <message>
-        <source>{size} to download</source>
-        <translation>下载 {size}</translation>
-    </message>
-    <message>
-        <source>{size} on disk</source>
-        <translation>占用磁盘 {size}</translation>
-    </message>
-    <message>
-        <source>{needed} of disk needed, {free} free</source>
-        <translation>需要 {needed} 磁盘空间，可用 {free}</translation>
-    </message>
-    <message>
-        <source>context {count}</source>
-        <translation>上下文 {count}</translation>
-    </message>
-    <message>
-        <source>context without limit</source>
-        <translation>上下文不受限制</translation>
-    </message>
-    <message>
-        <source>Get</source>
-        <translation>获取</translation>
-    </message>
-    <message>
-        <source>Chat</source>
-        <translation>对话</translation>
-    </message>
-    <message>
-        <source>installed</source>
-        <translation>已安装</translation>
-    </message>
-</context>
-<context>
-    <name>CataloguePage</name>
-    <message>
-        <source>Get models</source>
-        <translation>获取模型</translation>
-    </message>
-    <message>
-        <source>Back to the chat</source>
-        <translation>回到对话</translation>
-    </message>
-    <message>
-        <source>Search: name, language, use</source>
-        <translation>搜索：名称、语言、用途</translation>
-    </message>
-    <message>
-        <source>Search models</source>
-        <translation>搜索模型</translation>
-    </message>
-    <message>
-        <source>Fits this computer</source>
-        <translation>这台电脑放得下</translation>
-    </message>
-    <message>
-        <source>Models</source>
-        <translation>模型</translation>
-    </message>
-    <message>
-        <source>Show all models</source>
-        <translation>显示全部模型</translation>
-    </message>
-    <message>
-        <source>Finding out what fits this computer…</source>
-        <translation>正在计算这台电脑放得下哪些模型…</translation>
-    </message>
-    <message>
-        <source>{count} of {total} models fit this computer now. They are converted here, after the download.</source>
-        <translation>{total} 个模型中，这台电脑现在放得下 {count} 个。下载之后在本机转换。</translation>
-    </message>
-    <message>
-        <source>No model here is about “{words}”.</source>
-        <translation>没有与“{words}”相关的模型。</translation>
-    </message>
-    <message>
-        <source>No model fits this computer now; close other programs, or choose a smaller context.</source>
-        <translation>这台电脑现在一个模型也放不下；请关闭其他程序，或改用更小的上下文。</translation>
-    </message>
-    <message>
-        <source>waits</source>
-        <translation>等待中</translation>
-    </message>
-    <message>
-        <source>Fetching {percent} %</source>
-        <translation>下载 {percent}%</translation>
-    </message>
-    <message>
-        <source>Converting {percent} %</source>
-        <translation>转换 {percent}%</translation>
-    </message>
-    <message>
-        <source>Checking {percent} %</source>
-        <translation>检查 {percent}%</translation>
-    </message>
-</context>
-<context>
-    <name>ChatView</name>
-    <message>
-        <source>To the newest message</source>
-        <translation>到最新消息</translation>
-    </message>
-    <message>
-        <source>Chat</source>
-        <translation>对话</translation>
-    </message>
-    <message>
-        <source>Reading… {percent} %</source>
-        <translation>正在阅读… {percent}%</translation>
-    </message>
-</context>
-<context>
-    <name>CodeBox</name>
-    <message>
-        <source>code</source>
-        <translation>代码</translation>
-    </message>
-    <message>
-        <source>Copy code</source>
-        <translation>复制代码</translation>
-    </message>
-    <message>
-        <source>Code</source>
-        <translation>代码</translation>
-    </message>
-</context>
-<context>
-    <name>Composer</name>
-    <message>
-        <source>Message</source>
-        <translation>消息</translation>
-    </message>
-    <message>
-        <source>Write a message</source>
-        <translation>输入消息</translation>
-    </message>
-    <message>
-        <source>Enter sends, Shift+Enter begins a new line</source>
-        <translation>Enter 发送，Shift+Enter 换行</translation>
-    </message>
-    <message>
-        <source>Ctrl+Enter sends, Enter begins a new line</source>
-        <translation>Ctrl+Enter 发送，Enter 换行</translation>
-    </message>
-    <message>
-        <source>Stop</source>
-        <translation>停止</translation>
-    </message>
-    <message>
-        <source>Send</source>
-        <translation>发送</translation>
-    </message>
-</context>
-<context>
-    <name>Core</name>
-    <message>
-        <source>The context is full, so the reply ends here.</source>
-        <translation>上下文已满，回答到此中断。</translation>
-    </message>
-    <message>
-        <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
-        <translation>知音自身出错（{reason}）；请重试，若再次出现请反馈。</translation>
-    </message>
-    <message>
-        <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
-        <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>The engine came to an instruction that this computer's processor does not have; use a copy of Zhiyin that was built for every processor, or build it on this computer. Nothing of the chat is lost.</source>
-        <translation>引擎用到了这台电脑的处理器没有的指令；请换用为所有处理器构建的知音，或者在这台电脑上重新构建。对话内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat is lost.</source>
-        <translation>引擎崩溃了（{signal}）；请重试，如果再次发生，请换一个模型。对话内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of the chat is lost.</source>
-        <translation>引擎自身出了错；请重试。如果再次出现，请把 {path} 里的记录反馈给我们。对话内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>The engine ended by itself (code {status}); try again, and look at its log if it happens again. Nothing of the chat is lost.</source>
-        <translation>引擎意外退出（代码 {status}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. Nothing of the chat is lost.</source>
-        <translation>引擎给出了无法读取的回应，已被终止；请重试，如果再次发生，请重新安装知音。对话内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>{path} computes NaN or infinity for this text; convert it again, with another --quant.</source>
-        <translation>{path} 对这段文本算出了 NaN 或无穷大；请用另一个 --quant 重新转换。</translation>
-    </message>
-    <message>
-        <source>This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context or start a new chat.</source>
-        <translation>这段对话需要 {needed} 个词元，而当前上下文只能容纳 {room} 个；请在设置中选择更大的上下文，或开始新对话。</translation>
+        <source>--tensor-type {text}: {name} is no regular expression ({reason}).</source>
+        <translation>--tensor-type {text}：{name} 不是正则表达式（{reason}）。</translation>
     </message>
     <message>
         <source>A context of {count} tokens for {name} does not fit in memory; choose a smaller one.</source>
         <translation>内存不足，{name} 无法使用 {count} 个词元的上下文；请选择更小的上下文。</translation>
     </message>
     <message>
-        <source>{name} does not fit in memory; choose a smaller quantization or close other programs.</source>
-        <translation>内存放不下 {name}；请选择更小的量化版本，或关闭其他程序。</translation>
+        <source>A device could not be started; close other programs that use it.</source>
+        <translation>无法启动一个设备；请关闭正在使用它的其他程序。</translation>
     </message>
     <message>
-        <source>{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.</source>
-        <translation>{path} 不是 GGUF 文件；请选择转换工具生成的文件，或先转换模型。</translation>
-    </message>
-    <message>
-        <source>{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.</source>
-        <translation>{path} 不完整：张量 {tensor} 超出文件末尾 {count} 字节；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is truncated: its head ends in the middle; download it again.</source>
-        <translation>{path} 不完整：文件头在中途结束；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is damaged: {what}; download it again.</source>
-        <translation>{path} 已损坏（{what}）；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.</source>
-        <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
-    </message>
-    <message>
-        <source>{path} is being written by another Zhiyin; wait for it, or choose another name.</source>
-        <translation>另一个知音正在写入 {path}；请等它完成，或换一个名称。</translation>
-    </message>
-    <message>
-        <source>{path} is a pipe or a device, not a file; choose a file.</source>
-        <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
-    </message>
-    <message>
-        <source>{path} is damaged and cannot be put aside ({reason}); what can be read of it counts.</source>
-        <translation>{path} 已损坏，且无法移开（{reason}）；其中能读取的内容仍然有效。</translation>
-    </message>
-    <message>
-        <source>{path} was damaged; what could be read of it counts, and the damaged file is {aside} now.</source>
-        <translation>{path} 已损坏；其中能读取的内容仍然有效，损坏的文件已移到 {aside}。</translation>
-    </message>
-    <message>
-        <source>{setting} names a proxy of the kind {scheme}, which Zhiyin does not speak; set it to http://HOST:PORT or socks5://HOST:PORT, or unset it.</source>
-        <translation>{setting} 指定的代理类型 {scheme} 不受知音支持；请改为 http://主机:端口 或 socks5://主机:端口，或取消该设置。</translation>
-    </message>
-    <message>
-        <source>{setting} is no address of a proxy ({text}); write it as http://HOST:PORT, or unset it.</source>
-        <translation>{setting} 不是有效的代理地址（{text}）；请写成 http://主机:端口，或取消该设置。</translation>
-    </message>
-    <message>
-        <source>The system's setting of a proxy</source>
-        <translation>系统的代理设置</translation>
-    </message>
-    <message>
-        <source>{setting} names {path}, which holds no certificates; correct it or unset it.</source>
-        <translation>{setting} 指向的 {path} 中没有证书；请更正或取消该设置。</translation>
-    </message>
-    <message>
-        <source>{setting} names {path}, which cannot be read ({reason}); correct it or unset it.</source>
-        <translation>{setting} 指向的 {path} 无法读取（{reason}）；请更正或取消该设置。</translation>
-    </message>
-    <message>
-        <source>The token in the settings holds characters that no token has; copy it again from {page}.</source>
-        <translation>设置中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
-    </message>
-    <message>
-        <source>The token in {setting} holds characters that no token has; copy it again from {page}.</source>
-        <translation>{setting} 中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
-    </message>
-    <message>
-        <source>The token of a login cannot be read: {path} ({reason}); make it readable, or set HF_TOKEN.</source>
-        <translation>无法读取登录令牌：{path}（{reason}）；请允许读取它，或设置 HF_TOKEN。</translation>
+        <source>A file of an adapter holds one adapter; convert each by itself.</source>
+        <translation>一个 LoRA 文件只能包含一个 LoRA；请分别转换。</translation>
     </message>
     <message>
         <source>A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or unset it.</source>
         <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
     </message>
     <message>
-        <source>{setting} forbids every connection; unset it.</source>
-        <translation>{setting} 禁止一切网络连接；请取消该设置。</translation>
+        <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
+        <translation>第 {number} 个 LoRA：{path} {changes}；此后词表为 {count:,}</translation>
     </message>
     <message>
-        <source>{setting} forbids it</source>
-        <translation>{setting} 禁止联网</translation>
+        <source>Adapter: {adapter} ({count} matrices)</source>
+        <translation>LoRA：{adapter}（{count} 个矩阵）</translation>
     </message>
     <message>
-        <source>{host} answers with several headers {name}; {elsewhere}.</source>
-        <translation>{host} 的回应含有多个 {name} 标头；请{elsewhere}。</translation>
+        <source>Adapters are small and stay in floats; choose --quant {types} or leave it out.</source>
+        <translation>LoRA 很小，保持浮点格式；请选择 --quant {types}，或省略这个选项。</translation>
     </message>
     <message>
-        <source>{host} packs its answer in a way that was not asked for; {elsewhere}.</source>
-        <translation>{host} 以未请求的方式压缩了回应；请{elsewhere}。</translation>
+        <source>Base: {base} ({family})</source>
+        <translation>底座：{base}（{family}）</translation>
     </message>
     <message>
-        <source>{host} answers with more than {count} kB where less is needed; {elsewhere}.</source>
-        <translation>{host} 的回应超过 {count} kB，远多于所需；请{elsewhere}。</translation>
+        <source>Base: {base} ({family}, {count:,} tokens)</source>
+        <translation>底座：{base}（{family}，词表 {count:,}）</translation>
     </message>
     <message>
-        <source>{host} answers too slowly: next to nothing came within {seconds} seconds; try again later, or {elsewhere}.</source>
-        <translation>{host} 回应太慢：{seconds} 秒内几乎没有收到数据；请稍后重试，或{elsewhere}。</translation>
+        <source>Beyond {count} tokens this model&apos;s own code attends to parts of the text; llama.cpp attends to all of it.</source>
+        <translation>超过 {count} 个词元后，这个模型自己的代码只关注部分文本；llama.cpp 会关注全部。</translation>
     </message>
     <message>
-        <source>next to nothing came within {seconds} seconds</source>
-        <translation>{seconds} 秒内几乎没有收到数据</translation>
+        <source>Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead.</source>
+        <translation>引擎组件需要在知音的源码目录中构建；请改用 `zhiyin engine add FILE` 添加现成的组件。</translation>
     </message>
     <message>
-        <source>{host} redirects more than {count} times; {elsewhere}.</source>
-        <translation>{host} 重定向超过 {count} 次；请{elsewhere}。</translation>
+        <source>Even {quant} with {context} needs {size:size}, {missing:size} more than is free now; {ways}.</source>
+        <translation>即使用 {quant} 和{context}，也需要 {size:size}，比现在空闲的多 {missing:size}；{ways}。</translation>
     </message>
     <message>
-        <source>{host} redirects to what is no address; {elsewhere}.</source>
-        <translation>{host} 重定向到的不是有效地址；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{host} redirects from HTTPS to HTTP, which anybody on the way could change; {elsewhere}.</source>
-        <translation>{host} 从 HTTPS 重定向到 HTTP，途中任何人都可篡改；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{host} redirects into this computer or its network, where no public model is; {elsewhere}.</source>
-        <translation>{host} 重定向到本机或内部网络，那里没有公开的模型；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{host} does not give it ({status}).</source>
-        <translation>{host} 拒绝提供（{status}）。</translation>
-    </message>
-    <message>
-        <source>the server answered {status}</source>
-        <translation>服务器返回 {status}</translation>
-    </message>
-    <message>
-        <source>{host} asks to wait, because too much was fetched in a short time; try again in some minutes.</source>
-        <translation>{host} 要求等待，因为短时间内下载过多；请几分钟后重试。</translation>
-    </message>
-    <message>
-        <source>{host} failed ({status}); try again later, or {elsewhere}.</source>
-        <translation>{host} 出错（{status}）；请稍后重试，或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{url} is no address that can be asked for; correct it.</source>
-        <translation>{url} 不是可以访问的地址；请更正。</translation>
-    </message>
-    <message>
-        <source>{host} does not answer as HTTP wants it; {elsewhere}.</source>
-        <translation>{host} 的回应不符合 HTTP；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>The name {host} cannot be resolved; check the connection to the network, its DNS, and how the name is written.</source>
-        <translation>无法解析主机名 {host}；请检查网络连接、DNS 以及名称的写法。</translation>
-    </message>
-    <message>
-        <source>There is no way from this computer to {host} ({reason}); connect it to the network, then try again.</source>
-        <translation>本机无法到达 {host}（{reason}）；请连接网络后重试。</translation>
-    </message>
-    <message>
-        <source>This computer forbids a connection to {host} ({reason}); allow it in the firewall.</source>
-        <translation>本机禁止连接 {host}（{reason}）；请在防火墙中允许。</translation>
-    </message>
-    <message>
-        <source>The proxy {proxy} ({setting}) does not connect to {host} ({reason}); ask who runs it, or name that host in NO_PROXY.</source>
-        <translation>代理 {proxy}（{setting}）不肯连接 {host}（{reason}）；请询问其管理者，或在 NO_PROXY 中列出该主机。</translation>
-    </message>
-    <message>
-        <source>the proxy says {answer}</source>
-        <translation>代理的回应是 {answer}</translation>
-    </message>
-    <message>
-        <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
-        <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
-    </message>
-    <message>
-        <source>The proxy {proxy} ({setting}) cannot be reached ({reason}); start it, or change or unset the setting.</source>
-        <translation>无法连接代理 {proxy}（{setting}）（{reason}）；请启动它，或更改、取消该设置。</translation>
-    </message>
-    <message>
-        <source>The proxy {proxy} ({setting}) wants a name and a password; write them into its address: http://NAME:PASSWORD@HOST:PORT.</source>
-        <translation>代理 {proxy}（{setting}）需要用户名和密码；请写入其地址：http://用户名:密码@主机:端口。</translation>
-    </message>
-    <message>
-        <source>The certificate of {host} is not trusted here ({reason}); check this computer's clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
-        <translation>本机不信任 {host} 的证书（{reason}）；请检查本机时钟；若有代理或杀毒软件检查流量，请在 SSL_CERT_FILE 中指定其证书。</translation>
-    </message>
-    <message>
-        <source>{host} makes no secure connection ({reason}); if it speaks plain HTTP, write its address with http://.</source>
-        <translation>{host} 无法建立安全连接（{reason}）；如果它只支持 HTTP，请将地址写成 http:// 开头。</translation>
-    </message>
-    <message>
-        <source>its name cannot be resolved</source>
-        <translation>无法解析其名称</translation>
-    </message>
-    <message>
-        <source>it did not answer in time</source>
-        <translation>没有及时应答</translation>
-    </message>
-    <message>
-        <source>the connection was refused</source>
-        <translation>连接被拒绝</translation>
-    </message>
-    <message>
-        <source>the connection was closed early</source>
-        <translation>连接提前关闭</translation>
-    </message>
-    <message>
-        <source>the system says: {reason}</source>
-        <translation>系统提示：{reason}</translation>
-    </message>
-    <message>
-        <source>{host} sends less than it says; {elsewhere}.</source>
-        <translation>{host} 发送的数据少于它声明的；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.</source>
-        <translation>{name} 与请求不符：服务器发来了它的另一部分；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{endpoint} answers with a page for people instead of a list of files; open it in a browser, as the network may want a login, or {elsewhere}.</source>
-        <translation>{endpoint} 返回的是网页而不是文件列表；请在浏览器中打开它（网络可能要求登录），或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>HF_ENDPOINT is {endpoint}, which is no address of a Hub; write it as https://HOST, or unset it.</source>
-        <translation>HF_ENDPOINT 的值 {endpoint} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
-    </message>
-    <message>
-        <source>{endpoint} does not give {name} ({status}); {elsewhere}.</source>
-        <translation>{endpoint} 拒绝提供 {name}（{status}）；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{name} holds a file named {file}, with characters that nobody can see; nothing was fetched: get the model elsewhere.</source>
-        <translation>{name} 中的文件名 {file} 含有看不见的字符；未下载任何内容：请从别处获取该模型。</translation>
-    </message>
-    <message>
-        <source>{name} holds a file whose name no disk can keep ({file} and more); nothing was fetched: get the model elsewhere.</source>
-        <translation>{name} 中有文件的名称长得任何磁盘都无法保存（{file} 等）；未下载任何内容：请从别处获取该模型。</translation>
-    </message>
-    <message>
-        <source>{name} holds a file named {file}, which not every system can keep; nothing was fetched: get the model elsewhere.</source>
-        <translation>{name} 中的文件名 {file} 并非所有系统都能保存；未下载任何内容：请从别处获取该模型。</translation>
-    </message>
-    <message>
-        <source>{name} holds two files that would be one here ({file} and {other}); nothing was fetched: get the model elsewhere.</source>
-        <translation>{name} 中有两个文件在本机会成为同一个文件（{file} 和 {other}）；未下载任何内容：请从别处获取该模型。</translation>
-    </message>
-    <message>
-        <source>{name} has files whose heads take more than {count} MB together, which none do; choose another repository.</source>
-        <translation>{name} 中各文件的头部合计超过 {count} MB，这不可能；请选择其他仓库。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written: {reason}.</source>
-        <translation>{path} 无法写入：{reason}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written, because the disk is full; free some room, or {elsewhere}.</source>
-        <translation>磁盘已满，{path} 无法写入；请释放空间，或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
-        <translation>{path} 无法写入（{reason}）；请允许写入，或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written, because its disk is read-only; {elsewhere}.</source>
-        <translation>{path} 所在磁盘只读，无法写入；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written, because its disk takes no files of that size; {elsewhere}.</source>
-        <translation>{path} 所在磁盘不支持这么大的文件，无法写入；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written, because its disk takes no names of that length; {elsewhere}.</source>
-        <translation>{path} 所在磁盘不支持这么长的名称，无法写入；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be opened, because too many files are open here; close other programs.</source>
-        <translation>打开的文件过多，{path} 无法打开；请关闭其他程序。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}.</source>
-        <translation>磁盘报告故障，{path} 无法写入；请检查磁盘，或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>choose another --endpoint</source>
-        <translation>在设置中选择其他地址</translation>
-    </message>
-    <message>
-        <source>set ZHIYIN_HOME to a folder on another disk</source>
-        <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
-    </message>
-    <message>
-        <source>make a token at {page} and set {variable} to it</source>
-        <translation>在 {page} 创建令牌并将 {variable} 设为该令牌</translation>
-    </message>
-    <message>
-        <source>{path} is an unfinished file; wait until it has its name.</source>
-        <translation>{path} 尚未写完；请等它得到正式名称。</translation>
-    </message>
-    <message>
-        <source>{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.</source>
-        <translation>{path} 在您自己的文件夹里，是由 {folder} 中的链接引入的；请删除该链接，或到那里删除文件。</translation>
-    </message>
-    <message>
-        <source>{path} is not there any more; put it back, or take it off the list: zhiyin models remove {name}</source>
-        <translation>{path} 已不存在；请把它放回原处，或从列表中移除：zhiyin models remove {name}</translation>
-    </message>
-    <message>
-        <source>{path} is not there any more; put it back, or choose another model.</source>
-        <translation>{path} 已不存在；请把它放回原处，或选择另一个模型。</translation>
-    </message>
-    <message>
-        <source>{name} cannot be used, so {other} is used. {reason}</source>
-        <translation>无法使用 {name}，因此改用 {other}。{reason}</translation>
-    </message>
-    <message>
-        <source>{path} belongs to a model and is none itself ({kind}); choose the model.</source>
-        <translation>{path} 只是模型的附属文件（{kind}），本身不是模型；请选择模型文件。</translation>
-    </message>
-    <message>
-        <source>{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them these names.</source>
-        <translation>{path} 是某个模型 {count} 个分卷之一，分卷的名称必须依次以 -00001-of-{number}.gguf 等结尾；请改回这样的名称。</translation>
-    </message>
-    <message>
-        <source>{name} is the name of several models; give the path of one: {paths}.</source>
-        <translation>有多个模型名为 {name}；请给出其中一个的路径：{paths}。</translation>
-    </message>
-    <message>
-        <source>{folder} leads to more than {count} files at {path}, where the search for models ended; remove that link or folder.</source>
-        <translation>{folder} 在 {path} 处引入了超过 {count} 个文件，对模型的查找到此为止；请移除该链接或文件夹。</translation>
-    </message>
-    <message>
-        <source>{path} is a folder; convert it first: {command}</source>
-        <translation>{path} 是一个文件夹；请先转换它：{command}</translation>
-    </message>
-    <message>
-        <source>{path} was changed or shortened while it was read; wait until no other program writes it, then try again.</source>
-        <translation>{path} 在读取过程中被更改或截短了；请等其他程序写完，再试一次。</translation>
-    </message>
-    <message>
-        <source>{path} is a file of the source, which would be overwritten; choose another name.</source>
-        <translation>{path} 是源文件之一，会被覆盖；请换一个名称。</translation>
-    </message>
-    <message>
-        <source>The engine could not read on in {path}: the file was changed or shortened, or its disk failed; check the file, then load it again. Nothing of the chat is lost.</source>
-        <translation>引擎无法继续读取 {path}：文件被更改或截短，或者磁盘出了故障；请检查该文件后重新加载。聊天内容没有丢失。</translation>
-    </message>
-    <message>
-        <source>It was not run, because the system refused it ({reason}).</source>
-        <translation>没有试运行，因为系统拒绝了（{reason}）。</translation>
+        <source>HF_ENDPOINT is {endpoint!r}, which is no address of a Hub; write it as https://HOST, or unset it.</source>
+        <translation>HF_ENDPOINT 的值 {endpoint!r} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
     </message>
     <message>
         <source>It was not run, because the system ended the engine, most likely because memory ran out.</source>
         <translation>没有试运行，因为系统结束了引擎，很可能是内存不足。</translation>
     </message>
     <message>
-        <source>{path} cannot be read: {reason}.</source>
-        <translation>无法读取 {path}（{reason}）。</translation>
-    </message>
-    <message>
-        <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>
-        <translation>{path} 没有说明它是什么模型（general.architecture）；请重新下载或转换。</translation>
-    </message>
-    <message>
-        <source>{path} holds no model by its general.type ({kind}); choose the model's own file.</source>
-        <translation>按 general.type（{kind}），{path} 中没有模型；请选择模型本身的文件。</translation>
-    </message>
-    <message>
-        <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
-        <translation>{path} 是一个模型的 {count} 个部分之一，但被改了名；请把所有部分改回发布时的名称。</translation>
-    </message>
-    <message>
-        <source>{path} is damaged: tensor {tensor} is not where it should be; download it again.</source>
-        <translation>{path} 已损坏：张量 {tensor} 不在应在的位置；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.</source>
-        <translation>{path}：张量 {tensor} 的类型是 {type}，而这里需要 F32；请重新转换模型。</translation>
-    </message>
-    <message>
-        <source>{path}: tensor {tensor} has type {type}, with which nothing is computed; convert the model again.</source>
-        <translation>{path}：张量 {tensor} 的类型是 {type}，无法用它计算；请重新转换模型。</translation>
-    </message>
-    <message>
-        <source>{path} lacks tensor {tensor}; download or convert the model again.</source>
-        <translation>{path} 缺少张量 {tensor}；请重新下载或转换模型。</translation>
-    </message>
-    <message>
-        <source>{path} holds no weights; choose the file of the whole model.</source>
-        <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
-    </message>
-    <message>
-        <source>{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.</source>
-        <translation>{path} 的词表中词元 {text} 出现了不止一次；请用模型自己的分词器重新转换。</translation>
-    </message>
-    <message>
-        <source>{path}: {key} is {value}, which does not fit the rest of the file; download or convert it again.</source>
-        <translation>{path}：{key} 为 {value}，与文件其余内容不符；请重新下载或转换。</translation>
-    </message>
-    <message>
-        <source>{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or choose another model.</source>
-        <translation>{path} 的架构是 {architecture}，此版本的 llama.cpp 不认识；请更新知音，或选择其他模型。</translation>
-    </message>
-    <message>
-        <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>
-        <translation>这段对话对 {name} 来说是空的提示；请写一条消息，或选择其他模型。</translation>
-    </message>
-    <message>
-        <source>The model's vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
-        <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.</source>
-        <translation>llama.cpp 无法加载 {path}（{reason}）；请重新转换或下载。</translation>
-    </message>
-    <message>
-        <source>The disk is full, so {path} cannot take more; free some space.</source>
-        <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written; allow writing to it.</source>
-        <translation>无法写入 {path}；请允许写入该文件。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be opened; allow reading and writing in its folder.</source>
-        <translation>无法打开 {path}；请允许读写所在文件夹。</translation>
-    </message>
-    <message>
-        <source>{path} is in use by another program; close it.</source>
-        <translation>{path} 正被其他程序使用；请关闭该程序。</translation>
-    </message>
-    <message>
-        <source>{path} is damaged; start Zhiyin again to recover what can be read.</source>
-        <translation>{path} 已损坏；请重新启动知音，以恢复可读取的内容。</translation>
-    </message>
-    <message>
-        <source>Base: {base} ({family}, {count} tokens)</source>
-        <translation>底座：{base}（{family}，词表 {count}）</translation>
-    </message>
-    <message>
-        <source>Adapter {number}: {path} changes {matrices} matrices (rank {rank}); {count} tokens from here</source>
-        <translation>第 {number} 个 LoRA：{path} 修改 {matrices} 个矩阵（秩 {rank}）；此后词表为 {count}</translation>
-    </message>
-    <message>
-        <source>Adapter {number}: {path} changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors; {count} tokens from here</source>
-        <translation>第 {number} 个 LoRA：{path} 修改 {matrices} 个矩阵（秩 {rank}），并带来 {whole} 个完整张量；此后词表为 {count}</translation>
-    </message>
-    <message>
-        <source>Adapter {number}: {path} brings {whole} whole tensors; {count} tokens from here</source>
-        <translation>第 {number} 个 LoRA：{path} 带来 {whole} 个完整张量；此后词表为 {count}</translation>
-    </message>
-    <message>
-        <source>Tokenizer: {path}</source>
-        <translation>分词器：{path}</translation>
-    </message>
-    <message>
-        <source>{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by --as-adapter and use it with `zhiyin chat --adapter`.</source>
-        <translation>{base} 是 GGUF 文件，不能把 LoRA 合并进去；请选择原始模型，或者用 --as-adapter 单独转换这个 LoRA，再用 `zhiyin chat --adapter` 加载。</translation>
-    </message>
-    <message>
-        <source>{path}: this checkpoint is already quantized as {method}; download the original repository, whose weights are F16, BF16 or F32.</source>
-        <translation>{path}：这个模型已经用 {method} 量化过；请下载原始仓库，其中的权重是 F16、BF16 或 F32。</translation>
-    </message>
-    <message>
-        <source>{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text model of the same family.</source>
-        <translation>{path}：{name} 还能接收图像或声音，而知音只转换纯文本模型；请选择同系列的文本模型。</translation>
-    </message>
-    <message>
-        <source>{path}: {name} judges texts and writes none; choose a chat or base model.</source>
-        <translation>{path}：{name} 只给文本打分，不会生成文本；请选择对话模型或基础模型。</translation>
-    </message>
-    <message>
-        <source>{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.</source>
-        <translation>{path} 写的是 {name}，知音还不能转换；目前支持的系列有：{families}。</translation>
-    </message>
-    <message>
-        <source>The context ends at {count} tokens: llama.cpp does not compute this model's sliding window.</source>
-        <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的滑动窗口。</translation>
-    </message>
-    <message>
-        <source>The context ends at {count} tokens: llama.cpp does not compute this model's attention by chunks.</source>
-        <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的分块注意力。</translation>
-    </message>
-    <message>
-        <source>llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher's code.</source>
-        <translation>llama.cpp 可运行这个模型到 {count} 个词元，即训练时的长度。设置了更长的上下文时，由知音自己计算：超出之后，位置编码会像发布者的代码那样随文本长度改变。</translation>
-    </message>
-    <message>
-        <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher's code changes positions with the length of the text, which llama.cpp does not compute.</source>
-        <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码，而 llama.cpp 不支持这样计算。</translation>
-    </message>
-    <message>
-        <source>llama.cpp rounds two bounds of this model's positions to whole numbers, which the publisher's code does not: in long chats it sees distant words a little differently.</source>
-        <translation>llama.cpp 把这个模型位置编码的两个界限取整，发布者的代码则不取整：在很长的对话里，它看待相距很远的词会略有不同。</translation>
-    </message>
-    <message>
-        <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
-        <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
-    </message>
-    <message>
-        <source>{base} is an adapter itself; give it with --lora and name its base with --base.</source>
-        <translation>{base} 本身也是一个 LoRA；请选择它所对应的底座模型。</translation>
-    </message>
-    <message>
-        <source>{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has been merged into the base, or the order is wrong; use the original base and name the adapters in the order of their training.</source>
-        <translation>{adapter} 带来的词表大小是 {count}，但 {base} 已经有 {known}：底座里已经合并过类似的 LoRA，或者顺序不对；请使用原始底座，并按训练顺序合并。</translation>
-    </message>
-    <message>
-        <source>{base} holds the embeddings of {adapter} already: the adapter has been merged into it, and merging it twice would spoil the model; convert it as it is, or name the original base.</source>
-        <translation>{base} 里已经有 {adapter} 的词向量：这个 LoRA 已经合并过了，再合并一次会损坏模型；请直接转换它，或者选择原始底座。</translation>
-    </message>
-    <message>
-        <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA's own adapter, which {base} with its {count} tokens lacks; name both in this order: {order}.</source>
-        <translation>{adapter}（Chinese-Alpaca-{kind}）是在 Chinese-LLaMA 的 LoRA 之上训练的，而词表大小为 {count} 的 {base} 里没有它；请按这个顺序给出两者：{order}。</translation>
-    </message>
-    <message>
-        <source>{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or the adapter before it) that has the same vocabulary.</source>
-        <translation>{adapter} 训练时的词表大小是 {count}，但 {base} 是 {known}；请选择词表相同的底座（或者先合并它之前的 LoRA）。</translation>
-    </message>
-    <message>
-        <source>{adapter} was trained for a model of width {width}, but {base} has the width {known} (tensor {tensor}: {shapes}); take the adapter and the base of the same size.</source>
-        <translation>{adapter} 是为宽度 {width} 的模型训练的，但 {base} 的宽度是 {known}（张量 {tensor}：{shapes}）；请使用同样大小的 LoRA 和底座。</translation>
-    </message>
-    <message>
-        <source>{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are missing there); name the base that it was trained on.</source>
-        <translation>{adapter} 修改的 {tensor} 在 {base}（{family}）里不存在（{total} 个张量中缺少 {part}）；请选择它训练时所用的底座。</translation>
-    </message>
-    <message>
-        <source>{base} has no config.json, which says what model it is; download it from the same place.</source>
-        <translation>{base} 里没有说明模型结构的 config.json；请从同一来源下载。</translation>
-    </message>
-    <message>
-        <source>{base} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.</source>
-        <translation>{base} 里没有权重文件（*.safetensors、*.bin、*.pth）；请下载完整的模型。</translation>
-    </message>
-    <message>
-        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; close other programs or choose a smaller model.</source>
-        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；请关闭其他程序或选择更小的模型。</translation>
-    </message>
-    <message>
-        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache fits, a context of {count} fits.</source>
-        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；改用 {type} 缓存或 {count} 个词元的上下文就放得下。</translation>
-    </message>
-    <message>
-        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a {type} cache fits.</source>
-        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；改用 {type} 缓存就放得下。</translation>
-    </message>
-    <message>
-        <source>Even {quant} with {context} tokens of context needs {bytes}, {missing} more than is free now; a context of {count} fits.</source>
-        <translation>即使是 {quant}、上下文 {context} 个词元，也需要 {bytes}，比现在可用的内存多 {missing}；改用 {count} 个词元的上下文就放得下。</translation>
-    </message>
-    <message>
-        <source>Even {quant} with a context without limit needs {bytes}, {missing} more than is free now; close other programs or choose a smaller model.</source>
-        <translation>即使是上下文不受限制的 {quant}，也需要 {bytes}，比现在可用的内存多 {missing}；请关闭其他程序或选择更小的模型。</translation>
-    </message>
-    <message>
-        <source>The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.</source>
-        <translation>无法写入引擎日志 {path}（{reason}）；请移走该文件，或允许写入它。</translation>
-    </message>
-    <message>
-        <source>The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.</source>
-        <translation>无法使用数据文件夹 {path}（{reason}）；请允许写入该文件夹，或将环境变量 ZHIYIN_HOME 设为可写入的文件夹。</translation>
-    </message>
-    <message>
-        <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>
-        <translation>知音已在运行（数据文件夹 {path}），但没有响应；请先结束它，然后重新启动。</translation>
-    </message>
-    <message>
-        <source>The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.</source>
-        <translation>{path} 中的对话由更新版本的知音写入；请重新安装该版本。文件未被改动。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be used ({reason}).</source>
-        <translation>无法使用 {path}（{reason}）。</translation>
-    </message>
-    <message>
-        <source>{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.</source>
-        <translation>{path} 不完整：张量 {tensor} 缺少 {count} 字节；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is truncated: tensor {tensor} reaches behind its data; download it again.</source>
-        <translation>{path} 不完整：张量 {tensor} 的数据没有结尾；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is truncated or no safetensors file; download it again.</source>
-        <translation>{path} 不完整，或不是 safetensors 文件；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is truncated, damaged or no PyTorch file; download it again.</source>
-        <translation>{path} 不完整、已损坏，或不是 PyTorch 文件；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} has a damaged header; download it again.</source>
-        <translation>{path} 的文件头已损坏；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} describes tensor {tensor} wrongly; download it again.</source>
-        <translation>{path} 对张量 {tensor} 的描述有误；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} lacks the data of tensor {tensor}; download it again.</source>
-        <translation>{path} 缺少张量 {tensor} 的数据；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.</source>
-        <translation>{path} 里的张量 {tensor} 出现了两次（{first} 与 {second}）；请只保留一套文件。</translation>
-    </message>
-    <message>
-        <source>{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.</source>
-        <translation>{path} 要求执行 {what}，权重文件不需要它；其中的内容没有运行：请改用 safetensors 格式。</translation>
-    </message>
-    <message>
-        <source>{path} holds no tensors: it was saved without them, or is another file; get the weights again.</source>
-        <translation>{path} 里没有张量：保存时遗漏了，或者这是别的文件；请重新获取权重。</translation>
-    </message>
-    <message>
-        <source>{path} holds what an optimizer goes on training from, no weights; name the file of the weights.</source>
-        <translation>{path} 里是优化器继续训练所需的状态，不是权重；请选择权重文件。</translation>
-    </message>
-    <message>
-        <source>{path} does not say what model it is: of single files only RWKV's do, and this is another; name the folder that holds config.json and the weights.</source>
-        <translation>{path} 没有说明它是什么模型：单个文件中只有 RWKV 的能看出来，而这个不是；请选择包含 config.json 和权重的文件夹。</translation>
-    </message>
-    <message>
-        <source>{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and adapter_config.json, or a model that it was merged into.</source>
-        <translation>{path} 里是 LoRA 权重，它用来修改模型，本身不是模型；请选择包含它和 adapter_config.json 的文件夹，或已合并它的模型。</translation>
-    </message>
-    <message>
-        <source>{path} has no tensor {tensor}, without which it is not whole; download it all.</source>
-        <translation>{path} 缺少张量 {tensor}，因此不完整；请完整下载。</translation>
-    </message>
-    <message>
-        <source>{path}: tensor {tensor} has the shape {shape}, but the others call for {wanted}; download it again.</source>
-        <translation>{path}：张量 {tensor} 的形状是 {shape}，但其他张量要求 {wanted}；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} looks like RWKV, but its tensor {tensor} is missing or damaged; download it again.</source>
-        <translation>{path} 像是 RWKV，但它的张量 {tensor} 缺失或损坏；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} holds only a tuned initial state (time_state), no model; name the model's own .pth.</source>
-        <translation>{path} 里只有调优过的初始状态（time_state），没有模型；请选择模型本身的 .pth。</translation>
-    </message>
-    <message>
-        <source>{path} holds only LoRA weights of an RWKV model; merge them into the model first.</source>
-        <translation>{path} 里只有 RWKV 模型的 LoRA 权重；请先把它们合并到模型中。</translation>
-    </message>
-    <message>
-        <source>{path} holds only some weights of an RWKV model; name the model's own .pth, with what this adds to it merged.</source>
-        <translation>{path} 里只有 RWKV 模型的一部分权重；请选择模型本身的 .pth，并先合并这里所添加的内容。</translation>
-    </message>
-    <message>
-        <source>{path} was converted for the package `rwkv` already (its weights are transposed and merged); name the original .pth.</source>
-        <translation>{path} 已经为 `rwkv` 软件包转换过（权重已转置并合并）；请选择原始的 .pth。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
-        <translation>{path} 是 RWKV-7b（带 DeepEmbed 注意力），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
-        <translation>{path} 是 RWKV-7a（带 DeepEmbed），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.</source>
-        <translation>{path} 是夹有注意力层的 RWKV（fla 的混合模型），这里无法运行；请选择不带注意力层的。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV whose keys are narrower than its width (fla's expand_k), which llama.cpp does not run; choose one with an expand_k of 1.</source>
-        <translation>{path} 是键比模型宽度窄的 RWKV（fla 的 expand_k），llama.cpp 不能运行；请选择 expand_k 为 1 的模型。</translation>
-    </message>
-    <message>
-        <source>{path} is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.</source>
-        <translation>{path} 是实验性的 RWKV-6（x060a、x060b 或 x060c），没有程序能运行；请选择正式发布的模型。</translation>
-    </message>
-    <message>
-        <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
-        <translation>{path} 是压缩文件，但不是 torch.save 保存的权重；请选择正确的文件。</translation>
-    </message>
-    <message>
-        <source>{path} is an empty folder; download the whole checkpoint.</source>
-        <translation>{path} 是空文件夹；请下载完整的模型。</translation>
-    </message>
-    <message>
-        <source>{path} does not exist; name the folder of a checkpoint.</source>
-        <translation>{path} 不存在；请选择模型所在的文件夹。</translation>
-    </message>
-    <message>
-        <source>{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the folder that holds config.json and the weights.</source>
-        <translation>{path} 不是知音认识的权重文件（{endings}）；请选择这样的文件，或包含 config.json 与权重的文件夹。</translation>
-    </message>
-    <message>
-        <source>{folder} lacks {names} ({part} of {total} files); download them.</source>
-        <translation>{folder} 缺少 {names}（{total} 个文件中的 {part} 个）；请下载它们。</translation>
-    </message>
-    <message>
-        <source>{path} lists no weights; download it again.</source>
-        <translation>{path} 没有列出权重；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} points outside its folder ({name}); get the checkpoint elsewhere.</source>
-        <translation>{path} 指向文件夹之外（{name}）；请从别处获取这个模型。</translation>
-    </message>
-    <message>
-        <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
-        <translation>{path} 没有 config.json 要求的张量 {tensor}；请下载全部文件。</translation>
-    </message>
-    <message>
-        <source>{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are of different models.</source>
-        <translation>{path}：张量 {tensor} 的形状是 {shape}，而 config.json 要求 {wanted}；权重与配置不属于同一个模型。</translation>
-    </message>
-    <message>
-        <source>{path}: tensor {tensor} holds {type} instead of bytes; download it again.</source>
-        <translation>{path}：张量 {tensor} 存的是 {type} 而不是字节；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the same place as the weights.</source>
-        <translation>{path}：分词器有 {count} 个词元，而模型只有 {known} 个；请使用与权重同一来源的分词器。</translation>
-    </message>
-    <message>
-        <source>{path} is not valid JSON ({reason}); download it again.</source>
-        <translation>{path} 不是有效的 JSON（{reason}）；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path}: {key} must be {wanted}; download it again.</source>
-        <translation>{path}：{key} 必须是 {wanted}；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path}: {key} must be {wanted}, not {found}; download it again.</source>
-        <translation>{path}：{key} 必须是 {wanted}，而不是 {found}；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} gives one id to several tokens; download it again.</source>
-        <translation>{path} 让多个词元共用一个编号；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.</source>
-        <translation>{path} 的词元编号有大段空缺（{count} 个词元占 {total} 个编号）；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} has a merge that is no pair ({merge}); download it again.</source>
-        <translation>{path} 里有不成对的合并规则（{merge}）；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} has no {key}; download it again.</source>
-        <translation>{path} 里没有 {key}；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
-        <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} has no {key}; download the checkpoint's configuration again.</source>
-        <translation>{path} 没有 {key}；请重新下载模型的配置。</translation>
-    </message>
-    <message>
-        <source>{path} is not a sentencepiece model ({reason}); download it again.</source>
-        <translation>{path} 不是 sentencepiece 模型（{reason}）；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.</source>
-        <translation>{path} 是 {kind} 类型的分词器；知音只能转换 BPE 分词器。</translation>
-    </message>
-    <message>
-        <source>{path} has no vocabulary; download it again.</source>
-        <translation>{path} 没有词表；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is not a whole file of tiktoken's ranks; download it again.</source>
-        <translation>{path} 不是完整的 tiktoken 词表文件；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} asks for rotary scaling of type {kind}, which llama.cpp does not compute for this family.</source>
-        <translation>{path} 要求 {kind} 类型的位置缩放，llama.cpp 不支持这一系列模型使用它。</translation>
-    </message>
-    <message>
-        <source>{path} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was tuned on.</source>
-        <translation>{path} 属于 P-Tuning 检查点（pre_seq_len），其中没有模型；请转换它所微调的原模型。</translation>
-    </message>
-    <message>
-        <source>{path} is of a MiniCPM mixture of experts, which Zhiyin cannot convert; choose a dense MiniCPM.</source>
-        <translation>{path} 是 MiniCPM 的混合专家模型，知音无法转换；请选择稠密的 MiniCPM。</translation>
-    </message>
-    <message>
-        <source>Tensor {tensor} holds NaN or infinity in the checkpoint, which is damaged; download it again.</source>
-        <translation>张量 {tensor} 含有 NaN 或无穷大，模型文件已损坏；请重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} is not what was written; check the disk, then convert again.</source>
-        <translation>{path} 与写入的内容不一致；请检查磁盘后重新转换。</translation>
-    </message>
-    <message>
-        <source>{name} drops repeated spaces, which llama.cpp does not do for its kind; they become tokens.</source>
-        <translation>{name} 会去掉重复的空格，llama.cpp 对这种分词器不会这样做；这些空格会成为词元。</translation>
-    </message>
-    <message>
-        <source>{name} changes characters before it cuts a text (full-width letters, for one), which llama.cpp does not do for its kind; such characters become other tokens.</source>
-        <translation>{name} 在分词前会改变字符（例如全角字母），llama.cpp 对这种分词器不会这样做；这些字符会成为别的词元。</translation>
-    </message>
-    <message>
-        <source>{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become the unknown token.</source>
-        <translation>{name} 用字节表示不认识的字符，llama.cpp 对这种分词器不会这样做；它们会成为未知词元。</translation>
-    </message>
-    <message>
-        <source>{folder} has no tokenizer.json, and its tokenizer's class ({name}) is not known here; texts are cut by GPT-2's rules, and some words may be cut differently.</source>
-        <translation>{folder} 没有 tokenizer.json，而它的分词器类型（{name}）未知；文本按 GPT-2 的规则切分，个别词的切分可能不同。</translation>
-    </message>
-    <message>
-        <source>Beyond {count} tokens this model's own code attends to parts of the text; llama.cpp attends to all of it.</source>
-        <translation>超过 {count} 个词元后，这个模型自己的代码只关注部分文本；llama.cpp 会关注全部。</translation>
-    </message>
-    <message>
-        <source>The engine loaded it and decoded {count} tokens.</source>
-        <translation>引擎已加载它并解码了 {count} 个词元。</translation>
+        <source>It was not run, because the system refused it ({reason}).</source>
+        <translation>没有试运行，因为系统拒绝了（{reason}）。</translation>
     </message>
     <message>
         <source>It was not run, because this computer has too little free memory for it.</source>
         <translation>没有试运行，因为这台电脑的可用内存不够。</translation>
     </message>
     <message>
-        <source>The chat template of {path} refuses this chat: {reason}</source>
-        <translation>{path} 的对话模板拒绝了这段对话：{reason}</translation>
+        <source>It was stopped.</source>
+        <translation>已停止。</translation>
     </message>
     <message>
-        <source>The chat template of {path} tries what it must not ({reason}); get the model elsewhere.</source>
-        <translation>{path} 的对话模板试图做不允许的事（{reason}）；请从别处获取这个模型。</translation>
+        <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
+        <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
+    </message>
+    <message>
+        <source>No engine part was in use before; `zhiyin engine list` shows what is here.</source>
+        <translation>之前没有使用过引擎组件；`zhiyin engine list` 会列出已有的组件。</translation>
+    </message>
+    <message>
+        <source>No model is installed; convert or import one first (zhiyin convert, zhiyin models import).</source>
+        <translation>还没有安装模型；请先转换或导入一个（zhiyin convert、zhiyin models import）。</translation>
+    </message>
+    <message>
+        <source>No model is loaded; choose one first.</source>
+        <translation>没有加载模型；请先选择一个。</translation>
+    </message>
+    <message>
+        <source>Past {context} tokens this model takes no adapters while it runs; load it with no larger context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
+        <translation>超过 {context} 个词元后，这个模型运行时不能使用 LoRA；请用不超过它的上下文加载，或把 LoRA 合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>Tensor {tensor} became {found} instead of {wanted}; report this.</source>
+        <translation>张量 {tensor} 变成了 {found}，而应为 {wanted}；请反馈这个问题。</translation>
+    </message>
+    <message>
+        <source>Tensor {tensor} holds NaN or infinity after conversion; the checkpoint is damaged or overflows this type: download it again or choose another --quant.</source>
+        <translation>转换后张量 {tensor} 含有 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请重新下载，或选择别的量化方式。</translation>
+    </message>
+    <message>
+        <source>Tensor {tensor} holds NaN or infinity in the checkpoint, which is damaged; download it again.</source>
+        <translation>张量 {tensor} 含有 NaN 或无穷大，模型文件已损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>Tensors of type {type} cannot be widened; convert the original checkpoint instead.</source>
+        <translation>{type} 类型的张量无法还原；请改为转换原始模型。</translation>
+    </message>
+    <message>
+        <source>The KV cache of this model cannot be {kind}; use f16.</source>
+        <translation>这个模型的 KV 缓存不能使用 {kind}；请使用 f16。</translation>
+    </message>
+    <message>
+        <source>The certificate of {host} is not trusted here ({reason}); check this computer&apos;s clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
+        <translation>本机不信任 {host} 的证书（{reason}）；请检查本机时钟；若有代理或杀毒软件检查流量，请在 SSL_CERT_FILE 中指定其证书。</translation>
     </message>
     <message>
         <source>The chat template of {path} cannot render this chat ({reason}); convert the model again.</source>
         <translation>{path} 的对话模板无法生成这段对话（{reason}）；请重新转换这个模型。</translation>
     </message>
     <message>
-        <source>The chat template of {path} renders more than {size} MB; get the model elsewhere.</source>
-        <translation>{path} 的对话模板生成的内容超过 {size} MB；请从别处获取这个模型。</translation>
-    </message>
-    <message>
         <source>The chat template of {path} is larger than {size} MB; get the model elsewhere.</source>
         <translation>{path} 的对话模板大于 {size} MB；请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>The chat template of {path} needs more than {count} MB of memory; get the model elsewhere.</source>
+        <translation>{path} 的对话模板需要超过 {count} MB 的内存；请从别处获取这个模型。</translation>
     </message>
     <message>
         <source>The chat template of {path} ran longer than {seconds} seconds; get the model elsewhere.</source>
         <translation>{path} 的对话模板运行超过 {seconds} 秒；请从别处获取这个模型。</translation>
     </message>
     <message>
-        <source>The chat template of {path} needs more than {size} MB of memory; get the model elsewhere.</source>
-        <translation>{path} 的对话模板需要超过 {size} MB 的内存；请从别处获取这个模型。</translation>
+        <source>The chat template of {path} refuses this chat: {reason}</source>
+        <translation>{path} 的对话模板拒绝了这段对话：{reason}</translation>
     </message>
     <message>
-        <source>The process that renders the chat template of {path} ended by itself; try again, and get the model elsewhere if it happens again.</source>
-        <translation>处理 {path} 的对话模板的进程意外退出；请重试，如果再次发生，请从别处获取这个模型。</translation>
+        <source>The chat template of {path} renders more than {size} MB; get the model elsewhere.</source>
+        <translation>{path} 的对话模板生成的内容超过 {size} MB；请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>The chat template of {path} tries what it must not ({reason}); get the model elsewhere.</source>
+        <translation>{path} 的对话模板试图做不允许的事（{reason}）；请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>The chats could not be opened; start Zhiyin again.</source>
+        <translation>无法打开对话；请重新启动知音。</translation>
+    </message>
+    <message>
+        <source>The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.</source>
+        <translation>{path} 中的对话由更新版本的知音写入；请重新安装该版本。文件未被改动。</translation>
+    </message>
+    <message>
+        <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher&apos;s code changes positions with the length of the text, which llama.cpp does not compute.</source>
+        <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码，而 llama.cpp 不支持这样计算。</translation>
+    </message>
+    <message>
+        <source>The context ends at {count} tokens: llama.cpp does not compute this model&apos;s attention by chunks.</source>
+        <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的分块注意力。</translation>
+    </message>
+    <message>
+        <source>The context ends at {count} tokens: llama.cpp does not compute this model&apos;s sliding window.</source>
+        <translation>上下文到 {count} 个词元为止：llama.cpp 不支持这个模型的滑动窗口。</translation>
+    </message>
+    <message>
+        <source>The context is full, so the reply ends here.</source>
+        <translation>上下文已满，回答到此中断。</translation>
+    </message>
+    <message>
+        <source>The conversion was stopped; nothing was written.</source>
+        <translation>转换已停止；没有写入任何文件。</translation>
+    </message>
+    <message>
+        <source>The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or overflows this type: choose another --quant.</source>
+        <translation>转换出的文件已丢弃，因为它算出 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请选择别的量化方式。</translation>
     </message>
     <message>
         <source>The converted file was thrown away, because no chat can begin with it: {reason}</source>
@@ -1110,216 +200,2414 @@
         <translation>转换出的文件已丢弃，因为引擎因它而崩溃：{reason}</translation>
     </message>
     <message>
-        <source>The work was ended by the system, most likely because memory ran out; close other programs and try again.</source>
-        <translation>任务被系统终止，多半是内存耗尽；请关闭其他程序后重试。</translation>
+        <source>The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.</source>
+        <translation>无法使用数据文件夹 {path}（{reason}）；请允许写入该文件夹，或将环境变量 ZHIYIN_HOME 设为可写入的文件夹。</translation>
     </message>
     <message>
-        <source>The work ended by itself (code {status}); try again, and look at {path}.</source>
-        <translation>任务自行结束（代码 {status}）；请重试，并查看 {path}。</translation>
+        <source>The disk is full, so {path} cannot take more; free some space.</source>
+        <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
     </message>
     <message>
-        <source>There is too little free memory for this; close other programs and try again.</source>
-        <translation>可用内存太少；请关闭其他程序后重试。</translation>
+        <source>The download was stopped; what came is kept, and the same command goes on from there.</source>
+        <translation>下载已停止；已下载的内容会保留，再次下载时从这里继续。</translation>
+    </message>
+    <message>
+        <source>The engine came to an instruction that this computer&apos;s processor does not have; use a copy of Zhiyin that was built for every processor, or build it on this computer. Nothing of the chat is lost.</source>
+        <translation>引擎用到了这台电脑的处理器没有的指令；请换用为所有处理器构建的知音，或者在这台电脑上重新构建。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine could not read on in {path}: the file was changed or shortened, or its disk failed; check the file, then load it again. Nothing of the chat is lost.</source>
+        <translation>引擎无法继续读取 {path}：文件被更改或截短，或者磁盘出了故障；请检查该文件后重新加载。聊天内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine crashed ({signal}); try again, and choose another model if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎崩溃了（{signal}）；请重试，如果再次发生，请换一个模型。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine does not work here ({reason}); run `zhiyin doctor`.</source>
+        <translation>引擎在这里无法工作（{reason}）；请运行 `zhiyin doctor`。</translation>
+    </message>
+    <message>
+        <source>The engine ended by itself (code {status}); try again, and look at its log if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎意外退出（代码 {status}）；请重试，如果再次发生，请查看它的日志。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens again. Nothing of the chat is lost.</source>
+        <translation>引擎给出了无法读取的回应，已被终止；请重试，如果再次发生，请重新安装知音。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine is not running.</source>
+        <translation>引擎没有运行。</translation>
+    </message>
+    <message>
+        <source>The engine loaded it and decoded {count} tokens.</source>
+        <translation>引擎已加载它并解码了 {count} 个词元。</translation>
+    </message>
+    <message>
+        <source>The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. Nothing of the chat is lost.</source>
+        <translation>引擎自身出了错；请重试。如果再次出现，请把 {path} 里的记录反馈给我们。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine part {part} came with Zhiyin; `zhiyin engine use cpu` leaves it alone.</source>
+        <translation>引擎组件 {part} 是知音自带的；用 `zhiyin engine use cpu` 可以只用它。</translation>
+    </message>
+    <message>
+        <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
+        <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
+    </message>
+    <message>
+        <source>The engine&apos;s log {path} cannot be written ({reason}); move it away or allow writing to it.</source>
+        <translation>无法写入引擎日志 {path}（{reason}）；请移走该文件，或允许写入它。</translation>
+    </message>
+    <message>
+        <source>The file&apos;s vocabulary is damaged ({reason}); convert the model again.</source>
+        <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>The memory ran out while computing; load the model with a smaller context, or close other programs.</source>
+        <translation>计算时内存不足；请用较小的上下文加载模型，或关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>The memory ran out while computing; load the model with a smaller context.</source>
+        <translation>计算时内存不足；请用较小的上下文加载模型。</translation>
+    </message>
+    <message>
+        <source>The memory ran out; choose a smaller model or a smaller context.</source>
+        <translation>内存不足；请选择更小的模型或更小的上下文。</translation>
+    </message>
+    <message>
+        <source>The model does not fit in memory ({where}); choose a smaller context or quantization, or close other programs.</source>
+        <translation>内存放不下这个模型（{where}）；请选择更小的上下文或量化，或关闭其他程序。</translation>
     </message>
     <message>
         <source>The model made of {name} is gone; convert it again, or delete {path} yourself.</source>
         <translation>由 {name} 转换的模型已经不在了；请重新转换，或者自己删除 {path}。</translation>
     </message>
     <message>
-        <source>{path} cannot be deleted: {reason}; close what uses it.</source>
-        <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
+        <source>The model&apos;s vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
+        <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
     </message>
     <message>
-        <source>This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.</source>
-        <translation>知音自身出了错，没有成功；请重试。如果再次失败，请把 {path} 里的记录反馈给我们。</translation>
+        <source>The name {host} cannot be resolved; check the connection to the network, its DNS, and how the name is written.</source>
+        <translation>无法解析主机名 {host}；请检查网络连接、DNS 以及名称的写法。</translation>
     </message>
     <message>
-        <source>Zhiyin made a mistake while it read {name}; try again, and if it happens again report it with the details.</source>
-        <translation>读取 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+        <source>The part {part} could not be built; what CMake printed says why.</source>
+        <translation>无法构建组件 {part}；原因见 CMake 的输出。</translation>
     </message>
     <message>
-        <source>Zhiyin made a mistake while it downloaded {name}; try again, and if it happens again report it with the details.</source>
-        <translation>下载 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+        <source>The process that renders the chat template of {path} ended by itself; try again, and get the model elsewhere if it happens again.</source>
+        <translation>处理 {path} 的对话模板的进程意外退出；请重试，如果再次发生，请从别处获取这个模型。</translation>
     </message>
     <message>
-        <source>Zhiyin made a mistake while it converted {name}; try again, and if it happens again report it with the details.</source>
-        <translation>转换 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+        <source>The proxy {proxy} ({setting}) cannot be reached ({reason}); start it, or change or unset the setting.</source>
+        <translation>无法连接代理 {proxy}（{setting}）（{reason}）；请启动它，或更改、取消该设置。</translation>
     </message>
     <message>
-        <source>Zhiyin made a mistake while it checked {name}; try again, and if it happens again report it with the details.</source>
-        <translation>检查 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+        <source>The proxy {proxy} ({setting}) does not connect to {host} ({reason}); ask who runs it, or name that host in NO_PROXY.</source>
+        <translation>代理 {proxy}（{setting}）不肯连接 {host}（{reason}）；请询问其管理者，或在 NO_PROXY 中列出该主机。</translation>
     </message>
     <message>
-        <source>{path} cannot be read or written: {reason}; check the disk's free space and the permissions.</source>
-        <translation>{path} 无法读写：{reason}；请检查磁盘剩余空间和权限。</translation>
+        <source>The proxy {proxy} ({setting}) wants a name and a password; write them into its address: http://NAME:PASSWORD@HOST:PORT.</source>
+        <translation>代理 {proxy}（{setting}）需要用户名和密码；请写入其地址：http://用户名:密码@主机:端口。</translation>
     </message>
     <message>
-        <source>The system refused to read or write ({reason}); check the disk's free space and the permissions.</source>
+        <source>The starter model is missing from this installation; install Zhiyin again.</source>
+        <translation>安装中缺少入门模型；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>The starter model wrote {count} tokens instead of {expected}; install Zhiyin again.</source>
+        <translation>入门模型生成了 {count} 个词元，而应为 {expected} 个；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>The state could not be written to {path}; free disk space or choose another folder.</source>
+        <translation>状态无法写入 {path}；请腾出磁盘空间，或选择其他文件夹。</translation>
+    </message>
+    <message>
+        <source>The system refused to read or write ({reason}); check the disk&apos;s free space and the permissions.</source>
         <translation>系统拒绝读写（{reason}）；请检查磁盘剩余空间和权限。</translation>
     </message>
     <message>
-        <source>{text} names no model; write it as ORG/NAME, or paste the address of its page.</source>
-        <translation>{text} 不是模型的名称；请写成“作者/名称”，或粘贴它的网页地址。</translation>
+        <source>The system&apos;s setting of a proxy</source>
+        <translation>系统的代理设置</translation>
     </message>
     <message>
-        <source>{text} is not a repository; write it as ORG/NAME.</source>
-        <translation>{text} 不是仓库；请写成“作者/名称”。</translation>
+        <source>The text could not be tokenized; the model&apos;s vocabulary is damaged: convert it again.</source>
+        <translation>无法切分这段文本；模型的词表已损坏：请重新转换。</translation>
     </message>
     <message>
-        <source>{name} is not a name that the Hub knows; write it as ORG/NAME.</source>
-        <translation>{name} 不是有效的名称；请写成“作者/名称”。</translation>
+        <source>The token in the settings holds characters that no token has; copy it again from {page}.</source>
+        <translation>设置中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
     </message>
     <message>
-        <source>{name} is being downloaded or converted by another Zhiyin; wait for it.</source>
-        <translation>另一个知音正在下载或转换 {name}；请等它完成。</translation>
+        <source>The token in {setting} holds characters that no token has; copy it again from {page}.</source>
+        <translation>{setting} 中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
     </message>
     <message>
-        <source>{name} was disabled by the Hub; choose another repository.</source>
-        <translation>{name} 已被网站停用；请选择别的仓库。</translation>
+        <source>The token of a login cannot be read: {path} ({reason}); make it readable, or set HF_TOKEN.</source>
+        <translation>无法读取登录令牌：{path}（{reason}）；请允许读取它，或设置 HF_TOKEN。</translation>
     </message>
     <message>
-        <source>{name} has no revision {revision}; {page} lists its branches and tags.</source>
-        <translation>{name} 没有版本 {revision}；{page} 列出了它的分支和标签。</translation>
+        <source>The tokenizer cuts texts by rules that llama.cpp has no name for ({rules}); the nearest, {nearest}, which shares {part:.0%} of their parts, is used, and some words may be cut differently.</source>
+        <translation>这个分词器的切分规则在 llama.cpp 中没有名称（{rules}）；现在使用最接近的 {nearest}（有 {part:.0%} 相同），个别词的切分可能不同。</translation>
     </message>
     <message>
-        <source>{endpoint} asks to wait, because too much was fetched in a short time; try again in some minutes.</source>
-        <translation>{endpoint} 要求等待，因为短时间内下载过多；请几分钟后再试。</translation>
+        <source>The window cannot be drawn ({reason}); `zhiyin doctor` says what is missing.</source>
+        <translation>无法绘制窗口（{reason}）；`zhiyin doctor` 会说明缺少什么。</translation>
     </message>
     <message>
-        <source>{path} cannot be written: {reason}; free some room.</source>
-        <translation>无法写入 {path}：{reason}；请腾出空间。</translation>
+        <source>The window is closed.</source>
+        <translation>窗口已关闭。</translation>
     </message>
     <message>
-        <source>{path} has a head of more than {count} MB, which is none; choose another file.</source>
-        <translation>{path} 的文件头超过 {count} MB，不可能是文件头；请选择别的文件。</translation>
+        <source>The work ended by itself (code {status}); try again, and look at {path}.</source>
+        <translation>任务自行结束（代码 {status}）；请重试，并查看 {path}。</translation>
     </message>
     <message>
-        <source>{path}: tensor {tensor} has type {kind}, newer than this version of Zhiyin: update Zhiyin.</source>
-        <translation>{path}：张量 {tensor} 的类型 {kind} 比这个版本的知音更新；请更新知音。</translation>
+        <source>The work was ended by the system, most likely because memory ran out; close other programs and try again.</source>
+        <translation>任务被系统终止，多半是内存耗尽；请关闭其他程序后重试。</translation>
     </message>
     <message>
-        <source>{name} has no file {file}; its files of weights are: {files}.</source>
-        <translation>{name} 没有文件 {file}；它的权重文件有：{files}。</translation>
+        <source>There are several engine parts {name}; name one of {names}.</source>
+        <translation>有多个引擎组件 {name}；请指定其中一个：{names}。</translation>
     </message>
     <message>
-        <source>{name} holds a file named {file}, which points outside its folder; nothing was fetched: get the model elsewhere.</source>
-        <translation>{name} 里有文件 {file} 指向文件夹之外；什么都没有下载：请从别处获取这个模型。</translation>
+        <source>There is no engine part {name} here; `zhiyin engine list` shows what is.</source>
+        <translation>这里没有引擎组件 {name}；`zhiyin engine list` 会列出已有的组件。</translation>
     </message>
     <message>
-        <source>{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again.</source>
-        <translation>{name} 需要授权：您的令牌所属账户还没有权限，请在 {page} 接受许可后重试。</translation>
+        <source>There is no installed model named {name!r}; `zhiyin models` lists them.</source>
+        <translation>没有安装名为 {name!r} 的模型；`zhiyin models` 会列出已安装的模型。</translation>
+    </message>
+    <message>
+        <source>There is no model and no file named {path!r}; the installed models are: {names}.</source>
+        <translation>没有名为 {path!r} 的模型或文件；已安装的模型有：{names}。</translation>
+    </message>
+    <message>
+        <source>There is no quantization {name!r}; choose one of {types}.</source>
+        <translation>没有名为 {name!r} 的量化；请从 {types} 中选择。</translation>
     </message>
     <message>
         <source>There is no repository {name} at {endpoint} for you; check the name, or if it is private, take the token of an account that may see it.</source>
         <translation>在 {endpoint} 找不到您可访问的仓库 {name}；请检查名称；若它是私有的，请使用有权限账户的令牌。</translation>
     </message>
     <message>
-        <source>{path} needs {need} MB, but only {free} MB are free there; free some, or choose a smaller quantization.</source>
-        <translation>{path} 需要 {need} MB，但磁盘只剩 {free} MB；请腾出空间，或选择更小的量化方式。</translation>
+        <source>There is no repository {name} at {endpoint} for you; check the name, or if it is private, {get_token}.</source>
+        <translation>{endpoint} 上没有你可以访问的仓库 {name}；请检查名称，如果它是私有的，{get_token}。</translation>
     </message>
     <message>
-        <source>{path} cannot be written: {reason}; free some room, and allow writing there.</source>
-        <translation>无法写入 {path}：{reason}；请腾出空间，并允许写入。</translation>
+        <source>There is no way from this computer to {host} ({reason}); connect it to the network, then try again.</source>
+        <translation>本机无法到达 {host}（{reason}）；请连接网络后重试。</translation>
     </message>
     <message>
-        <source>Tensor {tensor} holds NaN or infinity after conversion; the checkpoint is damaged or overflows this type: download it again or choose another quantization.</source>
-        <translation>转换后张量 {tensor} 含有 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请重新下载，或选择别的量化方式。</translation>
+        <source>There is too little free memory for this; close other programs and try again.</source>
+        <translation>可用内存太少；请关闭其他程序后重试。</translation>
     </message>
     <message>
-        <source>The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or overflows this type: choose another quantization.</source>
-        <translation>转换出的文件已丢弃，因为它算出 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请选择别的量化方式。</translation>
+        <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>
+        <translation>这段对话对 {name} 来说是空的提示；请写一条消息，或选择其他模型。</translation>
     </message>
     <message>
-        <source>{folder} has no tokenizer ({names}); download it too, into the same folder.</source>
-        <translation>{folder} 没有分词器（{names}）；请把它也下载到同一个文件夹。</translation>
+        <source>This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger context or start a new chat.</source>
+        <translation>这段对话需要 {needed} 个词元，而当前上下文只能容纳 {room} 个；请在设置中选择更大的上下文，或开始新对话。</translation>
     </message>
     <message>
-        <source>{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, into the same folder.</source>
-        <translation>{folder} 没有 ChatGLM-6B 的分词器 {name}；请把它也下载到同一个文件夹。</translation>
+        <source>This computer forbids a connection to {host} ({reason}); allow it in the firewall.</source>
+        <translation>本机禁止连接 {host}（{reason}）；请在防火墙中允许。</translation>
     </message>
     <message>
-        <source>{folder} has no tokenizer ({names}), and none that is built in has {count} tokens; download its tokenizer too, into the same folder.</source>
-        <translation>{folder} 没有分词器（{names}），内置的分词器也都不是 {count} 个词元；请把它的分词器也下载到同一个文件夹。</translation>
+        <source>This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.</source>
+        <translation>知音自身出了错，没有成功；请重试。如果再次失败，请把 {path} 里的记录反馈给我们。</translation>
     </message>
     <message>
-        <source>{endpoint} cannot be reached ({reason}); check the connection, or choose a mirror or ModelScope in the settings.</source>
-        <translation>无法连接 {endpoint}（{reason}）；请检查网络，或在设置中选择镜像或魔搭社区。</translation>
+        <source>This model takes images or sound as well: only its part for text was converted, which answers texts as the whole model does.</source>
+        <translation>这个模型还能接收图像或声音：这里只转换了处理文本的部分，对文本的回答与完整模型相同。</translation>
     </message>
     <message>
-        <source>{endpoint} failed ({status}) for {name}; try again later, or choose a mirror in the settings.</source>
-        <translation>{endpoint} 出错（{status}），无法获取 {name}；请稍后再试，或在设置中选择镜像。</translation>
+        <source>This model was converted without a tokenizer; name token ids (--ids), or convert it with one.</source>
+        <translation>转换这个模型时没有分词器；请给出词元编号（--ids），或带分词器重新转换。</translation>
     </message>
     <message>
-        <source>{endpoint} does not answer as a Hub does; choose another address in the settings.</source>
+        <source>Token ids must lie between 0 and {last}, but {found}; correct --ids or --text.</source>
+        <translation>词元编号必须在 0 到 {last} 之间，但{found}；请改正 --ids 或 --text。</translation>
+    </message>
+    <message>
+        <source>Tokenizer: {path}</source>
+        <translation>分词器：{path}</translation>
+    </message>
+    <message>
+        <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
+        <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>
+        <translation>知音已在运行（数据文件夹 {path}），但没有响应；请先结束它，然后重新启动。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
+        <translation>知音自身出错（{reason}）；请重试，若再次出现请反馈。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it checked {name}; try again, and if it happens again report it with the details.</source>
+        <translation>检查 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it converted {name}; try again, and if it happens again report it with the details.</source>
+        <translation>转换 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it downloaded {name}; try again, and if it happens again report it with the details.</source>
+        <translation>下载 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>Zhiyin made a mistake while it read {name}; try again, and if it happens again report it with the details.</source>
+        <translation>读取 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>a context of {count} fits</source>
+        <translation>{count} 个词元的上下文放得下</translation>
+    </message>
+    <message>
+        <source>a context without limit</source>
+        <translation>不限长度的上下文</translation>
+    </message>
+    <message>
+        <source>a list, each entry of type {type}</source>
+        <translation>列表，其中每一项的类型为 {type}</translation>
+    </message>
+    <message>
+        <source>a number from {minimum:g} to {maximum:g}</source>
+        <translation> {minimum:g} 到 {maximum:g} 的数</translation>
+    </message>
+    <message>
+        <source>a text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>a token&apos;s id, or a list of such</source>
+        <translation>词元编号，或词元编号的列表</translation>
+    </message>
+    <message>
+        <source>a whole number from {minimum} to {maximum}</source>
+        <translation> {minimum} 到 {maximum} 的整数</translation>
+    </message>
+    <message>
+        <source>a {type} cache fits</source>
+        <translation>{type} 缓存放得下</translation>
+    </message>
+    <message>
+        <source>all</source>
+        <translation>全部</translation>
+    </message>
+    <message>
+        <source>all {count} layers on the GPU</source>
+        <translation>全部 {count} 层在显卡上</translation>
+    </message>
+    <message>
+        <source>an object</source>
+        <translation>对象</translation>
+    </message>
+    <message>
+        <source>brings {whole} whole tensors</source>
+        <translation>带来 {whole} 个完整张量</translation>
+    </message>
+    <message>
+        <source>changes {matrices} matrices (rank {rank})</source>
+        <translation>修改 {matrices} 个矩阵（秩 {rank}）</translation>
+    </message>
+    <message>
+        <source>changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors</source>
+        <translation>修改 {matrices} 个矩阵（秩 {rank}），并带来 {whole} 个完整张量</translation>
+    </message>
+    <message>
+        <source>choose another --endpoint</source>
+        <translation>在设置中选择其他地址</translation>
+    </message>
+    <message>
+        <source>close other programs or choose a smaller model</source>
+        <translation>请关闭其他程序，或选择更小的模型</translation>
+    </message>
+    <message>
+        <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
+        <translation>ggml 无法计算后面的词元（代码 {status}）；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>ggml wrote {written} bytes where {expected} were expected; install Zhiyin again.</source>
+        <translation>ggml 写入了 {written} 字节，而应为 {expected} 字节；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>it brings whole tensors ({tensor})</source>
+        <translation>它带来完整的张量（{tensor}）</translation>
+    </message>
+    <message>
+        <source>it changes one of embeddings and head, which the base shares</source>
+        <translation>它只修改了底座共用的词向量和输出头之一</translation>
+    </message>
+    <message>
+        <source>it did not answer in time</source>
+        <translation>没有及时应答</translation>
+    </message>
+    <message>
+        <source>it is a DoRA, whose lengths depend on the base&apos;s weights</source>
+        <translation>它是 DoRA，其幅值取决于底座的权重</translation>
+    </message>
+    <message>
+        <source>its name cannot be resolved</source>
+        <translation>无法解析其名称</translation>
+    </message>
+    <message>
+        <source>llama-cpp-python is not installed; install Zhiyin again.</source>
+        <translation>没有安装 llama-cpp-python；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>llama.cpp cannot apply {adapter} to a loaded model, because {reason}: merge it by `zhiyin convert --base {base} --lora {adapter}`.</source>
+        <translation>llama.cpp 无法把 {adapter} 用于已加载的模型，因为{reason}；请用 `zhiyin convert --base {base} --lora {adapter}` 合并它。</translation>
+    </message>
+    <message>
+        <source>llama.cpp did not take the adapters; load the model again.</source>
+        <translation>llama.cpp 没有接受这些 LoRA；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp failed to compute the next tokens ({reason}); load the model again.</source>
+        <translation>llama.cpp 无法计算后面的词元（{reason}）；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp rounds two bounds of this model&apos;s positions to whole numbers, which the publisher&apos;s code does not: in long chats it sees distant words a little differently.</source>
+        <translation>llama.cpp 把这个模型位置编码的两个界限取整，发布者的代码则不取整：在很长的对话里，它看待相距很远的词会略有不同。</translation>
+    </message>
+    <message>
+        <source>llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher&apos;s code.</source>
+        <translation>llama.cpp 可运行这个模型到 {count} 个词元，即训练时的长度。设置了更长的上下文时，由知音自己计算：超出之后，位置编码会像发布者的代码那样随文本长度改变。</translation>
+    </message>
+    <message>
+        <source>make a token at {page} and set {variable} to it</source>
+        <translation>在 {page} 创建令牌并填入设置</translation>
+    </message>
+    <message>
+        <source>next to nothing came within {seconds} seconds</source>
+        <translation>{seconds} 秒内几乎没有收到数据</translation>
+    </message>
+    <message>
+        <source>no model is installed; convert or import one</source>
+        <translation>还没有安装模型；请转换或导入一个</translation>
+    </message>
+    <message>
+        <source>on the processor with 1 thread</source>
+        <translation>用处理器的 1 个线程</translation>
+    </message>
+    <message>
+        <source>on the processor with {count} threads</source>
+        <translation>用处理器的 {count} 个线程</translation>
+    </message>
+    <message>
+        <source>set ZHIYIN_HOME to a folder on another disk</source>
+        <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
+    </message>
+    <message>
+        <source>the connection was closed early</source>
+        <translation>连接提前关闭</translation>
+    </message>
+    <message>
+        <source>the connection was refused</source>
+        <translation>连接被拒绝</translation>
+    </message>
+    <message>
+        <source>the proxy says {answer!r}</source>
+        <translation>代理的回应是 {answer!r}</translation>
+    </message>
+    <message>
+        <source>the server answered {status}</source>
+        <translation>服务器返回 {status}</translation>
+    </message>
+    <message>
+        <source>the system says: {reason}</source>
+        <translation>系统提示：{reason}</translation>
+    </message>
+    <message>
+        <source>there is none</source>
+        <translation>一个也没有</translation>
+    </message>
+    <message>
+        <source>true or false</source>
+        <translation> true 或 false</translation>
+    </message>
+    <message>
+        <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA&apos;s own adapter, which {base} with its {count} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora {adapter}.</source>
+        <translation>{adapter}（Chinese-Alpaca-{kind}）是在 Chinese-LLaMA 的 LoRA 之上训练的，而词表大小为 {count} 的 {base} 里没有它；请按这个顺序给出两者：--lora CHINESE-LLAMA-PLUS-LORA --lora {adapter}。</translation>
+    </message>
+    <message>
+        <source>{adapter} (trained on {base})</source>
+        <translation>{adapter}（训练时的底座是 {base}）</translation>
+    </message>
+    <message>
+        <source>{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has been merged into the base, or the order is wrong; use the original base and name the adapters in the order of their training.</source>
+        <translation>{adapter} 带来的词表大小是 {count}，但 {base} 已经有 {known}：底座里已经合并过类似的 LoRA，或者顺序不对；请使用原始底座，并按训练顺序合并。</translation>
+    </message>
+    <message>
+        <source>{adapter} brings embeddings of {count} tokens, but the output head has {head_count}; the adapter was saved without one of the two: get it again.</source>
+        <translation>{adapter} 带来 {count} 个词元的词向量，但输出头有 {head_count} 个；保存这个 LoRA 时遗漏了其中之一：请重新获取。</translation>
+    </message>
+    <message>
+        <source>{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are missing there); name the base that it was trained on.</source>
+        <translation>{adapter} 修改的 {tensor} 在 {base}（{family}）里不存在（{total} 个张量中缺少 {part}）；请选择它训练时所用的底座。</translation>
+    </message>
+    <message>
+        <source>{adapter} changes {tensor}, whose values the converter rearranges so that llama.cpp cannot apply the change to a loaded model; merge the adapter with --lora instead.</source>
+        <translation>{adapter} 修改了 {tensor}，转换时这些数值会重新排列，因此 llama.cpp 无法把改动用于已加载的模型；请改用 --lora 合并。</translation>
+    </message>
+    <message>
+        <source>{adapter} does not change all experts of {tensor} alike, which llama.cpp cannot apply to a loaded model; merge the adapter with --lora instead.</source>
+        <translation>{adapter} 没有同样地修改 {tensor} 的所有专家，llama.cpp 无法把它用于已加载的模型；请改用 --lora 合并。</translation>
+    </message>
+    <message>
+        <source>{adapter} has a tokenizer of {count} tokens and brings no embeddings for them, but {base} has only {known}; name the base that it was trained on.</source>
+        <translation>{adapter} 的分词器有 {count} 个词元，却没有带来相应的词向量，而 {base} 只有 {known} 个；请选择训练时所用的底座。</translation>
+    </message>
+    <message>
+        <source>{adapter} was trained for a model of width {width}, but {base} has the width {known} (tensor {tensor}: {shape} against {expected}); take the adapter and the base of the same size.</source>
+        <translation>{adapter} 是为宽度 {width} 的模型训练的，但 {base} 的宽度是 {known}（张量 {tensor}：{shape}，应为 {expected}）；请使用同样大小的 LoRA 和底座。</translation>
+    </message>
+    <message>
+        <source>{adapter} was trained with a vocabulary of {count} tokens, but {base} has {known}; name the base (or the adapter before it) that has the same vocabulary.</source>
+        <translation>{adapter} 训练时的词表大小是 {count}，但 {base} 是 {known}；请选择词表相同的底座（或者先合并它之前的 LoRA）。</translation>
+    </message>
+    <message>
+        <source>{architecture} models take no adapters while they run; merge it into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
+        <translation>{architecture} 模型运行时不能使用 LoRA；请把它合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
+    </message>
+    <message>
+        <source>{base} does not exist; name the folder of the base with --base.</source>
+        <translation>{base} 不存在；请用 --base 指定底座的文件夹。</translation>
+    </message>
+    <message>
+        <source>{base} has no config.json, which says how the adapter&apos;s tensors are named; name the folder of the original checkpoint with --base (its config.json alone is enough).</source>
+        <translation>{base} 里没有 config.json，无法得知 LoRA 的张量怎样命名；请用 --base 指定原始模型的文件夹（只有其中的 config.json 也可以）。</translation>
+    </message>
+    <message>
+        <source>{base} has no config.json, which says what model it is; download it from the same place.</source>
+        <translation>{base} 里没有说明模型结构的 config.json；请从同一来源下载。</translation>
+    </message>
+    <message>
+        <source>{base} holds the embeddings of {adapter} already: the adapter has been merged into it, and merging it twice would spoil the model; convert it as it is, or name the original base.</source>
+        <translation>{base} 里已经有 {adapter} 的词向量：这个 LoRA 已经合并过了，再合并一次会损坏模型；请直接转换它，或者选择原始底座。</translation>
+    </message>
+    <message>
+        <source>{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by --as-adapter and use it with `zhiyin chat --adapter`.</source>
+        <translation>{base} 是 GGUF 文件，不能把 LoRA 合并进去；请选择原始模型，或者用 --as-adapter 单独转换这个 LoRA，再用 `zhiyin chat --adapter` 加载。</translation>
+    </message>
+    <message>
+        <source>{base} is an adapter itself; give it with --lora and name its base with --base.</source>
+        <translation>{base} 本身也是一个 LoRA；请选择它所对应的底座模型。</translation>
+    </message>
+    <message>
+        <source>{base} is quantized ({tensor} holds whole numbers), and an adapter was trained on the weights that it came from; name the original checkpoint with --base.</source>
+        <translation>{base} 已经量化（{tensor} 是整数），而 LoRA 是在量化前的权重上训练的；请用 --base 指定原始模型。</translation>
+    </message>
+    <message>
+        <source>{base} is quantized, and adapters are merged into plain weights; name the original checkpoint.</source>
+        <translation>{base} 已经量化，而 LoRA 只能合并到未量化的权重中；请选择原始模型。</translation>
+    </message>
+    <message>
+        <source>{base} with {adapter} on it</source>
+        <translation>合并了 {adapter} 的 {base}</translation>
+    </message>
+    <message>
+        <source>{choice} {reason}</source>
+        <translation>{choice}{reason}</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context</source>
+        <translation>{count} 个词元的上下文</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context, more than it was trained with</source>
+        <translation>{count} 个词元的上下文（超过训练时的长度）</translation>
+    </message>
+    <message>
+        <source>{endpoint!r} is no address of a Hub; write it as https://HOST.</source>
+        <translation>{endpoint!r} 不是有效的下载地址；请在设置中写成 https://主机名。</translation>
+    </message>
+    <message>
+        <source>{endpoint} answers with a page for people instead of a list of files; open it in a browser, as the network may want a login, or {elsewhere}.</source>
+        <translation>{endpoint} 返回的是网页而不是文件列表；请在浏览器中打开它（网络可能要求登录），或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{endpoint} cannot be reached ({reason}); check the connection, or choose another address with --endpoint or HF_ENDPOINT: a mirror, or {modelscope}.</source>
+        <translation>无法连接 {endpoint}（{reason}）；请检查网络，或在设置中选择镜像或 ModelScope（{modelscope}）。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not answer as a Hub does; choose another --endpoint.</source>
         <translation>{endpoint} 不是 Hugging Face、它的镜像或魔搭社区；请在设置中选择别的地址。</translation>
     </message>
     <message>
-        <source>{endpoint} does not tell the size and checksum of {name}; choose another address in the settings.</source>
+        <source>{endpoint} does not give {name} ({status}); {elsewhere}.</source>
+        <translation>{endpoint} 拒绝提供 {name}（{status}）；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not tell the size and checksum of {name}; choose another --endpoint.</source>
         <translation>{endpoint} 没有给出 {name} 的大小和校验值；请在设置中选择别的地址。</translation>
     </message>
     <message>
-        <source>{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose another address in the settings.</source>
+        <source>{endpoint} forbids access to {name} ({status}); look at {page}, and {get_token}.</source>
+        <translation>{endpoint} 禁止访问 {name}（{status}）；请查看 {page}，并{get_token}。</translation>
+    </message>
+    <message>
+        <source>{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose another --endpoint.</source>
         <translation>{endpoint} 只列出文件夹中的前 {count} 个文件，而 {folder} 里还有更多；请在设置中选择别的地址。</translation>
     </message>
     <message>
-        <source>{endpoint} is no address of a Hub; write it in the settings as https://HOST.</source>
-        <translation>{endpoint} 不是有效的下载地址；请在设置中写成 https://主机名。</translation>
+        <source>{endpoint} refuses the token ({status}) for {name}; {get_token}.</source>
+        <translation>{endpoint} 拒绝了用于 {name} 的令牌（{status}）；请{get_token}。</translation>
     </message>
     <message>
-        <source>{endpoint} says that {name} or one of its files is not there; check the name, or choose another address in the settings.</source>
+        <source>{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.</source>
         <translation>{endpoint} 上没有 {name}，或缺少其中的文件；请检查名称，或在设置中选择别的地址。</translation>
     </message>
     <message>
-        <source>{endpoint} refuses the token ({status}) for {name}; make a token at {tokens} and enter it in the settings.</source>
-        <translation>{endpoint} 拒绝了访问 {name} 的令牌（{status}）；请在 {tokens} 创建令牌，并填入设置。</translation>
+        <source>{folder} adds a token with the id {id}, far behind the last one; download it again.</source>
+        <translation>{folder} 添加的词元编号 {id} 远超最后一个词元；请重新下载。</translation>
     </message>
     <message>
-        <source>{endpoint} forbids access to {name} ({status}); look at {page}, and make a token at {tokens} and enter it in the settings.</source>
-        <translation>{endpoint} 禁止访问 {name}（{status}）；请查看 {page}，在 {tokens} 创建令牌，并填入设置。</translation>
+        <source>{folder} cannot be read: {reason}; install Zhiyin again.</source>
+        <translation>{folder} 无法读取：{reason}；请重新安装知音。</translation>
     </message>
     <message>
-        <source>{name} is gated: accept its licence at {page}, make a token at {tokens} and enter it in the settings, then try again.</source>
-        <translation>{name} 需要授权：请在 {page} 接受许可，在 {tokens} 创建令牌并填入设置，然后重试。</translation>
+        <source>{folder} has no tokenization_*.py, which says how {file} cuts texts; Llama 3&apos;s and GLM-4&apos;s rules are used, and some words may be cut differently.</source>
+        <translation>{folder} 里没有 tokenization_*.py，无法得知 {file} 怎样切分文本；现在使用 Llama 3 和 GLM-4 的规则，个别词的切分可能不同。</translation>
     </message>
     <message>
-        <source>There is no repository {name} at {endpoint} for you; check the name, or if it is private, make a token at {tokens} and enter it in the settings.</source>
-        <translation>在 {endpoint} 找不到您可访问的仓库 {name}；请检查名称；若它是私有的，请在 {tokens} 创建令牌并填入设置。</translation>
+        <source>{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model), and none that is built in has {count} tokens; name another folder with --tokenizer, or convert without one by --tokenizer none.</source>
+        <translation>{folder} 里没有分词器（rwkv_vocab*.txt、tokenizer.json 或 tokenizer.model），内置的分词器中也没有 {count} 个词元的；请把它的分词器也下载到同一个文件夹。</translation>
     </message>
     <message>
-        <source>{name} needs {need} GB more in {folder}, but only {free} GB are free there; free some.</source>
-        <translation>{name} 还需要 {folder} 里有 {need} GB，但那里只剩 {free} GB；请腾出空间。</translation>
+        <source>{folder} has no tokenizer (rwkv_vocab*.txt, tokenizer.json or tokenizer.model); name another folder with --tokenizer, or leave that out to take the one of RWKV that is built in.</source>
+        <translation>{folder} 里没有分词器（rwkv_vocab*.txt、tokenizer.json 或 tokenizer.model）；请把它也下载到同一个文件夹。</translation>
     </message>
     <message>
-        <source>{name} came with another content than the Hub lists (its checksum differs) and was thrown away; try again, or choose another address in the settings.</source>
-        <translation>{name} 的内容与网站所列不符（校验值不同），已丢弃；请重试，或在设置中选择别的地址。</translation>
+        <source>{folder} has no tokenizer (tokenizer.json, tokenizer.model or {file}); download it too, name another folder with --tokenizer, or convert without one by --tokenizer none.</source>
+        <translation>{folder} 里没有分词器（tokenizer.json、tokenizer.model 或 {file}）；请把它也下载到同一个文件夹。</translation>
     </message>
     <message>
-        <source>{name} came with another content than the Hub lists; try again, or choose another address in the settings.</source>
-        <translation>{name} 的内容与网站所列不符；请重试，或在设置中选择别的地址。</translation>
+        <source>{folder} has no tokenizer.json, and its tokenizer&apos;s class ({name}) is not known here; texts are cut by GPT-2&apos;s rules, and some words may be cut differently.</source>
+        <translation>{folder} 没有 tokenizer.json，而它的分词器类型（{name}）未知；文本按 GPT-2 的规则切分，个别词的切分可能不同。</translation>
     </message>
     <message>
-        <source>{name} stopped at {have} of {size} bytes ({reason}); what came is kept: try again, and it goes on from there.</source>
-        <translation>{name} 下载到 {have}／{size} 字节时中断（{reason}）；已下载的部分会保留：重试即可接着下载。</translation>
+        <source>{folder} has no {name} library; install Zhiyin again.</source>
+        <translation>{folder} 里没有 {name} 库；请重新安装知音。</translation>
     </message>
     <message>
-        <source>{host} sends whole files only, no beginnings of them; what fits is told by the sizes of the files alone.</source>
+        <source>{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, name another folder with --tokenizer, or convert without one by --tokenizer none.</source>
+        <translation>{folder} 没有 ChatGLM-6B 的分词器 {name}；请把它也下载到同一个文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder} is damaged ({reason}); install Zhiyin again.</source>
+        <translation>{folder} 已损坏（{reason}）；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>{folder} is not a folder; make it or choose another --out.</source>
+        <translation>{folder} 不是文件夹；请创建它，或另选 --out。</translation>
+    </message>
+    <message>
+        <source>{folder} lacks {names} ({part} of {total} files); download them.</source>
+        <translation>{folder} 缺少 {names}（{total} 个文件中的 {part} 个）；请下载它们。</translation>
+    </message>
+    <message>
+        <source>{folder} lacks {names} ({part} of {total} parts); download them.</source>
+        <translation>{folder} 缺少 {names}（共 {total} 个分片，缺 {part} 个）；请下载它们。</translation>
+    </message>
+    <message>
+        <source>{folder} leads to more than {count} files at {path}, where the search for models ended; remove that link or folder.</source>
+        <translation>{folder} 在 {path} 处引入了超过 {count} 个文件，对模型的查找到此为止；请移除该链接或文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.</source>
+        <translation>{folder}：{files} 这些文件不属于同一个 LLaMA，或缺少其中之一；请全部下载。</translation>
+    </message>
+    <message>
+        <source>{host} answers too slowly: next to nothing came within {seconds} seconds; try again later, or {elsewhere}.</source>
+        <translation>{host} 回应太慢：{seconds} 秒内几乎没有收到数据；请稍后重试，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} answers with more than {count} kB where less is needed; {elsewhere}.</source>
+        <translation>{host} 的回应超过 {count} kB，远多于所需；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} answers with several headers {name}; {elsewhere}.</source>
+        <translation>{host} 的回应含有多个 {name} 标头；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} asks to wait, because too much was fetched in a short time; try again in some minutes.</source>
+        <translation>{host} 要求等待，因为短时间内下载过多；请几分钟后重试。</translation>
+    </message>
+    <message>
+        <source>{host} does not answer as HTTP wants it; {elsewhere}.</source>
+        <translation>{host} 的回应不符合 HTTP；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} does not give it ({status}).</source>
+        <translation>{host} 拒绝提供（{status}）。</translation>
+    </message>
+    <message>
+        <source>{host} failed ({status}); try again later, or {elsewhere}.</source>
+        <translation>{host} 出错（{status}）；请稍后重试，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} makes no secure connection ({reason}); if it speaks plain HTTP, write its address with http://.</source>
+        <translation>{host} 无法建立安全连接（{reason}）；如果它只支持 HTTP，请将地址写成 http:// 开头。</translation>
+    </message>
+    <message>
+        <source>{host} packs its answer in a way that was not asked for; {elsewhere}.</source>
+        <translation>{host} 以未请求的方式压缩了回应；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects from HTTPS to HTTP, which anybody on the way could change; {elsewhere}.</source>
+        <translation>{host} 从 HTTPS 重定向到 HTTP，途中任何人都可篡改；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects into this computer or its network, where no public model is; {elsewhere}.</source>
+        <translation>{host} 重定向到本机或内部网络，那里没有公开的模型；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects more than {count} times; {elsewhere}.</source>
+        <translation>{host} 重定向超过 {count} 次；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} redirects to what is no address; {elsewhere}.</source>
+        <translation>{host} 重定向到的不是有效地址；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} sends less than it says; {elsewhere}.</source>
+        <translation>{host} 发送的数据少于它声明的；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then ask again with its name.</source>
         <translation>{host} 只提供整个文件，不能只取开头；是否合适只按文件大小判断。</translation>
     </message>
     <message>
-        <source>{name} holds no {what}; choose another repository.</source>
-        <translation>{name} 里没有 {what}；请选择别的仓库。</translation>
+        <source>{id} is not one</source>
+        <translation>{id} 不是</translation>
     </message>
     <message>
-        <source>{name} has no {wanted} file; it has {there}: choose one of these.</source>
+        <source>{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.</source>
+        <translation>KV 缓存没有 {name!r} 这种类型；请使用 f16、q8_0 或 q4_0。</translation>
+    </message>
+    <message>
+        <source>{name} came with another content than the Hub lists (its checksum differs) and was thrown away; run the same command again, or choose another --endpoint.</source>
+        <translation>{name} 的内容与网站所列不符（校验值不同），已丢弃；请重试，或在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{name} came with another content than the Hub lists; try again, or choose another --endpoint.</source>
+        <translation>{name} 的内容与网站所列不符；请重试，或在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{name} cannot be used, so {other} is used. {reason}</source>
+        <translation>无法使用 {name}，因此改用 {other}。{reason}</translation>
+    </message>
+    <message>
+        <source>{name} changes characters before it cuts a text (full-width letters, for one), which llama.cpp does not do for its kind; such characters become other tokens.</source>
+        <translation>{name} 在分词前会改变字符（例如全角字母），llama.cpp 对这种分词器不会这样做；这些字符会成为别的词元。</translation>
+    </message>
+    <message>
+        <source>{name} comes with the application and cannot be removed.</source>
+        <translation>{name} 是应用自带的，不能移除。</translation>
+    </message>
+    <message>
+        <source>{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.</source>
+        <translation>{name} 与请求不符：服务器发来了它的另一部分；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{name} does not fit in memory; choose a smaller quantization or close other programs.</source>
+        <translation>内存放不下 {name}；请选择更小的量化版本，或关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>{name} drops repeated spaces, which llama.cpp does not do for its kind; they become tokens.</source>
+        <translation>{name} 会去掉重复的空格，llama.cpp 对这种分词器不会这样做；这些空格会成为词元。</translation>
+    </message>
+    <message>
+        <source>{name} has files whose heads take more than {count} MB together, which none do; choose another repository.</source>
+        <translation>{name} 中各文件的头部合计超过 {count} MB，这不可能；请选择其他仓库。</translation>
+    </message>
+    <message>
+        <source>{name} has no config.json that would say what model it is; fetch it first (zhiyin pull {name}), then ask again with its name.</source>
+        <translation>{name} 没有 config.json，无法得知它是什么模型；请先下载它（zhiyin pull {name}），再用它的名称查询。</translation>
+    </message>
+    <message>
+        <source>{name} has no file {file}; its files of weights are: {files}.</source>
+        <translation>{name} 没有文件 {file}；它的权重文件有：{files}。</translation>
+    </message>
+    <message>
+        <source>{name} has no revision {revision!r}; {page} lists its branches and tags.</source>
+        <translation>{name} 没有版本 {revision!r}；{page} 列出了它的分支和标签。</translation>
+    </message>
+    <message>
+        <source>{name} has no {wanted} file; it has {there}: take one of these with zhiyin pull {name} --quant.</source>
         <translation>{name} 没有 {wanted} 文件，但有 {there}：请选择其中之一。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file named {file!r}, which not every system can keep; nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中的文件名 {file!r} 并非所有系统都能保存；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file named {file!r}, which points outside its folder; nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 里有文件 {file!r} 指向文件夹之外；什么都没有下载：请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file named {file!r}, with characters that nobody can see; nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中的文件名 {file!r} 含有看不见的字符；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds a file whose name no disk can keep ({file!r} and more); nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中有文件的名称长得任何磁盘都无法保存（{file!r} 等）；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} holds no weights that Zhiyin knows (.safetensors, .bin, .pth, .gguf); choose another repository or --quant.</source>
+        <translation>{name} 里没有知音认识的权重（.safetensors、.bin、.pth、.gguf）；请选择别的仓库。</translation>
+    </message>
+    <message>
+        <source>{name} holds no {quant}; choose another repository or --quant.</source>
+        <translation>{name} 里没有 {quant}；请选择别的仓库。</translation>
+    </message>
+    <message>
+        <source>{name} holds several models; name one: {names}.</source>
+        <translation>{name} 里有多个模型；请指定其中一个：{names}。</translation>
+    </message>
+    <message>
+        <source>{name} holds several models; name one: {name}/{first} (there are {files}).</source>
+        <translation>{name} 里有多个模型；请指定其中一个：{name}/{first}（共有 {files}）。</translation>
+    </message>
+    <message>
+        <source>{name} holds two files that would be one here ({file} and {other}); nothing was fetched: get the model elsewhere.</source>
+        <translation>{name} 中有两个文件在本机会成为同一个文件（{file} 和 {other}）；未下载任何内容：请从别处获取该模型。</translation>
+    </message>
+    <message>
+        <source>{name} is being downloaded or converted by another Zhiyin; wait for it.</source>
+        <translation>另一个知音正在下载或转换 {name}；请等它完成。</translation>
+    </message>
+    <message>
+        <source>{name} is gated: accept its licence at {page}, {get_token}, then try again.</source>
+        <translation>{name} 需要授权：请在 {page} 接受许可，{get_token}，然后重试。</translation>
+    </message>
+    <message>
+        <source>{name} is gated: your token&apos;s account has no access yet, so accept its licence at {page}, then try again.</source>
+        <translation>{name} 需要授权：您的令牌所属账户还没有权限，请在 {page} 接受许可后重试。</translation>
+    </message>
+    <message>
+        <source>{name} is larger than {count} MB, which is none; choose another repository.</source>
+        <translation>{name} 超过 {count} MB，不可能是这种文件；请选择其他仓库。</translation>
     </message>
     <message>
         <source>{name} is not here whole, and {setting} forbids fetching it; unset it.</source>
         <translation>{name} 尚未下载完整，而环境变量 {setting} 禁止下载；请取消该设置。</translation>
     </message>
+    <message>
+        <source>{name} is not here; name the folder or repository of that model with --base.</source>
+        <translation>这里没有 {name}；请用 --base 指定该模型的文件夹或仓库。</translation>
+    </message>
+    <message>
+        <source>{name} is the name of several models; give the path of one: {paths}.</source>
+        <translation>有多个模型名为 {name}；请给出其中一个的路径：{paths}。</translation>
+    </message>
+    <message>
+        <source>{name} knows no tools, its chat format has no place for them; ask without tools, or choose a model that was trained with them.</source>
+        <translation>{name} 不会使用工具，它的对话格式没有工具的位置；请不带工具提问，或选择训练过工具调用的模型。</translation>
+    </message>
+    <message>
+        <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
+        <translation>{name} 缺少 {index} 中列出的文件（{names}）；请选择其他版本或仓库。</translation>
+    </message>
+    <message>
+        <source>{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or set ZHIYIN_HOME to a larger disk.</source>
+        <translation>{name} 还需要 {folder} 里有 {need:.2f} GB，但那里只剩 {free:.2f} GB；请腾出空间。</translation>
+    </message>
+    <message>
+        <source>{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become the unknown token.</source>
+        <translation>{name} 用字节表示不认识的字符，llama.cpp 对这种分词器不会这样做；它们会成为未知词元。</translation>
+    </message>
+    <message>
+        <source>{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same command again and it goes on from there.</source>
+        <translation>{name} 下载到 {have}／{size} 字节时中断（{reason}）；已下载的部分会保留：重试即可接着下载。</translation>
+    </message>
+    <message>
+        <source>{name} was disabled by the Hub; choose another repository.</source>
+        <translation>{name} 已被网站停用；请选择别的仓库。</translation>
+    </message>
+    <message>
+        <source>{name} was trained for {context} tokens of context; give --ctx {context} or less.</source>
+        <translation>{name} 训练时的上下文是 {context} 个词元；请把 --ctx 设为 {context} 或更小。</translation>
+    </message>
+    <message>
+        <source>{name}, which {adapter} was trained on, is not here; name the folder or repository of that model with --base.</source>
+        <translation>{name} 是训练 {adapter} 时所用的模型，但这里没有；请用 --base 指定该模型的文件夹或仓库。</translation>
+    </message>
+    <message>
+        <source>{name}: {file} is not valid JSON; choose another repository.</source>
+        <translation>{name}：{file} 不是有效的 JSON；请选择其他仓库。</translation>
+    </message>
+    <message>
+        <source>{name}: {reason} Insist with `zhiyin chat --ctx N`.</source>
+        <translation>{name}：{reason} 如要坚持，请用 `zhiyin chat --ctx N`。</translation>
+    </message>
+    <message>
+        <source>{part} computes wrong numbers with this driver; update the driver.</source>
+        <translation>{part} 在当前驱动上计算结果有误；请更新驱动。</translation>
+    </message>
+    <message>
+        <source>{part} could not be tried: {reason}.</source>
+        <translation>无法试运行 {part}：{reason}。</translation>
+    </message>
+    <message>
+        <source>{part} crashed in its trial ({signal}).</source>
+        <translation>{part} 在试运行时崩溃（{signal}）。</translation>
+    </message>
+    <message>
+        <source>{part} did not end its trial in {seconds} seconds.</source>
+        <translation>{part} 的试运行在 {seconds} 秒内没有结束。</translation>
+    </message>
+    <message>
+        <source>{part} does not load ({reason}).</source>
+        <translation>无法加载 {part}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{part} found no device that it can use.</source>
+        <translation>{part} 没有找到可用的设备。</translation>
+    </message>
+    <message>
+        <source>{part} of {count} layers on the GPU</source>
+        <translation>{count} 层中的 {part} 层在显卡上</translation>
+    </message>
+    <message>
+        <source>{part} was interrupted in its trial.</source>
+        <translation>{part} 的试运行被中断。</translation>
+    </message>
+    <message>
+        <source>{path} and {file} number &lt;sop&gt; differently; they are of different models.</source>
+        <translation>{path} 与 {file} 中 &lt;sop&gt; 的编号不同；它们不属于同一个模型。</translation>
+    </message>
+    <message>
+        <source>{path} and {other} are of different models; name the one that you mean.</source>
+        <translation>{path} 与 {other} 属于不同的模型；请指定需要的那一个。</translation>
+    </message>
+    <message>
+        <source>{path} asks for rotary scaling of type {kind!r}, which llama.cpp does not compute for this family.</source>
+        <translation>{path} 要求 {kind!r} 类型的位置缩放，llama.cpp 不支持这一系列模型使用它。</translation>
+    </message>
+    <message>
+        <source>{path} asks for the activation {activation!r}, but llama.cpp computes silu for this family.</source>
+        <translation>{path} 要求激活函数 {activation!r}，但 llama.cpp 对这个系列使用 silu。</translation>
+    </message>
+    <message>
+        <source>{path} asks for the activation {activation!r}, which Gemma does not have.</source>
+        <translation>{path} 要求激活函数 {activation!r}，Gemma 没有这种激活函数。</translation>
+    </message>
+    <message>
+        <source>{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.</source>
+        <translation>{path} 要求执行 {what}，权重文件不需要它；其中的内容没有运行：请改用 safetensors 格式。</translation>
+    </message>
+    <message>
+        <source>{path} belongs to a model and is none itself ({kind}); choose the model.</source>
+        <translation>{path} 只是模型的附属文件（{kind}），本身不是模型；请选择模型文件。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be added: {reason}; check the disk&apos;s free space and the permissions.</source>
+        <translation>无法添加 {path}：{reason}；请检查磁盘剩余空间和权限。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be deleted: {reason}; close what uses it.</source>
+        <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be loaded ({reason}); install Zhiyin again.</source>
+        <translation>{path} 无法加载（{reason}）；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be loaded by llama.cpp ({reason}); convert or download it again.</source>
+        <translation>llama.cpp 无法加载 {path}（{reason}）；请重新转换或下载。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be opened, because too many files are open here; close other programs.</source>
+        <translation>打开的文件过多，{path} 无法打开；请关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be opened; allow reading and writing in its folder.</source>
+        <translation>无法打开 {path}；请允许读写所在文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be put on {model} ({reason}); convert it for this model.</source>
+        <translation>{path} 无法用于 {model}（{reason}）；请为这个模型转换它。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read or written: {reason}; check the disk&apos;s free space and the permissions.</source>
+        <translation>{path} 无法读写：{reason}；请检查磁盘剩余空间和权限。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {reason}.</source>
+        <translation>无法读取 {path}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {reason}; install Zhiyin again.</source>
+        <translation>{path} 无法读取：{reason}；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be used ({reason}).</source>
+        <translation>无法使用 {path}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
+        <translation>{path} 无法写入（{reason}）；请允许写入，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written ({reason}); choose another place.</source>
+        <translation>{path} 无法写入（{reason}）；请选择其他位置。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because its disk is read-only; {elsewhere}.</source>
+        <translation>{path} 所在磁盘只读，无法写入；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because its disk takes no files of that size; {elsewhere}.</source>
+        <translation>{path} 所在磁盘不支持这么大的文件，无法写入；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because its disk takes no names of that length; {elsewhere}.</source>
+        <translation>{path} 所在磁盘不支持这么长的名称，无法写入；请{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because the disk is full; free some room, or {elsewhere}.</source>
+        <translation>磁盘已满，{path} 无法写入；请释放空间，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}.</source>
+        <translation>磁盘报告故障，{path} 无法写入；请检查磁盘，或{elsewhere}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}.</source>
+        <translation>{path} 无法写入：{reason}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}; check the disk&apos;s free space and the permissions.</source>
+        <translation>{path} 无法写入：{reason}；请检查磁盘剩余空间和权限。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}; choose another --out.</source>
+        <translation>无法写入 {path}：{reason}；请腾出空间，并允许写入。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written: {reason}; free some room.</source>
+        <translation>无法写入 {path}：{reason}；请腾出空间。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be written; allow writing to it.</source>
+        <translation>无法写入 {path}；请允许写入该文件。</translation>
+    </message>
+    <message>
+        <source>{path} changes {module} in a way that llama.cpp cannot apply to {model}; merge the adapter into its base instead (zhiyin convert --lora).</source>
+        <translation>{path} 以 llama.cpp 无法用于 {model} 的方式修改 {module}；请改为把这个 LoRA 合并到底座中（zhiyin convert --lora）。</translation>
+    </message>
+    <message>
+        <source>{path} computes NaN or infinity for this text; convert it again, with another --quant.</source>
+        <translation>{path} 对这段文本算出了 NaN 或无穷大；请用另一个 --quant 重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} could not be copied to {folder}: {reason}.</source>
+        <translation>{path} 无法复制到 {folder}：{reason}。</translation>
+    </message>
+    <message>
+        <source>{path} describes an adapter of the kind {kind}; Zhiyin merges LoRA only.</source>
+        <translation>{path} 描述的适配器类型是 {kind}；知音只合并 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path} describes itself wrongly; convert the adapter again.</source>
+        <translation>{path} 对自身的描述有误；请重新转换这个 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path} describes tensor {tensor} wrongly; download it again.</source>
+        <translation>{path} 对张量 {tensor} 的描述有误；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} does not exist; name the folder of a checkpoint.</source>
+        <translation>{path} 不存在；请选择模型所在的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} does not hold a state of this model; the chat is read again from its messages.</source>
+        <translation>{path} 里没有这个模型的状态；对话将从消息重新读取。</translation>
+    </message>
+    <message>
+        <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>
+        <translation>{path} 没有说明它是什么模型（general.architecture）；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} does not say what model it is: of single files only RWKV&apos;s do, and this is another; name the folder that holds config.json and the weights.</source>
+        <translation>{path} 没有说明它是什么模型：单个文件中只有 RWKV 的能看出来，而这个不是；请选择包含 config.json 和权重的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} does not say which model it was trained on; name it with --base.</source>
+        <translation>{path} 没有说明它是用哪个模型训练的；请用 --base 指定。</translation>
+    </message>
+    <message>
+        <source>{path} gives one id to several tokens; download it again.</source>
+        <translation>{path} 让多个词元共用一个编号；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a damaged header; download it again.</source>
+        <translation>{path} 的文件头已损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a head of more than {count} MB, which is none; choose another file.</source>
+        <translation>{path} 的文件头超过 {count} MB，不可能是文件头；请选择别的文件。</translation>
+    </message>
+    <message>
+        <source>{path} has a header of {count} bytes, which no model needs; download it again.</source>
+        <translation>{path} 的文件头有 {count} 字节，没有模型需要这么大的文件头；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a merge that is no pair ({merge}); download it again.</source>
+        <translation>{path} 中有一条合并规则不是一对（{merge}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a message without a role or without content; complete it.</source>
+        <translation>{path} 中有一条消息没有 role 或 content；请补全。</translation>
+    </message>
+    <message>
+        <source>{path} has a vocabulary that llama.cpp cannot read; convert the model again.</source>
+        <translation>llama.cpp 无法读取 {path} 的词表；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
+        <translation>{path} 没有 config.json 要求的张量 {tensor}；请下载全部文件。</translation>
+    </message>
+    <message>
+        <source>{path} has no tensor {tensor}, without which it is not whole; download it all.</source>
+        <translation>{path} 缺少张量 {tensor}，因此不完整；请完整下载。</translation>
+    </message>
+    <message>
+        <source>{path} has no vocabulary; download it again.</source>
+        <translation>{path} 没有词表；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has no weights (adapter_model.safetensors or adapter_model.bin); download them too.</source>
+        <translation>{path} 里没有权重（adapter_model.safetensors 或 adapter_model.bin）；请把它们也下载下来。</translation>
+    </message>
+    <message>
+        <source>{path} has no {key!r}; download the checkpoint&apos;s configuration again.</source>
+        <translation>{path} 没有 {key!r}；请重新下载模型的配置。</translation>
+    </message>
+    <message>
+        <source>{path} has no {key}; download it again.</source>
+        <translation>{path} 里没有 {key}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has one-dimensional positions, which no published ChatGLM-6B has.</source>
+        <translation>{path} 使用一维位置编码，已发布的 ChatGLM-6B 都不是这样。</translation>
+    </message>
+    <message>
+        <source>{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or choose another model.</source>
+        <translation>{path} 的架构是 {architecture}，此版本的 llama.cpp 不认识；请更新知音，或选择其他模型。</translation>
+    </message>
+    <message>
+        <source>{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.</source>
+        <translation>{path} 的词表中词元 {text} 出现了不止一次；请用模型自己的分词器重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} has {count} tokens, but two chunks of {context} are the least; take a longer text or a smaller --ctx.</source>
+        <translation>{path} 有 {count} 个词元，但至少需要两段、每段 {context} 个；请使用更长的文本，或更小的 --ctx。</translation>
+    </message>
+    <message>
+        <source>{path} holds NaN or infinity for {tensor}; make the importance matrix again.</source>
+        <translation>{path} 中 {tensor} 含有 NaN 或无穷大；请重新制作重要性矩阵。</translation>
+    </message>
+    <message>
+        <source>{path} holds no importance matrix; name a file that llama-imatrix wrote.</source>
+        <translation>{path} 里没有重要性矩阵；请选择 llama-imatrix 写出的文件。</translation>
+    </message>
+    <message>
+        <source>{path} holds no model by its general.type ({kind}); choose the model&apos;s own file.</source>
+        <translation>按 general.type（{kind}），{path} 中没有模型；请选择模型本身的文件。</translation>
+    </message>
+    <message>
+        <source>{path} holds no tensors: it was saved without them, or is another file; get the weights again.</source>
+        <translation>{path} 里没有张量：保存时遗漏了，或者这是别的文件；请重新获取权重。</translation>
+    </message>
+    <message>
+        <source>{path} holds no tensors: the training program saved nothing; get it again.</source>
+        <translation>{path} 里没有张量：训练程序什么也没有保存；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.</source>
+        <translation>{path} 里没有权重文件（*.safetensors、*.bin、*.pth）；请下载完整的模型。</translation>
+    </message>
+    <message>
+        <source>{path} holds no weights; choose the file of the whole model.</source>
+        <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
+    </message>
+    <message>
+        <source>{path} holds only LoRA weights of an RWKV model; merge them into the model first.</source>
+        <translation>{path} 里只有 RWKV 模型的 LoRA 权重；请先把它们合并到模型中。</translation>
+    </message>
+    <message>
+        <source>{path} holds only a tuned initial state (time_state), no model; name the model&apos;s own .pth.</source>
+        <translation>{path} 里只有调优过的初始状态（time_state），没有模型；请选择模型本身的 .pth。</translation>
+    </message>
+    <message>
+        <source>{path} holds only one half of the change of {module}; download the adapter again.</source>
+        <translation>{path} 里 {module} 的改动只有一半；请重新下载这个 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path} holds only some weights of an RWKV model; name the model&apos;s own .pth, with what this adds to it merged.</source>
+        <translation>{path} 里只有 RWKV 模型的一部分权重；请选择模型本身的 .pth，并先合并这里所添加的内容。</translation>
+    </message>
+    <message>
+        <source>{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.</source>
+        <translation>{path} 里的张量 {tensor} 出现了两次（{first} 与 {second}）；请只保留一套文件。</translation>
+    </message>
+    <message>
+        <source>{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and adapter_config.json, or a model that it was merged into.</source>
+        <translation>{path} 里是 LoRA 权重，它用来修改模型，本身不是模型；请选择包含它和 adapter_config.json 的文件夹，或已合并它的模型。</translation>
+    </message>
+    <message>
+        <source>{path} holds what an optimizer goes on training from, no weights; name the file of the weights.</source>
+        <translation>{path} 里是优化器继续训练所需的状态，不是权重；请选择权重文件。</translation>
+    </message>
+    <message>
+        <source>{path} holds {name}, which is no part of a LoRA that can be merged; merge it with the program that trained it, then convert the result.</source>
+        <translation>{path} 中的 {name} 不是可以合并的 LoRA 内容；请用训练它的程序合并，再转换结果。</translation>
+    </message>
+    <message>
+        <source>{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.</source>
+        <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} is a DoRA, but holds no magnitudes for {module}; download it again.</source>
+        <translation>{path} 是 DoRA，但没有 {module} 的幅值；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is a GGUF file, but not of a model; name the model&apos;s file.</source>
+        <translation>{path} 是 GGUF 文件，但不是模型；请选择模型文件。</translation>
+    </message>
+    <message>
+        <source>{path} is a file of the source, which would be overwritten; choose another name.</source>
+        <translation>{path} 是源文件之一，会被覆盖；请换一个名称。</translation>
+    </message>
+    <message>
+        <source>{path} is a finished file ({found}); leave out --quant, or name the checkpoint that it was made of.</source>
+        <translation>{path} 是已完成的文件（{found}）；请省略 --quant，或选择制作它的原始模型。</translation>
+    </message>
+    <message>
+        <source>{path} is a folder; convert it first: zhiyin convert {path}</source>
+        <translation>{path} 是文件夹；请先转换它：zhiyin convert {path}</translation>
+    </message>
+    <message>
+        <source>{path} is a folder; name a file with --out.</source>
+        <translation>{path} 是文件夹；请用 --out 指定文件。</translation>
+    </message>
+    <message>
+        <source>{path} is a pipe or a device, not a file; choose a file.</source>
+        <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
+    </message>
+    <message>
+        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.</source>
+        <translation>{path} 是 {kind} 类型的分词器；知音只能转换 BPE 分词器。</translation>
+    </message>
+    <message>
+        <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
+        <translation>{path} 是压缩文件，但不是 torch.save 保存的权重；请选择正确的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV whose keys are narrower than its width (fla&apos;s expand_k), which llama.cpp does not run; choose one with an expand_k of 1.</source>
+        <translation>{path} 是键比模型宽度窄的 RWKV（fla 的 expand_k），llama.cpp 不能运行；请选择 expand_k 为 1 的模型。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.</source>
+        <translation>{path} 是夹有注意力层的 RWKV（fla 的混合模型），这里无法运行；请选择不带注意力层的。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
+        <translation>{path} 是 RWKV-7a（带 DeepEmbed），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
+        <translation>{path} 是 RWKV-7b（带 DeepEmbed 注意力），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
+    </message>
+    <message>
+        <source>{path} is an adapter for {architecture}, but {model} is {expected}; choose an adapter of this model.</source>
+        <translation>{path} 是用于 {architecture} 的 LoRA，但 {model} 是 {expected}；请选择这个模型的 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE.</source>
+        <translation>{path} 是 LoRA，不是模型；请与它的模型一起使用：zhiyin chat --model MODEL --adapter FILE。</translation>
+    </message>
+    <message>
+        <source>{path} is an adapter; merge it into its model by `zhiyin convert {path} --base MODEL`.</source>
+        <translation>{path} 是一个 LoRA；请用 `zhiyin convert {path} --base MODEL` 把它合并到它的模型中。</translation>
+    </message>
+    <message>
+        <source>{path} is an empty folder; download the whole checkpoint.</source>
+        <translation>{path} 是空文件夹；请下载完整的模型。</translation>
+    </message>
+    <message>
+        <source>{path} is an engine part for a newer Zhiyin; update Zhiyin first.</source>
+        <translation>{path} 是用于更新版本知音的引擎组件；请先更新知音。</translation>
+    </message>
+    <message>
+        <source>{path} is an engine part for {system}, but this computer needs {wanted}; get that one.</source>
+        <translation>{path} 是用于 {system} 的引擎组件，而这台电脑需要 {wanted} 的；请获取相应的组件。</translation>
+    </message>
+    <message>
+        <source>{path} is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.</source>
+        <translation>{path} 是实验性的 RWKV-6（x060a、x060b 或 x060c），没有程序能运行；请选择正式发布的模型。</translation>
+    </message>
+    <message>
+        <source>{path} is an unfinished file; wait until it has its name.</source>
+        <translation>{path} 尚未写完；请等它得到正式名称。</translation>
+    </message>
+    <message>
+        <source>{path} is being written by another Zhiyin; wait for it, or choose another name.</source>
+        <translation>另一个知音正在写入 {path}；请等它完成，或换一个名称。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged ({reason}); convert the model again.</source>
+        <translation>{path} 已损坏（{reason}）；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged ({reason}); install Zhiyin again.</source>
+        <translation>{path} 已损坏（{reason}）；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged and cannot be put aside ({reason}); what can be read of it counts.</source>
+        <translation>{path} 已损坏，且无法移开（{reason}）；其中能读取的内容仍然有效。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged in line {number}; download it again.</source>
+        <translation>{path} 的第 {number} 行已损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged or no engine part; get it again.</source>
+        <translation>{path} 已损坏，或不是引擎组件；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: tensor {tensor} is not where it should be; download it again.</source>
+        <translation>{path} 已损坏：张量 {tensor} 不在应在的位置；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {file} has another content; get it again.</source>
+        <translation>{path} 已损坏：{file} 的内容不符；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {file} is missing; get it again.</source>
+        <translation>{path} 已损坏：缺少 {file}；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {key} is no list of texts; download or convert it again.</source>
+        <translation>{path} 已损坏：{key} 不是文本列表；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {key} is no text; download or convert it again.</source>
+        <translation>{path} 已损坏：{key} 不是文本；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {tensor} does not fit its counts; make it again.</source>
+        <translation>{path} 已损坏：{tensor} 与它的计数不符；请重新制作。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {what}; download it again.</source>
+        <translation>{path} 已损坏（{what}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged; add the engine part again.</source>
+        <translation>{path} 已损坏；请重新添加这个引擎组件。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged; start Zhiyin again to recover what can be read.</source>
+        <translation>{path} 已损坏；请重新启动知音，以恢复可读取的内容。</translation>
+    </message>
+    <message>
+        <source>{path} is empty; choose a file with a text of some thousand words.</source>
+        <translation>{path} 是空文件；请选择有几千词的文本。</translation>
+    </message>
+    <message>
+        <source>{path} is in use by another program; close it.</source>
+        <translation>{path} 正被其他程序使用；请关闭该程序。</translation>
+    </message>
+    <message>
+        <source>{path} is larger than any importance matrix; name a file that llama-imatrix wrote.</source>
+        <translation>{path} 比任何重要性矩阵都大；请选择 llama-imatrix 写出的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
+        <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is no LoRA adapter; make one by `zhiyin convert ADAPTER --as-adapter`.</source>
+        <translation>{path} 不是 LoRA；请用 `zhiyin convert ADAPTER --as-adapter` 制作。</translation>
+    </message>
+    <message>
+        <source>{path} is no RWKV vocabulary; download it again.</source>
+        <translation>{path} 不是 RWKV 词表；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is no adapter: it has no {file}; name the folder that holds one.</source>
+        <translation>{path} 不是 LoRA：其中没有 {file}；请选择包含它的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is not JSON ({reason}); correct it.</source>
+        <translation>{path} 不是 JSON（{reason}）；请改正。</translation>
+    </message>
+    <message>
+        <source>{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.</source>
+        <translation>{path} 不是 GGUF 文件；请选择转换工具生成的文件，或先转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the folder that holds config.json and the weights.</source>
+        <translation>{path} 不是知音认识的权重文件（{endings}）；请选择这样的文件，或包含 config.json 与权重的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is not a sentencepiece model ({reason}); download it again.</source>
+        <translation>{path} 不是 sentencepiece 模型（{reason}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not a text in UTF-8 (byte {offset} is part of no character); choose another file or convert it.</source>
+        <translation>{path} 不是 UTF-8 文本（第 {offset} 字节不属于任何字符）；请选择其他文件，或转换它的编码。</translation>
+    </message>
+    <message>
+        <source>{path} is not a whole file of tiktoken&apos;s ranks; download it again.</source>
+        <translation>{path} 不是完整的 tiktoken 词表文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not an engine part ({reason}); get it again.</source>
+        <translation>{path} 不是引擎组件（{reason}）；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} is not an ordinary file; choose another --out.</source>
+        <translation>{path} 不是普通文件；请另选 --out。</translation>
+    </message>
+    <message>
+        <source>{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; if you built it yourself, add it with --unsigned.</source>
+        <translation>{path} 没有知音开发者的签名，而引擎组件会作为程序运行；如果是你自己构建的，请用 --unsigned 添加。</translation>
+    </message>
+    <message>
+        <source>{path} is not there any more; put it back, or choose another model.</source>
+        <translation>{path} 已不存在；请把它放回原处，或选择另一个模型。</translation>
+    </message>
+    <message>
+        <source>{path} is not there any more; put it back, or take it off the list: zhiyin models remove {name}</source>
+        <translation>{path} 已不存在；请把它放回原处，或从列表中移除：zhiyin models remove {name}</translation>
+    </message>
+    <message>
+        <source>{path} is not valid JSON ({reason}); download it again.</source>
+        <translation>{path} 不是有效的 JSON（{reason}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not what was written; check the disk, then convert again.</source>
+        <translation>{path} 与写入的内容不一致；请检查磁盘后重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} is of a MiniCPM mixture of experts, which Zhiyin cannot convert; choose a dense MiniCPM.</source>
+        <translation>{path} 是 MiniCPM 的混合专家模型，知音无法转换；请选择稠密的 MiniCPM。</translation>
+    </message>
+    <message>
+        <source>{path} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was tuned on.</source>
+        <translation>{path} 属于 P-Tuning 检查点（pre_seq_len），其中没有模型；请转换它所微调的原模型。</translation>
+    </message>
+    <message>
+        <source>{path} is of a model that measures texts and writes none; choose a chat model.</source>
+        <translation>{path} 属于度量文本、不生成文本的模型；请选择对话模型。</translation>
+    </message>
+    <message>
+        <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
+        <translation>{path} 是一个模型的 {count} 个部分之一，但被改了名；请把所有部分改回发布时的名称。</translation>
+    </message>
+    <message>
+        <source>{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them these names.</source>
+        <translation>{path} 是某个模型 {count} 个分卷之一，分卷的名称必须依次以 -00001-of-{number}.gguf 等结尾；请改回这样的名称。</translation>
+    </message>
+    <message>
+        <source>{path} is quantized already (tensor {tensor} is {type}), and quantizing it again loses more than either alone; convert the original checkpoint, or insist with --allow-requantize.</source>
+        <translation>{path} 已经量化（张量 {tensor} 是 {type}），再次量化的损失大于任何一次单独的量化；请转换原始模型，或用 --allow-requantize 坚持转换。</translation>
+    </message>
+    <message>
+        <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
+        <translation>{path} 是引擎的基础部分，知音已经自带；请添加其他组件。</translation>
+    </message>
+    <message>
+        <source>{path} is there already; remove it first or rename the new file.</source>
+        <translation>{path} 已经存在；请先移除它，或重命名新文件。</translation>
+    </message>
+    <message>
+        <source>{path} is too large for a message; put the part that matters into a file of its own.</source>
+        <translation>{path} 太大，无法放入一条消息；请把需要的部分存成单独的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated or no importance matrix; name a file that llama-imatrix wrote.</source>
+        <translation>{path} 不完整，或不是重要性矩阵；请选择 llama-imatrix 写出的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated or no safetensors file; download it again.</source>
+        <translation>{path} 不完整，或不是 safetensors 文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated, damaged or no PyTorch file; download it again.</source>
+        <translation>{path} 不完整、已损坏，或不是 PyTorch 文件；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: its head ends in the middle; download it again.</source>
+        <translation>{path} 不完整：文件头在中途结束；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: tensor {tensor} ends {count} bytes after the end of the file; download it again.</source>
+        <translation>{path} 不完整：张量 {tensor} 超出文件末尾 {count} 字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: tensor {tensor} reaches behind its data; download it again.</source>
+        <translation>{path} 不完整：张量 {tensor} 的数据没有结尾；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.</source>
+        <translation>{path} 不完整：张量 {tensor} 缺少 {count} 字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} lacks tensor {tensor}; download or convert the model again.</source>
+        <translation>{path} 缺少张量 {tensor}；请重新下载或转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} lacks the data of tensor {tensor}; download it again.</source>
+        <translation>{path} 缺少张量 {tensor} 的数据；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.</source>
+        <translation>{path} 在您自己的文件夹里，是由 {folder} 中的链接引入的；请删除该链接，或到那里删除文件。</translation>
+    </message>
+    <message>
+        <source>{path} lists no weights; download it again.</source>
+        <translation>{path} 没有列出权重；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} looks like RWKV, but its tensor {tensor} is missing or damaged; download it again.</source>
+        <translation>{path} 像是 RWKV，但它的张量 {tensor} 缺失或损坏；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} must hold a list of objects, such as [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}].</source>
+        <translation>{path} 必须是对象的列表，例如 [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}]。</translation>
+    </message>
+    <message>
+        <source>{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.</source>
+        <translation>{path} 写的是 {name}，知音还不能转换；目前支持的系列有：{families}。</translation>
+    </message>
+    <message>
+        <source>{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out or a smaller --quant.</source>
+        <translation>{path} 需要 {need:,.1f} MB，但磁盘只剩 {free:,.1f} MB；请腾出空间，或选择更小的量化方式。</translation>
+    </message>
+    <message>
+        <source>{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.</source>
+        <translation>{path} 的词元编号有空缺（{count} 个词元，{total} 个编号）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} points outside its folder ({name}); get the checkpoint elsewhere.</source>
+        <translation>{path} 指向文件夹之外（{name}）；请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>{path} repeats tensor {tensor} of another part; download them all again.</source>
+        <translation>{path} 中的张量 {tensor} 与另一个分片重复；请重新下载全部分片。</translation>
+    </message>
+    <message>
+        <source>{path} says {key!r} is {value}, but it must be {wanted}; download it again.</source>
+        <translation>{path} 中 {key!r} 的值是 {value}，但必须是{wanted}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} sets {key!r} as no published ChatGLM does; llama.cpp cannot run it.</source>
+        <translation>{path} 中 {key!r} 的设置与所有已发布的 ChatGLM 都不同；llama.cpp 无法运行它。</translation>
+    </message>
+    <message>
+        <source>{path} speaks of {count} heads, which does not fit the weights; download both again.</source>
+        <translation>{path} 写的是 {count} 个头，与权重不符；请把两者都重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} uses {key}, which is no plain change of the base&apos;s weights; merge the adapter with the program that trained it, then convert the result.</source>
+        <translation>{path} 使用了 {key}，这不是对底座权重的普通改动；请用训练它的程序合并，再转换结果。</translation>
+    </message>
+    <message>
+        <source>{path} vanished while it was imported; import it again.</source>
+        <translation>{path} 在导入过程中消失了；请重新导入。</translation>
+    </message>
+    <message>
+        <source>{path} was begun by {origin!r}, which changes the base too; save it once more as a plain LoRA (PEFT&apos;s path_initial_model_for_weight_conversion).</source>
+        <translation>{path} 以 {origin!r} 方式初始化，这也会改变底座；请用 PEFT 的 path_initial_model_for_weight_conversion 重新保存为普通 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path} was built for the engine {version}, but this Zhiyin has {wanted}; get the part of this release.</source>
+        <translation>{path} 是为引擎 {version} 构建的，而这个知音使用 {wanted}；请获取这个版本的组件。</translation>
+    </message>
+    <message>
+        <source>{path} was changed or shortened while it was read; wait until no other program writes it, then try again.</source>
+        <translation>{path} 在读取过程中被更改或截短了；请等其他程序写完，再试一次。</translation>
+    </message>
+    <message>
+        <source>{path} was converted for the package `rwkv` already (its weights are transposed and merged); name the original .pth.</source>
+        <translation>{path} 已经为 `rwkv` 软件包转换过（权重已转置并合并）；请选择原始的 .pth。</translation>
+    </message>
+    <message>
+        <source>{path} was damaged; what could be read of it counts, and the damaged file is {aside} now.</source>
+        <translation>{path} 已损坏；其中能读取的内容仍然有效，损坏的文件已移到 {aside}。</translation>
+    </message>
+    <message>
+        <source>{path} was made for a model whose {module} is {shape}, but in {model} it is {expected}; choose the model that it belongs to.</source>
+        <translation>{path} 是为 {module} 形状为 {shape} 的模型制作的，但在 {model} 中它是 {expected}；请选择与它对应的模型。</translation>
+    </message>
+    <message>
+        <source>{path} was made for another model: {tensor} has {columns} columns there and {expected} here; make it with the same model.</source>
+        <translation>{path} 是为另一个模型制作的：其中 {tensor} 有 {columns} 列，而这里是 {expected} 列；请用同一个模型重新制作。</translation>
+    </message>
+    <message>
+        <source>{path} was packed again with compression; get the file as torch.save wrote it.</source>
+        <translation>{path} 被重新压缩过；请获取 torch.save 直接保存的文件。</translation>
+    </message>
+    <message>
+        <source>{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.</source>
+        <translation>{path} 是在大端序电脑上保存的，无法读取；请改用 safetensors 格式。</translation>
+    </message>
+    <message>
+        <source>{path}: &apos;layer_types&apos; must have {layers} entries, sliding or full; download it again.</source>
+        <translation>{path}：&apos;layer_types&apos; 必须有 {layers} 项，每项为滑动窗口或完整注意力；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: &apos;layer_types&apos; must have {layers} entries; download it again.</source>
+        <translation>{path}：&apos;layer_types&apos; 必须有 {layers} 项；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: &apos;low_freq_factor&apos; must be below &apos;high_freq_factor&apos;; download it again.</source>
+        <translation>{path}：&apos;low_freq_factor&apos; 必须小于 &apos;high_freq_factor&apos;；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: a width of {width} cannot be split into {heads} heads; download it again.</source>
+        <translation>{path}：宽度 {width} 无法分成 {heads} 个头；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: heads of {head_dim} do not divide {width}; convert it again.</source>
+        <translation>{path}：每头 {head_dim} 维不能整除 {width}；请重新转换。</translation>
+    </message>
+    <message>
+        <source>{path}: hidden_size must be a multiple of four times the heads.</source>
+        <translation>{path}：hidden_size 必须是头数四倍的整数倍。</translation>
+    </message>
+    <message>
+        <source>{path}: in this family llama.cpp wants heads that together are as wide as the model ({width}), but they are {heads} of {head_dim} dimensions.</source>
+        <translation>{path}：对这个系列，llama.cpp 要求所有头合起来与模型等宽（{width}），而这里是 {heads} 个头、每头 {head_dim} 维。</translation>
+    </message>
+    <message>
+        <source>{path}: its vocabulary has the token id {wrong}, but its embeddings have only {rows} rows; convert the model again, with its own tokenizer.</source>
+        <translation>{path}：词表中有词元编号 {wrong}，但词向量只有 {rows} 行；请用它自己的分词器重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: kv_channels times heads must be hidden_size for llama.cpp to run it.</source>
+        <translation>{path}：kv_channels 乘以头数必须等于 hidden_size，llama.cpp 才能运行。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes ERNIE 4.5 without biases, and this one has them.</source>
+        <translation>{path}：llama.cpp 的 ERNIE 4.5 不支持偏置，而这个模型有偏置。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Gemma 3 without &apos;attn_logit_softcapping&apos;.</source>
+        <translation>{path}：llama.cpp 的 Gemma 3 不支持 &apos;attn_logit_softcapping&apos;。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Granite 4 with a &apos;mamba_expand&apos; of {factor} and without &apos;mamba_proj_bias&apos; only.</source>
+        <translation>{path}：llama.cpp 的 Granite 4 只支持 &apos;mamba_expand&apos; 为 {factor}、没有 &apos;mamba_proj_bias&apos; 的模型。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Granite 4 with experts only where it has Mamba layers.</source>
+        <translation>{path}：llama.cpp 的 Granite 4 只有在带 Mamba 层时才支持专家。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Granite 4 without positions of type {kind!r}.</source>
+        <translation>{path}：llama.cpp 的 Granite 4 不支持 {kind!r} 类型的位置编码。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Granite without Mamba layers with positions only.</source>
+        <translation>{path}：没有 Mamba 层的 Granite，llama.cpp 只支持带位置编码的。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Hunyuan with norms of queries and keys only.</source>
+        <translation>{path}：llama.cpp 的混元只支持对查询和键做归一化的模型。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes InternLM2 without biases, and this one has them.</source>
+        <translation>{path}：llama.cpp 的 InternLM2 不支持偏置，而这个模型有偏置。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes MiniCPM3 with a {key} of {value:g} only.</source>
+        <translation>{path}：llama.cpp 的 MiniCPM3 只支持 {key} 为 {value:g}。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes MiniCPM3 with latent queries and without biases.</source>
+        <translation>{path}：llama.cpp 的 MiniCPM3 只支持低秩查询、没有偏置的模型。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Qwen with heads as wide as the model and without further biases.</source>
+        <translation>{path}：llama.cpp 的 Qwen 只支持头与模型等宽、没有其他偏置的模型。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Qwen3.5 with key and value heads of one size, as many or a multiple.</source>
+        <translation>{path}：llama.cpp 的 Qwen3.5 只支持大小相同的键头和值头，且值头数是键头数的整数倍。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes SmolLM3 without positions in every fourth layer, biases and windows only.</source>
+        <translation>{path}：llama.cpp 的 SmolLM3 只支持每四层有一层没有位置编码、没有偏置和窗口的模型。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes YaRN with a {key} of {value:g} only.</source>
+        <translation>{path}：llama.cpp 的 YaRN 只支持 {key} 为 {value:g}。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes YaRN with whole correction bounds only.</source>
+        <translation>{path}：llama.cpp 的 YaRN 只支持取整的修正边界。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes this family with &apos;norm_topk_prob&apos; {wanted} only.</source>
+        <translation>{path}：对这个系列，llama.cpp 只支持 &apos;norm_topk_prob&apos; 为 {wanted}。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes this family with a {key!r} of {value:g} only.</source>
+        <translation>{path}：对这个系列，llama.cpp 只支持 {key!r} 为 {value:g}。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes this family with {key!r} {wanted} only.</source>
+        <translation>{path}：对这个系列，llama.cpp 只支持 {key!r} 为 {wanted}。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes this family&apos;s YaRN with &apos;mscale&apos; and &apos;mscale_all_dim&apos; alike only.</source>
+        <translation>{path}：对这个系列的 YaRN，llama.cpp 只支持 &apos;mscale&apos; 与 &apos;mscale_all_dim&apos; 相同。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes this family&apos;s attention with biases only.</source>
+        <translation>{path}：对这个系列，llama.cpp 只支持带偏置的注意力。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes this family&apos;s attention without biases.</source>
+        <translation>{path}：对这个系列，llama.cpp 的注意力不支持偏置。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp divides this model&apos;s scores by the root of {divisor}, not of &apos;query_pre_attn_scalar&apos;.</source>
+        <translation>{path}：对这个模型，llama.cpp 用 {divisor} 的平方根来除注意力分数，而不是 &apos;query_pre_attn_scalar&apos; 的。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite.</source>
+        <translation>{path}：llama.cpp 不支持这个 DeepSeek-V2 的专家分组方式；请选择 DeepSeek-V2-Lite。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp does not weigh experts by {kind!r} in this family.</source>
+        <translation>{path}：对这个系列，llama.cpp 不支持以 {kind!r} 计算专家权重。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp rotates neighbouring elements only in this family.</source>
+        <translation>{path}：对这个系列，llama.cpp 只支持旋转相邻元素。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp takes {layers} layers for DeepSeek-V2-Lite, whose queries are not latent.</source>
+        <translation>{path}：llama.cpp 会把 {layers} 层当作 DeepSeek-V2-Lite，而它的查询没有低秩压缩。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp wants experts in every layer of this family, and some have none.</source>
+        <translation>{path}：对这个系列，llama.cpp 要求每一层都有专家，而这个模型有些层没有。</translation>
+    </message>
+    <message>
+        <source>{path}: models of the architecture {architecture} run up to their trained length only; load it with a smaller context.</source>
+        <translation>{path}：{architecture} 架构的模型只能运行到训练时的长度；请用较小的上下文加载。</translation>
+    </message>
+    <message>
+        <source>{path}: sizes of experts in MXFP4 must be multiples of {count}; download it again.</source>
+        <translation>{path}：MXFP4 格式专家的尺寸必须是 {count} 的倍数；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has shape {shape} where {expected} is needed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 的形状是 {shape}，而这里需要 {expected}；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has the shape {shape}, but config.json calls for a matrix; download it again.</source>
+        <translation>{path}：张量 {tensor} 的形状是 {shape}，但 config.json 要求的是矩阵；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are of different models.</source>
+        <translation>{path}：张量 {tensor} 的形状是 {shape}，而 config.json 要求 {wanted}；权重与配置不属于同一个模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has the shape {shape}, but the others call for {wanted}; download it again.</source>
+        <translation>{path}：张量 {tensor} 的形状是 {shape}，但其他张量要求 {wanted}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has type {kind}, newer than this version of Zhiyin: update Zhiyin.</source>
+        <translation>{path}：张量 {tensor} 的类型 {kind} 比这个版本的知音更新；请更新知音。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} has type {type}, with which nothing is computed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 的类型是 {type}，无法用它计算；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} holds {type} instead of bytes; download it again.</source>
+        <translation>{path}：张量 {tensor} 存的是 {type} 而不是字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.</source>
+        <translation>{path}：张量 {tensor} 比文件还大；请从别处获取这个模型。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.</source>
+        <translation>{path}：张量 {tensor} 是 {type}，而这里需要 F32；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: the alpha_pattern {pattern!r} is malformed ({reason}); correct it.</source>
+        <translation>{path}：alpha_pattern {pattern!r} 格式错误（{reason}）；请改正。</translation>
+    </message>
+    <message>
+        <source>{path}: the alpha_pattern {pattern!r} is too intricate; merge the adapter with the program that trained it, then convert the result.</source>
+        <translation>{path}：alpha_pattern {pattern!r} 过于复杂；请用训练它的程序合并，再转换结果。</translation>
+    </message>
+    <message>
+        <source>{path}: the magnitudes of {module} do not fit; download the adapter again.</source>
+        <translation>{path}：{module} 的幅值不相符；请重新下载这个 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the same place as the weights.</source>
+        <translation>{path}：分词器有 {count} 个词元，而模型只有 {known} 个；请使用与权重同一来源的分词器。</translation>
+    </message>
+    <message>
+        <source>{path}: the two halves of the change of {module} do not fit ({first} and {second}); download the adapter again.</source>
+        <translation>{path}：{module} 改动的两半互不相符（{first} 与 {second}）；请重新下载这个 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path}: this checkpoint is already quantized as {method}; download the original repository, whose weights are F16, BF16 or F32.</source>
+        <translation>{path}：这个模型已经用 {method} 量化过；请下载原始仓库，其中的权重是 F16、BF16 或 F32。</translation>
+    </message>
+    <message>
+        <source>{path}: {architecture}.{key} is {value!r}; convert the model again.</source>
+        <translation>{path}：{architecture}.{key} 的值是 {value!r}；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.</source>
+        <translation>{path}：{heads} 个 Mamba 头分为 {groups} 组，与 {channels} 个通道不符；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {heads} heads do not fit a width of {width}; convert it again.</source>
+        <translation>{path}：{heads} 个头与宽度 {width} 不符；请重新转换。</translation>
+    </message>
+    <message>
+        <source>{path}: {heads} heads, {kv_heads} of keys, of {key_size} and {value_size} dimensions, {rotary_dim} of which rotate, do not fit together; convert the model again.</source>
+        <translation>{path}：{heads} 个头、{kv_heads} 个键头、{key_size} 与 {value_size} 维、其中 {rotary_dim} 维旋转，互不相符；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: {heads} query heads, {kv_heads} key heads of {head_dim} dimensions and {layers} layers do not fit together; download it again.</source>
+        <translation>{path}：{heads} 个查询头、{kv_heads} 个键头、每头 {head_dim} 维与 {layers} 层互不相符；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {key!r} must be {count} positive numbers; download it again.</source>
+        <translation>{path}：{key!r} 必须是 {count} 个正数；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {key!r} must have {layers} entries, mamba or attention; download it again.</source>
+        <translation>{path}：{key!r} 必须有 {layers} 项，每项为 mamba 或 attention；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {key} is {value}, which does not fit the rest of the file; download or convert it again.</source>
+        <translation>{path}：{key} 为 {value}，与文件其余内容不符；请重新下载或转换。</translation>
+    </message>
+    <message>
+        <source>{path}: {key} must be {wanted}, not {found}; download it again.</source>
+        <translation>{path}：{key} 必须是 {wanted}，而不是 {found}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {key} must be {wanted}; download it again.</source>
+        <translation>{path}：{key} 必须是 {wanted}；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {name} judges texts and writes none; choose a chat or base model.</source>
+        <translation>{path}：{name} 只给文本打分，不会生成文本；请选择对话模型或基础模型。</translation>
+    </message>
+    <message>
+        <source>{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text model of the same family.</source>
+        <translation>{path}：{name} 还能接收图像或声音，而知音只转换纯文本模型；请选择同系列的文本模型。</translation>
+    </message>
+    <message>
+        <source>{path}: {rotary_dim} rotating dimensions of a head cannot be; download it again.</source>
+        <translation>{path}：一个头不可能有 {rotary_dim} 个旋转维度；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {rotary_dim} rotating dimensions, {heads} query heads and other numbers of this attention do not fit together; download it again.</source>
+        <translation>{path}：{rotary_dim} 个旋转维度、{heads} 个查询头与这种注意力的其他数值互不相符；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {tensor} does not fit its tensor; download the checkpoint again.</source>
+        <translation>{path}：{tensor} 与它的张量不相符；请重新下载模型。</translation>
+    </message>
+    <message>
+        <source>{path}: {used} of {count} experts cannot be; download it again.</source>
+        <translation>{path}：不可能从 {count} 个专家中使用 {used} 个；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: {used} of {groups} groups of {count} experts cannot be; download it again.</source>
+        <translation>{path}：不可能从 {count} 个专家的 {groups} 组中使用 {used} 组；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{quant} has too few bits for {family}, whose answers it spoils; {needed} is the smallest quantization that leaves them intact.</source>
+        <translation>{quant} 的位数对 {family} 来说太少，会损害它的回答；{needed} 是不损害回答的最小量化。</translation>
+    </message>
+    <message>
+        <source>{quant} would fit too, but write only {rate} tokens a second.</source>
+        <translation>{quant} 也放得下，但每秒只能生成 {rate} 个词元。</translation>
+    </message>
+    <message>
+        <source>{quant} would lack {missing:size}.</source>
+        <translation>{quant} 还差 {missing:size}。</translation>
+    </message>
+    <message>
+        <source>{quant}, {placement}, {context}: {places}, about {rate} tokens a second.</source>
+        <translation>{quant}，{placement}，{context}：{places}，每秒约 {rate} 个词元。</translation>
+    </message>
+    <message>
+        <source>{quant}, {placement}, {context}: {places}.</source>
+        <translation>{quant}，{placement}，{context}：{places}。</translation>
+    </message>
+    <message>
+        <source>{scale} is no scale for {path}; give a number such as 1 or 0.5.</source>
+        <translation>{scale} 不是 {path} 可用的强度；请给出 1 或 0.5 这样的数值。</translation>
+    </message>
+    <message>
+        <source>{setting} forbids every connection; unset it.</source>
+        <translation>{setting} 禁止一切网络连接；请取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} forbids it</source>
+        <translation>{setting} 禁止联网</translation>
+    </message>
+    <message>
+        <source>{setting} is no address of a proxy ({text!r}); write it as http://HOST:PORT, or unset it.</source>
+        <translation>{setting} 不是有效的代理地址（{text!r}）；请写成 http://主机:端口，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} names a proxy of the kind {scheme!r}, which Zhiyin does not speak; set it to http://HOST:PORT or socks5://HOST:PORT, or unset it.</source>
+        <translation>{setting} 指定的代理类型 {scheme!r} 不受知音支持；请改为 http://主机:端口 或 socks5://主机:端口，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} names {path}, which cannot be read ({reason}); correct it or unset it.</source>
+        <translation>{setting} 指向的 {path} 无法读取（{reason}）；请更正或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{setting} names {path}, which holds no certificates; correct it or unset it.</source>
+        <translation>{setting} 指向的 {path} 中没有证书；请更正或取消该设置。</translation>
+    </message>
+    <message>
+        <source>{size:size} of {free:size} free in main memory</source>
+        <translation>主内存空闲的 {free:size} 中占用 {size:size}</translation>
+    </message>
+    <message>
+        <source>{size:size} of {free:size} free on {device}</source>
+        <translation>{device} 空闲的 {free:size} 中占用 {size:size}</translation>
+    </message>
+    <message>
+        <source>{text!r} is not a repository; write it as ORG/NAME.</source>
+        <translation>{text!r} 不是仓库；请写成“作者/名称”。</translation>
+    </message>
+    <message>
+        <source>{text!r} names no model; write it as ORG/NAME, or paste the address of its page.</source>
+        <translation>{text!r} 不是模型的名称；请写成“作者/名称”，或粘贴它的网页地址。</translation>
+    </message>
+    <message>
+        <source>{url!r} is no address that can be asked for; correct it.</source>
+        <translation>{url!r} 不是可以访问的地址；请更正。</translation>
+    </message>
+    <message>
+        <source>{width}, as LLaMA {size}</source>
+        <translation>{width}（相当于 LLaMA {size}）</translation>
+    </message>
+</context>
+<context>
+    <name>AdapterDialog</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Choose the folder of that model…</source>
+        <translation>选择那个模型的文件夹…</translation>
+    </message>
+    <message>
+        <source>Merge</source>
+        <translation>合并</translation>
+    </message>
+    <message>
+        <source>Merge an adapter</source>
+        <translation>合并 LoRA</translation>
+    </message>
+    <message>
+        <source>Result: {name} ({quant}, {size})</source>
+        <translation>结果：{name}（{quant}，{size}）</translation>
+    </message>
+    <message>
+        <source>The folder of the model that the adapter was trained on</source>
+        <translation>训练这个 LoRA 时所用模型的文件夹</translation>
+    </message>
+    <message>
+        <source>{adapter} is a LoRA adapter: it changes another model. Choose the one that it was trained on.</source>
+        <translation>{adapter} 是一个 LoRA：它用来修改另一个模型。请选择训练时所用的模型。</translation>
+    </message>
+    <message>
+        <source>{adapter} is a LoRA adapter: it changes another model. It was trained on {base}.</source>
+        <translation>{adapter} 是一个 LoRA：它用来修改另一个模型，训练时所用的模型是 {base}。</translation>
+    </message>
+</context>
+<context>
+    <name>AddDialog</name>
+    <message>
+        <source>A GGUF file, the folder of a checkpoint, or a single file of weights such as RWKV&apos;s .pth</source>
+        <translation>GGUF 文件、模型权重所在的文件夹，或单个权重文件（例如 RWKV 的 .pth）</translation>
+    </message>
+    <message>
+        <source>Add a model</source>
+        <translation>添加模型</translation>
+    </message>
+    <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Choose a checkpoint&apos;s folder</source>
+        <translation>选择模型权重所在的文件夹</translation>
+    </message>
+    <message>
+        <source>Choose a model&apos;s file</source>
+        <translation>选择模型文件</translation>
+    </message>
+    <message>
+        <source>File…</source>
+        <translation>文件…</translation>
+    </message>
+    <message>
+        <source>Folder…</source>
+        <translation>文件夹…</translation>
+    </message>
+    <message>
+        <source>Look</source>
+        <translation>查看</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>On Hugging Face or ModelScope</source>
+        <translation>Hugging Face 或魔搭社区上的</translation>
+    </message>
+    <message>
+        <source>On this computer</source>
+        <translation>这台电脑上的</translation>
+    </message>
+    <message>
+        <source>The name of a model, or the address of its page. Nothing is downloaded yet.</source>
+        <translation>模型的名称，或它的网页地址。此时还不会下载。</translation>
+    </message>
+    <message>
+        <source>owner/name or address</source>
+        <translation>作者/名称，或网址</translation>
+    </message>
+</context>
+<context>
+    <name>Catalogue</name>
+    <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Get</source>
+        <translation>获取</translation>
+    </message>
+    <message>
+        <source>context without limit</source>
+        <translation>上下文不受限制</translation>
+    </message>
+    <message>
+        <source>context {count}</source>
+        <translation>上下文 {count}</translation>
+    </message>
+    <message>
+        <source>even {quant} needs {size} more memory than is free</source>
+        <translation>即使用 {quant}，内存也还差 {size}</translation>
+    </message>
+    <message>
+        <source>goes on with texts, no chat</source>
+        <translation>只续写文本，不对话</translation>
+    </message>
+    <message>
+        <source>installed</source>
+        <translation>已安装</translation>
+    </message>
+    <message>
+        <source>its sizes are not known</source>
+        <translation>大小未知</translation>
+    </message>
+    <message>
+        <source>licence: see its page</source>
+        <translation>许可证见其主页</translation>
+    </message>
+    <message>
+        <source>{needed} of disk needed, {free} free</source>
+        <translation>需要 {needed} 磁盘空间，可用 {free}</translation>
+    </message>
+    <message>
+        <source>{size} on disk</source>
+        <translation>占用磁盘 {size}</translation>
+    </message>
+    <message>
+        <source>{size} to download</source>
+        <translation>下载 {size}</translation>
+    </message>
+</context>
+<context>
+    <name>CataloguePage</name>
+    <message>
+        <source>Back to the chat</source>
+        <translation>回到对话</translation>
+    </message>
+    <message>
+        <source>Checking {percent} %</source>
+        <translation>检查 {percent}%</translation>
+    </message>
+    <message>
+        <source>Converting {percent} %</source>
+        <translation>转换 {percent}%</translation>
+    </message>
+    <message>
+        <source>Fetching {percent} %</source>
+        <translation>下载 {percent}%</translation>
+    </message>
+    <message>
+        <source>Finding out what fits this computer…</source>
+        <translation>正在计算这台电脑放得下哪些模型…</translation>
+    </message>
+    <message>
+        <source>Fits this computer</source>
+        <translation>这台电脑放得下</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>No model fits this computer now; close other programs, or choose a smaller context.</source>
+        <translation>这台电脑现在一个模型也放不下；请关闭其他程序，或改用更小的上下文。</translation>
+    </message>
+    <message>
+        <source>No model here is about “{words}”.</source>
+        <translation>没有与“{words}”相关的模型。</translation>
+    </message>
+    <message>
+        <source>Search models</source>
+        <translation>搜索模型</translation>
+    </message>
+    <message>
+        <source>Search: name, language, use</source>
+        <translation>搜索：名称、语言、用途</translation>
+    </message>
+    <message>
+        <source>Show all models</source>
+        <translation>显示全部模型</translation>
+    </message>
+    <message>
+        <source>waits</source>
+        <translation>等待中</translation>
+    </message>
+    <message>
+        <source>{count} of {total} models fit this computer now. They are converted here, after the download.</source>
+        <translation>{total} 个模型中，这台电脑现在放得下 {count} 个。下载之后在本机转换。</translation>
+    </message>
+</context>
+<context>
+    <name>ChatActions</name>
+    <message>
+        <source>Assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>The chat is in {file} now.</source>
+        <translation>对话已保存到 {file}。</translation>
+    </message>
+    <message>
+        <source>The chat was deleted.</source>
+        <translation>对话已删除。</translation>
+    </message>
+    <message>
+        <source>The chat was not exported: {reason}</source>
+        <translation>对话未能导出：{reason}</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation>您</translation>
+    </message>
+</context>
+<context>
+    <name>ChatView</name>
+    <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Reading… {percent} %</source>
+        <translation>正在阅读… {percent}%</translation>
+    </message>
+    <message>
+        <source>To the newest message</source>
+        <translation>到最新消息</translation>
+    </message>
+</context>
+<context>
+    <name>CodeBox</name>
+    <message>
+        <source>Code</source>
+        <translation>代码</translation>
+    </message>
+    <message>
+        <source>Copy code</source>
+        <translation>复制代码</translation>
+    </message>
+    <message>
+        <source>code</source>
+        <translation>代码</translation>
+    </message>
+</context>
+<context>
+    <name>Composer</name>
+    <message>
+        <source>Ctrl+Enter sends, Enter begins a new line</source>
+        <translation>Ctrl+Enter 发送，Enter 换行</translation>
+    </message>
+    <message>
+        <source>Enter sends, Shift+Enter begins a new line</source>
+        <translation>Enter 发送，Shift+Enter 换行</translation>
+    </message>
+    <message>
+        <source>Message</source>
+        <translation>消息</translation>
+    </message>
+    <message>
+        <source>Send</source>
+        <translation>发送</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Write a message</source>
+        <translation>输入消息</translation>
+    </message>
+</context>
+<context>
+    <name>ConversionCard</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Chat now</source>
+        <translation>开始对话</translation>
+    </message>
+    <message>
+        <source>Checked: all {count} tensors are as they should be.</source>
+        <translation>已校验：{count} 个张量全部正确。</translation>
+    </message>
+    <message>
+        <source>Checking: {done} of {total}, {item} of {items} tensors</source>
+        <translation>正在校验：{done}／{total}，{item}／{items} 个张量</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Converting: {done} of {total}, {item} of {items} tensors</source>
+        <translation>正在转换：{done}／{total}，{item}／{items} 个张量</translation>
+    </message>
+    <message>
+        <source>Delete the download ({size})</source>
+        <translation>删除下载的原始文件（{size}）</translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation>详细信息</translation>
+    </message>
+    <message>
+        <source>Downloading: {done} of {total}, file {item} of {items}</source>
+        <translation>正在下载：{done}／{total}，第 {item} 个文件（共 {items} 个）</translation>
+    </message>
+    <message>
+        <source>It is ready.</source>
+        <translation>已可使用。</translation>
+    </message>
+    <message>
+        <source>Preparing…</source>
+        <translation>正在准备…</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Trying it out…</source>
+        <translation>正在试运行…</translation>
+    </message>
+    <message>
+        <source>log</source>
+        <translation>日志</translation>
+    </message>
+    <message>
+        <source>nothing comes at the moment</source>
+        <translation>暂时没有收到数据</translation>
+    </message>
+    <message>
+        <source>{name} · waits for the one before it</source>
+        <translation>{name} · 等待前一个完成</translation>
+    </message>
+    <message>
+        <source>{size} a second</source>
+        <translation>每秒 {size}</translation>
+    </message>
+    <message>
+        <source>{time} left</source>
+        <translation>还需 {time}</translation>
+    </message>
+</context>
+<context>
+    <name>ConversionDialog</name>
+    <message>
+        <source>A file of {size}; {free} are free on the disk.</source>
+        <translation>将生成 {size} 的文件；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>Asking what it is…</source>
+        <translation>正在查询这个模型…</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Convert</source>
+        <translation>转换</translation>
+    </message>
+    <message>
+        <source>Convert a model</source>
+        <translation>转换模型</translation>
+    </message>
+    <message>
+        <source>Download</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Download a model</source>
+        <translation>下载模型</translation>
+    </message>
+    <message>
+        <source>Download {download}, then a file of {size}; {free} are free on the disk.</source>
+        <translation>先下载 {download}，再生成 {size} 的文件；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>Download {download}; {free} are free on the disk.</source>
+        <translation>需下载 {download}；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>Finding out what this computer can run…</source>
+        <translation>正在计算这台电脑能运行什么…</translation>
+    </message>
+    <message>
+        <source>Free some, or choose a smaller one.</source>
+        <translation>请先腾出空间，或选择更小的一种。</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>It comes ready to use (GGUF); nothing has to be converted.</source>
+        <translation>它已是可直接使用的 GGUF 格式，无需转换。</translation>
+    </message>
+    <message>
+        <source>On this computer</source>
+        <translation>在这台电脑上</translation>
+    </message>
+    <message>
+        <source>Quantization</source>
+        <translation>量化方式</translation>
+    </message>
+    <message>
+        <source>Reading what it is…</source>
+        <translation>正在读取这个模型…</translation>
+    </message>
+    <message>
+        <source>Saved as {path}</source>
+        <translation>保存为 {path}</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>This repository holds several models. Choose one:</source>
+        <translation>这个仓库里有多个模型，请选择一个：</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>What it is can be told once it is here. Zhiyin then converts it to what fits this computer.</source>
+        <translation>下载之后才能知道它的具体情况；知音会把它转换成适合这台电脑的大小。</translation>
+    </message>
+    <message>
+        <source>base model: goes on with texts</source>
+        <translation>基础模型：只会续写文本</translation>
+    </message>
+    <message>
+        <source>best choice</source>
+        <translation>推荐</translation>
+    </message>
+    <message>
+        <source>chat model</source>
+        <translation>对话模型</translation>
+    </message>
+    <message>
+        <source>{count} parameters ({label})</source>
+        <translation>{count} 个参数（{label}）</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context</source>
+        <translation>上下文 {count} 个词元</translation>
+    </message>
 </context>
 <context>
     <name>Dates</name>
+    <message>
+        <source>Last 30 days</source>
+        <translation>最近 30 天</translation>
+    </message>
+    <message>
+        <source>Last 7 days</source>
+        <translation>最近 7 天</translation>
+    </message>
+    <message>
+        <source>MMMM yyyy</source>
+        <translation>yyyy年M月</translation>
+    </message>
     <message>
         <source>Today</source>
         <translation>今天</translation>
@@ -1328,21 +2616,13 @@
         <source>Yesterday</source>
         <translation>昨天</translation>
     </message>
-    <message>
-        <source>Last 7 days</source>
-        <translation>最近 7 天</translation>
-    </message>
-    <message>
-        <source>Last 30 days</source>
-        <translation>最近 30 天</translation>
-    </message>
-    <message>
-        <source>MMMM yyyy</source>
-        <translation>yyyy年M月</translation>
-    </message>
 </context>
 <context>
     <name>DeletionQuestion</name>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
     <message>
         <source>Delete the download of {name}?</source>
         <translation>删除 {name} 的下载文件吗？</translation>
@@ -1352,89 +2632,53 @@
         <translation>删除 {count} 份已转换的下载文件吗？</translation>
     </message>
     <message>
-        <source>This frees {size}. The converted models stay as they are; for another quantization the original would be downloaded again.</source>
-        <translation>可以腾出 {size} 空间。转换好的模型不受影响；以后想换一种量化时，需要重新下载原始文件。</translation>
-    </message>
-    <message>
-        <source>Delete</source>
-        <translation>删除</translation>
-    </message>
-    <message>
         <source>Keep</source>
         <translation>保留</translation>
+    </message>
+    <message>
+        <source>This frees {size}. The converted models stay as they are; for another quantization the original would be downloaded again.</source>
+        <translation>可以腾出 {size} 空间。转换好的模型不受影响；以后想换一种量化时，需要重新下载原始文件。</translation>
     </message>
 </context>
 <context>
     <name>DownloadsRow</name>
     <message>
-        <source>Downloads that are converted already take {size}.</source>
-        <translation>已经转换完的下载文件占用 {size}。</translation>
-    </message>
-    <message>
         <source>Delete…</source>
         <translation>删除…</translation>
+    </message>
+    <message>
+        <source>Downloads that are converted already take {size}.</source>
+        <translation>已经转换完的下载文件占用 {size}。</translation>
     </message>
 </context>
 <context>
     <name>EffortMenu</name>
     <message>
-        <source>Think briefly</source>
-        <translation>简短思考</translation>
-    </message>
-    <message>
-        <source>Think</source>
-        <translation>适度思考</translation>
-    </message>
-    <message>
-        <source>Think deeply</source>
-        <translation>深入思考</translation>
+        <source>How long to think before answering: longer is slower, but better at hard questions</source>
+        <translation>回答前思考多久：越久越慢，但更擅长难题</translation>
     </message>
     <message>
         <source>How long to think: {choice}</source>
         <translation>思考多久：{choice}</translation>
     </message>
     <message>
-        <source>How long to think before answering: longer is slower, but better at hard questions</source>
-        <translation>回答前思考多久：越久越慢，但更擅长难题</translation>
+        <source>Think</source>
+        <translation>适度思考</translation>
+    </message>
+    <message>
+        <source>Think briefly</source>
+        <translation>简短思考</translation>
+    </message>
+    <message>
+        <source>Think deeply</source>
+        <translation>深入思考</translation>
     </message>
 </context>
 <context>
     <name>Fit</name>
     <message>
-        <source>fits on the GPU</source>
-        <translation>显卡放得下</translation>
-    </message>
-    <message>
-        <source>fits</source>
-        <translation>放得下</translation>
-    </message>
-    <message>
-        <source>tight</source>
-        <translation>勉强放得下</translation>
-    </message>
-    <message>
-        <source>too large</source>
-        <translation>太大</translation>
-    </message>
-    <message>
-        <source>Use a {type} cache</source>
-        <translation>使用 {type} 缓存</translation>
-    </message>
-    <message>
-        <source>Use a context of {count}</source>
-        <translation>上下文改为 {count}</translation>
-    </message>
-    <message>
         <source>All {count} layers on the GPU</source>
         <translation>全部 {count} 层在显卡上</translation>
-    </message>
-    <message>
-        <source>{part} of {count} layers on the GPU</source>
-        <translation>{count} 层中有 {part} 层在显卡上</translation>
-    </message>
-    <message>
-        <source>On the processor</source>
-        <translation>由处理器运行</translation>
     </message>
     <message>
         <source>Context without limit</source>
@@ -1449,6 +2693,42 @@
         <translation>上下文：{count} 个词元，超过训练时的长度</translation>
     </message>
     <message>
+        <source>On the processor</source>
+        <translation>由处理器运行</translation>
+    </message>
+    <message>
+        <source>Use a context of {count}</source>
+        <translation>上下文改为 {count}</translation>
+    </message>
+    <message>
+        <source>Use a {type} cache</source>
+        <translation>使用 {type} 缓存</translation>
+    </message>
+    <message>
+        <source>about {count} tokens a second</source>
+        <translation>约每秒 {count} 个词元</translation>
+    </message>
+    <message>
+        <source>fits</source>
+        <translation>放得下</translation>
+    </message>
+    <message>
+        <source>fits on the GPU</source>
+        <translation>显卡放得下</translation>
+    </message>
+    <message>
+        <source>tight</source>
+        <translation>勉强放得下</translation>
+    </message>
+    <message>
+        <source>too large</source>
+        <translation>太大</translation>
+    </message>
+    <message>
+        <source>{part} of {count} layers on the GPU</source>
+        <translation>{count} 层中有 {part} 层在显卡上</translation>
+    </message>
+    <message>
         <source>{part} of {free} free in main memory</source>
         <translation>占用内存 {part}（可用 {free}）</translation>
     </message>
@@ -1457,16 +2737,63 @@
         <translation>占用 {device} {part}（可用 {free}）</translation>
     </message>
     <message>
-        <source>about {count} tokens a second</source>
-        <translation>约每秒 {count} 个词元</translation>
+        <source>{quant} would fit too, but write only {count} tokens a second</source>
+        <translation>{quant} 也放得下，但每秒只能写 {count} 个词元</translation>
     </message>
     <message>
         <source>{quant} would need {bytes} more than is free</source>
         <translation>若用 {quant}，内存还差 {bytes}</translation>
     </message>
+</context>
+<context>
+    <name>KeysPage</name>
     <message>
-        <source>{quant} would fit too, but write only {count} tokens a second</source>
-        <translation>{quant} 也放得下，但每秒只能写 {count} 个词元</translation>
+        <source>Add a model</source>
+        <translation>添加模型</translation>
+    </message>
+    <message>
+        <source>Delete the chat that is selected in the list</source>
+        <translation>删除列表中选中的对话</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Rename the chat that is selected in the list</source>
+        <translation>重命名列表中选中的对话</translation>
+    </message>
+    <message>
+        <source>Search in chats, or among the models to get</source>
+        <translation>搜索对话；在“获取模型”中搜索模型</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>Show or hide the chats</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
+    <message>
+        <source>Stop the reply</source>
+        <translation>停止回答</translation>
+    </message>
+    <message>
+        <source>These keys</source>
+        <translation>这张快捷键表</translation>
+    </message>
+    <message>
+        <source>Think before the answer, or for how long</source>
+        <translation>是否先思考，或思考多久</translation>
+    </message>
+    <message>
+        <source>To the message box</source>
+        <translation>回到输入框</translation>
     </message>
 </context>
 <context>
@@ -1476,16 +2803,8 @@
         <translation>Apache-2.0（以及 Llama 2 Community License）</translation>
     </message>
     <message>
-        <source>MIT (and the Llama licences)</source>
-        <translation>MIT（以及 Llama 的许可证）</translation>
-    </message>
-    <message>
         <source>Baichuan model licences</source>
         <translation>百川模型许可协议</translation>
-    </message>
-    <message>
-        <source>Code Apache-2.0; weights free for research, commercial use on application</source>
-        <translation>代码 Apache-2.0；权重研究免费，商用需申请</translation>
     </message>
     <message>
         <source>Code Apache-2.0; ChatGLM-6B Model License</source>
@@ -1500,6 +2819,14 @@
         <translation>代码 Apache-2.0；权重 ChatGLM3-6B Model License</translation>
     </message>
     <message>
+        <source>Code Apache-2.0; weights free for research, commercial use on application</source>
+        <translation>代码 Apache-2.0；权重研究免费，商用需申请</translation>
+    </message>
+    <message>
+        <source>MIT (and the Llama licences)</source>
+        <translation>MIT（以及 Llama 的许可证）</translation>
+    </message>
+    <message>
         <source>Tongyi Qianwen License; 0.5B, 1.8B and 4B: Tongyi Qianwen Research License</source>
         <translation>通义千问许可协议；0.5B、1.8B 与 4B：通义千问研究许可协议</translation>
     </message>
@@ -1509,147 +2836,70 @@
     </message>
 </context>
 <context>
+    <name>Lists</name>
+    <message>
+        <source>, </source>
+        <translation>、</translation>
+    </message>
+</context>
+<context>
     <name>MainWindow</name>
     <message>
-        <source>Get models</source>
-        <translation>获取模型</translation>
-    </message>
-    <message>
-        <source>Export the chat</source>
-        <translation>导出对话</translation>
-    </message>
-    <message>
-        <source>Zhiyin</source>
-        <translation>知音</translation>
-    </message>
-    <message>
-        <source>Show or hide the chats</source>
-        <translation>显示或隐藏对话列表</translation>
-    </message>
-    <message>
-        <source>New chat</source>
-        <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Loading the model…</source>
-        <translation>正在加载模型…</translation>
-    </message>
-    <message>
-        <source>Thinking…</source>
-        <translation>正在思考…</translation>
-    </message>
-    <message>
-        <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
-        <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
-    </message>
-    <message>
-        <source>Choose or add a model first.</source>
-        <translation>请先选择或添加一个模型。</translation>
+        <source>A model is still being downloaded or converted.</source>
+        <translation>还有模型正在下载或转换。</translation>
     </message>
     <message>
         <source>Add a model…</source>
         <translation>添加模型…</translation>
     </message>
     <message>
-        <source>A model is still being downloaded or converted.</source>
-        <translation>还有模型正在下载或转换。</translation>
+        <source>Choose or add a model first.</source>
+        <translation>请先选择或添加一个模型。</translation>
     </message>
     <message>
-        <source>What was downloaded is kept for the next try; a conversion begins anew.</source>
-        <translation>已下载的部分会保留，下次可以接着下载；转换则要重新开始。</translation>
+        <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
+        <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
+    </message>
+    <message>
+        <source>Export the chat</source>
+        <translation>导出对话</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Loading the model…</source>
+        <translation>正在加载模型…</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Show or hide the chats</source>
+        <translation>显示或隐藏对话列表</translation>
     </message>
     <message>
         <source>Stop and close</source>
         <translation>停止并关闭</translation>
     </message>
     <message>
-        <source>Go on</source>
-        <translation>继续</translation>
-    </message>
-</context><context>
-    <name>NoticeController</name>    <message>
-        <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
-        <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
     </message>
     <message>
-        <source>Your newest messages are not saved yet. {reason}</source>
-        <translation>最新的消息尚未保存。{reason}</translation>
+        <source>What was downloaded is kept for the next try; a conversion begins anew.</source>
+        <translation>已下载的部分会保留，下次可以接着下载；转换则要重新开始。</translation>
     </message>
     <message>
-        <source>Try again</source>
-        <translation>重试</translation>
+        <source>Zhiyin</source>
+        <translation>知音</translation>
     </message>
-    <message>
-        <source>The file was not imported. {reason}</source>
-        <translation>文件未导入。{reason}</translation>
-    </message>
-    <message>
-        <source>{name} was imported and is being loaded.</source>
-        <translation>已导入 {name}，正在加载。</translation>
-    </message>
-    <message>
-        <source>{name} is too large for a message; put the part that matters into a file of its own.</source>
-        <translation>{name} 太大，放不进一条消息；请把需要的部分另存为一个文件。</translation>
-    </message>
-    <message>
-        <source>The settings could not be saved: {reason}</source>
-        <translation>无法保存设置：{reason}</translation>
-    </message>
-
-</context><context>
-    <name>RemedyController</name>    <message>
-        <source>Try again</source>
-        <translation>重试</translation>
-    </message>
-    <message>
-        <source>Load it all the same</source>
-        <translation>仍然加载</translation>
-    </message>
-    <message>
-        <source>The model could not be loaded. {reason}</source>
-        <translation>无法加载模型。{reason}</translation>
-    </message>
-    <message>
-        <source>Use a smaller context</source>
-        <translation>使用更小的上下文</translation>
-    </message>
-
-</context><context>
-    <name>ChatActions</name>    <message>
-        <source>Undo</source>
-        <translation>撤销</translation>
-    </message>
-    <message>
-        <source>The chat was deleted.</source>
-        <translation>对话已删除。</translation>
-    </message>
-    <message>
-        <source>You</source>
-        <translation>您</translation>
-    </message>
-    <message>
-        <source>Assistant</source>
-        <translation>助手</translation>
-    </message>
-    <message>
-        <source>The chat is in {file} now.</source>
-        <translation>对话已保存到 {file}。</translation>
-    </message>
-    <message>
-        <source>The chat was not exported: {reason}</source>
-        <translation>对话未能导出：{reason}</translation>
-    </message>
-
-</context><context>
-    <name>RemovalController</name>    <message>
-        <source>The model was not removed. {reason}</source>
-        <translation>模型没有移除。{reason}</translation>
-    </message>
-    <message>
-        <source>{name} was removed.</source>
-        <translation>已移除 {name}。</translation>
-    </message>
-
 </context>
 <context>
     <name>MessageWidget</name>
@@ -1658,70 +2908,39 @@
         <translation>复制</translation>
     </message>
     <message>
-        <source>Previous version</source>
-        <translation>上一个版本</translation>
-    </message>
-    <message>
         <source>Next version</source>
         <translation>下一个版本</translation>
+    </message>
+    <message>
+        <source>Previous version</source>
+        <translation>上一个版本</translation>
     </message>
 </context>
 <context>
     <name>ModelPicker</name>
     <message>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
+    </message>
+    <message>
         <source>Choose a model</source>
         <translation>选择模型</translation>
-    </message>
-    <message>
-        <source>{name} · loading {percent} %</source>
-        <translation>{name} · 正在加载 {percent}%</translation>
-    </message>
-    <message>
-        <source>Model: {name}</source>
-        <translation>模型：{name}</translation>
     </message>
     <message>
         <source>Get models…</source>
         <translation>获取模型…</translation>
     </message>
     <message>
-        <source>Add a model…</source>
-        <translation>添加模型…</translation>
+        <source>Model: {name}</source>
+        <translation>模型：{name}</translation>
     </message>
     <message>
         <source>Remove a model</source>
         <translation>移除模型</translation>
     </message>
-</context>
-<context>
-    <name>RemovalQuestion</name>
     <message>
-        <source>Remove {name}?</source>
-        <translation>移除 {name} 吗？</translation>
-    </message>
-    <message>
-        <source>It is deleted from this computer, which frees {size}. Your chats stay.</source>
-        <translation>它会从这台电脑上删除，可以腾出 {size} 空间。聊天记录会保留。</translation>
-    </message>
-    <message>
-        <source>It is taken off the list, which frees nothing: its file is your own and stays at {path}.</source>
-        <translation>它只会从列表中移除，不会腾出空间：它的文件是您自己的，仍保留在 {path}。</translation>
-    </message>
-    <message>
-        <source>It is in use, and is unloaded first.</source>
-        <translation>它正在使用，会先从内存中卸载。</translation>
-    </message>
-    <message>
-        <source>Delete the download too that it was made of ({size})</source>
-        <translation>同时删除转换它所用的下载文件（{size}）</translation>
-    </message>
-    <message>
-        <source>Remove</source>
-        <translation>移除</translation>
-    </message>
-    <message>
-        <source>Keep</source>
-        <translation>保留</translation>
+        <source>{name} · loading {percent} %</source>
+        <translation>{name} · 正在加载 {percent}%</translation>
     </message>
 </context>
 <context>
@@ -1729,6 +2948,63 @@
     <message>
         <source>Close</source>
         <translation>关闭</translation>
+    </message>
+</context>
+<context>
+    <name>NoticeController</name>
+    <message>
+        <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
+        <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>
+    </message>
+    <message>
+        <source>The file was not imported. {reason}</source>
+        <translation>文件未导入。{reason}</translation>
+    </message>
+    <message>
+        <source>The settings could not be saved: {reason}</source>
+        <translation>无法保存设置：{reason}</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Your newest messages are not saved yet. {reason}</source>
+        <translation>最新的消息尚未保存。{reason}</translation>
+    </message>
+    <message>
+        <source>{name} is too large for a message; put the part that matters into a file of its own.</source>
+        <translation>{name} 太大，放不进一条消息；请把需要的部分另存为一个文件。</translation>
+    </message>
+    <message>
+        <source>{name} was imported and is being loaded.</source>
+        <translation>已导入 {name}，正在加载。</translation>
+    </message>
+</context>
+<context>
+    <name>QAbstractFileIconProvider</name>
+    <message>
+        <source>Drive</source>
+        <translation>驱动器</translation>
+    </message>
+    <message>
+        <source>File Folder</source>
+        <translation>文件夹</translation>
+    </message>
+    <message>
+        <source>Folder</source>
+        <translation>文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>QFileDialog</name>
+    <message>
+        <source>&amp;Look in:</source>
+        <translation>查找范围(&amp;L)：</translation>
+    </message>
+    <message>
+        <source>Files of &amp;type:</source>
+        <translation>文件类型(&amp;T)：</translation>
     </message>
 </context>
 <context>
@@ -1743,7 +3019,15 @@
     </message>
 </context>
 <context>
-    <name>ReplyFailure</name>
+    <name>RemedyController</name>
+    <message>
+        <source>Load it all the same</source>
+        <translation>仍然加载</translation>
+    </message>
+    <message>
+        <source>The model could not be loaded. {reason}</source>
+        <translation>无法加载模型。{reason}</translation>
+    </message>
     <message>
         <source>Try again</source>
         <translation>重试</translation>
@@ -1752,9 +3036,58 @@
         <source>Use a smaller context</source>
         <translation>使用更小的上下文</translation>
     </message>
+</context>
+<context>
+    <name>RemovalController</name>
+    <message>
+        <source>The model was not removed. {reason}</source>
+        <translation>模型没有移除。{reason}</translation>
+    </message>
+    <message>
+        <source>{name} was removed.</source>
+        <translation>已移除 {name}。</translation>
+    </message>
+</context>
+<context>
+    <name>RemovalQuestion</name>
+    <message>
+        <source>Delete the download too that it was made of ({size})</source>
+        <translation>同时删除转换它所用的下载文件（{size}）</translation>
+    </message>
+    <message>
+        <source>It is deleted from this computer, which frees {size}. Your chats stay.</source>
+        <translation>它会从这台电脑上删除，可以腾出 {size} 空间。聊天记录会保留。</translation>
+    </message>
+    <message>
+        <source>It is in use, and is unloaded first.</source>
+        <translation>它正在使用，会先从内存中卸载。</translation>
+    </message>
+    <message>
+        <source>It is taken off the list, which frees nothing: its file is your own and stays at {path}.</source>
+        <translation>它只会从列表中移除，不会腾出空间：它的文件是您自己的，仍保留在 {path}。</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Remove {name}?</source>
+        <translation>移除 {name} 吗？</translation>
+    </message>
+</context>
+<context>
+    <name>ReplyFailure</name>
     <message>
         <source>Answer with a context of {count}</source>
         <translation>使用 {count} 的上下文回答</translation>
+    </message>
+    <message>
+        <source>Choose another model</source>
+        <translation>选择其他模型</translation>
     </message>
     <message>
         <source>New chat</source>
@@ -1765,8 +3098,12 @@
         <translation>设置</translation>
     </message>
     <message>
-        <source>Choose another model</source>
-        <translation>选择其他模型</translation>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Use a smaller context</source>
+        <translation>使用更小的上下文</translation>
     </message>
 </context>
 <context>
@@ -1780,16 +3117,16 @@
         <translation>已停止。</translation>
     </message>
     <message>
-        <source>Zhiyin was closed before this was finished.</source>
-        <translation>回答完成之前知音已关闭。</translation>
+        <source>The model answered nothing.</source>
+        <translation>模型没有给出回答。</translation>
     </message>
     <message>
         <source>The reply reached the longest length that the settings allow.</source>
         <translation>回答已达到设置中的最大长度。</translation>
     </message>
     <message>
-        <source>The model answered nothing.</source>
-        <translation>模型没有给出回答。</translation>
+        <source>Zhiyin was closed before this was finished.</source>
+        <translation>回答完成之前知音已关闭。</translation>
     </message>
     <message>
         <source>context {percent} % full</source>
@@ -1803,48 +3140,128 @@
 <context>
     <name>SettingsDialog</name>
     <message>
-        <source>Keys</source>
-        <translation>快捷键</translation>
+        <source>  (recommended by the publisher)</source>
+        <translation>（发布者推荐）</translation>
     </message>
     <message>
-        <source>Settings</source>
-        <translation>设置</translation>
+        <source>Access token</source>
+        <translation>访问令牌</translation>
     </message>
     <message>
-        <source>General</source>
-        <translation>通用</translation>
-    </message>
-    <message>
-        <source>Replies</source>
-        <translation>回答</translation>
-    </message>
-    <message>
-        <source>Sampling</source>
-        <translation>采样</translation>
+        <source>Another each time</source>
+        <translation>每次随机</translation>
     </message>
     <message>
         <source>Appearance</source>
         <translation>外观</translation>
     </message>
     <message>
-        <source>Language</source>
-        <translation>语言</translation>
+        <source>Automatic</source>
+        <translation>自动</translation>
     </message>
     <message>
-        <source>Send with</source>
-        <translation>发送快捷键</translation>
+        <source>Close</source>
+        <translation>关闭</translation>
     </message>
     <message>
         <source>Context</source>
         <translation>上下文</translation>
     </message>
     <message>
+        <source>Dark</source>
+        <translation>深色</translation>
+    </message>
+    <message>
+        <source>Download from</source>
+        <translation>下载地址</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>General</source>
+        <translation>通用</translation>
+    </message>
+    <message>
         <source>Instructions</source>
         <translation>系统提示</translation>
     </message>
     <message>
+        <source>Keys</source>
+        <translation>快捷键</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>语言</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>浅色</translation>
+    </message>
+    <message>
+        <source>Like the system</source>
+        <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Longest reply (tokens)</source>
+        <translation>最长回答（词元）</translation>
+    </message>
+    <message>
+        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. What you do not change follows the recommendation of the publisher of the model in use, where there is one.</source>
+        <translation>温度越低，回答越稳定，0 表示总是选择可能性最大的词；温度越高，回答越出人意料。没有改动的数值采用当前模型发布者推荐的数值（如果有）。</translation>
+    </message>
+    <message>
+        <source>Min-p</source>
+        <translation>Min-p</translation>
+    </message>
+    <message>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
+        <source>Only for gated or private models</source>
+        <translation>仅用于需授权或私有的模型</translation>
+    </message>
+    <message>
+        <source>Repeat penalty</source>
+        <translation>重复惩罚</translation>
+    </message>
+    <message>
+        <source>Replies</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Reset to defaults</source>
+        <translation>恢复默认值</translation>
+    </message>
+    <message>
+        <source>Sampling</source>
+        <translation>采样</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>随机种子</translation>
+    </message>
+    <message>
+        <source>Send with</source>
+        <translation>发送快捷键</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
         <source>Temperature</source>
         <translation>温度</translation>
+    </message>
+    <message>
+        <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory. Automatic takes what fits in the memory that is free.</source>
+        <translation>上下文是模型能记住的对话长度；越大占用的内存越多。“自动”按可用内存选择。</translation>
+    </message>
+    <message>
+        <source>The model in use keeps a chat of any length in mind at the same cost: it has no context to set.</source>
+        <translation>当前模型可以记住任意长度的对话，占用的内存不变，因此无需设置上下文。</translation>
     </message>
     <message>
         <source>Top-k</source>
@@ -1855,139 +3272,70 @@
         <translation>Top-p</translation>
     </message>
     <message>
-        <source>Min-p</source>
-        <translation>Min-p</translation>
-    </message>
-    <message>
-        <source>Repeat penalty</source>
-        <translation>重复惩罚</translation>
-    </message>
-    <message>
-        <source>Seed</source>
-        <translation>随机种子</translation>
-    </message>
-    <message>
-        <source>Longest reply (tokens)</source>
-        <translation>最长回答（词元）</translation>
-    </message>
-    <message>
         <source>What the assistant should always know or do</source>
         <translation>希望助手始终了解或遵守的内容</translation>
-    </message>
-    <message>
-        <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory. Automatic takes what fits in the memory that is free.</source>
-        <translation>上下文是模型能记住的对话长度；越大占用的内存越多。“自动”按可用内存选择。</translation>
-    </message>
-    <message>
-        <source>No limit</source>
-        <translation>不限</translation>
-    </message>
-    <message>
-        <source>Another each time</source>
-        <translation>每次随机</translation>
-    </message>
-    <message>
-        <source>Reset to defaults</source>
-        <translation>恢复默认值</translation>
-    </message>
-    <message>
-        <source>Like the system</source>
-        <translation>跟随系统</translation>
-    </message>
-    <message>
-        <source>Light</source>
-        <translation>浅色</translation>
-    </message>
-    <message>
-        <source>Dark</source>
-        <translation>深色</translation>
-    </message>
-    <message>
-        <source>{count} tokens</source>
-        <translation>{count} 词元</translation>
-    </message>
-    <message>
-        <source>Close</source>
-        <translation>关闭</translation>
-    </message>
-    <message>
-        <source>Automatic</source>
-        <translation>自动</translation>
-    </message>
-    <message>
-        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. What you do not change follows the recommendation of the publisher of the model in use, where there is one.</source>
-        <translation>温度越低，回答越稳定，0 表示总是选择可能性最大的词；温度越高，回答越出人意料。没有改动的数值采用当前模型发布者推荐的数值（如果有）。</translation>
-    </message>
-    <message>
-        <source>The model in use keeps a chat of any length in mind at the same cost: it has no context to set.</source>
-        <translation>当前模型可以记住任意长度的对话，占用的内存不变，因此无需设置上下文。</translation>
-    </message>
-    <message>
-        <source>  (recommended by the publisher)</source>
-        <translation>（发布者推荐）</translation>
-    </message>
-    <message>
-        <source>Downloads</source>
-        <translation>下载</translation>
-    </message>
-    <message>
-        <source>Download from</source>
-        <translation>下载地址</translation>
-    </message>
-    <message>
-        <source>Access token</source>
-        <translation>访问令牌</translation>
-    </message>
-    <message>
-        <source>Only for gated or private models</source>
-        <translation>仅用于需授权或私有的模型</translation>
     </message>
     <message>
         <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own.</source>
         <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址，每个地址各有自己的令牌。</translation>
     </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 词元</translation>
+    </message>
 </context>
 <context>
     <name>Sidebar</name>
     <message>
-        <source>Search in chats</source>
-        <translation>搜索对话</translation>
-    </message>
-    <message>
-        <source>No chat has these words.</source>
-        <translation>没有对话包含这些文字。</translation>
-    </message>
-    <message>
-        <source>Export…</source>
-        <translation>导出…</translation>
-    </message>
-    <message>
-        <source>New chat</source>
-        <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Settings</source>
-        <translation>设置</translation>
-    </message>
-    <message>
         <source>Chats</source>
         <translation>对话</translation>
-    </message>
-    <message>
-        <source>Your chats will be listed here. They stay on this computer.</source>
-        <translation>您的对话会列在这里，并且只保存在这台电脑上。</translation>
-    </message>
-    <message>
-        <source>Rename</source>
-        <translation>重命名</translation>
     </message>
     <message>
         <source>Delete</source>
         <translation>删除</translation>
     </message>
     <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
         <source>Get models</source>
         <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>No chat has these words.</source>
+        <translation>没有对话包含这些文字。</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Search in chats</source>
+        <translation>搜索对话</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>Your chats will be listed here. They stay on this computer.</source>
+        <translation>您的对话会列在这里，并且只保存在这台电脑上。</translation>
+    </message>
+</context>
+<context>
+    <name>Start</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Zhiyin cannot start</source>
+        <translation>知音无法启动</translation>
     </message>
 </context>
 <context>
@@ -2017,6 +3365,21 @@
     </message>
 </context>
 <context>
+    <name>Times</name>
+    <message>
+        <source>{count} min</source>
+        <translation>{count} 分钟</translation>
+    </message>
+    <message>
+        <source>{count} s</source>
+        <translation>{count} 秒</translation>
+    </message>
+    <message>
+        <source>{hours} h {minutes} min</source>
+        <translation>{hours} 小时 {minutes} 分钟</translation>
+    </message>
+</context>
+<context>
     <name>Tips</name>
     <message>
         <source>{text} ({keys})</source>
@@ -2026,48 +3389,44 @@
 <context>
     <name>Welcome</name>
     <message>
-        <source>Explain why the sky is blue, in two sentences.</source>
-        <translation>用两句话解释天空为什么是蓝色的。</translation>
-    </message>
-    <message>
-        <source>Write a short, friendly birthday message.</source>
-        <translation>写一段简短亲切的生日祝福。</translation>
-    </message>
-    <message>
-        <source>Give me three ideas for a quick dinner.</source>
-        <translation>推荐三道快手晚餐。</translation>
-    </message>
-    <message>
-        <source>What shall we talk about?</source>
-        <translation>今天聊点什么？</translation>
-    </message>
-    <message>
-        <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; get a larger one for real work.</source>
-        <translation>当前模型是随附的 SmolLM2-135M，一个很小的英文模型，让您可以马上开始。它不擅长中文，也常常出错；正式使用请获取更大的模型。</translation>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
     </message>
     <message>
         <source>Everything stays on this computer.</source>
         <translation>一切都只保存在这台电脑上。</translation>
     </message>
     <message>
+        <source>Explain why the sky is blue, in two sentences.</source>
+        <translation>用两句话解释天空为什么是蓝色的。</translation>
+    </message>
+    <message>
         <source>Get models</source>
         <translation>获取模型</translation>
     </message>
     <message>
-        <source>Add a model…</source>
-        <translation>添加模型…</translation>
+        <source>Give me three ideas for a quick dinner.</source>
+        <translation>推荐三道快手晚餐。</translation>
     </message>
     <message>
         <source>No model is installed yet. Add one, or drop its file or folder on this window.</source>
         <translation>还没有安装模型。请添加一个，或把它的文件或文件夹拖到这个窗口。</translation>
     </message>
+    <message>
+        <source>What shall we talk about?</source>
+        <translation>今天聊点什么？</translation>
+    </message>
+    <message>
+        <source>Write a short, friendly birthday message.</source>
+        <translation>写一段简短亲切的生日祝福。</translation>
+    </message>
+    <message>
+        <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; get a larger one for real work.</source>
+        <translation>当前模型是随附的 SmolLM2-135M，一个很小的英文模型，让您可以马上开始。它不擅长中文，也常常出错；正式使用请获取更大的模型。</translation>
+    </message>
 </context>
 <context>
     <name>_Editor</name>
-    <message>
-        <source>Send</source>
-        <translation>发送</translation>
-    </message>
     <message>
         <source>Cancel</source>
         <translation>取消</translation>
@@ -2076,42 +3435,9 @@
         <source>Message</source>
         <translation>消息</translation>
     </message>
-</context>
-<context>
-    <name>Start</name>
     <message>
-        <source>Zhiyin cannot start</source>
-        <translation>知音无法启动</translation>
-    </message>
-    <message>
-        <source>Close</source>
-        <translation>关闭</translation>
-    </message>
-</context>
-<context>
-    <name>QFileDialog</name>
-    <message>
-        <source>&amp;Look in:</source>
-        <translation>查找范围(&amp;L)：</translation>
-    </message>
-    <message>
-        <source>Files of &amp;type:</source>
-        <translation>文件类型(&amp;T)：</translation>
-    </message>
-</context>
-<context>
-    <name>QAbstractFileIconProvider</name>
-    <message>
-        <source>Drive</source>
-        <translation>驱动器</translation>
-    </message>
-    <message>
-        <source>Folder</source>
-        <translation>文件夹</translation>
-    </message>
-    <message>
-        <source>File Folder</source>
-        <translation>文件夹</translation>
+        <source>Send</source>
+        <translation>发送</translation>
     </message>
 </context>
 <context>
@@ -2121,323 +3447,12 @@
         <translation>长文本</translation>
     </message>
     <message>
-        <source>{name} · {count} characters</source>
-        <translation>{name} · {count} 个字符</translation>
-    </message>
-    <message>
         <source>Remove</source>
         <translation>移除</translation>
     </message>
-</context>
-<context>
-    <name>ConversionDialog</name>
     <message>
-        <source>Download a model</source>
-        <translation>下载模型</translation>
-    </message>
-    <message>
-        <source>Convert a model</source>
-        <translation>转换模型</translation>
-    </message>
-    <message>
-        <source>Try again</source>
-        <translation>重试</translation>
-    </message>
-    <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
-        <source>Go on</source>
-        <translation>继续</translation>
-    </message>
-    <message>
-        <source>Download</source>
-        <translation>下载</translation>
-    </message>
-    <message>
-        <source>Convert</source>
-        <translation>转换</translation>
-    </message>
-    <message>
-        <source>Asking what it is…</source>
-        <translation>正在查询这个模型…</translation>
-    </message>
-    <message>
-        <source>Reading what it is…</source>
-        <translation>正在读取这个模型…</translation>
-    </message>
-    <message>
-        <source>This repository holds several models. Choose one:</source>
-        <translation>这个仓库里有多个模型，请选择一个：</translation>
-    </message>
-    <message>
-        <source>It comes ready to use (GGUF); nothing has to be converted.</source>
-        <translation>它已是可直接使用的 GGUF 格式，无需转换。</translation>
-    </message>
-    <message>
-        <source>What it is can be told once it is here. Zhiyin then converts it to what fits this computer.</source>
-        <translation>下载之后才能知道它的具体情况；知音会把它转换成适合这台电脑的大小。</translation>
-    </message>
-    <message>
-        <source>{count} parameters ({label})</source>
-        <translation>{count} 个参数（{label}）</translation>
-    </message>
-    <message>
-        <source>chat model</source>
-        <translation>对话模型</translation>
-    </message>
-    <message>
-        <source>base model: goes on with texts</source>
-        <translation>基础模型：只会续写文本</translation>
-    </message>
-    <message>
-        <source>{count} tokens of context</source>
-        <translation>上下文 {count} 个词元</translation>
-    </message>
-    <message>
-        <source>Quantization</source>
-        <translation>量化方式</translation>
-    </message>
-    <message>
-        <source>Size</source>
-        <translation>大小</translation>
-    </message>
-    <message>
-        <source>On this computer</source>
-        <translation>在这台电脑上</translation>
-    </message>
-    <message>
-        <source>Saved as {path}</source>
-        <translation>保存为 {path}</translation>
-    </message>
-    <message>
-        <source>Finding out what this computer can run…</source>
-        <translation>正在计算这台电脑能运行什么…</translation>
-    </message>
-    <message>
-        <source>Download {download}, then a file of {size}; {free} are free on the disk.</source>
-        <translation>先下载 {download}，再生成 {size} 的文件；磁盘剩余 {free}。</translation>
-    </message>
-    <message>
-        <source>Download {download}; {free} are free on the disk.</source>
-        <translation>需下载 {download}；磁盘剩余 {free}。</translation>
-    </message>
-    <message>
-        <source>A file of {size}; {free} are free on the disk.</source>
-        <translation>将生成 {size} 的文件；磁盘剩余 {free}。</translation>
-    </message>
-    <message>
-        <source>Free some, or choose a smaller one.</source>
-        <translation>请先腾出空间，或选择更小的一种。</translation>
-    </message>
-    <message>
-        <source>best choice</source>
-        <translation>推荐</translation>
-    </message>
-</context>
-<context>
-    <name>ConversionCard</name>
-    <message>
-        <source>Delete the download ({size})</source>
-        <translation>删除下载的原始文件（{size}）</translation>
-    </message>
-    <message>
-        <source>Details</source>
-        <translation>详细信息</translation>
-    </message>
-    <message>
-        <source>log</source>
-        <translation>日志</translation>
-    </message>
-    <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
-        <source>Chat now</source>
-        <translation>开始对话</translation>
-    </message>
-    <message>
-        <source>Try again</source>
-        <translation>重试</translation>
-    </message>
-    <message>
-        <source>Close</source>
-        <translation>关闭</translation>
-    </message>
-    <message>
-        <source>Stopping…</source>
-        <translation>正在停止…</translation>
-    </message>
-    <message>
-        <source>Preparing…</source>
-        <translation>正在准备…</translation>
-    </message>
-    <message>
-        <source>It is ready.</source>
-        <translation>已可使用。</translation>
-    </message>
-    <message>
-        <source>Checked: all {count} tensors are as they should be.</source>
-        <translation>已校验：{count} 个张量全部正确。</translation>
-    </message>
-    <message>
-        <source>Downloading: {done} of {total}, file {item} of {items}</source>
-        <translation>正在下载：{done}／{total}，第 {item} 个文件（共 {items} 个）</translation>
-    </message>
-    <message>
-        <source>Converting: {done} of {total}, {item} of {items} tensors</source>
-        <translation>正在转换：{done}／{total}，{item}／{items} 个张量</translation>
-    </message>
-    <message>
-        <source>Checking: {done} of {total}, {item} of {items} tensors</source>
-        <translation>正在校验：{done}／{total}，{item}／{items} 个张量</translation>
-    </message>
-    <message>
-        <source>nothing comes at the moment</source>
-        <translation>暂时没有收到数据</translation>
-    </message>
-    <message>
-        <source>{size} a second</source>
-        <translation>每秒 {size}</translation>
-    </message>
-    <message>
-        <source>Trying it out…</source>
-        <translation>正在试运行…</translation>
-    </message>
-    <message>
-        <source>{time} left</source>
-        <translation>还需 {time}</translation>
-    </message>
-    <message>
-        <source>{name} · waits for the one before it</source>
-        <translation>{name} · 等待前一个完成</translation>
-    </message>
-</context>
-<context>
-    <name>Times</name>
-    <message>
-        <source>{count} s</source>
-        <translation>{count} 秒</translation>
-    </message>
-    <message>
-        <source>{count} min</source>
-        <translation>{count} 分钟</translation>
-    </message>
-    <message>
-        <source>{hours} h {minutes} min</source>
-        <translation>{hours} 小时 {minutes} 分钟</translation>
-    </message>
-</context>
-<context>
-    <name>AddDialog</name>
-    <message>
-        <source>Add a model</source>
-        <translation>添加模型</translation>
-    </message>
-    <message>
-        <source>On this computer</source>
-        <translation>这台电脑上的</translation>
-    </message>
-    <message>
-        <source>A GGUF file, the folder of a checkpoint, or a single file of weights such as RWKV's .pth</source>
-        <translation>GGUF 文件、模型权重所在的文件夹，或单个权重文件（例如 RWKV 的 .pth）</translation>
-    </message>
-    <message>
-        <source>File…</source>
-        <translation>文件…</translation>
-    </message>
-    <message>
-        <source>Folder…</source>
-        <translation>文件夹…</translation>
-    </message>
-    <message>
-        <source>On Hugging Face or ModelScope</source>
-        <translation>Hugging Face 或魔搭社区上的</translation>
-    </message>
-    <message>
-        <source>The name of a model, or the address of its page. Nothing is downloaded yet.</source>
-        <translation>模型的名称，或它的网页地址。此时还不会下载。</translation>
-    </message>
-    <message>
-        <source>owner/name or address</source>
-        <translation>作者/名称，或网址</translation>
-    </message>
-    <message>
-        <source>Look</source>
-        <translation>查看</translation>
-    </message>
-    <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
-        <source>Models</source>
-        <translation>模型</translation>
-    </message>
-    <message>
-        <source>All files</source>
-        <translation>所有文件</translation>
-    </message>
-    <message>
-        <source>Choose a model's file</source>
-        <translation>选择模型文件</translation>
-    </message>
-    <message>
-        <source>Choose a checkpoint's folder</source>
-        <translation>选择模型权重所在的文件夹</translation>
-    </message>
-</context>
-<context>
-    <name>KeysPage</name>
-    <message>
-        <source>New chat</source>
-        <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Search in chats, or among the models to get</source>
-        <translation>搜索对话；在“获取模型”中搜索模型</translation>
-    </message>
-    <message>
-        <source>To the message box</source>
-        <translation>回到输入框</translation>
-    </message>
-    <message>
-        <source>Think before the answer, or for how long</source>
-        <translation>是否先思考，或思考多久</translation>
-    </message>
-    <message>
-        <source>Stop the reply</source>
-        <translation>停止回答</translation>
-    </message>
-    <message>
-        <source>Show or hide the chats</source>
-        <translation>显示或隐藏对话列表</translation>
-    </message>
-    <message>
-        <source>Rename the chat that is selected in the list</source>
-        <translation>重命名列表中选中的对话</translation>
-    </message>
-    <message>
-        <source>Delete the chat that is selected in the list</source>
-        <translation>删除列表中选中的对话</translation>
-    </message>
-    <message>
-        <source>Get models</source>
-        <translation>获取模型</translation>
-    </message>
-    <message>
-        <source>Add a model</source>
-        <translation>添加模型</translation>
-    </message>
-    <message>
-        <source>Settings</source>
-        <translation>设置</translation>
-    </message>
-    <message>
-        <source>These keys</source>
-        <translation>这张快捷键表</translation>
+        <source>{name} · {count} characters</source>
+        <translation>{name} · {count} 个字符</translation>
     </message>
 </context>
 </TS>

@@ -141,7 +141,7 @@ class Attack:
     def _chat(self, path: Path) -> None:
         planned = self.planner.plan(path, LoadSettings(), context=None)
         if planned.plan.best is None:
-            raise ZhiyinError(planned.plan.reason)
+            raise planned.plan.refusal
         self._ask(Load(str(path), planned.settings))
         self._ask(Prompt(ASKED))
         self._ask(Generate(ASKED, SamplingSettings(max_tokens=8, seed=1)))

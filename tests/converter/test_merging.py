@@ -174,7 +174,7 @@ def test_the_adapters_tokenizer_and_name_count(smollm2_checkpoint: Path, tmp_pat
     (lora / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     found = plan(ConvertRequest(smollm2_checkpoint, lora=(lora,), quant="Q8_0"))
     assert found.out.name == "tea-135M-lora-Q8_0.gguf"
-    assert any(f"{new + 1:,} tokens from here" in step for step in found.steps)
+    assert any(f"{new + 1:,} tokens from here" in str(step) for step in found.steps)
     head = found.parts[0].layout.head
     assert "<新词>".encode() in head
     assert b"general.base_model.0.repo_url" in head
@@ -275,8 +275,8 @@ def test_alpaca_plus_needs_llama_plus_first(tmp_path: Path) -> None:
     assert "llama-7b-hf with its 128 tokens" in said
     llama = write_adapter(tmp_path / "chinese-llama-plus-lora-7b", random_adapter(weights, tokens=49953))
     found = plan(ConvertRequest(base, lora=(llama, plus), quant="Q8_0", tokenizer="none"))
-    assert any("49,953" in step for step in found.steps)
-    assert any("49,954" in step for step in found.steps)
+    assert any("49,953" in str(step) for step in found.steps)
+    assert any("49,954" in str(step) for step in found.steps)
     alone = write_adapter(tmp_path / "chinese-alpaca-lora-7b", random_adapter(weights, tokens=49954))
     assert plan(ConvertRequest(base, lora=(alone,), quant="Q8_0", tokenizer="none")).steps
 

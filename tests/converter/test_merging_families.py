@@ -112,7 +112,7 @@ def test_chinese_alpaca_plus_from_the_original_llama(engine: Engine, tmp_path: P
         lora.append(folder)
         expected = with_adapter(expected, tensors, scales=2.0)
     result = convert(ConvertRequest(base, tmp_path / "m.gguf", "F32", lora=tuple(lora)))
-    vocabularies = [text for step in result.steps for text in ("32,000", "49,953", "49,954") if text in step]
+    vocabularies = [text for step in result.steps for text in ("32,000", "49,953", "49,954") if text in str(step)]
     assert vocabularies == ["32,000", "49,953", "49,954"]
     fields = read_gguf_header(result.path).metadata
     assert len(fields["tokenizer.ggml.tokens"]) == fields["llama.vocab_size"] == 49954

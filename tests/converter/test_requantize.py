@@ -16,6 +16,7 @@ from converter.ggml import quantize
 from converter.importance import read_importance
 from converter.pipeline import ConvertRequest, convert
 from models.errors import BadFile, ZhiyinError
+from models.sentence import Sentence
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.random_gguf import write_mixture
 from tests.support.random_llama import random_llama
@@ -186,10 +187,10 @@ def test_a_failed_trial_leaves_nothing(source: Path, tmp_path: Path) -> None:
 
 def test_the_verification_is_reported(source: Path, tmp_path: Path) -> None:
     request = ConvertRequest(source, tmp_path / "out.gguf", "Q4_0", tokenizer="none")
-    result = convert(request, trial=lambda path: "fine")
+    result = convert(request, trial=lambda path: Sentence("fine"))
     assert result.verification.types == {"F32": 5, "Q4_0": 15, "Q6_K": 1}
     assert result.verification.bytes == result.size
-    assert result.verification.trial == "fine"
+    assert result.verification.trial == Sentence("fine")
 
 
 def test_eight_bit_floats_are_scaled(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def main() -> None:
     person.wait(lambda: described)
     job = person.services.conversions.start(source)
     person.wait(lambda: job.is_over)
-    assert job.model is not None, job.reason
+    assert job.model is not None, job.error
     person.services.models.choose(job.model)
     person.wait(lambda: person.model_state == "ready")
     pid = person.services.engine.pid

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
-from desktop_app.engine.llama.vocabulary import WITHOUT_TOKENIZER, VocabularyFile
+from desktop_app.engine.llama.vocabulary import VocabularyFile, without_tokenizer
 from desktop_app.engine.runner import Vocabulary
-from models.errors import ZhiyinError
 from models.vocab.icetk import IcetkTokenizer
 
 
@@ -76,7 +75,7 @@ class _NoTokenizer:
     bos_text = eos_text = ""
 
     def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        raise ZhiyinError(WITHOUT_TOKENIZER)
+        raise without_tokenizer()
 
     def piece(self, token: int) -> bytes:
         return b""

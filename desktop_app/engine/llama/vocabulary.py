@@ -13,12 +13,19 @@ import llama_cpp.llama_cpp as llama
 from models.errors import BadFile, ZhiyinError
 from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
 
-WITHOUT_TOKENIZER = "This model was converted without a tokenizer; name token ids (--ids), or convert it with one."
 _DEMOTED = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>")
 """gpt-oss's control tokens, which llama.cpp takes for ordinary ones whatever the file says (src/llama-vocab.cpp)."""
 _SPACE = "▁"
 _CUT = "\ufdd0"
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+
+
+def without_tokenizer() -> ZhiyinError:
+    """Return the error of a model that knows no text."""
+    return ZhiyinError(
+        "This model was converted without a tokenizer; name token ids (--ids), or convert it with one.",
+        code="no-tokenizer",
+    )
 
 
 class LlamaVocabulary:
@@ -53,7 +60,7 @@ class LlamaVocabulary:
             ZhiyinError: the model has no tokenizer, or a damaged one.
         """
         if self._empty:
-            raise ZhiyinError(WITHOUT_TOKENIZER)
+            raise without_tokenizer()
         if self._normal_form in _NORMAL_FORMS:
             text = unicodedata.normalize(self._normal_form, text)
         first, *others = [text] if special else self._apart(text)

@@ -17,7 +17,7 @@ class CatalogueBridge(QObject):
 
     changed = Signal(Overview)
     """`overview` is new."""
-    failed = Signal(str)
+    failed = Signal(Exception)
     """The catalogue cannot be read: the core's sentence."""
 
     def __init__(
@@ -58,7 +58,7 @@ class CatalogueBridge(QObject):
                 self._planned()
 
         def fail(error: Exception) -> None:
-            self.failed.emit(str(error))
+            self.failed.emit(error)
             self._planned()
 
         self._background.run(lambda: overview(computer, models, context=context), show, fail)

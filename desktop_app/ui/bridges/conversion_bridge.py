@@ -47,8 +47,8 @@ class ConversionJob:
     installed: Installed | None = None
     model: InstalledModel | None = None
     """Once it is done."""
-    reason: str = ""
-    """Why it failed: the core's sentence."""
+    error: ZhiyinError | None = None
+    """Why it failed."""
     details: str = ""
     """Of a fault of our own: what a report of it needs."""
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -73,8 +73,7 @@ class ConversionBridge(QObject):
     progressed = Signal(Progress, ConversionJob)
     finished = Signal(InstalledModel, ConversionJob)
     """The model is on the library's list."""
-    failed = Signal(str, ConversionJob)
-    """The core's sentence; `core_sentences.translated` has it in the window's language."""
+    failed = Signal(ConversionJob)
     cancelled = Signal(ConversionJob)
 
     def __init__(
@@ -256,15 +255,15 @@ class ConversionBridge(QObject):
 
     def _not_done(self, job: ConversionJob, error: Exception) -> None:
         if isinstance(error, ZhiyinError) and not isinstance(error, Unexpected):
-            job.reason = str(error)
+            job.error = error
         else:
-            job.reason, job.details = _own_fault(job, error)
+            job.error, job.details = _own_fault(job, error)
         job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
         self._ended()
         if job.state == "cancelled":
             self.cancelled.emit(job)
         else:
-            self.failed.emit(job.reason, job)
+            self.failed.emit(job)
 
     def _ended(self) -> None:
         self.current = None
@@ -280,13 +279,35 @@ def _needs(source: Path | str, kept: KeptDownload) -> bool:
     return f"{named}/".startswith(f"{kept.repository}/")
 
 
-_DOING: dict[str, str] = {"": "read", "downloading": "downloaded", "converting": "converted", "checking": "checked"}
-
-
-def _own_fault(job: ConversionJob, error: Exception) -> tuple[str, str]:
+def _own_fault(job: ConversionJob, error: Exception) -> tuple[ZhiyinError, str]:
     """Say what failed, and give the details for a report."""
     phase, item = (job.progress.phase, job.progress.item) if job.progress is not None else ("", "")
     raised = error.details if isinstance(error, Unexpected) else "".join(traceback.format_exception(error))
-    again = "try again, and if it happens again report it with the details"
-    sentence = f"Zhiyin made a mistake while it {_DOING[phase]} {job.request.source}; {again}."
-    return sentence, "\n".join(line for line in (str(job.request.source), f"{phase} {item}".strip(), raised) if line)
+    details = "\n".join(line for line in (str(job.request.source), f"{phase} {item}".strip(), raised) if line)
+    return _mistake(phase, job.request.source), details
+
+
+def _mistake(phase: str, source: Path | str) -> ZhiyinError:
+    if phase == "downloading":
+        return ZhiyinError(
+            "Zhiyin made a mistake while it downloaded {name}; try again, and if it happens again report it with the details.",
+            code="internal",
+            name=source,
+        )
+    if phase == "converting":
+        return ZhiyinError(
+            "Zhiyin made a mistake while it converted {name}; try again, and if it happens again report it with the details.",
+            code="internal",
+            name=source,
+        )
+    if phase == "checking":
+        return ZhiyinError(
+            "Zhiyin made a mistake while it checked {name}; try again, and if it happens again report it with the details.",
+            code="internal",
+            name=source,
+        )
+    return ZhiyinError(
+        "Zhiyin made a mistake while it read {name}; try again, and if it happens again report it with the details.",
+        code="internal",
+        name=source,
+    )

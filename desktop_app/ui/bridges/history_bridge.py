@@ -13,7 +13,7 @@ from desktop_app.chat.export import as_markdown
 from desktop_app.chat.history import History, HistoryError
 from desktop_app.chat.mending import Recovery
 from desktop_app.ui.bridges.background import Background
-from models.errors import ZhiyinError
+from models.errors import ZhiyinError, as_zhiyin_error
 
 _RETRY_MS = 5000
 
@@ -21,13 +21,13 @@ _RETRY_MS = 5000
 class HistoryBridge(QObject):
     """The store of chats, from the window's thread."""
 
-    troubled = Signal(str)
+    troubled = Signal(ZhiyinError)
     """Something could not be saved: the reason. It is kept and saved as soon as possible."""
     recovered = Signal()
     """Everything is saved again."""
     damaged = Signal(Recovery)
     """The file was damaged; what was saved of it."""
-    unavailable = Signal(str)
+    unavailable = Signal(ZhiyinError)
     """The file cannot be used at all; nothing can be read or written."""
 
     def __init__(self, path: Path | None, parent: QObject | None = None) -> None:
@@ -116,7 +116,7 @@ class HistoryBridge(QObject):
     def _not_begun(self, error: Exception) -> None:
         if not isinstance(error, ZhiyinError):
             raise error
-        self.unavailable.emit(str(error))
+        self.unavailable.emit(error)
 
     def _opened(self) -> History:
         if self._history is None:
@@ -146,7 +146,7 @@ class HistoryBridge(QObject):
         self._retry.start()
         if not self._in_trouble:
             self._in_trouble = True
-            self.troubled.emit(str(error))
+            self.troubled.emit(as_zhiyin_error(error))
 
     def _report(self, error: Exception) -> None:
-        self.troubled.emit(str(error))
+        self.troubled.emit(as_zhiyin_error(error))

@@ -17,7 +17,7 @@ class LibraryBridge(QObject):
     changed = Signal()
     """`listing` is new."""
     imported = Signal(InstalledModel)
-    refused = Signal(str)
+    refused = Signal(Exception)
     """A file was not imported, or the list could not be read: the sentence says why."""
 
     def __init__(self, folder: Path, parent: QObject | None = None) -> None:
@@ -94,4 +94,4 @@ class LibraryBridge(QObject):
         self.changed.emit()
 
     def _refused(self, error: Exception) -> None:
-        self.refused.emit(str(error))
+        self.refused.emit(error)

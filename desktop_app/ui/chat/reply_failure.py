@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.planning.planner import DOES_NOT_FIT
 from desktop_app.ui.i18n.formats import number
-from desktop_app.ui.models.model_session import DOES_NOT_FIT
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.button_row import ButtonRow
 from models.errors import ZhiyinError
 
@@ -91,7 +91,7 @@ class ReplyFailure(QFrame):
     def retranslate(self) -> None:
         """Write every word again."""
         if self._error is not None:
-            self._text.setText(translated(str(self._error)))
+            self._text.setText(translated(self._error))
         words: dict[WayOut, str] = {
             "retry": self.tr("Try again"),
             "smaller": self.tr("Use a smaller context"),

@@ -14,11 +14,10 @@ from desktop_app.ui.widgets.icons import resource_path
 _COLUMN = 560
 _LOW = 400
 """Below this height, in pixels, the logo makes room."""
-_IDEAS = to_translate(
-    "Welcome",
-    "Explain why the sky is blue, in two sentences.",
-    "Write a short, friendly birthday message.",
-    "Give me three ideas for a quick dinner.",
+_IDEAS = (
+    to_translate("Welcome", "Explain why the sky is blue, in two sentences."),
+    to_translate("Welcome", "Write a short, friendly birthday message."),
+    to_translate("Welcome", "Give me three ideas for a quick dinner."),
 )
 
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject
 
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.controllers.notices import NoticeController
+from desktop_app.ui.i18n.sentences import translated
 
 
 class ChatActions(QObject):
@@ -32,6 +33,6 @@ class ChatActions(QObject):
             (self.tr("You"), self.tr("Assistant")),
             lambda _: self._notices.news.say(self.tr("The chat is in {file} now.").format(file=path), kind="plain"),
             lambda error: self._notices.warnings.say(
-                self.tr("The chat was not exported: {reason}").format(reason=error)
+                self.tr("The chat was not exported: {reason}").format(reason=translated(error))
             ),
         )

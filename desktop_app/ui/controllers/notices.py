@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject
 
 from desktop_app.chat.mending import Recovery
 from desktop_app.library.installed import InstalledModel
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.notice import Action, Kind
 from models.errors import ZhiyinError
@@ -46,7 +46,7 @@ class NoticeController(QObject):
         super().__init__(parent)
         self.warnings, self.news = warnings, news
         self._services = services
-        services.catalogue.failed.connect(lambda reason: warnings.say(translated(reason)))
+        services.catalogue.failed.connect(lambda error: warnings.say(translated(error)))
         services.library.refused.connect(self.import_refused)
         services.history.troubled.connect(self._not_saved)
         services.history.recovered.connect(lambda: warnings.withdraw("history"))
@@ -54,9 +54,9 @@ class NoticeController(QObject):
         services.settings_not_saved.connect(self._settings_not_saved)
         services.reported.connect(self._report)
 
-    def import_refused(self, reason: str) -> None:
+    def import_refused(self, error: Exception) -> None:
         """Say why a file is not on the list."""
-        self.warnings.say(self.tr("The file was not imported. {reason}").format(reason=translated(reason)))
+        self.warnings.say(self.tr("The file was not imported. {reason}").format(reason=translated(error)))
 
     def imported(self, model: InstalledModel) -> None:
         """Say that a model is on the list."""
@@ -70,8 +70,8 @@ class NoticeController(QObject):
             )
         )
 
-    def _not_saved(self, reason: str) -> None:
-        text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=translated(reason))
+    def _not_saved(self, error: ZhiyinError) -> None:
+        text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=translated(error))
         self.warnings.say(text, (self.tr("Try again"), self._services.history.flush), topic="history")
 
     def _history_damaged(self, recovery: Recovery) -> None:
@@ -81,7 +81,7 @@ class NoticeController(QObject):
     def _report(self, error: ZhiyinError) -> None:
         """Say what the user must hear of, below what was said before and is still there."""
         earlier = [self.warnings.text] if self.warnings.is_about(_REPORTS) else []
-        self.warnings.say("\n".join([*earlier, translated(str(error))]), topic=_REPORTS)
+        self.warnings.say("\n".join([*earlier, translated(error)]), topic=_REPORTS)
 
-    def _settings_not_saved(self, reason: str) -> None:
-        self.warnings.say(self.tr("The settings could not be saved: {reason}").format(reason=reason))
+    def _settings_not_saved(self, error: Exception) -> None:
+        self.warnings.say(self.tr("The settings could not be saved: {reason}").format(reason=translated(error)))

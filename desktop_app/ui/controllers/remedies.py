@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.chat.failure import failure_facts, failure_of
 from desktop_app.ui.chat.reply_failure import Contexts
 from desktop_app.ui.controllers.notices import Notices
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import fix_words
 from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, Wish
 from desktop_app.ui.services import Services
@@ -74,7 +74,7 @@ class RemedyController(QObject):
             actions = self._loads_that_fit(state)
         elif error.code in ("out-of-memory", "engine-died") and state.context > SMALLEST_CONTEXT:
             actions.append((self.tr("Use a smaller context"), self.use_smaller_context))
-        reason = translated(str(error))
+        reason = translated(error)
         if error.code != "engine-died":
             reason = self.tr("The model could not be loaded. {reason}").format(reason=reason)
         self._notices.say(reason, *actions, topic="model")

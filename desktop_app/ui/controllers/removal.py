@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 
 from desktop_app.library.installed import Entry, Removal
 from desktop_app.ui.controllers.notices import NoticeController
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
 
 
@@ -39,4 +39,4 @@ class RemovalController(QObject):
         self._services.remove_model(removal, removed, self._failed, with_download=with_download)
 
     def _failed(self, error: Exception) -> None:
-        self._notices.warnings.say(self.tr("The model was not removed. {reason}").format(reason=translated(str(error))))
+        self._notices.warnings.say(self.tr("The model was not removed. {reason}").format(reason=translated(error)))

@@ -10,14 +10,17 @@ from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 
 
-def to_translate(context: str, *texts: str) -> tuple[str, ...]:
-    """Mark texts that are translated where they are shown; `context` is where the .ts file has them."""
-    return texts
+def to_translate(context: str, text: str) -> str:
+    """Mark a text that is translated where it is shown; `context` is where the .ts file has it."""
+    return text
 
 
 OF_QT = (
-    *to_translate("QFileDialog", "&Look in:", "Files of &type:"),
-    *to_translate("QAbstractFileIconProvider", "Drive", "Folder", "File Folder"),
+    to_translate("QFileDialog", "&Look in:"),
+    to_translate("QFileDialog", "Files of &type:"),
+    to_translate("QAbstractFileIconProvider", "Drive"),
+    to_translate("QAbstractFileIconProvider", "Folder"),
+    to_translate("QAbstractFileIconProvider", "File Folder"),
 )
 """Words of Qt's own dialogs that its Chinese file lacks."""
 

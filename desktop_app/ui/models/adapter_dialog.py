@@ -16,8 +16,8 @@ from desktop_app.library.install import InstallRequest
 from desktop_app.library.source_facts import Judgement, SourceFacts
 from desktop_app.paths import downloads_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
-from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.i18n.formats import size
+from desktop_app.ui.i18n.sentences import translated
 
 
 class AdapterDialog(QDialog):
@@ -113,7 +113,7 @@ class AdapterDialog(QDialog):
             self.accept()
 
     def _refused(self, error: Exception) -> None:
-        self._say(translated(str(error)))
+        self._say(translated(error))
 
     def _say(self, text: str) -> None:
         """Show a text and make room for it."""

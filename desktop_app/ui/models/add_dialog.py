@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from converter.hub.address import HubAddress, read_address
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from models.errors import ZhiyinError
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
@@ -113,7 +113,7 @@ class AddDialog(QDialog):
         try:
             address = read_address(self._name.text())
         except ZhiyinError as error:
-            self._wrong.setText(translated(str(error)))
+            self._wrong.setText(translated(error))
             self._wrong.setMinimumHeight(self._wrong.heightForWidth(self._name.width()))
             self._wrong.show()
             return
@@ -122,7 +122,8 @@ class AddDialog(QDialog):
 
     def _ask_for_files(self) -> None:
         patterns = " ".join(f"*{ending}" for ending in (".gguf", *WEIGHTS))
-        kinds = f"{self.tr('Models')} ({patterns});;{self.tr('All files')} (*)"
+        models, others = self.tr("Models"), self.tr("All files")
+        kinds = f"{models} ({patterns});;{others} (*)"
         dialog = QFileDialog(self, self.tr("Choose a model's file"), "", kinds)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.filesSelected.connect(self._take_paths)

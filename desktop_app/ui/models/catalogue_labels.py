@@ -14,17 +14,16 @@ _LANGUAGES = {
     "pt": "português", "it": "italiano", "ru": "русский", "vi": "Tiếng Việt", "th": "ไทย", "ar": "العربية", "hi": "हिन्दी",
 }  # fmt: skip
 _SHOWN_LANGUAGES = 3
-_LICENCES = to_translate(
-    "Licences",
-    "Apache-2.0 (and the Llama 2 Community License)",
-    "MIT (and the Llama licences)",
-    "Baichuan model licences",
-    "Code Apache-2.0; weights free for research, commercial use on application",
-    "Code Apache-2.0; ChatGLM-6B Model License",
-    "Code Apache-2.0; ChatGLM2-6B Model License",
-    "Code Apache-2.0; ChatGLM3-6B Model License",
-    "Tongyi Qianwen License; 0.5B, 1.8B and 4B: Tongyi Qianwen Research License",
-    "Tongyi Qianwen License; 1.8B: Tongyi Qianwen Research License",
+_LICENCES = (
+    to_translate("Licences", "Apache-2.0 (and the Llama 2 Community License)"),
+    to_translate("Licences", "MIT (and the Llama licences)"),
+    to_translate("Licences", "Baichuan model licences"),
+    to_translate("Licences", "Code Apache-2.0; weights free for research, commercial use on application"),
+    to_translate("Licences", "Code Apache-2.0; ChatGLM-6B Model License"),
+    to_translate("Licences", "Code Apache-2.0; ChatGLM2-6B Model License"),
+    to_translate("Licences", "Code Apache-2.0; ChatGLM3-6B Model License"),
+    to_translate("Licences", "Tongyi Qianwen License; 0.5B, 1.8B and 4B: Tongyi Qianwen Research License"),
+    to_translate("Licences", "Tongyi Qianwen License; 1.8B: Tongyi Qianwen Research License"),
 )
 """The licences that are described and not named alone."""
 

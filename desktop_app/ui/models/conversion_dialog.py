@@ -29,8 +29,8 @@ from desktop_app.library.install import InstallRequest, unused_path
 from desktop_app.library.source_facts import Judgement, SourceFacts
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
-from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.i18n.formats import number, size
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
@@ -56,7 +56,7 @@ class ConversionDialog(QDialog):
         self._judged = False
         self._touched = False
         """The person chose a quantization."""
-        self._failure = ""
+        self._failure: Exception | None = None
         self._look = threading.Event()
         self._make_widgets()
         self._lay_out()
@@ -160,7 +160,7 @@ class ConversionDialog(QDialog):
         self.setFixedHeight(max(_LOWEST, min(needed, most)))
 
     def _begin(self) -> None:
-        self._facts, self._judgement, self._judged, self._failure = None, None, False, ""
+        self._facts, self._judgement, self._judged, self._failure = None, None, False, None
         self._look.set()
         self._look = self._bridge.describe(self._request, self._described, self._not_described)
         self._retranslate()
@@ -178,7 +178,7 @@ class ConversionDialog(QDialog):
         self._retranslate()
 
     def _not_described(self, error: Exception) -> None:
-        self._failure = str(error)
+        self._failure = error
         self._retranslate()
         self._again.setFocus()
 
@@ -325,7 +325,9 @@ class ConversionDialog(QDialog):
             text = self.tr("A file of {size}; {free} are free on the disk.")
         enough = fetched + made <= free
         words = text.format(download=size(fetched), size=size(made), free=size(free))
-        return (words if enough else f"{words} {self.tr('Free some, or choose a smaller one.')}"), enough
+        if not enough:
+            words = f"{words} " + self.tr("Free some, or choose a smaller one.")
+        return words, enough
 
     def _target_of(self, facts: SourceFacts, quant: str) -> Path | None:
         if facts.model is None or not facts.file_name:

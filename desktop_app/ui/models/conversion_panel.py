@@ -20,8 +20,8 @@ from converter.hub.cleanup import KeptDownload
 from converter.progress import Progress
 from desktop_app.library.installed import InstalledModel
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
-from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.i18n.formats import duration, number, size
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.markdown.code_box import CodeBox
 from desktop_app.ui.models.delete_downloads import DeletionQuestion
 from desktop_app.ui.widgets.elided_label import ElidedLabel
@@ -159,7 +159,7 @@ class ConversionCard(QFrame):
         if job.state == "stopping":
             return self.tr("Stopping…")
         if job.state == "failed":
-            return translated(job.reason)
+            return translated(job.error) if job.error is not None else ""
         if job.state == "done":
             return self._outcome()
         return self.tr("Preparing…")
@@ -169,8 +169,8 @@ class ConversionCard(QFrame):
         if made is None:
             return self.tr("It is ready.")
         checked = self.tr("Checked: all {count} tensors are as they should be.").format(count=made.verification.tensors)
-        trial = translated(made.verification.trial or "")
-        return " ".join(part for part in (checked, trial, *map(translated, made.warnings)) if part)
+        trial = () if made.verification.trial is None else (made.verification.trial,)
+        return " ".join((checked, *map(translated, (*trial, *made.warnings))))
 
     def _progress_words(self, progress: Progress) -> str:
         texts = {

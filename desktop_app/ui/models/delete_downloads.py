@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QMessageBox, QPushButton, QSi
 
 from converter.hub.cleanup import KeptDownload
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
-from desktop_app.ui.i18n.core_sentences import translated
 from desktop_app.ui.i18n.formats import number, size
+from desktop_app.ui.i18n.sentences import translated
 
 _MOST_NAMES = 12
 
@@ -34,7 +34,7 @@ class DeletionQuestion(QMessageBox):
         self.setInformativeText("\n\n".join(part for part in (_names(kept) if others else "", stays) if part))
         delete = self.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
         self.setDefaultButton(self.addButton(self.tr("Keep"), QMessageBox.ButtonRole.RejectRole))
-        delete.clicked.connect(lambda: bridge.delete_downloads(kept, lambda error: _say(parent, str(error))))
+        delete.clicked.connect(lambda: bridge.delete_downloads(kept, lambda error: _say(parent, error)))
 
 
 class DownloadsRow(QWidget):
@@ -80,7 +80,7 @@ def _names(kept: Sequence[KeptDownload]) -> str:
     return "\n".join([*lines, "…"] if len(kept) > _MOST_NAMES else lines)
 
 
-def _say(parent: QWidget, sentence: str) -> None:
-    box = QMessageBox(QMessageBox.Icon.NoIcon, "", translated(sentence), QMessageBox.StandardButton.Ok, parent)
+def _say(parent: QWidget, error: Exception) -> None:
+    box = QMessageBox(QMessageBox.Icon.NoIcon, "", translated(error), QMessageBox.StandardButton.Ok, parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.open()

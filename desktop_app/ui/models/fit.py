@@ -9,13 +9,12 @@ from desktop_app.planning.planner import Option, Share
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
 
-_VERDICTS = dict(
-    zip(
-        ("gpu", "ram", "tight", "too_large"),
-        to_translate("Fit", "fits on the GPU", "fits", "tight", "too large"),
-        strict=True,
-    )
-)
+_VERDICTS = {
+    "gpu": to_translate("Fit", "fits on the GPU"),
+    "ram": to_translate("Fit", "fits"),
+    "tight": to_translate("Fit", "tight"),
+    "too_large": to_translate("Fit", "too large"),
+}
 COLOURS = {"gpu": "accent", "ram": "accent", "tight": "code_number", "too_large": "danger"}
 """A verdict's colour in the theme."""
 

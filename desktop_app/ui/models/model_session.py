@@ -15,14 +15,12 @@ from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed import InstalledModel
 from desktop_app.library.source_facts import Judgement, SourceFacts, judge
 from desktop_app.planning.load_plan import PlannedLoad
-from desktop_app.planning.planner import Computer, Option
+from desktop_app.planning.planner import DOES_NOT_FIT, Computer, Option
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from models.errors import ZhiyinError, as_zhiyin_error
 
 SMALLEST_CONTEXT = 512
-DOES_NOT_FIT = "does-not-fit"
-"""The code of a planner's refusal."""
 
 Kind = Literal["none", "loading", "ready", "failed"]
 
@@ -97,8 +95,9 @@ class ModelSession(QObject):
             if turn != self._turn:
                 return
             if plan.plan.best is None and not insist:
-                refusal = ZhiyinError("{reason}", reason=plan.plan.reason, code=DOES_NOT_FIT)
-                self._set(EngineState("failed", model, error=refusal, context=plan.settings.context, planned=plan))
+                self._set(
+                    EngineState("failed", model, error=plan.plan.refusal, context=plan.settings.context, planned=plan)
+                )
             else:
                 self._load(turn, model, plan.settings, plan)
 

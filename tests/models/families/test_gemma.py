@@ -37,7 +37,7 @@ def test_the_part_for_text_of_a_model_that_sees(prefix: str, engine: Engine, tmp
     plain = lambda said, tensors, ids: forward(config, weights, ids)  # noqa: E731
     assert largest_error(engine, tmp_path, *whole, plain) < BOUND
     said = Config(whole[0])
-    assert "only its part for text" in family_of(said).blueprint(said, None).warnings[0]
+    assert "only its part for text" in str(family_of(said).blueprint(said, None).warnings[0])
 
 
 @pytest.mark.parametrize(

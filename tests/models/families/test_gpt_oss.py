@@ -85,4 +85,4 @@ def test_a_silent_configuration_has_the_published_positions() -> None:
     blueprint = family_of(silent).blueprint(silent, None)
     assert blueprint.parameters["rope.freq_base"] == 150000
     assert blueprint.parameters["rope.scaling.factor"] == 32
-    assert "rounds two bounds" in blueprint.warnings[0]
+    assert "rounds two bounds" in str(blueprint.warnings[0])

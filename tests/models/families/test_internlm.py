@@ -44,9 +44,9 @@ def test_the_context_is_the_trained_length(said: dict) -> None:
     blueprint = family_of(config).blueprint(config, None)
     assert blueprint.parameters["context_length"] == 262144
     assert "rope.scaling.type" not in blueprint.parameters
-    assert [warning.startswith("llama.cpp runs this model up to 262144 tokens") for warning in blueprint.warnings] == [
-        True
-    ]
+    assert [
+        str(warning).startswith("llama.cpp runs this model up to 262144 tokens") for warning in blueprint.warnings
+    ] == [True]
     assert blueprint.parameters["rope.dynamic.rule"] == "transformers"
 
 

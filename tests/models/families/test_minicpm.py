@@ -48,7 +48,7 @@ def test_embeddings_are_tied_unless_the_configuration_says_otherwise(engine: Eng
 
 def test_sparse_attention_is_mentioned() -> None:
     config = Config(random_minicpm(sparse_config={"kernel_size": 32, "dense_len": 8192})[0])
-    assert "8192" in family_of(config).blueprint(config, None).warnings[0]
+    assert "8192" in str(family_of(config).blueprint(config, None).warnings[0])
 
 
 def test_mixtures_are_refused() -> None:

@@ -48,7 +48,7 @@ def test_the_part_for_text_of_what_is_published(case: str, engine: Engine, tmp_p
     plain = lambda said, tensors, ids: forward(config, weights, ids)  # noqa: E731
     assert largest_error(engine, tmp_path, whole, moved, plain) < 1e-4
     said = Config(whole)
-    assert "only its part for text" in family_of(said).blueprint(said, None).warnings[0]
+    assert "only its part for text" in str(family_of(said).blueprint(said, None).warnings[0])
 
 
 def test_every_fourth_layer_has_attention_where_nothing_is_listed() -> None:

@@ -54,7 +54,7 @@ def blueprint_of(checkpoint: Checkpoint) -> Blueprint:
 def test_a_window_ends_the_context() -> None:
     blueprint = blueprint_of(random_phi3(sliding_window=300))
     assert blueprint.parameters["context_length"] == 300
-    assert "sliding window" in blueprint.warnings[0]
+    assert "sliding window" in str(blueprint.warnings[0])
 
 
 def test_alpha_means_the_published_length() -> None:

@@ -306,7 +306,8 @@ def test_a_tuned_state_alone_is_refused_by_name() -> None:
 )
 def test_fewer_bits_than_the_family_needs_are_warned_of(version: str, quant: str, warned: bool, tmp_path: Path) -> None:
     write_torch(tmp_path / "RWKV-x.pth", random_rwkv(version))
-    warnings = plan(ConvertRequest(tmp_path / "RWKV-x.pth", quant=quant, tokenizer="none")).warnings
+    planned = plan(ConvertRequest(tmp_path / "RWKV-x.pth", quant=quant, tokenizer="none"))
+    warnings = [str(warning) for warning in planned.warnings]
     sentence = (
         f"{quant} has too few bits for RWKV-4, whose answers it spoils; Q8_0 is the smallest quantization that leaves them "
         "intact."

@@ -192,7 +192,7 @@ def test_rules_in_code_are_found_among_many_sums(tmp_path: Path) -> None:
     (tmp_path / "qwen.tiktoken").write_bytes(letters)
     sums = "\n".join(f"x{n} = y" + " + 'a'" * 900 for n in range(40))
     (tmp_path / "tokenization_x.py").write_text(f"{sums}\nRULE = r'\\p{{L}}' + '+'\n")
-    assert "\\\\p{L}+" in read_vocabulary(tmp_path, Config({})).warnings[0]
+    assert "\\\\p{L}+" in str(read_vocabulary(tmp_path, Config({})).warnings[0])
 
 
 @pytest.mark.parametrize("line", ["300 " + "(" * 2000 + " 1", "300 -" + "-" * 2000 + "1 1", "5 'a' 1", "9999999 'a' 1"])

@@ -16,11 +16,11 @@ from converter.hub.repository import DownloadRequest, download, preview
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.source_facts import facts_of
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from models.errors import ZhiyinError
 from tests.converter.checkpoint.test_single_files import HELD
-from tests.desktop_app.ui.i18n.test_translations import CHINESE
+from tests.desktop_app.ui.i18n.test_translations import CHINESE, OF_THE_TERMINAL
 from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
 from tests.support.hub_server import HubServer
 from tests.support.torch_files import write_torch
@@ -35,10 +35,9 @@ def chinese(application: QApplication) -> Iterator[None]:
 
 
 def check(error: ZhiyinError) -> None:
-    words = translated(str(error))
+    words = translated(error)
     assert CHINESE.search(words), words
-    for of_the_terminal in (" --", "HF_TOKEN", "HF_ENDPOINT", "ZHIYIN_HOME"):
-        assert of_the_terminal not in words
+    assert not [option for option in OF_THE_TERMINAL if option in words]
 
 
 def test_sentences_about_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

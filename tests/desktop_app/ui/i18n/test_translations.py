@@ -17,17 +17,28 @@ from desktop_app.chat.history import History, HistoryError
 from desktop_app.engine import client
 from desktop_app.engine.llama import runner as llama_runner
 from desktop_app.library.installed import Library
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import CONTEXT, translated
 from desktop_app.ui.i18n.translate import OF_QT, LanguageKeeper, TsTranslator, read_ts
+from desktop_app.ui.i18n.window_words import WINDOW_WORDS
 from models.errors import ZhiyinError
+from models.sentence import Sentence
+from tests.support.sentences import placeholders, templates
+from tests.update_translations import TRANSLATIONS, update
 
 FOLDER = Path(desktop_app.ui.__file__).parent
+OF_THE_TERMINAL = (" --", "HF_TOKEN", "HF_ENDPOINT", "ZHIYIN_HOME", "zhiyin pull", "{variable}")
+_WORDLESS = """    <message>
+        <source>{text}</source>
+        <translation type="unfinished"></translation>
+    </message>
+"""
+"""An old reply's failure, whose words are in a chat's file."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 def sources() -> set[tuple[str, str]]:
     """Return what the code asks to be translated: (context, text)."""
-    found: set[tuple[str, str]] = set()
+    found = {(CONTEXT, template) for template in templates()}
     for path in FOLDER.rglob("*.py"):
         for node in ast.parse(path.read_text("utf-8")).body:
             context = node.name if isinstance(node, ast.ClassDef) else ""
@@ -41,8 +52,8 @@ def _texts(call: ast.Call, context: str) -> list[tuple[str, str]]:
     constants = [part.value for part in call.args if isinstance(part, ast.Constant)]
     if name == "tr" and constants:
         return [(context, constants[0])]
-    if name in ("translate", "to_translate") and len(constants) > 1:
-        return [(constants[0], text) for text in constants[1:]]
+    if name in ("translate", "to_translate") and len(constants) == 2:
+        return [(constants[0], constants[1])]
     return []
 
 
@@ -51,16 +62,37 @@ def entries() -> dict[tuple[str, str], str]:
 
 
 def test_every_text_has_a_finished_translation_and_no_other_is_kept() -> None:
-    assert len(sources()) > 90
-    assert sources() - set(entries()) == set()
+    assert len(sources()) > 500
+    assert sources() - set(entries()) == set(), (
+        "run python -m tests.update_translations and translate what is unfinished"
+    )
     assert set(entries()) - sources() == set()
+
+
+def test_qts_own_tool_finds_every_text(tmp_path: Path) -> None:
+    copy = tmp_path / TRANSLATIONS.name
+    copy.write_bytes(TRANSLATIONS.read_bytes())
+    update(copy)
+    assert copy.read_text("utf-8").replace(_WORDLESS, "") == TRANSLATIONS.read_text("utf-8")
 
 
 def test_translations_are_chinese_and_keep_the_placeholders() -> None:
     same_in_both = {"Top-k", "Top-p", "Min-p", "{text} ({keys})"}
+    of_signs_alone = {", ", "{choice} {reason}", "{quant}, {placement}, {context}: {places}."}
     for (_, source), translation in entries().items():
-        assert source in same_in_both or CHINESE.search(translation), source
-        assert sorted(re.findall(r"{\w+}", source)) == sorted(re.findall(r"{\w+}", translation)), source
+        assert source in same_in_both | of_signs_alone or CHINESE.search(translation), source
+        kept = placeholders(translation)
+        if source in WINDOW_WORDS:
+            assert kept <= placeholders(source), source
+        else:
+            assert kept == placeholders(source), source
+
+
+def test_the_windows_own_words_belong_to_sentences_of_the_core() -> None:
+    assert set(WINDOW_WORDS) - templates() == set()
+    for template, words in WINDOW_WORDS.items():
+        assert placeholders(words) <= placeholders(template), template
+        assert not [option for option in OF_THE_TERMINAL if option in words + entries()[CONTEXT, template]], template
 
 
 def test_unfinished_entries_are_not_served() -> None:
@@ -72,10 +104,10 @@ def test_unfinished_entries_are_not_served() -> None:
     assert TsTranslator("zh_CN").translate("Composer", "Send") == "发送"
 
 
-def sentence_of(path: Path) -> str:
+def failure_of(path: Path) -> ZhiyinError:
     with pytest.raises(ZhiyinError) as caught:
         read_gguf_header(path)
-    return str(caught.value)
+    return caught.value
 
 
 def test_real_sentences_of_the_core_come_out_in_chinese(
@@ -88,37 +120,38 @@ def test_real_sentences_of_the_core_come_out_in_chinese(
     head = tmp_path / "head.gguf"
     head.write_bytes(starter_gguf.read_bytes()[:1000])
     (tmp_path / "folder").mkdir()
-    sentences = [
-        *(sentence_of(path) for path in (text, cut, head, tmp_path / "missing.gguf")),
-        *(str(client._death(code, readable=True, model="m.gguf")) for code in (-9, -11, -7, 3)),
-        str(llama_runner._full(5000, 4096)),
-        history_sentence(tmp_path / "folder"),
-        import_sentence(tmp_path / "folder"),
+    failures = [
+        *(failure_of(path) for path in (text, cut, head, tmp_path / "missing.gguf")),
+        *(client._death(code, readable=True, model="m.gguf") for code in (-9, -11, -7, 3)),
+        llama_runner._full(5000, 4096),
+        history_failure(tmp_path / "folder"),
+        import_failure(tmp_path / "folder"),
     ]
-    assert [translated(sentence) for sentence in sentences] == sentences  # without a translator: as the core says it
+    sentences = [str(failure) for failure in failures]
+    assert [translated(failure) for failure in failures] == sentences  # without a translator: as the core says it
     languages = LanguageKeeper()
     languages.choose("zh_CN")
     try:
-        for sentence in sentences:
-            chinese = translated(sentence)
+        for failure, sentence in zip(failures, sentences, strict=True):
+            chinese = translated(failure)
             assert len(CHINESE.findall(chinese)) > 3, sentence
             assert all(number in chinese for number in re.findall(r"\d{4}", sentence))
-        assert str(text) in translated(sentences[0])
-        assert translated("A sentence that nobody knows.") == "A sentence that nobody knows."
+        assert str(text) in translated(failures[0])
+        assert translated(Sentence("A sentence that nobody knows.")) == "A sentence that nobody knows."
     finally:
         languages.close()
 
 
-def import_sentence(path: Path) -> str:
+def import_failure(path: Path) -> ZhiyinError:
     with pytest.raises(ZhiyinError) as caught:
         Library(path.parent / "models").import_file(path)
-    return str(caught.value)
+    return caught.value
 
 
-def history_sentence(path: Path) -> str:
+def history_failure(path: Path) -> ZhiyinError:
     with pytest.raises(HistoryError) as caught:
         History(path)
-    return str(caught.value)
+    return caught.value
 
 
 def test_qts_own_file_dialog_is_chinese(application: QApplication) -> None:

@@ -9,11 +9,13 @@ import pytest
 from PySide6.QtWidgets import QFileDialog, QLabel
 
 from converter.hub.repository import DownloadRequest, download
+from converter.pipeline import ConvertRequest, plan
 from desktop_app.library.catalogue import catalogue
 from desktop_app.paths import downloads_folder
-from desktop_app.ui.i18n.core_sentences import translated
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.conversion_panel import ConversionCard
+from models.errors import UnsupportedModel
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.i18n.test_translations import CHINESE
@@ -108,14 +110,13 @@ def test_a_damaged_adapter_is_refused(person: Person, tmp_path: Path) -> None:
     person.wait(lambda: "only one half" in person.sentences())
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "a is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by "
-        "--as-adapter and use it with `zhiyin chat --adapter`.",
-        "Adapter 1: a changes 3 matrices (rank 4) and brings 2 whole tensors; 49,953 tokens from here",
-    ],
-)
-def test_sentences_about_adapters_come_out_in_chinese(sentence: str, open_window: OpenWindow) -> None:
+def test_sentences_about_adapters_come_out_in_chinese(open_window: OpenWindow, base: Path, tmp_path: Path) -> None:
     open_window(language="zh_CN")
-    assert CHINESE.search(translated(sentence))
+    lora = adapter(tmp_path / "tea-lora", base_model_name_or_path=str(base))
+    steps = plan(ConvertRequest(base, lora=(lora,))).steps
+    assert len(steps) == 3
+    converted = tmp_path / "a.gguf"
+    converted.touch()
+    with pytest.raises(UnsupportedModel) as caught:
+        plan(ConvertRequest(converted, lora=(lora,)))
+    assert all(CHINESE.search(translated(sentence)) for sentence in (*steps, caught.value))

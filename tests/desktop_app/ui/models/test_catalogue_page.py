@@ -181,7 +181,7 @@ def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer
     assert not rows(person)[0].can_act, "it is under way"
     assert words_of(rows(person)[0]).button == "Fetching 0 %"
     person.wait(lambda: job.is_over)
-    assert (job.state, job.reason) == ("done", "")
+    assert (job.state, job.error) == ("done", None)
     person.wait(lambda: words_of(rows(person)[0]).button == "Chat")
     assert words_of(rows(person)[0]).badge == "installed"
     press_button(person)

@@ -55,7 +55,7 @@ def test_a_checkpoint_becomes_a_model_on_the_list(person: Person, tmp_path: Path
     bridge.progressed.connect(lambda progress, job: seen.append(progress))
     job = bridge.start(checkpoint(tmp_path / "Tea-Chat"))
     person.wait(lambda: job.is_over)
-    assert (job.state, job.reason) == ("done", "")
+    assert (job.state, job.error) == ("done", None)
     assert names(person) == ["Tea-103K-Chat-Q8_0"]
     assert job.model == person.services.library.models[0]
     assert job.installed is not None
@@ -76,7 +76,7 @@ def test_a_repository_is_downloaded_converted_and_found_again(
     person.services.conversions.progressed.connect(lambda progress: phases.append(progress.phase))
     job = person.services.conversions.start("tiny/Tea-Chat", "Q4_K_M")
     person.wait(lambda: job.is_over)
-    assert names(person) == ["Tea-103K-Chat-Q4_K_M"], job.reason
+    assert names(person) == ["Tea-103K-Chat-Q4_K_M"], job.error
     assert list(dict.fromkeys(phases)) == ["downloading", "converting", "checking"]
     again = person.services.conversions.start("tiny/Tea-Chat", "Q4_K_M")
     person.wait(lambda: again.is_over)
@@ -207,7 +207,7 @@ def test_a_download_that_is_stopped_goes_on_later(open_window: OpenWindow, tmp_p
     assert job.state == "cancelled"
     job = bridge.start("tiny/Tea-Chat", "F16")
     person.wait(lambda: job.is_over)
-    assert job.state == "done", job.reason
+    assert job.state == "done", job.error
     assert server.fetched("model.safetensors")[-1].startswith("bytes=2000000-")
 
 
@@ -225,7 +225,7 @@ def test_jobs_wait_for_each_other_and_one_that_fails_stops_nothing(person: Perso
     bridge.cancel(jobs[2])
     person.wait(lambda: not bridge.jobs)
     assert order == [("tea", "cancelled"), ("cut", "failed"), ("tea", "done")]
-    assert "model.safetensors" in jobs[0].reason
+    assert "model.safetensors" in str(jobs[0].error)
     assert [path.name for path in models_folder().iterdir()] == ["Tea-103K-Q8_0.gguf"]
 
 

@@ -1,0 +1,43 @@
+"""The core's sentences in the window's language, with numbers and sizes as it writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from desktop_app.ui.i18n.formats import number, size
+from desktop_app.ui.i18n.window_words import WINDOW_WORDS
+from models.errors import as_zhiyin_error
+from models.sentence import Sentence, SentenceFormatter
+
+CONTEXT = ""
+"""Where the .ts file has the core's templates: Qt's tool writes those there that it finds in calls outside of Qt's classes."""
+
+
+def translated(sentence: Sentence | Exception) -> str:
+    """Return a sentence of the core in the window's language; where the window has other words than the terminal, in these."""
+    found = sentence if isinstance(sentence, Sentence) else as_zhiyin_error(sentence)
+    words = QCoreApplication.translate(CONTEXT, found.template)
+    if words == found.template:  # there is no translation: English
+        words = WINDOW_WORDS.get(words, words)
+    return _WindowFormatter().fill(words, found.values)
+
+
+class _WindowFormatter(SentenceFormatter):
+    """Fills in templates in the window's language."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Sentence):
+            return translated(value)
+        if format_spec == "size":
+            return size(value)
+        if format_spec == "," and isinstance(value, int):
+            return QLocale().toString(value)
+        if isinstance(value, float) and not format_spec:
+            return number(value)
+        return super().format_field(value, format_spec)
+
+    def joined(self, parts: Sequence[str]) -> str:
+        return QCoreApplication.translate("Lists", ", ").join(parts)

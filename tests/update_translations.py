@@ -1,0 +1,27 @@
+"""Brings the .ts file up to date by Qt's own tool: `python -m tests.update_translations`.
+
+New texts come as unfinished entries, those that the code no longer has go.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from tests.support.sentences import PACKAGES, ROOT, sentence_classes
+
+TRANSLATIONS = ROOT / "resources" / "translations" / "zhiyin_zh_CN.ts"
+
+
+def update(file: Path = TRANSLATIONS) -> None:
+    """Run lupdate, which takes the sentences' classes and `to_translate` for its own marks."""
+    marks = [f"QT_TR_NOOP+={name}" for name in sorted(sentence_classes())] + ["QT_TRANSLATE_NOOP+=to_translate"]
+    tool = Path(sysconfig.get_path("scripts"), "pyside6-lupdate")
+    options = ("-silent", "-locations", "none", "-no-obsolete", "-sort-messages", "-extensions", "py")
+    command = [str(tool), *options, "-tr-function-alias", ",".join(marks), *PACKAGES, "-ts", str(file)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    update()

@@ -22,7 +22,7 @@ from converter.ggml_types import row_bytes
 from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import Buffers, cpu_device
-from desktop_app.engine.graph.library import InitParams, ggml, ggml_cpu
+from desktop_app.engine.graph.library import InitParams, ggml, procedure
 from desktop_app.engine.graph.repacking import rearranging_memory
 from desktop_app.engine.llama.log import begin_log
 from desktop_app.system.read_speed import TYPES, ReadSpeed
@@ -38,8 +38,6 @@ _WEIGHT_BYTES = 96 * 1024 * 1024
 """More than a laptop's caches hold: several matrices of a usual size."""
 _CONTEXT_BYTES = 4 * 1024 * 1024
 """For the graph and the products."""
-_WORK_BYTES = 64 * 1024 * 1024
-"""For what the threads of one round compute in: about 500 kB for each of K-quants; untouched memory costs nothing."""
 
 
 def measure() -> ReadSpeed:
@@ -72,7 +70,7 @@ def _measure_type(type_: GGMLQuantizationType, threads: int) -> tuple[float, flo
         Context(count) as names,
         closing(Buffers()) as buffers,
         _memory(_CONTEXT_BYTES) as data,
-        _memory(_WORK_BYTES) as work,
+        _processor(threads) as processor,
     ):
         weights = [names.new(type_, _COLUMNS, _ROWS) for _ in range(count)]
         buffers.allocate(names, _memory_of_weights(type_), weights=True)
@@ -85,12 +83,22 @@ def _measure_type(type_: GGMLQuantizationType, threads: int) -> tuple[float, flo
             weight.write(matrix)
         graph = _products(data, weights, numbers)
 
-        def compute() -> None:
-            ggml().ggml_reset(work)  # or the threads' work space of every round would be added to the one before
-            ggml_cpu().ggml_graph_compute_with_ctx(work, graph, threads)
-
-        seconds, cores = _timed(compute)
+        seconds, cores = _timed(lambda: ggml().ggml_backend_graph_compute(processor, graph))
         return count * size / seconds, cores / threads
+
+
+@contextmanager
+def _processor(threads: int) -> Iterator[int]:
+    """Lend ggml's processor with a number of threads; its library may be a plug-in, whose own functions are not exported."""
+    device = cpu_device()
+    backend = ggml().ggml_backend_dev_init(device, None)
+    set_threads = procedure(device, "ggml_backend_set_n_threads", "-pi")
+    if set_threads is not None:
+        set_threads(backend, threads)
+    try:
+        yield backend
+    finally:
+        ggml().ggml_backend_free(backend)
 
 
 def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:

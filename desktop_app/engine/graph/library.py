@@ -34,7 +34,6 @@ class InitParams(ctypes.Structure):
 _BASE = {
     # contexts and tensors: result, then arguments
     "ggml_free": "-p",
-    "ggml_reset": "-p",
     "ggml_tensor_overhead": "z",
     "ggml_graph_overhead_custom": "zzb",
     "ggml_new_tensor_1d": "ppil",
@@ -91,6 +90,7 @@ _BASE = {
     "ggml_backend_sched_graph_compute": "ipp",
     # backends and their memory
     "ggml_backend_free": "-p",
+    "ggml_backend_graph_compute": "ipp",
     "ggml_backend_dev_type": "ip",
     "ggml_backend_dev_init": "pps",
     "ggml_backend_dev_memory": "-ppp",
@@ -109,10 +109,6 @@ _BASE = {
     "ggml_backend_tensor_set": "-ppzz",
     "ggml_backend_tensor_get": "-ppzz",
     "ggml_backend_tensor_copy": "-pp",
-}
-_CPU = {
-    "ggml_cpu_init": "-",
-    "ggml_graph_compute_with_ctx": "ippi",
 }
 _REGISTRY = {
     "ggml_backend_dev_count": "z",
@@ -133,19 +129,6 @@ def ggml() -> SimpleNamespace:
     bound |= {name: _bind(registry, name, types) for name, types in _REGISTRY.items()}
     base.ggml_init.argtypes, base.ggml_init.restype = [InitParams], ctypes.c_void_p
     return SimpleNamespace(ggml_init=base.ggml_init, **bound)
-
-
-@cache
-def ggml_cpu() -> SimpleNamespace:
-    """Return the functions that only the processor's part of libggml has, ready for use.
-
-    Raises:
-        ZhiyinError: the library is not there.
-    """
-    library = load_library("ggml-cpu")
-    bound = SimpleNamespace(**{name: _bind(library, name, types) for name, types in _CPU.items()})
-    bound.ggml_cpu_init()
-    return bound
 
 
 def procedure(device: int, name: str, types: str) -> Any | None:

@@ -36,12 +36,15 @@ _MOST_EXPERTS = 1024
 _LONGEST_CONTEXT = 2**31 - 256
 _LARGEST_SIZE = 1 << 24
 """Of a vector: a hundred times the largest published."""
-_NEEDS_OTHERS = re.compile(r"(blk\.\d+)\.(attn_output|ssm_conv1d)\.weight")
-_COMPANIONS = {
-    "attn_output": (("attn_q", "attn_qkv", "attn_q_a", "attn_q_b"),),
-    "ssm_conv1d": (("attn_qkv",), ("attn_gate",)),
-}
-"""Tensors of a block that there are no others without: of each tuple one."""
+_BLOCK = re.compile(r"(blk\.\d+)\.(.+)")
+_COMPANIONS = (
+    ("attn_output.weight", ("attn_q.weight", "attn_qkv.weight", "attn_q_a.weight", "attn_q_b.weight"), ()),
+    ("ssm_conv1d.weight", ("attn_qkv.weight",), ("qwen35", "qwen35moe")),
+    ("ssm_conv1d.weight", ("attn_gate.weight",), ("qwen35", "qwen35moe")),
+    ("ssm_conv1d.weight", ("ssm_conv1d.bias",), ("granitehybrid",)),
+    ("time_mix_lerp_x.weight", ("time_mix_lerp_fused.weight", "time_mix_lerp_w.weight"), ("rwkv6",)),
+)
+"""Tensors of a block, and of which others it has one then; in which architectures, (): in all."""
 _LONGEST_TOKEN = 4096
 """Bytes; llama.cpp calls a function of its own for each when it builds its tree of tokens."""
 _NO_MODELS = ("adapter", "imatrix", "mmproj")
@@ -214,16 +217,15 @@ def _check_tensors(header: GGUFHeader) -> None:
 
 def _check_blocks(names: set[str], first: GGUFHeader) -> None:
     """Check for tensors that llama.cpp takes for optional, and computes with all the same."""
-    for match in filter(None, map(_NEEDS_OTHERS.fullmatch, names)):
-        block, part = match.groups()
-        if part == "ssm_conv1d" and first.architecture not in _DELTA_RULES:
-            continue
-        for choices in _COMPANIONS[part]:
-            if not any(f"{block}.{choice}.weight" in names for choice in choices):
+    for block, part in (match.groups() for match in filter(None, map(_BLOCK.fullmatch, names))):
+        for present, choices, architectures in _COMPANIONS:
+            if part != present or first.architecture not in (architectures or (first.architecture,)):
+                continue
+            if not any(f"{block}.{choice}" in names for choice in choices):
                 raise BadFile(
                     "{path} lacks tensor {tensor}; download or convert the model again.",
                     path=first.path,
-                    tensor=f"{block}.{choices[0]}.weight",
+                    tensor=f"{block}.{choices[0]}",
                 )
 
 
@@ -349,9 +351,16 @@ class _Claims:
             self._within(key, 1, _LARGEST_SIZE)
         if self._architecture in _TWO_SHIFTS:
             self._within("token_shift_count", 2, 2)
-        whole = self._whole("ssm.time_step_rank") * self._whole("ssm.state_size")
-        if self._architecture in _DELTA_RULES and self._whole("ssm.inner_size") != whole:
+        inner, hidden = self._whole("ssm.inner_size"), self._whole("embedding_length")
+        fitting = {
+            "granitehybrid": 2 * hidden,
+            **dict.fromkeys(_DELTA_RULES, self._whole("ssm.time_step_rank") * self._whole("ssm.state_size")),
+        }
+        if inner != fitting.get(self._architecture, inner):
             raise self._wrong("ssm.inner_size")
+        heads, groups = hidden // self._whole("wkv.head_size", 1), self._whole("attention.head_count")
+        if self._architecture == "rwkv6" and groups and heads % groups:
+            raise self._wrong("attention.head_count")
         for divided, divisor in (("embedding_length", "wkv.head_size"), ("ssm.inner_size", "ssm.time_step_rank")):
             if self._whole(divided, 0) % self._whole(divisor, 1):
                 raise self._wrong(divisor)

@@ -18,7 +18,7 @@ from tests.support.damaged_gguf import ARRAY, BOOL, F32, I32, STRING, U8, U16, U
 from tests.support.gguf_seeds import seed_files
 from tests.support.vocabularies import llama_cpp_vocabularies
 
-NAMES = ("llama-bytes", "llama-unigram", "qwen3moe", "deepseek2", "qwen35", "rwkv7", "rwkv4")
+NAMES = ("llama-bytes", "llama-unigram", "qwen3moe", "deepseek2", "qwen35", "rwkv6", "rwkv7", "rwkv4", "granitehybrid")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,10 @@ REFUSED: list[tuple[str, Callable[[Parts], None], str]] = [
     ("qwen35", with_pair("{}.ssm.time_step_rank", U32, 0), "ssm.time_step_rank is 0"),
     ("rwkv7", with_pair("{}.wkv.head_size", U32, 0), "wkv.head_size is 0"),
     ("rwkv7", with_pair("{}.token_shift_count", U32, 9), "token_shift_count is 9"),
+    ("rwkv6", with_pair("{}.attention.head_count", U32, 3), "head_count is 3"),
+    ("rwkv6", without(b"blk.0.time_mix_lerp_fused.weight"), "lacks tensor blk.0.time_mix_lerp_fused"),
+    ("granitehybrid", with_pair("{}.embedding_length", U32, 32), "ssm.inner_size is 128"),
+    ("granitehybrid", without(b"blk.0.ssm_conv1d.bias"), "lacks tensor blk.0.ssm_conv1d.bias"),
     ("rwkv4", with_pair("{}.block_count", U32, 2**31 - 1), "rwkv4.block_count is 2147483647"),
 ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request
-from desktop_app.commands.options import add_thinking, add_threads, real, whole
+from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="ends the reply; may be repeated")
     parser.add_argument("--seed", type=whole(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
     parser.add_argument(
-        "--ctx", type=whole(1), metavar="N", help="context length in tokens (default: what fits, up to 8192)"
+        "--ctx", type=context_length, metavar="N", help="context length in tokens (default: what fits, up to 8192)"
     )
     add_thinking(parser)
     add_threads(parser)

@@ -12,7 +12,7 @@ from converter.checkpoint.open import open_checkpoint, read_config
 from converter.gguf_header import is_named_gguf
 from converter.hub.selection import Wish
 from converter.recipes import find_recipe
-from desktop_app.commands.options import add_json, whole
+from desktop_app.commands.options import add_json, context_length
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE_OR_MODEL",
         help="an installed model, a GGUF file, a checkpoint, ORG/NAME or modelscope:ORG/NAME",
     )
-    parser.add_argument("--ctx", type=whole(1), metavar="N", help="tokens of context (default: 8192 where that fits)")
+    parser.add_argument(
+        "--ctx", type=context_length, metavar="N", help="tokens of context (default: 8192 where that fits)"
+    )
     parser.add_argument("--quant", metavar="Q", help="only this quantization")
     parser.add_argument("--kv-type", choices=KV_TYPES, default="f16", help="type of the key-value cache")
     add_hub_arguments(parser)

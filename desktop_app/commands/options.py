@@ -6,10 +6,8 @@ import argparse
 import math
 from collections.abc import Callable
 
+from desktop_app.engine.protocol import LONGEST_CONTEXT, MOST_THREADS
 from models.chat.harmony import EFFORTS
-
-_MOST_THREADS = 512
-"""GGML_MAX_N_THREADS."""
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +20,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a name that `zhiyin models` lists, or a GGUF file")
 
 
+def context_length(text: str) -> int:
+    """Return the number of tokens that --ctx asks for."""
+    return whole(1, LONGEST_CONTEXT)(text)
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Declare --threads."""
     parser.add_argument(
-        "--threads", type=whole(0, _MOST_THREADS), default=0, metavar="N", help="default: as many as are fastest here"
+        "--threads", type=whole(0, MOST_THREADS), default=0, metavar="N", help="default: as many as are fastest here"
     )
 
 

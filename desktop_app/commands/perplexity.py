@@ -19,7 +19,7 @@ from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model, loaded
 from desktop_app.commands.terminal import ProgressLine, print_json, print_table
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import LOGIT_ROWS, LoadSettings, Score, Tokenize
+from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSettings, Score, Tokenize
 from desktop_app.planning.footprint import recurrent_state
 from models.dynamic_rotary import is_past_training
 from models.errors import BadFile, ZhiyinError
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="a text file in UTF-8, such as wiki.test.raw")
     parser.add_argument(
         "--ctx",
-        type=whole(_SMALLEST_CONTEXT),
+        type=whole(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
         default=_CONTEXT,
         metavar="N",
         help=f"tokens in a chunk (default: {_CONTEXT}, as published values have it)",

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from desktop_app.engine.results import (
     AnyResult,
@@ -34,6 +34,10 @@ R = TypeVar("R")
 
 Message = Mapping[str, Any]
 """A chat message as OpenAI's API writes it: role, content, optionally tool_calls, name, reasoning_content."""
+LONGEST_CONTEXT = 2**31 - 256
+"""Tokens that llama.cpp can count, rounded up as it does."""
+MOST_THREADS = 512
+"""GGML_MAX_N_THREADS."""
 LOGIT_ROWS = 64
 """Positions whose logits are computed at once where all of them are wanted: more are hardly faster."""
 
@@ -42,21 +46,21 @@ LOGIT_ROWS = 64
 class LoadSettings:
     """How a model is put into memory."""
 
-    context: int = 4096
+    context: Annotated[int, Meta(ge=0, le=LONGEST_CONTEXT)] = 4096
     """Tokens that a chat may hold; 0: as many as the model was trained for."""
-    gpu_layers: int = -1
+    gpu_layers: Annotated[int, Meta(ge=-1, le=LONGEST_CONTEXT)] = -1
     """Layers on GPUs, counted from the last one; -1: all when there is one."""
     tensor_split: tuple[float, ...] = ()
     """Layers on each GPU, in ggml's order; (): by their free memory."""
-    threads: int = 0
+    threads: Annotated[int, Meta(ge=0, le=MOST_THREADS)] = 0
     """0: those of `engine.threads`."""
-    batch: int = 512
+    batch: Annotated[int, Meta(ge=1, le=LONGEST_CONTEXT)] = 512
     """Tokens of a prompt computed at once."""
     kv_type: str = "f16"
     """ggml type of the key-value cache."""
     mmap: bool = True
     mlock: bool = False
-    logit_rows: int = 1
+    logit_rows: Annotated[int, Meta(ge=1, le=LONGEST_CONTEXT)] = 1
     """Positions whose logits are computed at once: a chat needs the last one's, `Logits` and `Score` want `LOGIT_ROWS`."""
 
 

@@ -11,6 +11,7 @@ import pytest
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Tokenize
 from tests.benchmarks.attack_gguf import Attack
+from tests.support.commands import zhiyin
 from tests.support.damaged_gguf import ARRAY, STRING, U32, Parts, damaged
 from tests.support.gguf_seeds import seed_files
 
@@ -114,3 +115,28 @@ def test_rows_of_the_head_beyond_the_vocabulary(engine: Engine, seeds: dict[str,
         Generate(ASKED, SamplingSettings(max_tokens=40, temperature=5, top_k=0, top_p=1, min_p=0, seed=1))
     )
     assert reply.result(60).tokens
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"context": -1}, {"context": 2**40}, {"batch": 0}, {"threads": 10**6}, {"gpu_layers": -2}, {"logit_rows": 0}],
+)
+def test_settings_that_cannot_be(
+    settings: dict[str, int], engine: Engine, seeds: dict[str, Parts], tmp_path: Path
+) -> None:
+    path = tmp_path / "good.gguf"
+    path.write_bytes(seeds["llama-bytes"].written())
+    engine.submit(Load(str(path), LoadSettings(context=256))).result(60)
+    process = engine.pid
+    with pytest.raises(EngineFailed):
+        engine.submit(Load(str(path), LoadSettings(**settings))).result(60)
+    engine.submit(Load(str(path), LoadSettings(context=256))).result(60)
+    assert engine.pid == process
+
+
+def test_a_context_beyond_all_numbers(seeds: dict[str, Parts], tmp_path: Path) -> None:
+    path = tmp_path / "good.gguf"
+    path.write_bytes(seeds["llama-bytes"].written())
+    done = zhiyin("chat", "-m", str(path), "--prompt", "hello", "--ctx", "1" + "0" * 23)
+    assert done.returncode == 2
+    assert "must lie between 1 and 2147483392" in done.stderr

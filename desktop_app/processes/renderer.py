@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -69,11 +70,10 @@ class Renderer:
         check_size(template, path)
         request = {"template": template, "messages": messages, "path": os.fspath(path), **variables}
         process = self._running()
-        with _Watch(process) as watch:
-            line = _exchange(process, _encoded(request))
+        line, limit = _exchange(process, _encoded(request))
         if not line.endswith(b"\n"):
             self.close()
-            raise (watch.limit or (_much_memory if process.returncode == _OUT_OF_MEMORY else _ended))(
+            raise (limit or (_much_memory if process.returncode == _OUT_OF_MEMORY else _ended))(
                 visible(os.fspath(path))
             )
         answer = json.loads(line.decode("utf-8", "surrogatepass"))
@@ -174,11 +174,27 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _exchange(process: subprocess.Popen[bytes], request: bytes) -> bytes:
-    """Send a request and return its answer, or a part of it where the process ends."""
+def _exchange(process: subprocess.Popen[bytes], request: bytes) -> tuple[bytes, Callable[[str], TemplateLimit] | None]:
+    """Send a request and return its answer, or a part of it where the process ends, and why it was ended."""
     try:
         cast(BinaryIO, process.stdin).write(request)
         cast(BinaryIO, process.stdin).flush()
+    except OSError:
+        return b"", None
+    if _answers_soon(process):
+        return _received(process), None
+    with _Watch(process) as watch:
+        line = _received(process)
+    return line, watch.limit
+
+
+def _answers_soon(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether an answer comes before the first look: starting a thread would delay it, by a tenth of a millisecond."""
+    return sys.platform != "win32" and bool(select.select([cast(BinaryIO, process.stdout)], (), (), _LOOK)[0])
+
+
+def _received(process: subprocess.Popen[bytes]) -> bytes:
+    try:
         return cast(BinaryIO, process.stdout).readline(_LONGEST_ANSWER)
     except OSError:
         return b""

@@ -19,7 +19,6 @@ from converter.recipes import Recipe
 from models.config import Config
 from models.family import OutputTensor
 from models.untrusted_json import read_object, read_start
-from models.visible import visible
 
 _QUANTIZATION_VERSION = 2
 _NAME_PARTS = ("name", "organization", "basename", "finetune", "version", "size_label")
@@ -112,7 +111,7 @@ def file_name(source: Path, config: Config, recipe: Recipe, parameters: Paramete
 
 def requantized_name(source: Path, recipe: Recipe) -> str:
     """Return the name of a GGUF file with its encoding replaced, or with one added."""
-    stem = re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", source.name, flags=re.IGNORECASE)
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", source.name.removesuffix(".gguf"))
     return f"{_ENCODING.sub('', stem)}-{recipe.name}.gguf"
 
 
@@ -122,8 +121,7 @@ def _load(source: Path, config: Config, parameters: Parameters) -> Any:
     try:
         card = _model_card(source)
     except Exception as error:  # a strange model card must not stop a conversion
-        reason = visible(" ".join(str(error).split())[:_LONGEST])
-        logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, reason)
+        logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
         card = {}
     # A single file is named without its ending.
     path = Path(source.stem) if source.is_file() else source

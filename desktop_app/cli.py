@@ -8,10 +8,10 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
 from desktop_app import reports
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
+from desktop_app.paths import data_folder
 from desktop_app.system.display import missing_package, why_no_window
 from models.errors import ZhiyinError
 
@@ -78,24 +78,25 @@ def _dispatch(arguments: list[str]) -> int:
         from desktop_app.smoke_test import run as smoke_test
 
         return smoke_test()
-    if not arguments or _names_model(arguments[0]):
+    if not arguments or arguments[0].endswith(".gguf"):
+        _clear_up()
         return _open_window(arguments)
     parsed = _parser(arguments[0]).parse_args(arguments)
+    _clear_up()
     end_in_order()
     reports.listen(lambda error: say(f"zhiyin: {error}"))
     code = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code
 
 
-def _names_model(text: str) -> bool:
-    """Tell whether a GGUF file is named in place of a command."""
-    if text in _COMMANDS or text.startswith("-"):
-        return False
-    if text.lower().endswith(".gguf"):
-        return True
-    from converter.gguf_header import is_gguf  # takes a while
+def _clear_up() -> None:
+    """Remove what killed processes left of our own small files; the models' folder is cleared up where it is looked through."""
+    with suppress(ZhiyinError, OSError):
+        folder = data_folder()
+        if any(name.startswith(".") for name in os.listdir(folder)):  # noqa: PTH208 - the names are enough
+            from converter.atomic_write import remove_leftovers
 
-    return is_gguf(Path(text))
+            remove_leftovers(folder)
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

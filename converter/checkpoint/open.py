@@ -15,7 +15,6 @@ from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
 from converter.checkpoint.shards import Shards
 from converter.checkpoint.torch_pickle import TorchPickleFile
-from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
@@ -148,7 +147,7 @@ def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
 
 
 def _open_file(source: Path) -> Checkpoint:
-    if is_named_gguf(source):
+    if source.suffix == ".gguf":
         return GGUFFile(source)
     if source.suffix == ".safetensors":
         return SafetensorsFile(source)

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.gguf_header import is_named_gguf
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, fetch, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fetch, then register a GGUF file or convert a checkpoint into the models folder."""
     quant = arguments.quant if arguments.quant == "auto" else arguments.quant.upper()
     done = fetch(arguments, arguments.repository, wish_for(quant))
-    ready = done.made or (done.source if is_named_gguf(done.source) else None)
+    ready = done.made or (done.source if done.source.suffix.lower() == ".gguf" else None)
     path = ready or _converted(done, quant, arguments.threads)
     model = Library(models_folder()).import_file(path)
     facts = {**asdict(model), "repository": done.repository, "commit": done.commit}

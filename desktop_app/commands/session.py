@@ -81,7 +81,7 @@ def _adapter(text: str) -> AdapterUse:
     try:
         return AdapterUse(path, float(scale)) if colon and path else AdapterUse(text)
     except ValueError:
-        if path.lower().endswith(".gguf") and not Path(text).exists():
+        if path.endswith(".gguf") and not Path(text).exists():
             raise argparse.ArgumentTypeError(
                 f"{scale!r} is no scale for {path}; give a number, as in {path}:0.5"
             ) from None

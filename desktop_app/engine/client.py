@@ -17,14 +17,13 @@ from msgspec.structs import replace
 
 from desktop_app.engine import protocol
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Text, Update
-from desktop_app.paths import log_file
+from desktop_app.processes.logs import open_log
 from desktop_app.processes.start import start
 from models.errors import ZhiyinError, error_from_data
 
 R = TypeVar("R")
 UpdateListener = Callable[[Update], None]
 
-_LOG_LIMIT = 4 * 1024 * 1024
 _ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
 """The exit code: on Windows STATUS_ILLEGAL_INSTRUCTION."""
 _UNREADABLE_PAGE = 0xC0000006 if os.name == "nt" else -signal.SIGBUS
@@ -107,7 +106,6 @@ class Engine:
         """Send a request; returns at once.
 
         Raises:
-            ZhiyinError: the engine's log cannot be written.
             OSError: the system refuses to start the process.
         """
         with self._lock:
@@ -169,7 +167,7 @@ class Engine:
 
     def _start(self) -> None:
         self._closing = False
-        with _open_log() as log:
+        with open_log("engine") as log:
             self._process = start("--engine", log)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="engine", daemon=True)
         self._reader.start()
@@ -224,19 +222,6 @@ def _events(pipe: BinaryIO) -> Iterator[tuple[int, Event]]:
             yield protocol.decode_event(line)
         elif len(line) == protocol.LONGEST_LINE:
             raise protocol.Malformed(ValueError("the line is too long"))
-
-
-def _open_log() -> BinaryIO:
-    path = log_file("engine")
-    try:
-        mode = "wb" if path.exists() and path.stat().st_size > _LOG_LIMIT else "ab"
-        return cast(BinaryIO, path.open(mode))
-    except OSError as error:
-        raise ZhiyinError(
-            "The engine's log {path} cannot be written ({reason}); move it away or allow writing to it.",
-            path=path,
-            reason=error.strerror or error,
-        ) from error
 
 
 def _death(code: int, readable: bool, model: str) -> EngineDied:

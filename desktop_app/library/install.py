@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.atomic_write import remove_leftovers, unfinished_folder
-from converter.gguf_header import is_named_gguf
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
 from converter.hub.selection import Wish
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
@@ -93,7 +92,7 @@ def install(
         request.source, downloads_folder(), request.revision, request.endpoint, wish, request.token
     )
     done = download(wanted, on_progress, cancelled)
-    if done.made is not None or is_named_gguf(done.source):
+    if done.made is not None or done.source.suffix.lower() == ".gguf":
         return Installed(done.made or done.source)
     return install_checkpoint(request, done.source, None if request.lora else done, on_progress, cancelled, on_planned)
 

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
+from desktop_app.processes.logs import open_log
 from desktop_app.processes.start import private_stdout, start
 from models.errors import Cancelled, ZhiyinError, as_zhiyin_error
 
@@ -69,7 +70,7 @@ def in_process(work: Work[T], tell: Tell, stop: threading.Event, grace: float = 
         Unexpected: the work raised what it should not.
         ZhiyinError: the work failed.
     """
-    with log_file("worker").open("ab") as log:
+    with open_log("worker") as log:
         process = start("--worker", log)
     messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(process, messages), name="worker", daemon=True).start()
@@ -156,7 +157,7 @@ def main(link: int) -> int:
     """
     end_with_parent(link, grace=True)
     pipe, events = sys.stdin.buffer, private_stdout()
-    faulthandler.enable(log_file("worker").open("a", encoding="utf-8"))  # its last words, should it crash
+    faulthandler.enable(open_log("worker"))  # its last words, should it crash
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides
     try:
         work = pickle.load(pipe)  # noqa: S301 - written by the process that started this one
@@ -190,8 +191,8 @@ def _answer(work: Work[Any], tell: Tell, stop: threading.Event) -> tuple[str, An
         return "failed", as_zhiyin_error(error)
     except Exception:
         details = traceback.format_exc()
-        with log_file("worker").open("a", encoding="utf-8") as file:
-            file.write(details)
+        with suppress(OSError), open_log("worker") as file:
+            file.write(details.encode("utf-8", "replace"))
         return "failed", Unexpected(
             "This failed through a fault in Zhiyin itself; try again, and if it fails again report what {path} says of it.",
             path=log_file("worker"),

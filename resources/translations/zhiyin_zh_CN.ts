@@ -256,10 +256,6 @@
         <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
     </message>
     <message>
-        <source>The engine&apos;s log {path} cannot be written ({reason}); move it away or allow writing to it.</source>
-        <translation>无法写入引擎日志 {path}（{reason}）；请移走该文件，或允许写入它。</translation>
-    </message>
-    <message>
         <source>The file&apos;s vocabulary is damaged ({reason}); convert the model again.</source>
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>

@@ -1,0 +1,22 @@
+"""What our processes say beside their answers, for a bug report; where nothing can be written, it is dropped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from desktop_app.paths import log_file
+from models.errors import ZhiyinError
+
+_LIMIT = 4 * 1024 * 1024
+"""Bytes; a longer log begins anew."""
+
+
+def open_log(name: str) -> BinaryIO:
+    """Open a log for writing at its end: nothing fails because a data folder is read-only, or its disk full."""
+    try:
+        path = log_file(name)
+        return path.open("wb" if path.exists() and path.stat().st_size > _LIMIT else "ab")
+    except (OSError, ZhiyinError):
+        return Path(os.devnull).open("wb")

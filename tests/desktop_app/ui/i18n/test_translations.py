@@ -27,12 +27,6 @@ from tests.update_translations import TRANSLATIONS, update
 
 FOLDER = Path(desktop_app.ui.__file__).parent
 OF_THE_TERMINAL = (" --", "HF_TOKEN", "HF_ENDPOINT", "ZHIYIN_HOME", "zhiyin pull", "{variable}")
-_WORDLESS = """    <message>
-        <source>{text}</source>
-        <translation type="unfinished"></translation>
-    </message>
-"""
-"""An old reply's failure, whose words are in a chat's file."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -73,7 +67,7 @@ def test_qts_own_tool_finds_every_text(tmp_path: Path) -> None:
     copy = tmp_path / TRANSLATIONS.name
     copy.write_bytes(TRANSLATIONS.read_bytes())
     update(copy)
-    assert copy.read_text("utf-8").replace(_WORDLESS, "") == TRANSLATIONS.read_text("utf-8")
+    assert copy.read_text("utf-8") == TRANSLATIONS.read_text("utf-8")
 
 
 def test_translations_are_chinese_and_keep_the_placeholders() -> None:
@@ -167,5 +161,26 @@ def test_qts_own_file_dialog_is_chinese(application: QApplication) -> None:
         assert [text for text in (*labels, *buttons, *columns) if not CHINESE.search(text)] == []
         asked = [QCoreApplication.translate("QAbstractFileIconProvider", text) for text in OF_QT[2:]]
         assert all(CHINESE.search(text) for text in asked)
+    finally:
+        languages.close()
+
+
+def test_values_are_written_in_the_windows_language(application: QApplication) -> None:
+    note = Sentence(
+        "Adapter {number}: {path} {changes}; {count:,} tokens from here",
+        number=1,
+        path=Path("/a"),
+        changes=Sentence("brings {whole} whole tensors", whole=2),
+        count=49953,
+    )
+    speed = Sentence("{quant} would fit too, but write only {rate} tokens a second.", quant="Q8_0", rate=5.3)
+    languages = LanguageKeeper()
+    languages.choose("zh_CN")
+    try:
+        assert translated(note) == "第 1 个 LoRA：/a 带来 2 个完整张量；此后词表为 49,953"
+        assert translated(speed) == "Q8_0 也放得下，但每秒只能生成 5.3 个词元。"
+        assert translated(OSError(28, "No space left on device", "/a")).startswith(
+            "/a 无法读写：No space left on device"
+        )
     finally:
         languages.close()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox
 from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.system.memory_limits import MainMemory
+from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.settings.settings_dialog import SettingsDialog
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -144,6 +145,21 @@ def test_what_does_not_fit_is_refused_with_ways_that_fit(open_window: OpenWindow
     ready(person)
     assert person.services.models.state.info.context == 2048
     assert person.ask("Hello")
+
+
+def test_a_refusal_is_chinese_with_its_numbers(open_window: OpenWindow, memory: list[int]) -> None:
+    person = ready(open_window())
+    person.services.models.reload_with_context(2048)
+    ready(person)
+    memory[0] = needed(person) - 15 * MB
+    person.services.settings.context = 0
+    person.close()
+    person = open_window(language="zh_CN")
+    person.wait(lambda: person.model_state == "failed")
+    refused = person.services.models.state.planned.plan.chosen
+    assert "2048 个词元的上下文" in person.sentences()
+    assert f"也需要 {size(refused.bytes)}，比现在空闲的多 {size(refused.missing)}；" in person.sentences()
+    assert "q8_0 缓存放得下、1024 个词元的上下文放得下。" in person.sentences()
 
 
 def test_the_first_reply_of_a_load_teaches_the_planner(open_window: OpenWindow, memory: list[int]) -> None:

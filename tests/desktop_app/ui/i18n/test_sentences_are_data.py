@@ -22,7 +22,7 @@ _OF_OTHERS = {
 }
 _LOOKS_INTO = {
     *("startswith", "endswith", "find", "rfind", "index", "count", "split", "rsplit", "partition", "rpartition"),
-    *("removeprefix", "removesuffix", "replace", "splitlines"),
+    *("removeprefix", "removesuffix", "replace"),
 }
 _MATCHES = {"match", "fullmatch", "search", "findall", "finditer", "sub", "subn"}
 
@@ -108,7 +108,7 @@ def _looked_into(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.Subscript):
         return [node.slice]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr in _LOOKS_INTO:
+        if node.func.attr in _LOOKS_INTO and (node.args or node.keywords):  # split() alone only makes blanks of lines
             return [node.func.value]
         if node.func.attr in _MATCHES or node.func.attr == "get":
             return list(node.args)

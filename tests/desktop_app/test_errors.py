@@ -1,0 +1,115 @@
+"""Sentences and errors as data: filled in, and the same through the pipes of engine and worker and in a file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desktop_app.engine.client import Engine, EngineFailed
+from desktop_app.engine.protocol import Failed, Load, decode_event, encode_event
+from desktop_app.processes.worker import in_process
+from models.errors import BadFile, UnsupportedModel, ZhiyinError, as_zhiyin_error, error_from_data, sentence_from_data
+from models.sentence import Sentence, size_text
+
+NESTED = BadFile(
+    "{path} is refused, since {reason}; it has {names} of {size:size} and {part:.0%}.",
+    path=Path("/models/茶.gguf"),
+    reason=UnsupportedModel("{key!r} is {value:,}", key="a\n", value=1234, code="x"),
+    names=("a", Sentence("b of {count}", count=2)),
+    size=6_200_000_000,
+    part=0.5,
+)
+WORDS = r"/models/茶.gguf is refused, since 'a\n' is 1,234; it has a, b of 2 of 6.2 GB and 50%."
+
+
+def is_the_same(error: ZhiyinError) -> None:
+    assert (type(error), error.code, error.template) == (BadFile, "bad-file", NESTED.template)
+    assert error.data() == NESTED.data()
+    reason = error.values["reason"]
+    assert (type(reason), reason.code, reason.values["value"]) == (UnsupportedModel, "x", 1234)
+    assert error.values["names"][1] == Sentence("b of {count}", count=2)
+    assert str(error) == WORDS
+
+
+def test_a_template_is_filled_in_with_its_values() -> None:
+    is_the_same(NESTED)
+    assert str(Sentence("{braces} stay where there are no values")) == "{braces} stay where there are no values"
+    assert [size_text(count) for count in (12_000, 3_400_000, 949_999_999, 950_000_000)] == [
+        "12 kB",
+        "3 MB",
+        "950 MB",
+        "0.9 GB",
+    ]
+
+
+def test_errors_go_through_json_and_pickle_with_what_is_in_them() -> None:
+    is_the_same(error_from_data(json.loads(json.dumps(NESTED.data()))))
+    is_the_same(pickle.loads(pickle.dumps(NESTED)))  # noqa: S301  (our own)
+    note = Sentence("{error}", error=NESTED)
+    again = sentence_from_data(json.loads(json.dumps(note.data())))
+    assert again.data() == note.data()
+    is_the_same(again.values["error"])
+    assert pickle.loads(pickle.dumps(note)).data() == note.data()  # noqa: S301
+
+
+def test_a_class_that_is_not_loaded_becomes_a_plain_error_with_its_code() -> None:
+    error = error_from_data({**NESTED.data(), "class": "OfANewerZhiyin"})
+    assert (type(error), error.code, str(error)) == (ZhiyinError, "bad-file", WORDS)
+
+
+def test_errors_go_through_the_engines_protocol() -> None:
+    number, event = decode_event(encode_event(7, Failed(NESTED.data())))
+    assert number == 7
+    assert isinstance(event, Failed)
+    is_the_same(error_from_data(event.error))
+    assert type(error_from_data(event.error, EngineFailed)) is EngineFailed
+
+
+def test_the_engine_tells_code_template_and_values(tmp_path: Path) -> None:
+    bad = tmp_path / "茶 {x}.gguf"
+    bad.write_bytes(b"no model")
+    with Engine() as engine, pytest.raises(EngineFailed) as caught:
+        engine.submit(Load(str(bad))).result(60)
+    assert caught.value.code == "bad-file"
+    assert caught.value.template.startswith("{path} is not a GGUF file")
+    assert caught.value.values == {"path": str(bad)}
+
+
+def fail(tell: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
+    raise NESTED
+
+
+def tell_notes(tell: Callable[[Any], None], cancelled: Callable[[], bool]) -> Sentence:
+    tell(Sentence("{error}", error=NESTED))
+    return Sentence("{size:size}", size=5)
+
+
+def test_a_worker_tells_errors_and_sentences() -> None:
+    with pytest.raises(BadFile) as caught:
+        in_process(fail, lambda _: None, threading.Event())
+    is_the_same(caught.value)
+    told: list[Sentence] = []
+    assert in_process(partial(tell_notes), told.append, threading.Event()) == Sentence("{size:size}", size=5)
+    is_the_same(told[0].values["error"])
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (NESTED, "bad-file", WORDS),
+        (MemoryError(), "out-of-memory", "There is too little free memory for this"),
+        (OSError(28, "No space left on device", "/a\nb"), "failed", r"/a\nb cannot be read or written: No space left"),
+        (KeyError("x"), "internal", "Zhiyin made a mistake (KeyError('x'))"),
+    ],
+)
+def test_any_exception_becomes_an_error_for_the_user(raised: Exception, code: str, words: str) -> None:
+    error = as_zhiyin_error(raised)
+    assert error.code == code
+    assert str(error).startswith(words)

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +28,7 @@ from converter.checkpoint.open import open_checkpoint, read_config
 from converter.checkpoint.source_file import FileState, JoinedRows, Rows, StoredRows
 from converter.ggml import dequantize, quantize, widen
 from converter.ggml_types import row_bytes
-from converter.gguf_header import is_gguf, model_path, split_parts
+from converter.gguf_header import is_gguf, model_path, part_paths
 from converter.gguf_writer import PlacedTensor, aligned
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged
@@ -39,6 +39,7 @@ from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
 from models.family import OutputTensor, Transform
 from models.layers import cut_rows, is_stacked, row_order
+from models.regular_file import open_regular
 from models.sentence import Sentence
 
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
@@ -93,6 +94,7 @@ def convert(
     try:
         plan = _plan(request, checkpoint)
         _check_target(plan, request)
+        checkpoint.check()
         report = _Report(plan, on_progress, cancelled)
         with _work_folder(plan, work) as folder:
             found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial, folder)
@@ -146,13 +148,12 @@ def _check_target(plan: ConversionPlan, request: ConvertRequest) -> None:
     folder = plan.out.absolute().parent
     if not folder.is_dir():
         raise BadFile("{folder} is not a folder; make it or choose another --out.", folder=folder)
-    sources = list(_source_files(request))
     for path in (plan.out.with_name(part.name) for part in plan.parts):
         if path.is_dir():
             raise BadFile("{path} is a folder; name a file with --out.", path=path)
         if path.exists() and not path.is_file():  # a device: it would be replaced by a file
             raise BadFile("{path} is not an ordinary file; choose another --out.", path=path)
-        if path.exists() and any(source.samefile(path) for source in sources):
+        if path.exists() and any(source.samefile(path) for source in _source_files(request)):
             raise BadFile("{path} is a file of the source, which would be overwritten; choose another name.", path=path)
 
 
@@ -163,7 +164,7 @@ def _source_files(request: ConvertRequest) -> Iterator[Path]:
         if path.is_dir():
             yield from (file for file in path.iterdir() if file.is_file() and not is_gguf(file))
         elif path.is_file():
-            yield from split_parts(path)
+            yield from filter(Path.is_file, part_paths(path))
 
 
 def _check_room(plan: ConversionPlan) -> None:
@@ -245,17 +246,26 @@ def _write_files(
                 file.flush()
                 sync(file.fileno())
         checkpoint.check()
-        states = [FileState.at(path) for path, _ in files]
-        found = verify(files, threads, report.checking().checked)
-        if trial is not None:
-            found = replace(found, trial=trial(files[0][0]))
-        for (path, _), state in zip(files, states, strict=True):
-            if FileState.at(path) != state:
-                raise not_what_was_written(path)
+        with _unchanged([path for path, _ in files]):
+            found = verify(files, threads, report.checking().checked)
+            if trial is not None:
+                found = replace(found, trial=trial(files[0][0]))
         _publish(plan, [path for path, _ in files])
     except OSError as error:
         raise _unwritable(plan, error) from error
     return found
+
+
+@contextmanager
+def _unchanged(paths: Sequence[Path]) -> Iterator[None]:
+    """Raise `BadFile` where a file is not the same one with the same content afterwards; they are held open meanwhile."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_regular(path)) for path in paths]
+        states = [FileState.of(file) for file in files]
+        yield
+        for path, file, state in zip(paths, files, states, strict=True):
+            if not FileState.of(file) == FileState.at(path) == state:
+                raise not_what_was_written(path)
 
 
 def _publish(plan: ConversionPlan, paths: Sequence[Path]) -> None:

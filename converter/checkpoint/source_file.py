@@ -99,13 +99,15 @@ class SourceFile:
     def check(self) -> None:
         """Raise `BadFile` where the file is another one, or was changed, since this object was made.
 
-        One that was deleted or moved away is as it was for whoever has it open.
+        From here on it stays open, so that its inode means something on every file system; one that is then deleted or moved
+        away is as it was.
         """
         try:
-            there = self._file is None or FileState.of(self._file) == self.state
-            same = there and FileState.at(self.path) == self.state
+            with self._lock:
+                there = FileState.of(self._opened())
+            same = there == self.state and FileState.at(self.path) == self.state
         except FileNotFoundError:
-            same = self._file is not None and there
+            same = self._file is not None and there == self.state
         except OSError as error:
             raise self._unreadable(error) from error
         if not same:

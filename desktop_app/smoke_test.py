@@ -64,7 +64,7 @@ def _try_engine() -> dict[str, Any]:
         with Engine() as engine:
             devices = engine.submit(Devices()).result(_SECONDS).devices
             start = time.perf_counter()
-            engine.submit(Load(str(starter.path), LoadSettings(context=_CONTEXT))).result(_SECONDS)
+            engine.submit(Load(starter.path, LoadSettings(context=_CONTEXT))).result(_SECONDS)
             load_seconds = time.perf_counter() - start
             sampling = SamplingSettings(temperature=0, max_tokens=_TOKENS)
             reply = engine.submit(Generate(_MESSAGES, sampling)).result(_SECONDS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from desktop_app.chat.conversation import Message
@@ -46,7 +47,7 @@ def options_from(settings: Settings) -> ReplyOptions:
 
 
 def reply_request(
-    path: Sequence[Message], options: ReplyOptions, recommended: Mapping[str, float], state: str = ""
+    path: Sequence[Message], options: ReplyOptions, recommended: Mapping[str, float], state: Path | None = None
 ) -> Generate:
     """Return the request for a reply to the last message.
 

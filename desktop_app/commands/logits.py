@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         ids = arguments.ids or tuple(engine.submit(Tokenize(arguments.text)).result().ids)
         if len(ids) > context:
             load(engine, find_model(arguments.model), replace(settings, context=len(ids)), arguments.adapter)
-        shape = engine.submit(Logits(ids, str(out))).result().shape
+        shape = engine.submit(Logits(ids, out)).result().shape
     if arguments.json:
         print_json({"path": str(out), "ids": ids, "shape": shape})
     else:

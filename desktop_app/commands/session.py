@@ -79,13 +79,13 @@ def _adapter(text: str) -> AdapterUse:
     """Split FILE:SCALE; a colon that follows no .gguf belongs to the file's name, as on Windows, unless a number follows it."""
     path, colon, scale = text.rpartition(":")
     try:
-        return AdapterUse(path, float(scale)) if colon and path else AdapterUse(text)
+        return AdapterUse(Path(path), float(scale)) if colon and path else AdapterUse(Path(text))
     except ValueError:
         if path.endswith(".gguf") and not Path(text).exists():
             raise argparse.ArgumentTypeError(
                 f"{scale!r} is no scale for {path}; give a number, as in {path}:0.5"
             ) from None
-        return AdapterUse(text)
+        return AdapterUse(Path(text))
 
 
 @contextmanager
@@ -142,6 +142,6 @@ def load(engine: Engine, model: InstalledModel, settings: LoadSettings, adapters
             line.show(update.part, f"loading {model.name}")
 
     try:
-        return engine.submit(Load(str(model.path), settings, tuple(adapters)), show).result()
+        return engine.submit(Load(model.path, settings, tuple(adapters)), show).result()
     finally:
         line.clear()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from msgspec.structs import replace
@@ -93,7 +94,7 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._loaded: protocol.Load | None = None
-        self._path = ""
+        self._path: Path | None = None
         """Of the model that was to be loaded last."""
         self._closing = False
 
@@ -224,7 +225,7 @@ def _events(pipe: BinaryIO) -> Iterator[tuple[int, Event]]:
             raise protocol.Malformed(ValueError("the line is too long"))
 
 
-def _death(code: int, readable: bool, model: str) -> EngineDied:
+def _death(code: int, readable: bool, model: Path | None) -> EngineDied:
     if not readable:
         return EngineDied(
             "The engine gave an answer that cannot be read, and was ended; try again, and install Zhiyin again if it happens "

@@ -7,8 +7,10 @@ Requests carry an `id`; every event names the request it belongs to. A request e
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -68,7 +70,7 @@ class LoadSettings:
 class AdapterUse:
     """An adapter on the loaded model: what it changes counts `scale` times."""
 
-    path: str
+    path: Path
     """A GGUF file with `general.type` adapter."""
     scale: float = 1.0
 
@@ -99,7 +101,7 @@ class Request(Struct, Generic[R], frozen=True, tag_field="kind"):
 class Load(Request[ModelInfo], frozen=True, tag="load"):
     """Load a GGUF file, unloading the current one."""
 
-    path: str
+    path: Path
     settings: LoadSettings = LoadSettings()
     adapters: tuple[AdapterUse, ...] = ()
 
@@ -135,8 +137,8 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
     messages: tuple[Message, ...]
     sampling: SamplingSettings = SamplingSettings()
     tools: tuple[Mapping[str, Any], ...] = ()
-    state: str = ""
-    """The file in which a recurrent model's state of this chat is kept; "": none. Other models leave it alone."""
+    state: Path | None = None
+    """The file in which a recurrent model's state of this chat is kept; None: none. Other models leave it alone."""
     thinking: bool | None = None
     effort: str = ""
     """Both as in `Prompt`."""
@@ -165,7 +167,7 @@ class Logits(Request[LogitsShape], frozen=True, tag="logits"):
     """Write the float32 logits [n_tokens, n_vocab] of every position to `out` (.npy)."""
 
     ids: tuple[int, ...]
-    out: str
+    out: Path
 
 
 class Score(Request[Losses], frozen=True, tag="score"):
@@ -189,13 +191,13 @@ class MeasureReadSpeed(Request[ReadSpeed], frozen=True, tag="measure_read_speed"
 class SaveState(Request[SavedState], frozen=True, tag="save_state"):
     """Write the cache or recurrent state to `path`."""
 
-    path: str
+    path: Path
 
 
 class LoadState(Request[RestoredState], frozen=True, tag="load_state"):
     """Restore a state written by `SaveState` with the same model."""
 
-    path: str
+    path: Path
 
 
 class Stats(Request[ProcessStats], frozen=True, tag="stats"):
@@ -286,9 +288,30 @@ class _EventLine(Struct, frozen=True):
 
 LONGEST_LINE = 1 << 30
 """Bytes; the ids of a text of 100 MB take a quarter of that."""
+
+
+def _written(value: Any) -> str:
+    """Return a path as text: a name that is no UTF-8, which JSON cannot hold, as its bytes behind a NUL, which no path has."""
+    if not isinstance(value, Path):
+        raise TypeError(f"{value!r} is no part of a message")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "\0" + os.fsencode(value).decode("latin-1")
+    return text
+
+
+def _read(kind: type, text: Any) -> Path:
+    if kind is not Path or not isinstance(text, str):
+        raise ValueError(f"Expected a path, got {text!r}")
+    return Path(os.fsdecode(text[1:].encode("latin-1")) if text.startswith("\0") else text)
+
+
 _REQUEST_LINES = msgspec.json.Decoder(_RequestLine)
-_REQUESTS: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
-_EVENT_LINES = msgspec.json.Decoder(_EventLine)
+_REQUESTS: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest, dec_hook=_read)
+_EVENT_LINES = msgspec.json.Decoder(_EventLine, dec_hook=_read)
+_LINES = msgspec.json.Encoder(enc_hook=_written)
 
 
 def encode_request(number: int, request: Request[Any]) -> bytes:
@@ -323,6 +346,9 @@ def decode_event(line: bytes) -> tuple[int, Event]:
 
 def _line(message: Any) -> bytes:
     try:
-        return msgspec.json.encode(message) + b"\n"
-    except UnicodeEncodeError:  # half of a surrogate pair, as broken file names have: no text
-        return json.dumps(msgspec.to_builtins(message), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        return _LINES.encode(message) + b"\n"
+    except UnicodeEncodeError:  # half of a surrogate pair, which is no text
+        return (
+            json.dumps(msgspec.to_builtins(message, enc_hook=_written), ensure_ascii=False).encode("utf-8", "replace")
+            + b"\n"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ class Result(Struct, frozen=True, tag=True, tag_field="kind"):
 class ModelInfo(Result, frozen=True):
     """What the application needs to know of a loaded model."""
 
-    path: str
+    path: Path
     name: str
     architecture: str
     vocabulary_size: int

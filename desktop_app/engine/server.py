@@ -159,7 +159,10 @@ class EngineProcess:
     def _write_afterwards(self) -> None:
         write, self._afterwards = self._afterwards, None
         if write is not None:
-            write()
+            try:
+                write()
+            except Exception as error:  # the answer is out: what is written here only saves time later
+                sys.excepthook(type(error), error, error.__traceback__)
 
     def _cancel(self, number: int, request: protocol.Cancel) -> None:
         with self._lock:
@@ -203,7 +206,7 @@ class EngineProcess:
 
         self._unload(number, protocol.Unload())
         self._renderer.start()  # while the weights are read
-        runner = load_runner(Path(request.path), request.settings, self._progress(number, "load"))
+        runner = load_runner(request.path, request.settings, self._progress(number, "load"))
         if request.adapters:
             try:
                 runner.set_adapters(request.adapters)
@@ -212,7 +215,7 @@ class EngineProcess:
                 raise
         prompting = Prompting(runner, self._renderer)
         self._runner, self._prompting = runner, prompting
-        self._identity = model_identity(Path(request.path), request.adapters)
+        self._identity = model_identity(request.path, request.adapters)
         thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
         return replace(runner.info, thinking=thinking, effort=effort)
 
@@ -223,7 +226,7 @@ class EngineProcess:
         from desktop_app.engine.state.chat_states import model_identity
 
         self._model().set_adapters(request.adapters)
-        self._identity = model_identity(Path(self._model().info.path), request.adapters)
+        self._identity = model_identity(self._model().info.path, request.adapters)
 
     def _unload(self, number: int, request: protocol.Unload) -> None:
         if self._runner is not None:
@@ -244,8 +247,8 @@ class EngineProcess:
         prompt = prompting.tokens(rendered)
         check_room(runner, prompt)
         dialect = DIALECTS.get(runner.info.dialect)
-        recurrent, file, identity = runner.info.context == 0, Path(request.state), self._identity
-        if recurrent and request.state:
+        recurrent, file, identity = runner.info.context == 0, request.state, self._identity
+        if recurrent and file is not None:
             resume(runner, file, identity, prompt)
         shown = Shown(
             None if dialect is None or dialect.reply is None else dialect.reply(),
@@ -261,7 +264,7 @@ class EngineProcess:
             shown,
             prompting.settled_tokens(asked, prompt) if runner.info.forward_only else None,
         )
-        if recurrent and request.state:
+        if recurrent and file is not None:
             self._afterwards = lambda: store(runner, file, identity)
         if dialect is not None and dialect.tool_calls is not None:
             calls = dialect.tool_calls(reply.text, request.tools)
@@ -279,7 +282,7 @@ class EngineProcess:
 
     def _logits(self, number: int, request: protocol.Logits) -> LogitsShape:
         logits = self._model_for(request.ids).all_logits(request.ids)
-        _write_array(Path(request.out), logits)
+        _write_array(request.out, logits)
         return LogitsShape((logits.shape[0], logits.shape[1]))
 
     def _score(self, number: int, request: protocol.Score) -> Losses:
@@ -311,10 +314,10 @@ class EngineProcess:
         return runner
 
     def _save_state(self, number: int, request: protocol.SaveState) -> SavedState:
-        return SavedState(self._model().save_state(Path(request.path)))
+        return SavedState(self._model().save_state(request.path))
 
     def _load_state(self, number: int, request: protocol.LoadState) -> RestoredState:
-        return RestoredState(self._model().load_state(Path(request.path)))
+        return RestoredState(self._model().load_state(request.path))
 
     def _stats(self, number: int, request: protocol.Stats) -> ProcessStats:
         import llama_cpp.llama_cpp  # noqa: F401 - every model needs it: what the process holds before its first one has it

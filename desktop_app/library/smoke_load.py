@@ -35,9 +35,9 @@ def try_out(path: Path) -> Sentence:
 
 def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
     try:
-        info = engine.submit(Load(str(path), LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
+        info = engine.submit(Load(path, LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
         ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
-        engine.submit(Logits(ids, str(out))).result()
+        engine.submit(Logits(ids, out)).result()
         if info.chat:
             _check_template(engine)
     except EngineFailed as error:

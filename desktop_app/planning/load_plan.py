@@ -134,7 +134,7 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
 
 def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:
     """Return what is left for a model beside adapters; where layers are on GPUs, their part lies there, so it counts on each."""
-    taken = sum(path.stat().st_size for path in {Path(adapter.path) for adapter in adapters} if path.is_file())
+    taken = sum(path.stat().st_size for path in {adapter.path for adapter in adapters} if path.is_file())
     gpus = (replace(gpu, free_bytes=max(0, gpu.free_bytes - taken)) for gpu in computer.accelerators)
     return replace(computer, process_bytes=computer.process_bytes + taken, accelerators=tuple(gpus))
 

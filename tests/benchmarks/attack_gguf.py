@@ -134,7 +134,7 @@ class Attack:
         plan(model_of_gguf(path), self.computer)
 
     def _tokenize(self, path: Path) -> None:
-        self._ask(Load(str(path), LoadSettings(context=512)))
+        self._ask(Load(path, LoadSettings(context=512)))
         for text in (TEXT, "", " "):
             self._ask(Tokenize(text))
 
@@ -142,14 +142,14 @@ class Attack:
         planned = self.planner.plan(path, LoadSettings(), context=None)
         if planned.plan.best is None:
             raise planned.plan.refusal
-        self._ask(Load(str(path), planned.settings))
+        self._ask(Load(path, planned.settings))
         self._ask(Prompt(ASKED))
         self._ask(Generate(ASKED, SamplingSettings(max_tokens=8, seed=1)))
 
     def _logits(self, path: Path) -> None:
         settings = LoadSettings(context=512, kv_type="f32", gpu_layers=0, logit_rows=64)
-        self._ask(Load(str(path), settings))
-        self._ask(Logits((0, 1, 2), str(self.folder / "logits.npy")))
+        self._ask(Load(path, settings))
+        self._ask(Logits((0, 1, 2), self.folder / "logits.npy"))
         self.outcome.peak = max(self.outcome.peak, self._ask(Stats()).peak_bytes)
 
     def _ask(self, request: Request[R]) -> R:

@@ -36,7 +36,7 @@ class OurEngine:
 
     def __init__(self, engine: Engine, path: Path, threads: int) -> None:
         self._engine = engine
-        engine.submit(Load(str(path), LoadSettings(context=CONTEXT, threads=threads))).result()
+        engine.submit(Load(path, LoadSettings(context=CONTEXT, threads=threads))).result()
         self.prompt_tokens = 0
 
     def turn(self, sampling: SamplingSettings) -> float:

@@ -97,7 +97,7 @@ def measure_shape(folder: Path, size: str, layers: int, width: int) -> None:
 def ask(model: Path, messages: list[dict[str, str]], state: str) -> tuple[str, int, float]:
     """Return the reply, the prompt's tokens, and the seconds to the reply, of a fresh engine."""
     with Engine() as engine:
-        engine.submit(Load(str(model), LoadSettings(context=0, threads=1))).result()
+        engine.submit(Load(model, LoadSettings(context=0, threads=1))).result()
         engine.submit(Generate(({"role": "user", "content": "hi"},), ONE)).result()  # the first graphs are built
         start = time.perf_counter()
         reply = engine.submit(Generate(tuple(messages), ONE, state=state)).result()

@@ -49,7 +49,7 @@ class Model:
 
     def load(self, engine: Engine, *adapters: AdapterUse, path: Path | None = None) -> None:
         settings = LoadSettings(context=64, kv_type="f32", threads=2)
-        engine.submit(Load(str(path or self.gguf), settings, adapters)).result(60)
+        engine.submit(Load(path or self.gguf, settings, adapters)).result(60)
 
     def logits(self, engine: Engine) -> np.ndarray:
         return loaded_logits(engine, IDS, self.folder / "logits.npy")
@@ -70,7 +70,7 @@ def test_an_adapter_at_run_time_equals_the_reference(
 ) -> None:
     model = Model(tmp_path)
     _, file = model.adapter("lora", targets, **config)
-    model.load(engine, AdapterUse(str(file)))
+    model.load(engine, AdapterUse(file))
     merged = with_adapter(model.weights, random_adapter(model.weights, targets), scales=scale)
     assert np.abs(model.logits(engine) - forward(model.config, merged, IDS)).max() < 1e-4
 
@@ -79,7 +79,7 @@ def test_at_run_time_and_merged_are_the_same_in_f16(engine: Engine, tmp_path: Pa
     model = Model(tmp_path, "F16")
     folder, file = model.adapter("lora")
     merged = model.convert("merged.gguf", folder)
-    model.load(engine, AdapterUse(str(file)))
+    model.load(engine, AdapterUse(file))
     at_run_time = model.logits(engine)
     model.load(engine, path=merged)
     error = np.abs(at_run_time - model.logits(engine)).max()
@@ -103,7 +103,7 @@ def test_adapters_and_scales_are_switched_on_a_loaded_model(engine: Engine, tmp_
 
     model.load(engine)
     for scales in ((0.0, 0.0), (1.0, 0.0), (0.5, -1.0), (0.0, 2.0), (0.0, 0.0)):
-        uses = [AdapterUse(str(path), scale) for path, scale in zip((one, two), scales, strict=True) if scale]
+        uses = [AdapterUse(path, scale) for path, scale in zip((one, two), scales, strict=True) if scale]
         engine.submit(SetAdapters(tuple(uses))).result(60)
         assert np.abs(model.logits(engine) - wanted(*scales)).max() < 1e-3
 
@@ -156,7 +156,7 @@ def test_a_wrong_adapter_is_refused_and_the_ones_before_stay(
     _, file = model.adapter("lora")
     wide = Model(tmp_path / "wide", hidden_size=128)
     _, other = wide.adapter("other")
-    model.load(engine, AdapterUse(str(file)))
+    model.load(engine, AdapterUse(file))
     before = model.logits(engine)
     for path, words in (
         (other, "128 x 128, but in model.gguf it is 64 x 64"),
@@ -164,10 +164,10 @@ def test_a_wrong_adapter_is_refused_and_the_ones_before_stay(
         (tmp_path / "nowhere.gguf", "cannot be read"),
     ):
         with pytest.raises(EngineFailed, match=words):
-            engine.submit(SetAdapters((AdapterUse(str(path)),))).result(60)
+            engine.submit(SetAdapters((AdapterUse(path),))).result(60)
         assert np.array_equal(model.logits(engine), before)
     with pytest.raises(EngineFailed, match="128 x 128"):
-        model.load(engine, AdapterUse(str(other)))
+        model.load(engine, AdapterUse(other))
 
 
 _QUERY, _EXPERTS = "blk.0.attn_q.weight", "blk.0.ffn_up_exps.weight"
@@ -195,10 +195,10 @@ def test_what_would_end_the_engine_is_refused(name: str, engine: Engine, tmp_pat
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    engine.submit(Load(str(model), LoadSettings(context=64, threads=1))).result(60)
+    engine.submit(Load(model, LoadSettings(context=64, threads=1))).result(60)
     with pytest.raises(EngineFailed, match=f"hostile.gguf .*{module}"):
-        engine.submit(SetAdapters((AdapterUse(str(tmp_path / "hostile.gguf")),))).result(60)
-    assert engine.submit(Logits((1, 2), str(tmp_path / "logits.npy"))).result(60).shape == (2, 64)
+        engine.submit(SetAdapters((AdapterUse(tmp_path / "hostile.gguf"),))).result(60)
+    assert engine.submit(Logits((1, 2), tmp_path / "logits.npy")).result(60).shape == (2, 64)
 
 
 def test_adapters_are_on_the_model_again_after_a_crash(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_adapters_are_on_the_model_again_after_a_crash(tmp_path: Path) -> None:
     with Engine() as engine:
         model.load(engine)
         plain = model.logits(engine)
-        engine.submit(SetAdapters((AdapterUse(str(file)),))).result(60)
+        engine.submit(SetAdapters((AdapterUse(file),))).result(60)
         changed = model.logits(engine)
         assert np.abs(changed - plain).max() > 0.1
         assert engine._process is not None

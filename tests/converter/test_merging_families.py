@@ -54,7 +54,7 @@ def test_merged_and_at_run_time(name: str, engine: Engine, tmp_path: Path) -> No
     assert np.abs(logits(engine, tmp_path, merged) - wanted).max() < 1e-4
     plain = convert(ConvertRequest(base, tmp_path / "b.gguf", "F32", tokenizer="none")).path
     file = convert(ConvertRequest(base, tmp_path / "a.gguf", "F32", lora=lora, as_adapter=True)).path
-    assert np.abs(logits(engine, tmp_path, plain, AdapterUse(str(file))) - wanted).max() < 1e-4
+    assert np.abs(logits(engine, tmp_path, plain, AdapterUse(file)) - wanted).max() < 1e-4
 
 
 def test_a_head_that_is_normalised_is_merged_first(engine: Engine, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_experts_are_changed_at_run_time(engine: Engine, tmp_path: Path) -> None
     modules = {name.removesuffix(".weight") for name in weights}
     scales = {module: 3.0 if module.endswith("w2") else 2.0 for module in modules}
     wanted = moe.mixtral_forward(config, with_adapter(weights, tensors, scales=scales), IDS)
-    assert np.abs(logits(engine, tmp_path, plain, AdapterUse(str(file))) - wanted).max() < 1e-4
+    assert np.abs(logits(engine, tmp_path, plain, AdapterUse(file)) - wanted).max() < 1e-4
 
 
 def test_single_experts_are_merged(engine: Engine, tmp_path: Path) -> None:

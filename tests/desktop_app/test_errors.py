@@ -76,7 +76,7 @@ def test_the_engine_tells_code_template_and_values(tmp_path: Path) -> None:
     bad = tmp_path / "茶 {x}.gguf"
     bad.write_bytes(b"no model")
     with Engine() as engine, pytest.raises(EngineFailed) as caught:
-        engine.submit(Load(str(bad))).result(60)
+        engine.submit(Load(bad)).result(60)
     assert caught.value.code == "bad-file"
     assert caught.value.template.startswith("{path} is not a GGUF file")
     assert caught.value.values == {"path": str(bad)}

@@ -31,7 +31,7 @@ def test_the_f16_file_computes_what_the_starter_models_weights_do(
     weights = dequantized_gguf(half, tmp_path / "half-widened.gguf")
     exact = dequantized_gguf(starter_gguf, tmp_path / "starter-widened.gguf")
     with Engine() as engine:
-        engine.submit(Load(str(exact))).result(60)
+        engine.submit(Load(exact)).result(60)
         ids = engine.submit(Tokenize(TEXT)).result().ids[:TOKENS]
         assert len(ids) == TOKENS
         expected = engine_logits(engine, exact, ids, tmp_path / "logits.npy")

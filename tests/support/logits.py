@@ -16,11 +16,11 @@ def engine_logits(
 ) -> np.ndarray:
     """Return float32 [len(ids), vocabulary]; an F32 cache by default and no GPU, so that only the weights' type is measured."""
     settings = LoadSettings(context=max(64, len(ids)), kv_type=kv_type, threads=2, gpu_layers=0, logit_rows=LOGIT_ROWS)
-    engine.submit(Load(str(path), settings, adapters)).result(60)
+    engine.submit(Load(path, settings, adapters)).result(60)
     return loaded_logits(engine, ids, out)
 
 
 def loaded_logits(engine: Engine, ids: Sequence[int], out: Path) -> np.ndarray:
     """Return float32 [len(ids), vocabulary] of the model that is loaded."""
-    engine.submit(Logits(tuple(ids), str(out))).result(60)
+    engine.submit(Logits(tuple(ids), out)).result(60)
     return np.load(out)

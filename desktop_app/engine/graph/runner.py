@@ -190,7 +190,7 @@ class GraphRunner:
         facts = template_facts(self.chat_template or "")
         trained = header.parameter("context_length")
         return ModelInfo(
-            path=str(header.path),
+            path=header.path,
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
             vocabulary_size=len(self._model.logits),

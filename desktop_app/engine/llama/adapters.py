@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +36,7 @@ class LlamaAdapters:
         Raises:
             ZhiyinError: one is no adapter for this model; those before stay.
         """
-        wanted = tuple((self._load(Path(adapter.path)), adapter.scale) for adapter in adapters)
+        wanted = tuple((self._load(adapter.path), adapter.scale) for adapter in adapters)
         if wanted == self._used:
             return False
         for adapter in adapters:
@@ -66,7 +67,7 @@ class LlamaAdapters:
         key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
         if key not in self._loaded:
             self._check(path)
-            adapter = llama.llama_adapter_lora_init(self._model, str(path).encode())
+            adapter = llama.llama_adapter_lora_init(self._model, os.fsencode(path))
             if not adapter:
                 reason = log_lines[-1] if log_lines else "no reason given"
                 raise BadFile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -170,7 +171,7 @@ class LlamaRunner:
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""
         ids = (llama.llama_token * len(self._tokens))(*self._tokens)
-        size = llama.llama_state_seq_save_file(self._context, str(path).encode(), 0, ids, len(self._tokens))
+        size = llama.llama_state_seq_save_file(self._context, os.fsencode(path), 0, ids, len(self._tokens))
         if not size:
             raise ZhiyinError(
                 "The state could not be written to {path}; free disk space or choose another folder.", path=path
@@ -182,7 +183,7 @@ class LlamaRunner:
         room = 1 << 20
         ids = (llama.llama_token * room)()
         count = ctypes.c_size_t()
-        size = llama.llama_state_seq_load_file(self._context, str(path).encode(), 0, ids, room, ctypes.byref(count))
+        size = llama.llama_state_seq_load_file(self._context, os.fsencode(path), 0, ids, room, ctypes.byref(count))
         if not size:
             self.keep(0)
             raise BadFile(
@@ -238,7 +239,7 @@ class LlamaRunner:
         facts = template_facts(self.chat_template or "")
         trained = int(llama.llama_model_n_ctx_train(self._model))
         return ModelInfo(
-            path=str(header.path),
+            path=header.path,
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
             vocabulary_size=self.vocabulary.size,
@@ -326,7 +327,7 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
         return True
 
     params.progress_callback = llama.llama_progress_callback(progress)
-    model = llama.llama_model_load_from_file(str(path).encode(), params)
+    model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if model is None:
         raise _load_error(header)
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -181,7 +182,7 @@ class VocabularyFile(LlamaVocabulary):
         params = llama.llama_model_default_params()
         params.vocab_only = True
         params.kv_overrides = overrides
-        self._model = llama.llama_model_load_from_file(str(path).encode(), params)
+        self._model = llama.llama_model_load_from_file(os.fsencode(path), params)
         if self._model is None:
             raise BadFile("{path} has a vocabulary that llama.cpp cannot read; convert the model again.", path=path)
         super().__init__(llama.llama_model_get_vocab(self._model), metadata)

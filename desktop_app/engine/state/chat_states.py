@@ -36,7 +36,7 @@ _EXACT, _ROUNDED = "after_", "rounded_after_"
 
 def model_identity(path: Path, adapters: Sequence[AdapterUse]) -> str:
     """Name a model by its files and what is on it, so that no other model's state is ever taken up; "" where a file is gone."""
-    files = [*split_parts(path), *(Path(adapter.path) for adapter in adapters)]
+    files = [*split_parts(path), *(adapter.path for adapter in adapters)]
     try:
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     except OSError:

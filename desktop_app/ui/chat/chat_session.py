@@ -334,7 +334,7 @@ class ChatSession(QObject):
             reply.tree.path(reply.message.parent),
             options,
             model.sampling if model else {},
-            state=str(chat_state_file(reply.message.conversation)),
+            state=chat_state_file(reply.message.conversation),
         )
         reply.call = self._engine.submit(
             request,

@@ -201,7 +201,7 @@ class ModelSession(QObject):
                 state = EngineState("failed", model, error=as_zhiyin_error(error), context=settings.context)
                 self._set(replace(state, planned=planned))
 
-        self._engine.submit(Load(str(model.path), settings), progress, done, failed)
+        self._engine.submit(Load(model.path, settings), progress, done, failed)
 
     def _exited(self, end: EngineExit) -> None:
         if self.state.kind == "ready":

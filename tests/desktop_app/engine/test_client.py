@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from converter.pipeline import ConvertRequest, convert
@@ -34,7 +35,7 @@ def engine(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZHIYIN_HOME", str(tmp_path_factory.mktemp("engine")))
         with Engine() as running:
-            running.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+            running.submit(Load(starter_gguf, LoadSettings(context=1024))).result(60)
             yield running
 
 
@@ -47,7 +48,7 @@ def reply_of(engine: Engine, request: Generate) -> Reply:
 
 
 def test_load_describes_the_model(starter_gguf: Path, engine: Engine) -> None:
-    info = engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+    info = engine.submit(Load(starter_gguf, LoadSettings(context=1024))).result(60)
     assert info.architecture == "llama"
     assert info.parameters == 134_515_008
     assert info.vocabulary_size == 49152
@@ -126,14 +127,14 @@ def test_stop_is_quick(phase: str, engine: Engine) -> None:
 
 
 def test_a_full_context_is_said(starter_gguf: Path, engine: Engine) -> None:
-    engine.submit(Load(str(starter_gguf), LoadSettings(context=256))).result(60)
+    engine.submit(Load(starter_gguf, LoadSettings(context=256))).result(60)
     with pytest.raises(EngineFailed, match="256") as caught:
         reply_of(engine, question("word " * 2000))
     assert caught.value.code == "context-full"
     endless = SamplingSettings(temperature=1.2, seed=3, repeat_penalty=1.3)
     reply = reply_of(engine, question("word " * 190, endless))
     assert reply.reason in ("full", "end")
-    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+    engine.submit(Load(starter_gguf, LoadSettings(context=1024))).result(60)
 
 
 def test_tokenize_and_prompt(engine: Engine) -> None:
@@ -145,16 +146,16 @@ def test_tokenize_and_prompt(engine: Engine) -> None:
 
 def test_ids_out_of_range_are_refused(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match="49151"):
-        engine.submit(protocol.Logits((1, 49152), str(tmp_path / "x.npy"))).result(60)
+        engine.submit(protocol.Logits((1, 49152), tmp_path / "x.npy")).result(60)
 
 
 def test_a_saved_state_is_taken_up(starter_gguf: Path, engine: Engine, tmp_path: Path) -> None:
     request = question("What is tea?")
     wanted = reply_of(engine, request)
-    size = engine.submit(protocol.SaveState(str(tmp_path / "state"))).result(60).bytes
+    size = engine.submit(protocol.SaveState(tmp_path / "state")).result(60).bytes
     assert size == (tmp_path / "state").stat().st_size
-    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
-    engine.submit(protocol.LoadState(str(tmp_path / "state"))).result(60)
+    engine.submit(Load(starter_gguf, LoadSettings(context=1024))).result(60)
+    engine.submit(protocol.LoadState(tmp_path / "state")).result(60)
     again = reply_of(engine, request)
     assert again.text == wanted.text
     assert again.reused_tokens == wanted.prompt_tokens - 1
@@ -167,9 +168,9 @@ def test_a_bad_file_is_refused_and_the_engine_lives(
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(content)
     with pytest.raises(EngineFailed, match=r"bad\.gguf") as caught:
-        engine.submit(Load(str(bad))).result(60)
+        engine.submit(Load(bad)).result(60)
     assert caught.value.code == "bad-file"
-    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+    engine.submit(Load(starter_gguf, LoadSettings(context=1024))).result(60)
 
 
 def test_a_truncated_file_is_refused(engine: Engine, starter_gguf: Path, tmp_path: Path) -> None:
@@ -177,8 +178,8 @@ def test_a_truncated_file_is_refused(engine: Engine, starter_gguf: Path, tmp_pat
     with starter_gguf.open("rb") as file:
         cut.write_bytes(file.read(20_000_000))
     with pytest.raises(EngineFailed, match="truncated"):
-        engine.submit(Load(str(cut))).result(60)
-    engine.submit(Load(str(starter_gguf), LoadSettings(context=1024))).result(60)
+        engine.submit(Load(cut)).result(60)
+    engine.submit(Load(starter_gguf, LoadSettings(context=1024))).result(60)
 
 
 def test_a_mistake_of_the_engines_own_is_one_sentence_and_its_log_has_the_rest() -> None:
@@ -204,7 +205,7 @@ def test_requests_without_a_model_are_refused() -> None:
 def test_a_killed_engine_is_noticed_and_comes_back(signal_number: int, said: str, starter_gguf: Path) -> None:
     exits: list[EngineExit] = []
     with Engine(exits.append) as engine:
-        engine.submit(Load(str(starter_gguf), LoadSettings(context=512))).result(60)
+        engine.submit(Load(starter_gguf, LoadSettings(context=512))).result(60)
         writing = threading.Event()
         job = engine.submit(
             question("Tell me a very long story.", SamplingSettings(temperature=1)),
@@ -233,13 +234,13 @@ def test_a_model_that_is_shortened_while_it_is_used_is_named(kind: str, tmp_path
         convert(ConvertRequest(checkpoint, path, "F32", tokenizer="none"))
     exits: list[EngineExit] = []
     with Engine(exits.append) as engine:
-        engine.submit(Load(str(path), LoadSettings(context=64, batch=64))).result(60)
+        engine.submit(Load(path, LoadSettings(context=64, batch=64))).result(60)
         os.truncate(path, 4096)
         with pytest.raises(EngineDied, match="changed or shortened") as died:
-            engine.submit(Logits((1, 2, 3), str(tmp_path / "logits.npy"))).result(60)
+            engine.submit(Logits((1, 2, 3), tmp_path / "logits.npy")).result(60)
         assert died.value.values["path"] == str(path)
         with pytest.raises(EngineFailed, match="No model is loaded"):
-            engine.submit(Logits((1, 2, 3), str(tmp_path / "logits.npy"))).result(60)
+            engine.submit(Logits((1, 2, 3), tmp_path / "logits.npy")).result(60)
     assert [exit_.code for exit_ in exits] == [-signal.SIGBUS]
 
 
@@ -294,6 +295,22 @@ def test_a_death_in_the_middle_of_a_line_is_a_death(monkeypatch: pytest.MonkeyPa
     speak(monkeypatch, """b'{"id":1,"event":{"kind"'""", "os._exit(3)")
     with Engine() as engine, pytest.raises(EngineDied, match="code 3"):
         engine.submit(Devices()).result(60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name of a file is Unicode")
+def test_a_file_whose_name_is_no_utf8_is_a_file_as_any_other(starter_gguf: Path, tmp_path: Path) -> None:
+    """Archives that were made under Windows in China unpack to names in GBK."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + "/\u8c46\u5305".encode("gbk")))
+    folder.mkdir()
+    model, out, state = (folder / name for name in ("a.gguf", "logits.npy", "state"))
+    model.symlink_to(starter_gguf)
+    with Engine() as fresh:
+        assert fresh.submit(Load(model, LoadSettings(context=256))).result(60).path == model
+        assert reply_of(fresh, question("Hello")).text
+        fresh.submit(protocol.SaveState(state)).result(60)
+        fresh.submit(protocol.LoadState(state)).result(60)
+        fresh.submit(protocol.Logits((1, 2), out)).result(60)
+    assert np.load(out).shape == (2, 49152)
 
 
 def test_half_a_surrogate_pair_is_sent_as_a_question_mark(engine: Engine) -> None:

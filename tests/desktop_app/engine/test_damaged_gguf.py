@@ -46,7 +46,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def load(engine: Engine, parts: Parts, path: Path, **settings: int) -> None:
     path.write_bytes(parts.written())
-    engine.submit(Load(str(path), LoadSettings(context=256, **settings))).result(60)
+    engine.submit(Load(path, LoadSettings(context=256, **settings))).result(60)
 
 
 def test_a_sample_ends_in_answers_and_sentences(seeds: dict[str, Parts], tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_an_alignment_that_ggml_cannot_map(
     parts.lay_out(random.Random(0))
     path = tmp_path / "packed.gguf"
     path.write_bytes(parts.written())
-    engine.submit(Load(str(path), LoadSettings(context=256, mmap=mapped))).result(60)
+    engine.submit(Load(path, LoadSettings(context=256, mmap=mapped))).result(60)
     assert engine.submit(Generate(ASKED, SHORT)).result(60).prompt_tokens
 
 
@@ -126,11 +126,11 @@ def test_settings_that_cannot_be(
 ) -> None:
     path = tmp_path / "good.gguf"
     path.write_bytes(seeds["llama-bytes"].written())
-    engine.submit(Load(str(path), LoadSettings(context=256))).result(60)
+    engine.submit(Load(path, LoadSettings(context=256))).result(60)
     process = engine.pid
     with pytest.raises(EngineFailed):
-        engine.submit(Load(str(path), LoadSettings(**settings))).result(60)
-    engine.submit(Load(str(path), LoadSettings(context=256))).result(60)
+        engine.submit(Load(path, LoadSettings(**settings))).result(60)
+    engine.submit(Load(path, LoadSettings(context=256))).result(60)
     assert engine.pid == process
 
 

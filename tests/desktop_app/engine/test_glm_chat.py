@@ -57,7 +57,7 @@ def test_chatglm3_calls_a_tool(engine: Engine, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "checkpoint", config, weights)
     (source / "tokenizer.model").write_bytes(model)
     out = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
-    engine.submit(Load(str(out), LoadSettings(context=1024, kv_type="f32"))).result(60)
+    engine.submit(Load(out, LoadSettings(context=1024, kv_type="f32"))).result(60)
     reply = engine.submit(Generate(USER, GREEDY, TOOLS)).result(60)
     assert (reply.text, reply.reason) == (CALL, "end")
     (call,) = reply.tool_calls
@@ -83,7 +83,7 @@ def test_chatglm1_answers(kind: str, images: int, engine: Engine, tmp_path: Path
     source = write_checkpoint(tmp_path / "checkpoint", config, weights)
     (source / "ice_text.model").write_bytes(model)
     out = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
-    engine.submit(Load(str(out), LoadSettings(context=256, kv_type="f32"))).result(60)
+    engine.submit(Load(out, LoadSettings(context=256, kv_type="f32"))).result(60)
 
     def encoded(text: str) -> list[int]:
         return [images + number for number in library.encode(text)] + [sop - 3, sop]
@@ -127,7 +127,7 @@ def test_glm45_calls_a_tool(special: bool, engine: Engine, tmp_path: Path) -> No
         template=template.read_text("utf-8"),
     )
     path = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
-    engine.submit(Load(str(path), LoadSettings(context=1024, kv_type="f32"))).result(60)
+    engine.submit(Load(path, LoadSettings(context=1024, kv_type="f32"))).result(60)
     asked = ({"role": "user", "content": "Weather?"},)
     reply = engine.submit(Generate(asked, replace(GREEDY, max_tokens=12), TOOLS)).result(60)
     assert (reply.text, reply.reason) == ("".join(SAID[1:-1]), "end")

@@ -41,7 +41,7 @@ def test_perplexity_is_the_one_of_the_logits(starter_gguf: Path, tmp_path: Path)
     text.write_text(TEXT[3000:3700], "utf-8")
     with Engine() as engine:
         # An F32 cache: ggml's attention on 16 bits rounds otherwise in batches of another size.
-        engine.submit(Load(str(starter_gguf), LoadSettings(context=64, kv_type="f32", threads=2))).result(60)
+        engine.submit(Load(starter_gguf, LoadSettings(context=64, kv_type="f32", threads=2))).result(60)
         ids = engine.submit(Tokenize(text.read_text("utf-8"))).result(60).ids
         chunks = [ids[start : start + 64] for start in range(0, len(ids) - 63, 64)]
         exact = measure(engine, chunks)
@@ -63,7 +63,7 @@ def test_a_model_that_computes_nan_is_refused(tmp_path: Path) -> None:
     tensor.data[:] = np.nan
     tensor.data.flush()
     with Engine() as engine:
-        engine.submit(Load(str(path), LoadSettings(context=64))).result(60)
+        engine.submit(Load(path, LoadSettings(context=64))).result(60)
         with pytest.raises(EngineFailed, match=r"broken\.gguf computes NaN"):
             engine.submit(Score((1, 2, 3))).result(60)
 
@@ -74,7 +74,7 @@ def test_each_chunk_begins_as_the_models_texts_do(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text(TEXT[3000:3120], "utf-8")
     with Engine() as engine:
-        engine.submit(Load(str(case.path), LoadSettings(context=64))).result(60)
+        engine.submit(Load(case.path, LoadSettings(context=64))).result(60)
         begin = engine.submit(Tokenize("")).result(60).ids
         ids = begin + engine.submit(Tokenize(text.read_text("utf-8"), add_special=False)).result(60).ids
     assert len(begin) == 2

@@ -191,7 +191,7 @@ def test_the_engine_answers_from_a_gpu_and_gives_its_memory_back(starter_gguf: P
     with Engine() as engine:
         held = []
         for _ in range(3):
-            engine.submit(Load(str(starter_gguf), LoadSettings(context=512))).result(120)
+            engine.submit(Load(starter_gguf, LoadSettings(context=512))).result(120)
             assert "Paris" in engine.submit(question).result(120).text
             engine.submit(Unload()).result(60)
             held.append(_held(engine))

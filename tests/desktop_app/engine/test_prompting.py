@@ -29,7 +29,7 @@ START, END = 1, 2
 )
 def test_markup_in_a_message_stays_text(text: str, starter_gguf: Path) -> None:
     with Engine() as engine:
-        engine.submit(Load(str(starter_gguf), LoadSettings(context=256))).result(60)
+        engine.submit(Load(starter_gguf, LoadSettings(context=256))).result(60)
         chat = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": text})
         found = engine.submit(Prompt(chat)).result(60)
         plain = engine.submit(Tokenize(f"user\n{text}", special=False)).result(60).ids
@@ -48,7 +48,7 @@ def test_a_thought_that_the_prompt_begins_is_part_of_the_reply(written: str, tmp
     file = convert(ConvertRequest(source, tmp_path / "thinker.gguf", "F32")).path
     heard: list[str] = []
     with Engine() as engine:
-        engine.submit(Load(str(file), LoadSettings(context=256))).result(60)
+        engine.submit(Load(file, LoadSettings(context=256))).result(60)
         request = Generate(({"role": "user", "content": "你好"},), SamplingSettings(temperature=0, max_tokens=5))
         job = engine.submit(request, lambda update: heard.append(update.text) if isinstance(update, Text) else None)
         reply = job.result(60)
@@ -61,7 +61,7 @@ def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path
     chat = ({"role": "user", "content": "What time is it?"},)
     tools = ({"type": "function", "function": {"name": "clock", "parameters": {}}},)
     with Engine() as engine:
-        engine.submit(Load(str(graph_case("chatglm1", tmp_path).path), LoadSettings(context=256))).result(60)
+        engine.submit(Load(graph_case("chatglm1", tmp_path).path, LoadSettings(context=256))).result(60)
         assert "What time is it?" in engine.submit(Prompt(chat)).result(60).prompt
         with pytest.raises(EngineFailed, match="knows no tools"):
             engine.submit(Prompt(chat, tools)).result(60)
@@ -92,7 +92,7 @@ def test_whether_a_published_template_leaves_the_choice_to_think(
     file = with_published_template(name, tmp_path)
     chat = ({"role": "user", "content": "1+1=?"},)
     with Engine() as engine:
-        info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
+        info = engine.submit(Load(file, LoadSettings(context=2048, threads=1))).result(60)
         prompts = [engine.submit(Prompt(chat, thinking=wish)).result(60).prompt for wish in (None, True, False)]
     assert info.thinking is by_itself
     as_it_is, on, off = prompts
@@ -109,7 +109,7 @@ def test_whether_a_published_template_tells_efforts_apart(name: str, by_itself: 
     file = with_published_template(name, tmp_path)
     chat = ({"role": "user", "content": "1+1=?"},)
     with Engine() as engine:
-        info = engine.submit(Load(str(file), LoadSettings(context=2048, threads=1))).result(60)
+        info = engine.submit(Load(file, LoadSettings(context=2048, threads=1))).result(60)
         assert info.effort == by_itself
         for effort in EFFORTS if by_itself else ():
             assert f"Reasoning: {effort}\n" in engine.submit(Prompt(chat, effort=effort)).result(60).prompt

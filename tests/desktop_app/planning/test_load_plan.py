@@ -20,7 +20,7 @@ def test_a_load_teaches_the_same_after_a_long_reply_and_after_a_long_question(st
     """Only tokens that are computed at once touch the graph's buffer: those of a reply come one by one."""
     with Engine() as engine:
         planned = LoadPlanner(engine).plan(starter_gguf, LoadSettings(gpu_layers=0), context=2048)
-        engine.submit(Load(str(starter_gguf), planned.settings)).result(60)
+        engine.submit(Load(starter_gguf, planned.settings)).result(60)
         for prompt, reply in ((8, 1), (8, 500), (512, 1), (8, 1)):
             engine.submit(Measure(tuple(range(100, 100 + prompt)), reply)).result(120)
             record_load(engine, planned)
@@ -41,7 +41,7 @@ def test_a_load_follows_the_plan(limit: int, starter_gguf: Path, monkeypatch: py
         room = best.shares[0].free - best.shares[0].total >= planned.computer.total_bytes / 2
         assert best.locked is (limit > 0 and room and best.mapped and best.gpu_layers <= best.layers)
         assert planner.plan(starter_gguf, LoadSettings(threads=5), context=2048).settings.threads == 5
-        engine.submit(Load(str(starter_gguf), settings)).result(60)
+        engine.submit(Load(starter_gguf, settings)).result(60)
         after = planner.computer(planned).free_bytes
     assert abs(after - planned.computer.free_bytes) < 400e6  # what unloading frees is counted once
 
@@ -50,7 +50,7 @@ def test_a_load_follows_the_plan(limit: int, starter_gguf: Path, monkeypatch: py
 @pytest.mark.parametrize("lock", [False, True])
 def test_pages_of_a_file_count_as_taken_where_they_are_locked(lock: bool, starter_gguf: Path) -> None:
     with Engine() as engine:
-        engine.submit(Load(str(starter_gguf), LoadSettings(gpu_layers=0, context=512, mlock=lock))).result(60)
+        engine.submit(Load(starter_gguf, LoadSettings(gpu_layers=0, context=512, mlock=lock))).result(60)
         stats = engine.submit(Stats()).result(60)
         status = dict(line.split(":", 1) for line in Path(f"/proc/{engine.pid}/status").read_text("ascii").splitlines())
     locked, pages = (1024 * int(status[name].split()[0]) for name in ("VmLck", "RssFile"))
@@ -61,7 +61,7 @@ def test_a_model_that_was_dropped_from_memory_teaches_nothing(starter_gguf: Path
     """Less is resident where memory ran short, and the next plan must not count on that."""
     with Engine() as engine:
         planned = LoadPlanner(engine).plan(starter_gguf, LoadSettings(gpu_layers=0), context=512)
-        engine.submit(Load(str(starter_gguf), planned.settings)).result(60)
+        engine.submit(Load(starter_gguf, planned.settings)).result(60)
         best = planned.plan.chosen
         main = replace(best.shares[0], weights=best.shares[0].weights + 10**9)
         record_load(engine, replace(planned, plan=replace(planned.plan, best=replace(best, shares=(main,)))))
@@ -74,7 +74,7 @@ def test_adapters_take_memory_too(starter_gguf: Path, tmp_path: Path) -> None:
     """Each file once."""
     adapter = tmp_path / "adapter.gguf"
     adapter.write_bytes(bytes(3_000_000))
-    adapters = (AdapterUse(str(adapter)), AdapterUse(str(adapter), 0.5), AdapterUse(str(tmp_path / "missing.gguf")))
+    adapters = (AdapterUse(adapter), AdapterUse(adapter, 0.5), AdapterUse(tmp_path / "missing.gguf"))
     with Engine() as engine:
         planner = LoadPlanner(engine)
         without, with_them = (

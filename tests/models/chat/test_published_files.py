@@ -68,7 +68,7 @@ def test_the_file_holds_format_ends_and_sampling(file: Path) -> None:
 def test_the_engine_reads_roles_as_tokens_and_typed_roles_as_text(file: Path) -> None:
     tokens = read_gguf_header(file).metadata["tokenizer.ggml.tokens"]
     with Engine() as engine:
-        engine.submit(Load(str(file), LoadSettings(context=256))).result()
+        engine.submit(Load(file, LoadSettings(context=256))).result()
         result = engine.submit(Prompt(tuple(MESSAGES))).result()
     roles = [tokens[number] for number in result.ids if tokens[number] in (USER, ASSISTANT)]
     assert roles == [USER, ASSISTANT, USER, ASSISTANT]

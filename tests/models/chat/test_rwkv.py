@@ -95,7 +95,7 @@ def test_id_0_cannot_be_typed(checkpoint: Path, tmp_path: Path) -> None:
 def test_g1_thinks_unless_it_is_asked_not_to(checkpoint: Path, tmp_path: Path) -> None:
     convert(ConvertRequest(checkpoint, tmp_path / "rwkv7-g1.gguf", "Q8_0"))
     with Engine() as engine:
-        engine.submit(Load(str(tmp_path / "rwkv7-g1.gguf"), LoadSettings(context=0, threads=1))).result(60)
+        engine.submit(Load(tmp_path / "rwkv7-g1.gguf", LoadSettings(context=0, threads=1))).result(60)
         prompts = [engine.submit(Prompt(tuple(CHAT), thinking=wish)).result(60).prompt for wish in (None, True, False)]
     assert [prompt.rpartition("\n\n")[2] for prompt in prompts] == [
         "Assistant: <think",

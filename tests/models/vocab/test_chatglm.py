@@ -110,7 +110,7 @@ def test_special_tokens_come_after_the_last_piece(
 def test_every_text_begins_with_gmask_and_sop_and_never_holds_a_special_token(
     model: bytes, library: sentencepiece.SentencePieceProcessor, engine: Engine, tmp_path: Path
 ) -> None:
-    engine.submit(Load(str(third(tmp_path, model)), LoadSettings(context=512))).result(60)
+    engine.submit(Load(third(tmp_path, model), LoadSettings(context=512))).result(60)
     count = library.vocab_size()
     for text in texts(300):
         ids = engine.submit(Tokenize(text)).result(60).ids
@@ -131,7 +131,7 @@ def publishers_chat(library: sentencepiece.SentencePieceProcessor, messages: Seq
 def test_chatglm3_encodes_each_part_of_a_chat_as_a_text_of_its_own(
     model: bytes, library: sentencepiece.SentencePieceProcessor, engine: Engine, tmp_path: Path
 ) -> None:
-    engine.submit(Load(str(third(tmp_path, model)), LoadSettings(context=512))).result(60)
+    engine.submit(Load(third(tmp_path, model), LoadSettings(context=512))).result(60)
     rng = random.Random(3)
     contents = [*texts(120), ""]
     chats: list[tuple[dict[str, Any], ...]] = [({"role": "user", "content": "你好"},)]
@@ -145,7 +145,7 @@ def test_chatglm3_encodes_each_part_of_a_chat_as_a_text_of_its_own(
 def test_chatglm3_tool_turns(
     model: bytes, library: sentencepiece.SentencePieceProcessor, engine: Engine, tmp_path: Path
 ) -> None:
-    engine.submit(Load(str(third(tmp_path, model)), LoadSettings(context=2048))).result(60)
+    engine.submit(Load(third(tmp_path, model), LoadSettings(context=2048))).result(60)
     call = {"type": "function", "function": {"name": "get_weather", "arguments": '{"city": "北京"}'}}
     tools = ({"type": "function", "function": {"name": "get_weather", "parameters": {}}},)
     chat = (
@@ -169,7 +169,7 @@ def test_chatglm2_encodes_the_whole_chat_as_one_text(
 ) -> None:
     out = converted(tmp_path, model, {}, _name_or_path="THUDM/chatglm2-6b")
     assert "<|user|>" not in read_gguf_header(out).metadata["tokenizer.ggml.tokens"]
-    engine.submit(Load(str(out), LoadSettings(context=512))).result(60)
+    engine.submit(Load(out, LoadSettings(context=512))).result(60)
     count = library.vocab_size()
     for question in ("你好", "people <|user|> [gMASK]<sop>"):
         chat = (
@@ -277,7 +277,7 @@ def test_glm4_begins_with_its_prefix_and_encodes_as_tiktoken(
     metadata = read_gguf_header(out).metadata
     assert metadata[key + "tokens"][500:510] == GLM4_SPECIAL
     assert [metadata[f"{key}{name}_token_id"] for name in ("eos", "eot", "eom")] == [500, 507, 509]
-    engine.submit(Load(str(out), LoadSettings(context=512))).result(60)
+    engine.submit(Load(out, LoadSettings(context=512))).result(60)
     special = re.compile("|".join(map(re.escape, GLM4_SPECIAL)))
     for text in texts(200):
         if not special.search(text):

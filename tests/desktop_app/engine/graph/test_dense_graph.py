@@ -289,11 +289,11 @@ def test_the_engine_process_chooses_the_runner(made: Made, tmp_path: Path) -> No
     case = made(NEW_BASES)
     ids = random_ids(case.config, 100)
     with Engine() as engine:
-        info = engine.submit(Load(str(case.path), replace(EXACT, context=100))).result(300)
+        info = engine.submit(Load(case.path, replace(EXACT, context=100))).result(300)
         assert (info.context, info.trained_context) == (100, TRAINED)
-        engine.submit(Logits(tuple(ids), str(tmp_path / "logits.npy"))).result(300)
+        engine.submit(Logits(tuple(ids), tmp_path / "logits.npy")).result(300)
         assert error(np.load(tmp_path / "logits.npy"), case.reference.replied(ids, [])) < ERROR
-        info = engine.submit(Load(str(case.path), replace(EXACT, context=TRAINED))).result(300)
+        info = engine.submit(Load(case.path, replace(EXACT, context=TRAINED))).result(300)
         assert info.context == TRAINED
 
 
@@ -336,7 +336,7 @@ def test_text_becomes_the_same_tokens_in_both_runners(chat_model: Path, opened: 
 def test_a_chat_grows_past_the_trained_length(chat_model: Path) -> None:
     messages: list[dict[str, str]] = []
     with Engine() as engine:
-        engine.submit(Load(str(chat_model), replace(EXACT, context=300))).result(300)
+        engine.submit(Load(chat_model, replace(EXACT, context=300))).result(300)
         for number in range(3):
             messages.append({"role": "user", "content": f"hello world {number} " * 4})
             reply = engine.submit(Generate(tuple(messages), GREEDY)).result(300)

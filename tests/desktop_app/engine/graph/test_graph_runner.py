@@ -359,7 +359,7 @@ def test_neox_text_is_normalized(tmp_path: Path) -> None:
 def test_the_engine_process_runs_it_like_any_other(case: GraphCase) -> None:
     texts: list[str] = []
     with Engine() as engine:
-        engine.submit(Load(str(case.path), replace(EXACT, context=200))).result(60)
+        engine.submit(Load(case.path, replace(EXACT, context=200))).result(60)
         request = Generate(({"role": "user", "content": "你好, what is the time?"},), replace(GREEDY, max_tokens=20))
         job = engine.submit(request, lambda update: texts.append(update.text) if isinstance(update, Text) else None)
         reply = job.result(60)
@@ -375,7 +375,7 @@ def test_without_a_tokenizer_only_ids_are_taken(tmp_path: Path) -> None:
     out = tmp_path / "model.gguf"
     convert(ConvertRequest(tmp_path / "RWKV-x.safetensors", out, "F32", tokenizer="none"))
     with Engine() as engine:
-        engine.submit(Load(str(out), EXACT)).result(60)
+        engine.submit(Load(out, EXACT)).result(60)
         with pytest.raises(EngineFailed, match="--ids"):
             engine.submit(Tokenize("hello")).result(60)
 

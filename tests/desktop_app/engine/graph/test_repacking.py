@@ -42,7 +42,7 @@ def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memor
     with Engine() as engine:
         before = engine.submit(Stats()).result(60).resident_bytes
         planned = LoadPlanner(engine).plan(path, LoadSettings(gpu_layers=0), context=512)
-        engine.submit(Load(str(path), planned.settings)).result(60)
+        engine.submit(Load(path, planned.settings)).result(60)
         added = engine.submit(Stats()).result(60).resident_bytes - before
     if not planned.settings.gpu_layers:
         main = planned.plan.chosen.shares[0]

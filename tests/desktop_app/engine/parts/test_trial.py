@@ -63,7 +63,7 @@ def test_the_engine_computes_beside_a_part_that_crashes(tmp_path: Path, starter_
     assert listed.returncode == 0
     assert "failed: cuda crashed in its trial (SIGABRT)." in listed.stdout
     with Engine() as engine:
-        engine.submit(Load(str(starter_gguf))).result(60)
+        engine.submit(Load(starter_gguf)).result(60)
         assert engine.submit(Tokenize("Hello")).result(60).ids
     assert "crashed in its trial" in zhiyin("hardware").stdout
     assert zhiyin("engine", "use", "cpu").returncode == 0

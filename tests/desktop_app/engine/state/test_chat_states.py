@@ -37,7 +37,7 @@ def state(data_home: Path) -> Path:
 
 def opened(model: Path) -> Engine:
     engine = Engine()
-    engine.submit(Load(str(model), LoadSettings(context=0, threads=1))).result(60)
+    engine.submit(Load(model, LoadSettings(context=0, threads=1))).result(60)
     return engine
 
 
@@ -52,7 +52,7 @@ class Chat:
 
     def __init__(self, state: Path | None) -> None:
         self.messages: list[dict[str, Any]] = []
-        self._state = str(state or "")
+        self._state = state
 
     def ask(self, engine: Engine, text: str) -> Reply:
         self.messages.append({"role": "user", "content": text})
@@ -135,7 +135,7 @@ def test_after_a_restart_a_long_question_is_not_read_again_for_another_answer(mo
 def test_a_set_context_limits_nothing(model: Path) -> None:
     chat = Chat(None)
     with Engine() as engine:
-        info = engine.submit(Load(str(model), LoadSettings(context=64, threads=1))).result(60)
+        info = engine.submit(Load(model, LoadSettings(context=64, threads=1))).result(60)
         chat.ask(engine, REMEMBERED)
         reply = chat.ask(engine, REMEMBERED * 60)
     assert info.context == 0
@@ -181,11 +181,11 @@ def test_models_are_told_apart(model: Path, tmp_path: Path) -> None:
     copy.write_bytes(model.read_bytes())  # written at another time: it may be another fine-tune
     adapter = tmp_path / "adapter.gguf"
     adapter.write_bytes(b"weights")
-    uses: list[tuple[AdapterUse, ...]] = [(), (AdapterUse(str(adapter)),), (AdapterUse(str(adapter), 0.5),)]
+    uses: list[tuple[AdapterUse, ...]] = [(), (AdapterUse(adapter),), (AdapterUse(adapter, 0.5),)]
     names = [model_identity(path, adapters) for path in (model, copy) for adapters in uses]
     assert len({*names}) == len(names)
     assert model_identity(model, ()) == names[0]
-    assert model_identity(model, (AdapterUse(str(tmp_path / "gone.gguf")),)) == ""
+    assert model_identity(model, (AdapterUse(tmp_path / "gone.gguf"),)) == ""
 
 
 def test_a_state_does_not_grow_and_leaves_nothing_beside_it(engine: Engine, state: Path) -> None:

@@ -34,6 +34,8 @@ _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _COMMIT = r"^[0-9A-Za-z._-]{1,100}$"
 _NO_REVISION = 10990101004
 _MAIN = "main"
+_LONGEST_REVISION = 100
+"""Characters that a folder's name takes over."""
 T = TypeVar("T")
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 60)]
 
@@ -292,6 +294,8 @@ def _token_of_environment(variable: str, page: str, endpoint: str, *, official: 
 
 
 def _folder_name(name: str, revision: str) -> str:
+    if len(revision) > _LONGEST_REVISION:
+        revision = hashlib.sha256(revision.encode()).hexdigest()
     suffix = f"--{re.sub(r'[^0-9A-Za-z_.-]', '-', revision)}" if revision else ""
     return f"{name.replace('/', '--')}{suffix}"
 

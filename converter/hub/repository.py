@@ -196,6 +196,8 @@ class _Repository:
         self.file = given[len(self.name) + 1 :]
         if not _REPOSITORY.fullmatch(self.name):
             raise ZhiyinError("{text!r} is not a repository; write it as ORG/NAME.", text=request.repository[:80])
+        if not request.revision.isprintable():
+            raise ZhiyinError("{name} has no revision {revision!r}.", name=self.name, revision=request.revision[:80])
         self.request = request
         prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
         self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token)

@@ -106,6 +106,30 @@ def test_a_public_host_does_not_lead_into_this_computer(
     assert (code, "hub.test redirects into this computer or its network" in said) == (1, True), said
 
 
+def test_a_name_that_means_this_computer_is_not_followed(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It looks public; what it was resolved to is seen when it is connected to, before anything is sent there."""
+    resolve, asked = socket.getaddrinfo, []
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest: resolve("127.0.0.1" if host == "evil.test" else host, *rest)
+    )
+    server.repositories[NAME].lfs = (".gguf",)
+    with (
+        listening(http_proxy(port_of(server))) as port,
+        listening(lambda client: asked.append(client.recv(99))) as inside,
+    ):
+        server.content_at = f"http://evil.test:{inside}"
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "evil.test")
+        code, said = fit(capsys, "--endpoint", HUB)
+    assert (code, "evil.test redirects into this computer" in said or "hub.test redirects into this" in said) == (
+        1,
+        True,
+    ), said
+    assert asked in ([], [b""])
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 and hub.test that nobody trusts by itself, its key behind it."""

@@ -11,7 +11,7 @@ from typing import Literal
 _SECONDS = 0.1
 _RECENT = 5.0
 """Seconds that the speed is measured over."""
-_STALLED = 2.0
+STALLED_SECONDS = 2.0
 """Seconds without a byte."""
 
 Phase = Literal["downloading", "converting", "checking"]
@@ -23,6 +23,7 @@ class Progress:
 
     bytes_done: int
     bytes_total: int
+    """0: not known yet."""
     items_done: int
     items_total: int
     """Tensors of a conversion, files of a download."""
@@ -74,7 +75,7 @@ class Meter:
         if self._listener is None or (now - self._last < _SECONDS and self.bytes < self._bytes_total):
             return
         self._last = now
-        stalled = now - self._last_byte >= _STALLED and self.bytes < self._bytes_total
+        stalled = now - self._last_byte >= STALLED_SECONDS and self.bytes < self._bytes_total
         speed = 0.0 if stalled else self._speed(now)
         left = (self._bytes_total - self.bytes) / speed if speed else None
         self._listener(

@@ -27,6 +27,8 @@ from models.errors import ZhiyinError
 
 _MOST_FILES = 100_000
 """Of a repository, by the Hub's own recommendation."""
+_MOST_ANSWERS = 1000
+"""To one list that is asked for by folders."""
 _LISTING_BYTES = 48 * 1024 * 1024
 """Of one answer; an entry takes some three hundred."""
 _REASON_BYTES = 64 * 1024
@@ -254,7 +256,7 @@ class _ModelScope:
             raise self._refusal(answer)
         found = _decoded(self.endpoint, answer, _Folder).data.files or []
         check_names(self._name, (entry.path for entry in found))
-        self._listed += len(found) + 1
+        self._listed += len(found) + _MOST_FILES // _MOST_ANSWERS
         if self._listed > _MOST_FILES:
             raise _no_hub(self.endpoint)
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ from converter.hub.selection import (
     weights_bytes,
 )
 from converter.hub.transfer import digest_of, fetch, partial_path, read_part, read_small
-from converter.progress import Meter, ProgressListener
+from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListener
 from models.config import Config
 from models.disk_errors import cannot_write
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -72,6 +73,8 @@ class _TokenizerConfig(msgspec.Struct):
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/(?!\.{1,2}$)[\w.-]{1,96}")
 _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
+_PAUSE = 0.5
+"""Seconds; a host that is waited for is looked at more often."""
 _MOST_CONFIG = 4 * 1024 * 1024
 _MOST_INDEX = 32 * 1024 * 1024
 """Bytes of what is read into memory: the largest published are a fifth of that."""
@@ -182,9 +185,27 @@ def download(
         if cancelled is not None and cancelled():
             raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
 
-    repository.host.connection.on_wait(check)
+    repository.host.connection.on_wait(_Waiting(on_progress, check))
     with _explained(repository), repository.locked():
         return repository.download(on_progress, check)
+
+
+class _Waiting:
+    """Called while a host is waited for: hears whether to stop, and says when it has been silent for a while."""
+
+    def __init__(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> None:
+        self._on_progress = on_progress
+        self._check = check
+        self._begin = self._last = 0.0
+
+    def __call__(self) -> None:
+        self._check()
+        now = time.monotonic()
+        if now - self._last > _PAUSE:
+            self._begin = now  # something came in between
+        self._last = now
+        if self._on_progress is not None and now - self._begin >= STALLED_SECONDS:
+            self._on_progress(Progress(0, 0, 0, 0, "", 0, None, "downloading", stalled=True))
 
 
 class _Repository:
@@ -407,8 +428,7 @@ class _Repository:
         entry = vouched(read_note(self.folder)).get(file.name)
         if entry is not None and entry["mtime"] == path.stat().st_mtime_ns:
             return bool(entry["digest"] == file.digest)
-        check()
-        return digest_of(path, file) == file.digest
+        return digest_of(path, file, check) == file.digest
 
     def _vouch(self, commit: str, file: RemoteFile) -> None:
         """Note that a file was checked."""

@@ -38,11 +38,12 @@ class Interrupted(ZhiyinError):
     """The connection was lost for good; what came is kept."""
 
 
-def digest_of(path: Path, file: RemoteFile) -> str:
-    """Return the digest of a local file, of the kind that the Hub gave for it."""
+def digest_of(path: Path, file: RemoteFile, check: Callable[[], None]) -> str:
+    """Return the digest of a local file, of the kind that the Hub gave for it; `check` may raise to stop."""
     digest = _digest(file)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
+            check()
             digest.update(chunk)
     return str(digest.hexdigest())
 

@@ -69,9 +69,15 @@ def test_a_stop_is_heard_before_anything_came(server: HubServer, tmp_path: Path,
     with listening(wait) as port:
         server.raw["^/api/"] = answer
         endpoint = server.endpoint if silent != "after connecting" else f"http://127.0.0.1:{port}"
-        threading.Thread(target=lambda: asked.wait() and stop.set(), daemon=True).start()
+
+        def hear(progress: Progress) -> None:
+            assert (progress.stalled, progress.bytes_total, progress.bytes_per_second) == (True, 0, 0)
+            stop.set()
+
         with pytest.raises(Cancelled):
-            download(DownloadRequest(NAME, tmp_path, endpoint=endpoint), None, stop.is_set)
+            download(DownloadRequest(NAME, tmp_path, endpoint=endpoint), hear, stop.is_set)
+        assert asked.is_set()
+        assert not server.closing.is_set(), "the host is still silent"
         server.closing.set()
 
 

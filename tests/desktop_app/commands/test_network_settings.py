@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from converter.hub.repository import DownloadRequest, preview
 from desktop_app.cli import main
 from desktop_app.paths import downloads_folder
 from models.errors import ZhiyinError
+from tests.support import hostile_answers as hostile
 from tests.support.hub_server import HubServer, Repository
 from tests.support.proxies import Serve, forward, http_proxy, listening, says, socks_proxy
 from tests.support.random_gguf import write_mixture
@@ -170,6 +172,10 @@ def test_https_through_proxies_with_a_certificate_of_ones_own(
             code, said = fit(capsys, "--endpoint", "https://hub.test")
             assert code == 0, said
         monkeypatch.delenv("HTTPS_PROXY")
+        monkeypatch.setitem(
+            server.raw, "^/api/", hostile.answer(b"", "302 Found", Location=f"{server.endpoint}/api/models/{NAME}")
+        )
+        assert "redirects from HTTPS to HTTP" in fit(capsys, "--endpoint", f"https://127.0.0.1:{plain}")[1]
         plain_http = server.endpoint.replace("http:", "https:")
         assert "makes no secure connection (" in fit(capsys, "--endpoint", plain_http)[1]
 
@@ -390,6 +396,18 @@ def test_a_disk_is_told_by_what_is_wrong_with_it(
     downloads_folder().chmod(0o500)
     assert main(["pull", NAME, "--endpoint", server.endpoint]) == 1
     assert "(Permission denied); allow it, or set ZHIYIN_HOME" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of a file's size")
+def test_a_disk_that_takes_no_large_files(server: HubServer, data_home: Path) -> None:
+    content = b"GGUF" + bytes(3_000_000)
+    server.repositories[NAME] = Repository({"main": {"tiny-F32.gguf": content}})
+    words = [sys.executable, "-m", "desktop_app.cli", "pull", NAME, "--endpoint", server.endpoint]
+    limited = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "takes no files of that size; set ZHIYIN_HOME to a folder on another disk" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_settings_of_huggingface_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

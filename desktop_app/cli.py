@@ -13,7 +13,7 @@ from desktop_app import reports
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.paths import data_folder
 from desktop_app.system.display import missing_package, why_no_window
-from models.errors import ZhiyinError
+from models.errors import ZhiyinError, as_zhiyin_error
 
 _COMMANDS = {
     "chat": "chat in the terminal",
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:
-        say(f"zhiyin: The system refused to read or write ({error}); check the disk's free space and the permissions.")
+        say(f"zhiyin: {as_zhiyin_error(error)}")
         _drop_output()
         return 1
     return code

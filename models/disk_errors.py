@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from models.errors import BadFile
+from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
 _ELSEWHERE = Sentence("set ZHIYIN_HOME to a folder on another disk")
@@ -19,14 +20,31 @@ def cannot_write(path: Path, error: OSError) -> BadFile:
         path: a file or folder, taken where the error names none itself.
         error: what it raised.
     """
-    path = Path(error.filename) if isinstance(error.filename, str) and error.filename else path
-    explain = _EXPLAINED.get(error.errno or 0)
-    reason = error.strerror or str(error)
-    return _refused(path, reason) if explain is None else explain(path, reason)
+    explain = _WRITING.get(error.errno or 0) or _EITHER.get(error.errno or 0, _unwritable)
+    return explain(_named(error) or path, error.strerror or str(error))
 
 
-def _refused(path: Path, reason: str) -> BadFile:
+def refused(error: OSError) -> ZhiyinError:
+    """Return the error for what the system raised when something was read or written, nobody knows which."""
+    path, reason = _named(error), error.strerror or str(error)
+    explain = _WRITING.get(error.errno or 0)
+    if path is not None:
+        return (explain or _unusable)(path, reason)
+    if explain is _full:
+        return ZhiyinError("The disk is full; free some room, then try again.", code="no-room")
+    return ZhiyinError("The system refused to read or write ({reason}).", code="disk", reason=reason)
+
+
+def _named(error: OSError) -> Path | None:
+    return Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) and error.filename else None
+
+
+def _unwritable(path: Path, reason: str) -> BadFile:
     return BadFile("{path} cannot be written: {reason}.", code="disk", path=path, reason=reason)
+
+
+def _unusable(path: Path, reason: str) -> BadFile:
+    return BadFile("{path} cannot be read or written: {reason}.", code="disk", path=path, reason=reason)
 
 
 def _full(path: Path, _: str) -> BadFile:
@@ -90,14 +108,18 @@ def _faulty(path: Path, _: str) -> BadFile:
     )
 
 
-_EXPLAINED: dict[int, Callable[[Path, str], BadFile]] = {
+_WRITING: dict[int, Callable[[Path, str], BadFile]] = {
     errno.ENOSPC: _full,
     getattr(errno, "EDQUOT", errno.ENOSPC): _full,
-    errno.EACCES: _forbidden,
-    errno.EPERM: _forbidden,
     errno.EROFS: _read_only,
     errno.EFBIG: _too_large,
     errno.ENAMETOOLONG: _long_name,
     errno.EMFILE: _many_files,
+}
+"""What the system says of writing alone, or says clearly enough."""
+_EITHER: dict[int, Callable[[Path, str], BadFile]] = {
+    errno.EACCES: _forbidden,
+    errno.EPERM: _forbidden,
     errno.EIO: _faulty,
 }
+"""What it says of reading too."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from models.sentence import Sentence
@@ -79,7 +77,9 @@ def as_zhiyin_error(error: Exception) -> ZhiyinError:
             "There is too little free memory for this; close other programs and try again.", code="out-of-memory"
         )
     if isinstance(error, OSError):
-        return _refused(error)
+        from models.disk_errors import refused  # which imports this module
+
+        return refused(error)
     return ZhiyinError(
         "Zhiyin made a mistake ({reason}); try again, and report it if it happens again.",
         code="internal",
@@ -108,20 +108,6 @@ def error_from_data(data: Mapping[str, Any], cls: type[ZhiyinError] | None = Non
 def sentence_from_data(data: Mapping[str, Any]) -> Sentence:
     """Make a sentence, or an error, of its data."""
     return error_from_data(data) if "class" in data else Sentence(data["template"], **_values(data))
-
-
-def _refused(error: OSError) -> ZhiyinError:
-    reason = error.strerror or error
-    if error.filename is None:
-        return ZhiyinError(
-            "The system refused to read or write ({reason}); check the disk's free space and the permissions.",
-            reason=reason,
-        )
-    return ZhiyinError(
-        "{path} cannot be read or written: {reason}; check the disk's free space and the permissions.",
-        path=Path(os.fsdecode(error.filename)),
-        reason=reason,
-    )
 
 
 def _values(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,9 @@ def local_path(arguments: argparse.Namespace, given: str) -> Path:
 
 def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
     """Draw how far a download or a conversion is."""
+    if not progress.bytes_total:
+        line.show(0, "waiting for the host, which says nothing yet")
+        return
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
     speed = "nothing comes at the moment" if progress.stalled else f"{human_bytes(progress.bytes_per_second)}/s{left}"
     line.show(

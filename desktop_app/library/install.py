@@ -23,7 +23,8 @@ from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_configuration
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
-from models.errors import BadFile, ZhiyinError
+from models.disk_errors import cannot_write
+from models.errors import ZhiyinError
 from models.sentence import Sentence
 
 if TYPE_CHECKING:
@@ -187,9 +188,7 @@ def _reserved(stack: ExitStack, path: Path) -> Path | None:
     try:
         work = stack.enter_context(unfinished_folder(path))
     except OSError as error:
-        raise BadFile(
-            "{path} cannot be written: {reason}; free some room.", path=path, reason=error.strerror or error
-        ) from error
+        raise cannot_write(path, error) from error
     except ZhiyinError as error:
         if error.code != "busy":
             raise

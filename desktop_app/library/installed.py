@@ -43,6 +43,7 @@ from desktop_app.library.scan import find_models
 from desktop_app.paths import downloads_folder
 from desktop_app.small_files import Parsed, SmallFile
 from models.chat.sampling import recommended_sampling
+from models.disk_errors import cannot_write
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import open_regular
 from models.visible import visible
@@ -331,9 +332,7 @@ class Library:
         try:
             self._imported.change(change)
         except OSError as error:
-            raise BadFile(
-                "{path} cannot be written: {reason}.", path=self._imported.path, reason=error.strerror or str(error)
-            ) from error
+            raise cannot_write(self._imported.path, error) from error
 
     def _copy(self, path: Path) -> Path:
         """Copy all parts of a model; the first gets its name last, so that the model is there when it is whole."""

@@ -54,7 +54,7 @@ from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.settings_dialog import KEYS, REPLIES, SettingsDialog
+from desktop_app.ui.settings.settings_dialog import DOWNLOADS, KEYS, REPLIES, SettingsDialog
 from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.notice import Notice
 from models.errors import ZhiyinError
@@ -213,6 +213,7 @@ class MainWindow(QMainWindow):
         services.themes.changed.connect(self._view.put_up)
         services.models.changed.connect(self._model_changed)
         self._conversions.chat_asked.connect(self._chat_with)
+        self._conversions.settings_asked.connect(partial(self.open_settings, DOWNLOADS))
         services.library.changed.connect(self._models_listed)
         services.library.imported.connect(services.choose_model)
         services.library.imported.connect(self._notices.imported)

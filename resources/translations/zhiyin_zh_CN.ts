@@ -208,6 +208,10 @@
         <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
     </message>
     <message>
+        <source>The disk is full; free some room, then try again.</source>
+        <translation>磁盘已满；请释放空间后重试。</translation>
+    </message>
+    <message>
         <source>The download was stopped; what came is kept, and the same command goes on from there.</source>
         <translation>下载已停止；已下载的内容会保留，再次下载时从这里继续。</translation>
     </message>
@@ -320,8 +324,8 @@
         <translation>状态无法写入 {path}；请腾出磁盘空间，或选择其他文件夹。</translation>
     </message>
     <message>
-        <source>The system refused to read or write ({reason}); check the disk&apos;s free space and the permissions.</source>
-        <translation>系统拒绝读写（{reason}）；请检查磁盘剩余空间和权限。</translation>
+        <source>The system refused to read or write ({reason}).</source>
+        <translation>系统拒绝读写（{reason}）。</translation>
     </message>
     <message>
         <source>The system&apos;s setting of a proxy</source>
@@ -932,6 +936,10 @@
         <translation>{name} 没有文件 {file}；它的权重文件有：{files}。</translation>
     </message>
     <message>
+        <source>{name} has no revision {revision!r}.</source>
+        <translation>{name} 没有版本 {revision!r}。</translation>
+    </message>
+    <message>
         <source>{name} has no revision {revision!r}; {page} lists its branches and tags.</source>
         <translation>{name} 没有版本 {revision!r}；{page} 列出了它的分支和标签。</translation>
     </message>
@@ -1104,10 +1112,6 @@
         <translation>{path} 只是模型的附属文件（{kind}），本身不是模型；请选择模型文件。</translation>
     </message>
     <message>
-        <source>{path} cannot be added: {reason}; check the disk&apos;s free space and the permissions.</source>
-        <translation>无法添加 {path}：{reason}；请检查磁盘剩余空间和权限。</translation>
-    </message>
-    <message>
         <source>{path} cannot be deleted: {reason}; close what uses it.</source>
         <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
     </message>
@@ -1132,8 +1136,8 @@
         <translation>{path} 无法用于 {model}（{reason}）；请为这个模型转换它。</translation>
     </message>
     <message>
-        <source>{path} cannot be read or written: {reason}; check the disk&apos;s free space and the permissions.</source>
-        <translation>{path} 无法读写：{reason}；请检查磁盘剩余空间和权限。</translation>
+        <source>{path} cannot be read or written: {reason}.</source>
+        <translation>{path} 无法读写：{reason}。</translation>
     </message>
     <message>
         <source>{path} cannot be read: {reason}.</source>
@@ -1180,16 +1184,8 @@
         <translation>{path} 无法写入：{reason}。</translation>
     </message>
     <message>
-        <source>{path} cannot be written: {reason}; check the disk&apos;s free space and the permissions.</source>
-        <translation>{path} 无法写入：{reason}；请检查磁盘剩余空间和权限。</translation>
-    </message>
-    <message>
         <source>{path} cannot be written: {reason}; choose another --out.</source>
         <translation>无法写入 {path}：{reason}；请腾出空间，并允许写入。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written: {reason}; free some room.</source>
-        <translation>无法写入 {path}：{reason}；请腾出空间。</translation>
     </message>
     <message>
         <source>{path} cannot be written; allow writing to it.</source>
@@ -2451,6 +2447,10 @@
         <translation>正在准备…</translation>
     </message>
     <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
         <source>Stopping…</source>
         <translation>正在停止…</translation>
     </message>
@@ -2461,6 +2461,10 @@
     <message>
         <source>Trying it out…</source>
         <translation>正在试运行…</translation>
+    </message>
+    <message>
+        <source>Waiting for the host, which says nothing yet…</source>
+        <translation>正在等待服务器，它尚无回应…</translation>
     </message>
     <message>
         <source>log</source>

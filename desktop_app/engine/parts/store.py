@@ -25,6 +25,7 @@ from desktop_app.engine.parts.manifest import (
     read_manifest,
 )
 from desktop_app.paths import engine_parts_folder
+from models.disk_errors import cannot_write, refused
 from models.errors import BadFile, ZhiyinError
 
 ORDER = ("cuda", "metal", "vulkan")
@@ -141,11 +142,7 @@ class PartStore:
         except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
             raise BadFile("{path} is damaged or no engine part; get it again.", path=archive) from error
         except OSError as error:
-            raise ZhiyinError(
-                "{path} cannot be added: {reason}; check the disk's free space and the permissions.",
-                path=archive,
-                reason=error.strerror or str(error),
-            ) from error
+            raise refused(error) from error
         with self._changed() as state:
             state.before = dict(state.chosen)
             state.chosen[manifest.part] = manifest.id
@@ -266,11 +263,7 @@ class PartStore:
                 yield state
                 write_locked(path, msgspec.json.encode(state).decode())
         except OSError as error:
-            raise ZhiyinError(
-                "{path} cannot be written: {reason}; check the disk's free space and the permissions.",
-                path=path,
-                reason=error.strerror or str(error),
-            ) from error
+            raise cannot_write(path, error) from error
 
 
 def part_store() -> PartStore:

@@ -27,6 +27,10 @@ from desktop_app.ui.models.delete_downloads import DeletionQuestion
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
 
+_OF_THE_SETTINGS = frozenset(
+    {"bad-answer", "busy", "endpoint", "name-resolution", "refused", "stalled", "tls", "token", "unreachable"}
+)
+"""Codes of failures that another address or token in the settings can help against."""
 _PARTS = 1000
 _MOST = 0.4
 """Of the window's height, for all cards."""
@@ -37,6 +41,7 @@ class ConversionCard(QFrame):
 
     chat_asked = Signal(InstalledModel)
     again_asked = Signal()
+    settings_asked = Signal()
     stop_asked = Signal()
     delete_asked = Signal(KeptDownload)
     folded = Signal()
@@ -65,16 +70,17 @@ class ConversionCard(QFrame):
         self._delete.clicked.connect(lambda: self.delete_asked.emit(self._download))
         self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
         self._bar.setFixedHeight(4)
-        self._stop, self._chat, self._again = QPushButton(), QPushButton(), QPushButton()
+        self._stop, self._chat, self._again, self._settings = (QPushButton() for _ in range(4))
         self._chat.setObjectName("primary")
         self._close = IconButton("close", size=16)
         self._stop.clicked.connect(self.stop_asked)
         self._chat.clicked.connect(lambda: self.chat_asked.emit(self.job.model))
         self._again.clicked.connect(self.again_asked)
+        self._settings.clicked.connect(self.settings_asked)
         self._close.clicked.connect(self.closed)
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
-        for button in (self._stop, self._chat, self._again, self._close):
+        for button in (self._stop, self._chat, self._again, self._settings, self._close):
             buttons.addWidget(button)
         layout = QGridLayout(self)
         layout.setContentsMargins(14, 8, 10, 10)
@@ -102,11 +108,15 @@ class ConversionCard(QFrame):
         self._stop.setText(self.tr("Cancel"))
         self._chat.setText(self.tr("Chat now"))
         self._again.setText(self.tr("Try again"))
+        self._settings.setText(self.tr("Settings"))
         self._close.set_words(self.tr("Close"))
         self._stop.setVisible(not job.is_over)
         self._stop.setEnabled(job.state != "stopping")
         self._chat.setVisible(job.state == "done")
         self._again.setVisible(job.state == "failed")
+        self._settings.setVisible(
+            job.state == "failed" and job.error is not None and job.error.code in _OF_THE_SETTINGS
+        )
         self._close.setVisible(job.is_over)
         self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
         self._details.setVisible(bool(job.details))
@@ -173,6 +183,8 @@ class ConversionCard(QFrame):
         return " ".join((checked, *map(translated, (*trial, *made.warnings))))
 
     def _progress_words(self, progress: Progress) -> str:
+        if not progress.bytes_total:
+            return self.tr("Waiting for the host, which says nothing yet…")
         texts = {
             "downloading": self.tr("Downloading: {done} of {total}, file {item} of {items}"),
             "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),
@@ -203,6 +215,7 @@ class ConversionPanel(QScrollArea):
     """A card for each job that is not over, and for the outcomes that nobody has closed; many are scrolled."""
 
     chat_asked = Signal(InstalledModel)
+    settings_asked = Signal()
 
     def __init__(self, bridge: ConversionBridge, parent: QWidget | None = None) -> None:
         """Follow the bridge."""
@@ -258,6 +271,7 @@ class ConversionPanel(QScrollArea):
 
     def _add(self, job: ConversionJob) -> None:
         card = self._cards[job] = ConversionCard(job)
+        card.settings_asked.connect(self.settings_asked)
         card.stop_asked.connect(lambda: self._bridge.cancel(job))
         card.delete_asked.connect(lambda kept: DeletionQuestion([kept], self._bridge, self.window()).open())
         card.folded.connect(self._fit)

@@ -40,8 +40,8 @@ _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
 _INDENT = 9
 _MIRROR = "https://hf-mirror.com"
-REPLIES, KEYS = 1, 4
-"""The pages on which the context and the keys are."""
+REPLIES, DOWNLOADS, KEYS = 1, 3, 4
+"""The pages on which the context, the address of downloads and the keys are."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
 _USUAL = SamplingSettings()
 

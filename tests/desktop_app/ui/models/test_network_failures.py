@@ -1,0 +1,121 @@
+"""What is wrong with this computer's network is said by the window too, in its language, with the button that helps."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from PySide6.QtWidgets import QPushButton
+
+from desktop_app.ui.models.conversion_panel import ConversionCard
+from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support import hostile_answers as hostile
+from tests.support.hub_server import HubServer, Repository
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A setting that is wrong."""
+
+    environment: dict[str, str]
+    endpoint: str
+    english: str
+    chinese: str
+    settings: bool
+    """The window's settings can help."""
+
+
+WRONG = {
+    "SOCKS proxy": Wrong(
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        "http://hub.test",
+        "The proxy socks5://127.0.0.1:9 (ALL_PROXY) cannot be reached (the connection was refused)",
+        "无法连接代理 socks5://127.0.0.1:9（ALL_PROXY）（连接被拒绝）",
+        settings=False,
+    ),
+    "certificates": Wrong(
+        {"SSL_CERT_FILE": "/no/such.pem"},
+        "https://127.0.0.1:9",
+        "SSL_CERT_FILE names /no/such.pem, which cannot be read",
+        "SSL_CERT_FILE 指向的 /no/such.pem 无法读取",
+        settings=False,
+    ),
+    "token": Wrong(
+        {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_密码"},
+        "",
+        "The token in HF_TOKEN holds characters that no token has",
+        "HF_TOKEN 中的令牌含有令牌不可能有的字符",
+        settings=True,
+    ),
+    "endpoint": Wrong({}, "hf-mirror.com", "is no address of a Hub; write it in the settings", "不是", settings=True),
+    "name": Wrong(
+        {},
+        "http://no-such-hub.invalid",
+        "The name no-such-hub.invalid cannot be resolved",
+        "无法解析主机名",
+        settings=True,
+    ),
+    "nobody": Wrong(
+        {},
+        "http://127.0.0.1:{unused}",
+        "choose a mirror or ModelScope (https://modelscope.cn) in the settings",
+        "连接被拒绝",
+        settings=True,
+    ),
+    "offline": Wrong(
+        {"HF_HUB_OFFLINE": "1"}, "http://127.0.0.1:9", "HF_HUB_OFFLINE forbids fetching it", "禁止下载", settings=False
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_with_the_button_that_helps(
+    open_window: OpenWindow, case: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = WRONG[case]
+    for name, value in wrong.environment.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = wrong.endpoint.replace("{unused}", str(unused.getsockname()[1]))
+        person = open_window(endpoint=endpoint, language=language)
+        job = person.services.conversions.start("org/tiny", "Q8_0")
+        person.wait(lambda: job.is_over)
+    card = person.window.findChild(ConversionCard)
+    assert (wrong.english if language == "en" else wrong.chinese) in card._words.text(), card._words.text()
+    shown = {button.text() for button in card.findChildren(QPushButton) if button.isVisibleTo(card) and button.text()}
+    words = {"en": ("Try again", "Settings"), "zh_CN": ("重试", "设置")}[language]
+    assert shown == set(words if wrong.settings else words[:1])
+    if wrong.settings:
+        next(button for button in card.findChildren(QPushButton) if button.text() == words[1]).click()
+        dialog = person.window.findChild(SettingsDialog)
+        assert dialog._endpoint.isVisible()
+        dialog.reject()
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer() as running:
+        running.repositories["org/tiny"] = Repository({"main": {"m-Q8_0.gguf": b"GGUF" * 500_000}})
+        yield running
+
+
+@pytest.mark.parametrize("silent", ["^/api/", "^/cdn/"])
+def test_a_silent_host_is_said_and_the_job_is_cancelled(
+    open_window: OpenWindow, server: HubServer, silent: str
+) -> None:
+    part = hostile.head(b"Content-Range: bytes 0-1999999/2000000", status=b"HTTP/1.1 206 Partial Content")
+    server.raw[silent] = hostile.slow(server, part + b"GGUF", piece=b"")
+    person = open_window(endpoint=server.endpoint)
+    job = person.services.conversions.start("org/tiny", "Q8_0")
+    card = person.window.findChild(ConversionCard)
+    words = "Waiting for the host, which says nothing yet…" if "api" in silent else "nothing comes at the moment"
+    person.wait(lambda: words in card._words.text())
+    person.services.conversions.cancel(job)
+    person.wait(lambda: job.is_over)
+    assert job.state == "cancelled"
+    assert not server.closing.is_set(), "the host is still silent"

@@ -13,7 +13,8 @@ from desktop_app import reports
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.paths import data_folder
 from desktop_app.system.display import missing_package, why_no_window
-from models.errors import ZhiyinError, as_zhiyin_error
+from models.errors import ZhiyinError
+from models.system_errors import as_zhiyin_error
 
 _COMMANDS = {
     "chat": "chat in the terminal",

@@ -68,25 +68,6 @@ class Cancelled(ZhiyinError):
     default_code = "cancelled"
 
 
-def as_zhiyin_error(error: Exception) -> ZhiyinError:
-    """Return an error for the user: what the system refuses, or a fault of the program where nobody foresaw it."""
-    if isinstance(error, ZhiyinError):
-        return error
-    if isinstance(error, MemoryError):
-        return ZhiyinError(
-            "There is too little free memory for this; close other programs and try again.", code="out-of-memory"
-        )
-    if isinstance(error, OSError):
-        from models.disk_errors import refused  # which imports this module
-
-        return refused(error)
-    return ZhiyinError(
-        "Zhiyin made a mistake ({reason}); try again, and report it if it happens again.",
-        code="internal",
-        reason=repr(error),
-    )
-
-
 def refusal(reason: Sentence, code: str) -> ZhiyinError:
     """Return an error that says the same as a sentence."""
     return ZhiyinError(reason.template, code=code, **reason.values)

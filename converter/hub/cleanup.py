@@ -22,8 +22,8 @@ from converter.hub.manifest import (
     write_note,
 )
 from converter.hub.selection import is_small
-from models.disk_errors import cannot_write
 from models.errors import BadFile, ZhiyinError
+from models.system_errors import cannot_write
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ from converter.hub.selection import (
 from converter.hub.transfer import digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListener
 from models.config import Config
-from models.disk_errors import cannot_write
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.sentence import Sentence
+from models.system_errors import cannot_write
 from models.untrusted_json import InvalidJSON, decode, read_bytes
 
 T = TypeVar("T")

@@ -23,9 +23,9 @@ from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_configuration
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
-from models.disk_errors import cannot_write
 from models.errors import ZhiyinError
 from models.sentence import Sentence
+from models.system_errors import cannot_write
 
 if TYPE_CHECKING:
     from converter.hub.repository import Download

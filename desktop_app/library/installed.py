@@ -43,9 +43,9 @@ from desktop_app.library.scan import find_models
 from desktop_app.paths import downloads_folder
 from desktop_app.small_files import Parsed, SmallFile
 from models.chat.sampling import recommended_sampling
-from models.disk_errors import cannot_write
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import open_regular
+from models.system_errors import cannot_write
 from models.visible import visible
 
 _IMPORTED = "imported.json"

@@ -24,7 +24,8 @@ from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.logs import open_log
 from desktop_app.processes.start import private_stdout, start
-from models.errors import Cancelled, ZhiyinError, as_zhiyin_error
+from models.errors import Cancelled, ZhiyinError
+from models.system_errors import as_zhiyin_error
 
 T = TypeVar("T")
 Tell = Callable[[Any], None]

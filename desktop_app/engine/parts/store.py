@@ -25,8 +25,8 @@ from desktop_app.engine.parts.manifest import (
     read_manifest,
 )
 from desktop_app.paths import engine_parts_folder
-from models.disk_errors import cannot_write, refused
 from models.errors import BadFile, ZhiyinError
+from models.system_errors import cannot_write, refused
 
 ORDER = ("cuda", "metal", "vulkan")
 """Which part ggml gets first: a card that two of them list is used by the first."""

@@ -13,7 +13,8 @@ from desktop_app.chat.export import as_markdown
 from desktop_app.chat.history import History, HistoryError
 from desktop_app.chat.mending import Recovery
 from desktop_app.ui.bridges.background import Background
-from models.errors import ZhiyinError, as_zhiyin_error
+from models.errors import ZhiyinError
+from models.system_errors import as_zhiyin_error
 
 _RETRY_MS = 5000
 

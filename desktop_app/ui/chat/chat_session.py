@@ -21,7 +21,7 @@ from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.models.model_session import EngineState, ModelSession
-from models.errors import as_zhiyin_error
+from models.system_errors import as_zhiyin_error
 
 _SAVE_MS = 1000
 

@@ -9,8 +9,8 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.window_words import WINDOW_WORDS
-from models.errors import as_zhiyin_error
 from models.sentence import Sentence, SentenceFormatter
+from models.system_errors import as_zhiyin_error
 
 CONTEXT = ""
 """Where the .ts file has the core's templates: Qt's tool writes those there that it finds in calls outside of Qt's classes."""

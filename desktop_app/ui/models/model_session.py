@@ -18,7 +18,8 @@ from desktop_app.planning.load_plan import PlannedLoad
 from desktop_app.planning.planner import DOES_NOT_FIT, Computer, Option
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
-from models.errors import ZhiyinError, as_zhiyin_error
+from models.errors import ZhiyinError
+from models.system_errors import as_zhiyin_error
 
 SMALLEST_CONTEXT = 512
 

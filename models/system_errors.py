@@ -1,4 +1,4 @@
-"""What a disk refuses, each by what the system says it is: full, not allowed, read-only, a name too long, a fault."""
+"""What the system refuses, each by what it says it is: a full disk, not allowed, read-only, a name too long, a fault."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
 _ELSEWHERE = Sentence("set ZHIYIN_HOME to a folder on another disk")
+
+
+def as_zhiyin_error(error: Exception) -> ZhiyinError:
+    """Return an error for the user: what the system refuses, or a fault of the program where nobody foresaw it."""
+    if isinstance(error, ZhiyinError):
+        return error
+    if isinstance(error, MemoryError):
+        return ZhiyinError(
+            "There is too little free memory for this; close other programs and try again.", code="out-of-memory"
+        )
+    if isinstance(error, OSError):
+        return refused(error)
+    return ZhiyinError(
+        "Zhiyin made a mistake ({reason}); try again, and report it if it happens again.",
+        code="internal",
+        reason=repr(error),
+    )
 
 
 def cannot_write(path: Path, error: OSError) -> BadFile:

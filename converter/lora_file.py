@@ -69,6 +69,7 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
     }
     layout = lay_out(metadata, [(tensor.name, tensor.shape, GGMLQuantizationType[quant]) for tensor in tensors])
     return ConversionPlan(
+        request=request,
         out=out,
         family=stage.family.name,
         architecture=architecture,

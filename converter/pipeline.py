@@ -71,7 +71,7 @@ class ConversionResult:
 
 
 def convert(
-    request: ConvertRequest,
+    wanted: ConvertRequest | ConversionPlan,
     on_progress: ProgressListener | None = None,
     cancelled: Callable[[], bool] | None = None,
     trial: Callable[[Path], Sentence] | None = None,
@@ -80,7 +80,7 @@ def convert(
     """Convert a checkpoint; the file appears whole or not at all.
 
     Args:
-        request: what to convert.
+        wanted: what to convert, or a finished plan of it.
         on_progress: hears of progress about ten times a second, on this thread.
         cancelled: asked between pieces; True ends the work.
         trial: given the finished file before it gets its name: runs it, says how that went, or raises to have it thrown away.
@@ -90,9 +90,10 @@ def convert(
         ZhiyinError: one sentence; nothing is left behind.
     """
     start = time.monotonic()
+    request = wanted if isinstance(wanted, ConvertRequest) else wanted.request
     checkpoint = _open(request)
     try:
-        plan = _plan(request, checkpoint)
+        plan = _plan(request, checkpoint) if isinstance(wanted, ConvertRequest) else wanted
         _check_target(plan, request)
         checkpoint.check()
         report = _Report(plan, on_progress, cancelled)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gguf.constants import GGMLQuantizationType
@@ -35,7 +35,7 @@ _NO_WEIGHTS = re.compile(
 
 
 @dataclass(frozen=True)
-class QuantChoice:
+class Quantizable:
     """What a quantization is chosen for."""
 
     architecture: str
@@ -44,12 +44,12 @@ class QuantChoice:
     tensors: Sequence[OutputTensor]
     usual: Recipe
     """The family's smallest mixture that leaves its answers intact."""
-    types_of: Callable[[Recipe], Sequence[GGMLQuantizationType]]
-    """Each tensor's type in a mixture."""
+    stored: Mapping[str, GGMLQuantizationType] | None = None
+    """Of a GGUF file: the type that each tensor has already."""
 
-
-QuantChooser = Callable[[QuantChoice], tuple[Recipe, Sentence | None]]
-"""Returns a mixture and what the person should know of the choice."""
+    def types_of(self, recipe: Recipe) -> list[GGMLQuantizationType]:
+        """Return each tensor's type in a mixture."""
+        return tensor_types(recipe, self.tensors, self.architecture, self.parameters, stored=self.stored)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class ConvertRequest:
     out: Path | None = None
     """None: the customary name, in the current folder."""
     quant: str = "auto"
+    """A recipe's name; "auto": the family's usual mixture, which `ConversionPlan.in_quant` changes."""
     tokenizer: Path | str | None = None
     """Folder of another tokenizer; "none": convert without one."""
     threads: int = 0
@@ -71,8 +72,6 @@ class ConvertRequest:
     """`NAME=TYPE` each."""
     allow_requantize: bool = False
     """Quantize again what was quantized with loss already."""
-    choose: QuantChooser | None = None
-    """Chooses where `quant` is auto; None: the family's usual mixture."""
     split_max_size: int = 0
     """Most bytes of tensors in one file; 0: one file."""
     lora: tuple[Path, ...] = ()
@@ -95,6 +94,8 @@ class Part:
 class ConversionPlan:
     """Everything that is known before the work begins."""
 
+    request: ConvertRequest = field(repr=False)
+    """What was planned."""
     out: Path
     """The file, or the first of several."""
     family: str
@@ -109,6 +110,21 @@ class ConversionPlan:
     importance: Importance | None = field(default=None, repr=False)
     steps: tuple[Sentence, ...] = ()
     """What is merged: the base, the adapters in their order, the vocabulary."""
+    quantizable: Quantizable | None = field(default=None, repr=False)
+    """None: an adapter, which stays in floats."""
+    remake: Callable[[Recipe, Path | None], ConversionPlan] | None = field(default=None, repr=False)
+    """Plans the same source in another mixture or for another file; see `in_quant` and `written_to`."""
+
+    def in_quant(self, quant: str, *notes: Sentence) -> ConversionPlan:
+        """Return the plan in another quantization, without reading anything again; `notes` join its warnings."""
+        if self.remake is None:
+            return self
+        made = self.remake(find_recipe(quant), self.request.out)
+        return replace(made, warnings=(*made.warnings, *notes))
+
+    def written_to(self, out: Path) -> ConversionPlan:
+        """Return the plan for another file, without reading anything again."""
+        return self if self.remake is None else replace(self.remake(self.recipe, out), warnings=self.warnings)
 
     @property
     def tensors(self) -> int:
@@ -140,35 +156,53 @@ def plan_conversion(request: ConvertRequest, checkpoint: Checkpoint) -> Conversi
     """
     overrides = tuple(find_override(text) for text in request.tensor_types)
     importance = None if request.imatrix is None else read_importance(request.imatrix)
-    model = _of_gguf(request, checkpoint) if isinstance(checkpoint, GGUFFile) else _of_checkpoint(request, checkpoint)
-    types = tensor_types(
-        model.recipe,
-        model.tensors,
-        model.architecture,
-        model.parameters,
-        importance=importance is not None,
-        overrides=overrides,
-        stored=model.stored,
-    )
-    if model.stored is not None and not request.allow_requantize:
-        _refuse_second_loss(request.source, model, types)
-    metadata = model.metadata | (importance.metadata if importance is not None else {})
-    parts = _parts(model, metadata, types, request.split_max_size)
-    return ConversionPlan(
-        out=model.out.with_name(parts[0].name),
-        family=model.family,
-        architecture=model.architecture,
-        recipe=model.recipe,
-        size=sum(part.layout.size for part in parts),
-        warnings=model.warnings,
-        parts=parts,
-        metadata=metadata,
-        importance=importance,
-        steps=model.steps,
-    )
+    found = _of_gguf(request, checkpoint) if isinstance(checkpoint, GGUFFile) else _of_checkpoint(request, checkpoint)
+
+    def planned(recipe: Recipe, out: Path | None) -> ConversionPlan:
+        model = found.model(recipe)
+        model = replace(model, out=out or model.out)
+        types = tensor_types(
+            recipe,
+            model.tensors,
+            model.architecture,
+            model.parameters,
+            importance=importance is not None,
+            overrides=overrides,
+            stored=model.stored,
+        )
+        if model.stored is not None and not request.allow_requantize:
+            _refuse_second_loss(request.source, model, types)
+        metadata = model.metadata | (importance.metadata if importance is not None else {})
+        parts = _parts(model, metadata, types, request.split_max_size)
+        return ConversionPlan(
+            request=request,
+            out=model.out.with_name(parts[0].name),
+            family=model.family,
+            architecture=model.architecture,
+            recipe=recipe,
+            size=sum(part.layout.size for part in parts),
+            warnings=model.warnings,
+            parts=parts,
+            metadata=metadata,
+            importance=importance,
+            steps=model.steps,
+            quantizable=found.quantizable,
+            remake=planned,
+        )
+
+    recipe = found.quantizable.usual if request.quant == "auto" else find_recipe(request.quant)
+    return planned(recipe, request.out)
 
 
-def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
+@dataclass(frozen=True)
+class _Source:
+    """A source that was read: what a quantization is chosen for, and the model in one."""
+
+    quantizable: Quantizable
+    model: Callable[[Recipe], _Model]
+
+
+def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Source:
     merged = checkpoint if isinstance(checkpoint, MergedCheckpoint) else None
     config = read_config(request.source, checkpoint) if merged is None else merged.config
     config = config.also_named(*(published_name(checkpoint_folder(path)) for path in request.lora))
@@ -179,30 +213,32 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Model:
     folder = checkpoint_folder(request.source) if merged is None else merged.tokenizer
     vocabulary = _vocabulary(request, folder, config, blueprint)
     parameters = count_parameters(blueprint.tensors)
-    recipe, note = _recipe(
-        request, blueprint.default_quant, blueprint.tensors, blueprint.architecture, blueprint.parameters
-    )
-    return _Model(
-        family=family.name,
-        architecture=blueprint.architecture,
-        parameters=blueprint.parameters,
-        tensors=blueprint.tensors,
-        recipe=recipe,
-        metadata=_metadata(named_after, config, recipe, blueprint, vocabulary, parameters)
-        | ({} if merged is None else base_model(merged.path, merged.adapters[0].base_name)),
-        out=request.out or Path(file_name(named_after, config, recipe, parameters)),
-        warnings=(
-            *_too_coarse(recipe, family, blueprint),
-            *blueprint.warnings,
-            *_left_out(checkpoint, blueprint),
-            *vocabulary.warnings,
-            *note,
-        ),
-        steps=() if merged is None else merged.steps,
-    )
+    usual = find_recipe(blueprint.default_quant)
+    quantizable = Quantizable(blueprint.architecture, blueprint.parameters, blueprint.tensors, usual)
+
+    def model(recipe: Recipe) -> _Model:
+        return _Model(
+            family=family.name,
+            architecture=blueprint.architecture,
+            parameters=blueprint.parameters,
+            tensors=blueprint.tensors,
+            recipe=recipe,
+            metadata=_metadata(named_after, config, recipe, blueprint, vocabulary, parameters)
+            | ({} if merged is None else base_model(merged.path, merged.adapters[0].base_name)),
+            out=Path(file_name(named_after, config, recipe, parameters)),
+            warnings=(
+                *_too_coarse(recipe, family, blueprint),
+                *blueprint.warnings,
+                *_left_out(checkpoint, blueprint),
+                *vocabulary.warnings,
+            ),
+            steps=() if merged is None else merged.steps,
+        )
+
+    return _Source(quantizable, model)
 
 
-def _of_gguf(request: ConvertRequest, file: GGUFFile) -> _Model:
+def _of_gguf(request: ConvertRequest, file: GGUFFile) -> _Source:
     header = file.header
     if "general.architecture" not in header.metadata or not file.tensors:
         raise BadFile("{path} is a GGUF file, but not of a model; name the model's file.", path=request.source)
@@ -212,43 +248,28 @@ def _of_gguf(request: ConvertRequest, file: GGUFFile) -> _Model:
         OutputTensor(name, tensor.shape, (Source(name, tensor.shape),)) for name, tensor in file.tensors.items()
     )
     stored = dict(file.types)
-    recipe, note = _recipe(request, "Q4_K_M", tensors, header.architecture, parameters, stored)
+    quantizable = Quantizable(header.architecture, parameters, tensors, find_recipe("Q4_K_M"), stored)
     dropped = (*_SPLIT_KEYS, "general.alignment")
-    metadata: Metadata = {key: Encoded(data) for key, data in header.encoded.items() if key not in dropped}
-    metadata |= {"general.quantization_version": _QUANTIZATION_VERSION, "general.file_type": int(recipe.file_type)}
-    return _Model(
-        family=header.architecture,
-        architecture=header.architecture,
-        parameters=parameters,
-        tensors=tensors,
-        recipe=recipe,
-        metadata=metadata,
-        out=request.out or Path(requantized_name(request.source, recipe)),
-        warnings=note,
-        stored=stored,
-    )
+    kept: Metadata = {key: Encoded(data) for key, data in header.encoded.items() if key not in dropped}
 
+    def model(recipe: Recipe) -> _Model:
+        metadata = kept | {
+            "general.quantization_version": _QUANTIZATION_VERSION,
+            "general.file_type": int(recipe.file_type),
+        }
+        return _Model(
+            family=header.architecture,
+            architecture=header.architecture,
+            parameters=parameters,
+            tensors=tensors,
+            recipe=recipe,
+            metadata=metadata,
+            out=Path(requantized_name(request.source, recipe)),
+            warnings=(),
+            stored=stored,
+        )
 
-def _recipe(
-    request: ConvertRequest,
-    default: str,
-    tensors: Sequence[OutputTensor],
-    architecture: str,
-    parameters: Metadata,
-    stored: dict[str, GGMLQuantizationType] | None = None,
-) -> tuple[Recipe, tuple[Sentence, ...]]:
-    """Return the mixture that was asked for, or the one that fits, with what the person should know of it."""
-    if request.quant != "auto":
-        return find_recipe(request.quant), ()
-    usual = find_recipe(default)
-    if request.choose is None:
-        return usual, ()
-
-    def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
-        return tensor_types(recipe, tensors, architecture, parameters, stored=stored)
-
-    recipe, note = request.choose(QuantChoice(architecture, parameters, tensors, usual, types_of))
-    return recipe, (note,) if note else ()
+    return _Source(quantizable, model)
 
 
 def _too_coarse(recipe: Recipe, family: Family, blueprint: Blueprint) -> tuple[Sentence, ...]:

@@ -67,7 +67,7 @@ class _Index(msgspec.Struct):
 class _TokenizerConfig(msgspec.Struct):
     """As far as a preview looks into it."""
 
-    chat_template: msgspec.Raw | None = None
+    chat_template: Any = None
 
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/(?!\.{1,2}$)[\w.-]{1,96}")
@@ -142,6 +142,29 @@ class Preview:
     """Why heads cannot be read."""
     models: Mapping[str, int] = field(default_factory=dict)
     """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a quantization is chosen by."""
+
+    config: Config | None = None
+    """None: it has no config.json, or comes as GGUF."""
+    encodings: Mapping[str, int] = field(default_factory=dict)
+    """Where it comes as several GGUF models: the bytes of each quantization."""
+    heads: Heads = field(default_factory=dict)
+    """As in `Preview`."""
+
+
+def outline(request: DownloadRequest) -> Outline:
+    """Look at a repository's config.json, or at the headers of its GGUF files; nothing is kept.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+    with _explained(repository):
+        return repository.outline()
 
 
 def preview(request: DownloadRequest) -> Preview:
@@ -227,7 +250,7 @@ class _Repository:
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
         """Fetch what is missing."""
         commit, files = self._files()
-        choice = self._choose_by_heads(commit, files)
+        choice = self._choose(files)
         check()
         if (made := self._converted_before(commit, choice, files)) is not None:
             return Download(self.folder / choice.source, self.folder, self.name, commit, (), 0, 0, made)
@@ -258,6 +281,16 @@ class _Repository:
             if not files:
                 raise
             return commit, files
+
+    def outline(self) -> Outline:
+        """Return what a quantization is chosen by."""
+        commit, files = self._files()
+        choice, models = self._choose(files), gguf_models(files)
+        if not choice.source.lower().endswith(".gguf"):
+            return Outline(self._config(commit, {file.name: file for file in files if file.top}))
+        if self.file or len(models) < 2:
+            return Outline()
+        return Outline(None, {name: size_of(parts) for name, parts in models.items()}, self._heads(commit, models)[0])
 
     def preview(self) -> Preview:
         """Return what would be fetched."""
@@ -320,10 +353,9 @@ class _Repository:
 
     def _converted_before(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Path | None:
         """Return the model that was made of what was chosen, as it is now, where one will do."""
-        quant_of = self.request.wish.converted
-        if quant_of is None or choice.source not in conversions_by_source(self.folder):
+        quant = self.request.wish.converted
+        if not quant or choice.source not in conversions_by_source(self.folder):
             return None
-        quant = quant_of(self._config(commit, {file.name: file for file in files if file.top}))
         made, current = earlier_conversion(self.folder, self.folder / choice.source, commit, quant)
         return made if current else None
 
@@ -367,15 +399,6 @@ class _Repository:
 
     def _choose(self, files: Sequence[RemoteFile]) -> Choice:
         return choose(self.name, files, self.file, self.request.wish)
-
-    def _choose_by_heads(self, commit: str, files: Sequence[RemoteFile]) -> Choice:
-        """Choose what to fetch; among several GGUF models as the wish says."""
-        choice, wish, models = self._choose(files), self.request.wish, gguf_models(files)
-        if wish.choose is None or self.file or len(models) < 2 or not choice.source.lower().endswith(".gguf"):
-            return choice
-        heads, _ = self._heads(commit, models)
-        encoding = wish.choose({name: size_of(parts) for name, parts in models.items()}, heads)
-        return choose(self.name, files, "", Wish((encoding,), checkpoint=False))
 
     def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[ZhiyinError, ...]]:
         """Return what `read_heads` does; of files that are here already nothing is fetched."""

@@ -6,13 +6,12 @@ Everything here looks at names and sizes alone, so that what will be fetched is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from converter.gguf_header import GGUFHeader
-from models.config import Config
 from models.errors import BadFile, ZhiyinError
 
 SAFETENSORS_INDEX = "model.safetensors.index.json"
@@ -85,8 +84,6 @@ class Choice:
 
 Heads = Mapping[str, tuple[GGUFHeader, ...]]
 """The heads of GGUF models, one a part, by the model's encoding."""
-ChooseModel = Callable[[Mapping[str, int], Heads], str]
-"""Given the bytes of each GGUF model by its encoding, and the heads of those that can be read; returns an encoding."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +94,8 @@ class Wish:
     """What may be taken of GGUF files, the best first."""
     checkpoint: bool = True
     """A checkpoint to convert will do."""
-    converted: Callable[[Config | None], str] | None = None
-    """Given a checkpoint's config.json, names the quantization to convert it to: a model that was converted to it before will
-    do without the checkpoint. None: it will not."""
-    choose: ChooseModel | None = None
-    """Chooses among several GGUF models; None: the order of `encodings` does."""
+    converted: str = ""
+    """A model that was converted to this quantization before will do without the checkpoint; "": none will."""
 
 
 def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish) -> Choice:

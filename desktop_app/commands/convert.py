@@ -13,7 +13,7 @@ from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
 from desktop_app.library.smoke_load import try_out
-from desktop_app.planning.automatic import choose_quant
+from desktop_app.planning.automatic import fitted
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -60,17 +60,19 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
         imatrix=arguments.imatrix,
         tensor_types=tuple(arguments.tensor_type),
         allow_requantize=arguments.allow_requantize,
-        choose=choose_quant,
         split_max_size=arguments.split_max_size,
         lora=adapters,
         as_adapter=arguments.as_adapter,
     )
+    planned = plan(request)
+    if request.quant == "auto":
+        planned = fitted(planned)
     if adapters:
-        show_plan(plan(request))
+        show_plan(planned)
     trial = None if request.as_adapter else try_out
     line = ProgressLine()
     try:
-        result = convert(request, lambda progress: show_progress(line, progress, "tensors"), trial=trial)
+        result = convert(planned, lambda progress: show_progress(line, progress, "tensors"), trial=trial)
     finally:
         line.clear()
     _report(result, as_json=arguments.json)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from converter.progress import Progress
 from desktop_app.commands.options import add_json, add_threads
-from desktop_app.commands.source import add_hub_arguments, fetch, show_progress
+from desktop_app.commands.source import add_hub_arguments, say_fetched, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
-from desktop_app.library.install import InstallRequest, install_checkpoint, wish_for
+from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.library.installed import Library
 from desktop_app.paths import models_folder
 from models.sentence import Sentence
@@ -36,11 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fetch, then register a GGUF file or convert a checkpoint into the models folder."""
     quant = arguments.quant if arguments.quant == "auto" else arguments.quant.upper()
-    done = fetch(arguments, arguments.repository, wish_for(quant))
-    ready = done.made or (done.source if done.source.suffix.lower() == ".gguf" else None)
-    path = ready or _converted(done, quant, arguments.threads)
-    model = Library(models_folder()).import_file(path)
-    facts = {**asdict(model), "repository": done.repository, "commit": done.commit}
+    request = InstallRequest(
+        arguments.repository,
+        quant,
+        revision=arguments.revision,
+        endpoint=arguments.endpoint,
+        threads=arguments.threads,
+    )
+    made = _installed(request)
+    model = Library(models_folder()).import_file(made.path)
+    facts = {**asdict(model), "repository": made.repository, "commit": made.commit}
     if arguments.json:
         print_json(facts)
     else:
@@ -48,23 +53,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _converted(done: Download, quant: str, threads: int) -> Path:
+def _installed(request: InstallRequest) -> Installed:
+    """Install a model with progress and notes on stderr."""
     line = ProgressLine()
-    request = InstallRequest(done.repository, quant, threads=threads)
+    downloads: list[Download] = []
+
+    def show(progress: Progress) -> None:
+        show_progress(line, progress, "files" if progress.phase == "downloading" else "tensors")
+
+    def fetched(done: Download) -> None:
+        line.clear()
+        say_fetched(done)
+        downloads.append(done)
+
     try:
-        made = install_checkpoint(
-            request,
-            done.source,
-            done,
-            lambda progress: show_progress(line, progress, "tensors"),
-            on_planned=lambda planned: _say_notes(planned.warnings),
-        )
+        made = install(request, show, on_planned=lambda plan: _say_notes(plan.warnings), on_fetched=fetched)
     finally:
         line.clear()
-    if made.conversion is None:
+    if made.conversion is None and made.path not in (downloads[0].source, downloads[0].made):
         _say_notes(made.warnings)
         say(f"{made.path} was converted from it before.")
-    return made.path
+    return made
 
 
 def _say_notes(warnings: Iterable[Sentence]) -> None:

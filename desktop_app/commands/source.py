@@ -43,12 +43,17 @@ def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOIN
         done = download(request, lambda progress: show_progress(line, progress, "files"))
     finally:
         line.clear()
+    say_fetched(done)
+    return done
+
+
+def say_fetched(done: Download) -> None:
+    """Say where a repository is now."""
     if done.made is not None:
         say(f"{done.made} was converted from {done.repository} before; nothing had to be fetched.")
-        return done
+        return
     how = f"{human_bytes(done.fetched)} fetched" if done.fetched else "nothing had to be fetched"
     say(f"{done.repository} is in {done.folder} ({how}).")
-    return done
 
 
 def local_path(arguments: argparse.Namespace, given: str) -> Path:

@@ -20,7 +20,7 @@ from converter.progress import ProgressListener
 from converter.recipes import recipe_names
 from desktop_app.library.smoke_load import try_out
 from desktop_app.paths import downloads_folder, models_folder
-from desktop_app.planning.automatic import choose_file, choose_quant, quant_by_configuration
+from desktop_app.planning.automatic import choose_file, fitted, quant_by_configuration
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
 from models.errors import ZhiyinError
@@ -28,7 +28,7 @@ from models.sentence import Sentence
 from models.system_errors import cannot_write
 
 if TYPE_CHECKING:
-    from converter.hub.repository import Download
+    from converter.hub.repository import Download, DownloadRequest
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,16 @@ class Installed:
     warnings: tuple[Sentence, ...] = ()
     conversion: ConversionResult | None = None
     """None: it was there already, or came as GGUF."""
+    repository: str = ""
+    commit: str = ""
+    """Where it came from, if it was fetched."""
 
 
 Planned = Callable[[ConversionPlan], None]
 """Hears of the plan before the first byte is written; `ConversionPlan.out` is where it will be."""
+
+
+Fetched = Callable[["Download"], None]
 
 
 def install(
@@ -70,6 +76,7 @@ def install(
     on_progress: ProgressListener | None = None,
     cancelled: Callable[[], bool] | None = None,
     on_planned: Planned | None = None,
+    on_fetched: Fetched | None = None,
 ) -> Installed:
     """Fetch what has to be fetched, and convert what has to be converted into the models folder.
 
@@ -78,24 +85,32 @@ def install(
         on_progress: hears of progress about ten times a second, on this thread.
         cancelled: asked all the time; True ends the work. Only what was downloaded is kept, for the next try.
         on_planned: see `Planned`.
+        on_fetched: hears of the download before it is converted.
 
     Raises:
         ZhiyinError: one sentence.
     """
     if isinstance(request.source, Path):
         return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
-    from converter.hub.repository import DownloadRequest, download
+    from converter.hub.repository import download
 
-    wish = wish_for(request.quant, request.computer)
-    if request.lora:
-        wish = replace(wish, converted=None)
-    wanted = DownloadRequest(
-        request.source, downloads_folder(), request.revision, request.endpoint, wish, request.token
-    )
-    done = download(wanted, on_progress, cancelled)
+    wanted = _download_request(request)
+    done = download(replace(wanted, wish=_wish(request, wanted)), on_progress, cancelled)
+    if on_fetched is not None:
+        on_fetched(done)
     if done.made is not None or done.source.suffix.lower() == ".gguf":
-        return Installed(done.made or done.source)
-    return install_checkpoint(request, done.source, None if request.lora else done, on_progress, cancelled, on_planned)
+        made = Installed(done.made or done.source)
+    else:
+        origin = None if request.lora else done
+        made = install_checkpoint(request, done.source, origin, on_progress, cancelled, on_planned)
+    return replace(made, repository=done.repository, commit=done.commit)
+
+
+def _download_request(request: InstallRequest) -> DownloadRequest:
+    from converter.hub.repository import DownloadRequest
+
+    source = str(request.source)
+    return DownloadRequest(source, downloads_folder(), request.revision, request.endpoint, token=request.token)
 
 
 def install_in_process(request: InstallRequest, tell: Tell, stop: threading.Event) -> Installed:
@@ -119,14 +134,23 @@ def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[
     return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
 
 
-def wish_for(quant: str, computer: Computer | None = None) -> Wish:
-    """Return what to take of a repository; with "auto" that of several GGUF files which runs best on a computer."""
-    if quant != "auto":
-        is_recipe = quant in recipe_names()
-        return Wish((quant,), checkpoint=is_recipe, converted=(lambda _: quant) if is_recipe else None)
-    return Wish(
-        converted=partial(quant_by_configuration, computer=computer), choose=partial(choose_file, computer=computer)
-    )
+def _wish(request: InstallRequest, wanted: DownloadRequest) -> Wish:
+    """Return what to take of a repository; with "auto" what this computer runs best of it, by its headers."""
+    from converter.hub.repository import outline
+
+    if request.quant != "auto":
+        wish = wish_for(request.quant)
+    elif (found := outline(wanted)).encodings:
+        return Wish((choose_file(found.encodings, found.heads, request.computer),), checkpoint=False)
+    else:
+        wish = Wish(converted=quant_by_configuration(found.config, request.computer))
+    return replace(wish, converted="") if request.lora else wish
+
+
+def wish_for(quant: str) -> Wish:
+    """Return what to take of a repository for a quantization that was named."""
+    is_recipe = quant in recipe_names()
+    return Wish((quant,), checkpoint=is_recipe, converted=quant if is_recipe else "")
 
 
 def install_checkpoint(
@@ -148,9 +172,9 @@ def install_checkpoint(
         on_planned: see `Planned`.
     """
     with in_use(source, *request.lora):
-        choose = partial(choose_quant, computer=request.computer)
-        wanted = ConvertRequest(source, quant=request.quant, threads=request.threads, choose=choose, lora=request.lora)
-        planned = plan(wanted)
+        planned = plan(ConvertRequest(source, quant=request.quant, threads=request.threads, lora=request.lora))
+        if request.quant == "auto":
+            planned = fitted(planned, request.computer)
         types = planned.recipe.name
         out, current = None, False
         if download is not None:
@@ -159,8 +183,8 @@ def install_checkpoint(
             return Installed(out, planned.warnings)
         with _target(models_folder() / planned.out.name, out) as (out, work):
             if on_planned is not None:
-                on_planned(replace(planned, out=out))
-            made = convert(replace(wanted, out=out, quant=types), on_progress, cancelled, try_out, work)
+                on_planned(planned.written_to(out))
+            made = convert(planned.written_to(out), on_progress, cancelled, try_out, work)
         if download is not None:
             note_conversion(download.folder, source, download.commit, types, made.path)
         return Installed(made.path, planned.warnings, made)

@@ -11,12 +11,11 @@ from gguf.utility import size_label
 from converter.gguf_writer import aligned
 from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
-from converter.plan import QuantChoice
-from converter.recipes import Recipe
+from converter.plan import Quantizable
 from desktop_app.library.install import InstallRequest
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
-from desktop_app.planning.candidates import choice_of, model_of_choice, worth_choosing
+from desktop_app.planning.candidates import model_of_quantizable, quantizable, worth_choosing
 from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Option, Plan, option
 from desktop_app.planning.planner import plan as plan_run
 from desktop_app.processes.worker import Tell
@@ -116,18 +115,13 @@ def facts_of(request: InstallRequest) -> SourceFacts:
 
 
 def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
-    choices: list[QuantChoice] = []
-
-    def choose(choice: QuantChoice) -> tuple[Recipe, None]:
-        choices.append(choice)
-        return choice.usual, None
-
-    planned = plan(ConvertRequest(source, choose=choose, lora=request.lora))
+    planned = plan(ConvertRequest(source, lora=request.lora))
+    assert planned.quantizable is not None  # noqa: S101 - only adapters have none
     heads = sum(len(part.layout.head) for part in planned.parts)
     named = str(planned.metadata.get("general.name", "") or source.resolve().name)
     titles = {family.name: family.title for family in families()}
     return replace(
-        _of_choice(SourceFacts(request, named), choices[0], heads),
+        _of_quantizable(SourceFacts(request, named), planned.quantizable, heads),
         family=titles.get(planned.family, planned.family),
         exact=True,
         is_chat="tokenizer.chat_template" in planned.metadata,
@@ -137,9 +131,9 @@ def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
     )
 
 
-def _of_choice(facts: SourceFacts, choice: QuantChoice, heads: int = 0) -> SourceFacts:
-    model = model_of_choice(choice, (_UNCHANGED, *worth_choosing(choice.usual)))
-    parameters = count_parameters(choice.tensors)
+def _of_quantizable(facts: SourceFacts, source: Quantizable, heads: int = 0) -> SourceFacts:
+    model = model_of_quantizable(source, (_UNCHANGED, *worth_choosing(source.usual)))
+    parameters = count_parameters(source.tensors)
     return replace(
         facts,
         parameters=parameters.total,
@@ -151,7 +145,7 @@ def _of_choice(facts: SourceFacts, choice: QuantChoice, heads: int = 0) -> Sourc
         },
         model=replace(model, candidates=model.candidates[1:]),
         unchanged=model.candidates[0],
-        usual=choice.usual.name,
+        usual=source.usual.name,
     )
 
 
@@ -171,7 +165,7 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     family = family_of(found.config)
     blueprint = family.blueprint(found.config, None)
     return replace(
-        _of_choice(facts, choice_of(blueprint)),
+        _of_quantizable(facts, quantizable(blueprint)),
         family=family.title,
         is_chat=blueprint.chat is not None or found.has_template,
         warnings=blueprint.warnings,

@@ -5,34 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from converter.hub.selection import USUAL_ENCODINGS, Heads
-from converter.plan import QuantChoice
-from converter.recipes import Recipe, find_recipe
+from converter.plan import ConversionPlan
 from desktop_app.engine.client import Engine
-from desktop_app.planning.candidates import model_of_choice, model_of_config, model_of_heads
+from desktop_app.planning.candidates import model_of_config, model_of_heads, model_of_quantizable
 from desktop_app.planning.computer import computer_now
 from desktop_app.planning.planner import Computer, Model, Plan, plan
 from models.config import Config
 from models.errors import ZhiyinError
-from models.sentence import Sentence
 
 _MEMORY_SHARE = 0.9
 """Of the free memory, for the weights; the rest is for cache and buffers."""
 
 
-def choose_quant(choice: QuantChoice, computer: Computer | None = None) -> tuple[Recipe, Sentence | None]:
-    """Return the quantization to convert to and the reason; where nothing fits, the smallest one and a warning.
+def fitted(planned: ConversionPlan, computer: Computer | None = None) -> ConversionPlan:
+    """Return a conversion in the quantization that a computer runs best, the reason among its warnings.
+
+    Where nothing fits, that is the smallest one.
 
     Args:
-        choice: what is converted.
+        planned: in the family's usual quantization.
         computer: what to choose for; None: this computer as it is now.
     """
-    model = model_of_choice(choice)
+    if planned.quantizable is None:
+        return planned
+    model = model_of_quantizable(planned.quantizable)
     found = plan(model, computer or _this_computer())
-    return find_recipe(chosen_quant(model, found)), found.reason
+    return planned.in_quant(chosen_quant(model, found), *((found.reason,) if found.reason else ()))
 
 
 def quant_by_configuration(config: Config | None, computer: Computer | None = None) -> str:
-    """Return what `choose_quant` would choose for a checkpoint, by its config.json alone; "": that does not say it."""
+    """Return what `fitted` would choose for a checkpoint, by its config.json alone; "": that does not say it."""
     try:
         model = None if config is None else model_of_config(config)
     except ZhiyinError:
@@ -41,7 +43,7 @@ def quant_by_configuration(config: Config | None, computer: Computer | None = No
 
 
 def choose_file(sizes: Mapping[str, int], heads: Heads, computer: Computer | None = None) -> str:
-    """Return which of the GGUF files of a repository to fetch: a `converter.hub.selection.ChooseModel`.
+    """Return which of the GGUF files of a repository to fetch.
 
     Args:
         sizes: bytes of each, by its encoding.

@@ -13,8 +13,8 @@ from converter.checkpoint import Checkpoint
 from converter.ggml_types import row_bytes
 from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import ArrayLength, GGUFHeader
-from converter.plan import QuantChoice
-from converter.recipes import Recipe, find_recipe, tensor_types
+from converter.plan import Quantizable
+from converter.recipes import Recipe, find_recipe
 from desktop_app.planning.footprint import TensorSize
 from desktop_app.planning.planner import Candidate, Model
 from models.config import Config
@@ -80,37 +80,32 @@ def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants
         ZhiyinError: no family knows it.
     """
     shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
-    return model_of_choice(choice_of(family_of(config).blueprint(config, shapes)), quants)
+    return model_of_quantizable(quantizable(family_of(config).blueprint(config, shapes)), quants)
 
 
-def choice_of(blueprint: Blueprint) -> QuantChoice:
-    """Return what a quantization is chosen for."""
-
-    def types_of(recipe: Recipe) -> list[GGMLQuantizationType]:
-        return tensor_types(recipe, blueprint.tensors, blueprint.architecture, blueprint.parameters)
-
+def quantizable(blueprint: Blueprint) -> Quantizable:
+    """Return what a quantization is chosen for, by a configuration alone."""
     parameters = {"vocab_size": blueprint.vocabulary_size} | blueprint.parameters
-    usual = find_recipe(blueprint.default_quant)
-    return QuantChoice(blueprint.architecture, parameters, blueprint.tensors, usual, types_of)
+    return Quantizable(blueprint.architecture, parameters, blueprint.tensors, find_recipe(blueprint.default_quant))
 
 
-def model_of_choice(choice: QuantChoice, quants: Sequence[str] = ()) -> Model:
+def model_of_quantizable(source: Quantizable, quants: Sequence[str] = ()) -> Model:
     """Return what is about to be converted in the given quantizations, or in all that are worth choosing."""
     candidates = []
-    for quant in quants or worth_choosing(choice.usual):
+    for quant in quants or worth_choosing(source.usual):
         recipe = find_recipe(quant)
         entries = [
             (tensor.name, tensor.shape, type_, row_bytes(type_, tensor.shape[-1]) * prod(tensor.shape[:-1]))
-            for tensor, type_ in zip(choice.tensors, choice.types_of(recipe), strict=True)
+            for tensor, type_ in zip(source.tensors, source.types_of(recipe), strict=True)
         ]
         sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
         embedding = _embedding_type((name, type_) for name, _, type_, _ in entries)
-        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, choice.parameters), embedding))
-    tokens = choice.parameters.get("vocab_size")
+        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, source.parameters), embedding))
+    tokens = source.parameters.get("vocab_size")
     return Model(
-        architecture=choice.architecture,
-        parameters=choice.parameters,
-        trained_context=_trained(choice.parameters),
+        architecture=source.architecture,
+        parameters=source.parameters,
+        trained_context=_trained(source.parameters),
         tokens=tokens if isinstance(tokens, int) else 0,
         candidates=tuple(candidates),
     )

@@ -486,3 +486,17 @@ def test_names_and_addresses(text: str, repository: str, revision: str, endpoint
 def test_what_names_no_model(text: str) -> None:
     with pytest.raises(ZhiyinError, match="names no model"):
         read_address(text)
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [("{{ messages }}", True), ([{"name": "default", "template": "{{ messages }}"}], True), (None, False)],
+    ids=["text", "list", "none"],
+)
+def test_a_preview_says_whether_the_tokenizer_brings_a_template(
+    server: HubServer, tmp_path: Path, template: object, found: bool
+) -> None:
+    files = {name: data for name, data in sharded().items() if name != "chat_template.jinja"}
+    put(server, files | {"tokenizer_config.json": json.dumps({"chat_template": template}).encode()})
+    preview = hub.preview(DownloadRequest(NAME, tmp_path, endpoint=server.endpoint))
+    assert preview.has_template is found

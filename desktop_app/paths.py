@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import platformdirs
@@ -71,6 +72,12 @@ def engine_parts_folder() -> Path:
 def log_file(name: str) -> Path:
     """Return a log file's path, its folder made if needed."""
     return _made(data_folder() / "logs") / f"{name}.log"
+
+
+def free_space(folder: Path) -> int:
+    """Return the bytes that are free where a folder is, or is to be."""
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def unusable_folder(folder: Path, error: Exception) -> ZhiyinError:

@@ -49,6 +49,8 @@ class KeptDownload:
 
 def kept_downloads(downloads: Path) -> list[KeptDownload]:
     """Return what may be deleted of the folder of all downloads: checkpoints whose converted models are there."""
+    if not downloads.is_dir():
+        return []
     folders = sorted(folder for folder in downloads.iterdir() if (folder / NOTE).is_file() and not folder.is_symlink())
     return [kept for folder in folders for kept in _kept_in(folder)]
 

@@ -115,7 +115,7 @@ def read_origin(folder: Path) -> Origin | None:
 
 def folders_of(downloads: Path, repository: str) -> list[Path]:
     """Return the folders of a repository's downloads, wherever they came from; that of its main branch is before others."""
-    origins = ((folder, read_origin(folder)) for folder in sorted(downloads.iterdir()))
+    origins = ((folder, read_origin(folder)) for folder in sorted(downloads.glob("*")))
     return [folder for folder, origin in origins if origin is not None and origin.repository == repository]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 from converter.hub.manifest import converted_from
 from desktop_app.library.installed import InstalledModel
-from desktop_app.paths import downloads_folder
+from desktop_app.paths import downloads_folder, free_space
 from desktop_app.planning.catalogue_sizes import FOLDER, Sizes, read_sizes
 from desktop_app.planning.footprint import recurrent_state
 from desktop_app.planning.planner import Computer, Option, Plan, plan
@@ -110,7 +109,7 @@ def overview(computer: Computer | None, models: Sequence[InstalledModel], *, con
     Raises:
         BadFile: the catalogue is missing or damaged.
     """
-    return Overview(offers(computer, context=context), installed(models), shutil.disk_usage(downloads_folder()).free)
+    return Overview(offers(computer, context=context), installed(models), free_space(downloads_folder()))
 
 
 def offers(computer: Computer | None, *, context: int | None = None) -> list[Offer]:

@@ -283,7 +283,7 @@ class Library:
             delete_fetched(fetched, removal.files)
         else:
             delete_files(removal.files)
-        for folder in downloads_folder().iterdir():
+        for folder in downloads_folder().glob("*"):  # the folder may be missing
             if path in converted_from(folder):
                 delete_rest(folder)
         if same:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import psutil
 
-from desktop_app.paths import data_folder
+from desktop_app.paths import data_folder, free_space
 from desktop_app.system import processor
 from desktop_app.system.devices import ComputeFacts, Device, EnginePart
 from desktop_app.system.graphics_cards import UnusedCard, unused_cards
@@ -70,7 +69,7 @@ def probe(compute: ComputeFacts) -> Hardware:
         available_memory=memory.available,
         lockable_memory=lockable_memory(),
         swap_bytes=psutil.swap_memory().total,
-        free_disk=shutil.disk_usage(data_folder()).free,
+        free_disk=free_space(data_folder()),
         devices=compute.devices,
         parts=compute.parts,
         unused_cards=unused_cards([d.description for d in compute.devices if "gpu" in d.type], compute.backends),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.library.install import InstallRequest, unused_path
 from desktop_app.library.source_facts import Judgement, SourceFacts
-from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.paths import downloads_folder, free_space, models_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
@@ -316,7 +315,7 @@ class ConversionDialog(QDialog):
             fetched, made = made, 0
         else:
             fetched = facts.download
-        free = shutil.disk_usage(downloads_folder()).free
+        free = free_space(downloads_folder())
         if fetched and made:
             text = self.tr("Download {download}, then a file of {size}; {free} are free on the disk.")
         elif fetched:

@@ -12,6 +12,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
+from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.gguf_header import GGUFHeader, all_tensors
 from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack, loads_from_maps
 from desktop_app.engine.graph.cache_type import cache_type
@@ -171,8 +172,18 @@ class LlamaRunner:
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""
         ids = (llama.llama_token * len(self._tokens))(*self._tokens)
-        size = llama.llama_state_seq_save_file(self._context, os.fsencode(path), 0, ids, len(self._tokens))
-        if not size:
+        try:
+            with unfinished_folder(path) as folder:
+                part = folder / path.name
+                size = llama.llama_state_seq_save_file(self._context, os.fsencode(part), 0, ids, len(self._tokens))
+                whole = size == part.stat().st_size  # llama.cpp does not see what fails when it closes the file
+                if whole:
+                    with part.open("rb+") as file:
+                        sync(file.fileno())
+                    replace_file(part, path)
+        except OSError:
+            whole = False
+        if not whole:
             raise ZhiyinError(
                 "The state could not be written to {path}; free disk space or choose another folder.", path=path
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,6 +160,27 @@ def test_a_saved_state_is_taken_up(starter_gguf: Path, engine: Engine, tmp_path:
     again = reply_of(engine, request)
     assert again.text == wanted.text
     assert again.reused_tokens == wanted.prompt_tokens - 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process's files")
+def test_a_state_that_cannot_be_written_leaves_the_earlier_one(engine: Engine, tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "state"
+    path.write_bytes(b"before")
+    pid = engine.pid
+    assert pid is not None
+    reply_of(engine, question("What is tea?"))
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        for wrong in (path, tmp_path / "missing" / "state"):
+            with pytest.raises(EngineFailed, match=re.escape(f"could not be written to {wrong};")):
+                engine.submit(protocol.SaveState(wrong)).result(60)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"plain text", b"GGUF\x03\x00\x00\x00" + b"\xff" * 64])

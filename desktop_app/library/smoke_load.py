@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +21,21 @@ _CHAT = ({"role": "user", "content": "知音"},)
 def try_out(path: Path) -> Sentence:
     """Load a GGUF file and decode a few tokens; return one sentence on how it went.
 
-    Too little memory, or a system that starts no engine, is no fault of the file: then the sentence says that it was not run.
+    What is computed lies beside the file for a moment: a killed process leaves nothing outside the unfinished folder. Too little
+    memory, or a system that starts no engine, is no fault of the file: then the sentence says that it was not run.
 
     Raises:
         BadFile: the engine refuses the file, dies of it, or computes NaN or infinity; its chat template takes too much.
     """
+    out = path.with_name("logits.npy")
     try:
-        with Engine() as engine, tempfile.TemporaryDirectory() as folder:
-            return _decode(engine, path, Path(folder) / "logits.npy")
+        with Engine() as engine:
+            return _decode(engine, path, out)
     except OSError as error:
         return Sentence("It was not run, because the system refused it ({reason}).", reason=error.strerror or error)
+    finally:
+        with suppress(OSError):
+            out.unlink()
 
 
 def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
@@ -43,6 +48,8 @@ def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
     except EngineFailed as error:
         if error.code == "out-of-memory":
             return Sentence("It was not run, because this computer has too little free memory for it.")
+        if error.values.get("path") == str(out):  # the disk is full
+            return Sentence("It was not run, because the system refused it ({reason}).", reason=error)
         raise BadFile(
             "The converted file was thrown away, because the engine cannot run it: {reason}", reason=error
         ) from error

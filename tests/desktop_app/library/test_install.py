@@ -48,11 +48,20 @@ def test_a_name_that_is_being_written_is_left_to_its_writer(sources: list[Path])
     assert names() == ["Tea-6.3M-F16-2.gguf", "Tea-6.3M-F16.gguf"]
 
 
-def test_a_computer_that_starts_no_engine_throws_no_model_away(
-    sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_system_that_starts_no_engine_throws_no_model_away(
+    sources: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    monkeypatch.setattr("sys.executable", "/missing")
     installed = install(InstallRequest(sources[0], QUANT))
     assert installed.conversion is not None
-    assert (installed.conversion.verification.trial or "").startswith("It was not run, because the system refused it")
-    assert try_out(installed.path).startswith("It was not run")
+    assert str(installed.conversion.verification.trial).startswith("It was not run, because the system refused it")
+    assert names() == ["Tea-6.3M-F16.gguf"]
+
+
+def test_a_disk_without_room_for_the_smoke_load_is_no_fault_of_the_file(starter_gguf: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    model.symlink_to(starter_gguf)
+    assert "decoded 4 tokens" in str(try_out(model))
+    assert list(tmp_path.iterdir()) == [model]
+    (tmp_path / "logits.npy").mkdir()  # takes no file, as a full disk does
+    assert str(try_out(model)).startswith("It was not run, because the system refused it")

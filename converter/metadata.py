@@ -19,6 +19,7 @@ from converter.recipes import Recipe
 from models.config import Config
 from models.family import OutputTensor
 from models.untrusted_json import read_object, read_start
+from models.visible import visible
 
 _QUANTIZATION_VERSION = 2
 _NAME_PARTS = ("name", "organization", "basename", "finetune", "version", "size_label")
@@ -121,7 +122,8 @@ def _load(source: Path, config: Config, parameters: Parameters) -> Any:
     try:
         card = _model_card(source)
     except Exception as error:  # a strange model card must not stop a conversion
-        logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, error)
+        reason = visible(" ".join(str(error).split())[:_LONGEST])
+        logging.getLogger(__name__).warning("%s: the model card was left out (%s)", source, reason)
         card = {}
     # A single file is named without its ending.
     path = Path(source.stem) if source.is_file() else source

@@ -1,115 +1,164 @@
-"""Reads mutated files for hours if need be: every one must end in tensors or in one clear refusal.
+"""Reads damaged files for hours if need be: every one must end in what it holds or in one clear refusal.
 
-    python -m tests.benchmarks.fuzz_readers [COUNT] [SEED]
+    python -m tests.benchmarks.fuzz_readers [COUNT] [SEED] [KIND ...]
 
-Prints, for each kind of file, how many were refused, the slowest (in processor time, which other programs do not distort) and
-the most memory that any took above the start.
+Files are taken apart and damaged in their structure (values of JSON by type, range and depth, fields of protocol buffers, opcodes
+of pickles, headers of safetensors and GGUF), and read through the public functions, in a process of its own that may take 1.5 GB.
+It counts as a failure when anything but a `ZhiyinError` is raised, when an input takes more than 5 seconds of processor time
+(which other programs do not distort) or 400 MB more than before, or when the process dies. Prints, for each kind, how many were
+refused, the slowest and the largest; failures are kept as folders `fuzz-KIND-NUMBER`.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import multiprocessing
 import random
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-import gguf
-import numpy as np
+import psutil
 
-from converter.checkpoint import Checkpoint
-from converter.checkpoint.gguf_file import GGUFFile
-from converter.checkpoint.safetensors import SafetensorsFile
-from converter.checkpoint.torch_pickle import TorchPickleFile
-from converter.importance import read_importance
 from models.errors import ZhiyinError
-from tests.support.checkpoints import write_safetensors
-from tests.support.random_gguf import write_mixture
+from tests.support.damaged_files import Kind, kinds
 
-SAVED = Path(__file__).parents[1] / "data" / "torch"
-INTERESTING = (0, 1, 127, 128, 255, *b'R}(cQ.tr\x8a\x96"[]{}:,0959')
-HEAD = 6000
+_ADDRESS_SPACE = 1_500_000_000
+_LONGEST = 5.0
+_ROUND = 100
+_LARGEST = 400
+"""MB that one input may take."""
 
 
-def seeds(folder: Path) -> dict[str, tuple[Callable[[Path], object], list[bytes]]]:
-    rng = np.random.default_rng(0)
-    write_safetensors(folder / "a.safetensors", {f"layer.{n}.weight": rng.random((4, 8), np.float32) for n in range(6)})
-    write_mixture(folder / "a.gguf", 4, layers=1, width=32, inner=32)
-    matrix = gguf.GGUFWriter(folder / "m.gguf", "")
-    matrix.add_tensor("a.weight.in_sum2", np.ones((2, 8), np.float32))
-    matrix.add_tensor("a.weight.counts", np.ones((2, 1), np.float32))
-    matrix.write_header_to_file()
-    matrix.write_kv_data_to_file()
-    matrix.write_tensors_to_file()
-    matrix.close()
-    torch = [(SAVED / name).read_bytes() for name in ("plain_zip.bin", "plain_legacy.bin", "module_zip.pt")]
-    old = b"\2\0\0\0" + (b"\1\0\0\0a\1\0\0\0\2\0\0\0" + b"\0\0\x80?" * 2) * 2 + b"\1\0\0\0\4\0\0\0text"
+@dataclass
+class Tally:
+    """What became of one kind's inputs."""
+
+    count: int = 0
+    refused: int = 0
+    slowest: float = 0.0
+    largest: int = 0
+    """MB."""
+    failed: int = 0
+
+
+def input_of(kind: Kind, name: str, seed: int, number: int) -> dict[str, bytes]:
+    return kind.damage(random.Random(f"{seed} {name} {number}"))
+
+
+def peak_memory() -> int:
+    """Return the most memory this process had since the last call, in MB."""
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak // 1024
+
+
+def work(pipe: Connection, kind: Kind, name: str, seed: int, numbers: range) -> None:
+    """Read the inputs of these numbers, telling each one's beginning and end."""
+    room = psutil.Process().memory_info().vms + _ADDRESS_SPACE
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    for number in numbers:
+        pipe.send(number)
+        files = input_of(kind, name, seed, number)
+        peak_memory()
+        before = psutil.Process().memory_info().rss // 2**20
+        start = time.process_time()
+        refused, error = False, ""
+        try:
+            kind.try_out(files)
+        except ZhiyinError as refusal:
+            refused = bool(str(refusal))
+        except BaseException:
+            error = traceback.format_exc()
+        pipe.send((refused, error, time.process_time() - start, peak_memory() - before))
+    pipe.send(None)
+
+
+def run(kind: Kind, name: str, seed: int, numbers: range, tally: Tally) -> None:
+    """Read the inputs of these numbers of one kind; a process that dies or hangs is replaced."""
+    next_number = numbers.start
+    context = multiprocessing.get_context("fork")
+    while next_number < numbers.stop:
+        ours, theirs = context.Pipe()
+        left = range(next_number, numbers.stop)
+        child = context.Process(target=work, args=(theirs, kind, name, seed, left), daemon=True)
+        child.start()
+        theirs.close()
+        process = psutil.Process(child.pid)
+        try:
+            while (number := ours.recv()) is not None:
+                next_number = number + 1
+                begun = sum(process.cpu_times()[:2])
+                while not ours.poll(0.5):
+                    if sum(process.cpu_times()[:2]) - begun > _LONGEST + 1:
+                        child.kill()
+                refused, error, seconds, megabytes = ours.recv()
+                tally.count += 1
+                tally.refused += refused
+                tally.slowest, tally.largest = max(tally.slowest, seconds), max(tally.largest, megabytes)
+                if error or seconds > _LONGEST or megabytes > _LARGEST:
+                    keep(kind, name, seed, number, tally, error or f"{seconds:.1f} s, {megabytes} MB")
+        except EOFError:
+            tally.count += 1
+            keep(
+                kind,
+                name,
+                seed,
+                next_number - 1,
+                tally,
+                f"the process ended ({child.exitcode}): killed after too long, or died",
+            )
+        finally:
+            child.join()
+        if number is None:
+            break
+
+
+def keep(kind: Kind, name: str, seed: int, number: int, tally: Tally, reason: str) -> None:
+    tally.failed += 1
+    if tally.failed > 20:
+        return
+    folder = Path(f"fuzz-{name.replace(' ', '-')}-{seed}-{number}")
+    folder.mkdir(exist_ok=True)
+    for file, data in input_of(kind, name, seed, number).items():
+        (folder / file).write_bytes(data)
+    (folder / "why.txt").write_text(reason)
+    print(f"{folder}: {reason.strip().splitlines()[-1][:200]}", flush=True)
+
+
+def main(count: int = 50_000, seed: int = 0, *names: str) -> int:
+    logging.disable()
+    with tempfile.TemporaryDirectory() as temporary:
+        found = kinds(Path(temporary), names)
+        tallies = {name: Tally() for name in found}
+        each = -(-count // len(found))
+        for start in range(0, each, _ROUND):  # kinds in turn, so that a run that is ended early has tried them all
+            for name, kind in found.items():
+                run(kind, name, seed, range(start, min(start + _ROUND, each)), tallies[name])
+            print(json.dumps(summary(tallies)), flush=True)
+    for name, tally in tallies.items():
+        print(f"{name}: {tally}")
+    return 1 if summary(tallies)["failed"] else 0
+
+
+def summary(tallies: Mapping[str, Tally]) -> dict[str, float]:
+    every = tallies.values()
     return {
-        "safetensors": (lambda path: read_all(SafetensorsFile(path)), [(folder / "a.safetensors").read_bytes()]),
-        "torch": (lambda path: read_all(TorchPickleFile(path)), torch),
-        "gguf": (lambda path: read_all(GGUFFile(path)), [(folder / "a.gguf").read_bytes()]),
-        "imatrix": (read_importance, [(folder / "m.gguf").read_bytes(), old]),
+        "inputs": sum(tally.count for tally in every),
+        "refused": sum(tally.refused for tally in every),
+        "failed": sum(tally.failed for tally in every),
+        "slowest": round(max(tally.slowest for tally in every), 2),
+        "largest": max(tally.largest for tally in every),
     }
 
 
-def read_all(checkpoint: Checkpoint) -> None:
-    for name in checkpoint.tensors:
-        np.asarray(checkpoint.read(name)).reshape(-1)[:1].astype(np.float32)
-    checkpoint.close()
-
-
-def mutated(rng: random.Random, good: bytes) -> bytes:
-    """Change bytes, repeat, remove or insert a run, or cut the end off; most often in the head."""
-    data = bytearray(good)
-    for _ in range(rng.choice((1, 1, 2, 3, 5, 8, 20))):
-        at = rng.randrange(min(len(data), HEAD if rng.random() < 0.9 else len(data)) or 1)
-        action = rng.randrange(10)
-        if action < 6 or not data:
-            data[at : at + 1] = bytes([rng.choice(INTERESTING) if rng.random() < 0.6 else rng.randrange(256)])
-        elif action == 6:
-            data[at : at + 8] = rng.choice((b"\xff" * 8, b"\0" * 8, b"\xff" * 7 + b"\x7f", b"\0\0\0\0\0\1\0\0"))
-        elif action == 7:
-            del data[at : at + rng.randint(1, 40)]
-        elif action == 8:
-            data[at:at] = data[at : at + rng.randint(1, 200)] * rng.choice((1, 1, 1, 50))
-        else:
-            del data[rng.randrange(len(data)) :]
-    return bytes(data)
-
-
-def main(count: int = 100_000, seed: int = 0) -> int:
-    rng = random.Random(seed)
-    failed = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        kinds = seeds(folder)
-        path = folder / "mutated"
-        for kind, (read, good) in kinds.items():
-            refused, slowest = 0, 0.0
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            for _ in range(count // len(kinds)):
-                data = mutated(rng, rng.choice(good))
-                path.write_bytes(data)
-                start = time.process_time()
-                try:
-                    read(path)
-                except ZhiyinError:
-                    refused += 1
-                except Exception as error:
-                    failed += 1
-                    Path(f"fuzz-{kind}-{failed}").write_bytes(data)
-                    print(f"{kind}: {type(error).__name__}: {error}", flush=True)
-                slowest = max(slowest, time.process_time() - start)
-            more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-            print(
-                f"{kind}: {count // len(kinds)} files, {refused} refused, slowest {slowest:.3f} s of processor, "
-                f"{more:.0f} MB more",
-                flush=True,
-            )
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main(*map(int, sys.argv[1:])))
+    raise SystemExit(main(*map(int, sys.argv[1:3]), *sys.argv[3:]))

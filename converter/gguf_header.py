@@ -148,6 +148,11 @@ def is_gguf(path: Path) -> bool:
         return False
 
 
+def is_named_gguf(path: Path) -> bool:
+    """Tell whether a path is that of a GGUF file, or called one: then a reader says what it is instead."""
+    return path.suffix.lower() == ".gguf" or is_gguf(path)
+
+
 def is_first_part(path: Path) -> bool:
     """Tell whether a file name is that of a whole model, or of the first part of a split one."""
     match = _split(path)

@@ -15,6 +15,7 @@ import numpy as np
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
 from converter.checkpoint.open import checkpoint_folder, open_checkpoint, read_config
+from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.families import family_of
@@ -118,7 +119,8 @@ def refuse_base_layout(base: Path) -> None:
     """Raise `ZhiyinError` for a base that is no Hugging Face checkpoint of plain weights, saying what it is."""
     if not base.exists():
         raise BadFile("{base} does not exist; name the folder of the base with --base.", base=base)
-    if base.suffix == ".gguf" or (base.is_dir() and not (base / "config.json").is_file() and any(base.glob("*.gguf"))):
+    is_collection = base.is_dir() and not (base / "config.json").is_file() and any(map(is_named_gguf, base.iterdir()))
+    if is_named_gguf(base) or is_collection:
         raise UnsupportedModel(
             "{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the "
             "adapter alone by --as-adapter and use it with `zhiyin chat --adapter`.",

@@ -112,7 +112,7 @@ def file_name(source: Path, config: Config, recipe: Recipe, parameters: Paramete
 
 def requantized_name(source: Path, recipe: Recipe) -> str:
     """Return the name of a GGUF file with its encoding replaced, or with one added."""
-    stem = re.sub(r"-\d{5}-of-\d{5}$", "", source.name.removesuffix(".gguf"))
+    stem = re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", source.name, flags=re.IGNORECASE)
     return f"{_ENCODING.sub('', stem)}-{recipe.name}.gguf"
 
 

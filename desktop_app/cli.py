@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 from desktop_app import reports
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
@@ -79,7 +80,7 @@ def _dispatch(arguments: list[str]) -> int:
         from desktop_app.smoke_test import run as smoke_test
 
         return smoke_test()
-    if not arguments or arguments[0].endswith(".gguf"):
+    if not arguments or _names_model(arguments[0]):
         _clear_up()
         return _open_window(arguments)
     parsed = _parser(arguments[0]).parse_args(arguments)
@@ -98,6 +99,17 @@ def _clear_up() -> None:
             from converter.atomic_write import remove_leftovers
 
             remove_leftovers(folder)
+
+
+def _names_model(text: str) -> bool:
+    """Tell whether a GGUF file is named in place of a command."""
+    if text in _COMMANDS or text.startswith("-"):
+        return False
+    if text.lower().endswith(".gguf"):
+        return True
+    from converter.gguf_header import is_gguf  # takes a while
+
+    return is_gguf(Path(text))
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
 from converter.checkpoint.shards import Shards
 from converter.checkpoint.torch_pickle import TorchPickleFile
+from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
@@ -147,7 +148,7 @@ def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
 
 
 def _open_file(source: Path) -> Checkpoint:
-    if source.suffix == ".gguf":
+    if is_named_gguf(source):
         return GGUFFile(source)
     if source.suffix == ".safetensors":
         return SafetensorsFile(source)

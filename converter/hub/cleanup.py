@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from converter.gguf_header import is_named_gguf
 from converter.hub.manifest import (
     NOTE,
     alone,
@@ -161,7 +162,7 @@ def _is_ours(folder: Path, name: str) -> bool:
     root = folder.resolve()
     path = (folder / name).resolve()
     inside = path.is_relative_to(root) and path == root / name
-    return inside and path.is_file() and path.suffix.lower() != ".gguf"
+    return inside and path.is_file() and not is_named_gguf(path)
 
 
 def _delete(folder: Path, file: Path) -> None:

@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from converter.atomic_write import write_whole
 from converter.hub.names import is_harmless
-from models.errors import ZhiyinError
+from models.errors import BadFile, ZhiyinError
+from models.regular_file import read_regular
 
 NOTE = ".hub.json"
 LOCK = ".lock"
@@ -32,8 +33,8 @@ class Origin:
 def read_note(folder: Path) -> dict[str, Any]:
     """Return a folder's note; {}: there is none that can be read."""
     try:
-        note = json.loads((folder / NOTE).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        note = json.loads(read_regular(folder / NOTE))
+    except (OSError, ValueError, RecursionError, BadFile):
         return {}
     return note if isinstance(note, dict) else {}
 

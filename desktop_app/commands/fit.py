@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.checkpoint.open import open_checkpoint, read_config
+from converter.gguf_header import is_named_gguf
 from converter.hub.selection import Wish
 from converter.recipes import find_recipe
 from desktop_app.commands.options import add_json, context_length
@@ -109,7 +110,7 @@ def find_asked(arguments: argparse.Namespace) -> Asked:
     """
     source, quant = arguments.source, (arguments.quant or "").upper()
     path = Path(source).expanduser()
-    if path.exists() and path.suffix != ".gguf":
+    if path.is_dir() or (path.is_file() and not is_named_gguf(path)):
         return Asked(_model_of_checkpoint(path, _recipes(quant)))
     if not path.exists() and "/" in source:
         elsewhere = bool(arguments.revision or arguments.endpoint)

@@ -23,6 +23,7 @@ from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSetting
 from desktop_app.planning.footprint import recurrent_state
 from models.dynamic_rotary import is_past_training
 from models.errors import BadFile, ZhiyinError
+from models.regular_file import read_regular
 
 _CONTEXT = 512
 _SMALLEST_CONTEXT = 8
@@ -125,7 +126,7 @@ def _chunks(engine: Engine, text: str, context: int, file: Path) -> list[list[in
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_regular(path).decode("utf-8")
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
     except UnicodeDecodeError as error:

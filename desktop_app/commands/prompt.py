@@ -11,6 +11,7 @@ from desktop_app.commands.session import loaded
 from desktop_app.commands.terminal import print_json
 from desktop_app.engine.protocol import LoadSettings, Prompt
 from models.errors import BadFile
+from models.regular_file import read_regular
 from models.untrusted_json import InvalidJSON, decode
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_list(path: Path) -> list[dict[str, Any]]:
     try:
-        value = decode(path.read_bytes(), object)
+        value = decode(read_regular(path), object)
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
     except InvalidJSON as error:

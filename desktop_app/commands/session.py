@@ -81,7 +81,7 @@ def _adapter(text: str) -> AdapterUse:
     try:
         return AdapterUse(Path(path), float(scale)) if colon and path else AdapterUse(Path(text))
     except ValueError:
-        if path.endswith(".gguf") and not Path(text).exists():
+        if path.lower().endswith(".gguf") and not Path(text).exists():
             raise argparse.ArgumentTypeError(
                 f"{scale!r} is no scale for {path}; give a number, as in {path}:0.5"
             ) from None

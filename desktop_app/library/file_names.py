@@ -46,10 +46,10 @@ def exists(path: Path) -> bool:
     return True
 
 
-def same_file(path: Path) -> tuple[int, int, str]:
+def same_file(path: Path) -> tuple[int, int, str, str]:
     """Return what a file's other paths have in common: through links, in another case or spelling; not another name of it."""
     status = path.stat()
-    return status.st_dev, status.st_ino, folded(path.name)
+    return status.st_dev, status.st_ino, folded(str(path.resolve())), folded(path.name)
 
 
 def is_same(path: Path, other: Path) -> bool:

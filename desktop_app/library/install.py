@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.atomic_write import remove_leftovers, unfinished_folder
+from converter.gguf_header import is_named_gguf
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
 from converter.hub.selection import Wish
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
@@ -98,7 +99,7 @@ def install(
     done = download(replace(wanted, wish=_wish(request, wanted)), on_progress, cancelled)
     if on_fetched is not None:
         on_fetched(done)
-    if done.made is not None or done.source.suffix.lower() == ".gguf":
+    if done.made is not None or is_named_gguf(done.source):
         made = Installed(done.made or done.source)
     else:
         origin = None if request.lora else done

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.atomic_write import is_unfinished, unfinished_folder
-from converter.gguf_header import GGUFHeader, is_gguf, part_paths, read_gguf_header, split_parts
+from converter.gguf_header import GGUFHeader, is_gguf, is_named_gguf, part_paths, read_gguf_header, split_parts
 from converter.hub.cleanup import (
     KeptDownload,
     delete_download,
@@ -153,7 +153,7 @@ class Library:
         """Return the models, and what cannot be used with the reason."""
         found = find_models(self._folder)
         origins = Origins(downloads_folder())
-        models: dict[tuple[int, int, str], InstalledModel] = {}
+        models: dict[tuple[int, int, str, str], InstalledModel] = {}
         broken = [self._broken(path, error) for path, error in found.unreadable]
         for path in (*found.files, *self._imported.read()):
             try:
@@ -401,7 +401,7 @@ def finished_models(path: Path) -> list[Path]:
         return (
             [] if (path / "config.json").exists() else [file for file in find_models(path).files if file.parent == path]
         )
-    return [path] if path.suffix.lower() == ".gguf" or is_gguf(path) else []
+    return [path] if is_named_gguf(path) else []
 
 
 def _described(header: GGUFHeader, modified: float) -> InstalledModel:

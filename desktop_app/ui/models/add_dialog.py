@@ -121,7 +121,7 @@ class AddDialog(QDialog):
         self.repository_named.emit(address)
 
     def _ask_for_files(self) -> None:
-        patterns = " ".join(f"*{ending}" for ending in (".gguf", *WEIGHTS))
+        patterns = " ".join(f"*{ending}" for ending in (".gguf", ".GGUF", *WEIGHTS))
         models, others = self.tr("Models"), self.tr("All files")
         kinds = f"{models} ({patterns});;{others} (*)"
         dialog = QFileDialog(self, self.tr("Choose a model's file"), "", kinds)

@@ -155,6 +155,11 @@ def test_no_command_waits_for_a_pipe(tmp_path: Path) -> None:
             ["models", "import", "--copy", path],
             ["models", "info", path],
             ["tokenize", path, "tea"],
+            ["fit", path],
+            ["convert", path],
+            ["convert", path, "--out", str(tmp_path / "out.gguf")],
+            ["perplexity", STARTER, path],
+            ["prompt", STARTER, "--messages", path],
             ["chat", "-m", path, "--prompt", "hi"],
         ):
             done = zhiyin(*command)

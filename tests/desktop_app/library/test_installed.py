@@ -253,6 +253,15 @@ def test_one_file_by_several_paths_is_one_model(library: Library, tmp_path: Path
     assert json.loads((models_folder() / "imported.json").read_text("utf-8")) == [str(path)]
 
 
+def test_hard_links_in_two_folders_are_two_models(library: Library) -> None:
+    path = tiny_gguf(models_folder() / "tea.gguf")
+    (models_folder() / "copy").mkdir()
+    os.link(path, models_folder() / "copy" / "tea.gguf")
+    assert _names(library) == ["tea", "tea"]
+    with pytest.raises(AmbiguousModel):
+        library.find("tea")
+
+
 def test_the_model_used_last_is_said_when_it_is_gone(library: Library, tmp_path: Path) -> None:
     path = library.import_file(tiny_gguf(tmp_path / "mine.gguf")).path
     other = tiny_gguf(models_folder() / "other.gguf")

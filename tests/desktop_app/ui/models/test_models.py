@@ -11,6 +11,7 @@ from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
 from desktop_app.chat.text_file import LARGEST
+from desktop_app.paths import models_folder
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.widgets.notice import Notice
@@ -160,3 +161,61 @@ def test_a_window_whose_list_says_what_fits_closes_without_a_word(
     person.close()
     run_events(50)
     assert capsys.readouterr().err == ""
+
+
+def test_first_bytes_say_what_a_dropped_file_is(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.gguf").write_text("Dear reader")
+    drop(person, tmp_path / "letter.gguf")
+    person.wait(lambda: f"{tmp_path / 'letter.gguf'} is not a GGUF file" in person.sentences())
+    drop(person, a_copy(starter_gguf, tmp_path, "weights.bin"))
+    person.wait(lambda: model_name(person) == "weights.bin" and person.model_state == "ready")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.parametrize("name", ["pipe.gguf", "pipe.pth", "pipe"])
+def test_a_dropped_pipe_is_refused(person: Person, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    drop(person, tmp_path / name)
+    person.wait(lambda: "is a pipe or a device" in person.sentences() or "not a file of weights" in _dialogs(person))
+    assert model_name(person) == "SmolLM2-135M-Instruct"
+
+
+def _dialogs(person: Person) -> str:
+    return "\n".join(label.text() for window in QApplication.topLevelWidgets() for label in window.findChildren(QLabel))
+
+
+def test_models_of_one_name_are_told_apart(open_window: OpenWindow, starter_gguf: Path) -> None:
+    for folder in ("work", "home"):
+        (models_folder() / folder).mkdir()
+        a_copy(starter_gguf, models_folder() / folder, "same.gguf")
+    person = open_window(model="work/same.gguf")
+    person.wait(lambda: person.model_state == "ready")
+    state = person.services.models.state
+    assert state.model is not None
+    assert state.model.path == models_folder() / "work" / "same.gguf"
+    assert {"same (home)", "same (work)"} <= set(actions(person))
+    assert actions(person)["same (work)"].isChecked()
+    actions(person)["same (home)"].trigger()
+    person.wait(lambda: person.model_state == "ready" and "same (home)" in person.find(ModelPicker).text())
+    assert person.services.settings.model == "home/same.gguf"
+
+
+def test_a_model_that_is_gone_or_damaged_at_the_start_is_said(
+    open_window: OpenWindow, starter_gguf: Path, tmp_path: Path
+) -> None:
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    mine = a_copy(starter_gguf, tmp_path, "mine.gguf")
+    drop(person, mine)
+    person.wait(lambda: model_name(person) == "mine" and person.model_state == "ready")
+    person.close()
+    mine.unlink()
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    assert model_name(person) == "SmolLM2-135M-Instruct"
+    assert f"mine cannot be used, so SmolLM2-135M-Instruct is used. {mine} is not there any more" in person.sentences()
+    person.close()
+    mine.write_text("damaged")
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    assert f"{mine} is not a GGUF file" in person.sentences()

@@ -18,6 +18,7 @@ T = TypeVar("T")
 _LARGEST_INT = 2**31 - 1
 _LARGEST = {
     **dict.fromkeys(("num_hidden_layers", "num_layers"), 1000),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 1024),
     **dict.fromkeys(("vocab_size", "padded_vocab_size"), MOST_TOKENS),
 }
 """What is planned one by one before the tensors are looked for: an absurd number would take all memory."""

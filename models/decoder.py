@@ -21,7 +21,8 @@ Shapes = Mapping[str, Shape] | None
 
 NORM_NAMES = ("input_layernorm", "post_attention_layernorm")
 """Before attention and before the feed-forward network."""
-_MOST_LAYERS, _MOST_EXPERTS = 512, 1024  # llama.cpp's own limits
+_MOST_LAYERS = 512  # llama.cpp's own limit
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 _MOST_EXPERTS_IN_ALL = 1 << 16
 """Each is planned by itself before the tensors are looked for. The largest published models have 25,000."""
 
@@ -89,6 +90,13 @@ def read_sizes(config: Config, *, head_size: int = 0) -> Sizes:
             head_dim=sizes.head_size,
             layers=sizes.layers,
         )
+    experts_in_all = sizes.layers * max(config.int(name, default=0) for name in _EXPERTS)
+    if experts_in_all > _MOST_EXPERTS_IN_ALL:
+        raise BadFile(
+            "{path}: {count} experts in all are more than any model has; download it again.",
+            path=config.origin,
+            count=experts_in_all,
+        )
     return sizes
 
 
@@ -136,8 +144,7 @@ def expert_counts(config: Config, count: int, used: int) -> Metadata:
     Raises:
         BadFile: these numbers cannot be.
     """
-    layers = config.int("num_hidden_layers", "num_layers", minimum=1)
-    if used > count or count > _MOST_EXPERTS or layers * count > _MOST_EXPERTS_IN_ALL:
+    if used > count:
         raise BadFile(
             "{path}: {used} of {count} experts cannot be; download it again.",
             path=config.origin,

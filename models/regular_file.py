@@ -36,6 +36,14 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a name that a file gives is that of a file; to ask for some (too long ones) is an error by itself."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _check(path: Path, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -19,6 +19,7 @@ from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
+from models.regular_file import is_there
 from models.untrusted_json import LARGEST, LARGEST_TABLE, read_bytes, read_object, read_struct
 
 _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
@@ -26,8 +27,6 @@ _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] 
     ("pytorch_model.bin.index.json", ("pytorch_model*.bin", "*.pth", "*.pt"), TorchPickleFile),
 )
 """(index, names without one, reader): safetensors first, because many repositories carry both."""
-_LONGEST_NAME = 200
-"""Of a file, in characters: longer ones no system has."""
 _TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -168,16 +167,16 @@ def _listed(index: Path) -> list[Path]:
     if not names:
         raise BadFile("{path} lists no weights; download it again.", path=index)
     for name in names:
-        if Path(name).name != name or len(name) > _LONGEST_NAME:
+        if Path(name).name != name:
             raise BadFile(
                 "{path} points outside its folder ({name}); get the checkpoint elsewhere.", path=index, name=name[:80]
             )
-    missing = [name for name in names if not (index.parent / name).is_file()]
+    missing = [name for name in names if not is_there(index.parent / name)]
     if missing:
         raise BadFile(
             "{folder} lacks {names} ({part} of {total} files); download them.",
             folder=index.parent,
-            names=", ".join(missing[:4]),
+            names=", ".join(name[:80] for name in missing[:4]),
             part=len(missing),
             total=len(names),
         )

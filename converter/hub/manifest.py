@@ -14,11 +14,14 @@ from filelock import FileLock, Timeout
 from converter.atomic_write import write_whole
 from converter.hub.names import is_harmless
 from models.errors import BadFile, ZhiyinError
-from models.regular_file import read_regular
+from models.regular_file import is_there
+from models.untrusted_json import read_object
 
 NOTE = ".hub.json"
 LOCK = ".lock"
 """The file by which one process has the folder to itself."""
+_LONGEST = 1000
+"""Characters of a repository's name or of its page's address."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,9 @@ class Origin:
 def read_note(folder: Path) -> dict[str, Any]:
     """Return a folder's note; {}: there is none that can be read."""
     try:
-        note = json.loads(read_regular(folder / NOTE))
-    except (OSError, ValueError, RecursionError, BadFile):
+        return read_object(folder / NOTE)
+    except BadFile:
         return {}
-    return note if isinstance(note, dict) else {}
 
 
 def write_note(folder: Path, note: dict[str, Any]) -> None:
@@ -111,7 +113,8 @@ def read_origin(folder: Path) -> Origin | None:
     repository, page = note.get("repository"), note.get("page")
     if not isinstance(page, str):  # of Zhiyin 0.1 before it knew ModelScope
         page = f"{note.get('endpoint', '')}/{repository}"
-    return Origin(repository, page) if isinstance(repository, str) else None
+    known = isinstance(repository, str) and len(repository) <= _LONGEST and len(page) <= _LONGEST
+    return Origin(str(repository), page) if known else None
 
 
 def folders_of(downloads: Path, repository: str) -> list[Path]:
@@ -141,7 +144,7 @@ def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> t
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         return None, False
     path = Path(entry["path"])
-    if not path.is_file():
+    if not is_there(path):
         return None, False
     return path, entry.get("commit") == commit and entry.get("size") == path.stat().st_size
 
@@ -157,7 +160,7 @@ def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
     """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
     found: dict[str, list[Path]] = {}
     for wish, entry in _conversions(read_note(folder)).items():
-        if isinstance(entry, dict) and isinstance(entry.get("path"), str) and Path(entry["path"]).is_file():
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str) and is_there(Path(entry["path"])):
             found.setdefault(wish.rpartition(" ")[0], []).append(Path(entry["path"]))
     return found
 

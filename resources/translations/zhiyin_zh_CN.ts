@@ -1972,6 +1972,10 @@
         <translation>{path}：{architecture}.{key} 的值是 {value!r}；请重新转换模型。</translation>
     </message>
     <message>
+        <source>{path}: {count} experts in all are more than any model has; download it again.</source>
+        <translation>{path}：总共 {count} 个专家，超过任何模型；请重新下载。</translation>
+    </message>
+    <message>
         <source>{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.</source>
         <translation>{path}：{heads} 个 Mamba 头分为 {groups} 组，与 {channels} 个通道不符；请重新下载。</translation>
     </message>

@@ -29,6 +29,8 @@ from converter.gguf_writer import lay_out
 from converter.importance import read_importance
 from converter.merging import open_merged
 from converter.pipeline import ConvertRequest, plan
+from desktop_app.planning import planner
+from desktop_app.planning.candidates import model_of_config
 from models.config import Config
 from models.families import family_of
 from models.rwkv import read_rwkv_vocabulary
@@ -38,6 +40,7 @@ from models.vocab.chatglm import read_chatglm_vocabulary
 from models.vocab.icetk import IcetkTokenizer, read_icetk_vocabulary
 from models.vocab.vocabulary import Vocabulary
 from tests.converter.checkpoint.test_meta_llama import write_meta
+from tests.desktop_app.planning.test_planner import laptop
 from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.damaged_gguf import damaged, take_apart
@@ -386,10 +389,25 @@ def _read_merged(folder: Path) -> None:
     merged.close()
 
 
+def _fit(random_model: Callable[..., Any]) -> Callable[[Path], Kind]:
+    """As `zhiyin fit` judges a configuration alone, on a small computer."""
+
+    def make(folder: Path) -> Kind:
+        (folder / "config.json").write_text(json.dumps(random_model()[0]))
+
+        def read(folder: Path) -> None:
+            planner.plan(model_of_config(read_config(folder), quants=("Q4_K_M",)), laptop(8))
+
+        return Kind(folder, read, {"config.json": as_json})
+
+    return make
+
+
 def kinds(folder: Path, names: tuple[str, ...] = ()) -> dict[str, Kind]:
     """Return the kinds of these names, or all, with their good files below `folder`."""
     makers = {
         **{f"model {name}": _model(random_model) for name, random_model in _FAMILIES.items()},
+        **{f"fit {name}": _fit(random_model) for name, random_model in _FAMILIES.items()},
         **{f"gguf {name}": _gguf(name) for name in _GGUF},
         **_MAKERS,
     }
@@ -426,11 +444,14 @@ def _model(random_model: Callable[..., Any]) -> Callable[[Path], Kind]:
         (folder / "README.md").write_text(
             "---\nlicense: mit\ntags: [a, b]\nbase_model: org/Name-7B-Chat\nlanguage:\n- no\n---\n"
         )
+        note = {"repository": "org/Small-7B", "endpoint": "https://hub.example", "files": {}, "converted": {}}
+        (folder / ".hub.json").write_text(json.dumps(note))
         return Kind(
             folder,
             _read_model,
             {
                 "config.json": as_json,
+                ".hub.json": as_json,
                 "generation_config.json": as_json,
                 "README.md": as_lines,
                 "model.safetensors": as_safetensors,

@@ -29,6 +29,7 @@ from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.random_gpt_oss import random_gpt_oss
 from tests.support.random_llama import random_llama, random_qwen3_moe
 from tests.support.random_relatives import random_gemma3, random_granite4, random_qwen35
+from tests.support.random_shared_experts import random_glm4_moe
 from tests.support.torch_files import write_torch
 
 
@@ -71,6 +72,8 @@ def test_an_index_of_wrong_types_is_refused(index: Any, tmp_path: Path) -> None:
         (random_llama, {"rope_scaling": "linear"}),
         (random_llama, {"quantization_config": 5}),
         (random_qwen3_moe, {"num_hidden_layers": 500, "num_experts": 1000}),
+        (random_glm4_moe, {"n_routed_experts": 2**31 - 1}),
+        (random_granite4, {"num_hidden_layers": 512, "num_local_experts": 1024}),
         (random_gpt_oss, {"layer_types": [["full_attention"]] * 2}),
         (random_gpt_oss, {"layer_types": "full_attention"}),
         (random_granite4, {"layer_types": [{}] * 4}),

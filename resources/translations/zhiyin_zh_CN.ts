@@ -3071,6 +3071,10 @@
         <translation>它只会从列表中移除，不会腾出空间：它的文件是您自己的，仍保留在 {path}。</translation>
     </message>
     <message>
+        <source>It is taken off the list; its file is not there any more.</source>
+        <translation>它会从列表中移除；其文件已不存在。</translation>
+    </message>
+    <message>
         <source>Keep</source>
         <translation>保留</translation>
     </message>

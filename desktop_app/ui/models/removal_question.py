@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 
+from desktop_app.library.file_names import exists
 from desktop_app.library.installed import Removal
 from desktop_app.ui.i18n.formats import size
 
@@ -35,6 +36,8 @@ class RemovalQuestion(QMessageBox):
         remove.clicked.connect(lambda: self.agreed.emit(download.isChecked()))
 
     def _consequence(self, removal: Removal) -> str:
+        if not exists(removal.model.path):
+            return self.tr("It is taken off the list; its file is not there any more.")
         if not removal.files:
             text = self.tr("It is taken off the list, which frees nothing: its file is your own and stays at {path}.")
             return text.format(path=removal.model.path)

@@ -85,3 +85,15 @@ def test_reading_goes_on_and_writing_is_refused(home: Path, starter_gguf: Path, 
         assert done.returncode == 1
         assert "cannot be deleted" in done.stderr
     assert sorted(home.parent.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_read_is_said(data_home: Path) -> None:
+    tiny_gguf(data_home / "models" / "mine.gguf")
+    closed = data_home / "models" / "closed"
+    tiny_gguf(closed / "hidden.gguf")
+    closed.chmod(0)
+    done = _zhiyin(data_home, "models")
+    closed.chmod(0o755)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["mine", STARTER]
+    assert done.stderr == f"zhiyin: {closed} cannot be read: Permission denied.\n"

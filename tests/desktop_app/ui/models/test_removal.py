@@ -62,6 +62,22 @@ def test_the_model_in_use_is_unloaded_and_deleted(open_window: OpenWindow, start
     assert person.ask("Hello")
 
 
+def test_a_model_that_is_gone_can_be_taken_off_the_list(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
+    path = a_copy(starter_gguf, tmp_path, "gone.gguf")
+    person.services.library.import_file(path)
+    person.wait(lambda: model_name(person) == "gone" and person.model_state == "ready")
+    actions(person)[STARTER].trigger()
+    person.wait(lambda: model_name(person) == STARTER and person.model_state == "ready")
+    path.unlink()
+    person.services.library.refresh()
+    person.wait(lambda: person.services.library.listing.broken)
+    assert "gone" not in actions(person)
+    assert "its file is not there any more" in ask_to_remove(person, "gone").informativeText()
+    answer(person, "Remove")
+    person.wait(lambda: not person.services.library.listing.broken)
+    assert "Remove a model" not in actions(person)
+
+
 def test_a_file_of_the_persons_own_stays(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
     path = a_copy(starter_gguf, tmp_path, "lent & found.gguf")
     person.window.import_files([str(path)])

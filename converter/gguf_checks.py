@@ -323,7 +323,8 @@ class _Claims:
         self._within("attention.key_length_mla", rotated + 1, _LARGEST_SIZE)
         rank = self._whole("attention.kv_lora_rank")
         if self._architecture == "deepseek2":
-            self._within("attention.head_count_kv", 1, 1)
+            if self._whole("attention.head_count_kv") != 1:
+                raise self._wrong("attention.head_count_kv")
             if (key_size, value_size) != (rank + rotated, rank):
                 raise self._wrong("attention.key_length")
 
@@ -359,7 +360,7 @@ class _Claims:
         if inner != fitting.get(self._architecture, inner):
             raise self._wrong("ssm.inner_size")
         heads, groups = hidden // self._whole("wkv.head_size", 1), self._whole("attention.head_count")
-        if self._architecture == "rwkv6" and groups and heads % groups:
+        if self._architecture == "rwkv6" and groups not in (0, heads):
             raise self._wrong("attention.head_count")
         for divided, divisor in (("embedding_length", "wkv.head_size"), ("ssm.inner_size", "ssm.time_step_rank")):
             if self._whole(divided, 0) % self._whole(divisor, 1):
@@ -372,7 +373,7 @@ class _Claims:
 
     def _whole(self, key: str, usual: int = 0) -> int:
         value = self._parameters.get(key, usual)
-        return value if isinstance(value, int) else usual
+        return value if isinstance(value, int) and not isinstance(value, bool) else usual
 
     def _of_first_block(self, key: str) -> int:
         return int(next(_numbers(self._parameters.get(key, 0)), 0))

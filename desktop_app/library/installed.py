@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.atomic_write import is_unfinished, unfinished_folder
+from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import GGUFHeader, is_gguf, is_named_gguf, part_paths, read_gguf_header, split_parts
 from converter.hub.cleanup import (
     KeptDownload,
@@ -224,14 +225,14 @@ class Library:
         """Add a GGUF file: where it lies, or copied into the models folder.
 
         Raises:
-            ZhiyinError: it is not a good GGUF file, or could not be added; nothing was.
+            ZhiyinError: it is no good GGUF model, or could not be added; nothing was.
         """
         path = part_paths(plain_path(path))[0]
         if path.is_dir():
             raise BadFile("{path} is a folder; convert it first: zhiyin convert {path}", path=path)
         if is_unfinished(path):
             raise BadFile("{path} is an unfinished file; wait until it has its name.", path=path)
-        self._describe(path)
+        check_model(read_parts(path))
         if copy:
             path = self._copy(path)
         elif not any(is_same(model.path, path) for model in self.models()):

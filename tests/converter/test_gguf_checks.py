@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,7 @@ REFUSED: list[tuple[str, Callable[[Parts], None], str]] = [
     ("rwkv7", with_pair("{}.wkv.head_size", U32, 0), "wkv.head_size is 0"),
     ("rwkv7", with_pair("{}.token_shift_count", U32, 9), "token_shift_count is 9"),
     ("rwkv6", with_pair("{}.attention.head_count", U32, 3), "head_count is 3"),
+    ("rwkv6", with_pair("{}.attention.head_count", U32, 1), "head_count is 1"),
     ("rwkv6", without(b"blk.0.time_mix_lerp_fused.weight"), "lacks tensor blk.0.time_mix_lerp_fused"),
     ("granitehybrid", with_pair("{}.embedding_length", U32, 32), "ssm.inner_size is 128"),
     ("granitehybrid", without(b"blk.0.ssm_conv1d.bias"), "lacks tensor blk.0.ssm_conv1d.bias"),
@@ -189,6 +191,23 @@ def test_optional_claims_of_other_converters_pass(seeds: dict[str, Parts], tmp_p
     ):
         parts.put(key, type_, value)
     read_model(written(parts, tmp_path / "good.gguf"))
+
+
+def test_values_of_other_types_are_left_to_llama_cpp(seeds: dict[str, Parts], tmp_path: Path) -> None:
+    """It names the type that it expects."""
+    for name in ("deepseek2", "qwen35", "rwkv6"):
+        for pair in seeds[name].pairs:
+            for type_, value in (
+                (BOOL, 0),
+                (STRING, b"x"),
+                (F32, 0.5),
+                (ARRAY, (BOOL, [])),
+                (ARRAY, (STRING, [b""] * 70)),
+            ):
+                parts = seeds[name].copy()
+                parts.put(pair.key.decode(), type_, value)
+                with suppress(BadFile):
+                    read_model(written(parts, tmp_path / "other.gguf"))
 
 
 def test_texts_are_read_where_they_lie(starter_gguf: Path, tmp_path: Path) -> None:

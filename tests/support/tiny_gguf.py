@@ -25,7 +25,8 @@ def tiny_gguf(path: Path, architecture: str = "llama", *, kind: str = "", part: 
     if parts:
         writer.add_uint16("split.no", part)
         writer.add_uint16("split.count", parts)
-    writer.add_tensor("output_norm.weight", np.full(8, part, np.float32))
+        writer.add_int32("split.tensors.count", parts)
+    writer.add_tensor(f"blk.{part}.attn_norm.weight", np.full(8, part, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -329,3 +329,14 @@ def test_types_of_what_is_found(library: Library) -> None:
     assert isinstance(library.find_installed("text"), BrokenModel)
     with pytest.raises(ZhiyinError, match="comes with the application"):
         library.removal(library.find_installed(STARTER))
+
+
+def test_a_file_that_no_runner_takes_is_not_imported(tmp_path: Path, starter_gguf: Path) -> None:
+    data = starter_gguf.read_bytes()
+    at = data.index(b"llama.block_count") + len(b"llama.block_count") + 4
+    path = tmp_path / "deep.gguf"
+    path.write_bytes(data[:at] + (2**31 - 1).to_bytes(4, "little") + data[at + 4 :])
+    library = Library(tmp_path / "models")
+    with pytest.raises(BadFile, match="block_count is 2147483647"):
+        library.import_file(path)
+    assert [model.starter for model in library.models()] == [True]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import shutil
 import sys
 from collections import Counter
@@ -16,9 +15,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from converter.atomic_write import is_unfinished, unfinished_folder
+from converter.atomic_write import is_unfinished, sync, unfinished_folder
 from converter.gguf_checks import check_model, read_parts
-from converter.gguf_header import GGUFHeader, is_gguf, is_named_gguf, part_paths, read_gguf_header, split_parts
+from converter.gguf_header import (
+    GGUFHeader,
+    is_gguf,
+    is_named_gguf,
+    model_path,
+    part_paths,
+    read_gguf_header,
+    split_parts,
+)
 from converter.hub.cleanup import (
     KeptDownload,
     delete_download,
@@ -340,7 +347,7 @@ class Library:
         parts = split_parts(path)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with unfinished_folder(self._folder / path.name) as work:
+            with unfinished_folder(model_path(self._folder / path.name)) as work:
                 for part in parts:
                     if exists(target := self._folder / part.name):
                         raise BadFile("{path} is there already; remove it first or rename the new file.", path=target)
@@ -500,7 +507,7 @@ def _copy_file(source: Path, target: Path) -> None:
     with open_regular(source) as reading, target.open("wb") as writing:
         shutil.copyfileobj(reading, writing, _COPIED_AT_ONCE)
         writing.flush()
-        os.fsync(writing.fileno())
+        sync(writing.fileno())
 
 
 def _parse_imported(stored: Any) -> Parsed[list[Path]]:

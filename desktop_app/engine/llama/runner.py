@@ -18,6 +18,7 @@ from desktop_app.engine.backends import devices_for, has_pinned_memory, has_work
 from desktop_app.engine.graph.cache_type import cache_type
 from desktop_app.engine.graph.repacking import rearranges_any
 from desktop_app.engine.llama.adapters import LlamaAdapters
+from desktop_app.engine.llama.loading import load_model
 from desktop_app.engine.llama.log import begin_log, log_lines
 from desktop_app.engine.llama.vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import AdapterUse, LoadSettings
@@ -338,7 +339,7 @@ def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: Progres
         return True
 
     params.progress_callback = llama.llama_progress_callback(progress)
-    model = llama.llama_model_load_from_file(os.fsencode(path), params)
+    model = load_model(path, params)
     if model is None:
         raise _load_error(header)
     return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from desktop_app.engine.llama.loading import load_model
 from models.errors import BadFile, ZhiyinError
 from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
 
@@ -182,7 +182,7 @@ class VocabularyFile(LlamaVocabulary):
         params = llama.llama_model_default_params()
         params.vocab_only = True
         params.kv_overrides = overrides
-        self._model = llama.llama_model_load_from_file(os.fsencode(path), params)
+        self._model = load_model(path, params)
         if self._model is None:
             raise BadFile("{path} has a vocabulary that llama.cpp cannot read; convert the model again.", path=path)
         super().__init__(llama.llama_model_get_vocab(self._model), metadata)

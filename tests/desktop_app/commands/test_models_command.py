@@ -166,3 +166,17 @@ def test_no_command_waits_for_a_pipe(tmp_path: Path) -> None:
             assert done.returncode == 1, command
             assert "Traceback" not in done.stderr
             assert len(done.stderr.strip().splitlines()) <= 2, done.stderr
+
+
+def test_a_split_model_of_any_ending_is_run(tmp_path: Path, starter_gguf: Path) -> None:
+    out = tmp_path / "big.gguf"
+    options = ["--quant", "Q8_0", "--allow-requantize", "--split-max-size", "60M", "--out", str(out)]
+    assert zhiyin("convert", str(starter_gguf), *options).returncode == 0
+    parts = sorted(tmp_path.glob("big-0*.gguf"))
+    assert len(parts) > 1
+    small = zhiyin("chat", "-m", str(parts[0]), "--prompt", "hi", "--max-tokens", "4", "--temperature", "0")
+    for part in parts:
+        part.rename(part.with_suffix(".GGUF"))
+    first = str(parts[0].with_suffix(".GGUF"))
+    capital = zhiyin("chat", "-m", first, "--prompt", "hi", "--max-tokens", "4", "--temperature", "0")
+    assert (capital.returncode, capital.stdout) == (0, small.stdout)

@@ -25,7 +25,7 @@ from converter.hub.network_settings import Proxy, is_web_address, offline_settin
 from models.errors import Cancelled
 from models.sentence import Sentence
 
-HEAD_SECONDS = 30.0
+HEAD_SECONDS = 20.0
 """From the request to the head of the last answer: name resolution, connecting and redirects included."""
 ANSWER_SECONDS = 300.0
 """For an answer that is read into memory."""
@@ -428,7 +428,7 @@ def _new_client(url: httpx2.URL, proxy: Proxy | None) -> httpx2.Client:
     return httpx2.Client(
         transport=httpx2.HTTPTransport(verify=context, trust_env=False, proxy=through),
         trust_env=False,
-        timeout=httpx2.Timeout(HEAD_SECONDS, connect=_CONNECT_SECONDS),
+        timeout=httpx2.Timeout(2 * HEAD_SECONDS, connect=_CONNECT_SECONDS),  # ends the thread; who waits is gone then
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )
 

@@ -176,7 +176,8 @@ class _Transfer:
                 try:
                     self._request(stream)
                 except Unreachable as error:
-                    failures = 0 if self._have - before >= _PROGRESS else failures + 1
+                    weight = 2 if error.code == "stalled" else 1  # which took its time already
+                    failures = 0 if self._have - before >= _PROGRESS else failures + weight
                     if failures >= _ATTEMPTS:
                         raise Interrupted(
                             "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same "

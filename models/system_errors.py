@@ -48,7 +48,9 @@ def refused(error: OSError) -> ZhiyinError:
     if path is not None:
         return (explain or _unusable)(path, reason)
     if explain is _full:
-        return ZhiyinError("The disk is full; free some room, then try again.", code="no-room")
+        return ZhiyinError(
+            "The disk is full ({reason}); free some room, then try again.", code="no-room", reason=reason
+        )
     return ZhiyinError("The system refused to read or write ({reason}).", code="disk", reason=reason)
 
 

@@ -208,8 +208,8 @@
         <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
     </message>
     <message>
-        <source>The disk is full; free some room, then try again.</source>
-        <translation>磁盘已满；请释放空间后重试。</translation>
+        <source>The disk is full ({reason}); free some room, then try again.</source>
+        <translation>磁盘已满（{reason}）；请释放空间后重试。</translation>
     </message>
     <message>
         <source>The download was stopped; what came is kept, and the same command goes on from there.</source>

@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO
 import msgspec
 
 from converter.atomic_write import locked, unfinished_folder, write_locked
-from converter.ggml import bundled_parts
+from converter.ggml import bundled_parts, library_folder
 from desktop_app.engine.parts.manifest import (
     MANIFEST,
     SIGNATURE,
@@ -267,8 +267,12 @@ class PartStore:
 
 
 def part_store() -> PartStore:
-    """Return the parts of this application and this data folder."""
-    return PartStore(engine_parts_folder(), bundled_parts() if getattr(sys, "frozen", False) else None)
+    """Return the parts of this application and this data folder; where that cannot be used, those that came along."""
+    bundled = bundled_parts() if getattr(sys, "frozen", False) else None
+    try:
+        return PartStore(engine_parts_folder(), bundled)
+    except ZhiyinError:  # the application says so itself
+        return PartStore(library_folder() / "none", bundled)
 
 
 def _rank(part: str) -> int:

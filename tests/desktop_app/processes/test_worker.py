@@ -71,7 +71,7 @@ def test_work_that_is_stopped_puts_things_in_order(tmp_path: Path) -> None:
     [
         (ZhiyinError("The shard is cut; download it again."), "^The shard is cut; download it again.$"),
         (MemoryError(), "too little free memory"),
-        (OSError(28, "No space left on device"), "^The disk is full; free some room"),
+        (OSError(28, "No space left on device"), r"^The disk is full \(No space left on device\); free some room"),
         (OSError(13, "Permission denied", "/a/b"), "^/a/b cannot be read or written: Permission denied.$"),
         (KeyError("x"), "fault in Zhiyin itself; try again, .*worker.log"),
     ],

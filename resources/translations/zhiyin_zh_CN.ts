@@ -204,12 +204,12 @@
         <translation>无法使用数据文件夹 {path}（{reason}）；请允许写入该文件夹，或将环境变量 ZHIYIN_HOME 设为可写入的文件夹。</translation>
     </message>
     <message>
-        <source>The disk is full, so {path} cannot take more; free some space.</source>
-        <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
-    </message>
-    <message>
         <source>The disk is full ({reason}); free some room, then try again.</source>
         <translation>磁盘已满（{reason}）；请释放空间后重试。</translation>
+    </message>
+    <message>
+        <source>The disk is full, so {path} cannot take more; free some space.</source>
+        <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
     </message>
     <message>
         <source>The download was stopped; what came is kept, and the same command goes on from there.</source>

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ _COMPANIONS = (
     ("time_mix_lerp_x.weight", ("time_mix_lerp_fused.weight", "time_mix_lerp_w.weight"), ("rwkv6",)),
 )
 """Tensors of a block, and of which others it has one then; in which architectures, (): in all."""
+_ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
+_LETTERS = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
 _LONGEST_TOKEN = 4096
 """Bytes; llama.cpp calls a function of its own for each when it builds its tree of tokens."""
 _NO_MODELS = ("adapter", "imatrix", "mmproj")
@@ -70,6 +72,8 @@ _HEAD_SIZES = (
 _STATE_SIZES = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "wkv.head_size")
 _LAST_GATING = 4
 """LLAMA_EXPERT_GATING_FUNC_TYPE_SQRT_SOFTPLUS."""
+_FUSED = ("phi3", "qwen")
+"""Architectures whose queries, of one matrix with the keys and values, are as long as the hidden vectors."""
 _DELTA_RULES = ("qwen35", "qwen35moe")
 _TWO_SHIFTS = ("rwkv6", "rwkv7")
 _EQUAL_KEYS_AND_VALUES = re.compile(
@@ -306,7 +310,7 @@ class _Claims:
         sections = list(_numbers(self._parameters.get("rope.dimension_sections", 1)))
         if not 0 < sum(sections[:3]) <= sum(sections) <= key_size:
             raise self._wrong("rope.dimension_sections")
-        if self._architecture == "phi3" and heads * key_size != self._whole("embedding_length"):
+        if self._architecture in _FUSED and heads * key_size != self._whole("embedding_length"):
             raise self._wrong("attention.head_count")
         if "attention.key_length_mla" in self._parameters:
             self._check_latent(rotated, key_size, value_size)
@@ -399,6 +403,8 @@ def _check_texts(header: GGUFHeader) -> None:
     """Check that all tokens have texts of their own, as llama.cpp counts on; it gives empty ones a text itself."""
     counts = Counter(text.partition(b"\0")[0] for text in read_texts(header, "tokenizer.ggml.tokens"))
     del counts[b""]
+    if header.metadata.get("tokenizer.ggml.model") == "rwkv":
+        _check_first_bytes(header, counts)
     longest = max(counts, key=len, default=b"")
     if len(longest) > _LONGEST_TOKEN:
         raise _unfit(header, "tokenizer.ggml.tokens", longest.decode("utf-8", "replace"))
@@ -409,6 +415,19 @@ def _check_texts(header: GGUFHeader) -> None:
             path=header.path,
             text=_short(text.decode("utf-8", "replace")),
         )
+
+
+def _check_first_bytes(header: GGUFHeader, texts: Iterable[bytes]) -> None:
+    """Check that each byte which begins a token of RWKV's is one by itself: llama.cpp would look for its end for ever."""
+    raw = [_ESCAPE.sub(_unescaped, text) for text in texts]
+    lonely = {text[:1] for text in raw} - {text for text in raw if len(text) == 1}
+    if lonely:
+        raise _unfit(header, "tokenizer.ggml.tokens", f"without {min(lonely)!r}")
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    written = escape[1]
+    return bytes.fromhex(written[1:].decode()) if len(written) > 1 else _LETTERS.get(written, written)
 
 
 def _check_normalization(header: GGUFHeader) -> None:

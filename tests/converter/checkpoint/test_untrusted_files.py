@@ -22,13 +22,14 @@ from converter.merging import open_merged
 from converter.pipeline import ConvertRequest, plan
 from models.config import Config
 from models.errors import BadFile, ZhiyinError
-from models.families import family_of
+from models.families import config_of_tensors, family_of
 from tests.converter.checkpoint.test_meta_llama import write_meta
 from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint, write_safetensors
 from tests.support.random_gpt_oss import random_gpt_oss
 from tests.support.random_llama import random_llama, random_qwen3_moe
 from tests.support.random_relatives import random_gemma3, random_granite4, random_qwen35
+from tests.support.random_rwkv import random_rwkv
 from tests.support.random_shared_experts import random_glm4_moe
 from tests.support.torch_files import write_torch
 
@@ -189,3 +190,22 @@ def test_a_hostile_model_card_costs_little(card: str, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "Small", *random_llama())
     (source / "README.md").write_text(f"---\n{card}\n---\n")
     assert plan(ConvertRequest(source, None, "Q8_0", tokenizer="none")).out.name.startswith("Small")
+
+
+@pytest.mark.parametrize("version", ["5.2", "6", "7"])
+def test_heads_of_rwkv_make_up_its_width(version: str) -> None:
+    shapes = {name: tensor.shape for name, tensor in random_rwkv(version).items()}
+    config = config_of_tensors(shapes, "x.pth")
+    assert config is not None
+    assert family_of(config).blueprint(config, shapes).tensors
+    for size in (4096, 48):
+        changed = config.changed(head_dim=size, head_size=size)
+        with pytest.raises(BadFile, match=f"heads of {size}"):
+            family_of(changed).blueprint(changed, shapes)
+
+
+def test_absurd_numbers_in_names_are_no_layers() -> None:
+    shapes = {name: tensor.shape for name, tensor in random_rwkv("7").items()}
+    config = config_of_tensors({**shapes, f"blocks.{'9' * 5000}.att.r_k": (1,)}, "x.pth")
+    assert config is not None
+    assert config.int("num_hidden_layers") < 10

@@ -15,6 +15,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from msgspec import structs
 
 from converter.gguf_header import read_gguf_header
 from converter.pipeline import ConvertRequest, convert
@@ -365,7 +366,7 @@ def test_the_engine_process_runs_it_like_any_other(case: GraphCase) -> None:
         reply = job.result(60)
         assert "".join(texts) == reply.text
         assert reply.reason in ("length", "end", "stop")
-        sampled = replace(request, sampling=SamplingSettings(temperature=1.0, seed=7, max_tokens=20))
+        sampled = structs.replace(request, sampling=SamplingSettings(temperature=1.0, seed=7, max_tokens=20))
         assert engine.submit(sampled).result(60).text == engine.submit(sampled).result(60).text
         assert engine.submit(Tokenize("hello")).result(60).ids
 

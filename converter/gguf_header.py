@@ -21,6 +21,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 from converter.checkpoint import is_possible
 from models.errors import BadFile, UnsupportedModel
 from models.regular_file import open_regular
+from models.sentence import Sentence
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -344,7 +345,11 @@ class _Parser:
         tensor_count, pair_count = self.scalar("<Q"), self.scalar("<Q")
         self.check(pair_count * 13 + tensor_count * 24)
         if max(tensor_count, pair_count) > _MOST_ENTRIES:
-            raise self.damaged(f"it claims {tensor_count} tensors and {pair_count} metadata values")
+            raise self.damaged(
+                Sentence(
+                    "it claims {tensors} tensors and {pairs} metadata values", tensors=tensor_count, pairs=pair_count
+                )
+            )
         pairs = [self.pair() for _ in range(pair_count)]
         metadata = {name: value for name, _, value in pairs}
         raw = [self.tensor() for _ in range(tensor_count)]
@@ -352,7 +357,7 @@ class _Parser:
         self.check_distinct([name for name, *_ in raw])
         alignment = metadata.get("general.alignment", _ALIGNMENT)
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
-            raise self.damaged(f"its alignment is {alignment}")
+            raise self.damaged(Sentence("its alignment is {alignment}", alignment=alignment))
         start = -(-self.at // alignment) * alignment
         tensors = {name: self.located(name, kind, shape, start + offset) for name, kind, shape, offset in raw}
         types = {name: type_ for name, type_, _ in pairs}
@@ -370,7 +375,7 @@ class _Parser:
         """Refuse a name that stands there twice: which of the two counts is anybody's guess."""
         if len(set(names)) < len(names):
             ((name, _),) = Counter(names).most_common(1)
-            raise self.damaged(f"it holds {name[:60]!r} twice")
+            raise self.damaged(Sentence("it holds {name!r} twice", name=name[:60]))
 
     def value(self, name: str, kind: int) -> Any:
         if kind in _SCALARS:
@@ -379,7 +384,7 @@ class _Parser:
             return self.string()
         if kind == _ARRAY:
             return self.array(name)
-        raise self.damaged(f"it holds a value of unknown kind {kind}")
+        raise self.damaged(Sentence("it holds a value of unknown kind {kind}", kind=kind))
 
     def array(self, name: str) -> Any:
         kind, length = self.scalar("<I"), self.scalar("<Q")
@@ -392,7 +397,7 @@ class _Parser:
             self.skip_texts(name, length)
             return ArrayLength(length, start)
         if kind not in _SCALARS:
-            raise self.damaged(f"it holds an array of unknown kind {kind}")
+            raise self.damaged(Sentence("it holds an array of unknown kind {kind}", kind=kind))
         code = _SCALARS[kind][1]
         size = struct.calcsize("<" + code) * length
         self.check(size)
@@ -415,13 +420,13 @@ class _Parser:
     def count(self, elements: int) -> None:
         self.elements_left -= elements
         if self.elements_left < 0:
-            raise self.damaged("its arrays are longer than any vocabulary")
+            raise self.damaged(Sentence("its arrays are longer than any vocabulary"))
 
     def tensor(self) -> tuple[str, int, tuple[int, ...], int]:
         name = self.string()
         count = self.scalar("<I")
         if len(name) > _LONGEST_NAME or count > _MOST_DIMENSIONS:
-            raise self.damaged(f"tensor {name[:60]!r} has {count} dimensions")
+            raise self.damaged(Sentence("tensor {tensor!r} has {count} dimensions", tensor=name[:60], count=count))
         shape = tuple(self.scalar("<Q") for _ in range(count))
         return name, self.scalar("<I"), shape[::-1], self.scalar("<Q")
 
@@ -437,9 +442,16 @@ class _Parser:
             ) from None
         block, block_bytes = GGML_QUANT_SIZES[type_]
         if shape and shape[-1] % block:
-            raise self.damaged(f"tensor {name} has rows of {shape[-1]}, which {type_.name} cannot hold")
+            raise self.damaged(
+                Sentence(
+                    "tensor {tensor} has rows of {count}, which {type} cannot hold",
+                    tensor=name,
+                    count=shape[-1],
+                    type=type_.name,
+                )
+            )
         if not is_possible(shape):
-            raise self.damaged(f"tensor {name} has dimensions that no file can hold")
+            raise self.damaged(Sentence("tensor {tensor} has dimensions that no file can hold", tensor=name))
         size = prod(shape) // block * block_bytes
         if offset + size > self.size:
             missing = offset + size - self.size
@@ -492,5 +504,5 @@ class _Parser:
         if size > self.size - self.at:
             raise BadFile("{path} is truncated: its head ends in the middle; download it again.", path=self.path)
 
-    def damaged(self, what: str) -> BadFile:
+    def damaged(self, what: Sentence) -> BadFile:
         return BadFile("{path} is damaged: {what}; download it again.", path=self.path, what=what)

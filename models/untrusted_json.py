@@ -16,6 +16,7 @@ import msgspec
 
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.sentence import Sentence
 
 T = TypeVar("T")
 
@@ -37,11 +38,12 @@ _MISMATCH = re.compile(
 
 
 class InvalidJSON(ValueError):
-    """A text is not the JSON that was expected; `str()` says why, as the end of a sentence."""
+    """A text is not the JSON that was expected."""
 
-    def __init__(self, reason: str, *, key: str = "", wanted: str = "", found: str = "") -> None:
+    def __init__(self, reason: str | Sentence, *, key: str = "", wanted: str = "", found: str = "") -> None:
         """Take the reason, and for a value of a wrong type or range: where it is, what it must be, what it is ("": unsaid)."""
-        super().__init__(reason)
+        super().__init__(str(reason))
+        self.reason = reason
         self.key = key
         self.wanted = wanted
         self.found = found
@@ -49,7 +51,7 @@ class InvalidJSON(ValueError):
     def of_file(self, path: Path | str) -> BadFile:
         """Return the error for a file that holds it."""
         if not self.key:
-            return BadFile("{path} is not valid JSON ({reason}); download it again.", path=path, reason=str(self))
+            return BadFile("{path} is not valid JSON ({reason}); download it again.", path=path, reason=self.reason)
         if not self.wanted:
             return BadFile("{path} has no {key}; download it again.", path=path, key=self.key)
         if not self.found:
@@ -126,7 +128,7 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     """
     data = bytes(data)
     if len(data) > 2 * _MOST_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
-        raise InvalidJSON("it holds too many values")
+        raise InvalidJSON(Sentence("it holds too many values"))
     try:
         value = msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
@@ -136,9 +138,9 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     except msgspec.DecodeError:
         value = _as_python_reads(data, kind)
     except RecursionError:
-        raise InvalidJSON("it is nested too deeply") from None
+        raise InvalidJSON(Sentence("it is nested too deeply")) from None
     if isinstance(value, dict | list) and _is_deep(value):
-        raise InvalidJSON("it is nested too deeply")
+        raise InvalidJSON(Sentence("it is nested too deeply"))
     return value
 
 
@@ -147,22 +149,22 @@ def _as_python_reads(data: bytes, kind: type[T]) -> T:
     try:
         value = json.loads(data, parse_int=_int)
         if _is_deep(value):
-            raise InvalidJSON("it is nested too deeply")
+            raise InvalidJSON(Sentence("it is nested too deeply"))
         msgspec.json.encode(value)  # refuses lone surrogates, which could be neither written nor shown
         return msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
         raise _mismatch(error) from None
     except UnicodeError:
-        raise InvalidJSON("it holds characters that are no Unicode") from None
+        raise InvalidJSON(Sentence("it holds characters that are no Unicode")) from None
     except RecursionError:
-        raise InvalidJSON("it is nested too deeply") from None
+        raise InvalidJSON(Sentence("it is nested too deeply")) from None
     except ValueError as error:
         raise error if isinstance(error, InvalidJSON) else InvalidJSON(str(error)) from None
 
 
 def _int(digits: str) -> int:
     if len(digits) > _LONGEST_NUMBER:  # reading one takes time by the square of its length
-        raise InvalidJSON("it holds a number of absurd length")
+        raise InvalidJSON(Sentence("it holds a number of absurd length"))
     return int(digits)
 
 

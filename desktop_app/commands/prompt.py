@@ -47,7 +47,7 @@ def _read_list(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
     except InvalidJSON as error:
-        raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error) from error
+        raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error.reason) from error
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise BadFile(
             '{path} must hold a list of objects, such as [{{"role": "user", "content": "Hello"}}].', path=path

@@ -53,6 +53,7 @@ from desktop_app.small_files import Parsed, SmallFile
 from models.chat.sampling import recommended_sampling
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import open_regular
+from models.sentence import Sentence
 from models.system_errors import cannot_write
 from models.visible import visible
 
@@ -330,7 +331,7 @@ class Library:
         raise ZhiyinError(
             "There is no model and no file named {path!r}; the installed models are: {names}.",
             path=name,
-            names=", ".join(model.label for model in listing.models) or "none yet",
+            names=tuple(model.label for model in listing.models) or Sentence("none yet"),
         )
 
     def _import(self, path: Path) -> None:

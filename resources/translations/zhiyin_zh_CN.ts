@@ -544,12 +544,52 @@
         <translation>它只修改了底座共用的词向量和输出头之一</translation>
     </message>
     <message>
+        <source>it claims {tensors} tensors and {pairs} metadata values</source>
+        <translation>它声称有 {tensors} 个张量和 {pairs} 项元数据</translation>
+    </message>
+    <message>
         <source>it did not answer in time</source>
         <translation>没有及时应答</translation>
     </message>
     <message>
+        <source>it holds a number of absurd length</source>
+        <translation>其中有位数过多的数</translation>
+    </message>
+    <message>
+        <source>it holds a value of unknown kind {kind}</source>
+        <translation>其中有未知类型 {kind} 的值</translation>
+    </message>
+    <message>
+        <source>it holds an array of unknown kind {kind}</source>
+        <translation>其中有未知类型 {kind} 的数组</translation>
+    </message>
+    <message>
+        <source>it holds characters that are no Unicode</source>
+        <translation>其中有不属于 Unicode 的字符</translation>
+    </message>
+    <message>
+        <source>it holds too many values</source>
+        <translation>其中的值过多</translation>
+    </message>
+    <message>
+        <source>it holds {name!r} twice</source>
+        <translation>其中 {name!r} 出现了两次</translation>
+    </message>
+    <message>
         <source>it is a DoRA, whose lengths depend on the base&apos;s weights</source>
         <translation>它是 DoRA，其幅值取决于底座的权重</translation>
+    </message>
+    <message>
+        <source>it is nested too deeply</source>
+        <translation>嵌套层次过深</translation>
+    </message>
+    <message>
+        <source>its alignment is {alignment}</source>
+        <translation>对齐值为 {alignment}</translation>
+    </message>
+    <message>
+        <source>its arrays are longer than any vocabulary</source>
+        <translation>其中的数组比任何词表都长</translation>
     </message>
     <message>
         <source>its name cannot be resolved</source>
@@ -592,6 +632,10 @@
         <translation>还没有安装模型；请转换或导入一个</translation>
     </message>
     <message>
+        <source>none yet</source>
+        <translation>还没有</translation>
+    </message>
+    <message>
         <source>on the processor with 1 thread</source>
         <translation>用处理器的 1 个线程</translation>
     </message>
@@ -602,6 +646,18 @@
     <message>
         <source>set ZHIYIN_HOME to a folder on another disk</source>
         <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
+    </message>
+    <message>
+        <source>tensor {tensor!r} has {count} dimensions</source>
+        <translation>张量 {tensor!r} 有 {count} 个维度</translation>
+    </message>
+    <message>
+        <source>tensor {tensor} has dimensions that no file can hold</source>
+        <translation>张量 {tensor} 的维度超出任何文件的容量</translation>
+    </message>
+    <message>
+        <source>tensor {tensor} has rows of {count}, which {type} cannot hold</source>
+        <translation>张量 {tensor} 每行 {count} 个值，{type} 类型无法存放</translation>
     </message>
     <message>
         <source>the connection was closed early</source>

@@ -15,8 +15,9 @@ import pytest
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Failed, Load, decode_event, encode_event
 from desktop_app.processes.worker import in_process
-from models.errors import BadFile, UnsupportedModel, ZhiyinError, as_zhiyin_error, error_from_data, sentence_from_data
+from models.errors import BadFile, UnsupportedModel, ZhiyinError, error_from_data, sentence_from_data
 from models.sentence import Sentence, size_text
+from models.system_errors import as_zhiyin_error
 
 NESTED = BadFile(
     "{path} is refused, since {reason}; it has {names} of {size:size} and {part:.0%}.",
@@ -105,7 +106,11 @@ def test_a_worker_tells_errors_and_sentences() -> None:
     [
         (NESTED, "bad-file", WORDS),
         (MemoryError(), "out-of-memory", "There is too little free memory for this"),
-        (OSError(28, "No space left on device", "/a\nb"), "failed", r"/a\nb cannot be read or written: No space left"),
+        (
+            OSError(28, "No space left on device", "/a\nb"),
+            "no-room",
+            r"/a\nb cannot be written, because the disk is full",
+        ),
         (KeyError("x"), "internal", "Zhiyin made a mistake (KeyError('x'))"),
     ],
 )

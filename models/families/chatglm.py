@@ -82,7 +82,7 @@ def _groups(config: Config) -> int:
 
 def _rotary(config: Config) -> Metadata:
     """Return what `rope_ratio` means: ChatGLM2-6B-32K divides the positions by it, all later models multiply the base."""
-    ratio = config.float("rope_ratio", default=1.0)
+    ratio = config.float("rope_ratio", default=1.0, minimum=1e-3, maximum=1e6)
     if "chatglm2" in config.str("_name_or_path", default="").lower() and ratio != 1.0:
         return {"rope.freq_base": _BASE, "rope.scaling.type": "linear", "rope.scaling.factor": ratio}
     return {"rope.freq_base": _BASE * ratio}

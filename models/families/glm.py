@@ -62,8 +62,8 @@ def _bias(config: Config) -> bool:
 
 
 def _rotating_part(config: Config) -> float:
-    default = config.float("partial_rotary_factor", default=_HALF)
-    return config.section("rope_parameters").float("partial_rotary_factor", default=default)
+    default = config.float("partial_rotary_factor", default=_HALF, minimum=0.01, maximum=1)
+    return config.section("rope_parameters").float("partial_rotary_factor", default=default, minimum=0.01, maximum=1)
 
 
 def _mlp(sizes: Sizes, layer: int) -> list[OutputTensor]:

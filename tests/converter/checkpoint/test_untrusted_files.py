@@ -26,6 +26,8 @@ from models.families import config_of_tensors, family_of
 from tests.converter.checkpoint.test_meta_llama import write_meta
 from tests.support.adapters import random_adapter, write_adapter
 from tests.support.checkpoints import write_checkpoint, write_safetensors
+from tests.support.random_chinese import random_qwen
+from tests.support.random_glm import random_chatglm, random_glm
 from tests.support.random_gpt_oss import random_gpt_oss
 from tests.support.random_llama import random_llama, random_qwen3_moe
 from tests.support.random_relatives import random_gemma3, random_granite4, random_qwen35
@@ -75,6 +77,9 @@ def test_an_index_of_wrong_types_is_refused(index: Any, tmp_path: Path) -> None:
         (random_qwen3_moe, {"num_hidden_layers": 500, "num_experts": 1000}),
         (random_glm4_moe, {"n_routed_experts": 2**31 - 1}),
         (random_granite4, {"num_hidden_layers": 512, "num_local_experts": 1024}),
+        (random_qwen, {"rotary_pct": 1e18}),
+        (random_glm, {"partial_rotary_factor": 1e18}),
+        (random_chatglm, {"rope_ratio": 3e38}),
         (random_gpt_oss, {"layer_types": [["full_attention"]] * 2}),
         (random_gpt_oss, {"layer_types": "full_attention"}),
         (random_granite4, {"layer_types": [{}] * 4}),

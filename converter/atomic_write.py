@@ -81,7 +81,7 @@ def locked(path: Path) -> Iterator[None]:
         raise OSError(errno.EBUSY, "another program keeps it locked", str(path)) from error
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a small file of text that its owner alone may read, whole or not at all.
 
     Raises:
@@ -92,7 +92,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_locked(path: Path, text: str) -> None:
-    """Do what `write_whole` does, by a caller who has the file's lock."""
+    """Do what `write_atomically` does, by a caller who has the file's lock."""
     data = text.encode()
     _write(path, lambda stream: stream.write(data), _PRIVATE)
 
@@ -106,7 +106,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], T], *, private: bool = Fa
         private: its owner alone may read the file.
 
     Raises:
-        OSError: as `write_whole`.
+        OSError: as `write_atomically`.
     """
     with locked(path):
         return _write(path, write, _PRIVATE if private else _SHARED)

@@ -17,7 +17,7 @@ from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
 from converter.metadata import Parameters, base_model, count_parameters, file_name, general_metadata, requantized_name
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
-from models.chat import dialects
+from models.chat import chat_formats
 from models.config import Config
 from models.errors import BadFile, NoTokenizer, ZhiyinError
 from models.families import family_of
@@ -447,8 +447,8 @@ def _metadata(
         pairs.setdefault("tokenizer.chat_template", blueprint.chat.template)
         if blueprint.chat.stop:
             pairs.setdefault(STOP, list(blueprint.chat.stop))
-        if blueprint.chat.dialect:
-            pairs.setdefault(dialects.KEY, blueprint.chat.dialect)
+        if blueprint.chat.chat_format:
+            pairs.setdefault(chat_formats.KEY, blueprint.chat.chat_format)
         for key, value in blueprint.chat.sampling.items():
             pairs.setdefault(f"general.sampling.{key}", value)
     return pairs

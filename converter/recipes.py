@@ -142,7 +142,7 @@ def is_lossy(type_: Type) -> bool:
 
 @dataclass(frozen=True)
 class Override:
-    """A type that the person chose for some tensors."""
+    """A type that the user chose for some tensors."""
 
     pattern: re.Pattern[str]
     type: Type
@@ -194,7 +194,7 @@ def tensor_types(
         architecture: `general.architecture`.
         parameters: hyperparameters without the architecture's prefix; head counts, experts and layers matter.
         importance: an importance matrix is used.
-        overrides: what the person chose; the first that matches counts.
+        overrides: what the user chose; the first that matches counts.
         stored: the types in the GGUF file that is quantized again; what is never quantized keeps them.
     """
     tied = all(tensor.name != "output.weight" for tensor in tensors)
@@ -233,7 +233,7 @@ def tensor_types(
 
 
 def _can_change(tensor: OutputTensor) -> bool:
-    """Tell whether a person may choose this tensor's type: runners read the others element by element."""
+    """Tell whether a user may choose this tensor's type: runners read the others element by element."""
     return _kept_type(replace(tensor, encoding=None), Recipe("Q8_0"), None) is None
 
 

@@ -27,7 +27,7 @@ _COMMANDS = {
     "tokenize": "show the token ids of a text",
     "prompt": "show the prompt that a chat becomes",
     "logits": "write a model's logits for a text or token ids",
-    "perplexity": "measure how well a model foretells a text",
+    "perplexity": "measure how well a model predicts a text",
     "bench": "measure a model's speed and memory",
     "engine": "list, add or choose engine parts for graphics cards",
     "doctor": "check the installation",

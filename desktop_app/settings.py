@@ -1,4 +1,4 @@
-"""What the person chose: a small JSON file. Unknown and wrong values fall back to the defaults."""
+"""What the user chose: a small JSON file. Unknown and wrong values fall back to the defaults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """The least and the greatest value of each number."""
 RECOMMENDED = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
-"""What a model's publisher may recommend: None where the person sets nothing else."""
+"""What a model's publisher may recommend: None where the user sets nothing else."""
 _KINDS: dict[str, type[int] | type[float]] = {
     "thinking": bool,
     **{name: int if name == "top_k" else float for name in RECOMMENDED},

@@ -1,6 +1,6 @@
 """Our own small files of JSON: what is damaged is put aside and said, and no change of another process is lost.
 
-A person edits them, a power cut cuts them off: whatever they hold, the rest of the application works.
+A user edits them, a power cut cuts them off: whatever they hold, the rest of the application works.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class CatalogueModel:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """What a user calls it."""
         name = PurePosixPath(self.file).stem if self.file else self.huggingface.partition("/")[2]
         return _AFTER_THE_NAME.sub("", name)
 

@@ -37,34 +37,34 @@ class Sizes:
     """Rows of the feed-forward network's gate."""
     heads: int
     kv_heads: int
-    head_size: int
+    head_dim: int
     vocabulary: int
     """Rows of the token embedding."""
 
     @property
     def queries(self) -> int:
         """Rows of the query matrix."""
-        return self.heads * self.head_size
+        return self.heads * self.head_dim
 
     @property
     def keys(self) -> int:
         """Rows of the key matrix, and of the value matrix."""
-        return self.kv_heads * self.head_size
+        return self.kv_heads * self.head_dim
 
 
-def read_sizes(config: Config, *, head_size: int = 0) -> Sizes:
+def read_sizes(config: Config, *, head_dim: int = 0) -> Sizes:
     """Read the sizes from a configuration in the words of transformers.
 
     Args:
         config: the configuration.
-        head_size: of a head where the configuration does not say; 0: the heads together are as wide as the model.
+        head_dim: of a head where the configuration does not say; 0: the heads together are as wide as the model.
 
     Raises:
         BadFile: one is missing, or they do not fit each other.
     """
     hidden = config.int("hidden_size", minimum=1)
     heads = config.int("num_attention_heads", minimum=1)
-    if "head_dim" not in config and not head_size and hidden % heads:
+    if "head_dim" not in config and not head_dim and hidden % heads:
         raise BadFile(
             "{path}: a width of {width} cannot be split into {heads} heads; download it again.",
             path=config.origin,
@@ -77,17 +77,17 @@ def read_sizes(config: Config, *, head_size: int = 0) -> Sizes:
         inner=config.int("intermediate_size", minimum=1),
         heads=heads,
         kv_heads=config.int("num_key_value_heads", default=heads, minimum=1),
-        head_size=config.int("head_dim", default=head_size or hidden // heads, minimum=2),
+        head_dim=config.int("head_dim", default=head_dim or hidden // heads, minimum=2),
         vocabulary=config.int("vocab_size", minimum=1),
     )
-    if sizes.heads % sizes.kv_heads or sizes.head_size % 2 or sizes.layers > _MOST_LAYERS:
+    if sizes.heads % sizes.kv_heads or sizes.head_dim % 2 or sizes.layers > _MOST_LAYERS:
         raise BadFile(
             "{path}: {heads} query heads, {kv_heads} key heads of {head_dim} dimensions and {layers} layers do not "
             "fit together; download it again.",
             path=config.origin,
             heads=sizes.heads,
             kv_heads=sizes.kv_heads,
-            head_dim=sizes.head_size,
+            head_dim=sizes.head_dim,
             layers=sizes.layers,
         )
     experts_in_all = sizes.layers * max(config.int(name, default=0) for name in _EXPERTS)
@@ -163,9 +163,9 @@ def decoder_parameters(config: Config, sizes: Sizes) -> Metadata:
         "attention.head_count": sizes.heads,
         "attention.head_count_kv": sizes.kv_heads,
         "attention.layer_norm_rms_epsilon": config.float("rms_norm_eps", "layer_norm_epsilon", default=1e-6, minimum=0),
-        "attention.key_length": sizes.head_size,
-        "attention.value_length": sizes.head_size,
-        "rope.dimension_count": sizes.head_size,
+        "attention.key_length": sizes.head_dim,
+        "attention.value_length": sizes.head_dim,
+        "rope.dimension_count": sizes.head_dim,
         "vocab_size": sizes.vocabulary,
     }
 
@@ -211,7 +211,7 @@ def require_square_attention(config: Config, sizes: Sizes) -> None:
             path=config.origin,
             width=sizes.hidden,
             heads=sizes.heads,
-            head_dim=sizes.head_size,
+            head_dim=sizes.head_dim,
         )
 
 
@@ -284,8 +284,8 @@ def head_norms(
     """Return the norms of each head's query and key, for architectures that rotate halves; `names` are the checkpoint's."""
     source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
     return (
-        as_is(f"{target}q_norm.weight", f"{source}{names[0]}.weight", sizes.head_size),
-        as_is(f"{target}k_norm.weight", f"{source}{names[1]}.weight", sizes.head_size),
+        as_is(f"{target}q_norm.weight", f"{source}{names[0]}.weight", sizes.head_dim),
+        as_is(f"{target}k_norm.weight", f"{source}{names[1]}.weight", sizes.head_dim),
     )
 
 

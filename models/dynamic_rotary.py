@@ -96,7 +96,7 @@ class DynamicRotary:
         )
 
 
-def is_past_training(parameters: Metadata, context: int) -> bool:
+def is_beyond_trained_context(parameters: Metadata, context: int) -> bool:
     """Tell whether a model is to hold more tokens than it was trained with, and can: then our own runner computes it.
 
     Args:

@@ -68,8 +68,8 @@ class ChatFormat:
     """What the publisher recommends: keys below `general.sampling.` (temp, top_p, top_k, min_p, penalty_repeat)."""
     tokens: tuple[str, ...] = ()
     """Tokens that the template writes, where the vocabulary takes their texts for ordinary ones."""
-    dialect: str = ""
-    """A name in `models.chat.dialects`, where the template alone does not say how to chat."""
+    chat_format: str = ""
+    """A name in `models.chat.chat_formats`, where the template alone does not say how to chat."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Blueprint:
     metadata: Metadata = field(default_factory=dict)
     """Further GGUF keys, whole names."""
     warnings: tuple[Sentence, ...] = ()
-    """What a person should know of limits that the converted model has; whole sentences."""
+    """What a user should know of limits that the converted model has; whole sentences."""
     default_quant: str = "Q4_K_M"
     """What `--quant auto` means: the smallest mixture that leaves this family's answers intact."""
 
@@ -126,7 +126,7 @@ class Family:
     """Tells families apart that share a class name."""
     quantized: tuple[str, ...] = ()
     """`quant_method` entries of config.json whose weights it takes as they are."""
-    text_part: bool = False
+    language_part: bool = False
     """Of models that see or hear as well, the part for text is converted."""
     config_of: Callable[[Mapping[str, Shape], str], Config | None] = _no_config
     """(shapes by name, the file's name for errors) -> the configuration read off them, for checkpoints without a config.json or

@@ -43,7 +43,7 @@ def _take_share_of_cores() -> None:
 
 @pytest.fixture(autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep every test away from the person's own data."""
+    """Keep every test away from the user's own data."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ZHIYIN_HOME", str(home))
     return home

@@ -1,4 +1,4 @@
-"""What a person pastes of a model on the Hub or ModelScope: its name, or the address of one of its pages."""
+"""What a user pastes of a model on the Hub or ModelScope: its name, or the address of one of its pages."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from converter.hub.manifest import (
     NOTE,
     alone,
     conversions_by_source,
-    read_note,
+    read_manifest,
     read_origin,
-    vouched,
-    write_note,
+    verified_files,
+    write_manifest,
 )
 from converter.hub.selection import is_small
 from models.errors import BadFile, ZhiyinError
@@ -77,7 +77,7 @@ def fetched_folder(model: Path, downloads: Path) -> Path | None:
         folder = downloads.resolve() / model.resolve().relative_to(downloads.resolve()).parts[0]
     except (ValueError, IndexError):
         return None
-    noted = vouched(read_note(folder))
+    noted = verified_files(read_manifest(folder))
     return folder if any((folder / name).resolve() == model.resolve() for name in noted) else None
 
 
@@ -107,7 +107,7 @@ def delete_rest(folder: Path) -> None:
     with suppress(ZhiyinError, OSError), alone(folder, origin.repository):
         if _is_of_use(folder):
             return
-        for name in filter(partial(_is_ours, folder), vouched(read_note(folder))):
+        for name in filter(partial(_uses_graph_runner, folder), verified_files(read_manifest(folder))):
             _delete(folder, folder / name)
         (folder / NOTE).unlink(missing_ok=True)
         for path in sorted(folder.rglob("*"), reverse=True):
@@ -143,7 +143,7 @@ def _kept_in(folder: Path) -> Iterator[KeptDownload]:
     origin = read_origin(folder)
     if origin is None:
         return
-    there = {name: folder / name for name in vouched(read_note(folder)) if _is_ours(folder, name)}
+    there = {name: folder / name for name in verified_files(read_manifest(folder)) if _uses_graph_runner(folder, name)}
     for source, models in conversions_by_source(folder).items():
         files = tuple(path for name, path in there.items() if source in ("", name) and path not in models)
         if files:
@@ -153,11 +153,13 @@ def _kept_in(folder: Path) -> Iterator[KeptDownload]:
 
 def _is_of_use(folder: Path) -> bool:
     """Tell whether a download has weights, or a part of some, or there is a model that was made of it."""
-    weights = (name for name in vouched(read_note(folder)) if not is_small(name) and (folder / name).is_file())
+    weights = (
+        name for name in verified_files(read_manifest(folder)) if not is_small(name) and (folder / name).is_file()
+    )
     return any(weights) or any(folder.rglob(".*.part")) or bool(conversions_by_source(folder))
 
 
-def _is_ours(folder: Path, name: str) -> bool:
+def _uses_graph_runner(folder: Path, name: str) -> bool:
     """Tell whether a noted file is one that was fetched: no model in use, and nothing outside that a link leads to."""
     root = folder.resolve()
     path = (folder / name).resolve()
@@ -168,5 +170,7 @@ def _is_ours(folder: Path, name: str) -> bool:
 def _delete(folder: Path, file: Path) -> None:
     name = file.relative_to(folder).as_posix()
     delete_files([file])
-    note = read_note(folder)
-    write_note(folder, note | {"files": {other: entry for other, entry in vouched(note).items() if other != name}})
+    note = read_manifest(folder)
+    write_manifest(
+        folder, note | {"files": {other: entry for other, entry in verified_files(note).items() if other != name}}
+    )

@@ -93,7 +93,7 @@ class Host(Protocol):
     variable: str
     """The environment variable for one, with what else it takes to be sent there: "set {variable} to it"."""
     token: str | bool
-    """The person's, or False."""
+    """The user's, or False."""
     folder: str
     """Name for the folder of its files."""
 
@@ -121,7 +121,7 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
         repository: ORG/NAME, with "modelscope:" in front where it is there.
         revision: a branch, tag or commit; "": the main branch.
         endpoint: address of the Hub, a mirror or ModelScope; "": as the name says, or else HF_ENDPOINT, or huggingface.co.
-        token: the person's token for this endpoint; True: the one that the environment or huggingface-hub keeps for it;
+        token: the user's token for this endpoint; True: the one that the environment or huggingface-hub keeps for it;
             False: none.
 
     Raises:

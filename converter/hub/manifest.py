@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from converter.atomic_write import write_whole
+from converter.atomic_write import write_atomically
 from converter.hub.names import is_harmless
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import is_there
@@ -33,7 +33,7 @@ class Origin:
     url: str
 
 
-def read_note(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """Return a folder's note; {}: there is none that can be read."""
     try:
         return read_object(folder / NOTE)
@@ -41,12 +41,12 @@ def read_note(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def write_note(folder: Path, note: dict[str, Any]) -> None:
+def write_manifest(folder: Path, note: dict[str, Any]) -> None:
     """Write a folder's note, whole or not at all."""
-    write_whole(folder / NOTE, json.dumps(note, ensure_ascii=False, indent=1))
+    write_atomically(folder / NOTE, json.dumps(note, ensure_ascii=False, indent=1))
 
 
-def vouched(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def verified_files(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what a note says of each file that was fetched and checked: size, digest, mtime; only well-formed entries."""
     files = note.get("files")
     return {
@@ -109,7 +109,7 @@ def in_use(*paths: Path) -> Iterator[None]:
 
 def read_origin(folder: Path) -> Origin | None:
     """Return where a folder was downloaded from; None: it was not."""
-    note = read_note(folder)
+    note = read_manifest(folder)
     repository, page = note.get("repository"), note.get("page")
     if not isinstance(page, str):  # of Zhiyin 0.1 before it knew ModelScope
         page = f"{note.get('endpoint', '')}/{repository}"
@@ -133,14 +133,14 @@ def note_conversion(folder: Path, source: Path, commit: str, quant: str, made: P
         quant: the types.
         made: the GGUF file.
     """
-    note = read_note(folder)
+    note = read_manifest(folder)
     entry = {"commit": commit, "path": str(made), "size": made.stat().st_size}
-    write_note(folder, note | {"converted": _conversions(note) | {_wish(folder, source, quant): entry}})
+    write_manifest(folder, note | {"converted": _conversions(note) | {_wish(folder, source, quant): entry}})
 
 
 def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> tuple[Path | None, bool]:
     """Return the file that was converted from this download with these types, if it is there, and whether it is up to date."""
-    entry = _conversions(read_note(folder)).get(_wish(folder, source, quant))
+    entry = _conversions(read_manifest(folder)).get(_wish(folder, source, quant))
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         return None, False
     path = Path(entry["path"])
@@ -151,7 +151,7 @@ def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> t
 
 def converted_from(folder: Path, file: str = "") -> list[Path]:
     """Return what was converted from a download, or from one of several models in it, and may still be there."""
-    entries = _conversions(read_note(folder))
+    entries = _conversions(read_manifest(folder))
     found = (entry for wish, entry in entries.items() if not file or wish.startswith(f"{file} "))
     return [Path(entry["path"]) for entry in found if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
 
@@ -159,7 +159,7 @@ def converted_from(folder: Path, file: str = "") -> list[Path]:
 def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
     """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
     found: dict[str, list[Path]] = {}
-    for wish, entry in _conversions(read_note(folder)).items():
+    for wish, entry in _conversions(read_manifest(folder)).items():
         if isinstance(entry, dict) and isinstance(entry.get("path"), str) and is_there(Path(entry["path"])):
             found.setdefault(wish.rpartition(" ")[0], []).append(Path(entry["path"]))
     return found

@@ -14,7 +14,7 @@ _LONGEST_PART = 255
 """Bytes of a file's or a folder's name: what file systems allow."""
 _LONGEST_NAME = 1024
 _JOINERS = "\u200c\u200d"
-"""Shown, in emoji and in Persian, though they count as format characters."""
+"""OutputFilter, in emoji and in Persian, though they count as format characters."""
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Control characters, direction and other formats, halves of characters, ends of lines."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -26,7 +26,7 @@ def check_names(repository: str, names: Iterable[str]) -> None:
     """Check all names of a repository.
 
     Raises:
-        BadFile: one leads outside the folder, or is no name that a person or a disk could read.
+        BadFile: one leads outside the folder, or is no name that a user or a disk could read.
     """
     for name in names:
         if _leads_outside(name):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from converter.gguf_header import GGUFHeader, Spans, read_distant_head
 from converter.hub.network_errors import BadAnswer
-from converter.hub.selection import Heads, RemoteFile
+from converter.hub.selection import RemoteFile, RemoteHeaders
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 
 _BLOCK = 64 * 1024
@@ -29,9 +29,9 @@ ReadPart = Callable[[RemoteFile, int, int], bytes]
 """Fetches bytes of a file: the first and the last, which is included."""
 
 
-def read_heads(
+def read_headers(
     repository: str, models: Mapping[str, Sequence[RemoteFile]], read: ReadPart, stop: Callable[[], None]
-) -> tuple[Heads, tuple[ZhiyinError, ...]]:
+) -> tuple[RemoteHeaders, tuple[ZhiyinError, ...]]:
     """Read the heads of several files of a repository.
 
     Args:

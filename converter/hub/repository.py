@@ -26,21 +26,21 @@ from converter.hub.manifest import (
     alone,
     conversions_by_source,
     earlier_conversion,
-    read_note,
-    vouched,
-    write_note,
+    read_manifest,
+    verified_files,
+    write_manifest,
 )
 from converter.hub.names import check_kept_names, check_names
 from converter.hub.network_errors import DISABLED, ELSEWHERE, Offline, Refused, Unreachable
 from converter.hub.network_settings import BadSetting
-from converter.hub.remote_headers import read_heads
+from converter.hub.remote_headers import read_headers
 from converter.hub.selection import (
     USUAL_ENCODINGS,
-    Choice,
-    Heads,
+    DownloadSelection,
+    FileSelection,
     RemoteFile,
+    RemoteHeaders,
     SeveralModels,
-    Wish,
     choose,
     gguf_models,
     listed_weights,
@@ -92,10 +92,10 @@ class DownloadRequest:
     """A branch, tag or commit; "": the main branch."""
     endpoint: str = ""
     """Address of the Hub, a mirror or ModelScope; "": `HF_ENDPOINT`, or huggingface.co."""
-    wish: Wish = field(default_factory=Wish)
+    wish: DownloadSelection = field(default_factory=DownloadSelection)
     """What to take of several things."""
     token: str | bool = field(default=True, repr=False)
-    """The person's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
+    """The user's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Download:
     fetched: int
     """Bytes that came over the network this time."""
     made: Path | None = None
-    """What was converted of it before, where that is all that is wanted (`Wish.converted`); then no file is fetched."""
+    """What was converted of it before, where that is all that is wanted (`request.wish.converted`); then no file is fetched."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Preview:
     """Where it comes as GGUF: the bytes of each quantization."""
     encoding: str = ""
     """The one that `source` has."""
-    heads: Heads = field(default_factory=dict)
+    heads: RemoteHeaders = field(default_factory=dict)
     """Where it comes as GGUF: the heads of each quantization's parts, as far as they can be read."""
     unread: tuple[ZhiyinError, ...] = ()
     """Why heads cannot be read."""
@@ -152,7 +152,7 @@ class Outline:
     """None: it has no config.json, or comes as GGUF."""
     encodings: Mapping[str, int] = field(default_factory=dict)
     """Where it comes as several GGUF models: the bytes of each quantization."""
-    heads: Heads = field(default_factory=dict)
+    heads: RemoteHeaders = field(default_factory=dict)
     """As in `Preview`."""
 
 
@@ -314,7 +314,7 @@ class _Repository:
         nature = self._nature(commit, names)
         return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
 
-    def _preview_gguf(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Preview:
+    def _preview_gguf(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Preview:
         models = gguf_models(choice.files if self.file else files)
         wish = self.request.wish.encodings
         asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
@@ -351,7 +351,7 @@ class _Repository:
         found = self._read(commit, names["config.json"], dict[str, Any])
         return Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2])
 
-    def _converted_before(self, commit: str, choice: Choice, files: Sequence[RemoteFile]) -> Path | None:
+    def _converted_before(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Path | None:
         """Return the model that was made of what was chosen, as it is now, where one will do."""
         quant = self.request.wish.converted
         if not quant or choice.source not in conversions_by_source(self.folder):
@@ -392,16 +392,18 @@ class _Repository:
             yield
 
     def _kept_listing(self) -> tuple[str, list[RemoteFile]]:
-        note = read_note(self.folder)
-        files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in vouched(note).items()]
+        note = read_manifest(self.folder)
+        files = [RemoteFile(name, entry["size"], entry["digest"]) for name, entry in verified_files(note).items()]
         check_names(self.name, (file.name for file in files))
         return str(note.get("commit", "")), files
 
-    def _choose(self, files: Sequence[RemoteFile]) -> Choice:
+    def _choose(self, files: Sequence[RemoteFile]) -> FileSelection:
         return choose(self.name, files, self.file, self.request.wish)
 
-    def _heads(self, commit: str, models: Mapping[str, Sequence[RemoteFile]]) -> tuple[Heads, tuple[ZhiyinError, ...]]:
-        """Return what `read_heads` does; of files that are here already nothing is fetched."""
+    def _heads(
+        self, commit: str, models: Mapping[str, Sequence[RemoteFile]]
+    ) -> tuple[RemoteHeaders, tuple[ZhiyinError, ...]]:
+        """Return what `read_headers` does; of files that are here already nothing is fetched."""
         connection = self.host.connection
 
         def read(file: RemoteFile, first: int, last: int) -> bytes:
@@ -412,7 +414,7 @@ class _Repository:
                 stream.seek(first)
                 return stream.read(last + 1 - first)
 
-        return read_heads(self.name, models, read, connection.stop)
+        return read_headers(self.name, models, read, connection.stop)
 
     def _fetch_all(
         self,
@@ -448,18 +450,18 @@ class _Repository:
         path = self.folder / file.name
         if _size(path) != file.size or not path.is_file():
             return False
-        entry = vouched(read_note(self.folder)).get(file.name)
+        entry = verified_files(read_manifest(self.folder)).get(file.name)
         if entry is not None and entry["mtime"] == path.stat().st_mtime_ns:
             return bool(entry["digest"] == file.digest)
         return digest_of(path, file, check) == file.digest
 
     def _vouch(self, commit: str, file: RemoteFile) -> None:
         """Note that a file was checked."""
-        note = read_note(self.folder)
+        note = read_manifest(self.folder)
         status = (self.folder / file.name).stat()
         entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
         known = {"repository": self.name, "page": self.host.page, "commit": commit}
-        write_note(self.folder, {**note, **known, "files": {**vouched(note), file.name: entry}})
+        write_manifest(self.folder, {**note, **known, "files": {**verified_files(note), file.name: entry}})
 
     def _check_room(self, need: int) -> None:
         free = shutil.disk_usage(self.folder).free

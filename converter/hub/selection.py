@@ -40,7 +40,7 @@ USUAL_ENCODINGS = (
     "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_XS", "IQ4_NL", "Q4_1", "Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0", "Q3_K_M",
     "Q3_K_L", "Q3_K_S", "Q2_K", "F16", "BF16", "F32",
 )  # fmt: skip
-"""What to take of a GGUF repository when the person leaves it to us, the best first."""
+"""What to take of a GGUF repository when the user leaves it to us, the best first."""
 LOSSLESS_ENCODINGS = ("F32", "BF16", "F16", "Q8_0")
 """What a GGUF file may be quantized again from."""
 
@@ -63,7 +63,7 @@ class RemoteFile:
 
 
 class SeveralModels(ZhiyinError):
-    """A repository holds several checkpoints, one file each; a person has to choose."""
+    """A repository holds several checkpoints, one file each; a user has to choose."""
 
     def __init__(self, template: str, files: Sequence[RemoteFile], /, **values: Any) -> None:
         """`files` are the checkpoints."""
@@ -72,7 +72,7 @@ class SeveralModels(ZhiyinError):
 
 
 @dataclass(frozen=True)
-class Choice:
+class FileSelection:
     """What to fetch."""
 
     files: tuple[RemoteFile, ...]
@@ -82,12 +82,12 @@ class Choice:
     """This file lists the weights, which are not among `files` yet."""
 
 
-Heads = Mapping[str, tuple[GGUFHeader, ...]]
+RemoteHeaders = Mapping[str, tuple[GGUFHeader, ...]]
 """The heads of GGUF models, one a part, by the model's encoding."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class DownloadSelection:
     """What is wanted of a repository that offers several things."""
 
     encodings: Sequence[str] = USUAL_ENCODINGS
@@ -98,7 +98,7 @@ class Wish:
     """A model that was converted to this quantization before will do without the checkpoint; "": none will."""
 
 
-def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish) -> Choice:
+def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: DownloadSelection) -> FileSelection:
     """Choose what to fetch.
 
     A checkpoint is taken before GGUF files, unless a GGUF file of the one encoding that was asked for is there.
@@ -106,7 +106,7 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish)
     Args:
         repository: its name, for sentences.
         files: all its files.
-        named: a file in it that the person named; "": none.
+        named: a file in it that the user named; "": none.
         wish: what is wanted of it.
 
     Raises:
@@ -132,7 +132,7 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Wish)
         )
     chosen = _gguf(repository, models, wish)
     card = [file for file in small if file.name.startswith(("README", "LICENSE"))]
-    return Choice((*chosen, *card), chosen[0].name)
+    return FileSelection((*chosen, *card), chosen[0].name)
 
 
 def listed_weights(
@@ -166,7 +166,7 @@ def weights_bytes(files: Iterable[RemoteFile]) -> int:
     return sum(file.size for file in files if not is_small(file.name))
 
 
-def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequence[RemoteFile]) -> Choice:
+def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequence[RemoteFile]) -> FileSelection:
     found = next((file for file in files if file.name == named), None)
     if found is None:
         usable = [file.name for file in files if file.name.endswith((".gguf", ".safetensors", ".pth", ".pt", ".bin"))]
@@ -177,14 +177,14 @@ def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequ
             files=_listing(usable),
         )
     group = [file for file in files if _model_of(file.name) == _model_of(named)] if named.endswith(".gguf") else [found]
-    return Choice((*(file for file in small if file not in group), *group), min(file.name for file in group))
+    return FileSelection((*(file for file in small if file not in group), *group), min(file.name for file in group))
 
 
-def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[RemoteFile]) -> Choice | None:
+def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[RemoteFile]) -> FileSelection | None:
     top = {file.name: file for file in files if file.top}
     for index, patterns in _WEIGHTS:
         if index is not None and index in top:
-            return Choice((*small, top[index]), "", index)
+            return FileSelection((*small, top[index]), "", index)
         for pattern in patterns:
             found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
             if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):
@@ -196,9 +196,9 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
                     files=_listing([file.name for file in found]),
                 )
             if found and found[0].name.endswith((".pth", ".pt")) and len(found) == 1:
-                return Choice((*small, *found), found[0].name if "config.json" not in top else "")
+                return FileSelection((*small, *found), found[0].name if "config.json" not in top else "")
             if found:
-                return Choice((*small, *found), "")
+                return FileSelection((*small, *found), "")
     return None
 
 
@@ -221,7 +221,7 @@ def _model_of(name: str) -> str:
     return _SHARD.sub("", name.removesuffix(".gguf"))
 
 
-def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: Wish) -> list[RemoteFile]:
+def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: DownloadSelection) -> list[RemoteFile]:
     wanted = [models[encoding] for encoding in wish.encodings if encoding in models]
     if not wanted and wish.encodings is not USUAL_ENCODINGS:
         raise ZhiyinError(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 Role = Literal["user", "assistant"]
 State = Literal["done", "streaming", "stopped", "failed", "interrupted"]
-"""streaming: being written; stopped: by the person; failed: by the engine; interrupted: the application ended meanwhile."""
+"""streaming: being written; stopped: by the user; failed: by the engine; interrupted: the application ended meanwhile."""
 
 _TITLE_LENGTH = 60
 _READ_FOR_TITLE = 2000

@@ -13,7 +13,7 @@ _LONGEST_NAME = 60
 
 
 def as_markdown(title: str, messages: Sequence[Message], person: str, model: str) -> str:
-    """Return a branch of a chat, the model's thoughts quoted; `person` and `model` say who speaks, in the person's language."""
+    """Return a branch of a chat, the model's thoughts quoted; `person` and `model` say who speaks, in the user's language."""
     parts = [f"# {title}"]
     for message in messages:
         if message.role == "user":

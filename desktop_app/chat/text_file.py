@@ -1,4 +1,4 @@
-"""Text files of the person's own, to talk about: in UTF-8, in UTF-16, or as Chinese systems wrote them before (GB18030)."""
+"""Text files of the user's own, to talk about: in UTF-8, in UTF-16, or as Chinese systems wrote them before (GB18030)."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         peak = session.engine.submit(Stats()).result().peak_bytes
     info, best = session.info, session.planned.plan.best
     planned = best.shares[0].total if best is not None else None
-    foretold = _planned_speed(session)
+    predicted = _planned_speed(session)
     if arguments.json:
         facts = {"model": session.model.name, "file_type": info.file_type, "parameters": info.parameters}
         facts |= {"context": info.context, "prompt": asdict(reading), "generation": asdict(writing)}
-        facts |= {"planned_tokens_per_second": foretold, "peak_bytes": peak, "planned_bytes": planned}
+        facts |= {"planned_tokens_per_second": predicted, "peak_bytes": peak, "planned_bytes": planned}
         print_json(facts)
         return 0
     context = f"{info.context} tokens of context" if info.context else "any context"
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         [
             ("", "measured", "from", "to", "planned"),
             _row(f"reads {reading.tokens} tokens", reading, None),
-            _row(f"writes {writing.tokens} tokens", writing, foretold),
+            _row(f"writes {writing.tokens} tokens", writing, predicted),
             ("main memory, at most", human_bytes(peak), "", "", "" if planned is None else human_bytes(planned)),
         ]
     )

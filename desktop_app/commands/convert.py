@@ -12,7 +12,7 @@ from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
-from desktop_app.library.smoke_load import try_out
+from desktop_app.library.smoke_load import smoke_load
 from desktop_app.planning.automatic import fitted
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -69,7 +69,7 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
         planned = fitted(planned)
     if adapters:
         show_plan(planned)
-    trial = None if request.as_adapter else try_out
+    trial = None if request.as_adapter else smoke_load
     line = ProgressLine()
     try:
         result = convert(planned, lambda progress: show_progress(line, progress, "tensors"), trial=trial)

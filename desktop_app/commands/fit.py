@@ -10,7 +10,7 @@ from typing import Any
 
 from converter.checkpoint.open import open_checkpoint, read_config
 from converter.gguf_header import is_named_gguf
-from converter.hub.selection import Wish
+from converter.hub.selection import DownloadSelection
 from converter.recipes import find_recipe
 from desktop_app.commands.options import add_json, context_length
 from desktop_app.commands.session import find_model
@@ -24,7 +24,7 @@ from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_heads
 from desktop_app.planning.computer import computer_now
 from desktop_app.planning.footprint import KV_TYPES
-from desktop_app.planning.planner import Model, Option, plan, rate
+from desktop_app.planning.planner import Model, RunConfiguration, plan, rate
 from models.errors import ZhiyinError
 from models.sentence import Sentence
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the person asks about."""
+    """What the user asks about."""
 
     model: Model
     origin: str = ""
@@ -172,7 +172,7 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     """Return a model of the Hub by its configuration alone, or by the heads of its GGUF files."""
     from converter.hub.repository import DownloadRequest, preview
 
-    name, wish = arguments.source, wish_for(quant) if quant else Wish()
+    name, wish = arguments.source, wish_for(quant) if quant else DownloadSelection()
     found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, wish))
     if found.heads:
         origin = f"{name}: by the heads of its GGUF files; no weights were fetched."
@@ -195,11 +195,11 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     return Asked(model_of_config(found.config, quants=_recipes(quant)), origin, found.weights)
 
 
-def _facts(option: Option) -> dict[str, Any]:
+def _facts(option: RunConfiguration) -> dict[str, Any]:
     return asdict(option) | {"bytes": option.bytes, "missing": option.missing, "verdict": option.verdict}
 
 
-def _state_sentence(option: Option) -> str:
+def _state_sentence(option: RunConfiguration) -> str:
     kept = human_bytes(option.snapshots * option.state_bytes)
     return (
         f"Its state takes {human_bytes(option.state_bytes)} however long a chat is; up to {option.snapshots} earlier ones "
@@ -207,7 +207,7 @@ def _state_sentence(option: Option) -> str:
     )
 
 
-def _weights_sentence(option: Option) -> str:
+def _weights_sentence(option: RunConfiguration) -> str:
     if not option.mapped:
         where = "are read into memory, in the order that the processor's or the graphics' instructions want"
     elif option.locked:
@@ -217,7 +217,7 @@ def _weights_sentence(option: Option) -> str:
     return f"The processor's weights {where}."
 
 
-def _print_shares(option: Option) -> None:
+def _print_shares(option: RunConfiguration) -> None:
     rows: list[tuple[str, ...]] = [
         ("", "layers", "weights", "state" if option.recurrent else "cache", "buffers", "together", "free")
     ]
@@ -227,7 +227,7 @@ def _print_shares(option: Option) -> None:
     print_table(rows)
 
 
-def _row(option: Option) -> tuple[str, ...]:
+def _row(option: RunConfiguration) -> tuple[str, ...]:
     context = "any" if option.recurrent else str(option.context)
     has_usual = option.recurrent or option.kv_type == "f16"  # a state is no cache
     cache = "" if has_usual else f" ({option.kv_type} cache)"

@@ -54,7 +54,7 @@ def device_words(device: Device) -> str:
     kind = (
         "no GPU: a driver that computes on the processor" if device.in_software else words.get(device.type, device.type)
     )
-    if device.shares_memory:
+    if device.unified_memory:
         kind += ", shares main memory"
     sentence = f"{device.description} ({kind})"
     if device.type not in ("gpu", "igpu"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converter.checkpoint.lora import Adapter, is_adapter
 from converter.hub.address import MODELSCOPE_PREFIX
-from converter.hub.manifest import read_note, vouched
+from converter.hub.manifest import read_manifest, verified_files
 from converter.merging import check_by_configuration
 from converter.pipeline import ConversionPlan
 from desktop_app.commands.source import fetch, local_path
@@ -111,7 +111,7 @@ def _fetched_before(arguments: argparse.Namespace, name: str) -> str:
         return name
 
     def here(source: str) -> int:
-        note = read_note(downloads_folder() / find_host(source, "", "", False).folder)
-        return sum(entry["size"] for entry in vouched(note).values())
+        note = read_manifest(downloads_folder() / find_host(source, "", "", False).folder)
+        return sum(entry["size"] for entry in verified_files(note).values())
 
     return max((source for other in names_on_hubs(name) for source in (other, MODELSCOPE_PREFIX + other)), key=here)

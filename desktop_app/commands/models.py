@@ -70,15 +70,15 @@ def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:
 def _info(library: Library, arguments: argparse.Namespace) -> None:
     model = ask_which(lambda: library.find(arguments.model))
     header = read_gguf_header(model.path, arrays=False)
-    past_training = RULE in header.parameters
-    facts = {**asdict(model), "tensors": len(header.tensors), "past_training": past_training}
+    beyond_trained_context = RULE in header.parameters
+    facts = {**asdict(model), "tensors": len(header.tensors), "beyond_trained_context": beyond_trained_context}
     facts["metadata"] = _plain(header.metadata)
     if arguments.json:
         print_json(facts)
         return
     rows = [("name", model.name), ("path", str(model.path)), ("size", human_bytes(model.bytes))]
     rows += [("quantization", model.file_type or "?"), ("tensors", str(len(header.tensors)))]
-    if past_training:
+    if beyond_trained_context:
         trained = header.parameter("context_length")
         rows.append(
             ("context", f"{trained} tokens; past them, where asked for, Zhiyin computes positions as the publisher")

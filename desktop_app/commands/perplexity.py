@@ -1,7 +1,7 @@
-"""`zhiyin perplexity`: how well a model foretells a text, as llama.cpp's tool of that name measures it.
+"""`zhiyin perplexity`: how well a model predicts a text, as llama.cpp's tool of that name measures it.
 
 The text is cut into chunks of the context's length; the tokens that begin every input of the model stand in place of a chunk's
-first ones. The second half of each chunk is scored, because after few tokens nobody could foretell much. Source: tools/perplexity
+first ones. The second half of each chunk is scored, because after few tokens nobody could predict much. Source: tools/perplexity
 of llama.cpp.
 """
 
@@ -21,7 +21,7 @@ from desktop_app.commands.terminal import ProgressLine, print_json, print_table
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSettings, Score, Tokenize
 from desktop_app.planning.footprint import recurrent_state
-from models.dynamic_rotary import is_past_training
+from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import read_regular
 
@@ -145,7 +145,7 @@ def _check_context(model: str, context: int) -> None:
     if recurrent_state(header.architecture, header.parameters):
         return  # no length is too long for them, whatever they were trained with
     trained = header.parameter("context_length")
-    if isinstance(trained, int) and 0 < trained < context and not is_past_training(header.parameters, context):
+    if isinstance(trained, int) and 0 < trained < context and not is_beyond_trained_context(header.parameters, context):
         raise ZhiyinError(
             "{name} was trained for {context} tokens of context; give --ctx {context} or less.",
             name=model,

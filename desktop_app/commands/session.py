@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def find_model(name: str | None) -> InstalledModel:
-    """Return the model that the person named, or the one to begin with; where a name is not enough, ask."""
+    """Return the model that the user named, or the one to begin with; where a name is not enough, ask."""
     library = Library(models_folder())
     if name:
         return ask_which(lambda: library.find(name))
@@ -115,8 +115,8 @@ def loaded_by_plan(
 
     Args:
         model: which.
-        settings: what the person set otherwise.
-        context: tokens that the person asks for, who then is obeyed even where the plan sees no room; None: the planner's choice.
+        settings: what the user set otherwise.
+        context: tokens that the user asks for, who then is obeyed even where the plan sees no room; None: the planner's choice.
         adapters: put on the model.
 
     Raises:

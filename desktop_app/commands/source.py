@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.hub.selection import LOSSLESS_ENCODINGS, Wish
+from converter.hub.selection import LOSSLESS_ENCODINGS, DownloadSelection
 from converter.progress import Progress
 from desktop_app.commands.terminal import ProgressLine, human_bytes, say
 from desktop_app.paths import downloads_folder
@@ -14,7 +14,7 @@ from desktop_app.paths import downloads_folder
 if TYPE_CHECKING:
     from converter.hub.repository import Download
 
-CHECKPOINT = Wish(LOSSLESS_ENCODINGS)
+CHECKPOINT = DownloadSelection(LOSSLESS_ENCODINGS)
 """What can be converted."""
 
 
@@ -26,7 +26,7 @@ def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def fetch(arguments: argparse.Namespace, repository: str, wish: Wish = CHECKPOINT) -> Download:
+def fetch(arguments: argparse.Namespace, repository: str, wish: DownloadSelection = CHECKPOINT) -> Download:
     """Fetch a repository with a progress line on stderr.
 
     Args:

@@ -52,7 +52,7 @@ def print_table(rows: Iterable[Sequence[str]]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person something on stderr."""
+    """Tell the user something on stderr."""
     print(text, file=sys.stderr)
 
 

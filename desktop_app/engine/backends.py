@@ -115,7 +115,7 @@ def backends() -> list[str]:
 
 
 def has_working_repack() -> bool:
-    """Tell whether ggml may rearrange weights for this processor.
+    """Tell whether ggml may repack weights for this processor.
 
     A libggml built with AMX crashes in its first prompt on some processors: GCC 12 drops the stores of the tile configuration
     (ggml-org/llama.cpp issue 20824 and pull request 26954). Then the weights are used as they lie in the file.
@@ -157,6 +157,6 @@ def _describe(device: int, *, takes_layers: bool) -> Device:
         total_bytes=properties.memory_total,
         free_bytes=properties.memory_free,
         takes_layers=takes_layers,
-        lends_memory=has_pinned_memory(device),
-        maps_files=loads_from_maps(device),
+        pinned_host_memory=has_pinned_memory(device),
+        mmap_support=loads_from_maps(device),
     )

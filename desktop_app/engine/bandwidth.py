@@ -23,7 +23,7 @@ from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import Buffers, cpu_device
 from desktop_app.engine.graph.library import InitParams, ggml, procedure
-from desktop_app.engine.graph.repacking import rearranging_memory
+from desktop_app.engine.graph.repacking import repacking_buffer_type
 from desktop_app.engine.llama.log import begin_log
 from desktop_app.system.read_speed import TYPES, ReadSpeed
 from desktop_app.system.threads import thread_counts
@@ -43,9 +43,9 @@ _CONTEXT_BYTES = 4 * 1024 * 1024
 def measure() -> ReadSpeed:
     """Measure all types: products of more matrices than the caches hold with a vector, again and again.
 
-    The matrices lie in memory as a loaded model's do, rearranged for the processor where ggml does that.
+    The matrices lie in memory as a loaded model's do, repacked for the processor where ggml does that.
     """
-    begin_log()  # or ggml would print what it rearranges
+    begin_log()  # or ggml would print what it repacks
     threads = _fastest_threads(thread_counts())
     found = {name: _measure_type(GGMLQuantizationType[name], threads) for name in TYPES}
     share = median(share for _, share in found.values())
@@ -114,7 +114,7 @@ def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:
 
 def _memory_of_weights(type_: GGMLQuantizationType) -> int:
     """Return the kind of memory in which the runners hold weights of a type on this processor."""
-    special = rearranging_memory(cpu_device(), type_, (_ROWS, _COLUMNS)) if has_working_repack() else None
+    special = repacking_buffer_type(cpu_device(), type_, (_ROWS, _COLUMNS)) if has_working_repack() else None
     return special or int(ggml().ggml_backend_dev_buffer_type(cpu_device()))
 
 

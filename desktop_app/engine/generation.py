@@ -12,7 +12,7 @@ from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
 from desktop_app.engine.sampler import Sampler
 from desktop_app.sequences import common_prefix
-from models.chat.dialects import ReplyFilter
+from models.chat.chat_formats import ReplyFilter
 from models.errors import Cancelled, ZhiyinError
 
 _TEXT_SECONDS = 1 / 30
@@ -20,7 +20,7 @@ _TEXT_SECONDS = 1 / 30
 
 
 @dataclass(frozen=True)
-class Shown:
+class OutputFilter:
     """What becomes of a reply's tokens before anybody sees their text."""
 
     filter: ReplyFilter | None = None
@@ -37,7 +37,7 @@ def generate(
     sampling: SamplingSettings,
     on_text: Callable[[str], None],
     on_progress: ProgressCallback,
-    shown: Shown | None = None,
+    shown: OutputFilter | None = None,
     settled: int | None = None,
 ) -> Reply:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
@@ -55,8 +55,8 @@ def generate(
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
-    reused = runner.keep(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
-    shown = shown or Shown()
+    reused = runner.truncate(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
+    shown = shown or OutputFilter()
     text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, shown)
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
     prompt_end = start
@@ -118,18 +118,18 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: Prog
     A model that cannot go back a little is remembered where the question begins, for another question, and just before what
     the next turn may write otherwise, for another answer: there a token may also merge with what follows.
     """
-    runner.remember()
+    runner.snapshot()
     turn = min(settled, len(prompt)) - 1
     if runner.info.forward_only and turn > len(runner.tokens):
         runner.decode(prompt[len(runner.tokens) : turn], on_progress=on_progress)
-        runner.remember()
+        runner.snapshot()
     runner.decode(prompt[len(runner.tokens) :], on_progress=on_progress)
 
 
 class _TextStream:
     """Turns token bytes into text, holding back split characters, what may become a stop text, and what no screen would show."""
 
-    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], shown: Shown) -> None:
+    def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], shown: OutputFilter) -> None:
         self.whole = shown.opening
         self._sent = 0
         self._opened = len(shown.opening)

@@ -9,11 +9,11 @@ from desktop_app.engine.graph.runner import ARCHITECTURES, GraphRunner
 from desktop_app.engine.llama.runner import LlamaRunner
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback, Runner
-from models.dynamic_rotary import is_past_training
+from models.dynamic_rotary import is_beyond_trained_context
 
 
 def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallback) -> Runner:
     """Load a GGUF file with the runner that computes it: llama.cpp's, but for architectures and contexts that it lacks."""
     header = read_model(path)
-    ours = header.architecture in ARCHITECTURES or is_past_training(header.parameters, settings.context)
+    ours = header.architecture in ARCHITECTURES or is_beyond_trained_context(header.parameters, settings.context)
     return (GraphRunner if ours else LlamaRunner)(header, settings, on_progress)

@@ -1,4 +1,4 @@
-"""What `zhiyin perplexity` and `zhiyin bench` ask of a loaded model: how well it foretells a text, and how fast it is."""
+"""What `zhiyin perplexity` and `zhiyin bench` ask of a loaded model: how well it predicts a text, and how fast it is."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def speeds(runner: Runner, ids: Sequence[int], tokens: int) -> tuple[float, floa
     """Return the seconds that reading `ids` into an empty context takes, and those of writing `tokens` tokens after them."""
     sampler = Sampler(SamplingSettings(temperature=0), runner.info.vocabulary_size, ())
     try:
-        runner.keep(0, len(ids))
+        runner.truncate(0, len(ids))
         start = time.perf_counter()
         runner.decode(ids)
         read = time.perf_counter()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from desktop_app.engine.protocol import Prompt
 from desktop_app.sequences import common_prefix
-from models.chat.dialects import DIALECTS, prepared
+from models.chat.chat_formats import CHAT_FORMATS, prepared
 from models.chat.harmony import EFFORTS
 from models.chat.template_facts import TemplateLimit
 from models.errors import ZhiyinError
@@ -68,7 +68,7 @@ class Prompting:
         choices: dict[str, Any] = {} if asked.thinking is None else dict.fromkeys(_THINKING, asked.thinking)
         return self._renderer.render(
             runner.chat_template,
-            prepared(asked.messages, DIALECTS.get(runner.info.dialect), runner.chat_template),
+            prepared(asked.messages, CHAT_FORMATS.get(runner.info.chat_format), runner.chat_template),
             path=runner.info.path,
             tools=list(asked.tools) or None,
             bos=runner.vocabulary.bos_text,
@@ -97,7 +97,7 @@ class Prompting:
             return runner.tokenize(prompt.replace(_MARK, ""), add_special=not has_bos, special=False)
         return ids + _text_tokens(runner, prompt[start:])
 
-    def settled_tokens(self, asked: Prompt, prompt: Sequence[int]) -> int:
+    def stable_prefix(self, asked: Prompt, prompt: Sequence[int]) -> int:
         """Return with how many of its tokens the next turn's prompt begins, whatever the reply is.
 
         Templates that leave earlier reasoning out write the reply's beginning otherwise once the reply is there.

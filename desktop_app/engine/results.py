@@ -39,8 +39,8 @@ class ModelInfo(Result, frozen=True):
     """Where the template leaves the choice how long to think: how long it does so by itself; "": there is no choice."""
     tools: bool = False
     seconds: float = 0.0
-    dialect: str = ""
-    """A name in `models.chat.dialects`."""
+    chat_format: str = ""
+    """A name in `models.chat.chat_formats`."""
     plain_text: bool = False
     """The publisher's tokenizer never reads markup in a text as control tokens."""
     forward_only: bool = False

@@ -79,7 +79,7 @@ class Runner(Protocol):
         """Return token ids; `special`: markup such as <|im_start|> becomes its control token."""
         ...
 
-    def keep(self, count: int, prompt: int = 0) -> int:
+    def truncate(self, count: int, prompt: int = 0) -> int:
         """Shorten the sequence to its first `count` tokens, or fewer where the model cannot; return how many are kept.
 
         `prompt`: the length of the prompt that begins with these tokens and is read next, for models whose positions depend on
@@ -109,15 +109,15 @@ class Runner(Protocol):
         """Return the logits at every position of a fresh sequence: float32 [len(ids), vocabulary]."""
         ...
 
-    def remember(self) -> None:
-        """Take a snapshot that `keep` can go back to; nothing where a sequence can be shortened to any length."""
+    def snapshot(self) -> None:
+        """Take a snapshot that `truncate` can go back to; nothing where a sequence can be shortened to any length."""
         ...
 
     def states(self) -> Sequence[State]:
         """Return the snapshots and the state now, the longest last; () where a sequence can be shortened to any length."""
         ...
 
-    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
         """Put what `states` returned of the same model, for beginnings of `tokens`, in the sequence's place.
 
         The longest one becomes the sequence, the others its snapshots; it is empty where the model refuses them.

@@ -234,10 +234,10 @@ class EngineProcess:
             runner.close()
 
     def _generate(self, number: int, request: protocol.Generate) -> Reply:
-        from desktop_app.engine.generation import Shown, check_room, generate
+        from desktop_app.engine.generation import OutputFilter, check_room, generate
         from desktop_app.engine.prompting import mark_tokens, reply_opening
         from desktop_app.engine.state.chat_states import resume, store
-        from models.chat.dialects import DIALECTS
+        from models.chat.chat_formats import CHAT_FORMATS
 
         runner, prompting = self._model(), self._prompts()
         if number in self._cancelled:
@@ -246,14 +246,14 @@ class EngineProcess:
         rendered = prompting.render_marked(asked)
         prompt = prompting.tokens(rendered)
         check_room(runner, prompt)
-        dialect = DIALECTS.get(runner.info.dialect)
+        chat_format = CHAT_FORMATS.get(runner.info.chat_format)
         recurrent, file, identity = runner.info.context == 0, request.state, self._identity
         if recurrent and file is not None:
             resume(runner, file, identity, prompt)
-        shown = Shown(
-            None if dialect is None or dialect.reply is None else dialect.reply(),
+        shown = OutputFilter(
+            None if chat_format is None or chat_format.reply is None else chat_format.reply(),
             reply_opening(rendered) if runner.info.reasoning else "",
-            {} if dialect is None else mark_tokens(runner, dialect.marks),
+            {} if chat_format is None else mark_tokens(runner, chat_format.marks),
         )
         reply = generate(
             runner,
@@ -262,12 +262,12 @@ class EngineProcess:
             lambda text: self._send(number, Text(text)),
             self._progress(number, "prompt"),
             shown,
-            prompting.settled_tokens(asked, prompt) if runner.info.forward_only else None,
+            prompting.stable_prefix(asked, prompt) if runner.info.forward_only else None,
         )
         if recurrent and file is not None:
             self._afterwards = lambda: store(runner, file, identity)
-        if dialect is not None and dialect.tool_calls is not None:
-            calls = dialect.tool_calls(reply.text, request.tools)
+        if chat_format is not None and chat_format.tool_calls is not None:
+            calls = chat_format.tool_calls(reply.text, request.tools)
             reply = replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
         return reply
 
@@ -336,14 +336,14 @@ class EngineProcess:
         import llama_cpp.llama_cpp as llama
         import psutil
 
-        from desktop_app.engine.graph.repacking import rearranged_types
+        from desktop_app.engine.graph.repacking import repacked_types
 
         return ComputeFacts(
             devices=devices(),
             backends=tuple(backends()),
             system_info=(llama.llama_print_system_info() or b"").decode("utf-8", "replace").strip(),
             resident_bytes=psutil.Process().memory_info().rss,
-            rearranged=tuple(rearranged_types()),
+            repacked=tuple(repacked_types()),
             parts=self._parts,
         )
 

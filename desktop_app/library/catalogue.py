@@ -11,7 +11,7 @@ from desktop_app.library.installed import InstalledModel
 from desktop_app.paths import downloads_folder, free_space
 from desktop_app.planning.catalogue_sizes import FOLDER, Sizes, read_sizes
 from desktop_app.planning.footprint import recurrent_state
-from desktop_app.planning.planner import Computer, Option, Plan, plan
+from desktop_app.planning.planner import Computer, Plan, RunConfiguration, plan
 from models.catalogue import Catalogue, CatalogueEntry, CatalogueModel, read_catalogue
 
 _BYTES_OF_A_PARAMETER = 2
@@ -19,7 +19,7 @@ _BYTES_OF_A_PARAMETER = 2
 
 
 @dataclass(frozen=True)
-class Offer:
+class CatalogueOffer:
     """A model of the catalogue, and how it would run here."""
 
     entry: CatalogueEntry
@@ -29,13 +29,13 @@ class Offer:
     sizes: Sizes | None
 
     @cached_property
-    def option(self) -> Option | None:
+    def option(self) -> RunConfiguration | None:
         """The planner's choice, or the one that lacks the least; None: nothing is known."""
         return None if self.plan is None else self.plan.chosen
 
     @property
     def verdict(self) -> str:
-        """`Option.verdict`; "": nothing is known."""
+        """`RunConfiguration.verdict`; "": nothing is known."""
         return "" if self.option is None else self.option.verdict
 
     @property
@@ -96,7 +96,7 @@ def weights_bytes(model: CatalogueModel) -> int | None:
 class Overview:
     """The catalogue and what of it is here."""
 
-    offers: list[Offer]
+    offers: list[CatalogueOffer]
     installed: Mapping[str, InstalledModel] = field(default_factory=dict)
     """By `CatalogueModel.source`."""
     free_disk: int | None = None
@@ -112,12 +112,12 @@ def overview(computer: Computer | None, models: Sequence[InstalledModel], *, con
     return Overview(offers(computer, context=context), installed(models), free_space(downloads_folder()))
 
 
-def offers(computer: Computer | None, *, context: int | None = None) -> list[Offer]:
+def offers(computer: Computer | None, *, context: int | None = None) -> list[CatalogueOffer]:
     """Return every model of the catalogue as it would run on a computer: chat models that fit come first.
 
     Args:
         computer: what there is; None: not known yet, so nothing is planned.
-        context: tokens that the person asks for; None: the planner chooses.
+        context: tokens that the user asks for; None: the planner chooses.
 
     Raises:
         BadFile: the catalogue is missing or damaged.
@@ -132,7 +132,7 @@ def offers(computer: Computer | None, *, context: int | None = None) -> list[Off
             if key not in planned:
                 planned[key] = plan(replace(sizes.model, trained_context=model.context), computer, context=context)
             chosen = planned[key]
-        found.append(Offer(entry, model, chosen, sizes))
+        found.append(CatalogueOffer(entry, model, chosen, sizes))
     return sorted(found, key=_order)
 
 
@@ -153,13 +153,13 @@ def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
     return found
 
 
-def _order(offer: Offer) -> tuple[bool, int, int, float, str]:
+def _order(offer: CatalogueOffer) -> tuple[bool, int, int, float, str]:
     """Chat models first, and what runs well before what crawls or does not fit; then the newest and most able."""
     able = offer.model.parameters if offer.fits else -offer.model.parameters
     return (not offer.model.chat, _rank(offer), -offer.entry.year, -able, offer.model.name.lower())
 
 
-def _rank(offer: Offer) -> int:
+def _rank(offer: CatalogueOffer) -> int:
     if offer.option is None:
         return 3
     if not offer.fits:

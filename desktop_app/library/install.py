@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from converter.atomic_write import remove_leftovers, unfinished_folder
 from converter.gguf_header import is_named_gguf
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
-from converter.hub.selection import Wish
+from converter.hub.selection import DownloadSelection
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
 from converter.progress import ProgressListener
 from converter.recipes import recipe_names
-from desktop_app.library.smoke_load import try_out
+from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, fitted, quant_by_configuration
 from desktop_app.planning.planner import Computer
@@ -135,23 +135,23 @@ def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[
     return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
 
 
-def _wish(request: InstallRequest, wanted: DownloadRequest) -> Wish:
+def _wish(request: InstallRequest, wanted: DownloadRequest) -> DownloadSelection:
     """Return what to take of a repository; with "auto" what this computer runs best of it, by its headers."""
     from converter.hub.repository import outline
 
     if request.quant != "auto":
         wish = wish_for(request.quant)
     elif (found := outline(wanted)).encodings:
-        return Wish((choose_file(found.encodings, found.heads, request.computer),), checkpoint=False)
+        return DownloadSelection((choose_file(found.encodings, found.heads, request.computer),), checkpoint=False)
     else:
-        wish = Wish(converted=quant_by_configuration(found.config, request.computer))
+        wish = DownloadSelection(converted=quant_by_configuration(found.config, request.computer))
     return replace(wish, converted="") if request.lora else wish
 
 
-def wish_for(quant: str) -> Wish:
+def wish_for(quant: str) -> DownloadSelection:
     """Return what to take of a repository for a quantization that was named."""
     is_recipe = quant in recipe_names()
-    return Wish((quant,), checkpoint=is_recipe, converted=quant if is_recipe else "")
+    return DownloadSelection((quant,), checkpoint=is_recipe, converted=quant if is_recipe else "")
 
 
 def install_checkpoint(
@@ -185,7 +185,7 @@ def install_checkpoint(
         with _target(models_folder() / planned.out.name, out) as (out, work):
             if on_planned is not None:
                 on_planned(planned.written_to(out))
-            made = convert(planned.written_to(out), on_progress, cancelled, try_out, work)
+            made = convert(planned.written_to(out), on_progress, cancelled, smoke_load, work)
         if download is not None:
             note_conversion(download.folder, source, download.commit, types, made.path)
         return Installed(made.path, planned.warnings, made)

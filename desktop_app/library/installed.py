@@ -137,7 +137,7 @@ class Removal:
 
     model: Entry
     files: tuple[Path, ...]
-    """What is deleted; (): its files are the person's own and stay."""
+    """What is deleted; (): its files are the user's own and stay."""
     download: KeptDownload | None
     """The checkpoint of which this model alone was made, if that is still here."""
 
@@ -251,7 +251,7 @@ class Library:
         return model
 
     def removal(self, model: Entry) -> Removal:
-        """Return what it would mean to remove a model: files of ours are deleted, and the person's own ones stay.
+        """Return what it would mean to remove a model: files of ours are deleted, and the user's own ones stay.
 
         Raises:
             ZhiyinError: it is the starter, or lies where a link in the models folder leads to.
@@ -368,7 +368,7 @@ class Library:
 
 
 def first_model(listing: Listing, last: str) -> tuple[InstalledModel, ZhiyinError | None]:
-    """Return the model to begin with: the one used last, else the newest that the person brought, else the starter.
+    """Return the model to begin with: the one used last, else the newest that the user brought, else the starter.
 
     Args:
         listing: of the library.

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from converter.hub.cleanup import fetched_folder
-from converter.hub.manifest import converted_from, read_note, read_origin, vouched
+from converter.hub.manifest import converted_from, read_manifest, read_origin, verified_files
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _CACHED = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)")
@@ -33,7 +33,9 @@ class Origins:
         if folder is not None:
             origin = read_origin(folder)
             noted = (
-                vouched(read_note(folder)).get(path.relative_to(folder).as_posix()) if folder in path.parents else None
+                verified_files(read_manifest(folder)).get(path.relative_to(folder).as_posix())
+                if folder in path.parents
+                else None
             )
             return origin.repository if origin is not None else "", _sha256(str(noted["digest"])) if noted else ""
         return self._of_cache(path)

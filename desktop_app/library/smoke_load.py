@@ -18,7 +18,7 @@ _CONTEXT = 64
 _CHAT = ({"role": "user", "content": "知音"},)
 
 
-def try_out(path: Path) -> Sentence:
+def smoke_load(path: Path) -> Sentence:
     """Load a GGUF file and decode a few tokens; return one sentence on how it went.
 
     What is computed lies beside the file for a moment: a killed process leaves nothing outside the unfinished folder. Too little

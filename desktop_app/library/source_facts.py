@@ -1,4 +1,4 @@
-"""What a checkpoint or a repository is, and what it can become: all that a person should know before converting it."""
+"""What a checkpoint or a repository is, and what it can become: all that a user should know before converting it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from desktop_app.library.install import InstallRequest
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
 from desktop_app.planning.candidates import model_of_quantizable, quantizable, worth_choosing
-from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Option, Plan, option
+from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Plan, RunConfiguration, option
 from desktop_app.planning.planner import plan as plan_run
 from desktop_app.processes.worker import Tell
 from models.families import families, family_of
@@ -70,25 +70,25 @@ class SourceFacts:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Assessment:
     """What this computer can run of a source."""
 
     quant: str
     """What is chosen without being asked."""
     verdicts: Mapping[str, str]
-    """`Option.verdict` of each offer that it is known of."""
+    """`RunConfiguration.verdict` of each offer that it is known of."""
     plan: Plan | None = None
     """None: the memory was compared with the size of the file alone."""
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, RunConfiguration] = field(default_factory=dict)
     """How each offer would run, in the context that was chosen."""
 
 
-def judge(facts: SourceFacts, computer: Computer) -> Judgement:
+def judge(facts: SourceFacts, computer: Computer) -> Assessment:
     """Return the automatic choice and how well each offer fits."""
     if facts.model is None:
         room = weights_room(computer)
         verdicts = {quant: "ram" if size <= room else "too_large" for quant, size in facts.offers.items()}
-        return Judgement(choose_by_size(facts.offers, computer) if facts.offers else facts.usual, verdicts)
+        return Assessment(choose_by_size(facts.offers, computer) if facts.offers else facts.usual, verdicts)
     found = plan_run(facts.model, computer)
     shown = found.best or min(found.alternatives, key=lambda o: (o.missing, o.bytes))
     exact = () if facts.unchanged is None else (facts.unchanged,)
@@ -97,7 +97,7 @@ def judge(facts: SourceFacts, computer: Computer) -> Judgement:
         for candidate in (*exact, *facts.model.candidates)
     }
     verdicts = {quant: way.verdict for quant, way in options.items()}
-    return Judgement(chosen_quant(facts.model, found), verdicts, found, options)
+    return Assessment(chosen_quant(facts.model, found), verdicts, found, options)
 
 
 def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:

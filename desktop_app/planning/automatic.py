@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from converter.hub.selection import USUAL_ENCODINGS, Heads
+from converter.hub.selection import USUAL_ENCODINGS, RemoteHeaders
 from converter.plan import ConversionPlan
 from desktop_app.engine.client import Engine
 from desktop_app.planning.candidates import model_of_config, model_of_heads, model_of_quantizable
@@ -42,7 +42,7 @@ def quant_by_configuration(config: Config | None, computer: Computer | None = No
     return "" if model is None else chosen_quant(model, plan(model, computer or _this_computer()))
 
 
-def choose_file(sizes: Mapping[str, int], heads: Heads, computer: Computer | None = None) -> str:
+def choose_file(sizes: Mapping[str, int], heads: RemoteHeaders, computer: Computer | None = None) -> str:
     """Return which of the GGUF files of a repository to fetch.
 
     Args:
@@ -55,7 +55,7 @@ def choose_file(sizes: Mapping[str, int], heads: Heads, computer: Computer | Non
     return choose_by_size(sizes, computer) if model is None else chosen_quant(model, plan(model, computer))
 
 
-def model_of_files(heads: Heads) -> Model | None:
+def model_of_files(heads: RemoteHeaders) -> Model | None:
     """Return the model that GGUF files hold; None: no head can be read, or they hold several."""
     try:
         return model_of_heads(heads) if heads else None
@@ -77,7 +77,7 @@ def choose_by_size(sizes: Mapping[str, int], computer: Computer) -> str:
 
 def weights_room(computer: Computer) -> float:
     """Return the bytes that weights may take, where no more than the size of their file is known."""
-    gpus = (gpu.free_bytes for gpu in computer.accelerators if not gpu.shares_memory)
+    gpus = (gpu.free_bytes for gpu in computer.accelerators if not gpu.unified_memory)
     return _MEMORY_SHARE * max(computer.free_bytes, *gpus, 0)
 
 

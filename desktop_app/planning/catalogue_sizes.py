@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import resources
-from converter.atomic_write import write_whole
+from converter.atomic_write import write_atomically
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.footprint import TensorSize
 from desktop_app.planning.planner import Candidate, Model
@@ -84,7 +84,7 @@ def write(folder: Path = FOLDER) -> None:
     catalogue = read_catalogue(folder)
     computed = {name: as_json(compute(Config(shape, name))) for name, shape in catalogue.shapes.items()}
     lines = (f"{json.dumps(name)}: {json.dumps(data)}" for name, data in computed.items())
-    write_whole(folder / _FILE, "{\n" + ",\n".join(lines) + "\n}\n")
+    write_atomically(folder / _FILE, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:

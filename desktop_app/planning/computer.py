@@ -50,7 +50,7 @@ def as_computer(hardware: Hardware) -> Computer:
         free_bytes=hardware.available_memory,
         total_bytes=hardware.total_memory,
         process_bytes=hardware.engine_bytes,
-        rearranged=frozenset(hardware.rearranged),
+        repacked=frozenset(hardware.repacked),
         threads=hardware.threads,
         lockable_bytes=hardware.lockable_memory,
         accelerators=tuple(
@@ -58,9 +58,9 @@ def as_computer(hardware: Hardware) -> Computer:
                 device.name,
                 device.free_bytes,
                 device.total_bytes,
-                shares_memory=device.shares_memory,
-                lends_memory=device.lends_memory,
-                maps_files=device.maps_files,
+                unified_memory=device.unified_memory,
+                pinned_host_memory=device.pinned_host_memory,
+                mmap_support=device.mmap_support,
             )
             for device in hardware.devices
             if device.takes_layers

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from desktop_app.sequences import snapshot_count
-from models.dynamic_rotary import INTERNLM, RULE, is_past_training
+from models.dynamic_rotary import INTERNLM, RULE, is_beyond_trained_context
 from models.family import Metadata
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
@@ -184,7 +184,9 @@ def footprint(
             architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)
         ),
         inputs=_mask(architecture, parameters, run) + 2 * embedded + _SLACK,
-        copied=0 if is_ours(architecture, parameters, run) else _mask(architecture, parameters, run) + embedded,
+        copied=0
+        if uses_graph_runner(architecture, parameters, run)
+        else _mask(architecture, parameters, run) + embedded,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length"))))
@@ -301,15 +303,15 @@ def rounded_context(context: int) -> int:
 
 def _turned_keys(parameters: Metadata, run: RunShape) -> int:
     """Return the bytes of one block's keys after their rotation, where they are cached before it."""
-    if parameters.get(RULE) != INTERNLM or not is_past_training(parameters, run.context):
+    if parameters.get(RULE) != INTERNLM or not is_beyond_trained_context(parameters, run.context):
         return 0
     width = _number(parameters.get("attention.head_count_kv")) * _number(parameters.get("attention.key_length"))
     return rounded_context(run.context) * width * (2 if run.kv_type == "f16" else _FLOAT)
 
 
-def is_ours(architecture: str, parameters: Metadata, run: RunShape) -> bool:
+def uses_graph_runner(architecture: str, parameters: Metadata, run: RunShape) -> bool:
     """Tell whether our graph runner computes a model, as `engine.load.load_runner` decides."""
-    return architecture in _OF_THE_GRAPH_RUNNER or is_past_training(parameters, run.context)
+    return architecture in _OF_THE_GRAPH_RUNNER or is_beyond_trained_context(parameters, run.context)
 
 
 def _inner(parameters: Metadata) -> int:

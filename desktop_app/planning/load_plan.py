@@ -13,7 +13,7 @@ from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import LoadRecord, Loads
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.computer import computer_now
-from desktop_app.planning.planner import Computer, Model, Option, Plan, plan
+from desktop_app.planning.planner import Computer, Model, Plan, RunConfiguration, plan
 from models.errors import ZhiyinError
 
 _MODELS_KEPT = 64
@@ -53,7 +53,7 @@ class LoadPlanner:
         if current is not None and current.plan.best is not None:
             held = {share.device: share.total for share in current.plan.best.shares[1:]}
             # Some drivers leave what a GPU holds of main memory out of the process's bytes, some do not.
-            shared = sum(held.get(gpu.name, 0) for gpu in current.computer.accelerators if gpu.shares_memory)
+            shared = sum(held.get(gpu.name, 0) for gpu in current.computer.accelerators if gpu.unified_memory)
             freed |= held | {"RAM": max(freed["RAM"], shared)}
         return replace(
             computer_now(self._engine, freed=freed, with_speed=with_speed), process_bytes=self._process_bytes
@@ -72,8 +72,8 @@ class LoadPlanner:
 
         Args:
             path: the file.
-            settings: what the person set otherwise.
-            context: what the person asks for; None: the planner chooses.
+            settings: what the user set otherwise.
+            context: what the user asks for; None: the planner chooses.
             current: see `computer`.
             adapters: what is put on the model.
 
@@ -100,7 +100,7 @@ class LoadPlanner:
 
     def options(
         self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
-    ) -> dict[Path, Option | None]:
+    ) -> dict[Path, RunConfiguration | None]:
         """Return how each file would be loaded, or what lacks the least; None for a damaged one. Arguments as in `plan`."""
         computer = self.computer(current)
         return {path: _option(path, computer, context) for path in paths}
@@ -116,14 +116,14 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
     gpus = {gpu.name: gpu for gpu in planned.computer.accelerators}
     records = []
     # Where a GPU uses main memory it is not told apart what holds what, so nothing is learned.
-    if not any(gpus[share.device].shares_memory for share in best.shares[1:]):
+    if not any(gpus[share.device].unified_memory for share in best.shares[1:]):
         predicted = _predicted(best, planned.computer, stats.largest_batch)
         if (
             stats.resident_bytes >= predicted - best.shares[0].compute
         ):  # else some of the model was dropped or swapped out
             records.append(LoadRecord("RAM", planned.model, predicted, stats.resident_bytes))
     for share in best.shares[1:]:
-        if gpus[share.device].shares_memory:
+        if gpus[share.device].unified_memory:
             continue
         predicted = share.total - planned.computer.corrections.get(share.device, 0)
         taken = gpus[share.device].free_bytes - free.get(share.device, 0)
@@ -139,7 +139,7 @@ def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:
     return replace(computer, process_bytes=computer.process_bytes + taken, accelerators=tuple(gpus))
 
 
-def _predicted(best: Option, computer: Computer, tokens: int) -> int:
+def _predicted(best: RunConfiguration, computer: Computer, tokens: int) -> int:
     """Return what main memory should hold by the formulas alone where at most `tokens` tokens were computed at once."""
     untouched = best.batch_bytes * max(0.0, 1 - tokens / best.batch)
     untouched += best.state_bytes * best.snapshots  # of all that may be kept, a first turn takes one
@@ -159,7 +159,7 @@ def _read_model(path: Path, changed: int) -> Model:
     return model_of_gguf(path)
 
 
-def _option(path: Path, computer: Computer, context: int | None) -> Option | None:
+def _option(path: Path, computer: Computer, context: int | None) -> RunConfiguration | None:
     try:
         return plan(_model(path), computer, context=context).chosen
     except ZhiyinError:

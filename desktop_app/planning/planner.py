@@ -3,7 +3,7 @@
 How: quantization, context, layers on each device, tokens of a prompt at once, threads, and whether the weights stay in the file's
 pages and are kept from being swapped out.
 
-The best quality that still writes faster than a person reads comes first, then speed, within what is free now less a reserve.
+The best quality that still writes faster than a user reads comes first, then speed, within what is free now less a reserve.
 Nothing is planned beyond what fits: then the plan says which smallest choice would, and what it lacks.
 """
 
@@ -17,13 +17,13 @@ from desktop_app.planning.footprint import (
     RunShape,
     TensorSize,
     footprint,
-    is_ours,
     recurrent_state,
     rounded_context,
+    uses_graph_runner,
 )
 from desktop_app.sequences import snapshot_count
 from desktop_app.system.read_speed import ReadSpeed
-from models.dynamic_rotary import is_past_training
+from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import ZhiyinError, refusal
 from models.family import Metadata
 from models.sentence import Sentence
@@ -31,7 +31,7 @@ from models.sentence import Sentence
 DOES_NOT_FIT = "does-not-fit"
 """The code of a plan's refusal."""
 CONTEXTS = (8192, 4096, 2048)
-"""Tried in this order where the person names none."""
+"""Tried in this order where the user names none."""
 _BATCHES = (512, 256, 128)
 """Tokens of a prompt computed at once: fewer where memory is short, for they take less of it and read prompts more slowly."""
 _COMFORTABLE = 10.0
@@ -69,13 +69,13 @@ class Accelerator:
     name: str
     free_bytes: int
     total_bytes: int
-    shares_memory: bool = False
+    unified_memory: bool = False
     """Its memory is main memory: integrated graphics, Apple silicon."""
     read_bytes_per_second: float = 0
     """0: not measured."""
-    lends_memory: bool = False
-    """The processor's layers lie in memory that it reads too (CUDA, Vulkan), and are not rearranged."""
-    maps_files: bool = True
+    pinned_host_memory: bool = False
+    """The processor's layers lie in memory that it reads too (CUDA, Vulkan), and are not repacked."""
+    mmap_support: bool = True
     """Layers are loaded on it from a mapped file; see `engine.backends.loads_from_maps`."""
 
 
@@ -93,8 +93,8 @@ class Computer:
     accelerators: tuple[Accelerator, ...] = ()
     corrections: Mapping[str, int] = field(default_factory=dict)
     """Bytes that loads took here above what was predicted, by device ("RAM" for main memory)."""
-    rearranged: frozenset[str] = frozenset()
-    """Types of weights that ggml rearranges for the processor."""
+    repacked: frozenset[str] = frozenset()
+    """Types of weights that ggml repacks for the processor."""
     threads: int = 1
     """That compute fastest here: see `engine.threads`."""
     lockable_bytes: int = 0
@@ -127,7 +127,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Share:
+class DeviceAllocation:
     """What one device holds."""
 
     device: str
@@ -145,7 +145,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Option:
+class RunConfiguration:
     """One way to run the model."""
 
     quant: str
@@ -154,7 +154,7 @@ class Option:
     batch: int
     gpu_layers: int
     layers: int
-    shares: tuple[Share, ...]
+    shares: tuple[DeviceAllocation, ...]
     """Main memory first, then the GPUs that are used."""
     tokens_per_second: float | None
     """None: not known."""
@@ -168,14 +168,14 @@ class Option:
     there."""
     locked: bool
     """The mapped weights are kept from being dropped, so that an answer after a pause begins at once. llama.cpp locks no weights
-    that the processor rearranges."""
+    that the processor repacks."""
     batch_bytes: int
     """Of main memory's buffers, what only a full batch touches."""
     state_bytes: int
     """One state of a model's recurrent layers, 0 without any."""
     snapshots: int
     """How many earlier states are kept at most, so that a chat can be changed without reading all of it again."""
-    past_training: bool = False
+    beyond_trained_context: bool = False
     """Longer than what the model was trained with: our own runner computes it, with positions that depend on the length."""
 
     @property
@@ -213,11 +213,11 @@ class Option:
 class Plan:
     """The choice, the reasons and the other choices."""
 
-    best: Option | None
+    best: RunConfiguration | None
     """None: nothing fits."""
     reason: Sentence
     """What was chosen and why, or why nothing was."""
-    alternatives: tuple[Option, ...]
+    alternatives: tuple[RunConfiguration, ...]
     """Other quantizations and contexts, fitting or not; the best itself is not among them."""
 
     @property
@@ -226,7 +226,7 @@ class Plan:
         return refusal(self.reason, DOES_NOT_FIT)
 
     @property
-    def chosen(self) -> Option:
+    def chosen(self) -> RunConfiguration:
         """The best, or what lacks the least."""
         return self.best or min((o for o in self.alternatives if o.missing), key=lambda o: (o.missing, o.bytes))
 
@@ -237,7 +237,7 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
     Args:
         model: what it is, in every quantization that may be chosen.
         computer: what there is.
-        context: tokens that the person asks for; None: 8192, or fewer where that does not fit. Past the trained length it counts
+        context: tokens that the user asks for; None: 8192, or fewer where that does not fit. Past the trained length it counts
             for models alone that go on there (`models.dynamic_rotary`).
         kv_type: the cache's type; never chosen by the planner itself, only offered.
     """
@@ -255,7 +255,9 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
     return Plan(best, _explanation(best, group), tuple(o for o in options if o is not best))
 
 
-def option(model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16") -> Option:
+def option(
+    model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16"
+) -> RunConfiguration:
     """Return one way to run the model, with as many layers on GPUs as their memory takes.
 
     Prompts are computed in smaller parts where that makes it fit.
@@ -269,18 +271,18 @@ def option(model: Model, candidate: Candidate, computer: Computer, context: int,
     return found
 
 
-def _spread(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> Option:
+def _spread(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> RunConfiguration:
     """Leave graphics that share main memory alone where their own buffers are what does not fit."""
     found = _placed(model, candidate, computer, run)
-    sharing = {gpu.name for gpu in computer.accelerators if gpu.shares_memory}
+    sharing = {gpu.name for gpu in computer.accelerators if gpu.unified_memory}
     if not found.missing or not any(share.device in sharing for share in found.shares):
         return found
-    without = tuple(replace(gpu, free_bytes=0) if gpu.shares_memory else gpu for gpu in computer.accelerators)
+    without = tuple(replace(gpu, free_bytes=0) if gpu.unified_memory else gpu for gpu in computer.accelerators)
     other = _placed(model, candidate, replace(computer, accelerators=without), run)
     return other if other.missing < found.missing else found
 
 
-def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> Option:
+def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> RunConfiguration:
     foot = footprint(model.architecture, model.parameters, candidate.tensors, run, model.tokens)
     layers = len(foot.blocks)
     on_gpus = _offload(foot, computer)
@@ -289,8 +291,8 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
     pipeline = foot.copied * _FURTHER_COPIES if gpu_layers > layers and len(on_gpus) > 1 else 0
     head = foot.head + _second_embedding(foot, model, candidate, computer, run)
     batch_bytes = foot.compute if kept else foot.inputs + pipeline
-    shared = sum(on_gpus[gpu.name].total for gpu in computer.accelerators if gpu.shares_memory and gpu.name in on_gpus)
-    main = Share(
+    shared = sum(on_gpus[gpu.name].total for gpu in computer.accelerators if gpu.unified_memory and gpu.name in on_gpus)
+    main = DeviceAllocation(
         device="RAM",
         layers=kept,
         weights=foot.embedding + sum(foot.blocks[:kept]) + (0 if gpu_layers else head),
@@ -303,11 +305,13 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         + computer.corrections.get("RAM", 0),
         free=_usable_memory(computer) - shared,
     )
-    ours = is_ours(model.architecture, model.parameters, run)
+    ours = uses_graph_runner(model.architecture, model.parameters, run)
     used = [gpu for gpu in computer.accelerators if gpu.name in on_gpus]
-    as_they_are = not kept or any(gpu.lends_memory for gpu in used) or computer.rearranged.isdisjoint(candidate.read)
-    mapped = as_they_are and all(gpu.maps_files for gpu in used)
-    return Option(
+    as_they_are = (
+        not kept or any(gpu.pinned_host_memory for gpu in used) or computer.repacked.isdisjoint(candidate.read)
+    )
+    mapped = as_they_are and all(gpu.mmap_support for gpu in used)
+    return RunConfiguration(
         quant=candidate.quant,
         context=0 if foot.recurrent else run.context,
         kv_type=run.kv_type,
@@ -326,11 +330,11 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         batch_bytes=batch_bytes,
         state_bytes=foot.state,
         snapshots=snapshot_count(foot.state),
-        past_training=is_past_training(model.parameters, run.context),
+        beyond_trained_context=is_beyond_trained_context(model.parameters, run.context),
     )
 
 
-def _may_lock(main: Share, computer: Computer) -> bool:
+def _may_lock(main: DeviceAllocation, computer: Computer) -> bool:
     untouched = main.free - main.total
     return main.total <= computer.lockable_bytes and untouched >= _UNTOUCHED * computer.total_bytes
 
@@ -338,12 +342,12 @@ def _may_lock(main: Share, computer: Computer) -> bool:
 def _second_embedding(foot: Footprint, model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> int:
     """Return the bytes of the copy that llama.cpp computes logits with on the processor, where the embedding is the head too.
 
-    It holds both where ggml rearranges the type: rows are looked up in the embedding as it lies in the file.
+    It holds both where ggml repacks the type: rows are looked up in the embedding as it lies in the file.
     """
     rows = model.parameters.get("vocab_size")
     whole = isinstance(rows, int) and rows % _ROWS_REARRANGED == 0
-    copied = foot.tied and whole and candidate.embedding_type in computer.rearranged
-    return foot.embedding if copied and not is_ours(model.architecture, model.parameters, run) else 0
+    copied = foot.tied and whole and candidate.embedding_type in computer.repacked
+    return foot.embedding if copied and not uses_graph_runner(model.architecture, model.parameters, run) else 0
 
 
 def _contexts(model: Model) -> list[int]:
@@ -354,12 +358,14 @@ def _contexts(model: Model) -> list[int]:
 
 
 def _possible(model: Model, context: int) -> int:
-    """Return the context that will be loaded where a person asks for one."""
+    """Return the context that will be loaded where a user asks for one."""
     trained = model.trained_context
-    return context if not trained or is_past_training(model.parameters, context) else min(context, trained)
+    return context if not trained or is_beyond_trained_context(model.parameters, context) else min(context, trained)
 
 
-def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Sequence[Option]] | None:
+def _best_of_contexts(
+    groups: Sequence[Sequence[RunConfiguration]],
+) -> tuple[RunConfiguration, Sequence[RunConfiguration]] | None:
     """Return the choice, with the options of its context: a good quantization in the longest context that has one.
 
     Where none is good, a shorter context is taken for a better one, down to `_ENOUGH` tokens.
@@ -372,7 +378,7 @@ def _best_of_contexts(groups: Sequence[Sequence[Option]]) -> tuple[Option, Seque
     return min(long_enough, key=lambda pair: pair[1].index(pair[0]))
 
 
-def _best(options: Sequence[Option]) -> Option | None:
+def _best(options: Sequence[RunConfiguration]) -> RunConfiguration | None:
     """Return the best quality that is comfortable; else of the good ones that of the fastest; else the best that fits.
 
     A better one that is hardly slower than the fastest counts as fast: of a model whose experts stay as they were published, all
@@ -390,10 +396,10 @@ def _usable_memory(computer: Computer) -> int:
     return computer.free_bytes - max(_RESERVE, int(computer.total_bytes * _RESERVE_PART))
 
 
-def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
+def _offload(foot: Footprint, computer: Computer) -> dict[str, DeviceAllocation]:
     """Put as many layers on GPUs as they take: on as few GPUs as possible, the roomiest first."""
     roomiest = sorted(computer.accelerators, key=lambda gpu: gpu.free_bytes, reverse=True)
-    best: dict[str, Share] = {}
+    best: dict[str, DeviceAllocation] = {}
     for count in range(1, len(roomiest) + 1):
         gpus = [gpu for gpu in computer.accelerators if gpu in roomiest[:count]]
         shares = _filled(foot, computer, gpus, foot.copied * _FURTHER_COPIES if count > 1 else 0)
@@ -407,31 +413,33 @@ def _offload(foot: Footprint, computer: Computer) -> dict[str, Share]:
     return best
 
 
-def _filled(foot: Footprint, computer: Computer, gpus: Sequence[Accelerator], pipeline: int) -> dict[str, Share]:
+def _filled(
+    foot: Footprint, computer: Computer, gpus: Sequence[Accelerator], pipeline: int
+) -> dict[str, DeviceAllocation]:
     """Fill GPUs as llama.cpp does: the last of them has the last blocks and the head, which counts as one more layer."""
     parts = list(zip(foot.blocks, foot.cache, strict=True))
     parts.append((foot.head + (foot.embedding if foot.tied else 0), 0))
-    shares: dict[str, Share] = {}
+    shares: dict[str, DeviceAllocation] = {}
     main_memory = _usable_memory(computer)
     for gpu in reversed(gpus):
-        free = min(gpu.free_bytes, main_memory) if gpu.shares_memory else gpu.free_bytes - _DEVICE_RESERVE
+        free = min(gpu.free_bytes, main_memory) if gpu.unified_memory else gpu.free_bytes - _DEVICE_RESERVE
         compute = foot.gpu_compute + pipeline + computer.corrections.get(gpu.name, 0)
         weights = cache = count = 0
         while parts and weights + cache + sum(parts[-1]) + compute <= free:
             more_weights, more_cache = parts.pop()
             weights, cache, count = weights + more_weights, cache + more_cache, count + 1
         if count:
-            shares[gpu.name] = Share(gpu.name, count, weights, cache, compute, free)
-            main_memory -= shares[gpu.name].total if gpu.shares_memory else 0
+            shares[gpu.name] = DeviceAllocation(gpu.name, count, weights, cache, compute, free)
+            main_memory -= shares[gpu.name].total if gpu.unified_memory else 0
     return shares
 
 
-def _layers_of(shares: Mapping[str, Share]) -> int:
+def _layers_of(shares: Mapping[str, DeviceAllocation]) -> int:
     return sum(share.layers for share in shares.values())
 
 
 def _tokens_per_second(
-    foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, Share], context: int
+    foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, DeviceAllocation], context: int
 ) -> float | None:
     """Return the speed of writing early in a chat: every weight and the filled part of the cache are read once a token."""
     speed = computer.speed
@@ -444,13 +452,13 @@ def _tokens_per_second(
     left, total = 1.0, layers * _PRODUCTS_PER_BLOCK * _KERNEL_SECONDS
     for gpu in computer.accelerators:
         part = shares[gpu.name].layers / (layers + 1) if gpu.name in shares else 0.0
-        assumed = 1.0 if gpu.shares_memory else _ASSUMED_GPU_GAIN
+        assumed = 1.0 if gpu.unified_memory else _ASSUMED_GPU_GAIN
         total += seconds * part / (gpu.read_bytes_per_second / speed.of("Q8_0") or assumed)
         left -= part
     return 1 / (total + seconds * max(0.0, left))
 
 
-def _fixes(model: Model, computer: Computer, smallest: Option) -> Iterator[Option]:
+def _fixes(model: Model, computer: Computer, smallest: RunConfiguration) -> Iterator[RunConfiguration]:
     """Yield what would fit after all: a shorter context, a quantized cache."""
     candidate = next(c for c in model.candidates if c.quant == smallest.quant)
     if smallest.recurrent:
@@ -469,7 +477,7 @@ def _fixes(model: Model, computer: Computer, smallest: Option) -> Iterator[Optio
         context //= 2
 
 
-def _explanation(best: Option, group: Sequence[Option]) -> Sentence:
+def _explanation(best: RunConfiguration, group: Sequence[RunConfiguration]) -> Sentence:
     """Say what was chosen, what it takes, and what kept the next better quantization from being chosen."""
     better = [o for o in group[: group.index(best)] if o.missing or o.good]
     if not better:
@@ -477,7 +485,7 @@ def _explanation(best: Option, group: Sequence[Option]) -> Sentence:
     return Sentence("{choice} {reason}", choice=_choice(best), reason=_what_better_lacks(better[-1]))
 
 
-def _choice(best: Option) -> Sentence:
+def _choice(best: RunConfiguration) -> Sentence:
     places = tuple(_place(share) for share in reversed(best.shares))
     if best.tokens_per_second is None:
         return Sentence(
@@ -497,7 +505,7 @@ def _choice(best: Option) -> Sentence:
     )
 
 
-def _what_better_lacks(better: Option) -> Sentence:
+def _what_better_lacks(better: RunConfiguration) -> Sentence:
     if better.missing:
         return Sentence("{quant} would lack {missing:size}.", quant=better.quant, missing=better.missing)
     return Sentence(
@@ -512,7 +520,7 @@ def rate(tokens_per_second: float) -> float:
     return round(tokens_per_second) if tokens_per_second >= 10 else round(tokens_per_second, 1)
 
 
-def _place(share: Share) -> Sentence:
+def _place(share: DeviceAllocation) -> Sentence:
     if share.device == "RAM":
         return Sentence("{size:size} of {free:size} free in main memory", size=share.total, free=share.free)
     return Sentence(
@@ -520,7 +528,7 @@ def _place(share: Share) -> Sentence:
     )
 
 
-def _refusal(smallest: Option, fixes: Sequence[Option]) -> Sentence:
+def _refusal(smallest: RunConfiguration, fixes: Sequence[RunConfiguration]) -> Sentence:
     ways = tuple(
         Sentence("a context of {count} fits", count=fix.context)
         if fix.kv_type == "f16"
@@ -537,7 +545,7 @@ def _refusal(smallest: Option, fixes: Sequence[Option]) -> Sentence:
     )
 
 
-def _placement(chosen: Option) -> Sentence:
+def _placement(chosen: RunConfiguration) -> Sentence:
     if chosen.gpu_layers > chosen.layers:
         return Sentence("all {count} layers on the GPU", count=chosen.layers)
     if chosen.gpu_layers:
@@ -547,9 +555,9 @@ def _placement(chosen: Option) -> Sentence:
     return Sentence("on the processor with {count} threads", count=chosen.threads)
 
 
-def _context(chosen: Option) -> Sentence:
+def _context(chosen: RunConfiguration) -> Sentence:
     if chosen.recurrent:
         return Sentence("a context without limit")
-    if chosen.past_training:
+    if chosen.beyond_trained_context:
         return Sentence("{count} tokens of context, more than it was trained with", count=chosen.context)
     return Sentence("{count} tokens of context", count=chosen.context)

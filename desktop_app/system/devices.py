@@ -25,9 +25,9 @@ class Device:
     free_bytes: int
     takes_layers: bool
     """The engine can put layers on it; see `engine.backends.offload_devices`."""
-    lends_memory: bool = False
+    pinned_host_memory: bool = False
     """The processor's layers lie, as they are in the file, in main memory that it reads too."""
-    maps_files: bool = True
+    mmap_support: bool = True
     """Layers are loaded on it from a mapped file; otherwise the file is read."""
 
     @property
@@ -36,7 +36,7 @@ class Device:
         return any(name in self.description for name in _IN_SOFTWARE)
 
     @property
-    def shares_memory(self) -> bool:
+    def unified_memory(self) -> bool:
         """Tell whether its memory is main memory."""
         return self.type == "igpu" or self.in_software or self.name.startswith(_SHARING)
 
@@ -64,6 +64,6 @@ class ComputeFacts(Struct, frozen=True, tag=True, tag_field="kind"):
     """The processor's instructions that it uses, in its own words."""
     resident_bytes: int
     """What an engine process takes before it loads a model."""
-    rearranged: tuple[str, ...]
-    """Types of weights that it rearranges for the processor."""
+    repacked: tuple[str, ...]
+    """Types of weights that it repacks for the processor."""
     parts: tuple[EnginePart, ...] = ()

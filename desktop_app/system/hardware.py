@@ -46,8 +46,8 @@ class Hardware:
     """Graphics cards that ggml does not compute on, with the reason."""
     engine_bytes: int
     """What an engine process takes before it loads a model."""
-    rearranged: tuple[str, ...]
-    """Types of weights that ggml rearranges for the processor."""
+    repacked: tuple[str, ...]
+    """Types of weights that ggml repacks for the processor."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -74,5 +74,5 @@ def probe(compute: ComputeFacts) -> Hardware:
         parts=compute.parts,
         unused_cards=unused_cards([d.description for d in compute.devices if "gpu" in d.type], compute.backends),
         engine_bytes=compute.resident_bytes,
-        rearranged=compute.rearranged,
+        repacked=compute.repacked,
     )

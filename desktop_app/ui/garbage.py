@@ -18,7 +18,7 @@ _PAUSE_MS = 1000
 def collect_in_pauses(chats: ChatSession) -> None:
     """Leave what was made until now alone for good, and look through the rest while another program is used.
 
-    A person who never leaves the window has it done a second after a reply, when it is due.
+    A user who never leaves the window has it done a second after a reply, when it is due.
     """
     gc.collect()
     gc.freeze()

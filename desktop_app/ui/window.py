@@ -30,13 +30,13 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.chat.export import file_name
-from desktop_app.library.catalogue import Offer
+from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed import InstalledModel, Removal
-from desktop_app.planning.planner import Option
+from desktop_app.planning.planner import RunConfiguration
 from desktop_app.ui.chat.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.chat.composer import Composer
-from desktop_app.ui.chat.reply_failure import WayOut
+from desktop_app.ui.chat.reply_failure import Remedy
 from desktop_app.ui.chat.sidebar import Sidebar
 from desktop_app.ui.chat.welcome import Welcome
 from desktop_app.ui.controllers.chat_actions import ChatActions
@@ -76,7 +76,7 @@ class MainWindow(QMainWindow):
         self._find_again = False
         self._narrow = False
         self._may_stop = False
-        """The person agreed to stop conversions."""
+        """The user agreed to stop conversions."""
         self._make_widgets()
         self._make_controllers()
         self._lay_out()
@@ -200,7 +200,7 @@ class MainWindow(QMainWindow):
         self._composer.thinking_chosen.connect(self._choose_thinking)
         self._composer.effort_chosen.connect(self._choose_effort)
         self._view.left.connect(self._composer.setFocus)
-        self._view.way_out_chosen.connect(self._take_way_out)
+        self._view.remedy_chosen.connect(self._apply_remedy)
         self._connect_catalogue()
         self._connect_controllers()
         chats.listed.connect(self._list_chats)
@@ -292,7 +292,7 @@ class MainWindow(QMainWindow):
         if self._pages.currentWidget() is self._catalogue:
             self.services.catalogue.refresh()
 
-    def _get(self, offer: Offer) -> None:
+    def _get(self, offer: CatalogueOffer) -> None:
         if offer.option is not None:
             self.services.conversions.start(offer.model.source, offer.option.quant)
 
@@ -308,7 +308,7 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def add_model(self) -> None:
-        """Let the person choose a file, a folder, or a repository."""
+        """Let the user choose a file, a folder, or a repository."""
         dialog = AddDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.paths_chosen.connect(self.import_files)
@@ -328,7 +328,7 @@ class MainWindow(QMainWindow):
         self._close_catalogue()
 
     def convert(self, request: InstallRequest) -> None:
-        """Show what a source is, and convert or download it as the person likes."""
+        """Show what a source is, and convert or download it as the user likes."""
         dialog = ConversionDialog(self.services.conversions, request, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
@@ -423,7 +423,7 @@ class MainWindow(QMainWindow):
         self._show_page()
 
     def _show_page(self) -> None:
-        """Show the open chat, unless the person looks at the catalogue."""
+        """Show the open chat, unless the user looks at the catalogue."""
         if self._pages.currentWidget() is self._catalogue:
             return
         self._writing.show()
@@ -472,7 +472,7 @@ class MainWindow(QMainWindow):
         self.services.save_settings()
         self._show_thinking()
 
-    def _take_way_out(self, message: str, way: WayOut) -> None:
+    def _apply_remedy(self, message: str, way: Remedy) -> None:
         match way:
             case "retry":
                 self.services.chats.regenerate(message)
@@ -563,7 +563,7 @@ class MainWindow(QMainWindow):
             return
         self._finding_options, self._find_again = True, False
 
-        def found(options: dict[Path, Option | None]) -> None:
+        def found(options: dict[Path, RunConfiguration | None]) -> None:
             self._finding_options = False
             self._picker.set_options(options)
             if self._find_again:

@@ -1,7 +1,7 @@
 """How chats are written for ChatGLM-6B, ChatGLM2, ChatGLM3 and GLM-4.
 
 Sources: THUDM/chatglm-6b, chatglm2-6b (modeling_chatglm.py, `build_prompt` and `chat`), chatglm3-6b (tokenization_chatglm.py,
-`build_chat_input`) and glm-4-9b-chat (tokenizer_config.json). What a template cannot say is in `models.chat.dialects`.
+`build_chat_input`) and glm-4-9b-chat (tokenizer_config.json). What a template cannot say is in `models.chat.chat_formats`.
 """
 
 from __future__ import annotations
@@ -80,10 +80,12 @@ def _rounds(first: int, gap: str, bare: str) -> str:
 
 
 _SAMPLING = {"temp": 0.8, "top_p": 0.8, "top_k": 0, "min_p": 0.0, "penalty_repeat": 1.0}
-CHATGLM1 = ChatFormat(_rounds(0, r"\n", "true"), sampling={**_SAMPLING, "temp": 0.95, "top_p": 0.7}, dialect="chatglm1")
-CHATGLM2 = ChatFormat(_rounds(1, r"\n\n", "false"), sampling=_SAMPLING, dialect="chatglm2")
-CHATGLM3 = ChatFormat(_CHATGLM3, sampling=_SAMPLING, dialect="chatglm3")
-GLM4 = ChatFormat(_GLM4, sampling=_SAMPLING, dialect="glm4")
+CHATGLM1 = ChatFormat(
+    _rounds(0, r"\n", "true"), sampling={**_SAMPLING, "temp": 0.95, "top_p": 0.7}, chat_format="chatglm1"
+)
+CHATGLM2 = ChatFormat(_rounds(1, r"\n\n", "false"), sampling=_SAMPLING, chat_format="chatglm2")
+CHATGLM3 = ChatFormat(_CHATGLM3, sampling=_SAMPLING, chat_format="chatglm3")
+GLM4 = ChatFormat(_GLM4, sampling=_SAMPLING, chat_format="glm4")
 
 _GLM4_ROWS = 100_000
 """Between the embeddings of ChatGLM3 (65,024 rows) and GLM-4 (151,552)."""

@@ -78,7 +78,7 @@ _NEXT_TURNS = (
     "\n\n# ",
 )
 _DOCUMENT_START = "<|rwkv_tokenizer_end_of_text|>"
-"""How the tokenizer on Hugging Face writes id 0. In our files no text is that token: a person could type it."""
+"""How the tokenizer on Hugging Face writes id 0. In our files no text is that token: a user could type it."""
 _BLANK_LINE = ("\n\n",)
 """Ends a reply of Raven and World: they were trained on replies without one."""
 _COMPLETION_ONLY = re.compile(r"(?<![a-z])(pile|novel|music|abc|midi)(?![a-z])")

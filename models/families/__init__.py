@@ -29,7 +29,7 @@ def family_of(config: Config) -> Family:
     known = (family for family in families() if wanted & {name.lower() for name in family.classes})
     found = next((family for family in known if family.recognise(config)), None)
     refuse_quantized(config, () if found is None else found.quantized)
-    if found is None or not found.text_part:
+    if found is None or not found.language_part:
         refuse_other_senses(config)
     if found is None:
         raise unknown_class(config, "; ".join(family.title for family in families()))

@@ -29,7 +29,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes = read_sizes(config)
     require_square_attention(config, sizes)
     _refuse_other_mixtures(config)
-    rotary = read_rotary(config, sizes.head_size)
+    rotary = read_rotary(config, sizes.head_dim)
     bias = config.bool("attention_bias", default=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

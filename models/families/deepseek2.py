@@ -36,7 +36,7 @@ _SIGMOID_CLASSES = ("deepseekv3forcausallm", "glm4moeliteforcausallm")
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     latent = read_latent_sizes(config)
-    sizes = read_sizes(config, head_size=latent.turning)
+    sizes = read_sizes(config, head_dim=latent.turning)
     if config.bool("attention_bias", default=False):
         raise UnsupportedModel("{path}: llama.cpp computes this family's attention without biases.", path=config.origin)
     if not config.bool("rope_interleave", default=True):

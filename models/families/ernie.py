@@ -19,7 +19,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             "{path}: llama.cpp computes ERNIE 4.5 without biases, and this one has them.", path=config.origin
         )
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size, factors=False)
+    rotary = read_rotary(config, sizes.head_dim, factors=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

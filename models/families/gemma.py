@@ -14,8 +14,8 @@ from models.config import Config
 from models.decoder import Shapes, Sizes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes
 from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source
+from models.language_part import LEFT_OUT, is_part, text_config, text_tensors
 from models.rotary import read_rotary
-from models.text_part import LEFT_OUT, is_part, text_config, text_tensors
 
 _SECOND: dict[str, Any] = {
     "vocab_size": 256000,
@@ -52,7 +52,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     architecture = "gemma2" if second else "gemma3"
     sizes = read_sizes(config)
     _refuse_other_forms(config, sizes, architecture)
-    rotary = read_rotary(config, sizes.head_size, factors=False)
+    rotary = read_rotary(config, sizes.head_dim, factors=False)
     tensors = embeddings(sizes, shapes, tied=True, head=None)
     tensors[1] = _raised(tensors[1])
     for layer in range(sizes.layers):
@@ -77,7 +77,7 @@ def _refuse_other_forms(config: Config, sizes: Sizes, architecture: str) -> None
             activation=activation[:40],
         )
     large = sizes.layers == _LARGEST[architecture]
-    divisor = sizes.hidden // sizes.heads if large else sizes.head_size
+    divisor = sizes.hidden // sizes.heads if large else sizes.head_dim
     if config.float("query_pre_attn_scalar", default=divisor) != divisor:
         raise UnsupportedModel(
             "{path}: llama.cpp divides this model's scores by the root of {divisor}, not of 'query_pre_attn_scalar'.",
@@ -102,7 +102,7 @@ def _norms(sizes: Sizes, layer: int, *, third: bool) -> list[OutputTensor]:
         "post_ffw_norm": ("post_feedforward_layernorm", sizes.hidden),
     }
     if third:
-        others |= {f"attn_{part}_norm": (f"self_attn.{part}_norm", sizes.head_size) for part in "qk"}
+        others |= {f"attn_{part}_norm": (f"self_attn.{part}_norm", sizes.head_dim) for part in "qk"}
     return [
         *before,
         *(
@@ -156,5 +156,5 @@ FAMILY = Family(
     title="Gemma 2 and Gemma 3",
     classes=("Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
     blueprint=_blueprint,
-    text_part=True,
+    language_part=True,
 )

@@ -35,7 +35,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     twice_normed = any(name.lower() == "glm4forcausallm" for name in config.classes)
     if not twice_normed:
         require_square_attention(config, sizes)
-    rotating = int(sizes.head_size * _rotating_part(config))
+    rotating = int(sizes.head_dim * _rotating_part(config))
     rotary = read_rotary(config, rotating, factors=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

@@ -31,7 +31,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes = read_sizes(config)
     outside = config.float("partial_rotary_factor", default=_TURNING, minimum=0.01, maximum=1)
     scaling = config.section("rope_parameters", "rope_scaling")
-    turning = int(sizes.head_size * scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1))
+    turning = int(sizes.head_dim * scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1))
     rotary = read_rotary(config, turning, factors=False)
     is_normed = config.bool("use_qk_norm", default=False)
     bias = config.bool("attention_bias", default=False)

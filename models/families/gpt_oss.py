@@ -44,7 +44,7 @@ _ROUNDED = Sentence(
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     _refuse_other_forms(config)
-    sizes = read_sizes(config, head_size=64)
+    sizes = read_sizes(config, head_dim=64)
     rotary = _read_rotary(config, sizes)
     experts = _Experts(config, sizes, shapes)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False), always_head=True)
@@ -93,7 +93,7 @@ def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
     scaling = {**(config.section(name).data or _SCALING)}
     is_rounded = scaling.pop("truncate", True) is not False
     base = config.float("rope_theta", default=_BASE, minimum=1)
-    rotary = read_rotary(config.changed(rope_theta=base, **{name: scaling}), sizes.head_size, factors=False)
+    rotary = read_rotary(config.changed(rope_theta=base, **{name: scaling}), sizes.head_dim, factors=False)
     return rotary if is_rounded else Rotary(rotary.parameters, warnings=(*rotary.warnings, _ROUNDED))
 
 

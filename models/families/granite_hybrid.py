@@ -43,7 +43,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         raise UnsupportedModel(
             "{path}: llama.cpp computes Granite 4 with experts only where it has Mamba layers.", path=config.origin
         )
-    rotary = read_rotary(config, sizes.head_size, factors=False)
+    rotary = read_rotary(config, sizes.head_dim, factors=False)
     bias = config.bool("attention_bias", default=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

@@ -16,7 +16,7 @@ from models.rotary import read_rotary
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
-    rotary = read_rotary(_with_rotary_words(config), sizes.head_size, dynamic=INTERNLM)
+    rotary = read_rotary(_with_rotary_words(config), sizes.head_dim, dynamic=INTERNLM)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

@@ -36,7 +36,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         raise UnsupportedModel(
             "{path}: llama.cpp computes InternLM2 without biases, and this one has them.", path=config.origin
         )
-    rotary = read_rotary(config, sizes.head_size, factors=False, dynamic=TRANSFORMERS)
+    rotary = read_rotary(config, sizes.head_dim, factors=False, dynamic=TRANSFORMERS)
     names = ("model.tok_embeddings.weight", "model.norm.weight", "output.weight")
     tied = config.bool("tie_word_embeddings", default=False)
     tensors = embeddings(sizes, shapes, tied=tied, always_head=True, names=names)
@@ -75,7 +75,7 @@ def _unpacked(sizes: Sizes, target: str, source: str) -> list[OutputTensor]:
             f"{target}{part}.weight",
             (sizes.queries if part == "q" else sizes.keys, sizes.hidden),
             (packed,),
-            partial(_of_groups, groups=sizes.kv_heads, size=sizes.head_size, chosen=chosen, heads=heads),
+            partial(_of_groups, groups=sizes.kv_heads, size=sizes.head_dim, chosen=chosen, heads=heads),
         )
         for part, chosen, heads in parts
     ]

@@ -15,7 +15,7 @@ from models.rotary import read_rotary
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size, dynamic=TRANSFORMERS)
+    rotary = read_rotary(config, sizes.head_dim, dynamic=TRANSFORMERS)
     qkv_bias, bias = config.bool("qkv_bias", default=False), config.bool("bias", default=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

@@ -26,7 +26,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             path=config.origin,
         )
     sizes = read_sizes(config)
-    rotary = read_rotary(config, sizes.head_size, dynamic=TRANSFORMERS)
+    rotary = read_rotary(config, sizes.head_dim, dynamic=TRANSFORMERS)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

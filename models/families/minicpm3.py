@@ -22,7 +22,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     _require_published_multipliers(config)
     latent = read_latent_sizes(config)
-    sizes = read_sizes(config, head_size=latent.turning)
+    sizes = read_sizes(config, head_dim=latent.turning)
     if not latent.query_rank or config.bool("attention_bias", default=False):
         raise UnsupportedModel(
             "{path}: llama.cpp computes MiniCPM3 with latent queries and without biases.", path=config.origin

@@ -24,7 +24,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     window = config.int("sliding_window", default=0)
-    rotary = read_rotary(config, sizes.head_size, dynamic="" if window else TRANSFORMERS)
+    rotary = read_rotary(config, sizes.head_dim, dynamic="" if window else TRANSFORMERS)
     slides = 0 < window < rotary.parameters["context_length"]
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):

@@ -25,7 +25,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     window = config.int("sliding_window", default=0)
-    rotary = read_rotary(config, sizes.head_size)
+    rotary = read_rotary(config, sizes.head_dim)
     if window:
         rotary = rotary.limited(window, without_sliding_window(window))
     count = config.int("num_local_experts", minimum=1)

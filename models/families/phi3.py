@@ -29,7 +29,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     part = config.section("rope_parameters").float(
         "partial_rotary_factor", default=config.float("partial_rotary_factor", default=1.0), minimum=0.01, maximum=1
     )
-    turning = int(sizes.head_size * part)
+    turning = int(sizes.head_dim * part)
     rotary = read_rotary(config, turning)
     window = config.int("sliding_window", default=0)
     if window:

@@ -39,7 +39,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             path=config.origin,
         )
     sizes = replace(both, inner=both.inner // 2)  # the configuration counts gate and up together
-    turning = int(sizes.head_size * config.float("rotary_pct", default=1.0, minimum=0.01, maximum=1))
+    turning = int(sizes.head_dim * config.float("rotary_pct", default=1.0, minimum=0.01, maximum=1))
     rotary = _with_long_texts(config, read_rotary(config, turning, factors=False), turning)
     names = ("transformer.wte.weight", "transformer.ln_f.weight", "lm_head.weight")
     tensors = embeddings(

@@ -25,7 +25,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     require_square_attention(config, sizes)
-    rotary = read_windowed_rotary(config, sizes.head_size, dense=True)
+    rotary = read_windowed_rotary(config, sizes.head_dim, dense=True)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

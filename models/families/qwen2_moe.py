@@ -29,7 +29,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_square_attention(config, sizes)
     mixture = read_mixture(config, normalised=False)
     shared = config.int("shared_expert_intermediate_size", minimum=1)
-    rotary = read_windowed_rotary(config, sizes.head_size, dense=False)
+    rotary = read_windowed_rotary(config, sizes.head_dim, dense=False)
     tied = config.bool("tie_word_embeddings", default=False)
     tensors = embeddings(sizes, shapes, tied=tied, always_head=True)
     for layer in range(sizes.layers):

@@ -23,8 +23,8 @@ from models.rotary import read_windowed_rotary
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
-    sizes = read_sizes(config, head_size=128)
-    rotary = read_windowed_rotary(config, sizes.head_size, dense=True)
+    sizes = read_sizes(config, head_dim=128)
+    rotary = read_windowed_rotary(config, sizes.head_dim, dense=True)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

@@ -31,9 +31,9 @@ from models.decoder import (
 )
 from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source, Transform
+from models.language_part import LEFT_OUT, is_part, text_config, text_tensors
 from models.layers import as_is
 from models.rotary import read_rotary
-from models.text_part import LEFT_OUT, is_part, text_config, text_tensors
 
 _DEFAULTS: dict[str, Any] = {
     "head_dim": 256,
@@ -64,7 +64,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     scaling = config.section("rope_parameters", "rope_scaling")
     outside = config.float("partial_rotary_factor", default=_TURNING, minimum=0.01, maximum=1)
     part = scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1)
-    turning = int(sizes.head_size * part)
+    turning = int(sizes.head_dim * part)
     rotary = read_rotary(config, turning, factors=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     tensors[1] = _raised(tensors[1])
@@ -149,7 +149,7 @@ def _sections(scaling: Config) -> list[int]:
 def _attention(sizes: Sizes, layer: int) -> list[OutputTensor]:
     """Return attention whose queries come with a gate for what it gives, head by head."""
     source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
-    hidden, size = sizes.hidden, sizes.head_size
+    hidden, size = sizes.hidden, sizes.head_dim
     return [
         as_is(f"{target}q.weight", f"{source}q_proj.weight", 2 * sizes.queries, hidden),
         as_is(f"{target}k.weight", f"{source}k_proj.weight", sizes.keys, hidden),
@@ -255,5 +255,5 @@ FAMILY = Family(
         "Qwen3_5MoeForConditionalGeneration",
     ),
     blueprint=_blueprint,
-    text_part=True,
+    language_part=True,
 )

@@ -18,7 +18,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     _require_published_layers(config, sizes.layers)
-    rotary = read_rotary(config, sizes.head_size, factors=False)
+    rotary = read_rotary(config, sizes.head_dim, factors=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from models.chat.dialects import KEY
+from models.chat.chat_formats import KEY
 from models.chat.glm import CHATGLM2, CHATGLM3, GLM4, is_base, is_third
 from models.config import Config
 from models.family import ChatFormat
@@ -96,7 +96,7 @@ def _chatting(vocabulary: Vocabulary, chat: ChatFormat) -> Vocabulary:
     if published is None or (chat is not GLM4 and "tools" not in published):
         published = chat.template
     template = published.replace("[gMASK]sop", "[gMASK]<sop>")
-    return replace(vocabulary, chat_template=template, extra=vocabulary.extra | {KEY: chat.dialect})
+    return replace(vocabulary, chat_template=template, extra=vocabulary.extra | {KEY: chat.chat_format})
 
 
 def _names_roles(folder: Path) -> bool:

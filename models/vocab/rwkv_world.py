@@ -27,7 +27,7 @@ _LITERAL = re.compile(r"b?(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 """One text or one string of bytes, in one line: anything else could nest deeply."""
 _UNTYPABLE = b"\xff"
 """Begins the texts of id 0 and of the padding: llama.cpp's trie holds them too, and no UTF-8 text contains this byte. As `<s>`,
-its converter's choice, id 0 would swallow that tag in a person's HTML and end the document there."""
+its converter's choice, id 0 would swallow that tag in a user's HTML and end the document there."""
 
 
 @cache

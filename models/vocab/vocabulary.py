@@ -65,7 +65,7 @@ class Vocabulary:
     extra: dict[str, Any] = field(default_factory=dict)
     """Further GGUF keys, whole names."""
     warnings: tuple[Sentence, ...] = ()
-    """What a person should know about how exact it is."""
+    """What a user should know about how exact it is."""
 
     def padded(self, size: int) -> Vocabulary:
         """Return the vocabulary filled up to `size` with unused tokens `[PAD<id>]`, as llama.cpp's converter names them."""

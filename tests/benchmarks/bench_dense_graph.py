@@ -6,7 +6,7 @@
 A generated checkpoint (hidden size 2048) is converted into FOLDER, and both are deleted at the end. It was trained with 2048
 tokens, its configuration says: with a context of 2048 llama.cpp computes it, with one more our graph does. `--rule` chooses the
 family: Qwen, InternLM2, or the first InternLM, which turns all cached keys anew for each token. Times are the processor's, so
-that what else the computer does counts little. `--plain`: without rearranging the weights for the processor, which llama.cpp
+that what else the computer does counts little. `--plain`: without repacking the weights for the processor, which llama.cpp
 cannot on processors with AMX (see `engine.backends.has_working_repack`).
 """
 
@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     prepare_environment()
     if options.plain:
-        weights.rearranging_memory = lambda cpu, type_, shape: None
+        weights.repacking_buffer_type = lambda cpu, type_, shape: None
     path, source = options.folder / "dense.gguf", options.folder / "checkpoint"
     try:
         write_large_checkpoint(source, COMMON | CONFIGS[options.rule] | {"num_hidden_layers": options.layers})
@@ -98,7 +98,7 @@ def compare(path: Path, options: argparse.Namespace) -> None:
 
 
 def read_prompt(runner: Runner, count: int) -> float:
-    runner.keep(0)
+    runner.truncate(0)
     ids = np.random.default_rng(1).integers(0, ROWS, count).tolist()
     start = time.process_time()
     runner.decode(ids)

@@ -93,7 +93,7 @@ def measure(path: Path, context: int, kv_type: str) -> None:
     runner = load_runner(path, LoadSettings(context=context, kv_type=kv_type, gpu_layers=0), lambda part: None)
     runner.decode([token % 97 for token in range(context - 1)])
     runner.decode([7])
-    runner.remember()
+    runner.snapshot()
     print(json.dumps([before, process.memory_info().rss]))
 
 

@@ -9,7 +9,7 @@ converter quantizes. Everything is written to FOLDER, which needs 30 GB at 28 la
 Both models are in memory at once. A round is a turn of 16 tokens of each, and who begins changes from round to round, so that
 what else the computer does hits both; the ratio is the median over the rounds. The share of Python is all the time of a step
 outside ggml's computation of the graph. What ChatGLM takes is measured in a process of its own and compared with the plan.
-`--plain`: without rearranging the weights for the processor, which llama.cpp cannot on processors with AMX (see
+`--plain`: without repacking the weights for the processor, which llama.cpp cannot on processors with AMX (see
 `engine.backends.has_working_repack`).
 """
 
@@ -56,7 +56,7 @@ def main() -> int:
     options = parser.parse_args()
     prepare_environment()
     if options.plain:
-        weights.rearranging_memory = lambda cpu, type_, shape: None
+        weights.repacking_buffer_type = lambda cpu, type_, shape: None
     count_time_in_ggml()
     work = options.folder / "graph-runner"
     good = True
@@ -132,7 +132,7 @@ def report(quant: str, paths: list[Path], options: argparse.Namespace) -> bool:
     speed = compare(paths, options)
     sizes = " and ".join(f"{path.stat().st_size / 1e9:.3f} GB" for path in paths)
     print(f"{quant}, {options.layers} layers, files of {sizes}")
-    print(f"weights rearranged for the processor: graph runner {not options.plain}, llama.cpp {has_working_repack()}")
+    print(f"weights repacked for the processor: graph runner {not options.plain}, llama.cpp {has_working_repack()}")
     print(f"memory at {CONTEXT} tokens: planned {planned / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB")
     print(f"prompt of {options.prompt}: {speed.prompt[0]:.2f} s, llama.cpp {speed.prompt[1]:.2f} s")
     print(f"tokens/s: graph runner {speed.tokens[0]:.3f}, llama.cpp {speed.tokens[1]:.3f}")
@@ -193,7 +193,7 @@ def read_prompt(runner: Runner, count: int) -> float:
     if runner.info.architecture == "chatglm1":
         ids = [*ids[:-2], 130001, 130004]
     runner.decode(ids[: count // 2])  # the pages of the file come into memory
-    runner.keep(0)
+    runner.truncate(0)
     start = time.perf_counter()
     runner.decode(ids)
     return time.perf_counter() - start

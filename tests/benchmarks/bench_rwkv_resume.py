@@ -80,11 +80,11 @@ def measure_shape(folder: Path, size: str, layers: int, width: int) -> None:
         :, 3:
     ]  # each after its type and size
     matrices[:] = rng.standard_normal(matrices.shape)
-    runner.take_up(tokens, [(50, state.tobytes()), (100, state.tobytes())])
+    runner.restore(tokens, [(50, state.tobytes()), (100, state.tobytes())])
     times = [time.perf_counter()]
     store(runner, file, "bench")
     times.append(time.perf_counter())
-    runner.keep(0)
+    runner.truncate(0)
     resume(runner, file, "bench", [*tokens, 1])
     times.append(time.perf_counter())
     kept = sum(len(data) for _, data in runner.states())

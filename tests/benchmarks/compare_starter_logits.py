@@ -79,7 +79,7 @@ def compare(first: Path, second: Path) -> list[tuple[float, int]]:
 def file_logits(llama: Any, path: Path) -> Iterator[np.ndarray]:
     """Yield float32 [tokens, vocabulary] for each text."""
     model_params = llama.llama_model_default_params()
-    model_params.use_extra_bufts = False  # rearranged weights would stay with the CPU's own kernels
+    model_params.use_extra_bufts = False  # repacked weights would stay with the CPU's own kernels
     model = llama.llama_model_load_from_file(str(path).encode(), model_params)
     params = llama.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = params.n_outputs_max = 256

@@ -73,7 +73,7 @@ def work(pipe: Connection, kind: Kind, name: str, seed: int, numbers: range) -> 
         start = time.process_time()
         refused, error = False, ""
         try:
-            kind.try_out(files)
+            kind.smoke_load(files)
         except ZhiyinError as refusal:
             refused = bool(str(refusal))
         except BaseException:

@@ -16,9 +16,9 @@ from converter.atomic_write import (
     locked,
     remove_leftovers,
     unfinished_folder,
+    write_atomically,
     write_file,
     write_locked,
-    write_whole,
 )
 from models.errors import ZhiyinError
 
@@ -60,12 +60,12 @@ def _end(process: subprocess.Popen[bytes], number: int = getattr(signal, "SIGKIL
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="limits a file's size, in place of a full disk")
     path = tmp_path / "settings.json"
-    write_whole(path, "知音")
+    write_atomically(path, "知音")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            write_whole(path, "x" * 100_000)
+            write_atomically(path, "x" * 100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_text("utf-8") == "知音"
@@ -74,13 +74,13 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 
 def test_a_text_that_is_no_unicode_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnicodeError):
-        write_whole(tmp_path / "imported.json", "\ud800")
+        write_atomically(tmp_path / "imported.json", "\ud800")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_missing_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        write_whole(tmp_path / "none" / "chat.md", "")
+        write_atomically(tmp_path / "none" / "chat.md", "")
     with pytest.raises(FileNotFoundError), unfinished_folder(tmp_path / "none" / "model.gguf"):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -169,5 +169,5 @@ def test_only_private_files_are_kept_from_others(private: bool, mode: int, tmp_p
 
 def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        write_whole(tmp_path / "mistyped" / "file", "text")
+        write_atomically(tmp_path / "mistyped" / "file", "text")
     assert not (tmp_path / "mistyped").exists()

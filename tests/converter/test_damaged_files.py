@@ -41,7 +41,7 @@ def test_damaged_files_are_read_or_refused_by_a_sentence(name: str, good: dict[s
     for number in range(20):
         files = good[name].damage(random.Random(f"sample {name} {number}"))
         try:
-            good[name].try_out(files)
+            good[name].smoke_load(files)
         except ZhiyinError as error:
             refused += 1
             assert str(error).endswith("."), error

@@ -174,7 +174,7 @@ def test_the_target_may_lie_in_the_sources_folder(source: Path, right: bytes, tm
 
 
 def test_a_link_is_replaced_and_not_followed(source: Path, right: bytes, tmp_path: Path) -> None:
-    """A downloaded folder may hold a link of the customary name that leads to any file of the person's."""
+    """A downloaded folder may hold a link of the customary name that leads to any file of the user's."""
     precious, out = tmp_path / "precious", tmp_path / "out.gguf"
     precious.write_bytes(b"precious")
     out.symlink_to(precious)

@@ -18,7 +18,7 @@ from models.dynamic_rotary import (
     TRANSFORMERS,
     DynamicRotary,
     dynamic_rotary,
-    is_past_training,
+    is_beyond_trained_context,
 )
 from models.families import family_of
 from models.family import Blueprint
@@ -61,9 +61,9 @@ def test_what_is_written_is_read(rule: str) -> None:
     positions = DynamicRotary(rule, 4096, 10000.0, 128, 2.5, log_n=rule == QWEN)
     assert dynamic_rotary(positions.parameters, 10000.0, 128) == positions
     assert dynamic_rotary({}, 10000.0, 128) is None
-    assert is_past_training(positions.parameters | {"context_length": 4096}, 4097)
-    assert not is_past_training(positions.parameters | {"context_length": 4096}, 4096)
-    assert not is_past_training({"context_length": 4096}, 8192)
+    assert is_beyond_trained_context(positions.parameters | {"context_length": 4096}, 4097)
+    assert not is_beyond_trained_context(positions.parameters | {"context_length": 4096}, 4096)
+    assert not is_beyond_trained_context({"context_length": 4096}, 8192)
 
 
 @pytest.mark.parametrize("key", QWEN_7B.parameters)
@@ -71,7 +71,7 @@ def test_what_is_written_is_read(rule: str) -> None:
 def test_nonsense_in_a_file_is_refused(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=r"rope\.dynamic\.rule"):
         dynamic_rotary(QWEN_7B.parameters | {key: value}, 10000.0, 128)
-    is_past_training(QWEN_7B.parameters | {"context_length": value}, 1)
+    is_beyond_trained_context(QWEN_7B.parameters | {"context_length": value}, 1)
 
 
 def blueprint_of(config: dict[str, Any]) -> Blueprint:

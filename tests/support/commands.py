@@ -1,4 +1,4 @@
-"""Runs the command `zhiyin` as a person runs it: a real process, its output and its exit code."""
+"""Runs the command `zhiyin` as a user runs it: a real process, its output and its exit code."""
 
 from __future__ import annotations
 

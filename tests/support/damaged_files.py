@@ -103,7 +103,7 @@ class Kind:
             name: (damaged_bytes if rng.random() < 0.1 else self.damages[name])(self._good[name], rng) for name in names
         }
 
-    def try_out(self, files: dict[str, bytes]) -> None:
+    def smoke_load(self, files: dict[str, bytes]) -> None:
         """Read the folder with these files in it, and put the good ones back."""
         try:
             for name, data in files.items():
@@ -416,7 +416,7 @@ def kinds(folder: Path, names: tuple[str, ...] = ()) -> dict[str, Kind]:
         path = folder / name
         path.mkdir(parents=True)
         found[name] = makers[name](path)
-        found[name].try_out({})  # else every damage would be refused for the same reason
+        found[name].smoke_load({})  # else every damage would be refused for the same reason
     return found
 
 

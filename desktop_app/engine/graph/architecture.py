@@ -36,7 +36,7 @@ class GraphModel(Protocol):
         """Bring weights and state into memory."""
         ...
 
-    def keep(self, count: int, prompt: int = 0) -> None:
+    def truncate(self, count: int, prompt: int = 0) -> None:
         """Shorten the sequence to `count` tokens, or fewer where the model cannot; see `desktop_app.engine.runner.Runner`."""
         ...
 
@@ -48,15 +48,15 @@ class GraphModel(Protocol):
         """Return float32 [len(ids), rows] of a fresh sequence."""
         ...
 
-    def remember(self) -> None:
-        """Take a snapshot that `keep` can go back to; see `desktop_app.engine.runner.Runner`."""
+    def snapshot(self) -> None:
+        """Take a snapshot that `truncate` can go back to; see `desktop_app.engine.runner.Runner`."""
         ...
 
     def states(self) -> Sequence[State]:
         """Return the snapshots and the state now; see `desktop_app.engine.runner.Runner`."""
         ...
 
-    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
         """Put states in the sequence's place; see `desktop_app.engine.runner.Runner`."""
         ...
 
@@ -81,19 +81,19 @@ class WithoutSnapshots(ABC):
     """That part of a `GraphModel` in which one with a cache of keys and values, which can be shortened, has nothing to do."""
 
     @abstractmethod
-    def keep(self, count: int, prompt: int = 0) -> None:
+    def truncate(self, count: int, prompt: int = 0) -> None:
         """See `GraphModel`."""
 
-    def remember(self) -> None:  # noqa: B027  (doing nothing is right here)
+    def snapshot(self) -> None:  # noqa: B027  (doing nothing is right here)
         """Do nothing: the cache can be shortened."""
 
     def states(self) -> Sequence[State]:
         """Return nothing: the cache can be shortened."""
         return ()
 
-    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
         """Begin anew: there are no such states of this model."""
-        self.keep(0)
+        self.truncate(0)
 
 
 class MakeModel(Protocol):

@@ -119,7 +119,7 @@ class ChatGLM1(WithoutSnapshots):
         """Return the ids and, behind them, [gMASK] <sop>, unless a <sop> is there."""
         return ids if self._sop_id in ids else [*ids, self._gmask_id, self._sop_id]
 
-    def keep(self, count: int, prompt: int = 0) -> None:
+    def truncate(self, count: int, prompt: int = 0) -> None:
         """Shorten what follows the prefix; a prefix that loses a token is of no more use."""
         if count < self._prefix:
             count = self._prefix = 0
@@ -143,7 +143,7 @@ class ChatGLM1(WithoutSnapshots):
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return float32 [len(ids), rows] of a fresh sequence."""
         ids = list(ids)
-        self.keep(0)
+        self.truncate(0)
         start = _index(self._sop_id, ids)
         logits = np.empty((len(ids), self.rows), np.float32)
         last = self._compute_prefix(ids[:start], lambda part: None)

@@ -136,7 +136,7 @@ class Dense(WithoutSnapshots):
         """Return the ids as they are: the tokenizer has put the special tokens around them."""
         return ids
 
-    def keep(self, count: int, prompt: int = 0) -> None:
+    def truncate(self, count: int, prompt: int = 0) -> None:
         """Shorten the sequence; nothing of it is kept that a prompt of another length would compute otherwise."""
         del self.tokens[count:], self._bases[count:]
         if prompt:
@@ -149,7 +149,7 @@ class Dense(WithoutSnapshots):
             self._prompt = 0
 
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback) -> None:
-        """Append tokens; those of an empty sequence are its prompt, or the beginning of one that `keep` heard of."""
+        """Append tokens; those of an empty sequence are its prompt, or the beginning of one that `truncate` heard of."""
         if not self.tokens:
             self._prompt = max(self._prompt, len(ids))
         done = 0
@@ -160,7 +160,7 @@ class Dense(WithoutSnapshots):
 
     def all_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return float32 [len(ids), rows] of a fresh sequence, read as one prompt."""
-        self.keep(0, len(ids))
+        self.truncate(0, len(ids))
         logits = np.empty((len(ids), self.rows), np.float32)
         for part, base in self._parts(ids, LOGITS_CHUNK):
             start = len(self.tokens)

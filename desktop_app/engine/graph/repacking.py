@@ -1,4 +1,4 @@
-"""Which weights ggml rearranges for this processor's instructions as it loads them.
+"""Which weights ggml repacks for this processor's instructions as it loads them.
 
 They are copies: where there are any, the file is read rather than mapped, or the model would be in memory twice, once in the
 file's pages (which any touch of a neighbour brings back by the megabyte, where the system keeps files in large pages).
@@ -20,34 +20,34 @@ from desktop_app.engine.graph.devices import cpu_device, supports
 from desktop_app.engine.graph.library import ggml, procedure
 
 _CRASHING = b"AMX"
-"""Memory in which ggml rearranges weights for AMX; see `engine.backends.has_working_repack`."""
+"""Memory in which ggml repacks weights for AMX; see `engine.backends.has_working_repack`."""
 _TOKENS = 512
 _ROWS = 4096
 _EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 """Single rows of the embedding are read, as they lie in the file; where it is the head too, ggml computes with a second one."""
 
 
-def rearranges_any(header: GGUFHeader) -> bool:
-    """Tell whether llama.cpp makes a rearranged copy of one of a model's weights for the processor."""
+def repacks_any(header: GGUFHeader) -> bool:
+    """Tell whether llama.cpp makes a repacked copy of one of a model's weights for the processor."""
     if not has_working_repack():
         return False
     tensors = all_tensors(header)
     if _HEAD in tensors:  # or the embedding is the head too
         tensors.pop(_EMBEDDING, None)
     matrices = {(tensor.type, tensor.shape[-2:]) for tensor in tensors.values() if _is_multiplied(tensor)}
-    return any(rearranging_memory(cpu_device(), type_, shape) for type_, shape in matrices)
+    return any(repacking_buffer_type(cpu_device(), type_, shape) for type_, shape in matrices)
 
 
-def rearranged_types() -> list[str]:
-    """Return the types of weights that ggml rearranges for this processor, where a matrix has rows enough."""
+def repacked_types() -> list[str]:
+    """Return the types of weights that ggml repacks for this processor, where a matrix has rows enough."""
     if not has_working_repack():
         return []
     quantized = [type_ for type_ in Type if type_ not in NO_WEIGHTS and GGML_QUANT_SIZES[type_][0] > 1]
-    return [type_.name for type_ in quantized if rearranging_memory(cpu_device(), type_, (_ROWS, _ROWS))]
+    return [type_.name for type_ in quantized if repacking_buffer_type(cpu_device(), type_, (_ROWS, _ROWS))]
 
 
-def rearranging_memory(cpu: int, type_: Type, shape: tuple[int, ...]) -> int | None:
-    """Return the kind of memory in which ggml rearranges a weight [rows, columns] of a type, if there is one.
+def repacking_buffer_type(cpu: int, type_: Type, shape: tuple[int, ...]) -> int | None:
+    """Return the kind of memory in which ggml repacks a weight [rows, columns] of a type, if there is one.
 
     Of experts' weights [experts, rows, columns] those of one are asked about: ggml treats all alike.
     """

@@ -31,7 +31,7 @@ from desktop_app.engine.state.files import read_state_file, write_state_file
 from desktop_app.engine.state.snapshots import State
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.system.threads import usual_threads
-from models.chat import dialects
+from models.chat import chat_formats
 from models.chat.template_facts import template_facts
 from models.errors import BadFile, UnsupportedModel
 from models.vocab.vocabulary import PLAIN
@@ -82,9 +82,9 @@ class GraphRunner:
         ids = self.vocabulary.encode(text, add_special=add_special, special=special)
         return self._model.with_special(ids) if add_special else ids
 
-    def keep(self, count: int, prompt: int = 0) -> int:
+    def truncate(self, count: int, prompt: int = 0) -> int:
         """Shorten the sequence as far as the architecture can go back, and use of it what a prompt of a length can use."""
-        self._model.keep(count, prompt)
+        self._model.truncate(count, prompt)
         return len(self._model.tokens)
 
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
@@ -110,17 +110,17 @@ class GraphRunner:
         self._note_batch(len(ids))
         return self._model.all_logits(ids)
 
-    def remember(self) -> None:
+    def snapshot(self) -> None:
         """Take a snapshot of a recurrent state."""
-        self._model.remember()
+        self._model.snapshot()
 
     def states(self) -> Sequence[State]:
         """Return a recurrent model's snapshots and its state now."""
         return self._model.states()
 
-    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
         """Put a recurrent model's states in the sequence's place."""
-        self._model.take_up(tokens, states)
+        self._model.restore(tokens, states)
 
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""
@@ -131,7 +131,7 @@ class GraphRunner:
         found = read_state_file(path, self.info.architecture)
         known = found is not None and all(0 <= token < self.info.vocabulary_size for token in found[0])
         if found is None or not known or not self._model.write_state(*found):
-            self._model.keep(0)
+            self._model.truncate(0)
             raise BadFile(
                 "{path} does not hold a state of this model; the chat is read again from its messages.", path=path
             )
@@ -203,7 +203,7 @@ class GraphRunner:
             reasoning=facts.reasoning,
             tools=facts.tools,
             seconds=seconds,
-            dialect=dialects.name_of(header.metadata, self.chat_template),
+            chat_format=chat_formats.name_of(header.metadata, self.chat_template),
             plain_text=header.metadata.get(PLAIN) is True,
         )
 

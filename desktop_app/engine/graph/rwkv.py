@@ -1,6 +1,6 @@
 """What RWKV-4 and RWKV-5 share: the recurrent sequence, its state and snapshots, the channel mix.
 
-The state is a few vectors a layer, whatever the length of the sequence. It cannot be rolled back: `keep` goes to a snapshot.
+The state is a few vectors a layer, whatever the length of the sequence. It cannot be rolled back: `truncate` goes to a snapshot.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class RWKV(ABC):
             self._buffers.allocate(context, self._backends.buffer_type(device))
         self._reset()
 
-    def keep(self, count: int, prompt: int = 0) -> None:
+    def truncate(self, count: int, prompt: int = 0) -> None:
         """Go back to the last snapshot at or before `count`, unless the sequence is no longer than that."""
         if count >= len(self.tokens):
             return
@@ -144,7 +144,7 @@ class RWKV(ABC):
             self._append(part, logits[start : start + len(part)])
         return logits
 
-    def remember(self) -> None:
+    def snapshot(self) -> None:
         """Take a snapshot."""
         if self.tokens:
             self._snapshots.take(len(self.tokens), self._packed())
@@ -155,7 +155,7 @@ class RWKV(ABC):
         taken = [snapshot for snapshot in self._snapshots.taken if snapshot[0] < now]
         return [*taken, (now, self._packed())] if now else ()
 
-    def take_up(self, tokens: Sequence[int], states: Sequence[Snapshot]) -> None:
+    def restore(self, tokens: Sequence[int], states: Sequence[Snapshot]) -> None:
         """Put states of the same model in the sequence's place."""
         self._reset()
         length, state = states[-1]
@@ -238,7 +238,7 @@ class RWKV(ABC):
         """Return sigmoid(R x_r) * V relu(K x_k)^2 (Peng et al. 2023, equations 18 to 20)."""
         normed = builder.norm(x, *mix.norm, self.epsilon)
         change = self.shifted(builder, normed, state.before(1), count) - normed
-        state.remember(1, builder.columns(normed, self.hidden, count - 1, 1))
+        state.snapshot(1, builder.columns(normed, self.hidden, count - 1, 1))
         keys = builder.linear(normed + change * mix.lerp_key, mix.key)
         gate = builder.linear(normed + change * mix.lerp_receptance, mix.receptance)
         values = builder.linear(builder.apply("sqr", builder.apply("relu", keys)), mix.value)
@@ -286,7 +286,7 @@ class State:
         """Return columns as they were before the computation: [hidden, count]."""
         return self._builder.columns(self._store.before, self._hidden, self._first + column, count)
 
-    def remember(self, column: int, values: Tensor, count: int = 1) -> None:
+    def snapshot(self, column: int, values: Tensor, count: int = 1) -> None:
         """Store columns for the next computation, values of as many elements."""
         target = self._builder.columns(self._store.after, self._hidden, self._first + column, count)
         self._builder.copy(values, target)

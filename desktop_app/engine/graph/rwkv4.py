@@ -57,7 +57,7 @@ class RWKV4(RWKV):
         mix = self._mixes[layer]
         normed = builder.norm(x, *mix.norm, self.epsilon)
         change = self.shifted(builder, normed, state.before(0), count) - normed
-        state.remember(0, builder.columns(normed, self.hidden, count - 1, 1))
+        state.snapshot(0, builder.columns(normed, self.hidden, count - 1, 1))
         r, k, v = (
             builder.linear(normed + change * mix.lerps[name], weight)
             for name, weight in (("r", mix.receptance), ("k", mix.key), ("v", mix.value))
@@ -73,7 +73,7 @@ class RWKV4(RWKV):
         size = self.hidden
         start = state.before(_LARGEST)
         largest = self._running_maximum(builder, k, start, mix.decay, count)
-        state.remember(_LARGEST, builder.columns(largest, size, count - 1, 1))
+        state.snapshot(_LARGEST, builder.columns(largest, size, count - 1, 1))
         before = self.shifted(builder, largest, start, count)
 
         fade = builder.apply("exp", before + mix.decay - largest)
@@ -81,7 +81,7 @@ class RWKV4(RWKV):
         sums = builder.concat(builder.reshape(weight * v, size, 1, count), builder.reshape(weight, size, 1, count), 1)
         self._decaying_sums(builder, sums, fade, state.before(_SUMS, 2), count)
         pair = 8 * size
-        state.remember(_SUMS, builder.view(sums, (size, 2), (4 * size,), pair * (count - 1)), 2)
+        state.snapshot(_SUMS, builder.view(sums, (size, 2), (4 * size,), pair * (count - 1)), 2)
         sums_before = builder.reshape(state.before(_SUMS, 2), size, 2, 1)
         if count > 1:
             earlier = builder.view(sums, (size, 2, count - 1), (4 * size, pair))

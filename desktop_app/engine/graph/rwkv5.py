@@ -77,7 +77,7 @@ class RWKV5(RWKV):
         mix, size, heads = self._mixes[layer], self._size, self.hidden // self._size
         normed = builder.norm(x, *mix.norm, self.epsilon)
         change = self.shifted(builder, normed, state.before(0), count) - normed
-        state.remember(0, builder.columns(normed, self.hidden, count - 1, 1))
+        state.snapshot(0, builder.columns(normed, self.hidden, count - 1, 1))
         k, v, r = (
             builder.reshape(builder.linear(normed + change * mix.lerps[name], weight), size, heads, count)
             for name, weight in (("k", mix.key), ("v", mix.value), ("r", mix.receptance))
@@ -86,7 +86,7 @@ class RWKV5(RWKV):
         fade = builder.repeat(builder.reshape(decay, size, heads), size, heads, count)
         matrices = builder.reshape(state.before(_MATRIX, size), size * self.hidden)
         both = builder.call("ggml_rwkv_wkv6", k, v, r, mix.first, fade, matrices)
-        state.remember(_MATRIX, builder.columns(both, self.hidden, count, size), size)
+        state.snapshot(_MATRIX, builder.columns(both, self.hidden, count, size), size)
         y = builder.reshape(builder.columns(both, self.hidden, 0, count), size, heads * count)
         y = builder.reshape(builder.call("ggml_norm", y, _GROUP_EPSILON), self.hidden, count)
         return builder.linear(y * mix.group_norm.weight + mix.group_norm.bias, mix.output)

@@ -1,6 +1,6 @@
 """A GGUF file's tensors on their devices, quantized as they are: used where they lie in the mapped file, or copied.
 
-The file is used in place only where nothing of it is rearranged for the processor; see `engine.rearranging`.
+The file is used in place only where nothing of it is repacked for the processor; see `engine.repacking`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, spli
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import Backends, Buffers, Placement
 from desktop_app.engine.graph.library import ggml
-from desktop_app.engine.graph.repacking import rearranging_memory
+from desktop_app.engine.graph.repacking import repacking_buffer_type
 from desktop_app.engine.runner import ProgressCallback
 from models.errors import BadFile
 
@@ -69,7 +69,7 @@ class Weights:
             BadFile: it is missing or has another shape.
         """
         tensor = self._stored(name, (rows, columns))
-        return self._plan(name, tensor, rearranged=name != "token_embd.weight")
+        return self._plan(name, tensor, repacked=name != "token_embd.weight")
 
     def vector(self, name: str, *shape: int) -> Tensor:
         """Return a small tensor, float32, of a row-major shape, its axes turned round as ggml writes them."""
@@ -146,11 +146,11 @@ class Weights:
             )
         return home[1]
 
-    def _plan(self, name: str, stored: GGUFTensor, *, rearranged: bool = False) -> Tensor:
+    def _plan(self, name: str, stored: GGUFTensor, *, repacked: bool = False) -> Tensor:
         device = self._device_of(name)
         kind: int | None = self._backends.buffer_type(device)
         if device == self._backends.cpu:
-            special = rearranging_memory(device, stored.type, stored.shape) if rearranged else None
+            special = repacking_buffer_type(device, stored.type, stored.shape) if repacked else None
             self._mapped = self._mapped and special is None
             kind = special or self._plain_type(stored)
         context = self._contexts.get(kind)

@@ -16,7 +16,7 @@ from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.gguf_header import GGUFHeader, all_tensors
 from desktop_app.engine.backends import devices_for, has_pinned_memory, has_working_repack, loads_from_maps
 from desktop_app.engine.graph.cache_type import cache_type
-from desktop_app.engine.graph.repacking import rearranges_any
+from desktop_app.engine.graph.repacking import repacks_any
 from desktop_app.engine.llama.adapters import LlamaAdapters
 from desktop_app.engine.llama.loading import load_model
 from desktop_app.engine.llama.log import begin_log, log_lines
@@ -28,7 +28,7 @@ from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.state.snapshots import Snapshots, State
 from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.system.threads import usual_threads
-from models.chat import dialects
+from models.chat import chat_formats
 from models.chat.template_facts import template_facts
 from models.errors import BadFile, Cancelled, UnsupportedModel, ZhiyinError
 from models.vocab.vocabulary import PLAIN
@@ -84,7 +84,7 @@ class LlamaRunner:
         """Return token ids."""
         return self.vocabulary.tokenize(text, add_special=add_special, special=special)
 
-    def keep(self, count: int, prompt: int = 0) -> int:
+    def truncate(self, count: int, prompt: int = 0) -> int:
         """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
         if count < len(self._tokens):
             self._rewind(count)
@@ -104,7 +104,7 @@ class LlamaRunner:
             if self._forward_only and start:  # a stop costs one batch, not all that was read
                 self._snapshots.drop(passing)
                 passing = len(self._tokens)
-                self.remember()
+                self.snapshot()
             part = ids[start : start + self._batch]
             self._decode_batch((llama.llama_token * len(part))(*part), len(part))
             self._tokens.extend(part)
@@ -121,7 +121,7 @@ class LlamaRunner:
 
     def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
         """Yield float32 [some, vocabulary] of a fresh sequence, from the logits after ids[start] on."""
-        self.keep(0)
+        self.truncate(0)
         if self.info.context and len(ids) > self.info.context:
             raise _full(len(ids), self.info.context)
         self.decode(ids[:start])
@@ -147,7 +147,7 @@ class LlamaRunner:
             done += len(block)
         return rows
 
-    def remember(self) -> None:
+    def snapshot(self) -> None:
         """Take a snapshot of a recurrent state."""
         if self._forward_only and self._tokens:
             self._snapshots.take(len(self._tokens), self._state())
@@ -159,7 +159,7 @@ class LlamaRunner:
         now = len(self._tokens)
         return [*(snapshot for snapshot in self._snapshots.taken if snapshot[0] < now), (now, self._state())]
 
-    def take_up(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
         """Put a recurrent model's states in the sequence's place."""
         self._snapshots.clear()
         llama.llama_memory_clear(self._memory, True)
@@ -197,7 +197,7 @@ class LlamaRunner:
         count = ctypes.c_size_t()
         size = llama.llama_state_seq_load_file(self._context, os.fsencode(path), 0, ids, room, ctypes.byref(count))
         if not size:
-            self.keep(0)
+            self.truncate(0)
             raise BadFile(
                 "{path} does not hold a state of this model; the chat is read again from its messages.", path=path
             )
@@ -264,7 +264,7 @@ class LlamaRunner:
             reasoning=facts.reasoning,
             tools=facts.tools,
             seconds=seconds,
-            dialect=dialects.name_of(header.metadata, self.chat_template),
+            chat_format=chat_formats.name_of(header.metadata, self.chat_template),
             plain_text=header.metadata.get(PLAIN) is True,
         )
 
@@ -358,7 +358,7 @@ def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int])
     """
     blocks = header.parameters.get("block_count")
     computes = not gpus or (isinstance(blocks, int) and 0 < settings.gpu_layers <= blocks)
-    return computes and not any(has_pinned_memory(gpu) for gpu in gpus) and rearranges_any(header)
+    return computes and not any(has_pinned_memory(gpu) for gpu in gpus) and repacks_any(header)
 
 
 def _load_error(header: GGUFHeader) -> ZhiyinError:

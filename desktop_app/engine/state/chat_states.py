@@ -67,7 +67,7 @@ def resume(runner: Runner, file: Path, identity: str, prompt: Sequence[int]) -> 
     counts = sorted((_count(name), name) for name in whole[1] if 0 < _count(name) <= shared)
     states = [(count, state) for count, name in counts if (state := _unpacked(name, whole[1][name])) is not None]
     if states:
-        runner.take_up(tokens, states)
+        runner.restore(tokens, states)
 
 
 def store(runner: Runner, file: Path, identity: str) -> None:

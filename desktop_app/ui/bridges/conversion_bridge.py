@@ -21,7 +21,7 @@ from desktop_app.library.catalogue import catalogue
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import Installed, InstallRequest, install_in_process
 from desktop_app.library.installed import InstalledModel
-from desktop_app.library.source_facts import Judgement, SourceFacts, look_and_tell
+from desktop_app.library.source_facts import Assessment, SourceFacts, look_and_tell
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Unexpected, in_process
@@ -55,7 +55,7 @@ class ConversionJob:
 
     @property
     def name(self) -> str:
-        """What a person calls it: the folder's or the file's name, or the repository's."""
+        """What a user calls it: the folder's or the file's name, or the repository's."""
         source = self.request.source
         return source.name if isinstance(source, Path) else source
 
@@ -140,7 +140,7 @@ class ConversionBridge(QObject):
         self._looks = [look for look in self._looks if not look.is_set()] + [stop]
         return stop
 
-    def judge(self, facts: SourceFacts, on_done: Callable[[Judgement | None], None]) -> None:
+    def judge(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what this computer can run of a source; None: it cannot be known."""
         self._models.find_judgement(facts, on_done)
 

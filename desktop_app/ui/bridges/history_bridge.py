@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from converter.atomic_write import write_whole
+from converter.atomic_write import write_atomically
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.export import as_markdown
 from desktop_app.chat.history import History, HistoryError
@@ -62,12 +62,12 @@ class HistoryBridge(QObject):
         on_done: Callable[[None], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Write the branch of a chat that is shown into a Markdown file; `speakers` are the person and a nameless model."""
+        """Write the branch of a chat that is shown into a Markdown file; `speakers` are the user and a nameless model."""
 
         def write() -> None:
             tree = MessageTree(self._opened().messages(conversation.id))
             leaf = conversation.leaf if conversation.leaf in tree else tree.newest_leaf()  # type: ignore[operator]
-            write_whole(path, as_markdown(conversation.title, tree.path(leaf), *speakers))
+            write_atomically(path, as_markdown(conversation.title, tree.path(leaf), *speakers))
 
         self._background.run(write, on_done, on_failed)
 

@@ -34,8 +34,8 @@ _NEAR = 40
 class ChatView(QScrollArea):
     """Shows the path of a `ChatSession`; old messages are built when one scrolls up to them."""
 
-    way_out_chosen = Signal(str, str)
-    """A failed reply's id and a `WayOut`."""
+    remedy_chosen = Signal(str, str)
+    """A failed reply's id and a `Remedy`."""
     left = Signal()
     """What had the keyboard goes away: another widget should take it."""
 
@@ -145,7 +145,7 @@ class ChatView(QScrollArea):
                 widget.wait_for(words)
 
     def set_contexts(self, contexts: Contexts) -> None:
-        """Offer other contexts where a reply failed."""
+        """CatalogueOffer other contexts where a reply failed."""
         if contexts != self.contexts:
             self.contexts = contexts
             for widget in self._widgets:
@@ -213,7 +213,7 @@ class ChatView(QScrollArea):
     def _make_reply(self, message: Message) -> ReplyWidget:
         widget = ReplyWidget(message, self._versions(message))
         widget.regenerate_asked.connect(self._session.regenerate)
-        widget.way_out_chosen.connect(self.way_out_chosen)
+        widget.remedy_chosen.connect(self.remedy_chosen)
         widget.set_contexts(self.contexts)
         if message.state == "streaming":
             widget.wait_for(self._waiting_for)

@@ -32,7 +32,7 @@ class MessageEdit(QPlainTextEdit):
     """A text as high as its lines, up to a limit."""
 
     enter_sends: ClassVar[bool] = True
-    """For all boxes: the person chose one key. Ctrl+Enter always sends."""
+    """For all boxes: the user chose one key. Ctrl+Enter always sends."""
     submitted = Signal()
     files_pasted = Signal(list)
     long_text_pasted = Signal(str)

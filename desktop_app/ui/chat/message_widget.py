@@ -1,4 +1,4 @@
-"""What the person's and the model's messages have in common: an id, the buttons below, versions."""
+"""What the user's and the model's messages have in common: an id, the buttons below, versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The person's message in a bubble, and the box in which it is changed."""
+"""The user's message in a bubble, and the box in which it is changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BUBBLE_SHARE = 0.82
 
 
 class QuestionWidget(MessageWidget):
-    """The person's message, which can be edited and sent again."""
+    """The user's message, which can be edited and sent again."""
 
     edited = Signal(str, str)
 

@@ -15,10 +15,10 @@ from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.button_row import ButtonRow
 from models.errors import ZhiyinError
 
-WayOut = Literal["retry", "smaller", "larger", "new_chat", "settings", "models"]
+Remedy = Literal["retry", "smaller", "larger", "new_chat", "settings", "models"]
 
 _MARGIN = 14
-_WAYS: dict[str, tuple[WayOut, ...]] = {
+_WAYS: dict[str, tuple[Remedy, ...]] = {
     "context-full": ("larger", "new_chat", "settings"),
     "out-of-memory": ("smaller", "models", "retry"),
     DOES_NOT_FIT: ("smaller", "models", "retry"),
@@ -44,7 +44,7 @@ class ReplyFailure(QFrame):
     """What went wrong, and the ways out."""
 
     chosen = Signal(str)
-    """A `WayOut`."""
+    """A `Remedy`."""
 
     def __init__(self) -> None:
         """Begin without a failure."""
@@ -54,7 +54,7 @@ class ReplyFailure(QFrame):
         self._contexts = Contexts()
         self._text = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._buttons: dict[WayOut, QPushButton] = {}
+        self._buttons: dict[Remedy, QPushButton] = {}
         self._row = ButtonRow()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(_MARGIN, 10, _MARGIN, 12)
@@ -78,7 +78,7 @@ class ReplyFailure(QFrame):
         self._show_ways()
 
     def set_contexts(self, contexts: Contexts) -> None:
-        """Offer the contexts that fit now."""
+        """CatalogueOffer the contexts that fit now."""
         self._contexts = contexts
         self.retranslate()
         self._show_ways()
@@ -92,7 +92,7 @@ class ReplyFailure(QFrame):
         """Write every word again."""
         if self._error is not None:
             self._text.setText(translated(self._error))
-        words: dict[WayOut, str] = {
+        words: dict[Remedy, str] = {
             "retry": self.tr("Try again"),
             "smaller": self.tr("Use a smaller context"),
             "larger": self.tr("Answer with a context of {count}").format(count=number(self._contexts.larger, 0)),
@@ -116,7 +116,7 @@ class ReplyFailure(QFrame):
                 button.setVisible(self._contexts.larger > 0)
         self._row.fit(self.contentsRect().width() - 2 * _MARGIN)
 
-    def _button(self, way: WayOut) -> QPushButton:
+    def _button(self, way: Remedy) -> QPushButton:
         button = QPushButton(self)
         button.clicked.connect(lambda: self.chosen.emit(way))
         return button

@@ -26,8 +26,8 @@ class ReplyWidget(MessageWidget):
     """The model's message, also while it is being written."""
 
     regenerate_asked = Signal(str)
-    way_out_chosen = Signal(str, str)
-    """The message's id and a `WayOut` of its failure."""
+    remedy_chosen = Signal(str, str)
+    """The message's id and a `Remedy` of its failure."""
 
     def __init__(self, message: Message, versions: Versions) -> None:
         """Show a message."""
@@ -90,7 +90,7 @@ class ReplyWidget(MessageWidget):
         self._refresh()
 
     def set_contexts(self, contexts: Contexts) -> None:
-        """Offer other contexts where the reply failed."""
+        """CatalogueOffer other contexts where the reply failed."""
         self._contexts = contexts
         if self._failure is not None:
             self._failure.set_contexts(contexts)
@@ -157,7 +157,7 @@ class ReplyWidget(MessageWidget):
     def _show_failure(self, error: ZhiyinError) -> None:
         if self._failure is None:
             self._failure = ReplyFailure()
-            self._failure.chosen.connect(lambda way: self.way_out_chosen.emit(self.message.id, way))
+            self._failure.chosen.connect(lambda way: self.remedy_chosen.emit(self.message.id, way))
             self._failure.set_contexts(self._contexts)
             self._column.insertWidget(self._column.indexOf(self._status) + 1, self._failure)
         self._failure.show_failure(error)

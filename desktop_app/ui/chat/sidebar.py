@@ -42,7 +42,7 @@ class Sidebar(QFrame):
     deleted = Signal(str)
     export_asked = Signal(str)
     searched = Signal(str)
-    """The person pauses in writing a search; `show_found` answers it."""
+    """The user pauses in writing a search; `show_found` answers it."""
     left = Signal()
     """The search is given up: the keyboard may go back to the message."""
     settings_asked = Signal()
@@ -116,7 +116,7 @@ class Sidebar(QFrame):
         self._name_emptiness()
 
     def begin_search(self) -> None:
-        """Let the person type what to search for."""
+        """Let the user type what to search for."""
         self._search.setFocus()
         self._search.selectAll()
 

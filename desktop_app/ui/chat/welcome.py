@@ -22,7 +22,7 @@ _IDEAS = (
 
 
 class Welcome(QScrollArea):
-    """The first thing that a person sees."""
+    """The first thing that a user sees."""
 
     suggested = Signal(str)
     import_asked = Signal()

@@ -11,7 +11,7 @@ from desktop_app.ui.chat.reply_failure import Contexts
 from desktop_app.ui.controllers.notices import Notices
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import fix_words
-from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, Wish
+from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, LoadOverrides
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.notice import Action
 from models.errors import ZhiyinError
@@ -50,7 +50,7 @@ class RemedyController(QObject):
 
     def use_larger_context(self) -> None:
         """Load the model with the larger context that was offered."""
-        self._services.models.reload_with(Wish(self._contexts.larger))
+        self._services.models.reload_with(LoadOverrides(self._contexts.larger))
 
     def use_smaller_context(self) -> None:
         """Load the model with half of its context."""
@@ -82,6 +82,6 @@ class RemedyController(QObject):
     def _loads_that_fit(self, state: EngineState) -> list[Action]:
         models = self._services.models
         fixes = [option for option in state.planned.plan.alternatives if not option.missing] if state.planned else []
-        wishes = [(fix_words(fix), Wish(fix.context, fix.kv_type)) for fix in fixes]
-        wishes.append((self.tr("Load it all the same"), Wish(insist=True)))
+        wishes = [(fix_words(fix), LoadOverrides(fix.context, fix.kv_type)) for fix in fixes]
+        wishes.append((self.tr("Load it all the same"), LoadOverrides(insist=True)))
         return [(words, partial(models.reload_with, wish)) for words, wish in wishes]

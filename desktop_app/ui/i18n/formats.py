@@ -1,4 +1,4 @@
-"""Sizes, speeds and dates in the person's language."""
+"""Sizes, speeds and dates in the user's language."""
 
 from __future__ import annotations
 

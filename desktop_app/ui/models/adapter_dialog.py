@@ -13,7 +13,7 @@ from converter.checkpoint.lora import Adapter
 from converter.hub.manifest import folders_of
 from desktop_app.library.catalogue import names_on_hubs
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.source_facts import Judgement, SourceFacts
+from desktop_app.library.source_facts import Assessment, SourceFacts
 from desktop_app.paths import downloads_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import size
@@ -21,7 +21,7 @@ from desktop_app.ui.i18n.sentences import translated
 
 
 class AdapterDialog(QDialog):
-    """Lets the bridge merge one adapter into a base that the person chooses."""
+    """Lets the bridge merge one adapter into a base that the user chooses."""
 
     def __init__(self, bridge: ConversionBridge, path: Path, parent: QWidget | None = None) -> None:
         """Begin with the base that the adapter names, where it is here.
@@ -103,7 +103,7 @@ class AdapterDialog(QDialog):
         look = self._look
         self._bridge.judge(facts, lambda found: None if look.is_set() else self._judged(facts, found))
 
-    def _judged(self, facts: SourceFacts, found: Judgement | None) -> None:
+    def _judged(self, facts: SourceFacts, found: Assessment | None) -> None:
         self._facts, self._quant = facts, found.quant if found is not None else facts.usual
         self._retranslate()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from desktop_app.library.catalogue import Offer
+from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.fit import reason, speed_words
@@ -28,12 +28,12 @@ _LICENCES = (
 """The licences that are described and not named alone."""
 
 
-def purpose(offer: Offer) -> str:
+def purpose(offer: CatalogueOffer) -> str:
     """Return what a model is good for, in the window's language."""
     return offer.entry.good_for["zh" if QLocale().language() == QLocale.Language.Chinese else "en"]
 
 
-def nature(offer: Offer) -> str:
+def nature(offer: CatalogueOffer) -> str:
     """Return size, languages, context, year and licence of a model, in one line."""
     parts = [f"{offer.model.parameters:g}B"]
     if not offer.model.chat:
@@ -42,14 +42,14 @@ def nature(offer: Offer) -> str:
     return " · ".join(parts)
 
 
-def licence(offer: Offer) -> str:
+def licence(offer: CatalogueOffer) -> str:
     """Return the name of a model's licence, or where it is described."""
     if offer.entry.licence is None:
         return QCoreApplication.translate("Catalogue", "licence: see its page")
     return QCoreApplication.translate("Licences", offer.entry.licence)
 
 
-def cost(offer: Offer) -> str:
+def cost(offer: CatalogueOffer) -> str:
     """Return the planner's choice with its speed, and what has to be fetched and kept for it, in one line."""
     option = offer.option
     parts = []
@@ -68,7 +68,7 @@ def cost(offer: Offer) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def shortage(offer: Offer, free_disk: int | None) -> str:
+def shortage(offer: CatalogueOffer, free_disk: int | None) -> str:
     """Say that the disk has no room for download and result together; "" where it has."""
     needed = (offer.download or 0) + (offer.disk or 0)
     if free_disk is None or needed <= free_disk:
@@ -77,7 +77,7 @@ def shortage(offer: Offer, free_disk: int | None) -> str:
     return text.format(needed=size(needed), free=size(free_disk))
 
 
-def everything(offer: Offer) -> str:
+def everything(offer: CatalogueOffer) -> str:
     """Return all that is known of a model, a line for each thing."""
     all_languages = " · ".join(_LANGUAGES.get(code, code) for code in offer.entry.languages)
     lines = [offer.model.source, purpose(offer), nature(offer), all_languages, cost(offer)]
@@ -86,7 +86,7 @@ def everything(offer: Offer) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
-def search_text(offer: Offer) -> str:
+def search_text(offer: CatalogueOffer) -> str:
     """Return the words that a search looks through, in lower case: names, languages, and both purposes."""
     entry, model = offer.entry, offer.model
     languages = (f"{code} {_LANGUAGES.get(code, '')}" for code in entry.languages)
@@ -102,13 +102,13 @@ def search_text(offer: Offer) -> str:
     return " ".join((*parts, f"{model.parameters:g}b", licence(offer))).lower()
 
 
-def _languages(offer: Offer) -> str:
+def _languages(offer: CatalogueOffer) -> str:
     names = [_LANGUAGES.get(code, code) for code in offer.entry.languages]
     more = f" +{len(names) - _SHOWN_LANGUAGES}" if len(names) > _SHOWN_LANGUAGES else ""
     return ", ".join(names[:_SHOWN_LANGUAGES]) + more
 
 
-def _context(offer: Offer) -> str:
+def _context(offer: CatalogueOffer) -> str:
     if offer.endless:
         return QCoreApplication.translate("Catalogue", "context without limit")
     text = QCoreApplication.translate("Catalogue", "context {count}")

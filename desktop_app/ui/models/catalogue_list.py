@@ -22,7 +22,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from desktop_app.library.catalogue import Offer
+from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.installed import InstalledModel
 from desktop_app.ui.models.catalogue_labels import cost, everything, nature, purpose, shortage
 from desktop_app.ui.models.fit import COLOURS, verdict_words
@@ -43,7 +43,7 @@ Index = QModelIndex | QPersistentModelIndex
 class Row:
     """What is shown of one model."""
 
-    offer: Offer
+    offer: CatalogueOffer
     installed: InstalledModel | None = None
     free_disk: int | None = None
     under_way: str = ""
@@ -132,7 +132,7 @@ def words_of(row: Row) -> Lines:
 class CatalogueList(QListView):
     """The rows; Enter or a click on a row's button acts."""
 
-    get_asked = Signal(Offer)
+    get_asked = Signal(CatalogueOffer)
     chat_asked = Signal(InstalledModel)
     left_upwards = Signal()
     """The arrow key went up from the first row."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from desktop_app.library.catalogue import Offer, Overview
+from desktop_app.library.catalogue import CatalogueOffer, Overview
 from desktop_app.library.installed import InstalledModel
 from desktop_app.ui.bridges.conversion_bridge import ConversionJob
 from desktop_app.ui.chat.chat_view import COLUMN
@@ -20,7 +20,7 @@ from desktop_app.ui.widgets.icons import IconButton
 class CataloguePage(QWidget):
     """Chooses a model to get."""
 
-    get_asked = Signal(Offer)
+    get_asked = Signal(CatalogueOffer)
     chat_asked = Signal(InstalledModel)
     closed = Signal()
 
@@ -68,7 +68,7 @@ class CataloguePage(QWidget):
             self._show()
 
     def begin(self) -> None:
-        """Let the person type a search at once."""
+        """Let the user type a search at once."""
         self._search.setFocus()
         self._search.selectAll()
 
@@ -141,10 +141,10 @@ class CataloguePage(QWidget):
             if self._passes(offer) and all(word in self._text_of(offer) for word in words)
         ]
 
-    def _passes(self, offer: Offer) -> bool:
+    def _passes(self, offer: CatalogueOffer) -> bool:
         return not (self._fitting.isChecked() and self._fitting.isEnabled()) or offer.fits
 
-    def _text_of(self, offer: Offer) -> str:
+    def _text_of(self, offer: CatalogueOffer) -> str:
         return self._searched.setdefault(offer.model.source, search_text(offer))
 
     def _words(self, *, planned: bool) -> str:

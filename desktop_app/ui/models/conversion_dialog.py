@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.library.install import InstallRequest, unused_path
-from desktop_app.library.source_facts import Judgement, SourceFacts
+from desktop_app.library.source_facts import Assessment, SourceFacts
 from desktop_app.paths import downloads_folder, free_space, models_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
@@ -51,10 +51,10 @@ class ConversionDialog(QDialog):
         self._bridge = bridge
         self._request = request
         self._facts: SourceFacts | None = None
-        self._judgement: Judgement | None = None
+        self._assessment: Assessment | None = None
         self._judged = False
         self._touched = False
-        """The person chose a quantization."""
+        """The user chose a quantization."""
         self._failure: Exception | None = None
         self._look = threading.Event()
         self._make_widgets()
@@ -159,7 +159,7 @@ class ConversionDialog(QDialog):
         self.setFixedHeight(max(_LOWEST, min(needed, most)))
 
     def _begin(self) -> None:
-        self._facts, self._judgement, self._judged, self._failure = None, None, False, None
+        self._facts, self._assessment, self._judged, self._failure = None, None, False, None
         self._look.set()
         self._look = self._bridge.describe(self._request, self._described, self._not_described)
         self._retranslate()
@@ -172,8 +172,8 @@ class ConversionDialog(QDialog):
             look = self._look
             self._bridge.judge(facts, lambda found: None if look.is_set() else self._judge(found))
 
-    def _judge(self, found: Judgement | None) -> None:
-        self._judgement, self._judged = found, True
+    def _judge(self, found: Assessment | None) -> None:
+        self._assessment, self._judged = found, True
         self._retranslate()
 
     def _not_described(self, error: Exception) -> None:
@@ -245,7 +245,7 @@ class ConversionDialog(QDialog):
         self._models.setVisible(bool(models))
 
     def _fill_offers(self) -> None:
-        facts, found = self._facts, self._judgement
+        facts, found = self._facts, self._assessment
         chosen = self._chosen() if self._touched else ""
         self._offers.blockSignals(True)
         self._offers.clear()
@@ -268,7 +268,7 @@ class ConversionDialog(QDialog):
         self._offers.setFixedHeight(self._offers.header().sizeHint().height() + rows * row + 4)
 
     def _badge(self, quant: str, automatic: str) -> str:
-        found = self._judgement
+        found = self._assessment
         words = [verdict_words(found.verdicts.get(quant, ""))] if found is not None else []
         if quant == automatic:
             words.append(self.tr("best choice"))
@@ -301,7 +301,7 @@ class ConversionDialog(QDialog):
         self._ok.setVisible(not self._failure)
 
     def _reasons(self, quant: str) -> str:
-        found = self._judgement
+        found = self._assessment
         if found is None:
             return "" if self._judged else self.tr("Finding out what this computer can run…")
         if found.plan is not None and found.plan.best is None:

@@ -1,11 +1,11 @@
-"""How well models fit this computer, in the person's language: badges and reasons."""
+"""How well models fit this computer, in the user's language: badges and reasons."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
-from desktop_app.library.source_facts import Judgement
-from desktop_app.planning.planner import Option, Share
+from desktop_app.library.source_facts import Assessment
+from desktop_app.planning.planner import DeviceAllocation, RunConfiguration
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
 
@@ -20,16 +20,16 @@ COLOURS = {"gpu": "accent", "ram": "accent", "tight": "code_number", "too_large"
 
 
 def verdict_words(verdict: str) -> str:
-    """Return what `Option.verdict` means, "" for none."""
+    """Return what `RunConfiguration.verdict` means, "" for none."""
     return QCoreApplication.translate("Fit", _VERDICTS[verdict]) if verdict else ""
 
 
-def reason(option: Option) -> str:
+def reason(option: RunConfiguration) -> str:
     """Say how a model is loaded and what that takes of what is free, one line for each."""
     return "\n".join((_placement(option), _context(option), *map(_share, reversed(option.shares))))
 
 
-def speed_words(option: Option) -> str:
+def speed_words(option: RunConfiguration) -> str:
     """Say how fast a model is likely to write, "" where that is not known."""
     speed = option.tokens_per_second
     if speed is None:
@@ -38,7 +38,7 @@ def speed_words(option: Option) -> str:
     return text.format(count=number(speed, 0 if speed >= 10 else 1))
 
 
-def choice_words(found: Judgement, quant: str) -> str:
+def choice_words(found: Assessment, quant: str) -> str:
     """Say how an offer would run and, of the automatic choice, what kept the next better one from being chosen."""
     way = found.options.get(quant)
     if way is None:
@@ -54,7 +54,7 @@ def choice_words(found: Judgement, quant: str) -> str:
     return "\n".join(lines)
 
 
-def _next_better(found: Judgement, quant: str) -> Option | None:
+def _next_better(found: Assessment, quant: str) -> RunConfiguration | None:
     """Return what would have been chosen before an offer: too large, or too slow."""
     if found.plan is None:
         return None
@@ -64,7 +64,7 @@ def _next_better(found: Judgement, quant: str) -> Option | None:
     return better[-1] if better else None
 
 
-def fix_words(option: Option) -> str:
+def fix_words(option: RunConfiguration) -> str:
     """Return the button's text for a way that would fit."""
     if option.kv_type != "f16":
         text = QCoreApplication.translate("Fit", "Use a {type} cache")
@@ -73,7 +73,7 @@ def fix_words(option: Option) -> str:
     return text.format(type=option.kv_type, count=number(option.context, 0))
 
 
-def _placement(option: Option) -> str:
+def _placement(option: RunConfiguration) -> str:
     if option.gpu_layers > option.layers:
         return QCoreApplication.translate("Fit", "All {count} layers on the GPU").format(count=option.layers)
     if option.gpu_layers:
@@ -82,17 +82,17 @@ def _placement(option: Option) -> str:
     return QCoreApplication.translate("Fit", "On the processor")
 
 
-def _context(option: Option) -> str:
+def _context(option: RunConfiguration) -> str:
     if option.recurrent:
         return QCoreApplication.translate("Fit", "Context without limit")
-    if option.past_training:
+    if option.beyond_trained_context:
         text = QCoreApplication.translate("Fit", "Context: {count} tokens, more than it was trained with")
     else:
         text = QCoreApplication.translate("Fit", "Context: {count} tokens")
     return text.format(count=number(option.context, 0))
 
 
-def _share(share: Share) -> str:
+def _share(share: DeviceAllocation) -> str:
     if share.device == "RAM":
         text = QCoreApplication.translate("Fit", "{part} of {free} free in main memory")
     else:

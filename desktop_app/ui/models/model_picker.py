@@ -10,7 +10,7 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop_app.library.installed import BrokenModel, Entry, InstalledModel
-from desktop_app.planning.planner import Option
+from desktop_app.planning.planner import RunConfiguration
 from desktop_app.ui.i18n.formats import model_details, size
 from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words
 from desktop_app.ui.models.model_session import EngineState
@@ -37,7 +37,7 @@ class ModelPicker(QToolButton):
         self.setObjectName("modelPicker")
         self._models: list[InstalledModel] = []
         self._broken: list[BrokenModel] = []
-        self._options: Mapping[Path, Option | None] = {}
+        self._options: Mapping[Path, RunConfiguration | None] = {}
         self._entries: dict[Path, QAction] = {}
         self._state = EngineState()
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -50,11 +50,11 @@ class ModelPicker(QToolButton):
         self._refresh()
 
     def set_models(self, models: list[InstalledModel], broken: list[BrokenModel]) -> None:
-        """Offer these models, and to remove those that cannot be used."""
+        """CatalogueOffer these models, and to remove those that cannot be used."""
         self._models, self._broken = models, broken
         self._fill()
 
-    def set_options(self, options: Mapping[Path, Option | None]) -> None:
+    def set_options(self, options: Mapping[Path, RunConfiguration | None]) -> None:
         """Show how well each model fits and how fast it would write, in an open menu too."""
         self._options = options
         for model in self._models:

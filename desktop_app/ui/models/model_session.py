@@ -13,9 +13,9 @@ from desktop_app.engine.client import EngineExit
 from desktop_app.engine.protocol import Load, LoadSettings, Progress, Unload, Update
 from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed import InstalledModel
-from desktop_app.library.source_facts import Judgement, SourceFacts, judge
+from desktop_app.library.source_facts import Assessment, SourceFacts, judge
 from desktop_app.planning.load_plan import PlannedLoad
-from desktop_app.planning.planner import DOES_NOT_FIT, Computer, Option
+from desktop_app.planning.planner import DOES_NOT_FIT, Computer, RunConfiguration
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from models.errors import ZhiyinError
@@ -27,8 +27,8 @@ Kind = Literal["none", "loading", "ready", "failed"]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How the person wants a model to be loaded, besides the settings."""
+class LoadOverrides:
+    """How the user wants a model to be loaded, besides the settings."""
 
     context: int = 0
     """Tokens; 0: as the settings say."""
@@ -76,17 +76,17 @@ class ModelSession(QObject):
         self._engine = engine
         self._settings = settings
         self._turn = 0
-        self._wish = Wish()
+        self._wish = LoadOverrides()
         self._in_engine: PlannedLoad | None = None
         self._recorded = True
         self.state = EngineState()
         engine.exited.connect(self._exited)
 
-    def choose(self, model: InstalledModel, wish: Wish | None = None) -> None:
+    def choose(self, model: InstalledModel, wish: LoadOverrides | None = None) -> None:
         """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
         self._turn += 1
         turn = self._turn
-        self._wish = wish or Wish()
+        self._wish = wish or LoadOverrides()
         insist = self._wish.insist or bool(self._wish.context or self._settings.context)
         context = self._context()
         settings = LoadSettings(kv_type=self._wish.kv_type)
@@ -124,14 +124,14 @@ class ModelSession(QObject):
         if self.state.model is not None:
             self.choose(self.state.model, self._wish)
 
-    def reload_with(self, wish: Wish) -> None:
+    def reload_with(self, wish: LoadOverrides) -> None:
         """Load the current model in another way, this time only."""
         if self.state.model is not None:
             self.choose(self.state.model, wish)
 
     def apply_settings(self) -> None:
         """Load the current model again, with the settings as they are now."""
-        self.reload_with(Wish())
+        self.reload_with(LoadOverrides())
 
     def reload_with_context(self, context: int) -> None:
         """Load the current model with another context, and keep that setting."""
@@ -166,14 +166,16 @@ class ModelSession(QObject):
         current = self._in_engine
         self._engine.plan(lambda planner: planner.computer(current, with_speed=True), on_done, on_failed)
 
-    def find_judgement(self, facts: SourceFacts, on_done: Callable[[Judgement | None], None]) -> None:
+    def find_judgement(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what could be run of a source; the counting too is left to the planner's thread."""
         current = self._in_engine
         self._engine.plan(
             lambda planner: judge(facts, planner.computer(current, with_speed=True)), on_done, lambda _: on_done(None)
         )
 
-    def find_options(self, paths: Iterable[Path], on_done: Callable[[dict[Path, Option | None]], None]) -> None:
+    def find_options(
+        self, paths: Iterable[Path], on_done: Callable[[dict[Path, RunConfiguration | None]], None]
+    ) -> None:
         """Find out how files would be loaded now, were the current model not loaded; {} where that is unknown."""
         wanted, context, current = tuple(paths), self._settings.context or None, self._in_engine
         self._engine.plan(

@@ -14,7 +14,7 @@ class RemovalQuestion(QMessageBox):
     """Asks whether a model is to be removed."""
 
     agreed = Signal(bool)
-    """The person agrees; True: to delete the download too that the model was made of."""
+    """The user agrees; True: to delete the download too that the model was made of."""
 
     def __init__(self, removal: Removal, parent: QWidget, *, in_use: bool) -> None:
         """Say what would become of the model's files."""

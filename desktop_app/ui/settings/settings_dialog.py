@@ -1,4 +1,4 @@
-"""The settings that a person changes; every change counts at once."""
+"""The settings that a user changes; every change counts at once."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ class SettingsDialog(QDialog):
         return fraction
 
     def _in_use(self, name: str) -> int | float:
-        """Return the value that counts: the person's own, the publisher's, or the usual one."""
+        """Return the value that counts: the user's own, the publisher's, or the usual one."""
         own: int | float | None = getattr(self._settings, name)
         usual: int | float = getattr(_USUAL, name, 0)
         return self._recommended.get(name, usual) if own is None else own

@@ -33,7 +33,7 @@ class Theme:
     accent_hover: str
     on_accent: str
     bubble: str
-    """Behind the person's own messages."""
+    """Behind the user's own messages."""
     code: str
     """Behind code."""
     link: str

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from converter.hub.cleanup import delete_download, delete_fetched, delete_rest, kept_downloads
-from converter.hub.manifest import LOCK, NOTE, earlier_conversion, note_conversion, read_note, write_note
+from converter.hub.manifest import LOCK, NOTE, earlier_conversion, note_conversion, read_manifest, write_manifest
 from models.errors import ZhiyinError
 
 
@@ -19,7 +19,7 @@ def fetched(folder: Path, files: dict[str, bytes], repository: str = "org/tea") 
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
         entries[name] = {"size": len(content), "digest": "0" * 40, "mtime": (folder / name).stat().st_mtime_ns}
-    write_note(folder, {"repository": repository, "page": "p", "commit": "c1", "files": entries})
+    write_manifest(folder, {"repository": repository, "page": "p", "commit": "c1", "files": entries})
     return folder
 
 
@@ -37,11 +37,11 @@ def left(folder: Path) -> set[str]:
 def test_only_what_was_fetched_and_converted_goes(tmp_path: Path) -> None:
     downloads = tmp_path / "downloads"
     tea = fetched(downloads / "org--tea", {"config.json": b"{}", "w/a.safetensors": b"x" * 100, "ready.gguf": b"GGUF"})
-    (tea / "mine.txt").write_text("of the person")
+    (tea / "mine.txt").write_text("of the user")
     own = tmp_path / "own"
     own.mkdir()
-    (own / "model.safetensors").write_bytes(b"of the person")
-    (downloads / "linked").symlink_to(fetched(own, {"model.safetensors": b"of the person"}))
+    (own / "model.safetensors").write_bytes(b"of the user")
+    (downloads / "linked").symlink_to(fetched(own, {"model.safetensors": b"of the user"}))
     note_conversion(own, own, "c1", "Q8_0", model(tmp_path))
     assert kept_downloads(downloads) == []
     made = model(tmp_path)
@@ -52,7 +52,7 @@ def test_only_what_was_fetched_and_converted_goes(tmp_path: Path) -> None:
     assert left(tea) - {LOCK} == {NOTE, "mine.txt", "ready.gguf"}
     assert (own / "model.safetensors").exists()
     assert kept_downloads(downloads) == []
-    assert set(read_note(tea)["files"]) == {"ready.gguf"}
+    assert set(read_manifest(tea)["files"]) == {"ready.gguf"}
     assert earlier_conversion(tea, tea, "c1", "Q8_0") == (made, True)
 
 
@@ -70,9 +70,9 @@ def test_a_noted_name_that_leads_outside_is_left_alone(tmp_path: Path) -> None:
     outside = tmp_path / "precious.bin"
     outside.write_bytes(b"p")
     (folder / "link.bin").symlink_to(outside)
-    note = read_note(folder)
+    note = read_manifest(folder)
     entry = note["files"]["a.bin"]
-    write_note(
+    write_manifest(
         folder, note | {"files": dict.fromkeys(("a.bin", "../../precious.bin", str(outside), "link.bin"), entry)}
     )
     note_conversion(folder, folder, "c1", "Q8_0", model(tmp_path))
@@ -121,9 +121,9 @@ def test_what_was_not_fetched_stays(tmp_path: Path) -> None:
     folder = fetched(tmp_path / "d" / "org--tea", CARDS | {"tea.gguf": b"GGUF"})
     (folder / "LICENSE").unlink()
     (folder / "LICENSE").symlink_to(tmp_path / "precious")
-    (tmp_path / "precious").write_text("of the person")
+    (tmp_path / "precious").write_text("of the user")
     (folder / "mine").mkdir()
-    (folder / "mine" / "README.md").write_text("of the person")
+    (folder / "mine" / "README.md").write_text("of the user")
     delete_fetched(folder, [folder / "tea.gguf"])
     assert left(folder) - {LOCK} == {"mine/README.md", "LICENSE"}
     assert (tmp_path / "precious").exists()

@@ -1,4 +1,4 @@
-"""Damaged and unfit input, as a person meets it: one clear sentence, exit code 1, and no file left behind."""
+"""Damaged and unfit input, as a user meets it: one clear sentence, exit code 1, and no file left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zhiyin convert` with adapters and `--adapter`, as a person runs them."""
+"""`zhiyin convert` with adapters and `--adapter`, as a user runs them."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def after(runner: LlamaRunner, ids: list[int]) -> np.ndarray:
 
 
 def fresh(runner: LlamaRunner, ids: list[int]) -> np.ndarray:
-    runner.keep(0)
+    runner.truncate(0)
     return after(runner, ids)
 
 
@@ -46,35 +46,35 @@ def test_what_is_remembered_is_gone_back_to(runner: LlamaRunner) -> None:
     expected = fresh(runner, IDS[:100] + IDS[150:170])
     assert runner.info.forward_only
     assert runner.info.context == 256
-    runner.keep(0)
+    runner.truncate(0)
     runner.decode(IDS[:100])
-    runner.remember()
+    runner.snapshot()
     runner.decode(IDS[100:140])
-    assert runner.keep(120) == 100
+    assert runner.truncate(120) == 100
     np.testing.assert_allclose(after(runner, IDS[150:170]), expected, atol=1e-5)
-    assert runner.keep(100) == 100  # once more
+    assert runner.truncate(100) == 100  # once more
     np.testing.assert_allclose(after(runner, IDS[150:170]), expected, atol=1e-5)
 
 
 def test_without_a_snapshot_all_is_read_again(runner: LlamaRunner) -> None:
     runner.decode(IDS[:20])
-    assert runner.keep(10) == 0
+    assert runner.truncate(10) == 0
     np.testing.assert_allclose(after(runner, IDS[:30]), fresh(runner, IDS[:30]), atol=1e-5)
 
 
 def test_a_snapshot_is_of_the_recurrent_layers_alone(runner: LlamaRunner) -> None:
     sizes = []
     for count in (20, 100):
-        runner.keep(0)
+        runner.truncate(0)
         runner.decode(IDS[:count])
-        runner.remember()
+        runner.snapshot()
         sizes.append(len(runner._snapshots.taken[-1][1]))
     assert sizes[0] == sizes[1]
 
 
 def test_a_stop_leaves_whole_batches_behind(runner: LlamaRunner) -> None:
     expected = fresh(runner, IDS[:160])
-    runner.keep(0)
+    runner.truncate(0)
 
     def stop(part: float) -> None:
         if part > 0.5:

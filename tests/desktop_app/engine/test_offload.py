@@ -23,7 +23,7 @@ from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
 from desktop_app.engine.runner import Runner
 from desktop_app.planning.candidates import model_of_gguf
-from desktop_app.planning.planner import Accelerator, Computer, Option, option
+from desktop_app.planning.planner import Accelerator, Computer, RunConfiguration, option
 from desktop_app.system.devices import Device
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 
@@ -173,7 +173,7 @@ def test_devices_hold_what_was_planned(
     assert allocated(said, "KV", "CPU") == pytest.approx(main.cache, abs=MEGABYTE)
 
 
-def planned_load(planned: Option) -> LoadSettings:
+def planned_load(planned: RunConfiguration) -> LoadSettings:
     return LoadSettings(
         context=planned.context, batch=planned.batch, gpu_layers=planned.gpu_layers, tensor_split=planned.tensor_split
     )
@@ -202,5 +202,5 @@ def _held(engine: Engine) -> int:
     """Return what the process and the GPUs with memory of their own hold; other programs change what is free of main memory."""
     stats = engine.submit(Stats()).result(60)
     listed = list(stats.devices)
-    own = [gpu.total_bytes - gpu.free_bytes for gpu in listed if gpu.takes_layers and not gpu.shares_memory]
+    own = [gpu.total_bytes - gpu.free_bytes for gpu in listed if gpu.takes_layers and not gpu.unified_memory]
     return int(stats.private_bytes) + sum(own)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.library.catalogue import Offer, catalogue, offers
+from desktop_app.library.catalogue import CatalogueOffer, catalogue, offers
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.catalogue_sizes import FOLDER, as_json, compute, read_sizes
 from desktop_app.planning.footprint import RunShape, footprint
@@ -40,7 +40,7 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
 
 
-def found_on(computer: Computer) -> dict[str, Offer]:
+def found_on(computer: Computer) -> dict[str, CatalogueOffer]:
     return {offer.model.source: offer for offer in offers(computer)}
 
 

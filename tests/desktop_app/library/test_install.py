@@ -9,7 +9,7 @@ import pytest
 
 from converter.atomic_write import unfinished_folder
 from desktop_app.library.install import InstallRequest, install
-from desktop_app.library.smoke_load import try_out
+from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import models_folder
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama
@@ -61,7 +61,7 @@ def test_a_system_that_starts_no_engine_throws_no_model_away(
 def test_a_disk_without_room_for_the_smoke_load_is_no_fault_of_the_file(starter_gguf: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
     model.symlink_to(starter_gguf)
-    assert "decoded 4 tokens" in str(try_out(model))
+    assert "decoded 4 tokens" in str(smoke_load(model))
     assert list(tmp_path.iterdir()) == [model]
     (tmp_path / "logits.npy").mkdir()  # takes no file, as a full disk does
-    assert str(try_out(model)).startswith("It was not run, because the system refused it")
+    assert str(smoke_load(model)).startswith("It was not run, because the system refused it")

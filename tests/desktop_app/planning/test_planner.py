@@ -11,7 +11,7 @@ from desktop_app.library.catalogue import catalogue
 from desktop_app.planning import planner
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.footprint import RunShape, footprint
-from desktop_app.planning.planner import Accelerator, Computer, Model, Option, plan
+from desktop_app.planning.planner import Accelerator, Computer, Model, RunConfiguration, plan
 from desktop_app.system.read_speed import ReadSpeed
 from models.config import Config
 
@@ -61,7 +61,7 @@ def speed(bytes_per_second: float) -> ReadSpeed:
 def laptop(memory: float, *gpus: Accelerator, used: float = 2.5) -> Computer:
     """A laptop with `memory` GB, of which the system and a browser use some; its processor reads 40 GB/s.
 
-    Linux lets a process lock 8 MB; ggml rearranges the types that it rearranges for AVX2.
+    Linux lets a process lock 8 MB; ggml repacks the types that it repacks for AVX2.
     """
     return Computer(
         free_bytes=int((memory - used) * GB),
@@ -69,7 +69,7 @@ def laptop(memory: float, *gpus: Accelerator, used: float = 2.5) -> Computer:
         process_bytes=57 * MB,
         speed=speed(40 * GB),
         accelerators=gpus,
-        rearranged=frozenset({"Q4_0", "Q4_K", "IQ4_NL", "Q2_K"}),
+        repacked=frozenset({"Q4_0", "Q4_K", "IQ4_NL", "Q2_K"}),
         threads=8,
         lockable_bytes=8 * MB,
     )
@@ -81,7 +81,7 @@ def cuda(number: int, total: float, used: float = 0.4) -> Accelerator:
         int((total - used) * GB),
         int(total * GB),
         read_bytes_per_second=250 * GB,
-        lends_memory=True,
+        pinned_host_memory=True,
     )
 
 
@@ -152,7 +152,7 @@ def test_choices(row: list[str]) -> None:
     assert ([] if best is None else choice(best)) == [cell for cell in row[2:] if cell != "-"]
 
 
-def choice(option: Option) -> list[str]:
+def choice(option: RunConfiguration) -> list[str]:
     weights = ("mapped" if option.mapped else "read") + (", locked" if option.locked else "")
     found = (option.quant, option.context, option.verdict, option.gpu_layers, option.batch, option.threads, weights)
     return [str(value) for value in found]
@@ -162,7 +162,7 @@ def test_every_computer_and_model_is_in_the_table() -> None:
     assert {(row[0], row[1]) for row in rows()} == {(c, m) for c in COMPUTERS for m in MODELS}
 
 
-def all_options(name: str, computer: Computer) -> list[Option]:
+def all_options(name: str, computer: Computer) -> list[RunConfiguration]:
     found = plan(model(MODELS[name]), computer)
     return [*([found.best] if found.best else []), *found.alternatives]
 
@@ -175,7 +175,7 @@ def test_nothing_is_planned_beyond_what_fits(name: str, computer: str) -> None:
         if option.missing:
             continue
         main, *gpus = option.shares
-        sharing = {gpu.name for gpu in here.accelerators if gpu.shares_memory}
+        sharing = {gpu.name for gpu in here.accelerators if gpu.unified_memory}
         assert main.total + sum(share.total for share in gpus if share.device in sharing) < here.free_bytes
         free = {gpu.name: gpu.free_bytes for gpu in here.accelerators}
         assert all(share.total < free[share.device] for share in gpus)
@@ -297,13 +297,13 @@ def test_quality_is_not_given_up_for_a_speed_that_nobody_feels() -> None:
 
 
 def test_a_tied_embedding_is_counted_again_where_the_processor_computes_with_a_copy() -> None:
-    """ggml rearranges some types, by rows of eight; a GPU that computes the logits has its own copy anyway."""
+    """ggml repacks some types, by rows of eight; a GPU that computes the logits has its own copy anyway."""
 
     def weights(here: Computer, config: dict[str, Any] = LLAMA_1B) -> int:
         wanted = model(config, "Q8_0")
         return sum(share.weights for share in planner.option(wanted, wanted.candidates[0], here, 4096).shares)
 
-    arm = replace(laptop(16), rearranged=frozenset({"Q8_0"}))
+    arm = replace(laptop(16), repacked=frozenset({"Q8_0"}))
     assert weights(arm) - weights(laptop(16)) == LLAMA_1B["vocab_size"] * LLAMA_1B["hidden_size"] * 34 // 32
     for other in ({"tie_word_embeddings": False}, {"vocab_size": 128257}):
         assert weights(arm, LLAMA_1B | other) == weights(laptop(16), LLAMA_1B | other)
@@ -312,7 +312,7 @@ def test_a_tied_embedding_is_counted_again_where_the_processor_computes_with_a_c
 
 
 def test_only_what_llama_cpp_locks_is_said_to_be_locked() -> None:
-    """What the processor rearranges lies in memory of its own, which llama.cpp never locks."""
+    """What the processor repacks lies in memory of its own, which llama.cpp never locks."""
     wanted, here = model(LLAMA_8B, "Q8_0", "Q4_K_M"), without_lock_limit(laptop(64), 8)
     exact, small = (planner.option(wanted, candidate, here, 4096) for candidate in wanted.candidates)
     assert (exact.mapped, exact.locked, small.mapped, small.locked) == (True, True, False, False)
@@ -340,8 +340,8 @@ def test_a_context_past_the_trained_length_is_planned_where_it_is_asked_for() ->
     qwen, computer = model(QWEN_7B, "Q4_K_M"), laptop(64)
     by_itself, asked = plan(qwen, computer).best, plan(qwen, computer, context=16384)
     assert by_itself is not None and asked.best is not None
-    assert (by_itself.context, by_itself.past_training) == (8192, False)
-    assert (asked.best.context, asked.best.past_training) == (16384, True)
+    assert (by_itself.context, by_itself.beyond_trained_context) == (8192, False)
+    assert (asked.best.context, asked.best.beyond_trained_context) == (16384, True)
     assert "16384 tokens of context, more than it was trained with" in str(asked.reason)
     assert asked.best.shares[0].cache == 2 * by_itself.shares[0].cache
 
@@ -349,7 +349,7 @@ def test_a_context_past_the_trained_length_is_planned_where_it_is_asked_for() ->
 def test_models_that_end_at_their_trained_length_are_planned_no_longer() -> None:
     found = plan(model(LLAMA_13B, "Q4_K_M"), laptop(64), context=16384).best
     assert found is not None
-    assert (found.context, found.past_training) == (4096, False)
+    assert (found.context, found.beyond_trained_context) == (4096, False)
 
 
 def test_keys_that_are_turned_anew_count() -> None:

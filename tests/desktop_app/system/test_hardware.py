@@ -41,4 +41,4 @@ def device(name: str, description: str, kind: str, *, takes_layers: bool = True)
     ids=["own memory", "integrated", "Apple", "in software", "processor", "not used"],
 )
 def test_devices_are_told_apart(found: Device, shares: bool, words: str) -> None:
-    assert (found.shares_memory, device_words(found)) == (shares, words)
+    assert (found.unified_memory, device_words(found)) == (shares, words)

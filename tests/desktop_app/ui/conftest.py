@@ -60,7 +60,7 @@ def open_window(application: QApplication, data_home: Path) -> Iterator[OpenWind
 
 @pytest.fixture
 def person(open_window: OpenWindow) -> Person:
-    """A person before the window, with the starter model loaded."""
+    """A user before the window, with the starter model loaded."""
     person = open_window()
     person.wait(lambda: person.model_state == "ready")
     return person

@@ -41,7 +41,7 @@ show = MainWindow.show
 MainWindow.show = lambda window: (show(window), QTimer.singleShot(0, lambda: begin(window)))
 raise SystemExit(app.run([]))
 """
-"""The real application, with a person who sends a message at once."""
+"""The real application, with a user who sends a message at once."""
 
 
 @contextmanager

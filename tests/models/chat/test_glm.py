@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.chat import chatglm3, glm4
-from models.chat.dialects import DIALECTS, prepared
+from models.chat.chat_formats import CHAT_FORMATS, prepared
 from models.chat.glm import CHATGLM1, CHATGLM2, CHATGLM3, GLM4, chatglm_chat
 from models.chat.reply import ReplyText
 from models.chat.template import render
@@ -40,7 +40,7 @@ OPENING = "Answer the following questions as best as you can. You have access to
 def rendered(
     name: str, template: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
 ) -> str:
-    return render(template, prepared(messages, DIALECTS[name], template), tools=tools)
+    return render(template, prepared(messages, CHAT_FORMATS[name], template), tools=tools)
 
 
 def test_chatglm1_asks_a_first_question_alone_and_numbers_rounds_from_0() -> None:
@@ -105,7 +105,7 @@ def test_glm4_lists_tools_and_writes_calls_as_json() -> None:
 
 
 def test_a_template_that_knows_tool_calls_gets_them_as_they_are() -> None:
-    assert prepared(TOOL_CHAT, DIALECTS["glm4"], "{{ messages[0].tool_calls }}") == TOOL_CHAT
+    assert prepared(TOOL_CHAT, CHAT_FORMATS["glm4"], "{{ messages[0].tool_calls }}") == TOOL_CHAT
 
 
 CALLS = [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.chat.dialects import DIALECTS, name_of, prepared
+from models.chat.chat_formats import CHAT_FORMATS, name_of, prepared
 from models.chat.glm45 import MARKS, tool_calls
 from models.chat.template import render
 from tests.support.vocabularies import llama_cpp_vocabularies
@@ -55,9 +55,9 @@ ARGUMENTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("thought", ["", "<think>\nI call <tool_call>get_weather</tool_call>\n</think>\n\nOne moment."])
 def test_what_the_template_writes_is_read_back(name: str, thought: str) -> None:
     text = template(name)
-    dialect = DIALECTS[name_of({}, text)]
+    chat_format = CHAT_FORMATS[name_of({}, text)]
     messages = [ASKED, calling(*ARGUMENTS, content=thought), {"role": "tool", "content": "晴"}]
-    prompt = render(text, prepared(messages, dialect, text), tools=TOOLS)
+    prompt = render(text, prepared(messages, chat_format, text), tools=TOOLS)
     reply = prompt.rpartition("<|assistant|>")[0].rpartition("<|assistant|>")[2].partition("<|observation|>")[0]
     assert "None" not in reply
     calls = tool_calls(reply, TOOLS)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.chat.dialects import DIALECTS, name_of, prepared
+from models.chat.chat_formats import CHAT_FORMATS, name_of, prepared
 from models.chat.harmony import MARKS, HarmonyReply, tool_calls
 from models.chat.template import render
 from models.chat.template_facts import template_facts
@@ -87,7 +87,7 @@ def template() -> str:
 
 
 def rendered(messages: list[dict[str, Any]], **more: Any) -> str:
-    return render(template(), prepared(messages, DIALECTS["harmony"], template()), **more)
+    return render(template(), prepared(messages, CHAT_FORMATS["harmony"], template()), **more)
 
 
 def test_earlier_thoughts_are_left_out_and_a_file_of_others_is_recognised() -> None:

@@ -82,7 +82,7 @@ def test_the_command_shows_the_prompt(file: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_chooses_tokens_as_the_publisher_recommends(tmp_path: Path) -> None:
-    """A temperature of 0 in the file makes replies repeatable without a seed; the person's own word counts more."""
+    """A temperature of 0 in the file makes replies repeatable without a seed; the user's own word counts more."""
     source = baichuan_chat(tmp_path / "m", generation={"user_token_id": 195, "temperature": 0.0, "do_sample": True})
     path = str(convert(ConvertRequest(source, out=tmp_path / "m.gguf", quant="F32")).path)
 

@@ -1,4 +1,4 @@
-"""Chats of RWKV: the template beside a checkpoint in Hugging Face's layout, and what a person may type."""
+"""Chats of RWKV: the template beside a checkpoint in Hugging Face's layout, and what a user may type."""
 
 from __future__ import annotations
 

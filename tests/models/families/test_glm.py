@@ -128,7 +128,7 @@ def test_a_prompt_at_once_equals_token_by_token(checkpoint: Any, tmp_path: Path)
     runner = LlamaRunner(read_gguf_header(out, arrays=False), settings, lambda part: None)
     try:
         at_once = runner.all_logits(ids)
-        runner.keep(0)
+        runner.truncate(0)
         one_by_one = np.stack([last_logits(runner, number) for number in ids])
     finally:
         runner.close()

@@ -105,13 +105,13 @@ def test_a_vocabulary_file_equals_the_built_in_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "way_out"), [(WORLD_SIZE, "leave that out to take the one"), (300, "--tokenizer none")]
+    ("rows", "remedy"), [(WORLD_SIZE, "leave that out to take the one"), (300, "--tokenizer none")]
 )
-def test_a_named_folder_without_a_tokenizer_is_refused(rows: int, way_out: str, tmp_path: Path) -> None:
+def test_a_named_folder_without_a_tokenizer_is_refused(rows: int, remedy: str, tmp_path: Path) -> None:
     source, named = tmp_path / "RWKV-x.safetensors", tmp_path / "empty"
     write_safetensors(source, random_rwkv("7", 3, hidden=64, rows=rows, size=64))
     named.mkdir()
-    with pytest.raises(NoTokenizer, match=rf"empty has no tokenizer \(rwkv_vocab.*{way_out}"):
+    with pytest.raises(NoTokenizer, match=rf"empty has no tokenizer \(rwkv_vocab.*{remedy}"):
         plan(ConvertRequest(source, tmp_path / "x.gguf", "F32", tokenizer=named))
 
 

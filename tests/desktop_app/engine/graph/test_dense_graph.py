@@ -237,7 +237,7 @@ def test_a_stop_leaves_a_sequence_that_goes_on(name: str, made: Made, opened: Op
         runner.decode(prompt, on_progress=stop)
     runner.interrupt(False)
     assert 0 < len(runner.tokens) < 100
-    assert runner.keep(99, 100) == len(runner.tokens)
+    assert runner.truncate(99, 100) == len(runner.tokens)
     runner.decode(prompt[len(runner.tokens) :])
     assert error(last(runner), case.reference.replied(prompt, [])[-1]) < ERROR
 

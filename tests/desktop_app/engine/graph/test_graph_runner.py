@@ -121,7 +121,7 @@ def test_the_same_question_again_uses_what_was_computed(case: GraphCase, opened:
     assert first.text == second.text
     other = prompt_of(runner, "another")
     third = reply_of(runner, other)
-    runner.keep(0)
+    runner.truncate(0)
     assert third.text == reply_of(runner, other).text
 
 
@@ -130,7 +130,7 @@ def test_a_reply_is_continued_from_where_it_was_cut(case: GraphCase, opened: Ope
     prompt = prompt_of(runner, "e")
     reply_of(runner, prompt)
     longer = [*runner.tokens, 5]
-    assert runner.keep(len(longer) - 1) == len(longer) - 1
+    assert runner.truncate(len(longer) - 1) == len(longer) - 1
     runner.decode([5])
     assert np.abs(last(runner) - case.logits(longer)[-1]).max() < ERROR
 
@@ -177,7 +177,7 @@ def test_stopping_leaves_a_sequence_that_goes_on(case: GraphCase, opened: Open) 
             assert list(runner.tokens) == prompt[: len(runner.tokens)]
         timer.join()
         runner.interrupt(False)
-        runner.keep(len(prompt) - 1)
+        runner.truncate(len(prompt) - 1)
     runner.decode(prompt[len(runner.tokens) :])
     assert np.abs(last(runner) - case.logits(prompt)[-1]).max() < ERROR
 

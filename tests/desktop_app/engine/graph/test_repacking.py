@@ -1,4 +1,4 @@
-"""Weights that ggml rearranges for the processor are in memory once, whichever runner loads them."""
+"""Weights that ggml repacks for the processor are in memory once, whichever runner loads them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_model_is_in_memory_once(shape: dict[str, Any], quant: str, tmp_path: 
 
 
 def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memory(tmp_path: Path) -> None:
-    """Where ggml rearranges its type (Q4_0 on most processors, on ARM Q8_0 and Q6_K as well) llama.cpp holds it twice."""
+    """Where ggml repacks its type (Q4_0 on most processors, on ARM Q8_0 and Q6_K as well) llama.cpp holds it twice."""
     path = tmp_path / "model.gguf"
     shape = LLAMA | {"vocab_size": 3 << 16, "num_hidden_layers": 2}
     sparse_gguf(shape, "Q4_0", path, embedding=GGMLQuantizationType.Q4_0)
@@ -54,7 +54,7 @@ def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memor
     [
         (0, [], False, False, False),
         (-1, [7], False, False, True),  # all on a GPU
-        (5, [7], False, False, False),  # Metal: the processor's layers are rearranged
+        (5, [7], False, False, False),  # Metal: the processor's layers are repacked
         (5, [7], True, False, True),  # CUDA, Vulkan: they lie in memory that the GPU reads
         (-1, [7], True, True, False),  # integrated: slow to load from a map
     ],
@@ -69,7 +69,7 @@ def test_beside_a_gpu_the_file_is_mapped_where_llama_cpp_uses_it_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sparse_gguf(LLAMA, "Q4_0", tmp_path / "model.gguf")
-    monkeypatch.setattr(llama_runner, "rearranges_any", lambda header: True)
+    monkeypatch.setattr(llama_runner, "repacks_any", lambda header: True)
     monkeypatch.setattr(llama_runner, "has_pinned_memory", lambda gpu: pinned)
     monkeypatch.setattr(llama_runner, "loads_from_maps", lambda gpu: not integrated)
     header = read_gguf_header(tmp_path / "model.gguf")

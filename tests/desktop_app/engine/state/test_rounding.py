@@ -40,7 +40,7 @@ def logits_of(runner: LlamaRunner, ids: Sequence[int]) -> np.ndarray:
 
 
 def state_of(runner: LlamaRunner) -> bytes:
-    runner.keep(0)
+    runner.truncate(0)
     runner.decode(IDS[:READ])
     return bytes(runner.states()[-1][1])
 
@@ -55,7 +55,7 @@ def test_a_rounded_state_answers_as_the_exact_one(version: str, tmp_path: Path) 
     assert len(small) < 0.3 * len(state)
     again = widened(small)
     assert again is not None
-    runner.take_up(IDS, [(READ, again)])
+    runner.restore(IDS, [(READ, again)])
     error = logits_of(runner, IDS[READ:]) - exact
     state_of(coarse)
     usual = logits_of(coarse, IDS[READ:]) - exact

@@ -43,7 +43,7 @@ def reply_to(runner: Runner, prompt: list[int], count: int = 8) -> tuple[Reply, 
 def test_the_same_and_another_question_use_what_was_read(runner: Runner) -> None:
     rng = np.random.default_rng(4)
     first, second = rng.integers(0, 96, 40).tolist(), rng.integers(0, 96, 20).tolist()
-    runner.keep(0)
+    runner.truncate(0)
     _, fresh = reply_to(runner, first)
     again, tokens = reply_to(runner, first)
     assert again.reused_tokens == len(first) - 1
@@ -54,16 +54,16 @@ def test_the_same_and_another_question_use_what_was_read(runner: Runner) -> None
     edited = fresh[: len(first) + 2] + second
     reply, after_edit = reply_to(runner, edited)
     assert reply.reused_tokens == len(first) - 1
-    runner.keep(0)
+    runner.truncate(0)
     assert reply_to(runner, edited)[1] == after_edit
-    runner.keep(0)
+    runner.truncate(0)
     assert reply_to(runner, longer)[1] == tokens
 
 
 def test_snapshots_of_another_text_are_not_used(runner: Runner) -> None:
     rng = np.random.default_rng(5)
     texts = [rng.integers(0, 96, 40).tolist() for _ in range(2)]
-    runner.keep(0)
+    runner.truncate(0)
     fresh = [reply_to(runner, text)[1] for text in texts]
     assert [reply_to(runner, text)[1] for text in texts] == fresh
 
@@ -71,7 +71,7 @@ def test_snapshots_of_another_text_are_not_used(runner: Runner) -> None:
 def test_a_stop_goes_back_to_a_snapshot(runner: Runner) -> None:
     rng = np.random.default_rng(6)
     first, second = rng.integers(0, 96, 40).tolist(), rng.integers(0, 96, 400).tolist()
-    runner.keep(0)
+    runner.truncate(0)
     _, fresh = reply_to(runner, first, 1)
     timer = threading.Timer(0.003, runner.interrupt, (True,))
     timer.start()
@@ -86,9 +86,9 @@ def test_a_stop_goes_back_to_a_snapshot(runner: Runner) -> None:
 
 def test_a_stop_while_reading_loses_one_batch_at_most(runner: Runner) -> None:
     text = np.random.default_rng(7).integers(0, 96, 200).tolist()
-    runner.keep(0)
+    runner.truncate(0)
     _, fresh = reply_to(runner, text)
-    runner.keep(0)
+    runner.truncate(0)
     with pytest.raises(Cancelled):
         runner.decode(text, on_progress=lambda part: runner.interrupt(part > 0.6))
     runner.interrupt(False)

@@ -1,4 +1,4 @@
-"""Chats as a person meets them: list, streaming, stopping, branches, restarts. Real engine, real SQLite."""
+"""Chats as a user meets them: list, streaming, stopping, branches, restarts. Real engine, real SQLite."""
 
 from __future__ import annotations
 

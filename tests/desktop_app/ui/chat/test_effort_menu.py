@@ -15,7 +15,7 @@ from tests.support.window import Person
 
 
 def thinker(open_window: OpenWindow, tmp_path: Path, **settings: str) -> Person:
-    """Return a person before a model with efforts, which thinks a medium time by itself."""
+    """Return a user before a model with efforts, which thinks a medium time by itself."""
     effort_model(tmp_path).replace(models_folder() / "effort.gguf")
     person = open_window(model="effort", max_tokens=1, **settings)
     person.wait(lambda: person.model_state == "ready")

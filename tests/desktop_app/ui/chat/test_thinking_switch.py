@@ -20,7 +20,7 @@ from tests.support.window import Person
 
 @pytest.fixture
 def thinker(open_window: OpenWindow, tmp_path: Path) -> Person:
-    """A person before RWKV-7 G1, which thinks unless it is asked not to."""
+    """A user before RWKV-7 G1, which thinks unless it is asked not to."""
     world_model(tmp_path, "7", "RWKV-G1").replace(models_folder() / "g1.gguf")
     person = open_window(model="g1", max_tokens=3)
     person.wait(lambda: person.model_state == "ready")

@@ -1,4 +1,4 @@
-"""Formulas of models are read as a person would write them in a line, and what is none stays text."""
+"""Formulas of models are read as a user would write them in a line, and what is none stays text."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def server() -> Iterator[HubServer]:
 
 @pytest.fixture
 def person(person: Person) -> Person:
-    """A person who looks at the catalogue."""
+    """A user who looks at the catalogue."""
     person.click("Get models")
     person.wait(lambda: "fit this computer now" in person.sentences())
     return person

@@ -1,4 +1,4 @@
-"""Loading by plan: what fits now decides, the person can insist, and the list says how well each model fits."""
+"""Loading by plan: what fits now decides, the user can insist, and the list says how well each model fits."""
 
 from __future__ import annotations
 

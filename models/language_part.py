@@ -1,4 +1,4 @@
-"""The part for text of models that see or hear as well: its configuration, its tensors, and a word to the person about it."""
+"""The part for text of models that see or hear as well: its configuration, its tensors, and a word to the user about it."""
 
 from __future__ import annotations
 

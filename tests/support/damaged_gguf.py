@@ -383,7 +383,7 @@ def _cut(parts: Parts, rng: random.Random) -> str:
 
 def _flip(parts: Parts, rng: random.Random) -> str:
     head = len(parts.written()) - len(parts.data)
-    parts.flips += [(rng.randrange(head), rng.randrange(256)) for _ in range(rng.choice((1, 2, 5)))]
+    parts.flips += [(rng.randrange(max(head, 1)), rng.randrange(256)) for _ in range(rng.choice((1, 2, 5)))]
     return f"bytes {parts.flips}"
 
 

@@ -54,7 +54,10 @@ class SentenceFormatter(Formatter):
         """Return one value as text."""
         if isinstance(value, tuple):
             return self.joined([self.format_field(part, format_spec) for part in value])
-        return size_text(value) if format_spec == "size" else str(super().format_field(value, format_spec))
+        if format_spec == "size":
+            return size_text(value)
+        text = str(super().format_field(value, format_spec))
+        return visible(text) if isinstance(value, str) else text  # names in files are anybody's words
 
     def joined(self, parts: Sequence[str]) -> str:
         """Return a list as text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -88,10 +89,19 @@ REACHING = {
 }
 
 
+OTHERS: set[psutil.Process] = set()
+"""Processes that tests of other files left to this one."""
+
+
 @pytest.fixture(scope="module")
-def renderer() -> Renderer:
+def renderer() -> Iterator[Renderer]:
+    OTHERS.update(psutil.Process().children(recursive=True))
     with Renderer() as one:
         yield one
+
+
+def own_children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True)) - OTHERS
 
 
 def refusal(renderer: Renderer, template: str) -> ZhiyinError:
@@ -103,7 +113,7 @@ def refusal(renderer: Renderer, template: str) -> ZhiyinError:
     assert "\n" not in sentence
     assert len(sentence) < 600
     assert renderer.render(PLAIN, CHAT, path=FILE) == "user: Hello\n"
-    assert len(psutil.Process().children(recursive=True)) <= 1
+    assert len(own_children()) <= 1
     return caught.value
 
 
@@ -164,7 +174,7 @@ def test_every_text_goes_through_unchanged(text: str, renderer: Renderer) -> Non
 
 def test_a_renderer_that_was_killed_comes_back(renderer: Renderer) -> None:
     renderer.render(PLAIN, CHAT, path=FILE)
-    (process,) = psutil.Process().children()
+    (process,) = own_children()
     process.kill()
     psutil.wait_procs([process], 60)
     assert renderer.render(PLAIN, CHAT, path=FILE) == "user: Hello\n"

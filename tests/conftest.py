@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from desktop_app import reports
 from desktop_app.engine.backends import prepare_environment
 from desktop_app.library.installed import Library
 from tests.support.checkpoints import checkpoint_of_gguf
@@ -46,6 +47,7 @@ def data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Keep every test away from the user's own data."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ZHIYIN_HOME", str(home))
+    reports._reports.__init__()  # type: ignore[misc]  # what earlier tests left there is not said in this one
     return home
 
 

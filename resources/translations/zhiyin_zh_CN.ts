@@ -368,6 +368,10 @@
         <translation>任务被系统终止，多半是内存耗尽；请关闭其他程序后重试。</translation>
     </message>
     <message>
+        <source>The {name}&apos;s log {path} cannot be written, because it is a folder; move it away.</source>
+        <translation>{name} 的日志 {path} 无法写入，因为它是一个文件夹；请把它移走。</translation>
+    </message>
+    <message>
         <source>There are several engine parts {name}; name one of {names}.</source>
         <translation>有多个引擎组件 {name}；请指定其中一个：{names}。</translation>
     </message>

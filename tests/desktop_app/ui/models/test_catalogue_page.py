@@ -161,7 +161,7 @@ def test_where_downloads_come_from_modelscope_the_names_are_those_there(open_win
 
 def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(".")
-    monkeypatch.setattr("desktop_app.library.catalogue.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
+    monkeypatch.setattr("desktop_app.paths.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
     person.services.catalogue.refresh()
     person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning == "10.9 GB of disk needed, 10.0 GB free")
     assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""

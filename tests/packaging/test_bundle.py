@@ -86,7 +86,7 @@ def test_the_engine_is_the_same_executable_and_dies_with_it(bundle: Path, bare: 
         chat.stdin.write(b"Hello\n")
         chat.stdin.flush()
         assert chat.stdout.readline()
-        (engine,) = psutil.Process(chat.pid).children(recursive=True)
+        (engine,) = psutil.Process(chat.pid).children()
         assert engine.cmdline()[:2] == [str(bundle / EXECUTABLE), "--engine"]
         chat.kill()
         chat.wait()

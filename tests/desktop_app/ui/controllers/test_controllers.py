@@ -51,7 +51,7 @@ def services(application: QApplication, data_home: Path) -> Iterator[Services]:
 
 
 def wait(condition: Any) -> None:
-    for _ in range(1000):
+    for _ in range(12_000):
         if condition():
             return
         run_events(10)
@@ -116,6 +116,7 @@ def test_a_deleted_chat_can_be_brought_back(services: Services) -> None:
     warnings, news = Said(), Said()
     actions = ChatActions(services.chats, NoticeController(services, warnings, news))
     wait(lambda: services.models.state.kind == "ready")
+    services.settings.max_tokens = 4
     services.chats.send("Hello")
     wait(lambda: not services.chats.busy)
     (chat,) = services.chats.conversations

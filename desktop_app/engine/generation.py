@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from desktop_app.engine.protocol import SamplingSettings
@@ -31,25 +31,58 @@ class OutputFilter:
     """Control tokens that the filter is to see, with what stands for them in the text."""
 
 
+Generation = Generator[Sequence[int], None, Reply]
+"""A reply being computed: it yields the tokens that are to be appended next, and goes on when their logits are there."""
+
+
 def generate(
     runner: Runner,
     prompt: Sequence[int],
     sampling: SamplingSettings,
     on_text: Callable[[str], None],
     on_progress: ProgressCallback,
+) -> Reply:
+    """Compute a reply to `prompt`, whose progress is told to `on_progress`; other arguments as in `generation`."""
+    return decoded(runner, generation(runner, prompt, sampling, on_text), on_progress)
+
+
+def decoded(runner: Runner, steps: Generation, on_progress: ProgressCallback) -> Reply:
+    """Run a reply to its end, decoding what it asks for; `on_progress` hears of the part of the prompt that is done."""
+    try:
+        ids = next(steps)
+        while True:
+            try:
+                runner.decode(ids, on_progress=on_progress)
+            except Cancelled as stop:
+                ids = steps.throw(stop)
+            else:
+                ids = next(steps)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+
+
+def generation(
+    runner: Runner,
+    prompt: Sequence[int],
+    sampling: SamplingSettings,
+    on_text: Callable[[str], None],
     shown: OutputFilter | None = None,
     settled: int | None = None,
-) -> Reply:
+    on_token: Callable[[int], None] | None = None,
+) -> Generation:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
+
+    Whoever runs it decodes the tokens that it yields, or throws `Cancelled` into it, which ends the reply as usual.
 
     Args:
         runner: the loaded model.
         prompt: token ids.
         sampling: how tokens are chosen.
         on_text: hears of the reply's pieces, the first one at once, the others at most 30 times a second.
-        on_progress: hears of the part of the prompt that is done.
         shown: what becomes of the tokens before anybody sees their text; None: nothing.
         settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
+        on_token: hears of each token of the reply while the logits that it was chosen from are there.
 
     Raises:
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
@@ -62,7 +95,7 @@ def generate(
     prompt_end = start
     count = 0
     try:
-        _read(runner, prompt, len(prompt) if settled is None else settled, on_progress)
+        yield from _read(runner, prompt, len(prompt) if settled is None else settled)
         prompt_end = time.perf_counter()
         reason = "length"
         while not sampling.max_tokens or count < sampling.max_tokens:
@@ -71,13 +104,15 @@ def generate(
                 reason = "end"
                 break
             count += 1
+            if on_token is not None:
+                on_token(token)
             if text.add(shown.marks.get(token) or runner.vocabulary.piece(token)):
                 reason = "stop"
                 break
             if runner.info.context and len(runner.tokens) >= runner.info.context:
                 reason = "full"
                 break
-            runner.decode((token,))
+            yield (token,)
     except Cancelled:
         reason = "cancelled"
     finally:
@@ -112,7 +147,7 @@ def check_room(runner: Runner, prompt: Sequence[int]) -> None:
         )
 
 
-def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: ProgressCallback) -> None:
+def _read(runner: Runner, prompt: Sequence[int], settled: int) -> Generator[Sequence[int], None, None]:
     """Read what is not read yet of a prompt.
 
     A model that cannot go back a little is remembered where the question begins, for another question, and just before what
@@ -121,9 +156,9 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int, on_progress: Prog
     runner.snapshot()
     turn = min(settled, len(prompt)) - 1
     if runner.info.forward_only and turn > len(runner.tokens):
-        runner.decode(prompt[len(runner.tokens) : turn], on_progress=on_progress)
+        yield prompt[len(runner.tokens) : turn]
         runner.snapshot()
-    runner.decode(prompt[len(runner.tokens) :], on_progress=on_progress)
+    yield prompt[len(runner.tokens) :]
 
 
 class _TextStream:

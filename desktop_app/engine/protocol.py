@@ -28,6 +28,7 @@ from desktop_app.engine.results import (
     RestoredState,
     SavedState,
     TokenIds,
+    TokenLogprob,
 )
 from desktop_app.system.devices import ComputeFacts
 from desktop_app.system.read_speed import ReadSpeed
@@ -92,6 +93,14 @@ class SamplingSettings:
     max_tokens: int = 0
     """0: until the model ends or the context is full."""
     stop: tuple[str, ...] = ()
+    presence_penalty: float = 0.0
+    """Taken off the logit of each of the last 64 tokens; 0: none."""
+    frequency_penalty: float = 0.0
+    """The same, times how often it is among them."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token ids, each with what is added to its logit."""
+    logprobs: int | None = None
+    """Alternatives that are reported for each token, with its own logarithm of probability; None: nothing is reported."""
 
 
 class Request(Struct, Generic[R], frozen=True, tag_field="kind"):
@@ -147,6 +156,14 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
     def prompt(self) -> Prompt:
         """What is asked, without how it is answered."""
         return Prompt(self.messages, self.tools, self.thinking, self.effort)
+
+
+class Complete(Request[Reply], frozen=True, tag="complete"):
+    """Go on with a text as it is, without a chat's template, streaming `Text`."""
+
+    text: str
+    """Markup such as <|im_start|> becomes its control token."""
+    sampling: SamplingSettings = SamplingSettings()
 
 
 class Cancel(Request[None], frozen=True, tag="cancel"):
@@ -214,6 +231,7 @@ AnyRequest = (
     | Unload
     | Prompt
     | Generate
+    | Complete
     | Cancel
     | Tokenize
     | Logits
@@ -242,10 +260,12 @@ class Progress(Struct, frozen=True, tag="progress", tag_field="kind"):
     """load, prompt."""
 
 
-class Text(Struct, frozen=True, tag="text", tag_field="kind"):
+class Text(Struct, frozen=True, tag="text", tag_field="kind", omit_defaults=True):
     """A piece of a reply."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens since the piece before, where they are asked for."""
 
 
 class Done(Struct, frozen=True, tag="done", tag_field="kind"):

@@ -47,6 +47,18 @@ class ModelInfo(Result, frozen=True):
     """What the model remembers cannot be cut back by some tokens: snapshots are taken as turns go (RWKV, Qwen3.5)."""
 
 
+class TokenLogprob(Struct, frozen=True):
+    """A token of a reply and how probable the model took it to be, by its logits alone: before any sampling setting."""
+
+    text: str
+    """Its text; a part of a character is replaced, and whole in `bytes`."""
+    bytes: tuple[int, ...]
+    logprob: float
+    """Natural logarithm."""
+    top: tuple[TokenLogprob, ...] = ()
+    """The most probable tokens in its place, the best one first."""
+
+
 class Reply(Result, frozen=True):
     """How a generation ended and what it cost."""
 
@@ -62,6 +74,8 @@ class Reply(Result, frozen=True):
     seconds: float
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     """What the reply calls, as OpenAI's API writes it."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens after the last `Text`, where `SamplingSettings.logprobs` asks for them."""
 
 
 class RenderedPrompt(Result, frozen=True):

@@ -98,6 +98,10 @@ class Runner(Protocol):
         """Choose the next token from the logits after the last token."""
         ...
 
+    def logits(self) -> np.ndarray:
+        """Return the logits after the last token: float32 [vocabulary], valid until the next `decode`."""
+        ...
+
     def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
         """Yield the logits after ids[start], ids[start + 1] … of a fresh sequence, some at a time.
 

@@ -19,7 +19,8 @@ class Sampler:
 
     def __init__(self, settings: SamplingSettings, vocabulary_size: int, history: Sequence[int]) -> None:
         """Build the chain; `history` are the tokens before the reply, which the repeat penalty looks back on."""
-        self.takes_best = settings.temperature <= 0 and settings.repeat_penalty == 1.0
+        penalised = _has_penalties(settings)
+        self.takes_best = settings.temperature <= 0 and not penalised and not settings.logit_bias
         """The largest logit is all that counts: looking for it costs half of what the chain does."""
         chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         if chain is None:
@@ -27,7 +28,7 @@ class Sampler:
         self.chain = chain
         for sampler in _samplers(settings, vocabulary_size):
             llama.llama_sampler_chain_add(chain, sampler)
-        if settings.repeat_penalty != 1.0:
+        if penalised:
             for token in history[-_REPEAT_WINDOW:]:
                 llama.llama_sampler_accept(chain, token)
 
@@ -55,11 +56,23 @@ class Sampler:
         llama.llama_sampler_free(self.chain)
 
 
+def _has_penalties(settings: SamplingSettings) -> bool:
+    return settings.repeat_penalty != 1.0 or bool(settings.presence_penalty or settings.frequency_penalty)
+
+
 def _samplers(settings: SamplingSettings, vocabulary_size: int) -> list[llama.llama_sampler_p | None]:
-    chosen = []
-    if settings.repeat_penalty != 1.0:
+    chosen: list[llama.llama_sampler_p | None] = []
+    if settings.logit_bias:
+        chosen.append(_bias(settings.logit_bias, vocabulary_size))
+    if _has_penalties(settings):
         chosen.append(
-            llama.llama_sampler_init_penalties(vocabulary_size, _REPEAT_WINDOW, settings.repeat_penalty, 0.0, 0.0)
+            llama.llama_sampler_init_penalties(
+                vocabulary_size,
+                _REPEAT_WINDOW,
+                settings.repeat_penalty,
+                settings.frequency_penalty,
+                settings.presence_penalty,
+            )
         )
     if settings.temperature <= 0:
         return [*chosen, llama.llama_sampler_init_greedy()]
@@ -74,3 +87,10 @@ def _samplers(settings: SamplingSettings, vocabulary_size: int) -> list[llama.ll
         ),
     ]
     return chosen
+
+
+def _bias(biases: Sequence[tuple[int, float]], vocabulary_size: int) -> llama.llama_sampler_p | None:
+    """Return the sampler that adds to logits; ids that the vocabulary lacks are passed over."""
+    known = [(token, bias) for token, bias in biases if 0 <= token < vocabulary_size]
+    array = (llama.llama_logit_bias * len(known))(*(llama.llama_logit_bias(token, bias) for token, bias in known))
+    return llama.llama_sampler_init_logit_bias(vocabulary_size, len(known), array)

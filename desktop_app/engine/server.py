@@ -51,7 +51,9 @@ from models.sentence import Sentence
 if TYPE_CHECKING:
     import numpy as np
 
+    from desktop_app.engine.generation import OutputFilter
     from desktop_app.engine.prompting import Prompting
+    from desktop_app.engine.protocol import SamplingSettings
 
 _PROGRESS_SECONDS = 0.05
 
@@ -93,6 +95,7 @@ class EngineProcess:
             protocol.SetAdapters: self._set_adapters,
             protocol.Unload: self._unload,
             protocol.Generate: self._generate,
+            protocol.Complete: self._complete,
             protocol.Tokenize: self._tokenize,
             protocol.Prompt: self._prompt,
             protocol.Logits: self._logits,
@@ -234,18 +237,15 @@ class EngineProcess:
             runner.close()
 
     def _generate(self, number: int, request: protocol.Generate) -> Reply:
-        from desktop_app.engine.generation import OutputFilter, check_room, generate
+        from desktop_app.engine.generation import OutputFilter
         from desktop_app.engine.prompting import mark_tokens, reply_opening
         from desktop_app.engine.state.chat_states import resume, store
         from models.chat.chat_formats import CHAT_FORMATS
 
         runner, prompting = self._model(), self._prompts()
-        if number in self._cancelled:
-            runner.interrupt(True)
         asked = request.prompt
         rendered = prompting.render_marked(asked)
         prompt = prompting.tokens(rendered)
-        check_room(runner, prompt)
         chat_format = CHAT_FORMATS.get(runner.info.chat_format)
         recurrent, file, identity = runner.info.context == 0, request.state, self._identity
         if recurrent and file is not None:
@@ -255,21 +255,47 @@ class EngineProcess:
             reply_opening(rendered) if runner.info.reasoning else "",
             {} if chat_format is None else mark_tokens(runner, chat_format.marks),
         )
-        reply = generate(
-            runner,
-            prompt,
-            request.sampling,
-            lambda text: self._send(number, Text(text)),
-            self._progress(number, "prompt"),
-            shown,
-            prompting.stable_prefix(asked, prompt) if runner.info.forward_only else None,
-        )
+        settled = prompting.stable_prefix(asked, prompt) if runner.info.forward_only else None
+        reply = self._reply(number, prompt, request.sampling, shown, settled)
         if recurrent and file is not None:
             self._afterwards = lambda: store(runner, file, identity)
         if chat_format is not None and chat_format.tool_calls is not None:
             calls = chat_format.tool_calls(reply.text, request.tools)
             reply = replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
         return reply
+
+    def _complete(self, number: int, request: protocol.Complete) -> Reply:
+        runner = self._model()
+        prompt = runner.tokenize(request.text, add_special=True, special=not runner.info.plain_text)
+        return self._reply(number, prompt, request.sampling)
+
+    def _reply(
+        self,
+        number: int,
+        prompt: Sequence[int],
+        sampling: SamplingSettings,
+        shown: OutputFilter | None = None,
+        settled: int | None = None,
+    ) -> Reply:
+        from desktop_app.engine.generation import check_room, decoded, generation
+        from desktop_app.engine.logprobs import Logprobs
+
+        runner = self._model()
+        check_room(runner, prompt)
+        if number in self._cancelled:
+            runner.interrupt(True)
+        noted = None if sampling.logprobs is None else Logprobs(runner, sampling.logprobs)
+        steps = generation(
+            runner,
+            prompt,
+            sampling,
+            lambda text: self._send(number, Text(text, noted.take() if noted else ())),
+            shown,
+            settled,
+            noted.note if noted else None,
+        )
+        reply = decoded(runner, steps, self._progress(number, "prompt"))
+        return replace(reply, logprobs=noted.take()) if noted else reply
 
     def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
         runner = self._model()

@@ -99,6 +99,10 @@ class GraphRunner:
         """Choose the next token from the logits after the last token."""
         return sampler.choose(self._model.logits)
 
+    def logits(self) -> np.ndarray:
+        """Return float32 [vocabulary], the logits after the last token."""
+        return self._model.logits
+
     def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
         """Yield float32 [len(ids) - start, vocabulary] of a fresh sequence, all at once."""
         yield self.all_logits(ids)[start:]

@@ -115,9 +115,13 @@ class LlamaRunner:
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
         if sampler.takes_best:
-            row = ctypes.addressof(llama.llama_get_logits_ith(self._context, -1).contents)
-            return sampler.choose(np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32))
+            return sampler.choose(self.logits())
         return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
+
+    def logits(self) -> np.ndarray:
+        """Return float32 [vocabulary], the logits after the last token."""
+        row = ctypes.addressof(llama.llama_get_logits_ith(self._context, -1).contents)
+        return np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32)
 
     def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
         """Yield float32 [some, vocabulary] of a fresh sequence, from the logits after ids[start] on."""

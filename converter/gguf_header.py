@@ -1,4 +1,4 @@
-"""The head of a GGUF file: metadata and the list of tensors, without touching the weights.
+"""The header of a GGUF file: metadata and the list of tensors, without touching the weights.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian). The file is untrusted:
 every length is checked against the bytes that are really there before anything is allocated.
@@ -200,7 +200,7 @@ def _split(path: Path) -> re.Match[str] | None:
 
 
 def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) -> GGUFHeader:
-    """Read the head of a GGUF file.
+    """Read the header of a GGUF file.
 
     Args:
         path: the file; of a split model, any part.
@@ -263,8 +263,8 @@ def read_array_bytes(header: GGUFHeader, key: str) -> bytes:
         raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
 
 
-def read_distant_head(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
-    """Read the head of a GGUF file that is not here, without its long arrays, from as few of its bytes as possible.
+def read_remote_header(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:
+    """Read the header of a GGUF file that is not here, without its long arrays, from as few of its bytes as possible.
 
     Args:
         path: what sentences call it.
@@ -314,7 +314,7 @@ class _FileBytes:
         while len(data) < end - start:
             more = self._file.read(end - start - len(data))
             if not more:
-                raise BadFile("{path} is truncated: its head ends in the middle; download it again.", path=self._path)
+                raise BadFile("{path} is truncated: its header ends in the middle; download it again.", path=self._path)
             data += more
         return bytes(data)
 
@@ -502,7 +502,7 @@ class _Parser:
 
     def check(self, size: int) -> None:
         if size > self.size - self.at:
-            raise BadFile("{path} is truncated: its head ends in the middle; download it again.", path=self.path)
+            raise BadFile("{path} is truncated: its header ends in the middle; download it again.", path=self.path)
 
     def damaged(self, what: Sentence) -> BadFile:
         return BadFile("{path} is damaged: {what}; download it again.", path=self.path, what=what)

@@ -1,4 +1,4 @@
-"""Writing GGUF: the head is laid out in memory first, so that the file's exact size is known before the first byte.
+"""Writing GGUF: the header is laid out in memory first, so that the file's exact size is known before the first byte.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 3, little-endian.
 """
@@ -61,7 +61,7 @@ class PlacedTensor:
 class Layout:
     """A whole file but for its tensors' bytes."""
 
-    head: bytes
+    header: bytes
     """Everything before the data, its padding included."""
     tensors: tuple[PlacedTensor, ...]
 
@@ -69,7 +69,7 @@ class Layout:
     def size(self) -> int:
         """Bytes of the whole file."""
         last = self.tensors[-1] if self.tensors else None
-        return len(self.head) + (aligned(last.offset + last.size) if last else 0)
+        return len(self.header) + (aligned(last.offset + last.size) if last else 0)
 
 
 def lay_out(metadata: Metadata, tensors: Sequence[tuple[str, Shape, GGMLQuantizationType]]) -> Layout:
@@ -79,15 +79,15 @@ def lay_out(metadata: Metadata, tensors: Sequence[tuple[str, Shape, GGMLQuantiza
         size = row_bytes(type_, shape[-1]) * prod(shape[:-1])
         placed.append(PlacedTensor(name, shape, type_, offset, size))
         offset = aligned(offset + size)
-    head = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(placed), len(metadata)))
+    header = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(placed), len(metadata)))
     for key, value in metadata.items():
-        head += _string(key) + _typed(value)
+        header += _string(key) + _typed(value)
     for tensor in placed:
-        head += _string(tensor.name) + struct.pack("<I", len(tensor.shape))
-        head += struct.pack(f"<{len(tensor.shape)}Q", *reversed(tensor.shape))
-        head += struct.pack("<IQ", int(tensor.type), tensor.offset)
-    head += bytes(aligned(len(head)) - len(head))
-    return Layout(bytes(head), tuple(placed))
+        header += _string(tensor.name) + struct.pack("<I", len(tensor.shape))
+        header += struct.pack(f"<{len(tensor.shape)}Q", *reversed(tensor.shape))
+        header += struct.pack("<IQ", int(tensor.type), tensor.offset)
+    header += bytes(aligned(len(header)) - len(header))
+    return Layout(bytes(header), tuple(placed))
 
 
 def aligned(size: int) -> int:
@@ -102,10 +102,10 @@ def _typed(value: Any) -> bytes:
         return struct.pack("<IIQ", GGUFValueType.ARRAY, GGUFValueType.UINT8, len(value)) + value
     if isinstance(value, (list, tuple)):
         kind = _item_type(value)
-        head = struct.pack("<IIQ", GGUFValueType.ARRAY, kind, len(value))
+        header = struct.pack("<IIQ", GGUFValueType.ARRAY, kind, len(value))
         if kind is GGUFValueType.STRING:
-            return head + b"".join(_string(item) for item in value)
-        return head + struct.pack(f"<{len(value)}{_FORMATS[kind][1]}", *value)
+            return header + b"".join(_string(item) for item in value)
+        return header + struct.pack(f"<{len(value)}{_FORMATS[kind][1]}", *value)
     kind = _scalar_type(value)
     data = _string(value) if kind is GGUFValueType.STRING else struct.pack(_FORMATS[kind], value)
     return struct.pack("<I", kind) + data

@@ -74,7 +74,7 @@ def convert(
     wanted: ConvertRequest | ConversionPlan,
     on_progress: ProgressListener | None = None,
     cancelled: Callable[[], bool] | None = None,
-    trial: Callable[[Path], Sentence] | None = None,
+    smoke_load: Callable[[Path], Sentence] | None = None,
     work: Path | None = None,
 ) -> ConversionResult:
     """Convert a checkpoint; the file appears whole or not at all.
@@ -83,7 +83,8 @@ def convert(
         wanted: what to convert, or a finished plan of it.
         on_progress: hears of progress about ten times a second, on this thread.
         cancelled: asked between pieces; True ends the work.
-        trial: given the finished file before it gets its name: runs it, says how that went, or raises to have it thrown away.
+        smoke_load: given the finished file before it gets its name: runs it, says how that went, or raises to have it
+            thrown away.
         work: the `unfinished_folder` of a caller who has the target already; None: it is made here.
 
     Raises:
@@ -98,7 +99,7 @@ def convert(
         checkpoint.check()
         report = _Report(plan, on_progress, cancelled)
         with _work_folder(plan, work) as folder:
-            found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, trial, folder)
+            found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, smoke_load, folder)
     finally:
         checkpoint.close()
     return ConversionResult(
@@ -196,9 +197,9 @@ class _Report(Meter):
         self._plan, self._on_progress, self._cancelled = plan, on_progress, cancelled
 
     def checking(self) -> _Report:
-        """Return the report of the reading that follows; heads are compared before it."""
-        heads = sum(len(part.layout.head) for part in self._plan.parts)
-        return _Report(self._plan, self._on_progress, self._cancelled, "checking", heads)
+        """Return the report of the reading that follows; headers are compared before it."""
+        headers = sum(len(part.layout.header) for part in self._plan.parts)
+        return _Report(self._plan, self._on_progress, self._cancelled, "checking", headers)
 
     def check(self) -> None:
         if self._cancelled is not None and self._cancelled():
@@ -234,7 +235,7 @@ def _write_files(
     checkpoint: Checkpoint,
     threads: int,
     report: _Report,
-    trial: Callable[[Path], Sentence] | None,
+    smoke_load: Callable[[Path], Sentence] | None,
     folder: Path,
 ) -> Verification:
     """Write into a folder of this process alone, flush to the disk, read back and try; then the same files get their names."""
@@ -249,8 +250,8 @@ def _write_files(
         checkpoint.check()
         with _unchanged([path for path, _ in files]):
             found = verify(files, threads, report.checking().checked)
-            if trial is not None:
-                found = replace(found, trial=trial(files[0][0]))
+            if smoke_load is not None:
+                found = replace(found, smoke_load=smoke_load(files[0][0]))
         _publish(plan, [path for path, _ in files])
     except OSError as error:
         raise _unwritable(plan, error) from error
@@ -281,8 +282,8 @@ def _publish(plan: ConversionPlan, paths: Sequence[Path]) -> None:
 def _write_tensors(
     plan: ConversionPlan, part: Part, checkpoint: Checkpoint, threads: int, report: _Report, file: BinaryIO
 ) -> None:
-    file.write(part.layout.head)
-    report.add(len(part.layout.head), "")
+    file.write(part.layout.header)
+    report.add(len(part.layout.header), "")
     window: deque[tuple[Future[np.ndarray], _Piece]] = deque()
     with ThreadPoolExecutor(threads, "quantize") as pool:
         try:

@@ -28,7 +28,7 @@ class Verification:
     tensors: int
     types: dict[str, int]
     """How many tensors there are of each type."""
-    trial: Sentence | None = None
+    smoke_load: Sentence | None = None
     """What the engine did with the file; None: it was not asked."""
 
 
@@ -64,7 +64,7 @@ def _compare(path: Path, layout: Layout) -> None:
         for tensor in header.tensors.values()
     ]
     wanted = [(tensor.name, tensor.shape, tensor.type, tensor.offset, tensor.size) for tensor in layout.tensors]
-    if found != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.head):
+    if found != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.header):
         raise not_what_was_written(path)
 
 

@@ -33,7 +33,7 @@ class Sizes:
 
     layers: int
     hidden: int
-    inner: int
+    intermediate_size: int
     """Rows of the feed-forward network's gate."""
     heads: int
     kv_heads: int
@@ -74,7 +74,7 @@ def read_sizes(config: Config, *, head_dim: int = 0) -> Sizes:
     sizes = Sizes(
         layers=config.int("num_hidden_layers", minimum=1),
         hidden=hidden,
-        inner=config.int("intermediate_size", minimum=1),
+        intermediate_size=config.int("intermediate_size", minimum=1),
         heads=heads,
         kv_heads=config.int("num_key_value_heads", default=heads, minimum=1),
         head_dim=config.int("head_dim", default=head_dim or hidden // heads, minimum=2),
@@ -106,7 +106,7 @@ class Mixture:
 
     count: int
     """Experts in a layer."""
-    inner: int
+    intermediate_size: int
     """Rows of an expert's gate."""
     parameters: Metadata
 
@@ -134,8 +134,12 @@ def read_mixture(config: Config, *, normalised: bool) -> Mixture:
         )
     count = config.int("num_experts", minimum=1)
     used = config.int("num_experts_per_tok", minimum=1)
-    inner = config.int("moe_intermediate_size", minimum=1)
-    return Mixture(count, inner, {**expert_counts(config, count, used), "expert_feed_forward_length": inner})
+    intermediate_size = config.int("moe_intermediate_size", minimum=1)
+    return Mixture(
+        count,
+        intermediate_size,
+        {**expert_counts(config, count, used), "expert_feed_forward_length": intermediate_size},
+    )
 
 
 def expert_counts(config: Config, count: int, used: int) -> Metadata:
@@ -159,7 +163,7 @@ def decoder_parameters(config: Config, sizes: Sizes) -> Metadata:
     return {
         "block_count": sizes.layers,
         "embedding_length": sizes.hidden,
-        "feed_forward_length": sizes.inner,
+        "feed_forward_length": sizes.intermediate_size,
         "attention.head_count": sizes.heads,
         "attention.head_count_kv": sizes.kv_heads,
         "attention.layer_norm_rms_epsilon": config.float("rms_norm_eps", "layer_norm_epsilon", default=1e-6, minimum=0),
@@ -254,7 +258,7 @@ def norms(layer: int, hidden: int, names: tuple[str, str] = NORM_NAMES) -> tuple
 
 
 def attention(
-    sizes: Sizes, layer: int, shapes: Shapes, *, paired: bool, bias: bool = False, output_bias: bool | None = None
+    sizes: Sizes, layer: int, shapes: Shapes, *, interleaved: bool, bias: bool = False, output_bias: bool | None = None
 ) -> list[OutputTensor]:
     """Return the projections of queries, keys, values and output, with the biases that the checkpoint holds.
 
@@ -262,17 +266,17 @@ def attention(
         sizes: of the decoder.
         layer: its number.
         shapes: of the checkpoint.
-        paired: llama.cpp rotates neighbouring elements in this architecture, so queries and keys are reordered.
+        interleaved: llama.cpp rotates neighbouring elements in this architecture, so queries and keys are reordered.
         bias: queries, keys and values must have a bias.
         output_bias: so must the output; None: as they do.
     """
     source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
-    turned = [rotary_pairs(heads) if paired else None for heads in (sizes.heads, sizes.kv_heads)]
+    reorder = [rotary_pairs(heads) if interleaved else None for heads in (sizes.heads, sizes.kv_heads)]
     queries, keys, hidden = sizes.queries, sizes.keys, sizes.hidden
     last = bias if output_bias is None else output_bias
     return [
-        *linear(f"{target}q", f"{source}q_proj", (queries, hidden), shapes, bias=bias, transform=turned[0]),
-        *linear(f"{target}k", f"{source}k_proj", (keys, hidden), shapes, bias=bias, transform=turned[1]),
+        *linear(f"{target}q", f"{source}q_proj", (queries, hidden), shapes, bias=bias, transform=reorder[0]),
+        *linear(f"{target}k", f"{source}k_proj", (keys, hidden), shapes, bias=bias, transform=reorder[1]),
         *linear(f"{target}v", f"{source}v_proj", (keys, hidden), shapes, bias=bias),
         *linear(f"{target}output", f"{source}o_proj", (hidden, queries), shapes, bias=last),
     ]
@@ -290,7 +294,14 @@ def head_norms(
 
 
 def gated_mlp(
-    sizes: Sizes, layer: int, shapes: Shapes, *, bias: bool = False, inner: int = 0, part: str = "", suffix: str = ""
+    sizes: Sizes,
+    layer: int,
+    shapes: Shapes,
+    *,
+    bias: bool = False,
+    intermediate_size: int = 0,
+    part: str = "",
+    suffix: str = "",
 ) -> list[OutputTensor]:
     """Return a feed-forward network with a gate (SwiGLU).
 
@@ -299,12 +310,12 @@ def gated_mlp(
         layer: its number.
         shapes: of the checkpoint.
         bias: it must have biases.
-        inner: rows of the gate; 0: the decoder's.
+        intermediate_size: rows of the gate; 0: the decoder's.
         part: where it lies below `mlp.`, with a dot at the end.
         suffix: ends the GGUF names ("_shexp": the expert that all tokens share).
     """
     source, target = f"model.layers.{layer}.mlp.{part}", f"blk.{layer}.ffn_"
-    rows, hidden = inner or sizes.inner, sizes.hidden
+    rows, hidden = intermediate_size or sizes.intermediate_size, sizes.hidden
     return [
         *linear(f"{target}gate{suffix}", f"{source}gate_proj", (rows, hidden), shapes, bias=bias),
         *linear(f"{target}up{suffix}", f"{source}up_proj", (rows, hidden), shapes, bias=bias),
@@ -315,7 +326,7 @@ def gated_mlp(
 def experts(
     layer: int,
     count: int,
-    inner: int,
+    intermediate_size: int,
     hidden: int,
     *,
     source: str = "mlp.",
@@ -326,13 +337,13 @@ def experts(
     Args:
         layer: its number.
         count: of experts.
-        inner: rows of an expert's gate.
+        intermediate_size: rows of an expert's gate.
         hidden: the model's width.
         source: where the mixture lies in the layer.
         names: the checkpoint's words for gate, up and down.
     """
     origin, target = f"model.layers.{layer}.{source}", f"blk.{layer}.ffn_"
-    shapes = ((inner, hidden), (inner, hidden), (hidden, inner))
+    shapes = ((intermediate_size, hidden), (intermediate_size, hidden), (hidden, intermediate_size))
     return [
         as_is(f"{target}gate_inp.weight", f"{origin}gate.weight", count, hidden),
         *(
@@ -346,11 +357,11 @@ def experts(
     ]
 
 
-def shared_expert(sizes: Sizes, layer: int, shapes: Shapes, *, inner: int) -> list[OutputTensor]:
+def shared_expert(sizes: Sizes, layer: int, shapes: Shapes, *, intermediate_size: int) -> list[OutputTensor]:
     """Return Qwen's expert that all tokens share, and the vector whose product with a token, through a sigmoid, weighs it."""
     gate = Source(f"model.layers.{layer}.mlp.shared_expert_gate.weight", (1, sizes.hidden))
     return [
-        *gated_mlp(sizes, layer, shapes, inner=inner, part="shared_expert.", suffix="_shexp"),
+        *gated_mlp(sizes, layer, shapes, intermediate_size=intermediate_size, part="shared_expert.", suffix="_shexp"),
         OutputTensor(f"blk.{layer}.ffn_gate_inp_shexp.weight", (sizes.hidden,), (gate,), np.ravel),
     ]
 

@@ -34,9 +34,9 @@ class DynamicRotary:
     - qwen: modeling_qwen.py (Qwen-7B), `QWenModel.forward` and `get_ntk_alpha`. The prompt's length chooses the base in steps,
       and the whole reply keeps it. `log_n` is `logn_tensor` of `QWenAttention`.
     - transformers: modeling_rope_utils.py, `dynamic_frequency_update`; InternLM2, 2.5 and 3 and MiniCPM do the same. The prompt's
-      length chooses the base, and every token of the reply another one; cached keys stay turned as they were.
+      length chooses the base, and every token of the reply another one; cached keys stay rotated as they were.
     - internlm: modeling_internlm.py (InternLM-20B), `InternLMDynamicNTKScalingRotaryEmbedding`. The same bases, but keys are
-      cached before they are turned, and all are turned with the newest base.
+      cached before they are rotated, and all are rotated with the newest base.
 
     The publishers' classes also remember lengths of earlier texts; here a text is computed as by a process that begins with it.
     """
@@ -64,7 +64,7 @@ class DynamicRotary:
 
     @property
     def turns_cached_keys(self) -> bool:
-        """Keys are cached as they were before their rotation, and turned anew for each step."""
+        """Keys are cached as they were before their rotation, and rotated anew for each step."""
         return self.rule == INTERNLM
 
     def base_at(self, index: int, prompt: int) -> float:

@@ -24,9 +24,9 @@ class LatentSizes:
     """Width of the latent queries; 0: queries are made by one matrix."""
     rank: int
     """Width of the latent keys and values."""
-    still: int
+    qk_nope_head_dim: int
     """Dimensions of a query head that do not rotate."""
-    turning: int
+    qk_rope_head_dim: int
     """Dimensions of a query head that rotate."""
     value: int
     """Dimensions of a value head."""
@@ -34,7 +34,7 @@ class LatentSizes:
     @property
     def head(self) -> int:
         """Dimensions of a query head."""
-        return self.still + self.turning
+        return self.qk_nope_head_dim + self.qk_rope_head_dim
 
 
 def read_latent_sizes(config: Config) -> LatentSizes:
@@ -49,16 +49,16 @@ def read_latent_sizes(config: Config) -> LatentSizes:
         hidden=hidden,
         query_rank=config.int("q_lora_rank", default=0),
         rank=config.int("kv_lora_rank", minimum=1),
-        still=config.int("qk_nope_head_dim", minimum=1),
-        turning=config.int("qk_rope_head_dim", minimum=2),
+        qk_nope_head_dim=config.int("qk_nope_head_dim", minimum=1),
+        qk_rope_head_dim=config.int("qk_rope_head_dim", minimum=2),
         value=config.int("v_head_dim", default=max(hidden // heads, 1), minimum=1),
     )
-    if sizes.turning % 2 or config.int("num_key_value_heads", default=heads) != heads:
+    if sizes.qk_rope_head_dim % 2 or config.int("num_key_value_heads", default=heads) != heads:
         raise BadFile(
             "{path}: {rotary_dim} rotating dimensions, {heads} query heads and other numbers of this attention do "
             "not fit together; download it again.",
             path=config.origin,
-            rotary_dim=sizes.turning,
+            rotary_dim=sizes.qk_rope_head_dim,
             heads=heads,
         )
     return sizes
@@ -82,7 +82,10 @@ def latent_keys(sizes: LatentSizes, layer: int) -> list[OutputTensor]:
     source, target = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_"
     return [
         as_is(
-            f"{target}kv_a_mqa.weight", f"{source}kv_a_proj_with_mqa.weight", sizes.rank + sizes.turning, sizes.hidden
+            f"{target}kv_a_mqa.weight",
+            f"{source}kv_a_proj_with_mqa.weight",
+            sizes.rank + sizes.qk_rope_head_dim,
+            sizes.hidden,
         ),
         as_is(f"{target}kv_a_norm.weight", f"{source}kv_a_layernorm.weight", sizes.rank),
         as_is(f"{target}output.weight", f"{source}o_proj.weight", sizes.hidden, sizes.heads * sizes.value),

@@ -107,8 +107,8 @@ def _stack(*arrays: np.ndarray) -> np.ndarray:
 def _rotary_pairs(weight: np.ndarray, *, heads: int, rotary: int | None) -> np.ndarray:
     per_head = weight.reshape(heads, weight.shape[0] // heads, *weight.shape[1:])
     size = per_head.shape[1] if rotary is None else rotary
-    turning = per_head[:, :size].reshape(heads, 2, size // 2, *weight.shape[1:]).swapaxes(1, 2)
-    turning = turning.reshape(heads, size, *weight.shape[1:])
+    rotated = per_head[:, :size].reshape(heads, 2, size // 2, *weight.shape[1:]).swapaxes(1, 2)
+    rotated = rotated.reshape(heads, size, *weight.shape[1:])
     if size == per_head.shape[1]:
-        return turning.reshape(weight.shape)
-    return np.concatenate([turning, per_head[:, size:]], axis=1).reshape(weight.shape)
+        return rotated.reshape(weight.shape)
+    return np.concatenate([rotated, per_head[:, size:]], axis=1).reshape(weight.shape)

@@ -197,8 +197,8 @@ def head_count(config: Config, size: int) -> int:
     return hidden // size
 
 
-def with_inner_size(config: Config, ratio: float) -> Config:
-    """Return the configuration with the inner size that its class derives from the width where it says none."""
+def with_intermediate_size(config: Config, ratio: float) -> Config:
+    """Return the configuration with the intermediate size that its class derives from the width where it says none."""
     if "intermediate_size" in config:
         return config
     wide = config.int("hidden_size", minimum=1) * config.float("hidden_ratio", default=ratio, minimum=1, maximum=64)
@@ -230,12 +230,12 @@ def complement(weights: Weights, target: str, name: str, size: int) -> OutputTen
 
 def gated_channel_mix(weights: Weights, config: Config, layer: int) -> list[OutputTensor]:
     """Return the channel mix of RWKV-4 and 5."""
-    hidden, inner = config.int("hidden_size"), config.int("intermediate_size", minimum=1)
+    hidden, intermediate_size = config.int("hidden_size"), config.int("intermediate_size", minimum=1)
     source, target = f"blocks.{layer}.ffn.", f"blk.{layer}.channel_mix_"
     return [
         *(complement(weights, f"{target}lerp_{mix}.weight", f"{source}time_mix_{mix}", hidden) for mix in "kr"),
-        weights.tensor(f"{target}key.weight", f"{source}key.weight", inner, hidden),
-        weights.tensor(f"{target}value.weight", f"{source}value.weight", hidden, inner),
+        weights.tensor(f"{target}key.weight", f"{source}key.weight", intermediate_size, hidden),
+        weights.tensor(f"{target}value.weight", f"{source}value.weight", hidden, intermediate_size),
         weights.tensor(f"{target}receptance.weight", f"{source}receptance.weight", hidden, hidden),
     ]
 
@@ -332,8 +332,8 @@ def _only_states(named: Mapping[str, Shape]) -> bool:
 
 
 def _converted(named: Mapping[str, Shape]) -> bool:
-    inner, hidden = (*named.get("blocks.0.ffn.key.weight", ()), 0, 0)[:2]
-    transposed = inner < hidden
+    intermediate_size, hidden = (*named.get("blocks.0.ffn.key.weight", ()), 0, 0)[:2]
+    transposed = intermediate_size < hidden
     return "blocks.0.ln0.weight" not in named or transposed or any(name.endswith(".weight_mx") for name in named)
 
 

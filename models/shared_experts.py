@@ -56,10 +56,10 @@ def feed_forward(config: Config, sizes: Sizes, layer: int, shapes: Shapes, *, si
     """Return a layer's feed-forward network: the first `first_k_dense_replace` layers have no experts."""
     if layer < config.int("first_k_dense_replace", default=0):
         return gated_mlp(sizes, layer, shapes)
-    count, inner = config.int("n_routed_experts"), config.int("moe_intermediate_size")
-    shared = inner * config.int("n_shared_experts")
-    tensors = experts(layer, count, inner, sizes.hidden)
-    tensors += gated_mlp(sizes, layer, shapes, inner=shared, part="shared_experts.", suffix="_shexp")
+    count, intermediate_size = config.int("n_routed_experts"), config.int("moe_intermediate_size")
+    shared = intermediate_size * config.int("n_shared_experts")
+    tensors = experts(layer, count, intermediate_size, sizes.hidden)
+    tensors += gated_mlp(sizes, layer, shapes, intermediate_size=shared, part="shared_experts.", suffix="_shexp")
     if sigmoid:
         source = f"model.layers.{layer}.mlp.gate.e_score_correction_bias"
         tensors.append(as_is(f"blk.{layer}.exp_probs_b.bias", source, count))

@@ -34,7 +34,7 @@ class GGUFFile:
     """All tensors of a GGUF model."""
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
-        """Read the heads; of a split model any part may be named, and all are opened unless it should be `alone`.
+        """Read the headers; of a split model any part may be named, and all are opened unless it should be `alone`.
 
         Raises:
             BadFile: a part is missing, truncated or damaged.

@@ -59,7 +59,7 @@ class LowRank:
 
 
 class Adapter:
-    """One adapter; opening reads its configuration and the head of its weights."""
+    """One adapter; opening reads its configuration and the header of its weights."""
 
     def __init__(self, path: Path) -> None:
         """Open the folder `path`.

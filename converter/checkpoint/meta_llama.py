@@ -131,8 +131,8 @@ class MetaCheckpoint:
         heads = params.int("n_heads", minimum=1)
         kv_heads = params.int("n_kv_heads", default=heads, minimum=1)
         for kind, count in (("q_proj", heads), ("k_proj", kv_heads)):
-            turned = [tensor.shape for name, tensor in self.tensors.items() if name.endswith(f".{kind}.weight")]
-            if any(len(shape) != 2 or shape[0] % (2 * count) for shape in turned):
+            rotated = [tensor.shape for name, tensor in self.tensors.items() if name.endswith(f".{kind}.weight")]
+            if any(len(shape) != 2 or shape[0] % (2 * count) for shape in rotated):
                 raise BadFile(
                     "{path} speaks of {count} heads, which does not fit the weights; download both again.",
                     path=params.origin,

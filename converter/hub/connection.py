@@ -26,7 +26,7 @@ from models.errors import Cancelled
 from models.sentence import Sentence
 
 HEAD_SECONDS = 20.0
-"""From the request to the head of the last answer: name resolution, connecting and redirects included."""
+"""From the request to the header of the last answer: name resolution, connecting and redirects included."""
 ANSWER_SECONDS = 300.0
 """For an answer that is read into memory."""
 WINDOW_SECONDS = 15.0
@@ -187,7 +187,7 @@ class Answer:
         return values[0] if values else ""
 
     def begin(self, accepted: tuple[int, ...]) -> None:
-        """Wait for the head."""
+        """Wait for the header."""
         waited = 0.0
         while (item := self._next()) is _NOTHING:
             waited += _STEP
@@ -237,7 +237,7 @@ class Answer:
         self.data = bytes(data)
 
     def _next(self) -> Any:
-        """Return the head, the next piece, None at the end, or `_NOTHING` where none came for a moment."""
+        """Return the header, the next piece, None at the end, or `_NOTHING` where none came for a moment."""
         item = self._request.take()
         if item is _NOTHING:
             self._tick()

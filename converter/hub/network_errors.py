@@ -16,7 +16,7 @@ from models.errors import ZhiyinError
 from models.sentence import Sentence
 
 Phase = Literal["connecting", "waiting", "reading"]
-"""What a request does: until it is sent, until its head is here, and then."""
+"""What a request does: until it is sent, until its header is here, and then."""
 E = TypeVar("E", bound=BaseException)
 
 

@@ -1,6 +1,6 @@
-"""The heads of GGUF files that lie on a Hub: what a model is and the size of each tensor, without fetching any weights.
+"""The headers of GGUF files that lie on a Hub: what a model is and the size of each tensor, without fetching any weights.
 
-Most of a head is the vocabulary, some megabytes; the files of one repository have the same. It is read of the first of them; of
+Most of a header is the vocabulary, some megabytes; the files of one repository have the same. It is read of the first of them; of
 the others only what lies around it, a few hundred kilobytes.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from converter.gguf_header import GGUFHeader, Spans, read_distant_head
+from converter.gguf_header import GGUFHeader, Spans, read_remote_header
 from converter.hub.network_errors import BadAnswer
 from converter.hub.selection import RemoteFile, RemoteHeaders
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
@@ -18,9 +18,9 @@ from models.errors import BadFile, UnsupportedModel, ZhiyinError
 _BLOCK = 64 * 1024
 _LARGEST_BLOCK = 2 * 1024**2
 _MOST = 64 * 1024**2
-"""Bytes of one head: several times those of the largest vocabularies."""
+"""Bytes of one header: several times those of the largest vocabularies."""
 _MOST_TOGETHER = 256 * 1024**2
-"""Bytes of all heads of a repository."""
+"""Bytes of all headers of a repository."""
 _CONNECTIONS = 4
 _OF_THE_FILE = (BadFile, UnsupportedModel, BadAnswer)
 """What is wrong with one file; other errors are of the connection to all of them."""
@@ -32,7 +32,7 @@ ReadPart = Callable[[RemoteFile, int, int], bytes]
 def read_headers(
     repository: str, models: Mapping[str, Sequence[RemoteFile]], read: ReadPart, stop: Callable[[], None]
 ) -> tuple[RemoteHeaders, tuple[ZhiyinError, ...]]:
-    """Read the heads of several files of a repository.
+    """Read the headers of several files of a repository.
 
     Args:
         repository: its name, for sentences.
@@ -41,7 +41,7 @@ def read_headers(
         stop: ends what `read` does on other threads.
 
     Returns:
-        the heads that can be read, and why every other one cannot be.
+        the headers that can be read, and why every other one cannot be.
     """
     first, *others = models.values()
     reader = _HeadReader(repository, read)
@@ -54,12 +54,12 @@ def read_headers(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    heads = {encoding: head for encoding, head in zip(models, found, strict=True) if isinstance(head, tuple)}
-    return heads, tuple(error for error in found if isinstance(error, ZhiyinError))
+    headers = {encoding: header for encoding, header in zip(models, found, strict=True) if isinstance(header, tuple)}
+    return headers, tuple(error for error in found if isinstance(error, ZhiyinError))
 
 
 class _HeadReader:
-    """Reads heads of one repository's files, so many bytes at most."""
+    """Reads headers of one repository's files, so many bytes at most."""
 
     def __init__(self, repository: str, read: ReadPart) -> None:
         self._repository = repository
@@ -68,27 +68,27 @@ class _HeadReader:
         self._fetched = 0
 
     def heads_of(self, parts: Sequence[RemoteFile]) -> tuple[GGUFHeader, ...] | ZhiyinError:
-        """Return the heads of a model's parts, or what is wrong with one."""
+        """Return the headers of a model's parts, or what is wrong with one."""
         try:
-            return tuple(self._head(part) for part in parts)
+            return tuple(self._header(part) for part in parts)
         except _OF_THE_FILE as error:
             return error
 
-    def _head(self, file: RemoteFile) -> GGUFHeader:
+    def _header(self, file: RemoteFile) -> GGUFHeader:
         path = Path(self._repository, file.name)
         try:
-            return read_distant_head(path, _DistantBytes(path, file, self._fetch), self._spans)
+            return read_remote_header(path, _RemoteBytes(path, file, self._fetch), self._spans)
         except _OF_THE_FILE:
             if not self._spans:
                 raise
             # Perhaps its vocabulary is another one with the same number of tokens.
-            return read_distant_head(path, _DistantBytes(path, file, self._fetch), {})
+            return read_remote_header(path, _RemoteBytes(path, file, self._fetch), {})
 
     def _fetch(self, file: RemoteFile, first: int, last: int) -> bytes:
         self._fetched += last + 1 - first  # by several threads: near enough for a limit
         if self._fetched > _MOST_TOGETHER:
             raise BadAnswer(
-                "{name} has files whose heads take more than {count} MB together, which none do; choose another "
+                "{name} has files whose headers take more than {count} MB together, which none do; choose another "
                 "repository.",
                 name=self._repository,
                 count=_MOST_TOGETHER // 1024**2,
@@ -96,7 +96,7 @@ class _HeadReader:
         return self._read(file, first, last)
 
 
-class _DistantBytes:
+class _RemoteBytes:
     """A file's bytes, fetched in blocks as they are asked for; only the last one is kept."""
 
     def __init__(self, path: Path, file: RemoteFile, read: ReadPart) -> None:
@@ -121,7 +121,7 @@ class _DistantBytes:
         self._fetched += stop - start
         if self._fetched > _MOST:
             raise BadFile(
-                "{path} has a head of more than {count} MB, which is none; choose another file.",
+                "{path} has a header of more than {count} MB, which is none; choose another file.",
                 path=self._path,
                 count=_MOST // 1024**2,
             )

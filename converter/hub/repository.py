@@ -136,10 +136,10 @@ class Preview:
     """Where it comes as GGUF: the bytes of each quantization."""
     encoding: str = ""
     """The one that `source` has."""
-    heads: RemoteHeaders = field(default_factory=dict)
-    """Where it comes as GGUF: the heads of each quantization's parts, as far as they can be read."""
+    headers: RemoteHeaders = field(default_factory=dict)
+    """Where it comes as GGUF: the headers of each quantization's parts, as far as they can be read."""
     unread: tuple[ZhiyinError, ...] = ()
-    """Why heads cannot be read."""
+    """Why headers cannot be read."""
     models: Mapping[str, int] = field(default_factory=dict)
     """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
 
@@ -152,7 +152,7 @@ class Outline:
     """None: it has no config.json, or comes as GGUF."""
     encodings: Mapping[str, int] = field(default_factory=dict)
     """Where it comes as several GGUF models: the bytes of each quantization."""
-    heads: RemoteHeaders = field(default_factory=dict)
+    headers: RemoteHeaders = field(default_factory=dict)
     """As in `Preview`."""
 
 
@@ -168,7 +168,7 @@ def outline(request: DownloadRequest) -> Outline:
 
 
 def preview(request: DownloadRequest) -> Preview:
-    """Look at a repository: its list of files and its config.json and index, or the heads of its GGUF files; nothing is kept.
+    """Look at a repository: its list of files and its config.json and index, or the headers of its GGUF files; nothing is kept.
 
     Raises:
         ZhiyinError: one sentence.
@@ -290,7 +290,7 @@ class _Repository:
             return Outline(self._config(commit, {file.name: file for file in files if file.top}))
         if self.file or len(models) < 2:
             return Outline()
-        return Outline(None, {name: size_of(parts) for name, parts in models.items()}, self._heads(commit, models)[0])
+        return Outline(None, {name: size_of(parts) for name, parts in models.items()}, self._headers(commit, models)[0])
 
     def preview(self) -> Preview:
         """Return what would be fetched."""
@@ -318,7 +318,7 @@ class _Repository:
         models = gguf_models(choice.files if self.file else files)
         wish = self.request.wish.encodings
         asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
-        heads, unread = self._heads(commit, asked)
+        headers, unread = self._headers(commit, asked)
         return Preview(
             self.name,
             choice.source,
@@ -326,7 +326,7 @@ class _Repository:
             weights_bytes(choice.files),
             encodings={encoding: size_of(parts) for encoding, parts in models.items()},
             encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
-            heads=heads,
+            headers=headers,
             unread=unread,
         )
 
@@ -400,7 +400,7 @@ class _Repository:
     def _choose(self, files: Sequence[RemoteFile]) -> FileSelection:
         return choose(self.name, files, self.file, self.request.wish)
 
-    def _heads(
+    def _headers(
         self, commit: str, models: Mapping[str, Sequence[RemoteFile]]
     ) -> tuple[RemoteHeaders, tuple[ZhiyinError, ...]]:
         """Return what `read_headers` does; of files that are here already nothing is fetched."""

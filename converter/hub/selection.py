@@ -83,7 +83,7 @@ class FileSelection:
 
 
 RemoteHeaders = Mapping[str, tuple[GGUFHeader, ...]]
-"""The heads of GGUF models, one a part, by the model's encoding."""
+"""The headers of GGUF models, one a part, by the model's encoding."""
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,10 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
         planned = fitted(planned)
     if adapters:
         show_plan(planned)
-    trial = None if request.as_adapter else smoke_load
+    smoke = None if request.as_adapter else smoke_load
     line = ProgressLine()
     try:
-        result = convert(planned, lambda progress: show_progress(line, progress, "tensors"), trial=trial)
+        result = convert(planned, lambda progress: show_progress(line, progress, "tensors"), smoke_load=smoke)
     finally:
         line.clear()
     _report(result, as_json=arguments.json)
@@ -97,6 +97,6 @@ def _report(result: ConversionResult, *, as_json: bool) -> None:
     for warning in result.warnings:
         say(f"Note: {warning}")
     types = ", ".join(f"{count} {name}" for name, count in result.verification.types.items())
-    say(f"Checked: {result.verification.tensors} tensors ({types}). {result.verification.trial or ''}".rstrip())
+    say(f"Checked: {result.verification.tensors} tensors ({types}). {result.verification.smoke_load or ''}".rstrip())
     for path in result.parts:
         print(path)

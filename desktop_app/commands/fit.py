@@ -21,7 +21,7 @@ from desktop_app.library.catalogue import catalogue, weights_bytes
 from desktop_app.library.install import wish_for
 from desktop_app.paths import downloads_folder, loads_file
 from desktop_app.planning.calibration import Loads
-from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_heads
+from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_headers
 from desktop_app.planning.computer import computer_now
 from desktop_app.planning.footprint import KV_TYPES
 from desktop_app.planning.planner import Model, RunConfiguration, plan, rate
@@ -70,11 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
         computer = computer_now(engine)
     found = plan(model, computer, context=arguments.ctx, kv_type=arguments.kv_type)
     download = asked.files.get(found.chosen.quant, asked.download)
-    lesson = Loads(loads_file()).lesson()
+    correction = Loads(loads_file()).correction()
     if arguments.json:
         options = [_facts(option) for option in found.alternatives]
         best = _facts(found.best) if found.best is not None else None
-        facts = {"best": best, "reason": found.reason, "lesson": lesson, "alternatives": options}
+        facts = {"best": best, "reason": found.reason, "lesson": correction, "alternatives": options}
         print_json(facts | {"origin": asked.origin, "download_bytes": download})
         return 0 if found.best is not None else 1
     if asked.origin:
@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"It was trained with {found.best.context} tokens of context and is run with no more.")
     if computer.speed is not None and computer.speed.disturbed:
         say("Other programs were busy while the speed was measured: it may write faster than that.")
-    if lesson:
-        say(lesson)
+    if correction:
+        say(correction)
     if found.best.gpu_layers <= found.best.layers:
         say(_weights_sentence(found.best))
     if found.best.recurrent:
@@ -169,14 +169,14 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
 
 
 def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
-    """Return a model of the Hub by its configuration alone, or by the heads of its GGUF files."""
+    """Return a model of the Hub by its configuration alone, or by the headers of its GGUF files."""
     from converter.hub.repository import DownloadRequest, preview
 
     name, wish = arguments.source, wish_for(quant) if quant else DownloadSelection()
     found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, wish))
-    if found.heads:
-        origin = f"{name}: by the heads of its GGUF files; no weights were fetched."
-        return Asked(model_of_heads(found.heads), origin, None, found.encodings, found.unread)
+    if found.headers:
+        origin = f"{name}: by the headers of its GGUF files; no weights were fetched."
+        return Asked(model_of_headers(found.headers), origin, None, found.encodings, found.unread)
     if found.unread:
         raise found.unread[0]
     if found.models:
@@ -196,7 +196,7 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
 
 
 def _facts(option: RunConfiguration) -> dict[str, Any]:
-    return asdict(option) | {"bytes": option.bytes, "missing": option.missing, "verdict": option.verdict}
+    return asdict(option) | {"bytes": option.bytes, "missing": option.shortfall, "verdict": option.verdict}
 
 
 def _state_sentence(option: RunConfiguration) -> str:
@@ -233,5 +233,5 @@ def _row(option: RunConfiguration) -> tuple[str, ...]:
     cache = "" if has_usual else f" ({option.kv_type} cache)"
     speed = "?" if option.tokens_per_second is None else str(rate(option.tokens_per_second))
     verdict = _VERDICTS[option.verdict]
-    lacking = f", {human_bytes(option.missing)} lacking" if option.missing else ""
+    lacking = f", {human_bytes(option.shortfall)} lacking" if option.shortfall else ""
     return (option.quant + cache, context, human_bytes(option.bytes), str(option.gpu_layers), speed, verdict + lacking)

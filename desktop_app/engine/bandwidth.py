@@ -113,7 +113,7 @@ def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:
 
 
 def _memory_of_weights(type_: GGMLQuantizationType) -> int:
-    """Return the kind of memory in which the runners hold weights of a type on this processor."""
+    """Return the buffer type in which the runners hold weights of a type on this processor."""
     special = repacking_buffer_type(cpu_device(), type_, (_ROWS, _COLUMNS)) if has_working_repack() else None
     return special or int(ggml().ggml_backend_dev_buffer_type(cpu_device()))
 

@@ -155,7 +155,7 @@ def _read(runner: Runner, prompt: Sequence[int], settled: int) -> Generator[Sequ
     """
     runner.snapshot()
     turn = min(settled, len(prompt)) - 1
-    if runner.info.forward_only and turn > len(runner.tokens):
+    if not runner.info.can_trim and turn > len(runner.tokens):
         yield prompt[len(runner.tokens) : turn]
         runner.snapshot()
     yield prompt[len(runner.tokens) :]

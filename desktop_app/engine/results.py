@@ -43,8 +43,8 @@ class ModelInfo(Result, frozen=True):
     """A name in `models.chat.chat_formats`."""
     plain_text: bool = False
     """The publisher's tokenizer never reads markup in a text as control tokens."""
-    forward_only: bool = False
-    """What the model remembers cannot be cut back by some tokens: snapshots are taken as turns go (RWKV, Qwen3.5)."""
+    can_trim: bool = True
+    """The cache can be cut back by some tokens; where it cannot (RWKV, Qwen3.5), snapshots are taken as turns go."""
 
 
 class TokenLogprob(Struct, frozen=True):

@@ -255,7 +255,7 @@ class EngineProcess:
             reply_opening(rendered) if runner.info.reasoning else "",
             {} if chat_format is None else mark_tokens(runner, chat_format.marks),
         )
-        settled = prompting.stable_prefix(asked, prompt) if runner.info.forward_only else None
+        settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
         reply = self._reply(number, prompt, request.sampling, shown, settled)
         if recurrent and file is not None:
             self._afterwards = lambda: store(runner, file, identity)

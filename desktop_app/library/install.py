@@ -142,7 +142,7 @@ def _wish(request: InstallRequest, wanted: DownloadRequest) -> DownloadSelection
     if request.quant != "auto":
         wish = wish_for(request.quant)
     elif (found := outline(wanted)).encodings:
-        return DownloadSelection((choose_file(found.encodings, found.heads, request.computer),), checkpoint=False)
+        return DownloadSelection((choose_file(found.encodings, found.headers, request.computer),), checkpoint=False)
     else:
         wish = DownloadSelection(converted=quant_by_configuration(found.config, request.computer))
     return replace(wish, converted="") if request.lora else wish

@@ -90,7 +90,7 @@ def judge(facts: SourceFacts, computer: Computer) -> Assessment:
         verdicts = {quant: "ram" if size <= room else "too_large" for quant, size in facts.offers.items()}
         return Assessment(choose_by_size(facts.offers, computer) if facts.offers else facts.usual, verdicts)
     found = plan_run(facts.model, computer)
-    shown = found.best or min(found.alternatives, key=lambda o: (o.missing, o.bytes))
+    shown = found.best or min(found.alternatives, key=lambda o: (o.shortfall, o.bytes))
     exact = () if facts.unchanged is None else (facts.unchanged,)
     options = {
         candidate.quant: option(facts.model, candidate, computer, shown.context or CONTEXTS[0])
@@ -117,11 +117,11 @@ def facts_of(request: InstallRequest) -> SourceFacts:
 def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
     planned = plan(ConvertRequest(source, lora=request.lora))
     assert planned.quantizable is not None  # noqa: S101 - only adapters have none
-    heads = sum(len(part.layout.head) for part in planned.parts)
+    headers = sum(len(part.layout.header) for part in planned.parts)
     named = str(planned.metadata.get("general.name", "") or source.resolve().name)
     titles = {family.name: family.title for family in families()}
     return replace(
-        _of_quantizable(SourceFacts(request, named), planned.quantizable, heads),
+        _of_quantizable(SourceFacts(request, named), planned.quantizable, headers),
         family=titles.get(planned.family, planned.family),
         exact=True,
         is_chat="tokenizer.chat_template" in planned.metadata,
@@ -131,7 +131,7 @@ def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
     )
 
 
-def _of_quantizable(facts: SourceFacts, source: Quantizable, heads: int = 0) -> SourceFacts:
+def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -> SourceFacts:
     model = model_of_quantizable(source, (_UNCHANGED, *worth_choosing(source.usual)))
     parameters = count_parameters(source.tensors)
     return replace(
@@ -140,7 +140,7 @@ def _of_quantizable(facts: SourceFacts, source: Quantizable, heads: int = 0) -> 
         size_label=size_label(*parameters),
         context=model.trained_context,
         offers={
-            candidate.quant: heads + sum(aligned(tensor.bytes) for tensor in candidate.tensors)
+            candidate.quant: headers + sum(aligned(tensor.bytes) for tensor in candidate.tensors)
             for candidate in model.candidates
         },
         model=replace(model, candidates=model.candidates[1:]),
@@ -159,7 +159,7 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     if found.encodings:
         offers = dict(sorted(found.encodings.items(), key=lambda offer: -offer[1]))
         facts = replace(facts, offers=offers, usual=found.encoding, exact=True, ready=True, warnings=found.unread)
-        return replace(facts, model=model_of_files(found.heads))
+        return replace(facts, model=model_of_files(found.headers))
     if found.config is None:
         return facts
     family = family_of(found.config)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from converter.hub.selection import USUAL_ENCODINGS, RemoteHeaders
 from converter.plan import ConversionPlan
 from desktop_app.engine.client import Engine
-from desktop_app.planning.candidates import model_of_config, model_of_heads, model_of_quantizable
+from desktop_app.planning.candidates import model_of_config, model_of_headers, model_of_quantizable
 from desktop_app.planning.computer import computer_now
 from desktop_app.planning.planner import Computer, Model, Plan, plan
 from models.config import Config
@@ -42,23 +42,23 @@ def quant_by_configuration(config: Config | None, computer: Computer | None = No
     return "" if model is None else chosen_quant(model, plan(model, computer or _this_computer()))
 
 
-def choose_file(sizes: Mapping[str, int], heads: RemoteHeaders, computer: Computer | None = None) -> str:
+def choose_file(sizes: Mapping[str, int], headers: RemoteHeaders, computer: Computer | None = None) -> str:
     """Return which of the GGUF files of a repository to fetch.
 
     Args:
         sizes: bytes of each, by its encoding.
-        heads: of those that can be read.
+        headers: of those that can be read.
         computer: what to choose for; None: this computer as it is now.
     """
     computer = computer or _this_computer()
-    model = model_of_files(heads)
+    model = model_of_files(headers)
     return choose_by_size(sizes, computer) if model is None else chosen_quant(model, plan(model, computer))
 
 
-def model_of_files(heads: RemoteHeaders) -> Model | None:
-    """Return the model that GGUF files hold; None: no head can be read, or they hold several."""
+def model_of_files(headers: RemoteHeaders) -> Model | None:
+    """Return the model that GGUF files hold; None: no header can be read, or they hold several."""
     try:
-        return model_of_heads(heads) if heads else None
+        return model_of_headers(headers) if headers else None
     except ZhiyinError:
         return None
 

@@ -41,7 +41,7 @@ class Loads:
         self._records = self._file.read()
 
     def add(self, records: Sequence[LoadRecord]) -> None:
-        """Store what a load took; a full disk only loses the lesson."""
+        """Store what a load took; a full disk only loses the correction."""
 
         def added(stored: list[LoadRecord]) -> list[LoadRecord]:
             self._records = [*stored, *records][-_KEPT:]
@@ -62,7 +62,7 @@ class Loads:
             found[device] = max(-_LARGEST_CORRECTION, min(_LARGEST_CORRECTION, int(error)))
         return found
 
-    def lesson(self) -> str:
+    def correction(self) -> str:
         """Return a sentence on the newest loads in main memory, "" when there is none."""
         newest = self.newest("RAM")[-3:]
         if not newest:

@@ -33,34 +33,34 @@ def model_of_gguf(path: Path) -> Model:
         ZhiyinError: it is damaged.
     """
     headers = read_parts(path)
-    return model_of_heads({headers[0].quantization or "as it is": headers})
+    return model_of_headers({headers[0].quantization or "as it is": headers})
 
 
-def model_of_heads(heads: Mapping[str, Sequence[GGUFHeader]]) -> Model:
-    """Return a model that is there as GGUF in some quantizations, from the heads of each one's parts.
+def model_of_headers(headers: Mapping[str, Sequence[GGUFHeader]]) -> Model:
+    """Return a model that is there as GGUF in some quantizations, from the headers of each one's parts.
 
     Raises:
         ZhiyinError: they are of several models.
     """
-    for parts in heads.values():
+    for parts in headers.values():
         check_model(parts)
-    first = next(iter(heads.values()))[0]
+    first = next(iter(headers.values()))[0]
     parameters: Metadata = first.parameters
     listed = first.metadata.get("tokenizer.ggml.tokens")
     tokens = listed.length if isinstance(listed, ArrayLength) else 0
     parameters.setdefault("vocab_size", tokens)
-    other = next((head for head, *_ in heads.values() if _shape_of(head) != _shape_of(first)), None)
+    other = next((header for header, *_ in headers.values() if _shape_of(header) != _shape_of(first)), None)
     if other is not None:
         raise ZhiyinError(
             "{path} and {other} are of different models; name the one that you mean.", path=first.path, other=other.path
         )
-    candidates = [_candidate(quant, parts, parameters) for quant, parts in heads.items()]
+    candidates = [_candidate(quant, parts, parameters) for quant, parts in headers.items()]
     candidates.sort(key=lambda candidate: -sum(tensor.bytes for tensor in candidate.tensors))
     return Model(first.architecture, parameters, _trained(parameters), tokens, tuple(candidates))
 
 
-def _shape_of(head: GGUFHeader) -> tuple[object, ...]:
-    return (head.architecture, *map(head.parameter, ("block_count", "embedding_length", "feed_forward_length")))
+def _shape_of(header: GGUFHeader) -> tuple[object, ...]:
+    return (header.architecture, *map(header.parameter, ("block_count", "embedding_length", "feed_forward_length")))
 
 
 def _candidate(quant: str, parts: Iterable[GGUFHeader], parameters: Metadata) -> Candidate:

@@ -2,8 +2,8 @@
 
 All from hyperparameters and tensor sizes, so a config.json of a few kilobytes is enough. The sizes of caches and states are
 llama.cpp's own sums (src/llama-kv-cache.cpp, src/llama-memory-recurrent.cpp). Compute buffers are what ggml's allocator needs at
-the widest place of the graph (ggml/src/ggml-alloc.c): a number of activations of the hidden and the inner size at once, read off
-for each architecture and checked against llama.cpp's own allocation in tests/desktop_app/planning/test_footprint.py.
+the widest place of the graph (ggml/src/ggml-alloc.c): a number of activations of the hidden and the intermediate size at once,
+read off for each architecture and checked against llama.cpp's own allocation in tests/desktop_app/planning/test_footprint.py.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FLOAT = 4
 
 @dataclass(frozen=True)
 class Activations:
-    """How much of a batch is alive at the widest place of a graph, for each token of the batch."""
+    """How much of a batch is live at the widest place of a graph, for each token of the batch."""
 
     hidden: float
     """Vectors of the hidden size."""
-    inner: float
-    """Vectors of the feed-forward's inner size (of one expert, times the experts in use, in a mixture)."""
+    intermediate_size: float
+    """Vectors of the feed-forward's intermediate size (of one expert, times the experts in use, in a mixture)."""
     state: float = 0
     """Vectors of the hidden size for the whole batch: a recurrent state in flight."""
     beside: float = 0
@@ -51,8 +51,8 @@ class Activations:
 
 
 _OF_THE_GRAPH_RUNNER = ("chatglm1", "rwkv4", "rwkv5")
-_USUAL = Activations(hidden=4, inner=3)
-_FUSED = Activations(hidden=3, inner=3)
+_USUAL = Activations(hidden=4, intermediate_size=3)
+_FUSED = Activations(hidden=3, intermediate_size=3)
 """Where one matrix makes queries, keys and values."""
 _ON_GPUS = {"chatglm1": _USUAL}
 """Where a graph of our own reads prompts in larger parts than on the processor."""
@@ -60,13 +60,14 @@ _ACTIVATIONS: Mapping[str, Activations] = {
     "chatglm": _FUSED,
     "phi3": _FUSED,
     "qwen35": _FUSED,
-    "qwen35moe": Activations(hidden=3, inner=3, expert=1),
-    "qwen": Activations(hidden=3, inner=1.5),  # fused too; the first Qwen's configuration counts gate and up together
-    "chatglm1": Activations(hidden=0.5, inner=0.4),  # prompts are read in parts of 64 tokens
-    "gpt-oss": Activations(hidden=4, inner=3, beside=0.5),
-    "granitehybrid": Activations(hidden=5.75, inner=3, state=275, beside=1),
-    "rwkv6": Activations(hidden=14, inner=0, state=200),
-    "rwkv7": Activations(hidden=19, inner=0, state=150),
+    "qwen35moe": Activations(hidden=3, intermediate_size=3, expert=1),
+    # Fused too; the first Qwen's configuration counts gate and up together.
+    "qwen": Activations(hidden=3, intermediate_size=1.5),
+    "chatglm1": Activations(hidden=0.5, intermediate_size=0.4),  # prompts are read in parts of 64 tokens
+    "gpt-oss": Activations(hidden=4, intermediate_size=3, beside=0.5),
+    "granitehybrid": Activations(hidden=5.75, intermediate_size=3, state=275, beside=1),
+    "rwkv6": Activations(hidden=14, intermediate_size=0, state=200),
+    "rwkv7": Activations(hidden=19, intermediate_size=0, state=150),
 }
 
 
@@ -189,7 +190,9 @@ def footprint(
         else _mask(architecture, parameters, run) + embedded,
         output=_FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
-        + int(run.batch * _WORK_BYTES * max(_inner(parameters), _number(parameters.get("embedding_length"))))
+        + int(
+            run.batch * _WORK_BYTES * max(_intermediate_size(parameters), _number(parameters.get("embedding_length")))
+        )
         + _NODE_BYTES * _batch(run) * _NODES_PER_TOKEN.get(architecture, 0),
         vocabulary=_BYTES_PER_TOKEN * tokens,
         recurrent=bool(state),
@@ -232,10 +235,10 @@ def _delta_rules(parameters: Metadata) -> list[bool]:
 
 
 def _delta_state(parameters: Metadata) -> int:
-    size, inner = _number(parameters.get("ssm.state_size")), _number(parameters.get("ssm.inner_size"))
-    channels = inner + 2 * _number(parameters.get("ssm.group_count")) * size
+    size, inner_size = _number(parameters.get("ssm.state_size")), _number(parameters.get("ssm.inner_size"))
+    channels = inner_size + 2 * _number(parameters.get("ssm.group_count")) * size
     kept = max(_number(parameters.get("ssm.conv_kernel")) - 1, 0)
-    return _FLOAT * (size * inner + kept * channels)
+    return _FLOAT * (size * inner_size + kept * channels)
 
 
 def recurrent_state(architecture: str, parameters: Metadata) -> int:
@@ -247,24 +250,28 @@ def recurrent_state(architecture: str, parameters: Metadata) -> int:
     return (2 * hidden + hidden * size) * _FLOAT if size else 0
 
 
-def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, alive: Activations) -> int:
+def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, live: Activations) -> int:
     """Return the bytes of a graph's intermediate results for a full batch with flash attention."""
     hidden = _number(parameters.get("embedding_length"))
     batch = _batch(run)
     used = _number(parameters.get("expert_used_count"))
-    inner = _inner(parameters)
-    # The experts' inputs and outputs are alive at once, one of each for every expert in use.
-    experts = 2 * used * hidden + alive.expert * inner + alive.beside * hidden if used else 0
-    widest = max(alive.hidden * hidden + alive.inner * inner, experts, _latent_activations(parameters, experts))
+    intermediate_size = _intermediate_size(parameters)
+    # The experts' inputs and outputs are live at once, one of each for every expert in use.
+    experts = 2 * used * hidden + live.expert * intermediate_size + live.beside * hidden if used else 0
+    widest = max(
+        live.hidden * hidden + live.intermediate_size * intermediate_size,
+        experts,
+        _latent_activations(parameters, experts),
+    )
     widest = max(widest, _delta_activations(parameters))
     if _masks(parameters) > 1 and run.kv_type != "f16":  # a copy of the queries; without a window it finds room
         widest += _number(parameters.get("attention.head_count")) * _number(parameters.get("attention.key_length"))
-    body = _FLOAT * (batch * widest + alive.state * hidden)
-    return int(body + _turned_keys(parameters, run) + _mask(architecture, parameters, run)) + _SLACK
+    body = _FLOAT * (batch * widest + live.state * hidden)
+    return int(body + _rotated_keys(parameters, run) + _mask(architecture, parameters, run)) + _SLACK
 
 
 def _latent_activations(parameters: Metadata, experts: float) -> float:
-    """Return the floats alive for each token where queries are multiplied into latent vectors (DeepSeek), 0 elsewhere."""
+    """Return the floats live for each token where queries are multiplied into latent vectors (DeepSeek), 0 elsewhere."""
     if "attention.key_length_mla" not in parameters:
         return 0
     heads, rank = _number(parameters.get("attention.head_count")), _number(parameters.get("attention.value_length"))
@@ -273,10 +280,10 @@ def _latent_activations(parameters: Metadata, experts: float) -> float:
 
 
 def _delta_activations(parameters: Metadata) -> float:
-    """Return the floats alive for each token in a delta rule (Qwen3.5), 0 elsewhere."""
-    inner = _number(parameters.get("ssm.inner_size"))
+    """Return the floats live for each token in a delta rule (Qwen3.5), 0 elsewhere."""
+    inner_size = _number(parameters.get("ssm.inner_size"))
     keys = _number(parameters.get("ssm.group_count")) * _number(parameters.get("ssm.state_size"))
-    return 6 * keys + 3.2 * inner + 3 * _number(parameters.get("embedding_length")) if inner else 0
+    return 6 * keys + 3.2 * inner_size + 3 * _number(parameters.get("embedding_length")) if inner_size else 0
 
 
 def _masks(parameters: Metadata) -> int:
@@ -301,7 +308,7 @@ def rounded_context(context: int) -> int:
     return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
-def _turned_keys(parameters: Metadata, run: RunShape) -> int:
+def _rotated_keys(parameters: Metadata, run: RunShape) -> int:
     """Return the bytes of one block's keys after their rotation, where they are cached before it."""
     if parameters.get(RULE) != INTERNLM or not is_beyond_trained_context(parameters, run.context):
         return 0
@@ -314,12 +321,12 @@ def uses_graph_runner(architecture: str, parameters: Metadata, run: RunShape) ->
     return architecture in _OF_THE_GRAPH_RUNNER or is_beyond_trained_context(parameters, run.context)
 
 
-def _inner(parameters: Metadata) -> int:
-    inner = _number(parameters.get("feed_forward_length"))
+def _intermediate_size(parameters: Metadata) -> int:
+    intermediate_size = _number(parameters.get("feed_forward_length"))
     used = _number(parameters.get("expert_used_count"))
     if used:
-        return used * (_number(parameters.get("expert_feed_forward_length")) or inner)
-    return inner
+        return used * (_number(parameters.get("expert_feed_forward_length")) or intermediate_size)
+    return intermediate_size
 
 
 def _row_bytes(kv_type: str, elements: int) -> int:

@@ -184,7 +184,7 @@ class RunConfiguration:
         return sum(share.total for share in self.shares)
 
     @property
-    def missing(self) -> int:
+    def shortfall(self) -> int:
         """Bytes that are lacking; 0: it fits."""
         return sum(max(0, share.total - share.free) for share in self.shares)
 
@@ -201,7 +201,7 @@ class RunConfiguration:
     @property
     def verdict(self) -> str:
         """`gpu`: all layers on a GPU; `ram`: fits; `tight`: fits with less than a tenth left; `too_large`."""
-        if self.missing:
+        if self.shortfall:
             return "too_large"
         if self.gpu_layers > self.layers:
             return "gpu"
@@ -228,7 +228,7 @@ class Plan:
     @property
     def chosen(self) -> RunConfiguration:
         """The best, or what lacks the least."""
-        return self.best or min((o for o in self.alternatives if o.missing), key=lambda o: (o.missing, o.bytes))
+        return self.best or min((o for o in self.alternatives if o.shortfall), key=lambda o: (o.shortfall, o.bytes))
 
 
 def plan(model: Model, computer: Computer, *, context: int | None = None, kv_type: str = "f16") -> Plan:
@@ -248,7 +248,7 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
     options = [o for group in by_context for o in group]
     chosen = _best_of_contexts(by_context)
     if chosen is None:
-        smallest = min(options, key=lambda o: (o.missing, o.bytes))
+        smallest = min(options, key=lambda o: (o.shortfall, o.bytes))
         fixes = tuple(_fixes(model, computer, smallest))
         return Plan(None, _refusal(smallest, fixes), (*options, *fixes))
     best, group = chosen
@@ -265,7 +265,7 @@ def option(
     found = _spread(model, candidate, computer, RunShape(context, kv_type, _BATCHES[0]))
     for batch in _BATCHES[1:]:
         buffers = found.batch_bytes + sum(share.compute for share in found.shares[1:])
-        if not 0 < found.missing <= buffers:
+        if not 0 < found.shortfall <= buffers:
             break
         found = _spread(model, candidate, computer, RunShape(context, kv_type, batch))
     return found
@@ -275,11 +275,11 @@ def _spread(model: Model, candidate: Candidate, computer: Computer, run: RunShap
     """Leave graphics that share main memory alone where their own buffers are what does not fit."""
     found = _placed(model, candidate, computer, run)
     sharing = {gpu.name for gpu in computer.accelerators if gpu.unified_memory}
-    if not found.missing or not any(share.device in sharing for share in found.shares):
+    if not found.shortfall or not any(share.device in sharing for share in found.shares):
         return found
     without = tuple(replace(gpu, free_bytes=0) if gpu.unified_memory else gpu for gpu in computer.accelerators)
     other = _placed(model, candidate, replace(computer, accelerators=without), run)
-    return other if other.missing < found.missing else found
+    return other if other.shortfall < found.shortfall else found
 
 
 def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> RunConfiguration:
@@ -384,7 +384,7 @@ def _best(options: Sequence[RunConfiguration]) -> RunConfiguration | None:
     A better one that is hardly slower than the fastest counts as fast: of a model whose experts stay as they were published, all
     are nearly of one size.
     """
-    fitting = [o for o in options if not o.missing]
+    fitting = [o for o in options if not o.shortfall]
     good = [o for o in fitting if o.good]
     if good:
         fast = _HARDLY_SLOWER * max(o.tokens_per_second or 0 for o in good)
@@ -465,13 +465,13 @@ def _fixes(model: Model, computer: Computer, smallest: RunConfiguration) -> Iter
         return
     for kv_type in ("q8_0", "q4_0"):
         fix = option(model, candidate, computer, smallest.context, kv_type)
-        if not fix.missing:
+        if not fix.shortfall:
             yield fix
             break
     context = smallest.context // 2
     while context >= 512:
         fix = option(model, candidate, computer, context)
-        if not fix.missing:
+        if not fix.shortfall:
             yield fix
             break
         context //= 2
@@ -479,7 +479,7 @@ def _fixes(model: Model, computer: Computer, smallest: RunConfiguration) -> Iter
 
 def _explanation(best: RunConfiguration, group: Sequence[RunConfiguration]) -> Sentence:
     """Say what was chosen, what it takes, and what kept the next better quantization from being chosen."""
-    better = [o for o in group[: group.index(best)] if o.missing or o.good]
+    better = [o for o in group[: group.index(best)] if o.shortfall or o.good]
     if not better:
         return _choice(best)
     return Sentence("{choice} {reason}", choice=_choice(best), reason=_what_better_lacks(better[-1]))
@@ -506,8 +506,8 @@ def _choice(best: RunConfiguration) -> Sentence:
 
 
 def _what_better_lacks(better: RunConfiguration) -> Sentence:
-    if better.missing:
-        return Sentence("{quant} would lack {missing:size}.", quant=better.quant, missing=better.missing)
+    if better.shortfall:
+        return Sentence("{quant} would lack {missing:size}.", quant=better.quant, missing=better.shortfall)
     return Sentence(
         "{quant} would fit too, but write only {rate} tokens a second.",
         quant=better.quant,
@@ -540,7 +540,7 @@ def _refusal(smallest: RunConfiguration, fixes: Sequence[RunConfiguration]) -> S
         quant=smallest.quant,
         context=_context(smallest),
         size=smallest.bytes,
-        missing=smallest.missing,
+        missing=smallest.shortfall,
         ways=ways or Sentence("close other programs or choose a smaller model"),
     )
 

@@ -30,7 +30,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=False, head=head)
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += _attention(sizes, layer, paired=not alibi)
+        tensors += _attention(sizes, layer, interleaved=not alibi)
         tensors += gated_mlp(sizes, layer, shapes)
     parameters: Metadata = decoder_parameters(config, sizes) | rotary.parameters
     return Blueprint(
@@ -64,12 +64,12 @@ def _architecture(sizes: Sizes, *, alibi: bool) -> str:
     return "baichuan" if sizes.layers == _ROTARY_LAYERS else "llama"
 
 
-def _attention(sizes: Sizes, layer: int, *, paired: bool) -> list[OutputTensor]:
+def _attention(sizes: Sizes, layer: int, *, interleaved: bool) -> list[OutputTensor]:
     source, target, hidden = f"model.layers.{layer}.self_attn.", f"blk.{layer}.attn_", sizes.hidden
-    turned = rotary_pairs(sizes.heads) if paired else None
+    reorder = rotary_pairs(sizes.heads) if interleaved else None
     names = tuple(f"{target}{part}.weight" for part in "qkv")
     return [
-        *row_parts(names, f"{source}W_pack.weight", (hidden,) * 3, hidden, then=(turned, turned, None)),
+        *row_parts(names, f"{source}W_pack.weight", (hidden,) * 3, hidden, then=(reorder, reorder, None)),
         as_is(f"{target}output.weight", f"{source}o_proj.weight", hidden, hidden),
     ]
 

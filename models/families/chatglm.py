@@ -31,7 +31,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             "attention.head_count": heads,
             "attention.head_count_kv": _groups(config),
             "attention.layer_norm_rms_epsilon": config.float("layernorm_epsilon", default=1e-5),
-            "rope.dimension_count": _head_size(config) // 2,
+            "rope.dimension_count": _head_dim(config) // 2,
             "vocab_size": rows,
             **_rotary(config),
         },
@@ -62,13 +62,13 @@ def _refuse_other_blocks(config: Config) -> None:
             "tuned on.",
             path=config.origin,
         )
-    if _head_size(config) * config.int("num_attention_heads") != config.int("hidden_size"):
+    if _head_dim(config) * config.int("num_attention_heads") != config.int("hidden_size"):
         raise UnsupportedModel(
             "{path}: kv_channels times heads must be hidden_size for llama.cpp to run it.", path=config.origin
         )
 
 
-def _head_size(config: Config) -> int:
+def _head_dim(config: Config) -> int:
     return config.int(
         "kv_channels", default=config.int("hidden_size") // config.int("num_attention_heads", minimum=1), minimum=4
     )
@@ -103,8 +103,8 @@ def _tensors(config: Config, shapes: Shapes, rows: int) -> tuple[OutputTensor, .
 
 def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
     """Return one block; llama.cpp takes the packed projections as they are: queries, keys, values; gate, up."""
-    hidden, inner = config.int("hidden_size"), config.int("ffn_hidden_size")
-    packed = hidden + 2 * _groups(config) * _head_size(config)
+    hidden, intermediate_size = config.int("hidden_size"), config.int("ffn_hidden_size")
+    packed = hidden + 2 * _groups(config) * _head_dim(config)
     source, target = f"transformer.encoder.layers.{layer}.", f"blk.{layer}."
     attention, mlp = f"{source}self_attention.", f"{source}mlp."
     has_bias = config.bool("add_qkv_bias", default=False)
@@ -115,8 +115,8 @@ def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
         *bias,
         matrix(f"{target}attn_output.weight", f"{attention}dense.weight", (hidden, hidden), shapes),
         as_is(f"{target}ffn_norm.weight", f"{source}post_attention_layernorm.weight", hidden),
-        matrix(f"{target}ffn_up.weight", f"{mlp}dense_h_to_4h.weight", (2 * inner, hidden), shapes),
-        matrix(f"{target}ffn_down.weight", f"{mlp}dense_4h_to_h.weight", (hidden, inner), shapes),
+        matrix(f"{target}ffn_up.weight", f"{mlp}dense_h_to_4h.weight", (2 * intermediate_size, hidden), shapes),
+        matrix(f"{target}ffn_down.weight", f"{mlp}dense_4h_to_h.weight", (hidden, intermediate_size), shapes),
     ]
 
 

@@ -73,7 +73,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
     hidden = config.int("hidden_size")
     heads = config.int("num_attention_heads")
-    inner = config.int("inner_hidden_size", default=4 * hidden)
+    intermediate_size = config.int("inner_hidden_size", default=4 * hidden)
     source, target = f"transformer.layers.{layer}.", f"blk.{layer}."
     packed = f"{source}attention.query_key_value"
     tensors = [*_affine(f"{target}attn_norm", f"{source}input_layernorm", hidden)]
@@ -89,8 +89,8 @@ def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
         *tensors,
         *_linear(f"{target}attn_output", f"{source}attention.dense", (hidden, hidden), shapes),
         *_affine(f"{target}ffn_norm", f"{source}post_attention_layernorm", hidden),
-        *_linear(f"{target}ffn_up", f"{source}mlp.dense_h_to_4h", (inner, hidden), shapes),
-        *_linear(f"{target}ffn_down", f"{source}mlp.dense_4h_to_h", (hidden, inner), shapes),
+        *_linear(f"{target}ffn_up", f"{source}mlp.dense_h_to_4h", (intermediate_size, hidden), shapes),
+        *_linear(f"{target}ffn_down", f"{source}mlp.dense_4h_to_h", (hidden, intermediate_size), shapes),
     ]
 
 

@@ -34,7 +34,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=True, bias=bias)
+        tensors += attention(sizes, layer, shapes, interleaved=True, bias=bias)
         tensors += feed_forward(config, sizes, layer, shapes, sigmoid=False)
     return Blueprint(
         architecture="deepseek",

@@ -36,14 +36,14 @@ _SIGMOID_CLASSES = ("deepseekv3forcausallm", "glm4moeliteforcausallm")
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     latent = read_latent_sizes(config)
-    sizes = read_sizes(config, head_dim=latent.turning)
+    sizes = read_sizes(config, head_dim=latent.qk_rope_head_dim)
     if config.bool("attention_bias", default=False):
         raise UnsupportedModel("{path}: llama.cpp computes this family's attention without biases.", path=config.origin)
     if not config.bool("rope_interleave", default=True):
         raise UnsupportedModel(
             "{path}: llama.cpp rotates neighbouring elements only in this family.", path=config.origin
         )
-    rotary = _scaled(read_rotary(config, latent.turning, factors=False), config)
+    rotary = _scaled(read_rotary(config, latent.qk_rope_head_dim, factors=False), config)
     sigmoid = _has_sigmoid(config)
     routing = read_routing(config, sigmoid=sigmoid)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
@@ -98,11 +98,11 @@ def _latent_parameters(config: Config, sizes: Sizes, latent: LatentSizes) -> Met
         "attention.head_count_kv": 1,
         **({} if lite else {"attention.q_lora_rank": latent.query_rank}),
         "attention.kv_lora_rank": latent.rank,
-        "attention.key_length": latent.rank + latent.turning,
+        "attention.key_length": latent.rank + latent.qk_rope_head_dim,
         "attention.value_length": latent.rank,
         "attention.key_length_mla": latent.head,
         "attention.value_length_mla": latent.value,
-        "rope.dimension_count": latent.turning,
+        "rope.dimension_count": latent.qk_rope_head_dim,
     }
 
 
@@ -118,13 +118,14 @@ def _has_sigmoid(config: Config) -> bool:
 def _keys_and_values(latent: LatentSizes, layer: int) -> list[OutputTensor]:
     """Return `kv_b_proj` cut in two: [heads, rank, still] for keys, [heads, value, rank] for values."""
     source = Source(
-        f"model.layers.{layer}.self_attn.kv_b_proj.weight", (latent.heads * (latent.still + latent.value), latent.rank)
+        f"model.layers.{layer}.self_attn.kv_b_proj.weight",
+        (latent.heads * (latent.qk_nope_head_dim + latent.value), latent.rank),
     )
-    cut = partial(_cut, heads=latent.heads, still=latent.still)
+    cut = partial(_cut, heads=latent.heads, qk_nope_head_dim=latent.qk_nope_head_dim)
     return [
         OutputTensor(
             f"blk.{layer}.attn_k_b.weight",
-            (latent.heads, latent.rank, latent.still),
+            (latent.heads, latent.rank, latent.qk_nope_head_dim),
             (source,),
             partial(cut, keys=True),
         ),
@@ -137,9 +138,9 @@ def _keys_and_values(latent: LatentSizes, layer: int) -> list[OutputTensor]:
     ]
 
 
-def _cut(packed: np.ndarray, *, heads: int, still: int, keys: bool) -> np.ndarray:
+def _cut(packed: np.ndarray, *, heads: int, qk_nope_head_dim: int, keys: bool) -> np.ndarray:
     by_head = packed.reshape(heads, -1, packed.shape[-1])
-    return by_head[:, :still].swapaxes(1, 2) if keys else by_head[:, still:]
+    return by_head[:, :qk_nope_head_dim].swapaxes(1, 2) if keys else by_head[:, qk_nope_head_dim:]
 
 
 FAMILY = Family(

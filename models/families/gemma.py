@@ -57,7 +57,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors[1] = _raised(tensors[1])
     for layer in range(sizes.layers):
         tensors += [_raised(norm) for norm in _norms(sizes, layer, third=not second)]
-        tensors += attention(sizes, layer, shapes, paired=False)
+        tensors += attention(sizes, layer, shapes, interleaved=False)
         tensors += gated_mlp(sizes, layer, shapes)
     return Blueprint(
         architecture=architecture,

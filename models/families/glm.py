@@ -40,7 +40,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=False, bias=_bias(config), output_bias=False)
+        tensors += attention(sizes, layer, shapes, interleaved=False, bias=_bias(config), output_bias=False)
         tensors += _mlp(sizes, layer)
         tensors += _later_norms(sizes, layer) if twice_normed else []
     parameters = decoder_parameters(config, sizes)
@@ -69,8 +69,8 @@ def _rotating_part(config: Config) -> float:
 def _mlp(sizes: Sizes, layer: int) -> list[OutputTensor]:
     source, target = f"model.layers.{layer}.mlp.", f"blk.{layer}."
     return [
-        as_is(f"{target}ffn_up.weight", f"{source}gate_up_proj.weight", 2 * sizes.inner, sizes.hidden),
-        as_is(f"{target}ffn_down.weight", f"{source}down_proj.weight", sizes.hidden, sizes.inner),
+        as_is(f"{target}ffn_up.weight", f"{source}gate_up_proj.weight", 2 * sizes.intermediate_size, sizes.hidden),
+        as_is(f"{target}ffn_down.weight", f"{source}down_proj.weight", sizes.hidden, sizes.intermediate_size),
     ]
 
 

@@ -31,15 +31,15 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes = read_sizes(config)
     outside = config.float("partial_rotary_factor", default=_TURNING, minimum=0.01, maximum=1)
     scaling = config.section("rope_parameters", "rope_scaling")
-    turning = int(sizes.head_dim * scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1))
-    rotary = read_rotary(config, turning, factors=False)
+    rotary_dim = int(sizes.head_dim * scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1))
+    rotary = read_rotary(config, rotary_dim, factors=False)
     is_normed = config.bool("use_qk_norm", default=False)
     bias = config.bool("attention_bias", default=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         before, after = norms(layer, sizes.hidden)
         tensors += [before, OutputTensor(f"blk.{layer}.post_attention_norm.weight", after.shape, after.sources)]
-        tensors += attention(sizes, layer, shapes, paired=False, bias=bias, output_bias=False)
+        tensors += attention(sizes, layer, shapes, interleaved=False, bias=bias, output_bias=False)
         tensors += head_norms(sizes, layer) if is_normed else ()
         tensors += feed_forward(config, sizes, layer, shapes, sigmoid=True)
     return Blueprint(
@@ -48,7 +48,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         | rotary.parameters
         | read_routing(config, sigmoid=True)
         | {
-            "rope.dimension_count": turning,
+            "rope.dimension_count": rotary_dim,
             "leading_dense_block_count": config.int("first_k_dense_replace"),
         },
         tensors=tuple(tensors),

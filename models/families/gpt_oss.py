@@ -51,7 +51,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     for layer in range(sizes.layers):
         before, after = norms(layer, sizes.hidden)
         tensors += [before, OutputTensor(f"blk.{layer}.post_attention_norm.weight", after.shape, after.sources)]
-        tensors += attention(sizes, layer, shapes, paired=False, bias=True)
+        tensors += attention(sizes, layer, shapes, interleaved=False, bias=True)
         tensors.append(as_is(f"blk.{layer}.attn_sinks.weight", f"model.layers.{layer}.self_attn.sinks", sizes.heads))
         tensors += experts.tensors(layer)
     return Blueprint(
@@ -118,11 +118,11 @@ class _Experts:
     def __init__(self, config: Config, sizes: Sizes, shapes: Shapes) -> None:
         self._count = config.int("num_local_experts", "num_experts", minimum=1)
         self._used = config.int("num_experts_per_tok", "experts_per_token", minimum=1)
-        self._inner, self._hidden = sizes.inner, sizes.hidden
+        self._intermediate_size, self._hidden = sizes.intermediate_size, sizes.hidden
         method = config.section("quantization_config").str("quant_method", default="")
         packed = "model.layers.0.mlp.experts.down_proj_blocks"
         self._packed = method.lower() == "mxfp4" if shapes is None else packed in shapes
-        if self._packed and (self._inner % _BLOCK or self._hidden % _BLOCK):
+        if self._packed and (self._intermediate_size % _BLOCK or self._hidden % _BLOCK):
             raise BadFile(
                 "{path}: sizes of experts in MXFP4 must be multiples of {count}; download it again.",
                 path=config.origin,
@@ -130,7 +130,7 @@ class _Experts:
             )
         self.parameters: Metadata = {
             **expert_counts(config, self._count, self._used),
-            "expert_feed_forward_length": self._inner,
+            "expert_feed_forward_length": self._intermediate_size,
         }
 
     def tensors(self, layer: int) -> list[OutputTensor]:
@@ -139,14 +139,18 @@ class _Experts:
         tensors = [
             as_is(f"{target}gate_inp.weight", f"{source}router.weight", self._count, self._hidden),
             as_is(f"{target}gate_inp.bias", f"{source}router.bias", self._count),
-            self._matrix(f"{target}down_exps.weight", f"{source}experts.down_proj", self._hidden, self._inner),
+            self._matrix(
+                f"{target}down_exps.weight", f"{source}experts.down_proj", self._hidden, self._intermediate_size
+            ),
             as_is(f"{target}down_exps.bias", f"{source}experts.down_proj_bias", self._count, self._hidden),
         ]
         for first, name in enumerate(("gate", "up")):
             rows = slice(first, None, 2)
-            tensors.append(self._matrix(f"{target}{name}_exps.weight", both, self._inner, self._hidden, rows, 2))
-            bias = Source(f"{both}_bias", (self._count, 2 * self._inner))
-            shape = (self._count, self._inner)
+            tensors.append(
+                self._matrix(f"{target}{name}_exps.weight", both, self._intermediate_size, self._hidden, rows, 2)
+            )
+            bias = Source(f"{both}_bias", (self._count, 2 * self._intermediate_size))
+            shape = (self._count, self._intermediate_size)
             tensors.append(OutputTensor(f"{target}{name}_exps.bias", shape, (bias,), partial(_columns, chosen=rows)))
         return tensors
 

@@ -31,7 +31,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=True, bias=bias)
+        tensors += attention(sizes, layer, shapes, interleaved=True, bias=bias)
         tensors += gated_mlp(sizes, layer, shapes, bias=config.bool("mlp_bias", default=False))
     return Blueprint(
         architecture="granite",

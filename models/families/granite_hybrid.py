@@ -51,7 +51,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         if mixer is not None and recurrent[layer]:
             tensors += mixer.tensors(layer)
         else:
-            tensors += attention(sizes, layer, shapes, paired=True, bias=bias)
+            tensors += attention(sizes, layer, shapes, interleaved=True, bias=bias)
         tensors += network.tensors(layer)
     parameters = (
         decoder_parameters(config, sizes) | rotary.parameters | granite_multipliers(config) | network.parameters
@@ -101,7 +101,7 @@ class _Network:
     """The feed-forward network: experts beside a shared one, or the shared one alone."""
 
     def __init__(self, config: Config, sizes: Sizes) -> None:
-        self._hidden, self._inner = sizes.hidden, sizes.inner
+        self._hidden, self._inner = sizes.hidden, sizes.intermediate_size
         self._shared = config.int("shared_intermediate_size", minimum=1)
         self.count = config.int("num_local_experts", default=0)
         self.parameters: Metadata = {"feed_forward_length": self._shared}

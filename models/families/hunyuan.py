@@ -38,7 +38,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=False, bias=config.bool("attention_bias", default=False))
+        tensors += attention(sizes, layer, shapes, interleaved=False, bias=config.bool("attention_bias", default=False))
         tensors += head_norms(sizes, layer, ("query_layernorm", "key_layernorm"))
         tensors += gated_mlp(sizes, layer, shapes)
     return Blueprint(

@@ -20,7 +20,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=True, bias=config.bool("bias", default=True))
+        tensors += attention(sizes, layer, shapes, interleaved=True, bias=config.bool("bias", default=True))
         tensors += gated_mlp(sizes, layer, shapes)
     return Blueprint(
         architecture="llama",

@@ -54,15 +54,15 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 
 def _layer(sizes: Sizes, layer: int) -> list[OutputTensor]:
     source, target = f"model.layers.{layer}.", f"blk.{layer}."
-    hidden, inner = sizes.hidden, sizes.inner
+    hidden, intermediate_size = sizes.hidden, sizes.intermediate_size
     return [
         as_is(f"{target}attn_norm.weight", f"{source}attention_norm.weight", hidden),
         *_unpacked(sizes, f"{target}attn_", f"{source}attention.wqkv.weight"),
         as_is(f"{target}attn_output.weight", f"{source}attention.wo.weight", hidden, hidden),
         as_is(f"{target}ffn_norm.weight", f"{source}ffn_norm.weight", hidden),
-        as_is(f"{target}ffn_gate.weight", f"{source}feed_forward.w1.weight", inner, hidden),
-        as_is(f"{target}ffn_up.weight", f"{source}feed_forward.w3.weight", inner, hidden),
-        as_is(f"{target}ffn_down.weight", f"{source}feed_forward.w2.weight", hidden, inner),
+        as_is(f"{target}ffn_gate.weight", f"{source}feed_forward.w1.weight", intermediate_size, hidden),
+        as_is(f"{target}ffn_up.weight", f"{source}feed_forward.w3.weight", intermediate_size, hidden),
+        as_is(f"{target}ffn_down.weight", f"{source}feed_forward.w2.weight", hidden, intermediate_size),
     ]
 
 

@@ -20,7 +20,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=True, bias=qkv_bias, output_bias=bias)
+        tensors += attention(sizes, layer, shapes, interleaved=True, bias=qkv_bias, output_bias=bias)
         tensors += gated_mlp(sizes, layer, shapes, bias=bias)
     return Blueprint(
         architecture="llama",

@@ -35,7 +35,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden, _norm_names(config))
         tensors += attention(
-            sizes, layer, shapes, paired=True, bias=config.bool("attention_bias", "bias", default=False)
+            sizes, layer, shapes, interleaved=True, bias=config.bool("attention_bias", "bias", default=False)
         )
         tensors += gated_mlp(sizes, layer, shapes, bias=config.bool("mlp_bias", default=False))
     return Blueprint(

@@ -30,7 +30,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=True, bias=config.bool("attention_bias", default=False))
+        tensors += attention(sizes, layer, shapes, interleaved=True, bias=config.bool("attention_bias", default=False))
         tensors += gated_mlp(sizes, layer, shapes)
     multipliers = {
         "embedding_scale": config.float("scale_emb", default=1.0),

@@ -22,18 +22,18 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     _require_published_multipliers(config)
     latent = read_latent_sizes(config)
-    sizes = read_sizes(config, head_dim=latent.turning)
+    sizes = read_sizes(config, head_dim=latent.qk_rope_head_dim)
     if not latent.query_rank or config.bool("attention_bias", default=False):
         raise UnsupportedModel(
             "{path}: llama.cpp computes MiniCPM3 with latent queries and without biases.", path=config.origin
         )
-    rotary = read_rotary(config, latent.turning)
+    rotary = read_rotary(config, latent.qk_rope_head_dim)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
         tensors += latent_queries(latent, layer)
         tensors += latent_keys(latent, layer)
-        rows = latent.heads * (latent.still + latent.value)
+        rows = latent.heads * (latent.qk_nope_head_dim + latent.value)
         source = f"model.layers.{layer}.self_attn.kv_b_proj.weight"
         tensors.append(as_is(f"blk.{layer}.attn_kv_b.weight", source, rows, latent.rank))
         tensors += gated_mlp(sizes, layer, shapes)
@@ -63,7 +63,7 @@ def _latent_parameters(latent: LatentSizes) -> dict[str, int]:
         "attention.kv_lora_rank": latent.rank,
         "attention.key_length": latent.head,
         "attention.value_length": latent.value,
-        "rope.dimension_count": latent.turning,
+        "rope.dimension_count": latent.qk_rope_head_dim,
     }
 
 

@@ -33,9 +33,9 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=True)
+        tensors += attention(sizes, layer, shapes, interleaved=True)
         tensors += experts(
-            layer, count, sizes.inner, sizes.hidden, source="block_sparse_moe.", names=("w1", "w3", "w2")
+            layer, count, sizes.intermediate_size, sizes.hidden, source="block_sparse_moe.", names=("w1", "w3", "w2")
         )
     return Blueprint(
         architecture="llama",

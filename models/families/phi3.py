@@ -29,8 +29,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     part = config.section("rope_parameters").float(
         "partial_rotary_factor", default=config.float("partial_rotary_factor", default=1.0), minimum=0.01, maximum=1
     )
-    turning = int(sizes.head_dim * part)
-    rotary = read_rotary(config, turning)
+    rotary_dim = int(sizes.head_dim * part)
+    rotary = read_rotary(config, rotary_dim)
     window = config.int("sliding_window", default=0)
     if window:
         rotary = rotary.limited(window, without_sliding_window(window))
@@ -40,7 +40,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         tensors += _layer(sizes, layer)
     return Blueprint(
         architecture="phi3",
-        parameters=decoder_parameters(config, sizes) | rotary.parameters | {"rope.dimension_count": turning},
+        parameters=decoder_parameters(config, sizes) | rotary.parameters | {"rope.dimension_count": rotary_dim},
         tensors=(*tensors, *rotary.tensors),
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,
@@ -49,12 +49,12 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 
 def _layer(sizes: Sizes, layer: int) -> list[OutputTensor]:
     source, target = f"model.layers.{layer}.", f"blk.{layer}."
-    hidden, inner, packed = sizes.hidden, sizes.inner, sizes.queries + 2 * sizes.keys
+    hidden, intermediate_size, packed = sizes.hidden, sizes.intermediate_size, sizes.queries + 2 * sizes.keys
     return [
         as_is(f"{target}attn_qkv.weight", f"{source}self_attn.qkv_proj.weight", packed, hidden),
         as_is(f"{target}attn_output.weight", f"{source}self_attn.o_proj.weight", hidden, sizes.queries),
-        as_is(f"{target}ffn_up.weight", f"{source}mlp.gate_up_proj.weight", 2 * inner, hidden),
-        as_is(f"{target}ffn_down.weight", f"{source}mlp.down_proj.weight", hidden, inner),
+        as_is(f"{target}ffn_up.weight", f"{source}mlp.gate_up_proj.weight", 2 * intermediate_size, hidden),
+        as_is(f"{target}ffn_down.weight", f"{source}mlp.down_proj.weight", hidden, intermediate_size),
     ]
 
 

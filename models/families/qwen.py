@@ -38,9 +38,11 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             "{path}: llama.cpp computes Qwen with heads as wide as the model and without further biases.",
             path=config.origin,
         )
-    sizes = replace(both, inner=both.inner // 2)  # the configuration counts gate and up together
-    turning = int(sizes.head_dim * config.float("rotary_pct", default=1.0, minimum=0.01, maximum=1))
-    rotary = _with_long_texts(config, read_rotary(config, turning, factors=False), turning)
+    sizes = replace(
+        both, intermediate_size=both.intermediate_size // 2
+    )  # the configuration counts gate and up together
+    rotary_dim = int(sizes.head_dim * config.float("rotary_pct", default=1.0, minimum=0.01, maximum=1))
+    rotary = _with_long_texts(config, read_rotary(config, rotary_dim, factors=False), rotary_dim)
     names = ("transformer.wte.weight", "transformer.ln_f.weight", "lm_head.weight")
     tensors = embeddings(
         sizes, shapes, tied=config.bool("tie_word_embeddings", default=False), always_head=True, names=names
@@ -49,7 +51,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         tensors += _layer(sizes, layer)
     return Blueprint(
         architecture="qwen",
-        parameters=decoder_parameters(config, both) | rotary.parameters | {"rope.dimension_count": turning},
+        parameters=decoder_parameters(config, both) | rotary.parameters | {"rope.dimension_count": rotary_dim},
         tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         chat=qwen_chat(config),
@@ -62,32 +64,32 @@ def _renamed(config: Config) -> Config:
     return Config({**found, **config.data}, config.origin)
 
 
-def _with_long_texts(config: Config, rotary: Rotary, turning: int) -> Rotary:
+def _with_long_texts(config: Config, rotary: Rotary, rotary_dim: int) -> Rotary:
     grows, log_n = (config.bool(name, default=False) for name in ("use_dynamic_ntk", "use_logn_attn"))
     if not grows and not log_n:
         return rotary
-    if turning < SMALLEST:
+    if rotary_dim < SMALLEST:
         raise BadFile(
             "{path}: {rotary_dim} rotating dimensions of a head cannot be; download it again.",
             path=config.origin,
-            rotary_dim=turning,
+            rotary_dim=rotary_dim,
         )
     length = config.int("seq_length", default=2048, minimum=2)
     base = float(rotary.parameters["rope.freq_base"])
-    return rotary.dynamic(DynamicRotary(QWEN if grows else FIXED, length, base, turning, log_n=log_n))
+    return rotary.dynamic(DynamicRotary(QWEN if grows else FIXED, length, base, rotary_dim, log_n=log_n))
 
 
 def _layer(sizes: Sizes, layer: int) -> list[OutputTensor]:
     source, target = f"transformer.h.{layer}.", f"blk.{layer}."
-    hidden, inner = sizes.hidden, sizes.inner
+    hidden, intermediate_size = sizes.hidden, sizes.intermediate_size
     return [
         as_is(f"{target}attn_norm.weight", f"{source}ln_1.weight", hidden),
         *linear(f"{target}attn_qkv", f"{source}attn.c_attn", (3 * hidden, hidden), None, bias=True),
         as_is(f"{target}attn_output.weight", f"{source}attn.c_proj.weight", hidden, hidden),
         as_is(f"{target}ffn_norm.weight", f"{source}ln_2.weight", hidden),
-        as_is(f"{target}ffn_gate.weight", f"{source}mlp.w2.weight", inner, hidden),
-        as_is(f"{target}ffn_up.weight", f"{source}mlp.w1.weight", inner, hidden),
-        as_is(f"{target}ffn_down.weight", f"{source}mlp.c_proj.weight", hidden, inner),
+        as_is(f"{target}ffn_gate.weight", f"{source}mlp.w2.weight", intermediate_size, hidden),
+        as_is(f"{target}ffn_up.weight", f"{source}mlp.w1.weight", intermediate_size, hidden),
+        as_is(f"{target}ffn_down.weight", f"{source}mlp.c_proj.weight", hidden, intermediate_size),
     ]
 
 

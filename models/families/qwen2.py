@@ -29,7 +29,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=False, bias=True, output_bias=False)
+        tensors += attention(sizes, layer, shapes, interleaved=False, bias=True, output_bias=False)
         tensors += gated_mlp(sizes, layer, shapes)
     return Blueprint(
         architecture="qwen2",

@@ -35,10 +35,10 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
         tensors += attention(
-            sizes, layer, shapes, paired=False, bias=config.bool("qkv_bias", default=True), output_bias=False
+            sizes, layer, shapes, interleaved=False, bias=config.bool("qkv_bias", default=True), output_bias=False
         )
-        tensors += experts(layer, mixture.count, mixture.inner, sizes.hidden)
-        tensors += shared_expert(sizes, layer, shapes, inner=shared)
+        tensors += experts(layer, mixture.count, mixture.intermediate_size, sizes.hidden)
+        tensors += shared_expert(sizes, layer, shapes, intermediate_size=shared)
     return Blueprint(
         architecture="qwen2moe",
         parameters=decoder_parameters(config, sizes)

@@ -58,14 +58,14 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     mixture = _read_mixture(config)
     if mixture is not None and "intermediate_size" not in config:
-        config = config.changed(intermediate_size=mixture.inner)
+        config = config.changed(intermediate_size=mixture.intermediate_size)
     sizes, delta = read_sizes(config), _Delta(config)
     recurrent = _recurrent_layers(config, sizes.layers)
     scaling = config.section("rope_parameters", "rope_scaling")
     outside = config.float("partial_rotary_factor", default=_TURNING, minimum=0.01, maximum=1)
     part = scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1)
-    turning = int(sizes.head_dim * part)
-    rotary = read_rotary(config, turning, factors=False)
+    rotary_dim = int(sizes.head_dim * part)
+    rotary = read_rotary(config, rotary_dim, factors=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     tensors[1] = _raised(tensors[1])
     for layer in range(sizes.layers):
@@ -82,7 +82,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         | ({} if mixture is None else mixture.parameters)
         | {
             "attention.recurrent_layers": recurrent,
-            "rope.dimension_count": turning,
+            "rope.dimension_count": rotary_dim,
             "rope.dimension_sections": _sections(scaling),
         },
         tensors=text_tensors(tensors, shapes),
@@ -102,7 +102,7 @@ def _read_mixture(config: Config) -> Mixture | None:
 
 def _experts(sizes: Sizes, layer: int, shapes: Shapes, mixture: Mixture) -> list[OutputTensor]:
     """Return router, experts (packed as transformers writes them, or each by itself) and the shared one."""
-    prefix, inner, hidden = f"model.layers.{layer}.mlp.", mixture.inner, sizes.hidden
+    prefix, inner, hidden = f"model.layers.{layer}.mlp.", mixture.intermediate_size, sizes.hidden
     tensors = experts(layer, mixture.count, inner, hidden)
     if shapes is None or any(name.endswith(".mlp.experts.gate_up_proj") for name in shapes):
         both = Source(f"{prefix}experts.gate_up_proj", (mixture.count, 2 * inner, hidden))
@@ -120,7 +120,7 @@ def _experts(sizes: Sizes, layer: int, shapes: Shapes, mixture: Mixture) -> list
             ),
             as_is(f"blk.{layer}.ffn_down_exps.weight", f"{prefix}experts.down_proj", mixture.count, hidden, inner),
         ]
-    return [*tensors, *shared_expert(sizes, layer, shapes, inner=mixture.parameters[_SHARED])]
+    return [*tensors, *shared_expert(sizes, layer, shapes, intermediate_size=mixture.parameters[_SHARED])]
 
 
 def _rows(packed: np.ndarray, *, chosen: slice) -> np.ndarray:

@@ -30,9 +30,9 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
-        tensors += attention(sizes, layer, shapes, paired=False)
+        tensors += attention(sizes, layer, shapes, interleaved=False)
         tensors += head_norms(sizes, layer)
-        tensors += experts(layer, mixture.count, mixture.inner, sizes.hidden)
+        tensors += experts(layer, mixture.count, mixture.intermediate_size, sizes.hidden)
     return Blueprint(
         architecture="qwen3moe",
         parameters=decoder_parameters(config, sizes) | rotary.parameters | mixture.parameters,

@@ -22,12 +22,12 @@ from models.rwkv import (
     norms,
     parameters,
     read_rwkv_vocabulary,
-    with_inner_size,
+    with_intermediate_size,
 )
 
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
-    config = with_inner_size(config, 4)
+    config = with_intermediate_size(config, 4)
     weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)

@@ -25,14 +25,14 @@ from models.rwkv import (
     norms,
     parameters,
     read_rwkv_vocabulary,
-    with_inner_size,
+    with_intermediate_size,
 )
 
 _GATED_MIXES = "kvrg"
 
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
-    config = with_inner_size(config, 3.5)
+    config = with_intermediate_size(config, 3.5)
     weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)

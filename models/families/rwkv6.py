@@ -26,7 +26,7 @@ from models.rwkv import (
     read_rwkv_vocabulary,
     stacked_mixes,
     transposed,
-    with_inner_size,
+    with_intermediate_size,
 )
 
 _MIXES = "wkvrg"
@@ -36,7 +36,7 @@ _FROM_FLA = ["rwkvg".index(mix) for mix in _MIXES]
 
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
-    config = with_inner_size(config, 3.5)
+    config = with_intermediate_size(config, 3.5)
     weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
@@ -54,7 +54,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
         parameters={
             **parameters(config),
             "rescale_every_n_layers": config.int("rescale_every", default=0),
-            "wkv.head_size": _head_size(config),
+            "wkv.head_size": _head_dim(config),
             "time_mix_extra_dim": mix_rank,
             "time_decay_extra_dim": decay_rank,
         },
@@ -67,7 +67,7 @@ def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
     )
 
 
-def _head_size(config: Config) -> int:
+def _head_dim(config: Config) -> int:
     heads = config.int("num_heads", default=0)  # fla says how many, the publisher how large
     usual = config.int("hidden_size") // heads if heads else 64
     size = config.int("head_size", default=max(usual, 1), minimum=1)
@@ -76,7 +76,7 @@ def _head_size(config: Config) -> int:
 
 
 def _time_mix(weights: Weights, config: Config, layer: int, mix_rank: int, decay_rank: int) -> list[OutputTensor]:
-    hidden, size = config.int("hidden_size"), _head_size(config)
+    hidden, size = config.int("hidden_size"), _head_dim(config)
     source, target = f"blocks.{layer}.att.", f"blk.{layer}.time_mix_"
     rescaled = _rescaled(config, layer)
     return [
@@ -119,13 +119,18 @@ def _mixes(weights: Weights, layer: int, hidden: int, rank: int) -> list[OutputT
 
 
 def _channel_mix(weights: Weights, config: Config, layer: int) -> list[OutputTensor]:
-    hidden, inner = config.int("hidden_size"), config.int("intermediate_size")
+    hidden, intermediate_size = config.int("hidden_size"), config.int("intermediate_size")
     source, target = f"blocks.{layer}.ffn.", f"blk.{layer}.channel_mix_"
     rescaled = _rescaled(config, layer)
     return [
         *(weights.tensor(f"{target}lerp_{mix}.weight", f"{source}time_maa_{mix}", hidden) for mix in "kr"),
-        weights.tensor(f"{target}key.weight", f"{source}key.weight", inner, hidden),
-        weights.changed(f"{target}value.weight", (hidden, inner), {f"{source}value.weight": (hidden, inner)}, rescaled),
+        weights.tensor(f"{target}key.weight", f"{source}key.weight", intermediate_size, hidden),
+        weights.changed(
+            f"{target}value.weight",
+            (hidden, intermediate_size),
+            {f"{source}value.weight": (hidden, intermediate_size)},
+            rescaled,
+        ),
         weights.tensor(f"{target}receptance.weight", f"{source}receptance.weight", hidden, hidden),
     ]
 

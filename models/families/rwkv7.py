@@ -21,7 +21,7 @@ from models.rwkv import (
     parameters,
     read_rwkv_vocabulary,
     stacked_mixes,
-    with_inner_size,
+    with_intermediate_size,
 )
 
 _MIXES = "rwkvag"
@@ -37,7 +37,7 @@ _KEYS = {"w": "decay", "a": "iclr", "v": "value_residual_mix", "g": "gate"}
 
 
 def _blueprint(config: Config, shapes: Mapping[str, Shape] | None) -> Blueprint:
-    config = with_inner_size(config, 4)
+    config = with_intermediate_size(config, 4)
     weights = Weights(shapes, config.origin)
     hidden = config.int("hidden_size", minimum=1)
     rows = config.int("vocab_size", minimum=1)
@@ -101,12 +101,12 @@ def _fused_mixes(weights: Weights, layer: int, hidden: int) -> OutputTensor:
 
 
 def _channel_mix(weights: Weights, config: Config, layer: int) -> list[OutputTensor]:
-    hidden, inner = config.int("hidden_size"), config.int("intermediate_size")
+    hidden, intermediate_size = config.int("hidden_size"), config.int("intermediate_size")
     source, target = f"blocks.{layer}.ffn.", f"blk.{layer}.channel_mix_"
     return [
         weights.tensor(f"{target}lerp_k.weight", f"{source}x_k", hidden),
-        weights.tensor(f"{target}key.weight", f"{source}key.weight", inner, hidden),
-        weights.tensor(f"{target}value.weight", f"{source}value.weight", hidden, inner),
+        weights.tensor(f"{target}key.weight", f"{source}key.weight", intermediate_size, hidden),
+        weights.tensor(f"{target}value.weight", f"{source}value.weight", hidden, intermediate_size),
     ]
 
 

@@ -984,7 +984,7 @@
         <translation>{name} 会去掉重复的空格，llama.cpp 对这种分词器不会这样做；这些空格会成为词元。</translation>
     </message>
     <message>
-        <source>{name} has files whose heads take more than {count} MB together, which none do; choose another repository.</source>
+        <source>{name} has files whose headers take more than {count} MB together, which none do; choose another repository.</source>
         <translation>{name} 中各文件的头部合计超过 {count} MB，这不可能；请选择其他仓库。</translation>
     </message>
     <message>
@@ -1304,7 +1304,7 @@
         <translation>{path} 的文件头已损坏；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} has a head of more than {count} MB, which is none; choose another file.</source>
+        <source>{path} has a header of more than {count} MB, which is none; choose another file.</source>
         <translation>{path} 的文件头超过 {count} MB，不可能是文件头；请选择别的文件。</translation>
     </message>
     <message>
@@ -1700,7 +1700,7 @@
         <translation>{path} 不完整、已损坏，或不是 PyTorch 文件；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} is truncated: its head ends in the middle; download it again.</source>
+        <source>{path} is truncated: its header ends in the middle; download it again.</source>
         <translation>{path} 不完整：文件头在中途结束；请重新下载。</translation>
     </message>
     <message>

@@ -153,5 +153,5 @@ def test_a_header_that_is_shortened_while_it_is_read(starter_gguf: Path, tmp_pat
         assert head[300_000:600_000] == data[300_000:600_000]
         assert head[10:20] == data[10:20]
         os.truncate(path, 1_000_000)
-        with pytest.raises(BadFile, match="is truncated: its head ends"):
+        with pytest.raises(BadFile, match="is truncated: its header ends"):
             head[900_000:1_100_000]

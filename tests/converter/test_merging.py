@@ -175,7 +175,7 @@ def test_the_adapters_tokenizer_and_name_count(smollm2_checkpoint: Path, tmp_pat
     found = plan(ConvertRequest(smollm2_checkpoint, lora=(lora,), quant="Q8_0"))
     assert found.out.name == "tea-135M-lora-Q8_0.gguf"
     assert any(f"{new + 1:,} tokens from here" in str(step) for step in found.steps)
-    head = found.parts[0].layout.head
+    head = found.parts[0].layout.header
     assert "<新词>".encode() in head
     assert b"general.base_model.0.repo_url" in head
 

@@ -180,17 +180,17 @@ def test_a_failed_trial_leaves_nothing(source: Path, tmp_path: Path) -> None:
         raise BadFile("it cannot be run")
 
     with pytest.raises(BadFile, match="cannot be run"):
-        convert(ConvertRequest(source, tmp_path / "out.gguf", "Q8_0", tokenizer="none"), trial=refuse)
+        convert(ConvertRequest(source, tmp_path / "out.gguf", "Q8_0", tokenizer="none"), smoke_load=refuse)
     assert seen
     assert not list(tmp_path.iterdir())
 
 
 def test_the_verification_is_reported(source: Path, tmp_path: Path) -> None:
     request = ConvertRequest(source, tmp_path / "out.gguf", "Q4_0", tokenizer="none")
-    result = convert(request, trial=lambda path: Sentence("fine"))
+    result = convert(request, smoke_load=lambda path: Sentence("fine"))
     assert result.verification.types == {"F32": 5, "Q4_0": 15, "Q6_K": 1}
     assert result.verification.bytes == result.size
-    assert result.verification.trial == Sentence("fine")
+    assert result.verification.smoke_load == Sentence("fine")
 
 
 def test_eight_bit_floats_are_scaled(tmp_path: Path) -> None:

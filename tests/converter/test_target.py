@@ -102,14 +102,14 @@ def test_many_at_once(source: Path, right: bytes, tmp_path: Path) -> None:
 def test_what_is_verified_is_what_gets_the_name(source: Path, tmp_path: Path) -> None:
     """Another file takes the place of the verified one while it is tried: it does not get the name."""
 
-    def trial(path: Path) -> str:
+    def swap(path: Path) -> str:
         other = path.with_name("other")
         other.write_bytes(path.read_bytes())
         other.replace(path)
         return ""
 
     with pytest.raises(BadFile, match="is not what was written"):
-        convert(ConvertRequest(source, tmp_path / "out.gguf", "Q8_0", tokenizer="none"), trial=trial)
+        convert(ConvertRequest(source, tmp_path / "out.gguf", "Q8_0", tokenizer="none"), smoke_load=swap)
     assert names(tmp_path) == []
 
 

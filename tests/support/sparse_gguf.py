@@ -41,6 +41,6 @@ def sparse_gguf(
     entries = [(tensor.name, tensor.shape, type_) for tensor, type_ in zip(blueprint.tensors, types, strict=True)]
     layout = lay_out(pairs, entries)
     with path.open("wb") as file:
-        file.write(layout.head)
+        file.write(layout.header)
         file.truncate(layout.size)
     return blueprint, layout

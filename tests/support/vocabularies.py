@@ -58,7 +58,7 @@ class Loaded(LlamaVocabulary):
     def __init__(self, vocabulary: Vocabulary, folder: Path) -> None:
         path = folder / "vocabulary.gguf"
         metadata = {"general.architecture": "llama", "llama.block_count": 1, **vocabulary.metadata()}
-        path.write_bytes(lay_out(metadata, []).head)
+        path.write_bytes(lay_out(metadata, []).header)
         self._llama = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
         super().__init__(self._llama._model.vocab, read_gguf_header(path, arrays=False).metadata)
 

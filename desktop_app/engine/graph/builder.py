@@ -197,7 +197,7 @@ class Builder(Context):
         return self._rope(x, positions, _NOTHING, dimensions, _NEOX, base)
 
     def rotate_by(self, x: Tensor, positions: Tensor, dimensions: int, divisors: Tensor, *, halves: bool) -> Tensor:
-        """Return [size, heads, n] turned by positions / divisors: I32 [n], float32 [dimensions / 2].
+        """Return [size, heads, n] rotated by positions / divisors: I32 [n], float32 [dimensions / 2].
 
         `halves`: pairs are the first and second half of the dimensions, not neighbours.
         """

@@ -98,10 +98,10 @@ class ChatGLM1(WithoutSnapshots):
         most = settings.batch if backends.gpus else min(settings.batch, _CPU_BATCH)
         self._batch = max(1, min(most, self.context))
         self._cache = KeyValues(settings.kv_type, self._heads, self._size, self.context)
-        inner = whole_number(header, "feed_forward_length")
+        intermediate_size = whole_number(header, "feed_forward_length")
         self._embedding = weights.matrix("token_embd.weight", self.rows, self._hidden)
         layers = whole_number(header, "block_count", most=MOST_LAYERS)
-        self._layers = [self._layer_of(layer, inner) for layer in range(layers)]
+        self._layers = [self._layer_of(layer, intermediate_size) for layer in range(layers)]
         self._output_norm = _Affine(*weights.norm("output_norm", self._hidden))
         self._head = weights.matrix("output.weight", self.rows, self._hidden)
         self._programs = Programs(_PROGRAMS)
@@ -175,7 +175,7 @@ class ChatGLM1(WithoutSnapshots):
         self._programs.close()
         self._cache.close()
 
-    def _layer_of(self, layer: int, inner: int) -> _Layer:
+    def _layer_of(self, layer: int, intermediate_size: int) -> _Layer:
         prefix, weights, hidden = f"blk.{layer}.", self._weights, self._hidden
         return _Layer(
             _Affine(*weights.norm(f"{prefix}attn_norm", hidden)),
@@ -184,8 +184,8 @@ class ChatGLM1(WithoutSnapshots):
             _Affine(*weights.linear(f"{prefix}attn_v", hidden, hidden)),
             _Affine(*weights.linear(f"{prefix}attn_output", hidden, hidden)),
             _Affine(*weights.norm(f"{prefix}ffn_norm", hidden)),
-            _Affine(*weights.linear(f"{prefix}ffn_up", inner, hidden)),
-            _Affine(*weights.linear(f"{prefix}ffn_down", hidden, inner)),
+            _Affine(*weights.linear(f"{prefix}ffn_up", intermediate_size, hidden)),
+            _Affine(*weights.linear(f"{prefix}ffn_down", hidden, intermediate_size)),
         )
 
     # The prefix -------------------------------------------------------------------------------------------------------
@@ -320,8 +320,8 @@ class ChatGLM1(WithoutSnapshots):
         attended = builder.linear(builder.reshape(attended, self._hidden, count), *part.output)
         x = builder.call("ggml_scale", normed, self._residual) + attended
         normed = builder.norm(x, *part.mlp_norm, self._epsilon)
-        inner = builder.gelu(builder.linear(normed, *part.up))
-        return builder.call("ggml_scale", normed, self._residual) + builder.linear(inner, *part.down)
+        intermediate_size = builder.gelu(builder.linear(normed, *part.up))
+        return builder.call("ggml_scale", normed, self._residual) + builder.linear(intermediate_size, *part.down)
 
     def _rotated(self, builder: Builder, x: Tensor, places: _Places, count: int) -> Tensor:
         """Rotate the first half of each head by the position, the second by the block position."""

@@ -31,7 +31,7 @@ from desktop_app.engine.runner import ProgressCallback
 from models.dynamic_rotary import DynamicRotary, dynamic_rotary
 from models.errors import BadFile, UnsupportedModel
 
-_PAIRS_ARE_HALVES = {
+_NEOX_ROTARY = {
     "llama": False,
     "internlm2": False,
     "minicpm": False,
@@ -81,7 +81,7 @@ class _Inputs(NamedTuple):
     query_scale: Tensor | None
     """float32 [1, 1, n]"""
     cached_positions: Tensor | None
-    """I32 [seen], where cached keys are not turned yet"""
+    """I32 [seen], where cached keys are not rotated yet"""
 
 
 class Dense(WithoutSnapshots):
@@ -90,7 +90,7 @@ class Dense(WithoutSnapshots):
     def __init__(self, weights: Weights, backends: Backends, settings: LoadSettings) -> None:
         """Read the hyperparameters and name the tensors."""
         header = weights.header
-        if header.architecture not in _PAIRS_ARE_HALVES:
+        if header.architecture not in _NEOX_ROTARY:
             raise UnsupportedModel(
                 "{path}: models of the architecture {architecture} run up to their trained length only; load it "
                 "with a smaller context.",
@@ -98,7 +98,7 @@ class Dense(WithoutSnapshots):
                 architecture=header.architecture,
             )
         self._weights, self._backends = weights, backends
-        self._halves = _PAIRS_ARE_HALVES[header.architecture]
+        self._neox = _NEOX_ROTARY[header.architecture]
         self._hidden = whole_number(header, "embedding_length")
         self._heads = whole_number(header, "attention.head_count")
         self._kv_heads = whole_number(header, "attention.head_count_kv")
@@ -193,15 +193,15 @@ class Dense(WithoutSnapshots):
 
     def _read_positions(self) -> DynamicRotary:
         header, size = self._weights.header, self._size
-        turning = whole_number(header, "rope.dimension_count", most=size)
+        rotary_dim = whole_number(header, "rope.dimension_count", most=size)
         values = whole_number(header, "attention.value_length")
         try:
-            found = dynamic_rotary(header.parameters, real_number(header, "rope.freq_base"), turning)
+            found = dynamic_rotary(header.parameters, real_number(header, "rope.freq_base"), rotary_dim)
         except ValueError as error:
             raise BadFile(
                 "{path} is damaged ({reason}); convert the model again.", path=header.path, reason=error
             ) from error
-        if found is None or self._heads % self._kv_heads or size % 2 or turning % 2 or values != size:
+        if found is None or self._heads % self._kv_heads or size % 2 or rotary_dim % 2 or values != size:
             raise BadFile(
                 "{path}: {heads} heads, {kv_heads} of keys, of {key_size} and {value_size} dimensions, "
                 "{rotary_dim} of which rotate, do not fit together; convert the model again.",
@@ -210,16 +210,16 @@ class Dense(WithoutSnapshots):
                 kv_heads=self._kv_heads,
                 key_size=size,
                 value_size=values,
-                rotary_dim=turning,
+                rotary_dim=rotary_dim,
             )
         return found
 
     def _layer_of(self, layer: int) -> _Layer:
         prefix, weights, hidden = f"blk.{layer}.", self._weights, self._hidden
         queries, keys = self._heads * self._size, self._kv_heads * self._size
-        inner = whole_number(weights.header, "feed_forward_length")
+        intermediate_size = whole_number(weights.header, "feed_forward_length")
         if weights.header.architecture == "qwen":  # whose configuration counts gate and up together
-            inner //= 2
+            intermediate_size //= 2
         return _Layer(
             weights.vector(f"{prefix}attn_norm.weight", hidden),
             (self._linear(f"{prefix}attn_qkv", queries + 2 * keys, hidden),)
@@ -232,9 +232,9 @@ class Dense(WithoutSnapshots):
             self._optional(f"{prefix}attn_k_norm.weight", self._size),
             self._linear(f"{prefix}attn_output", hidden, queries),
             weights.vector(f"{prefix}ffn_norm.weight", hidden),
-            self._linear(f"{prefix}ffn_gate", inner, hidden),
-            self._linear(f"{prefix}ffn_up", inner, hidden),
-            self._linear(f"{prefix}ffn_down", hidden, inner),
+            self._linear(f"{prefix}ffn_gate", intermediate_size, hidden),
+            self._linear(f"{prefix}ffn_up", intermediate_size, hidden),
+            self._linear(f"{prefix}ffn_down", hidden, intermediate_size),
         )
 
     def _linear(self, name: str, rows: int, columns: int) -> _Linear:
@@ -289,8 +289,8 @@ class Dense(WithoutSnapshots):
             x = x + builder.scale(attended, self._residual_scale)
             normed = builder.rms_norm(x, layer.mlp_norm, self._epsilon)
             gate = builder.apply("silu", builder.linear(normed, *layer.gate))
-            inner = builder.linear(gate * builder.linear(normed, *layer.up), *layer.down)
-            x = x + builder.scale(inner, self._residual_scale)
+            intermediate_size = builder.linear(gate * builder.linear(normed, *layer.up), *layer.down)
+            x = x + builder.scale(intermediate_size, self._residual_scale)
         if not every:
             x = builder.columns(x, self._hidden, count - 1, 1)
         logits = builder.linear(builder.rms_norm(x, self._output_norm, self._epsilon), self._head)
@@ -313,16 +313,16 @@ class Dense(WithoutSnapshots):
     ) -> Tensor:
         """Store keys and values of [hidden, count] and return what the queries find in the first `seen` columns."""
         q, k, v = self._projected(builder, layer, x, count)
-        q = self._turned(builder, q, inputs.positions, inputs.divisors)
+        q = self._rotated(builder, q, inputs.positions, inputs.divisors)
         if inputs.query_scale is not None:
             q = q * inputs.query_scale
         if inputs.cached_positions is None:
-            k = self._turned(builder, k, inputs.positions, inputs.divisors)
+            k = self._rotated(builder, k, inputs.positions, inputs.divisors)
         builder.set_rows(cache.keys, builder.reshape(k, self._kv_heads * self._size, count), inputs.columns)
         builder.set_rows(cache.values, v, inputs.columns)
         keys = self._cache.view(builder, cache.keys, seen)
         if inputs.cached_positions is not None:
-            keys = self._turned_cache(builder, cache.keys, inputs.cached_positions, inputs.divisors, seen)
+            keys = self._rotated_cache(builder, cache.keys, inputs.cached_positions, inputs.divisors, seen)
         values = self._cache.view(builder, cache.values, seen)
         found = builder.attention(builder.permute(q, 0, 2, 1, 3), keys, values, inputs.mask, 1 / sqrt(self._size))
         return builder.linear(builder.reshape(found, self._heads * self._size, count), *layer.output)
@@ -345,12 +345,12 @@ class Dense(WithoutSnapshots):
             k = builder.rms_norm(k, layer.key_norm, self._epsilon)
         return q, k, v
 
-    def _turned(self, builder: Builder, x: Tensor, positions: Tensor, divisors: Tensor) -> Tensor:
-        return builder.rotate_by(x, positions, self._positions.size, divisors, halves=self._halves)
+    def _rotated(self, builder: Builder, x: Tensor, positions: Tensor, divisors: Tensor) -> Tensor:
+        return builder.rotate_by(x, positions, self._positions.size, divisors, halves=self._neox)
 
-    def _turned_cache(self, builder: Builder, keys: Tensor, positions: Tensor, divisors: Tensor, seen: int) -> Tensor:
+    def _rotated_cache(self, builder: Builder, keys: Tensor, positions: Tensor, divisors: Tensor, seen: int) -> Tensor:
         """Return cached keys [size, seen, heads] after their rotation, which ggml computes of 32- and 16-bit floats only."""
         cached = self._cache.by_column(builder, keys, seen)
         if self._cache.type not in (Type.F32, Type.F16):
             cached = builder.call("ggml_cast", cached, int(Type.F32))
-        return builder.permute(self._turned(builder, cached, positions, divisors), 0, 2, 1, 3)
+        return builder.permute(self._rotated(builder, cached, positions, divisors), 0, 2, 1, 3)

@@ -101,7 +101,7 @@ class Backends:
         return Placement(tuple(devices[:layers]), devices[layers])
 
     def buffer_type(self, device: int) -> int:
-        """Return the ordinary kind of memory of a device."""
+        """Return the ordinary buffer type of a device."""
         return int(ggml().ggml_backend_dev_buffer_type(device))
 
     def scheduler(self, nodes: int) -> Scheduler:

@@ -47,7 +47,7 @@ def repacked_types() -> list[str]:
 
 
 def repacking_buffer_type(cpu: int, type_: Type, shape: tuple[int, ...]) -> int | None:
-    """Return the kind of memory in which ggml repacks a weight [rows, columns] of a type, if there is one.
+    """Return the buffer type in which ggml repacks a weight [rows, columns] of a type, if there is one.
 
     Of experts' weights [experts, rows, columns] those of one are asked about: ggml treats all alike.
     """

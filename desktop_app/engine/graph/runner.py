@@ -199,7 +199,7 @@ class GraphRunner:
             architecture=header.architecture,
             vocabulary_size=len(self._model.logits),
             context=self._model.context,
-            forward_only=self._model.context == 0,
+            can_trim=self._model.context != 0,
             trained_context=trained if isinstance(trained, int) else 0,
             parameters=parameters,
             file_type=header.quantization,

@@ -75,13 +75,13 @@ class RWKV(ABC):
         self._backends = backends
         self.layers = whole_number(header, "block_count", most=MOST_LAYERS)
         self.hidden = whole_number(header, "embedding_length")
-        inner = whole_number(header, "feed_forward_length")
+        intermediate_size = whole_number(header, "feed_forward_length")
         self.epsilon = real_number(header, "attention.layer_norm_epsilon", 1e-5)
         self.rows = whole_number(header, "vocab_size", most=1 << 24)
         self._chunk = max(1, min(settings.batch, _CHUNK))
         self._embedding = weights.matrix("token_embd.weight", self.rows, self.hidden)
         self._embedding_norm = Norm(*weights.norm("token_embd_norm", self.hidden))
-        self._channel_mixes = [self._channel_mix_of(layer, inner) for layer in range(self.layers)]
+        self._channel_mixes = [self._channel_mix_of(layer, intermediate_size) for layer in range(self.layers)]
         self._output_norm = Norm(*weights.norm("output_norm", self.hidden))
         self._head = weights.matrix("output.weight", self.rows, self.hidden)
         self._programs = Programs(_PROGRAMS)
@@ -199,14 +199,14 @@ class RWKV(ABC):
     def _columns(self) -> int:
         return 2 + self.mixing_columns
 
-    def _channel_mix_of(self, layer: int, inner: int) -> ChannelMix:
+    def _channel_mix_of(self, layer: int, intermediate_size: int) -> ChannelMix:
         prefix, weights, hidden = f"blk.{layer}.", self._weights, self.hidden
         return ChannelMix(
             Norm(*weights.norm(f"{prefix}attn_norm_2", hidden)),
             weights.vector(f"{prefix}channel_mix_lerp_k.weight", hidden),
             weights.vector(f"{prefix}channel_mix_lerp_r.weight", hidden),
-            weights.matrix(f"{prefix}channel_mix_key.weight", inner, hidden),
-            weights.matrix(f"{prefix}channel_mix_value.weight", hidden, inner),
+            weights.matrix(f"{prefix}channel_mix_key.weight", intermediate_size, hidden),
+            weights.matrix(f"{prefix}channel_mix_value.weight", hidden, intermediate_size),
             weights.matrix(f"{prefix}channel_mix_receptance.weight", hidden, hidden),
         )
 

@@ -67,7 +67,7 @@ class LlamaRunner:
         self._batch = llama.llama_n_batch(self._context)
         self._recurrent = llama.llama_model_is_recurrent(self._model)
         self._hybrid = llama.llama_model_is_hybrid(self._model)
-        self._forward_only = self._recurrent or self._hybrid
+        self._can_trim = not (self._recurrent or self._hybrid)
         self._tokens: list[int] = []
         self.largest_batch = 0
         self._snapshots = Snapshots()
@@ -101,7 +101,7 @@ class LlamaRunner:
             raise _full(len(self._tokens) + len(ids), self.info.context)
         passing = 0
         for start in range(0, len(ids), self._batch):
-            if self._forward_only and start:  # a stop costs one batch, not all that was read
+            if not self._can_trim and start:  # a stop costs one batch, not all that was read
                 self._snapshots.drop(passing)
                 passing = len(self._tokens)
                 self.snapshot()
@@ -153,7 +153,7 @@ class LlamaRunner:
 
     def snapshot(self) -> None:
         """Take a snapshot of a recurrent state."""
-        if self._forward_only and self._tokens:
+        if not self._can_trim and self._tokens:
             self._snapshots.take(len(self._tokens), self._state())
 
     def states(self) -> Sequence[State]:
@@ -260,7 +260,7 @@ class LlamaRunner:
             architecture=header.architecture,
             vocabulary_size=self.vocabulary.size,
             context=0 if self._recurrent else min(llama.llama_n_ctx(self._context), trained),  # it rounds up
-            forward_only=self._forward_only,
+            can_trim=self._can_trim,
             trained_context=trained,
             parameters=llama.llama_model_n_params(self._model),
             file_type=header.quantization,

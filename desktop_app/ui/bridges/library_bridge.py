@@ -1,4 +1,4 @@
-"""The installed models for the window: heads are read and files are imported on a thread."""
+"""The installed models for the window: headers are read and files are imported on a thread."""
 
 from __future__ import annotations
 

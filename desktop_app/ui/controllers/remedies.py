@@ -81,7 +81,7 @@ class RemedyController(QObject):
 
     def _loads_that_fit(self, state: EngineState) -> list[Action]:
         models = self._services.models
-        fixes = [option for option in state.planned.plan.alternatives if not option.missing] if state.planned else []
+        fixes = [option for option in state.planned.plan.alternatives if not option.shortfall] if state.planned else []
         wishes = [(fix_words(fix), LoadOverrides(fix.context, fix.kv_type)) for fix in fixes]
         wishes.append((self.tr("Load it all the same"), LoadOverrides(insist=True)))
         return [(words, partial(models.reload_with, wish)) for words, wish in wishes]

@@ -58,7 +58,7 @@ def cost(offer: CatalogueOffer) -> str:
             parts += [option.quant, speed_words(option)]
         else:
             text = QCoreApplication.translate("Catalogue", "even {quant} needs {size} more memory than is free")
-            parts.append(text.format(quant=option.quant, size=size(option.missing)))
+            parts.append(text.format(quant=option.quant, size=size(option.shortfall)))
     elif offer.sizes is None:
         parts.append(QCoreApplication.translate("Catalogue", "its sizes are not known"))
     if offer.download is not None:

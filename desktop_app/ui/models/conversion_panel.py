@@ -179,8 +179,8 @@ class ConversionCard(QFrame):
         if made is None:
             return self.tr("It is ready.")
         checked = self.tr("Checked: all {count} tensors are as they should be.").format(count=made.verification.tensors)
-        trial = () if made.verification.trial is None else (made.verification.trial,)
-        return " ".join((checked, *map(translated, (*trial, *made.warnings))))
+        smoke = () if made.verification.smoke_load is None else (made.verification.smoke_load,)
+        return " ".join((checked, *map(translated, (*smoke, *made.warnings))))
 
     def _progress_words(self, progress: Progress) -> str:
         if not progress.bytes_total:

@@ -45,9 +45,9 @@ def choice_words(found: Assessment, quant: str) -> str:
         return ""
     lines = [line for line in (reason(way), speed_words(way)) if line]
     better = _next_better(found, quant) if quant == found.quant else None
-    if better is not None and better.missing:
+    if better is not None and better.shortfall:
         text = QCoreApplication.translate("Fit", "{quant} would need {bytes} more than is free")
-        lines.append(text.format(quant=better.quant, bytes=size(better.missing)))
+        lines.append(text.format(quant=better.quant, bytes=size(better.shortfall)))
     elif better is not None and better.tokens_per_second is not None:
         text = QCoreApplication.translate("Fit", "{quant} would fit too, but write only {count} tokens a second")
         lines.append(text.format(quant=better.quant, count=number(better.tokens_per_second)))
@@ -60,7 +60,7 @@ def _next_better(found: Assessment, quant: str) -> RunConfiguration | None:
         return None
     planned = {way.quant for way in (found.plan.chosen, *found.plan.alternatives)}  # the unchanged one is not
     before = list(found.options.values())[: list(found.options).index(quant)]
-    better = [way for way in before if way.quant in planned and (way.missing or way.good)]
+    better = [way for way in before if way.quant in planned and (way.shortfall or way.good)]
     return better[-1] if better else None
 
 

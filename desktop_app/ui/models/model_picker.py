@@ -128,7 +128,7 @@ class ModelPicker(QToolButton):
     def _show_verdict(self, model: InstalledModel) -> None:
         action, option = self._entries[model.path], self._options.get(model.path)
         verdict = "" if option is None else option.verdict
-        speed = "" if option is None or option.missing else speed_words(option)
+        speed = "" if option is None or option.shortfall else speed_words(option)
         details = " · ".join(part for part in (model_details(model), speed, verdict_words(verdict)) if part)
         action.setText(f"{_menu_text(model.label)}\t{details}")
         if verdict:

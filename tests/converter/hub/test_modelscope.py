@@ -159,7 +159,7 @@ def test_its_gguf_files_are_told_by_their_heads(server: HubServer, tmp_path: Pat
     server.repositories["Qwen/Tiny-GGUF"] = Repository({"master": {path.name: path.read_bytes()}})
     found = preview(request(server, tmp_path / "downloads", "Qwen/Tiny-GGUF"))
     assert server.sent < 200_000
-    (head,) = found.heads["Q8_0"]
+    (head,) = found.headers["Q8_0"]
     here = read_gguf_header(path, arrays=False)
     assert (head.metadata, head.tensors) == (here.metadata, here.tensors)
 

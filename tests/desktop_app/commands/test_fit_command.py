@@ -18,7 +18,7 @@ from desktop_app.library.catalogue import catalogue
 from desktop_app.library.install import InstallRequest, install
 from desktop_app.library.source_facts import facts_of, judge
 from desktop_app.paths import speed_file
-from desktop_app.planning.candidates import model_of_config, model_of_heads
+from desktop_app.planning.candidates import model_of_config, model_of_headers
 from desktop_app.planning.planner import Computer, plan
 from desktop_app.planning.speed import keep_speed, measure
 from desktop_app.system.read_speed import TYPES, ReadSpeed
@@ -155,7 +155,7 @@ def test_each_gguf_file_is_planned_by_its_head_alone(
     assert not list(data_home.rglob("downloads/*"))
     assert main(["fit", "org/tiny-gguf", "--endpoint", server.endpoint]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("org/tiny-gguf: by the heads of its GGUF files; no weights were fetched. Q8_0 is ")
+    assert said.err.startswith("org/tiny-gguf: by the headers of its GGUF files; no weights were fetched. Q8_0 is ")
     assert all(f"\n{quant}  " in said.out for quant in ways)
 
 
@@ -188,7 +188,7 @@ def test_what_fit_calls_best_is_pulled(
 def test_the_window_takes_the_same_for_the_memory_that_is_there(server: HubServer, tmp_path: Path) -> None:
     paths = gguf_files(tmp_path, "Q8_0", "Q4_K_M", "Q2_K")
     publish(server, "org/tiny-gguf", paths)
-    model = model_of_heads({path.stem[5:]: [read_gguf_header(path, arrays=False)] for path in paths.values()})
+    model = model_of_headers({path.stem[5:]: [read_gguf_header(path, arrays=False)] for path in paths.values()})
     computers = {}
     for megabytes in range(200, 600):
         computer = Computer(free_bytes=megabytes * 10**6, total_bytes=8 * 10**9, process_bytes=0)
@@ -281,7 +281,7 @@ def test_without_a_network_the_sentence_says_what_to_do(capsys: pytest.CaptureFi
         ("org/gated", "org/gated is gated: accept its licence at"),
         ("org/absent", "There is no repository org/absent at"),
         ("org/new", "org/new/config.json"),
-        ("org/gguf", "org/gguf/model-Q4_K_M.gguf is truncated: its head ends in the middle"),
+        ("org/gguf", "org/gguf/model-Q4_K_M.gguf is truncated: its header ends in the middle"),
         ("org/gguf/x-Q8_0.gguf", "org/gguf/x-Q8_0.gguf is not a GGUF file"),
         ("org/teas", "org/teas holds several models; name one: org/teas/black.pth, org/teas/green.pth."),
         (

@@ -119,7 +119,7 @@ def test_heads_that_do_not_end(server: HubServer, data_home: Path) -> None:
         return [hostile.head(*lines, status=b"HTTP/1.1 206 Partial Content") + content]
 
     server.raw = {"^/api/": answer(listing(weights(name="m-Q8_0.gguf", size=HUGE))), "/m-Q8_0.gguf$": part}
-    assert "has a head of more than 64 MB" in bounded("fit", server, data_home)
+    assert "has a header of more than 64 MB" in bounded("fit", server, data_home)
 
 
 def test_a_slow_host(server: HubServer, data_home: Path) -> None:

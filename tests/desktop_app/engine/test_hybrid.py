@@ -44,7 +44,7 @@ def fresh(runner: LlamaRunner, ids: list[int]) -> np.ndarray:
 
 def test_what_is_remembered_is_gone_back_to(runner: LlamaRunner) -> None:
     expected = fresh(runner, IDS[:100] + IDS[150:170])
-    assert runner.info.forward_only
+    assert not runner.info.can_trim
     assert runner.info.context == 256
     runner.truncate(0)
     runner.decode(IDS[:100])

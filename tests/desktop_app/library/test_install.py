@@ -54,7 +54,7 @@ def test_a_system_that_starts_no_engine_throws_no_model_away(
     monkeypatch.setattr("sys.executable", "/missing")
     installed = install(InstallRequest(sources[0], QUANT))
     assert installed.conversion is not None
-    assert str(installed.conversion.verification.trial).startswith("It was not run, because the system refused it")
+    assert str(installed.conversion.verification.smoke_load).startswith("It was not run, because the system refused it")
     assert names() == ["Tea-6.3M-F16.gguf"]
 
 

@@ -172,7 +172,7 @@ def all_options(name: str, computer: Computer) -> list[RunConfiguration]:
 def test_nothing_is_planned_beyond_what_fits(name: str, computer: str) -> None:
     here = COMPUTERS[computer]
     for option in all_options(name, here):
-        if option.missing:
+        if option.shortfall:
             continue
         main, *gpus = option.shares
         sharing = {gpu.name for gpu in here.accelerators if gpu.unified_memory}
@@ -220,7 +220,7 @@ def test_integrated_graphics_are_left_alone_where_only_their_buffers_would_not_f
     for spare, used in ((50 * MB, False), (1000 * MB, True)):
         here = laptop(16, gpu, used=16 - (needed + spare) / GB - 0.05 * 16)
         planned = planner.option(wanted, wanted.candidates[0], here, 4096)
-        assert (planned.missing, planned.gpu_layers > 0) == (0, used)
+        assert (planned.shortfall, planned.gpu_layers > 0) == (0, used)
 
 
 def test_where_memory_is_short_prompts_are_computed_in_smaller_parts() -> None:
@@ -234,7 +234,7 @@ def test_where_memory_is_short_prompts_are_computed_in_smaller_parts() -> None:
     for batch, bytes_ in needed.items():
         here = laptop(16, used=16 - (bytes_ + 10 * MB) / GB - 0.05 * 16)
         planned = planner.option(wanted, wanted.candidates[0], here, 4096)
-        assert (planned.missing, planned.batch) == (0, batch)
+        assert (planned.shortfall, planned.batch) == (0, batch)
 
 
 def test_the_reason_names_what_would_be_better() -> None:

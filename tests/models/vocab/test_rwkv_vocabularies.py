@@ -25,7 +25,7 @@ from tests.support.random_rwkv import random_rwkv
 def load(vocabulary: Vocabulary, folder: Path) -> llama_cpp.Llama:
     path = folder / "vocabulary.gguf"
     metadata = {"general.architecture": "rwkv7", "rwkv7.block_count": 1, **vocabulary.metadata()}
-    path.write_bytes(lay_out(metadata, []).head)
+    path.write_bytes(lay_out(metadata, []).header)
     return llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
 
 

@@ -60,7 +60,7 @@ def test_a_checkpoint_becomes_a_model_on_the_list(person: Person, tmp_path: Path
     assert job.model == person.services.library.models[0]
     assert job.installed is not None
     assert job.installed.conversion is not None
-    assert "decoded 4 tokens" in str(job.installed.conversion.verification.trial)
+    assert "decoded 4 tokens" in str(job.installed.conversion.verification.smoke_load)
     assert {progress.phase for progress in seen} == {"converting", "checking"}
     last = seen[-1]
     assert (last.bytes_done, last.items_done) == (last.bytes_total, last.items_total)

@@ -158,7 +158,7 @@ def test_a_refusal_is_chinese_with_its_numbers(open_window: OpenWindow, memory: 
     person.wait(lambda: person.model_state == "failed")
     refused = person.services.models.state.planned.plan.chosen
     assert "2048 个词元的上下文" in person.sentences()
-    assert f"也需要 {size(refused.bytes)}，比现在空闲的多 {size(refused.missing)}；" in person.sentences()
+    assert f"也需要 {size(refused.bytes)}，比现在空闲的多 {size(refused.shortfall)}；" in person.sentences()
     assert "q8_0 缓存放得下、1024 个词元的上下文放得下。" in person.sentences()
 
 

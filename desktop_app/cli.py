@@ -14,6 +14,8 @@ from desktop_app import reports
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.paths import data_folder
 from desktop_app.system.display import missing_package, why_no_window
+from desktop_app.system.display_libraries import missing_libraries
+from desktop_app.system.native_dialog import show_message, started_by_double_click
 from models.errors import ZhiyinError
 from models.system_errors import as_zhiyin_error
 
@@ -136,6 +138,9 @@ def _open_window(arguments: list[str]) -> int:
             reason = missing_package(error)
         else:
             return run(arguments)
+    text = f"Zhiyin cannot open its window: {reason}.\n\n知音无法打开窗口：{reason}。"
+    if missing_libraries() and started_by_double_click() and show_message(text):
+        return 1
     say(f"No window: {reason}. Going on as `zhiyin chat`.")
     model = ["-m", arguments[0]] if arguments else []
     return _dispatch(["chat", *model])

@@ -8,7 +8,7 @@ import os
 import platform
 from pathlib import Path
 
-_PACKAGES = "libegl1 libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1"
+from desktop_app.system.display_libraries import how_to_install, missing_libraries
 
 
 def why_no_window() -> str | None:
@@ -27,8 +27,13 @@ def why_no_window() -> str | None:
 
 
 def missing_package(error: Exception) -> str:
-    """Return the sentence's part for a library that the system lacks."""
-    return f"Qt cannot start ({error}; on Debian and Ubuntu: sudo apt install {_PACKAGES})"
+    """Return the sentence's part for libraries that the system lacks: all of them, and the command that installs them."""
+    missing = missing_libraries()
+    if not missing:
+        return f"Qt cannot start ({error})"
+    command = how_to_install(missing)
+    lacking = f"Qt cannot start: this system lacks {', '.join(missing)}"
+    return f"{lacking} ({command})" if command else lacking
 
 
 def _x11_plugin() -> Path | None:

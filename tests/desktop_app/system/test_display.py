@@ -36,10 +36,9 @@ def test_a_platform_that_was_named_is_not_questioned(monkeypatch: pytest.MonkeyP
     assert why_no_window() is None
 
 
-def test_a_missing_library_names_the_packages(tmp_path: Path) -> None:
+def test_a_library_that_does_not_load_is_a_reason(tmp_path: Path) -> None:
     broken = tmp_path / "libqxcb.so"
     broken.write_bytes(b"no library")
     reason = _missing_library(broken)
     assert reason is not None
-    assert str(broken) in reason
-    assert "libxcb-cursor0" in reason
+    assert reason.startswith("Qt cannot start")

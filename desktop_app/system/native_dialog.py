@@ -1,0 +1,60 @@
+"""A message on the screen where Qt cannot start: by whichever small tool for dialogs the desktop brings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from contextlib import suppress
+
+_TITLE = "Zhiyin 知音"
+_TOOLS = {
+    "zenity": ("--error", "--no-markup", "--width=520", f"--title={_TITLE}", "--text={text}"),
+    "kdialog": (f"--title={_TITLE}", "--error", "{text}"),
+    "xmessage": ("-center", "{text}"),
+    "notify-send": ("--urgency=critical", _TITLE, "{text}"),
+}
+
+
+def started_by_double_click() -> bool:
+    """Tell whether nobody sees this process's text: a desktop gives its programs no terminal and nothing to read."""
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    return _reads_nothing() and not (sys.stderr is not None and sys.stderr.isatty())
+
+
+def show_message(text: str) -> bool:
+    """Show a text and wait until it is closed; return whether a tool could show it."""
+    for tool, arguments in _TOOLS.items():
+        path = shutil.which(tool)
+        if path is None:
+            continue
+        with suppress(OSError):
+            words = [argument.format(text=text) for argument in arguments]
+            if subprocess.run(
+                [path, *words], check=False, stdin=subprocess.DEVNULL, capture_output=True, env=_system_environment()
+            ).returncode in (0, 1):
+                return True
+    return False
+
+
+def _system_environment() -> dict[str, str]:
+    """Return the environment in which the system's programs find the system's libraries: a bundle's own are for itself."""
+    environment = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        environment.pop("LD_LIBRARY_PATH", None)
+        original = environment.pop("LD_LIBRARY_PATH_ORIG", None)
+        if original is not None:
+            environment["LD_LIBRARY_PATH"] = original
+    return environment
+
+
+def _reads_nothing() -> bool:
+    """Tell whether standard input is closed or the null device."""
+    try:
+        found = os.fstat(0)
+        return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev  # noqa: PTH116 - a device
+    except OSError:
+        return True

@@ -20,10 +20,10 @@ TORCH_INDEX = "pytorch_model.bin.index.json"
 _SMALL = re.compile(
     r"(adapter_|generation_|tokenizer_)?config\.json|(tokenizer|special_tokens_map|added_tokens|tekken)\.json"
     r"|(vocab|chat_template)\.json|chat_template\.jinja|(merges|vocab|rwkv_vocab\w*)\.txt|[\w.-]+\.(tiktoken|model)"
-    r"|README\.md|(LICENSE|NOTICE)(\.\w+)?",
+    r"|additional_chat_templates/[\w-]+\.jinja|README\.md|(LICENSE|NOTICE)(\.\w+)?",
     re.IGNORECASE,
 )
-"""Configuration, tokenizer, chat template, model card and licence; they lie at the top of the repository."""
+"""Configuration, tokenizer, chat templates, model card and licence; all but further templates lie at the top."""
 _WEIGHTS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
     (SAFETENSORS_INDEX, (r"model\.safetensors", r"model-\d+-of-\d+\.safetensors")),
     (TORCH_INDEX, (r"pytorch_model\.bin", r"pytorch_model-\d+-of-\d+\.bin")),
@@ -112,7 +112,7 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Downl
     Raises:
         ZhiyinError: there is nothing to use.
     """
-    small = [file for file in files if file.top and _SMALL.fullmatch(file.name)]
+    small = [file for file in files if _SMALL.fullmatch(file.name)]
     if named:
         return _named(repository, files, named, small)
     checkpoint = _checkpoint(repository, files, small) if wish.checkpoint else None

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from desktop_app import reports
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.engine.protocol import Generate, SamplingSettings
+from desktop_app.engine.results import ModelInfo
 from desktop_app.settings import RECOMMENDED, Settings
+from models.errors import ZhiyinError
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,17 @@ def sampling(options: ReplyOptions, recommended: Mapping[str, float]) -> Samplin
         max_tokens=options.max_tokens,
         stop=options.stop,
     )
+
+
+def report_moved_system(info: ModelInfo, messages: Sequence[Mapping[str, Any]]) -> None:
+    """Say once that the chat format has no place for a system message, where a chat has one."""
+    if not info.takes_system and any(message.get("role") == "system" for message in messages):
+        reports.say(
+            ZhiyinError(
+                "{name} has no place for a system message in its chats; yours is put in front of the first question.",
+                name=info.name,
+            )
+        )
 
 
 def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[str, str]]:

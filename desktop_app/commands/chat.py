@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from desktop_app.chat.conversation import Conversation, Message, Role
-from desktop_app.chat.request import ReplyOptions, options_from, reply_request
+from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_moved_system
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
-from desktop_app.engine.results import Reply
+from desktop_app.engine.results import ModelInfo, Reply
 from desktop_app.paths import settings_file
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = find_model(arguments.model)
     settings = LoadSettings(threads=arguments.threads)
     with loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session:
-        chat = _Chat(session.engine, options, model.sampling)
+        chat = _Chat(session.engine, session.info, options, model.sampling)
         if arguments.prompt is not None:
             result = chat.ask(arguments.prompt)
             return INTERRUPTED if result.reason == "cancelled" else 0
@@ -83,6 +83,7 @@ class _Chat:
     """A conversation with a loaded model."""
 
     engine: Engine
+    info: ModelInfo
     options: ReplyOptions
     recommended: Mapping[str, float]
     conversation: Conversation = field(default_factory=Conversation)
@@ -93,7 +94,9 @@ class _Chat:
         asked = self._message("user", text)
         self.messages.append(asked)
         try:
-            result = _print_reply(self.engine, reply_request(self.messages, self.options, self.recommended))
+            request = reply_request(self.messages, self.options, self.recommended)
+            report_moved_system(self.info, request.messages)
+            result = _print_reply(self.engine, request)
         except (EngineDied, EngineFailed):
             self.messages.pop()
             raise

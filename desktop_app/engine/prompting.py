@@ -61,14 +61,15 @@ class Prompting:
                 "that was trained with them.",
                 name=runner.info.name,
             )
-        if runner.chat_template is None:
+        template = runner.chat_template if not asked.tools else runner.tool_template or runner.chat_template
+        if template is None:
             return "\n\n".join(str(message.get("content", "")) for message in asked.messages)
         if self._fault is not None:
             raise self._fault
         choices: dict[str, Any] = {} if asked.thinking is None else dict.fromkeys(_THINKING, asked.thinking)
         return self._renderer.render(
-            runner.chat_template,
-            prepared(asked.messages, CHAT_FORMATS.get(runner.info.chat_format), runner.chat_template),
+            template,
+            prepared(asked.messages, CHAT_FORMATS.get(runner.info.chat_format), template),
             path=runner.info.path,
             tools=list(asked.tools) or None,
             bos=runner.vocabulary.bos_text,
@@ -123,6 +124,13 @@ class Prompting:
             return None
         as_it_is, on, off = prompts
         return None if on == off else as_it_is != off
+
+    def takes_system(self) -> bool:
+        """Tell whether a system message has a place of its own; without one it is put in front of the first question."""
+        system, question = ({"role": role, "content": f"{_ANY}{role}"} for role in ("system", "user"))
+        merged = {"role": "user", "content": f"{system['content']}\n\n{question['content']}"}
+        prompts = self._each((Prompt((system, question)), Prompt((merged,))))
+        return self._runner.chat_template is None or not prompts or prompts[0] != prompts[1]
 
     def effort_by_itself(self) -> str:
         """Return how long replies think where nobody asks for it; "": the template leaves no choice among the efforts."""

@@ -38,6 +38,8 @@ class ModelInfo(Result, frozen=True):
     effort: str = ""
     """Where the template leaves the choice how long to think: how long it does so by itself; "": there is no choice."""
     tools: bool = False
+    takes_system: bool = True
+    """The chat format has a place for a system message; without one it is put in front of the first question."""
     seconds: float = 0.0
     chat_format: str = ""
     """A name in `models.chat.chat_formats`."""

@@ -60,6 +60,8 @@ class Runner(Protocol):
 
     info: ModelInfo
     chat_template: str | None
+    tool_template: str | None
+    """The template of chats with tools, where the file has one of its own for them."""
     stop_texts: tuple[str, ...]
     """Texts that end a reply, from the file's own metadata."""
     largest_batch: int

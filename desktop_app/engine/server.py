@@ -220,7 +220,7 @@ class EngineProcess:
         self._runner, self._prompting = runner, prompting
         self._identity = model_identity(request.path, request.adapters)
         thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
-        return replace(runner.info, thinking=thinking, effort=effort)
+        return replace(runner.info, thinking=thinking, effort=effort, takes_system=prompting.takes_system())
 
     def _malformed(self, number: int, request: protocol.Malformed) -> None:
         raise request

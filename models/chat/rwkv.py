@@ -14,7 +14,8 @@ from pathlib import Path
 
 from models.config import Config
 from models.family import STOP, ChatFormat
-from models.vocab.special import chat_template, special_text
+from models.vocab.chat_templates import read_chat_templates
+from models.vocab.special import special_text
 from models.vocab.vocabulary import PREFIX, Vocabulary
 
 _CLEAN = r"""{%- macro clean(text) -%}
@@ -122,7 +123,7 @@ def with_own_template(vocabulary: Vocabulary, folder: Path) -> Vocabulary:
     What such a template takes from the publisher's Hugging Face tokenizer comes along: a prompt that begins with id 0, and an
     `eos_token` that is an ordinary text there (a blank line). A blank line ends replies only where the turns are World's.
     """
-    template = chat_template(folder)
+    template = read_chat_templates(folder).default
     if template is None:
         return vocabulary
     extra = dict(vocabulary.extra)

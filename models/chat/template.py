@@ -21,6 +21,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from models.chat.messages import TemplateForms
 from models.chat.template_facts import LARGEST_PROMPT, MEGABYTE, TemplateLimit, check_size
 from models.errors import ZhiyinError
 from models.visible import visible
@@ -57,7 +58,7 @@ def render(
 
     Args:
         template: the Jinja source.
-        messages: OpenAI's form: role, content, optionally tool_calls and name.
+        messages: OpenAI's form: role, content, optionally tool_calls and name; `models.chat.messages` fits them to the template.
         path: the template's file, for the sentences of errors.
         tools: tools in OpenAI's form, or None.
         bos: text of the beginning-of-sequence token.
@@ -73,8 +74,9 @@ def render(
     check_size(template, path)
     try:
         pieces = _compiled(template).generate(
-            messages=list(messages),
+            messages=_forms(template, os.fspath(path)).fitted(messages),
             tools=list(tools) if tools else None,
+            documents=None,
             bos_token=bos,
             eos_token=eos,
             add_generation_prompt=add_generation_prompt,
@@ -94,6 +96,12 @@ def render(
             reason=_short(error),
         ) from error
     except Exception as error:  # whatever an untrusted template raises
+        if _forms(template, os.fspath(path)).takes_question:
+            raise ZhiyinError(
+                "The chat template of {path} has no form for this chat ({reason}); change its messages, or its tools.",
+                path=path,
+                reason=_short(error),
+            ) from error
         raise ZhiyinError(
             "The chat template of {path} cannot render this chat ({reason}); convert the model again.",
             path=path,
@@ -112,6 +120,22 @@ def _compiled(template: str) -> jinja2.Template:
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = _strftime_now
     return environment.from_string(template)
+
+
+@lru_cache(maxsize=16)
+def _forms(template: str, path: str) -> TemplateForms:
+    """Return what forms of messages a template takes; `path` is for the sentences of errors."""
+
+    def attempt(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None) -> str | None:
+        variables = {"messages": messages, "tools": tools, "documents": None, "bos_token": "", "eos_token": ""}
+        try:
+            return _joined(_compiled(template).generate(**variables, add_generation_prompt=True), path)
+        except (ZhiyinError, MemoryError):
+            raise
+        except Exception:  # whatever an untrusted template raises
+            return None
+
+    return TemplateForms(attempt)
 
 
 def _joined(pieces: Iterable[str], path: str | os.PathLike[str]) -> str:

@@ -9,15 +9,13 @@ from pathlib import Path
 from msgspec import UnsetType
 
 from models.config import Config
-from models.untrusted_json import LARGEST_TABLE, read_bytes, read_object, read_struct
+from models.untrusted_json import LARGEST_TABLE, read_object, read_struct
+from models.vocab.chat_templates import read_chat_templates
 from models.vocab.structures import PostProcessing, SpecialTokens, Step, TokenizerConfig
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 _NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding"}
 """Hugging Face's names -> llama.cpp's."""
-
-
-_LARGEST_TEMPLATE = 4 * 1024 * 1024
 
 
 def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> Vocabulary:
@@ -44,12 +42,15 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
     said = {"add_bos_token": described.add_bos_token, "add_eos_token": described.add_eos_token}
     flags = vocabulary.flags | {name: value for name, value in said.items() if value is not None}
     ends = (*generation.ids("eos_token_id"), *config.ids("eos_token_id"))
+    templates = read_chat_templates(folder)
     return replace(
         vocabulary,
         special=special,
         ends=(*vocabulary.ends, *dict.fromkeys(end for end in ends if 0 <= end < len(vocabulary.tokens))),
         flags=flags | _bos_rule(folder, texts.get("bos"), flags),
-        chat_template=vocabulary.chat_template or chat_template(folder),
+        chat_template=vocabulary.chat_template or templates.default,
+        named_templates=templates.others,
+        warnings=(*vocabulary.warnings, *templates.warnings),
     )
 
 
@@ -86,17 +87,6 @@ def post_processing(folder: Path) -> list[Step]:
     """Return the steps that a folder's tokenizer.json takes with the tokens of a text."""
     found = read_struct(folder / "tokenizer.json", PostProcessing, largest=LARGEST_TABLE).post_processor
     return [] if found is None else [*found.leaves()]
-
-
-def chat_template(folder: Path) -> str | None:
-    """Return chat_template.jinja, or the (default) template of tokenizer_config.json."""
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return read_bytes(file, largest=_LARGEST_TEMPLATE).decode("utf-8", "replace")
-    template = read_tokenizer_config(folder).chat_template
-    if isinstance(template, list):
-        return next((entry.template for entry in template if entry.name == "default"), None)
-    return template
 
 
 def special_text(folder: Path, name: str) -> str | None:

@@ -54,6 +54,16 @@ class NamedTemplate(msgspec.Struct):
     template: str
 
 
+TemplatesSaid = str | list[NamedTemplate] | dict[str, str] | None
+"""One template, or several by name."""
+
+
+class TemplateFile(msgspec.Struct):
+    """chat_template.json."""
+
+    chat_template: TemplatesSaid = None
+
+
 class TokenizerConfig(SpecialTokens):
     """tokenizer_config.json."""
 
@@ -61,7 +71,7 @@ class TokenizerConfig(SpecialTokens):
     add_bos_token: bool | None = None
     add_eos_token: bool | None = None
     added_tokens_decoder: dict[TokenId, AddedText] | None = None
-    chat_template: str | list[NamedTemplate] | None = None
+    chat_template: TemplatesSaid = None
     num_image_tokens: int | None = None
 
 

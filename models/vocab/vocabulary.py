@@ -15,6 +15,12 @@ PREFIX = "zhiyin.tokenizer.prefix"
 """GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
 PLAIN = "zhiyin.tokenizer.plain_text"
 """GGUF key: markup in a text is only text, as in the publisher's tokenizer; chat templates alone write special tokens."""
+CHAT_TEMPLATE = "tokenizer.chat_template"
+"""GGUF key: the template of chats; one of another name has that name behind a dot, as gguf and llama.cpp write it."""
+CHAT_TEMPLATES = "tokenizer.chat_templates"
+"""GGUF key: the names of the others."""
+TOOL_USE = "tool_use"
+"""The name of the template for chats with tools."""
 ENDS = "zhiyin.tokenizer.end_token_ids"
 """GGUF key: further ids that end a reply; llama.cpp has keys for three."""
 NORMALIZATION = "zhiyin.tokenizer.normalization"
@@ -60,6 +66,8 @@ class Vocabulary:
     flags: dict[str, bool] = field(default_factory=dict)
     """`add_bos_token`, `add_eos_token`, `add_space_prefix`, `remove_extra_whitespaces` …"""
     chat_template: str | None = None
+    named_templates: Mapping[str, str] = field(default_factory=dict)
+    """Further templates by their names, "tool_use" among them."""
     ends: tuple[int, ...] = ()
     """Ids that end a reply, those of `special` included or not."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -90,7 +98,10 @@ class Vocabulary:
         pairs |= {f"tokenizer.ggml.{name}_token_id": value for name, value in special.items()}
         pairs |= {f"tokenizer.ggml.{name}": value for name, value in self.flags.items()}
         if self.chat_template is not None:
-            pairs["tokenizer.chat_template"] = self.chat_template
+            pairs[CHAT_TEMPLATE] = self.chat_template
+        if self.named_templates:
+            pairs[CHAT_TEMPLATES] = list(self.named_templates)
+            pairs |= {f"{CHAT_TEMPLATE}.{name}": text for name, text in self.named_templates.items()}
         more = self._open_ends(special)
         if more:
             pairs[ENDS] = more

@@ -24,6 +24,10 @@
         <translation>一个 LoRA 文件只能包含一个 LoRA；请分别转换。</translation>
     </message>
     <message>
+        <source>A message holds a part of type {kind}, which this model&apos;s chat format has no place for; leave it out.</source>
+        <translation>有一条消息含有 {kind} 类型的内容，这个模型的对话格式容不下它；请去掉这部分。</translation>
+    </message>
+    <message>
         <source>A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or unset it.</source>
         <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
     </message>
@@ -124,12 +128,20 @@
         <translation>这个模型的 KV 缓存不能使用 {kind}；请使用 f16。</translation>
     </message>
     <message>
+        <source>The arguments of a call of {name} in this chat are no JSON object; correct that message.</source>
+        <translation>这次对话中调用 {name} 的参数不是 JSON 对象；请改正那条消息。</translation>
+    </message>
+    <message>
         <source>The certificate of {host} is not trusted here ({reason}); check this computer&apos;s clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
         <translation>本机不信任 {host} 的证书（{reason}）；请检查本机时钟；若有代理或杀毒软件检查流量，请在 SSL_CERT_FILE 中指定其证书。</translation>
     </message>
     <message>
         <source>The chat template of {path} cannot render this chat ({reason}); convert the model again.</source>
         <translation>{path} 的对话模板无法生成这段对话（{reason}）；请重新转换这个模型。</translation>
+    </message>
+    <message>
+        <source>The chat template of {path} has no form for this chat ({reason}); change its messages, or its tools.</source>
+        <translation>{path} 的对话模板无法写出这次对话（{reason}）；请修改其中的消息或工具。</translation>
     </message>
     <message>
         <source>The chat template of {path} is larger than {size} MB; get the model elsewhere.</source>
@@ -860,6 +872,10 @@
         <translation>{folder} 没有 ChatGLM-6B 的分词器 {name}；请把它也下载到同一个文件夹。</translation>
     </message>
     <message>
+        <source>{folder} has several chat templates and names none of them the default; chats are written by {name} (the others: {others}).</source>
+        <translation>{folder} 中有多个对话模板，却没有指明默认的；对话采用 {name}（其余的：{others}）。</translation>
+    </message>
+    <message>
         <source>{folder} is damaged ({reason}); install Zhiyin again.</source>
         <translation>{folder} 已损坏（{reason}）；请重新安装知音。</translation>
     </message>
@@ -994,6 +1010,10 @@
     <message>
         <source>{name} has no file {file}; its files of weights are: {files}.</source>
         <translation>{name} 没有文件 {file}；它的权重文件有：{files}。</translation>
+    </message>
+    <message>
+        <source>{name} has no place for a system message in its chats; yours is put in front of the first question.</source>
+        <translation>{name} 的对话格式没有系统提示的位置；您的系统提示已放在第一个问题之前。</translation>
     </message>
     <message>
         <source>{name} has no revision {revision!r}.</source>
@@ -1964,6 +1984,10 @@
         <translation>{path}：对这个系列，llama.cpp 要求每一层都有专家，而这个模型有些层没有。</translation>
     </message>
     <message>
+        <source>{path}: message {number} has tool_calls that are no list of functions with a name and arguments; correct them.</source>
+        <translation>{path}：第 {number} 条消息的 tool_calls 不是由带名称和参数的函数组成的列表；请改正。</translation>
+    </message>
+    <message>
         <source>{path}: models of the architecture {architecture} run up to their trained length only; load it with a smaller context.</source>
         <translation>{path}：{architecture} 架构的模型只能运行到训练时的长度；请用较小的上下文加载。</translation>
     </message>
@@ -2014,6 +2038,10 @@
     <message>
         <source>{path}: the alpha_pattern {pattern!r} is too intricate; merge the adapter with the program that trained it, then convert the result.</source>
         <translation>{path}：alpha_pattern {pattern!r} 过于复杂；请用训练它的程序合并，再转换结果。</translation>
+    </message>
+    <message>
+        <source>{path}: the content of message {number} is neither a text nor a list of parts; correct it.</source>
+        <translation>{path}：第 {number} 条消息的 content 既不是文本，也不是由各部分组成的列表；请改正。</translation>
     </message>
     <message>
         <source>{path}: the magnitudes of {module} do not fit; download the adapter again.</source>

@@ -34,7 +34,7 @@ from desktop_app.system.threads import usual_threads
 from models.chat import chat_formats
 from models.chat.template_facts import template_facts
 from models.errors import BadFile, UnsupportedModel
-from models.vocab.vocabulary import PLAIN
+from models.vocab.vocabulary import CHAT_TEMPLATE, PLAIN, TOOL_USE
 
 ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rwkv5": RWKV5}
 """By `general.architecture`: those of which llama.cpp computes nothing."""
@@ -52,7 +52,8 @@ class GraphRunner:
         """
         start = time.perf_counter()
         begin_log()
-        self.chat_template = header.text("tokenizer.chat_template")
+        self.chat_template = header.text(CHAT_TEMPLATE)
+        self.tool_template = header.text(f"{CHAT_TEMPLATE}.{TOOL_USE}")
         self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
         self._batch, self.largest_batch = settings.batch, 0
@@ -205,9 +206,9 @@ class GraphRunner:
             file_type=header.quantization,
             chat=self.chat_template is not None,
             reasoning=facts.reasoning,
-            tools=facts.tools,
+            tools=facts.tools or self.tool_template is not None,
             seconds=seconds,
-            chat_format=chat_formats.name_of(header.metadata, self.chat_template),
+            chat_format=chat_formats.name_of(header.metadata, self.tool_template or self.chat_template),
             plain_text=header.metadata.get(PLAIN) is True,
         )
 

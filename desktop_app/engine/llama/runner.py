@@ -31,7 +31,7 @@ from desktop_app.system.threads import usual_threads
 from models.chat import chat_formats
 from models.chat.template_facts import template_facts
 from models.errors import BadFile, Cancelled, UnsupportedModel, ZhiyinError
-from models.vocab.vocabulary import PLAIN
+from models.vocab.vocabulary import CHAT_TEMPLATE, PLAIN, TOOL_USE
 
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
 _ALL_LAYERS = 999
@@ -50,7 +50,8 @@ class LlamaRunner:
             BadFile: llama.cpp refuses the file.
         """
         start = time.perf_counter()
-        self.chat_template = header.text("tokenizer.chat_template")
+        self.chat_template = header.text(CHAT_TEMPLATE)
+        self.tool_template = header.text(f"{CHAT_TEMPLATE}.{TOOL_USE}")
         self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
         llama.llama_backend_init()
@@ -266,9 +267,9 @@ class LlamaRunner:
             file_type=header.quantization,
             chat=self.chat_template is not None,
             reasoning=facts.reasoning,
-            tools=facts.tools,
+            tools=facts.tools or self.tool_template is not None,
             seconds=seconds,
-            chat_format=chat_formats.name_of(header.metadata, self.chat_template),
+            chat_format=chat_formats.name_of(header.metadata, self.tool_template or self.chat_template),
             plain_text=header.metadata.get(PLAIN) is True,
         )
 

@@ -111,6 +111,14 @@ def test_a_copy_without_its_note_is_read_instead_of_fetched(server: HubServer, t
     assert get(server, tmp_path).fetched == 0
 
 
+def test_templates_by_name_come_from_their_folder(server: HubServer, tmp_path: Path) -> None:
+    more = "additional_chat_templates/tool_use.jinja"
+    put(server, sharded() | {more: b"{{ tools }}", f"original/{more}": b"no", f"{more}.bak": b"no"})
+    folder = get(server, tmp_path).folder
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.jinja*")}
+    assert found == {"chat_template.jinja", more}
+
+
 @pytest.mark.parametrize(
     ("weights", "wanted"),
     [

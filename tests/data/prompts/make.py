@@ -2,7 +2,7 @@
 
     python make.py LLAMA_CPP_SOURCE
 
-Needs transformers and jinja2 (written with transformers 5.24.0). A prompt is noted by its SHA-256, "" where the template refuses
+Needs transformers (written with transformers 5.24.0). A prompt is noted by its SHA-256, "" where the template refuses
 the chat.
 """
 
@@ -13,9 +13,15 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-from transformers.utils.chat_template_utils import render_jinja_template
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 HERE = Path(__file__).parent
+TOKENIZER = PreTrainedTokenizerFast(
+    tokenizer_object=Tokenizer(models.BPE()),
+    bos_token="<BOS>",  # noqa: S106 - a token of a vocabulary
+    eos_token="<EOS>",  # noqa: S106 - the same
+)
 
 
 def main() -> None:
@@ -27,12 +33,18 @@ def main() -> None:
 
 
 def rendered(template: str, case: dict) -> str:
-    said = {"bos_token": "<BOS>", "eos_token": "<EOS>", "add_generation_prompt": True, **case.get("extra", {})}
     try:
-        prompts, _ = render_jinja_template([case["messages"]], tools=case.get("tools"), chat_template=template, **said)
+        prompt = TOKENIZER.apply_chat_template(
+            case["messages"],
+            tools=case.get("tools"),
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=True,
+            **case.get("extra", {}),
+        )
     except Exception:
         return ""
-    return sha256(prompts[0].encode()).hexdigest()
+    return sha256(prompt.encode()).hexdigest()
 
 
 if __name__ == "__main__":

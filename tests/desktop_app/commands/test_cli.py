@@ -166,6 +166,34 @@ def test_messages_without_a_role_are_refused(tmp_path: Path) -> None:
     assert "without a role" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ('[{"role": "user", "content": 5}]', "message 1 is neither a text"),
+        ('[{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": "b"}]', "message 2 has tool_calls"),
+        (
+            '[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]',
+            "message 1 has tool_c",
+        ),
+    ],
+)
+def test_the_file_of_messages_is_named_where_it_is_wrong(messages: str, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "messages.json"
+    file.write_text(messages, "utf-8")
+    done = zhiyin("prompt", STARTER, "--messages", str(file))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(file) in done.stderr
+    assert reason in done.stderr
+
+
+def test_messages_are_read_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    file, tools = tmp_path / "messages.json", tmp_path / "tools.json"
+    file.write_text('[{"role": "user", "content": [{"type": "text", "text": "你好"}]}]', "utf-8-sig")
+    tools.write_text("[]", "utf-8-sig")
+    done = zhiyin("prompt", STARTER, "--messages", str(file), "--tools", str(tools))
+    assert "<|im_start|>user\n你好<|im_end|>" in done.stdout
+
+
 def test_bytes_that_are_no_text_are_taken() -> None:
     with start("chat", "--max-tokens", "2", stdin=subprocess.PIPE) as chat:
         output, _ = chat.communicate(b"\xff\xfe\n", timeout=60)

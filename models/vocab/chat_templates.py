@@ -1,0 +1,84 @@
+"""The chat templates beside a tokenizer: one, or several by name ("default", "tool_use", "rag" …).
+
+Source of the places and of their order: transformers, tokenization_utils_base.py (`from_pretrained`, `get_chat_template`) and
+processing_utils.py for chat_template.json, which models with an image part have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.sentence import Sentence
+from models.untrusted_json import read_bytes, read_struct
+from models.vocab.structures import TemplateFile, TemplatesSaid, TokenizerConfig
+from models.vocab.vocabulary import TOOL_USE
+
+_DEFAULT = "default"
+_FOLDER = "additional_chat_templates"
+_LARGEST = 4 * 1024 * 1024
+_MOST = 16
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NOT_FOR_CHATS = (TOOL_USE, "rag")
+
+
+@dataclass(frozen=True)
+class ChatTemplates:
+    """What a folder holds."""
+
+    default: str | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Sentence, ...] = ()
+
+
+def read_chat_templates(folder: Path) -> ChatTemplates:
+    """Return a folder's templates: files of their own, else those of tokenizer_config.json, else chat_template.json.
+
+    Raises:
+        BadFile: a file is damaged.
+    """
+    found = _of_files(folder) or _of_config(folder) or _of_processor(folder)
+    others = {name: text for name, text in found.items() if name != _DEFAULT and _NAME.fullmatch(name)}
+    if _DEFAULT in found or not found:
+        return ChatTemplates(found.get(_DEFAULT), others)
+    chosen = next((name for name in found if name not in _NOT_FOR_CHATS), next(iter(found)))
+    if len(found) == 1:
+        return ChatTemplates(found[chosen], others)
+    warning = Sentence(
+        "{folder} has several chat templates and names none of them the default; chats are written by {name} (the others: "
+        "{others}).",
+        folder=folder,
+        name=chosen,
+        others=", ".join(sorted(set(found) - {chosen})),
+    )
+    return ChatTemplates(found[chosen], others, (warning,))
+
+
+def _of_files(folder: Path) -> dict[str, str]:
+    named = sorted((folder / _FOLDER).glob("*.jinja"))[:_MOST] if (folder / _FOLDER).is_dir() else []
+    files = {path.stem: path for path in named} | {_DEFAULT: folder / "chat_template.jinja"}
+    return {name: _text(path) for name, path in files.items() if path.is_file()}
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path, largest=_LARGEST).decode("utf-8-sig", "replace")
+
+
+def _of_config(folder: Path) -> dict[str, str]:
+    path = folder / "tokenizer_config.json"
+    return _by_name(read_struct(path, TokenizerConfig).chat_template if path.is_file() else None)
+
+
+def _of_processor(folder: Path) -> dict[str, str]:
+    path = folder / "chat_template.json"
+    return _by_name(read_struct(path, TemplateFile).chat_template if path.is_file() else None)
+
+
+def _by_name(said: TemplatesSaid) -> dict[str, str]:
+    if isinstance(said, str):
+        return {_DEFAULT: said}
+    if isinstance(said, dict):
+        return dict(list(said.items())[:_MOST])
+    return {entry.name: entry.template for entry in (said or ())[:_MOST]}

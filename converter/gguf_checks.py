@@ -57,7 +57,7 @@ _TABLES = re.compile(r"(blk\.\d+\.ffn_gate_tid2eid|d2t)(\.weight)?")
 """Tensors of whole numbers: expert ids by token, draft tokens to target tokens."""
 _ADDED = re.compile(
     r".*\.bias|(.*\.)?(\w*norm(_\w+)?|ssm_(a|d|conv1d)|time_mix_(lerp_\w+|decay|first|[wav]0|k_k|k_a|r_k|ln)|"
-    r"channel_mix_lerp_\w+|rope_freqs|rope_factors_(long|short)|attn_sinks|exp_probs_b)(\.weight)?"
+    r"channel_mix_lerp_\w+|rope_freqs|rope_factors_(long|short)|attn_sinks|exp_probs_b|token_types)(\.weight)?"
 )
 """Tensors that activations are added to, multiplied by or scanned with: ggml does that with 32-bit floats alone."""
 _EPSILONS = tuple(f"attention.{name}_epsilon" for name in ("layer_norm", "layer_norm_rms", "group_norm"))
@@ -72,6 +72,8 @@ _HEAD_SIZES = (
 _STATE_SIZES = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "wkv.head_size")
 _LAST_GATING = 4
 """LLAMA_EXPERT_GATING_FUNC_TYPE_SQRT_SOFTPLUS."""
+_LAST_POOLING = 4
+"""LLAMA_POOLING_TYPE_RANK."""
 _FUSED = ("phi3", "qwen")
 """Architectures whose queries, of one matrix with the keys and values, are as long as the hidden vectors."""
 _DELTA_RULES = ("qwen35", "qwen35moe")
@@ -105,6 +107,11 @@ _BEGINNINGS: dict[str, tuple[int | None, bool]] = {
     "plamo2": (1, False),
 }
 """Of a kind of vocabulary: the token that begins a text where the file names none, and whether it is added."""
+_ENDINGS = {
+    "bert": ("tokenizer.ggml.seperator_token_id", 102, ""),
+    "t5": ("tokenizer.ggml.eos_token_id", 1, "tokenizer.ggml.add_eos_token"),
+}
+"""The key that names the token which ends a text, the token where the file names none, the key that says whether it is added."""
 
 
 def read_model(path: Path) -> GGUFHeader:
@@ -148,7 +155,9 @@ def check_model(headers: Sequence[GGUFHeader]) -> None:
     claims.check_windows()
     claims.check_experts()
     claims.check_states()
+    claims.check_pooling()
     _check_beginning(first)
+    _check_ending(first)
     if not any(header.tensors for header in headers):
         raise BadFile("{path} holds no weights; choose the file of the whole model.", path=first.path)
 
@@ -370,6 +379,17 @@ class _Claims:
             if self._whole(divided, 0) % self._whole(divisor, 1):
                 raise self._wrong(divisor)
 
+    def check_pooling(self) -> None:
+        """Check how an embedding model makes one vector, and that the layers behind it fit each other."""
+        self._within("pooling_type", 0, _LAST_POOLING)
+        hidden = self._whole("embedding_length")
+        self._within("embedding_length_out", 1, hidden)
+        for key in ("dense_2_feat_in", "dense_3_feat_out"):
+            if self._whole(key) not in (0, hidden):
+                raise self._wrong(key)
+        if self._whole("dense_2_feat_out") != self._whole("dense_3_feat_in"):
+            raise self._wrong("dense_3_feat_in")
+
     def _within(self, key: str, least: int, most: int) -> None:
         for number in _numbers(self._parameters.get(key, least)):
             if not least <= number <= most:
@@ -388,8 +408,7 @@ class _Claims:
 
 def _check_beginning(header: GGUFHeader) -> None:
     """Check that a token which begins every text is one: llama.cpp looks for it when it cuts the first text."""
-    listed = header.metadata.get("tokenizer.ggml.tokens")
-    count = listed.length if isinstance(listed, ArrayLength) else len(listed) if isinstance(listed, list) else 0
+    count = _token_count(header)
     usual, is_added = _BEGINNINGS.get(str(header.metadata.get("tokenizer.ggml.model")), (0, False))
     named: Any = header.metadata.get("tokenizer.ggml.bos_token_id")
     possible = (number for number in (named, usual) if isinstance(number, int))
@@ -397,6 +416,25 @@ def _check_beginning(header: GGUFHeader) -> None:
         0 <= n < count for n in possible
     ):
         raise _unfit(header, "tokenizer.ggml.bos_token_id", named)
+
+
+def _check_ending(header: GGUFHeader) -> None:
+    """Check that a token which ends every text is one: llama.cpp takes it for granted where it is added."""
+    kind = str(header.metadata.get("tokenizer.ggml.model"))
+    if kind not in _ENDINGS:
+        return
+    key, usual, switch = _ENDINGS[kind]
+    named = header.metadata.get(key)
+    count = _token_count(header)
+    if (not switch or header.metadata.get(switch, True) is True) and not any(
+        isinstance(number, int) and 0 <= number < count for number in (named, usual)
+    ):
+        raise _unfit(header, key, named)
+
+
+def _token_count(header: GGUFHeader) -> int:
+    listed = header.metadata.get("tokenizer.ggml.tokens")
+    return listed.length if isinstance(listed, ArrayLength) else len(listed) if isinstance(listed, list) else 0
 
 
 def _check_texts(header: GGUFHeader) -> None:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "hardware": "show what this computer has",
     "fit": "show what this computer can run of a model",
     "tokenize": "show the token ids of a text",
+    "embed": "make vectors of texts with an embedding model",
     "prompt": "show the prompt that a chat becomes",
     "logits": "write a model's logits for a text or token ids",
     "perplexity": "measure how well a model predicts a text",

@@ -11,6 +11,7 @@ import msgspec
 
 from models.errors import BadFile
 from models.sentence import Sentence
+from models.sentence_modules import Modules
 from models.untrusted_json import MOST_TOKENS
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Config:
         generation: Mapping[builtins.str, Any] | None = None,
         folder: builtins.str = "",
         code: builtins.str = "",
+        modules: Modules | None = None,
     ) -> None:
         """Wrap a configuration.
 
@@ -49,12 +51,14 @@ class Config:
             generation: what generation_config.json beside it holds.
             folder: the name of the folder that both lie in.
             code: the publisher's modeling_*.py there, as text: never run.
+            modules: what makes an embedding model of it; None: no such model, or nothing but its configuration is there.
         """
         self.data = data
         self.origin = origin
         self.generation = generation or {}
         self.folder = folder
         self.code = code
+        self.modules = modules
 
     def __contains__(self, key: builtins.str) -> builtins.bool:
         return self.data.get(key) is not None
@@ -67,11 +71,11 @@ class Config:
 
     def changed(self, **values: Any) -> Config:
         """Return a copy with some values replaced."""
-        return Config({**self.data, **values}, self.origin, self.generation, self.folder, self.code)
+        return Config({**self.data, **values}, self.origin, self.generation, self.folder, self.code, self.modules)
 
     def also_named(self, *names: builtins.str) -> Config:
         """Return a copy that goes by further names, too: those of adapters that were merged into the model."""
-        return Config(self.data, self.origin, self.generation, " ".join([self.folder, *names]), self.code)
+        return Config(self.data, self.origin, self.generation, " ".join([self.folder, *names]), self.code, self.modules)
 
     @property
     def names(self) -> tuple[builtins.str, ...]:

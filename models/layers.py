@@ -6,6 +6,7 @@ A family lists its tensors with these; nothing here reads a file. All transforms
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,11 @@ from models.family import OutputTensor, Source, Transform
 def as_is(name: str, source: str, *shape: int, exact: bool = False) -> OutputTensor:
     """Return a tensor that is copied unchanged."""
     return OutputTensor(name, shape, (Source(source, shape),), exact=exact)
+
+
+def without_prefix(tensor: OutputTensor, prefix: str = "model.") -> OutputTensor:
+    """Return a tensor whose sources lack a beginning: checkpoints of a model without its head have names without it."""
+    return replace(tensor, sources=tuple(replace(s, name=s.name.removeprefix(prefix)) for s in tensor.sources))
 
 
 def row_parts(

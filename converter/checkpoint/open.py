@@ -11,6 +11,7 @@ import msgspec
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint, is_meta_layout
+from converter.checkpoint.modules import ModulesCheckpoint
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
 from converter.checkpoint.shards import Shards
@@ -20,6 +21,7 @@ from models.config import Config
 from models.errors import BadFile
 from models.families import config_of_tensors, family_of
 from models.regular_file import is_there
+from models.sentence_modules import read_modules
 from models.untrusted_json import LARGEST, LARGEST_TABLE, read_bytes, read_object, read_struct
 
 _LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
@@ -50,6 +52,11 @@ def open_checkpoint(source: Path) -> Checkpoint:
     if is_meta_layout(source):
         return MetaCheckpoint(source)
     checkpoint = _open_folder(source)
+    modules = read_modules(source)
+    if modules is not None and modules.dense:
+        return ModulesCheckpoint(
+            checkpoint, {module.folder: _open_folder(source / module.folder) for module in modules.dense}
+        )
     return ScaledCheckpoint(checkpoint) if scales_of(checkpoint) else checkpoint
 
 
@@ -143,7 +150,7 @@ def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
     said = read_object(generation) if generation.is_file() else None
     code = next(iter(sorted(path.parent.glob("modeling_*.py"))), None)
     text = "" if code is None else read_bytes(code, largest=LARGEST).decode("utf-8", "replace")
-    return Config(data, origin, said, published_name(path.parent), text)
+    return Config(data, origin, said, published_name(path.parent), text, read_modules(path.parent))
 
 
 def _open_file(source: Path) -> Checkpoint:

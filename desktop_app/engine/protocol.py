@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,8 +27,10 @@ from desktop_app.engine.results import (
     Reply,
     RestoredState,
     SavedState,
+    Scores,
     TokenIds,
     TokenLogprob,
+    Vectors,
 )
 from desktop_app.system.devices import ComputeFacts
 from desktop_app.system.read_speed import ReadSpeed
@@ -194,6 +196,24 @@ class Score(Request[Losses], frozen=True, tag="score"):
     start: int = 0
 
 
+class Embed(Request[Vectors], frozen=True, tag="embed"):
+    """Make one vector of each text, in the loaded embedding model; control tokens' markup in them stays text.
+
+    Texts of any number and length: those that are too long are cut. A number of them at once is faster than one by one.
+    """
+
+    texts: tuple[str, ...]
+    role: Literal["", "query", "document"] = ""
+    """Puts in front what the model was trained with for questions or passages; "": nothing."""
+
+
+class Rerank(Request[Scores], frozen=True, tag="rerank"):
+    """Tell how well each text answers a question, by the loaded reranking model."""
+
+    query: str
+    texts: tuple[str, ...]
+
+
 class Measure(Request[Durations], frozen=True, tag="measure"):
     """Read `ids` into an empty context, then write `tokens` tokens after them; what they are does not matter."""
 
@@ -236,6 +256,8 @@ AnyRequest = (
     | Tokenize
     | Logits
     | Score
+    | Embed
+    | Rerank
     | Measure
     | MeasureReadSpeed
     | SaveState
@@ -257,7 +279,7 @@ class Progress(Struct, frozen=True, tag="progress", tag_field="kind"):
     part: float
     """0 to 1."""
     phase: str
-    """load, prompt."""
+    """load, prompt, embed."""
 
 
 class Text(Struct, frozen=True, tag="text", tag_field="kind", omit_defaults=True):

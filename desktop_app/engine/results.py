@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,30 @@ class TokenLogprob(Struct, frozen=True):
     """Natural logarithm."""
     top: tuple[TokenLogprob, ...] = ()
     """The most probable tokens in its place, the best one first."""
+
+    embedding: int = 0
+    """Dimensions of the vectors that an embedding model makes of texts; 0: it makes none."""
+    reranks: bool = False
+    """The model gives a question and a passage one score."""
+
+
+class Vectors(Result, frozen=True):
+    """One vector for each text."""
+
+    dimensions: int
+    data: bytes
+    """float32, little-endian, one vector behind the other."""
+
+    def rows(self) -> list[list[float]]:
+        """Return the vectors as lists."""
+        values = struct.unpack(f"<{len(self.data) // 4}f", self.data)
+        return [list(values[at : at + self.dimensions]) for at in range(0, len(values), self.dimensions)]
+
+
+class Scores(Result, frozen=True):
+    """How well each text answers a question, from 0 to 1."""
+
+    scores: list[float]
 
 
 class Reply(Result, frozen=True):
@@ -144,6 +169,8 @@ AnyResult = (
     | TokenIds
     | LogitsShape
     | Losses
+    | Vectors
+    | Scores
     | Durations
     | SavedState
     | RestoredState

@@ -36,7 +36,9 @@ from desktop_app.engine.results import (
     Reply,
     RestoredState,
     SavedState,
+    Scores,
     TokenIds,
+    Vectors,
 )
 from desktop_app.engine.runner import OutOfMemory, Runner
 from desktop_app.paths import log_file
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from desktop_app.engine.generation import OutputFilter
+    from desktop_app.engine.llama.embedding import EmbeddingRunner
     from desktop_app.engine.prompting import Prompting
     from desktop_app.engine.protocol import SamplingSettings
 
@@ -85,7 +88,7 @@ class EngineProcess:
         self._afterwards: Callable[[], None] | None = None
         self._identity = ""
         self._queue: queue.SimpleQueue[tuple[int, protocol.AnyRequest | protocol.Malformed]] = queue.SimpleQueue()
-        self._runner: Runner | None = None
+        self._runner: Runner | EmbeddingRunner | None = None
         self._prompting: Prompting | None = None
         self._renderer = Renderer()
         self._current = 0
@@ -100,6 +103,8 @@ class EngineProcess:
             protocol.Prompt: self._prompt,
             protocol.Logits: self._logits,
             protocol.Score: self._score,
+            protocol.Embed: self._embed,
+            protocol.Rerank: self._rerank,
             protocol.Measure: self._measure,
             protocol.MeasureReadSpeed: self._measure_read_speed,
             protocol.SaveState: self._save_state,
@@ -193,10 +198,28 @@ class EngineProcess:
 
         return listener
 
-    def _model(self) -> Runner:
+    def _any_model(self) -> Runner | EmbeddingRunner:
         if self._runner is None:
             raise ZhiyinError("No model is loaded; choose one first.")
         return self._runner
+
+    def _model(self) -> Runner:
+        """Return the loaded language model."""
+        runner = self._any_model()
+        if runner.info.embedding or runner.info.reranks:
+            raise ZhiyinError("{name} measures texts and writes none; choose a chat model.", name=runner.info.name)
+        return cast("Runner", runner)
+
+    def _measuring_model(self, number: int) -> EmbeddingRunner:
+        """Return the loaded embedding or reranking model."""
+        runner = self._any_model()
+        if not (runner.info.embedding or runner.info.reranks):
+            raise ZhiyinError(
+                "{name} writes texts and makes no vectors; choose an embedding model.", name=runner.info.name
+            )
+        if number in self._cancelled:
+            runner.interrupt(True)
+        return cast("EmbeddingRunner", runner)
 
     def _prompts(self) -> Prompting:
         self._model()
@@ -209,7 +232,11 @@ class EngineProcess:
 
         self._unload(number, protocol.Unload())
         self._renderer.start()  # while the weights are read
-        runner = load_runner(request.path, request.settings, self._progress(number, "load"))
+        loaded = load_runner(request.path, request.settings, self._progress(number, "load"))
+        if loaded.info.embedding or loaded.info.reranks:
+            self._runner, self._prompting, self._identity = loaded, None, ""
+            return loaded.info
+        runner = cast("Runner", loaded)
         if request.adapters:
             try:
                 runner.set_adapters(request.adapters)
@@ -298,7 +325,7 @@ class EngineProcess:
         return replace(reply, logprobs=noted.take()) if noted else reply
 
     def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
-        runner = self._model()
+        runner = self._any_model()
         special = request.special and not runner.info.plain_text
         return TokenIds(runner.tokenize(request.text, add_special=request.add_special, special=special))
 
@@ -315,6 +342,14 @@ class EngineProcess:
         from desktop_app.engine.measuring import losses
 
         return Losses(losses(self._model_for(request.ids), request.ids, request.start))
+
+    def _embed(self, number: int, request: protocol.Embed) -> Vectors:
+        vectors = self._measuring_model(number).embed(request.texts, request.role, self._progress(number, "embed"))
+        return Vectors(vectors.shape[1], vectors.astype("<f4").tobytes())
+
+    def _rerank(self, number: int, request: protocol.Rerank) -> Scores:
+        runner = self._measuring_model(number)
+        return Scores(runner.rerank(request.query, request.texts, self._progress(number, "embed")))
 
     def _measure(self, number: int, request: protocol.Measure) -> Durations:
         from desktop_app.engine.measuring import speeds

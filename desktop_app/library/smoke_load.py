@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from desktop_app.engine.client import Engine, EngineDied, EngineFailed, EngineKilled
-from desktop_app.engine.protocol import Load, LoadSettings, Logits, Prompt
+from desktop_app.engine.protocol import Embed, Load, LoadSettings, Logits, Prompt, Rerank
+from desktop_app.engine.results import ModelInfo
 from models.chat.template_facts import TemplateLimit
 from models.errors import BadFile
 from models.sentence import Sentence
@@ -41,6 +42,8 @@ def smoke_load(path: Path) -> Sentence:
 def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
     try:
         info = engine.submit(Load(path, LoadSettings(context=_CONTEXT, batch=_CONTEXT, gpu_layers=0))).result()
+        if info.embedding or info.reranks:
+            return _measured(engine, info)
         ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
         engine.submit(Logits(ids, out)).result()
         if info.chat:
@@ -59,12 +62,26 @@ def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
         raise BadFile(
             "The converted file was thrown away, because the engine died of it: {reason}", reason=error
         ) from error
-    if not np.isfinite(np.load(out)).all():
+    _check_finite(np.load(out))
+    return Sentence("The engine loaded it and decoded {count} tokens.", count=len(ids))
+
+
+def _measured(engine: Engine, info: ModelInfo) -> Sentence:
+    """Have an embedding or reranking model measure a text."""
+    text = _CHAT[0]["content"]
+    if info.reranks:
+        _check_finite(np.array(engine.submit(Rerank(text, (text,))).result().scores))
+    else:
+        _check_finite(np.array(engine.submit(Embed((text,))).result().rows()))
+    return Sentence("The engine loaded it and measured a text.")
+
+
+def _check_finite(values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
         raise BadFile(
             "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
             "overflows this type: choose another --quant."
         )
-    return Sentence("The engine loaded it and decoded {count} tokens.", count=len(ids))
 
 
 def _check_template(engine: Engine) -> None:

@@ -46,7 +46,8 @@ _LARGEST = {"gemma2": 46, "gemma3": 62}
 """Layers of the 27B, the only models whose scores llama.cpp divides otherwise than by the root of a head's size."""
 
 
-def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
+def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
+    """Return what is known of Gemma 2 or 3; EmbeddingGemma is made of the latter."""
     whole, second = config, any("gemma2" in name.lower() for name in config.classes)
     config = text_config(config, _SECOND if second else _THIRD)
     architecture = "gemma2" if second else "gemma3"
@@ -155,6 +156,6 @@ FAMILY = Family(
     name="gemma",
     title="Gemma 2 and Gemma 3",
     classes=("Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
-    blueprint=_blueprint,
+    blueprint=gemma_blueprint,
     language_part=True,
 )

@@ -11,7 +11,9 @@ from models.vocab.sentencepiece import read_sentencepiece
 from models.vocab.special import add_special_tokens, read_tokenizer_config
 from models.vocab.tiktoken import HUNYUAN_FILE, QWEN_FILE, is_rank_file, read_tiktoken
 from models.vocab.tokenizer_json import read_tokenizer_json, read_vocab_and_merges
+from models.vocab.unigram import FAIRSEQ_FILE, read_fairseq
 from models.vocab.vocabulary import Vocabulary
+from models.vocab.wordpiece import read_vocab_txt
 
 
 def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
@@ -34,6 +36,10 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
         vocabulary = read_sentencepiece(model, _added_tokens(folder))
     elif (folder / "tokenizer.json").is_file():
         vocabulary = read_tokenizer_json(folder / "tokenizer.json")
+    elif (folder / FAIRSEQ_FILE).is_file():
+        vocabulary = read_fairseq(folder / FAIRSEQ_FILE)
+    elif (folder / "vocab.txt").is_file():
+        vocabulary = read_vocab_txt(folder)
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         vocabulary = read_vocab_and_merges(folder, _added_tokens(folder))
     else:

@@ -14,7 +14,7 @@ from models.vocab.chat_templates import read_chat_templates
 from models.vocab.structures import PostProcessing, SpecialTokens, Step, TokenizerConfig
 from models.vocab.vocabulary import TokenType, Vocabulary
 
-_NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding"}
+_NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding", "mask": "mask"}
 """Hugging Face's names -> llama.cpp's."""
 
 
@@ -81,6 +81,18 @@ def _bos_rule(folder: Path, bos: str | None, flags: Mapping[str, bool]) -> dict[
     if template is not None:
         return {"add_bos_token": bos in template.written_tokens()}
     return {"add_bos_token": False} if not (folder / "tokenizer.model").is_file() else {}
+
+
+def ending_as_published(vocabulary: Vocabulary, folder: Path) -> Vocabulary:
+    """Return the vocabulary of an embedding model, whose texts end in the token that tokenizer.json writes behind them."""
+    steps = post_processing(folder) if (folder / "tokenizer.json").is_file() else []
+    written = next((step.last_token() for step in steps if step.type == "TemplateProcessing"), None)
+    if written is None or written not in vocabulary.tokens:
+        return vocabulary
+    number = vocabulary.tokens.index(written)
+    return replace(
+        vocabulary, special=vocabulary.special | {"eos": number}, flags=vocabulary.flags | {"add_eos_token": True}
+    )
 
 
 def post_processing(folder: Path) -> list[Step]:

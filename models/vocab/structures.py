@@ -40,6 +40,7 @@ class SpecialTokens(msgspec.Struct):
     unk_token: SpecialToken = UNSET
     sep_token: SpecialToken = UNSET
     pad_token: SpecialToken = UNSET
+    mask_token: SpecialToken = UNSET
 
     def text(self, name: str) -> str | UnsetType | None:
         """Return the text of `bos`, `eos` …; None where there is no such token, UNSET where the file does not say."""
@@ -73,6 +74,8 @@ class TokenizerConfig(SpecialTokens):
     added_tokens_decoder: dict[TokenId, AddedText] | None = None
     chat_template: TemplatesSaid = None
     num_image_tokens: int | None = None
+    do_lower_case: bool | None = None
+    strip_accents: bool | None = None
 
 
 class Pattern(msgspec.Struct):
@@ -108,6 +111,7 @@ class Step(msgspec.Struct):
     prepend_scheme: str | None = None
     add_prefix_space: bool | None = None
     single: list[TemplatePiece] | None = None
+    precompiled_charsmap: str | None = None
 
     def leaves(self) -> Iterator[Step]:
         """Yield the steps that are no sequences, in their order."""
@@ -119,6 +123,11 @@ class Step(msgspec.Struct):
                 pending += reversed(parts)
             else:
                 yield step
+
+    def last_token(self) -> str | None:
+        """Return the special token that a template writes behind a text."""
+        last = self.single[-1].SpecialToken if self.single and len(self.single) > 1 else None
+        return None if last is None else last.id
 
     def written_tokens(self) -> list[str]:
         """Return the special tokens that a template of a post-processor writes."""

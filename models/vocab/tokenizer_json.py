@@ -1,5 +1,7 @@
 """Hugging Face's `tokenizer.json`: byte-level BPE, and sentencepiece-like BPE with byte fallback.
 
+Other kinds have modules of their own (`wordpiece`, `unigram`).
+
 Source of the format: huggingface/tokenizers.
 """
 
@@ -16,11 +18,14 @@ from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, r
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.special import read_tokenizer_config
 from models.vocab.structures import BPE, AddedToken, AnyTokenizer, Pattern, Step, Tokenizer
+from models.vocab.unigram import decode_unigram
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary, by_number
+from models.vocab.wordpiece import decode_wordpiece
 
 _QWEN_CLASSES = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 _GPT2_CLASSES = ("GPT2Tokenizer", "CodeGenTokenizer")
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+_OTHER_KINDS = {"WordPiece": decode_wordpiece, "Unigram": decode_unigram}
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 
 
@@ -29,9 +34,12 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
 
     Raises:
         BadFile: it is damaged.
-        UnsupportedModel: its model is not BPE.
+        UnsupportedModel: its model is of another type than BPE, WordPiece and Unigram.
     """
     data = read_bytes(path)
+    other = _OTHER_KINDS.get(_model_type(data) or "")
+    if other is not None:
+        return other(path, data)
     try:
         tokenizer = decode(data, Tokenizer)
     except InvalidJSON as error:
@@ -53,7 +61,9 @@ def _model_type(data: bytes) -> str | None:
 def _require_bpe(path: Path, kind: str | None) -> None:
     if kind not in (None, "BPE"):
         raise UnsupportedModel(
-            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE tokenizers.", path=path, kind=str(kind)[:40]
+            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece and Unigram tokenizers.",
+            path=path,
+            kind=str(kind)[:40],
         )
 
 

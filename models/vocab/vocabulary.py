@@ -25,6 +25,8 @@ ENDS = "zhiyin.tokenizer.end_token_ids"
 """GGUF key: further ids that end a reply; llama.cpp has keys for three."""
 NORMALIZATION = "zhiyin.tokenizer.normalization"
 """GGUF key: the Unicode normal form that texts get first (NFC …); llama.cpp knows none."""
+_WRITTEN = {"separator": "seperator"}
+"""Names that GGUF keys have otherwise."""
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|eot|>", "<eoa>", "[EOT]")
 _FOUND_BY_TEXT = {
     *_TURN_ENDS[:4],
@@ -54,7 +56,8 @@ class Vocabulary:
     """Tokens by id, and the rules around them."""
 
     model: str
-    """`tokenizer.ggml.model`: "llama" (sentencepiece), "gpt2" (byte-level BPE), "rwkv", "none"."""
+    """`tokenizer.ggml.model`: "llama" (sentencepiece), "t5" (unigram), "bert" (WordPiece), "gpt2" (byte-level BPE), "rwkv",
+    "none"."""
     tokens: list[str | bytes] = field(default_factory=list)
     types: list[TokenType] = field(default_factory=list)
     scores: list[float] | None = None
@@ -62,7 +65,7 @@ class Vocabulary:
     pre: str | None = None
     """`tokenizer.ggml.pre`: the pre-tokenizer's name."""
     special: dict[str, int] = field(default_factory=dict)
-    """Ids by llama.cpp's names: bos, eos, eot, eom, unknown, separator, padding."""
+    """Ids by llama.cpp's names: bos, eos, eot, eom, unknown, separator, padding, mask."""
     flags: dict[str, bool] = field(default_factory=dict)
     """`add_bos_token`, `add_eos_token`, `add_space_prefix`, `remove_extra_whitespaces` …"""
     chat_template: str | None = None
@@ -95,7 +98,7 @@ class Vocabulary:
         pairs["tokenizer.ggml.tokens"] = self._distinct_tokens()
         pairs["tokenizer.ggml.token_type"] = [int(t) for t in self.types]
         pairs |= {f"tokenizer.ggml.{key}": value for key, value in optional.items() if value is not None}
-        pairs |= {f"tokenizer.ggml.{name}_token_id": value for name, value in special.items()}
+        pairs |= {f"tokenizer.ggml.{_WRITTEN.get(name, name)}_token_id": value for name, value in special.items()}
         pairs |= {f"tokenizer.ggml.{name}": value for name, value in self.flags.items()}
         if self.chat_template is not None:
             pairs[CHAT_TEMPLATE] = self.chat_template

@@ -17,6 +17,12 @@ from tests.reference.relatives import heads_of
 
 def forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> np.ndarray:
     """Return the logits at every position: [len(ids), vocabulary]."""
+    embedding = weights["model.embed_tokens.weight"].astype(np.float64)
+    return capped(hidden_states(config, weights, ids) @ embedding.T, config.get("final_logit_softcapping"))
+
+
+def hidden_states(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> np.ndarray:
+    """Return the last layer's output behind its norm: [len(ids), hidden]."""
     eps = config["rms_norm_eps"]
 
     def norm(value: np.ndarray, name: str) -> np.ndarray:
@@ -32,7 +38,7 @@ def forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> 
         h = norm(x, prefix + "pre_feedforward_layernorm")
         gated = gelu(linear(weights, prefix + "mlp.gate_proj", h)) * linear(weights, prefix + "mlp.up_proj", h)
         x = x + norm(linear(weights, prefix + "mlp.down_proj", gated), prefix + "post_feedforward_layernorm")
-    return capped(norm(x, "model.norm") @ embedding.T, config.get("final_logit_softcapping"))
+    return norm(x, "model.norm")
 
 
 def attention(
@@ -52,7 +58,11 @@ def attention(
     scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(config["query_pre_attn_scalar"])
     scores = capped(scores, config.get("attn_logit_softcapping"))
     distance = np.arange(n)[:, None] - np.arange(n)
-    scores = np.where((distance >= 0) & (distance < (config["sliding_window"] if sliding else n)), scores, -np.inf)
+    if config.get("use_bidirectional_attention"):
+        seen = np.abs(distance) <= (config["sliding_window"] // 2 if sliding else n)
+    else:
+        seen = (distance >= 0) & (distance < (config["sliding_window"] if sliding else n))
+    scores = np.where(seen, scores, -np.inf)
     return linear(weights, prefix + "o_proj", np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1))
 
 

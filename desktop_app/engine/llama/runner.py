@@ -56,7 +56,7 @@ class LlamaRunner:
         self._stop = StopFlag()
         llama.llama_backend_init()
         begin_log()
-        self._model = _load_model(header, settings, on_progress)
+        self._model = load_weights(header, settings, on_progress)
         self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
         try:
             self._context = self._create_context(header, settings)
@@ -321,7 +321,8 @@ class LlamaRunner:
         return count if read else 0
 
 
-def _load_model(header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
+def load_weights(header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:
+    """Have llama.cpp load a file's weights; raises `OutOfMemory`, `UnsupportedModel` or `BadFile`."""
     path = header.path
     params = llama.llama_model_default_params()
     gpus = devices_for(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ import llama_cpp.llama_cpp as llama
 from desktop_app.engine.llama.loading import load_model
 from models.errors import BadFile, ZhiyinError
 from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
+from models.vocab.wordpiece_tokenizer import WordPieceTokenizer
 
 _DEMOTED = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>")
 """gpt-oss's control tokens, which llama.cpp takes for ordinary ones whatever the file says (src/llama-vocab.cpp)."""
 _SPACE = "▁"
+_WORDPIECE_UNKNOWN = 100
+"""llama.cpp's own, where a file does not say."""
 _CUT = "\ufdd0"
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
@@ -47,6 +51,7 @@ class LlamaVocabulary:
         self._control: tuple[str, ...] | None = None
         self.size = int(llama.llama_vocab_n_tokens(pointer))
         self._bytes_left, self._characters = self._spelling()
+        self._wordpiece = self._wordpiece_tokenizer(said)
         self._demoted: dict[int, str] = {} if self._empty else dict(self._find_demoted())
         self._prefix = self._ids(said.get(PREFIX))
         self._ends = frozenset(self._ids(said.get(ENDS)))
@@ -64,11 +69,38 @@ class LlamaVocabulary:
             raise without_tokenizer()
         if self._normal_form in _NORMAL_FORMS:
             text = unicodedata.normalize(self._normal_form, text)
+        if self._wordpiece is not None:
+            return self._wordpieces(self._wordpiece, text, add_special=add_special, special=special)
         first, *others = [text] if special else self._apart(text)
         ids = self._encoded(first, add_special=add_special, special=special)
         for part in others:
             ids += self._encoded(part, add_special=False, special=False)
         return [*self._prefix, *ids] if add_special else ids
+
+    def _wordpiece_tokenizer(self, said: Mapping[str, Any]) -> WordPieceTokenizer | None:
+        """Return the tokenizer of a WordPiece vocabulary, None for others."""
+        if llama.llama_vocab_type(self._vocab) != llama.LLAMA_VOCAB_TYPE_WPM:
+            return None
+        texts = (llama.llama_vocab_get_text(self._vocab, token) or b"" for token in range(self.size))
+        lowercase = said.get("tokenizer.ggml.normalizer.lowercase") is not False
+        strips = said.get("tokenizer.ggml.normalizer.strip_accents", lowercase)
+        unknown = said.get("tokenizer.ggml.unknown_token_id")
+        return WordPieceTokenizer(
+            {text.decode("utf-8", "replace"): token for token, text in enumerate(texts)},
+            unknown if isinstance(unknown, int) and 0 <= unknown < self.size else _WORDPIECE_UNKNOWN,
+            lowercase=lowercase,
+            strip_accents=strips is not False,
+        )
+
+    def _wordpieces(self, tokenizer: WordPieceTokenizer, text: str, *, add_special: bool, special: bool) -> list[int]:
+        controls = "|".join(map(re.escape, self.control_texts())) if special else ""
+        ids: list[int] = []
+        for part in re.split(f"({controls})", text) if controls else [text]:
+            control = controls and re.fullmatch(controls, part)
+            ids += self._encoded(part, add_special=False, special=True) if control else tokenizer.tokenize(part)
+        if not add_special:
+            return ids
+        return [llama.llama_vocab_bos(self._vocab), *ids, llama.llama_vocab_sep(self._vocab)]
 
     def _check_spelling(self, text: str, *, special: bool) -> None:
         """Refuse characters that there are no tokens for: llama.cpp would end the process."""

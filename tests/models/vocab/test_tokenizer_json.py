@@ -143,7 +143,7 @@ def test_vocab_and_merges_equal_the_one_file(name: str, pre: str, warned: bool, 
     [
         ({}, BadFile),
         ({"model": {"type": "BPE"}}, BadFile),
-        ({"model": {"type": "WordPiece", "vocab": []}}, UnsupportedModel),
+        ({"model": {"type": "WordPiece", "vocab": []}}, BadFile),
         ({"model": {"type": "Unigram", "vocab": [["a", -1.0]]}}, UnsupportedModel),
         ({"model": {"type": "BPE", "vocab": {"a": -1}}}, BadFile),
         ({"model": {"type": "BPE", "vocab": {"a": 10**9}}}, BadFile),

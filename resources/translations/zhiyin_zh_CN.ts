@@ -12,16 +12,8 @@
         <translation>--tensor-type {text}：{name} 不是正则表达式（{reason}）。</translation>
     </message>
     <message>
-        <source>a context of {count} fits</source>
-        <translation>{count} 个词元的上下文放得下</translation>
-    </message>
-    <message>
         <source>A context of {count} tokens for {name} does not fit in memory; choose a smaller one.</source>
         <translation>内存不足，{name} 无法使用 {count} 个词元的上下文；请选择更小的上下文。</translation>
-    </message>
-    <message>
-        <source>a context without limit</source>
-        <translation>不限长度的上下文</translation>
     </message>
     <message>
         <source>A device could not be started; close other programs that use it.</source>
@@ -32,36 +24,12 @@
         <translation>一个 LoRA 文件只能包含一个 LoRA；请分别转换。</translation>
     </message>
     <message>
-        <source>a list, each entry of type {type}</source>
-        <translation>列表，其中每一项的类型为 {type}</translation>
-    </message>
-    <message>
         <source>A message holds a part of type {kind}, which this model&apos;s chat format has no place for; leave it out.</source>
         <translation>有一条消息含有 {kind} 类型的内容，这个模型的对话格式容不下它；请去掉这部分。</translation>
     </message>
     <message>
-        <source>a number from {minimum:g} to {maximum:g}</source>
-        <translation> {minimum:g} 到 {maximum:g} 的数</translation>
-    </message>
-    <message>
         <source>A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or unset it.</source>
         <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
-    </message>
-    <message>
-        <source>a text</source>
-        <translation>文本</translation>
-    </message>
-    <message>
-        <source>a token&apos;s id, or a list of such</source>
-        <translation>词元编号，或词元编号的列表</translation>
-    </message>
-    <message>
-        <source>a whole number from {minimum} to {maximum}</source>
-        <translation> {minimum} 到 {maximum} 的整数</translation>
-    </message>
-    <message>
-        <source>a {type} cache fits</source>
-        <translation>{type} 缓存放得下</translation>
     </message>
     <message>
         <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
@@ -76,18 +44,6 @@
         <translation>LoRA 很小，保持浮点格式；请选择 --quant {types}，或省略这个选项。</translation>
     </message>
     <message>
-        <source>all {count} layers on the GPU</source>
-        <translation>全部 {count} 层在显卡上</translation>
-    </message>
-    <message>
-        <source>all</source>
-        <translation>全部</translation>
-    </message>
-    <message>
-        <source>an object</source>
-        <translation>对象</translation>
-    </message>
-    <message>
         <source>Base: {base} ({family})</source>
         <translation>底座：{base}（{family}）</translation>
     </message>
@@ -100,26 +56,6 @@
         <translation>超过 {count} 个词元后，这个模型自己的代码只关注部分文本；llama.cpp 会关注全部。</translation>
     </message>
     <message>
-        <source>brings {whole} whole tensors</source>
-        <translation>带来 {whole} 个完整张量</translation>
-    </message>
-    <message>
-        <source>changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors</source>
-        <translation>修改 {matrices} 个矩阵（秩 {rank}），并带来 {whole} 个完整张量</translation>
-    </message>
-    <message>
-        <source>changes {matrices} matrices (rank {rank})</source>
-        <translation>修改 {matrices} 个矩阵（秩 {rank}）</translation>
-    </message>
-    <message>
-        <source>choose another --endpoint</source>
-        <translation>在设置中选择其他地址</translation>
-    </message>
-    <message>
-        <source>close other programs or choose a smaller model</source>
-        <translation>请关闭其他程序，或选择更小的模型</translation>
-    </message>
-    <message>
         <source>Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead.</source>
         <translation>引擎组件需要在知音的源码目录中构建；请改用 `zhiyin engine add FILE` 添加现成的组件。</translation>
     </message>
@@ -128,64 +64,8 @@
         <translation>即使用 {quant} 和{context}，也需要 {size:size}，比现在空闲的多 {missing:size}；{ways}。</translation>
     </message>
     <message>
-        <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
-        <translation>ggml 无法计算后面的词元（代码 {status}）；请重新加载模型。</translation>
-    </message>
-    <message>
-        <source>ggml wrote {written} bytes where {expected} were expected; install Zhiyin again.</source>
-        <translation>ggml 写入了 {written} 字节，而应为 {expected} 字节；请重新安装知音。</translation>
-    </message>
-    <message>
         <source>HF_ENDPOINT is {endpoint!r}, which is no address of a Hub; write it as https://HOST, or unset it.</source>
         <translation>HF_ENDPOINT 的值 {endpoint!r} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
-    </message>
-    <message>
-        <source>it brings whole tensors ({tensor})</source>
-        <translation>它带来完整的张量（{tensor}）</translation>
-    </message>
-    <message>
-        <source>it changes one of embeddings and head, which the base shares</source>
-        <translation>它只修改了底座共用的词向量和输出头之一</translation>
-    </message>
-    <message>
-        <source>it claims {tensors} tensors and {pairs} metadata values</source>
-        <translation>它声称有 {tensors} 个张量和 {pairs} 项元数据</translation>
-    </message>
-    <message>
-        <source>it did not answer in time</source>
-        <translation>没有及时应答</translation>
-    </message>
-    <message>
-        <source>it holds a number of absurd length</source>
-        <translation>其中有位数过多的数</translation>
-    </message>
-    <message>
-        <source>it holds a value of unknown kind {kind}</source>
-        <translation>其中有未知类型 {kind} 的值</translation>
-    </message>
-    <message>
-        <source>it holds an array of unknown kind {kind}</source>
-        <translation>其中有未知类型 {kind} 的数组</translation>
-    </message>
-    <message>
-        <source>it holds characters that are no Unicode</source>
-        <translation>其中有不属于 Unicode 的字符</translation>
-    </message>
-    <message>
-        <source>it holds too many values</source>
-        <translation>其中的值过多</translation>
-    </message>
-    <message>
-        <source>it holds {name!r} twice</source>
-        <translation>其中 {name!r} 出现了两次</translation>
-    </message>
-    <message>
-        <source>it is a DoRA, whose lengths depend on the base&apos;s weights</source>
-        <translation>它是 DoRA，其幅值取决于底座的权重</translation>
-    </message>
-    <message>
-        <source>it is nested too deeply</source>
-        <translation>嵌套层次过深</translation>
     </message>
     <message>
         <source>It was not run, because the system ended the engine, most likely because memory ran out.</source>
@@ -204,56 +84,8 @@
         <translation>已停止。</translation>
     </message>
     <message>
-        <source>its alignment is {alignment}</source>
-        <translation>对齐值为 {alignment}</translation>
-    </message>
-    <message>
-        <source>its arrays are longer than any vocabulary</source>
-        <translation>其中的数组比任何词表都长</translation>
-    </message>
-    <message>
-        <source>its name cannot be resolved</source>
-        <translation>无法解析其名称</translation>
-    </message>
-    <message>
         <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
         <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
-    </message>
-    <message>
-        <source>llama-cpp-python is not installed; install Zhiyin again.</source>
-        <translation>没有安装 llama-cpp-python；请重新安装知音。</translation>
-    </message>
-    <message>
-        <source>llama.cpp cannot apply {adapter} to a loaded model, because {reason}: merge it by `zhiyin convert --base {base} --lora {adapter}`.</source>
-        <translation>llama.cpp 无法把 {adapter} 用于已加载的模型，因为{reason}；请用 `zhiyin convert --base {base} --lora {adapter}` 合并它。</translation>
-    </message>
-    <message>
-        <source>llama.cpp did not take the adapters; load the model again.</source>
-        <translation>llama.cpp 没有接受这些 LoRA；请重新加载模型。</translation>
-    </message>
-    <message>
-        <source>llama.cpp failed to compute the next tokens ({reason}); load the model again.</source>
-        <translation>llama.cpp 无法计算后面的词元（{reason}）；请重新加载模型。</translation>
-    </message>
-    <message>
-        <source>llama.cpp failed to compute the vectors ({reason}); load the model again.</source>
-        <translation>llama.cpp 无法计算向量（{reason}）；请重新加载模型。</translation>
-    </message>
-    <message>
-        <source>llama.cpp rounds two bounds of this model&apos;s positions to whole numbers, which the publisher&apos;s code does not: in long chats it sees distant words a little differently.</source>
-        <translation>llama.cpp 把这个模型位置编码的两个界限取整，发布者的代码则不取整：在很长的对话里，它看待相距很远的词会略有不同。</translation>
-    </message>
-    <message>
-        <source>llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher&apos;s code.</source>
-        <translation>llama.cpp 可运行这个模型到 {count} 个词元，即训练时的长度。设置了更长的上下文时，由知音自己计算：超出之后，位置编码会像发布者的代码那样随文本长度改变。</translation>
-    </message>
-    <message>
-        <source>make a token at {page} and set {variable} to it</source>
-        <translation>在 {page} 创建令牌并填入设置</translation>
-    </message>
-    <message>
-        <source>next to nothing came within {seconds} seconds</source>
-        <translation>{seconds} 秒内几乎没有收到数据</translation>
     </message>
     <message>
         <source>No engine part was in use before; `zhiyin engine list` shows what is here.</source>
@@ -264,52 +96,20 @@
         <translation>还没有安装模型；请先转换或导入一个（zhiyin convert、zhiyin models import）。</translation>
     </message>
     <message>
-        <source>no model is installed; convert or import one</source>
-        <translation>还没有安装模型；请转换或导入一个</translation>
-    </message>
-    <message>
         <source>No model is loaded; choose one first.</source>
         <translation>没有加载模型；请先选择一个。</translation>
-    </message>
-    <message>
-        <source>none yet</source>
-        <translation>还没有</translation>
-    </message>
-    <message>
-        <source>on the processor with 1 thread</source>
-        <translation>用处理器的 1 个线程</translation>
-    </message>
-    <message>
-        <source>on the processor with {count} threads</source>
-        <translation>用处理器的 {count} 个线程</translation>
     </message>
     <message>
         <source>Past {context} tokens this model takes no adapters while it runs; load it with no larger context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
         <translation>超过 {context} 个词元后，这个模型运行时不能使用 LoRA；请用不超过它的上下文加载，或把 LoRA 合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
     <message>
-        <source>set ZHIYIN_HOME to a folder on another disk</source>
-        <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
-    </message>
-    <message>
         <source>Stopped.</source>
         <translation>已停止。</translation>
     </message>
     <message>
-        <source>tensor {tensor!r} has {count} dimensions</source>
-        <translation>张量 {tensor!r} 有 {count} 个维度</translation>
-    </message>
-    <message>
         <source>Tensor {tensor} became {found} instead of {wanted}; report this.</source>
         <translation>张量 {tensor} 变成了 {found}，而应为 {wanted}；请反馈这个问题。</translation>
-    </message>
-    <message>
-        <source>tensor {tensor} has dimensions that no file can hold</source>
-        <translation>张量 {tensor} 的维度超出任何文件的容量</translation>
-    </message>
-    <message>
-        <source>tensor {tensor} has rows of {count}, which {type} cannot hold</source>
-        <translation>张量 {tensor} 每行 {count} 个值，{type} 类型无法存放</translation>
     </message>
     <message>
         <source>Tensor {tensor} holds NaN or infinity after conversion; the checkpoint is damaged or overflows this type: download it again or choose another --quant.</source>
@@ -322,6 +122,10 @@
     <message>
         <source>Tensors of type {type} cannot be widened; convert the original checkpoint instead.</source>
         <translation>{type} 类型的张量无法还原；请改为转换原始模型。</translation>
+    </message>
+    <message>
+        <source>The KV cache of this model cannot be {kind}; use f16.</source>
+        <translation>这个模型的 KV 缓存不能使用 {kind}；请使用 f16。</translation>
     </message>
     <message>
         <source>The arguments of a call of {name} in this chat are no JSON object; correct that message.</source>
@@ -370,14 +174,6 @@
     <message>
         <source>The chats in {path} were written by a newer Zhiyin; install that version again. The file was not touched.</source>
         <translation>{path} 中的对话由更新版本的知音写入；请重新安装该版本。文件未被改动。</translation>
-    </message>
-    <message>
-        <source>the connection was closed early</source>
-        <translation>连接提前关闭</translation>
-    </message>
-    <message>
-        <source>the connection was refused</source>
-        <translation>连接被拒绝</translation>
     </message>
     <message>
         <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher&apos;s code changes positions with the length of the text, which llama.cpp does not compute.</source>
@@ -484,10 +280,6 @@
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>
     <message>
-        <source>The KV cache of this model cannot be {kind}; use f16.</source>
-        <translation>这个模型的 KV 缓存不能使用 {kind}；请使用 f16。</translation>
-    </message>
-    <message>
         <source>The memory ran out while computing; load the model with a smaller context, or close other programs.</source>
         <translation>计算时内存不足；请用较小的上下文加载模型，或关闭其他程序。</translation>
     </message>
@@ -524,10 +316,6 @@
         <translation>处理 {path} 的对话模板的进程意外退出；请重试，如果再次发生，请从别处获取这个模型。</translation>
     </message>
     <message>
-        <source>the proxy says {answer!r}</source>
-        <translation>代理的回应是 {answer!r}</translation>
-    </message>
-    <message>
         <source>The proxy {proxy} ({setting}) cannot be reached ({reason}); start it, or change or unset the setting.</source>
         <translation>无法连接代理 {proxy}（{setting}）（{reason}）；请启动它，或更改、取消该设置。</translation>
     </message>
@@ -538,10 +326,6 @@
     <message>
         <source>The proxy {proxy} ({setting}) wants a name and a password; write them into its address: http://NAME:PASSWORD@HOST:PORT.</source>
         <translation>代理 {proxy}（{setting}）需要用户名和密码；请写入其地址：http://用户名:密码@主机:端口。</translation>
-    </message>
-    <message>
-        <source>the server answered {status}</source>
-        <translation>服务器返回 {status}</translation>
     </message>
     <message>
         <source>The starter model is missing from this installation; install Zhiyin again.</source>
@@ -558,10 +342,6 @@
     <message>
         <source>The system refused to read or write ({reason}).</source>
         <translation>系统拒绝读写（{reason}）。</translation>
-    </message>
-    <message>
-        <source>the system says: {reason}</source>
-        <translation>系统提示：{reason}</translation>
     </message>
     <message>
         <source>The system&apos;s setting of a proxy</source>
@@ -640,10 +420,6 @@
         <translation>本机无法到达 {host}（{reason}）；请连接网络后重试。</translation>
     </message>
     <message>
-        <source>there is none</source>
-        <translation>一个也没有</translation>
-    </message>
-    <message>
         <source>There is too little free memory for this; close other programs and try again.</source>
         <translation>可用内存太少；请关闭其他程序后重试。</translation>
     </message>
@@ -680,10 +456,6 @@
         <translation>分词器：{path}</translation>
     </message>
     <message>
-        <source>true or false</source>
-        <translation> true 或 false</translation>
-    </message>
-    <message>
         <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
         <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
     </message>
@@ -710,6 +482,234 @@
     <message>
         <source>Zhiyin made a mistake while it read {name}; try again, and if it happens again report it with the details.</source>
         <translation>读取 {name} 时知音自身出了错；请重试。如果再次出现，请把详细信息反馈给我们。</translation>
+    </message>
+    <message>
+        <source>a context of {count} fits</source>
+        <translation>{count} 个词元的上下文放得下</translation>
+    </message>
+    <message>
+        <source>a context without limit</source>
+        <translation>不限长度的上下文</translation>
+    </message>
+    <message>
+        <source>a list, each entry of type {type}</source>
+        <translation>列表，其中每一项的类型为 {type}</translation>
+    </message>
+    <message>
+        <source>a number from {minimum:g} to {maximum:g}</source>
+        <translation> {minimum:g} 到 {maximum:g} 的数</translation>
+    </message>
+    <message>
+        <source>a text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>a token&apos;s id, or a list of such</source>
+        <translation>词元编号，或词元编号的列表</translation>
+    </message>
+    <message>
+        <source>a whole number from {minimum} to {maximum}</source>
+        <translation> {minimum} 到 {maximum} 的整数</translation>
+    </message>
+    <message>
+        <source>a {type} cache fits</source>
+        <translation>{type} 缓存放得下</translation>
+    </message>
+    <message>
+        <source>all</source>
+        <translation>全部</translation>
+    </message>
+    <message>
+        <source>all {count} layers on the GPU</source>
+        <translation>全部 {count} 层在显卡上</translation>
+    </message>
+    <message>
+        <source>an object</source>
+        <translation>对象</translation>
+    </message>
+    <message>
+        <source>brings {whole} whole tensors</source>
+        <translation>带来 {whole} 个完整张量</translation>
+    </message>
+    <message>
+        <source>changes {matrices} matrices (rank {rank})</source>
+        <translation>修改 {matrices} 个矩阵（秩 {rank}）</translation>
+    </message>
+    <message>
+        <source>changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors</source>
+        <translation>修改 {matrices} 个矩阵（秩 {rank}），并带来 {whole} 个完整张量</translation>
+    </message>
+    <message>
+        <source>choose another --endpoint</source>
+        <translation>在设置中选择其他地址</translation>
+    </message>
+    <message>
+        <source>close other programs or choose a smaller model</source>
+        <translation>请关闭其他程序，或选择更小的模型</translation>
+    </message>
+    <message>
+        <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
+        <translation>ggml 无法计算后面的词元（代码 {status}）；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>ggml wrote {written} bytes where {expected} were expected; install Zhiyin again.</source>
+        <translation>ggml 写入了 {written} 字节，而应为 {expected} 字节；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>it brings whole tensors ({tensor})</source>
+        <translation>它带来完整的张量（{tensor}）</translation>
+    </message>
+    <message>
+        <source>it changes one of embeddings and head, which the base shares</source>
+        <translation>它只修改了底座共用的词向量和输出头之一</translation>
+    </message>
+    <message>
+        <source>it claims {tensors} tensors and {pairs} metadata values</source>
+        <translation>它声称有 {tensors} 个张量和 {pairs} 项元数据</translation>
+    </message>
+    <message>
+        <source>it did not answer in time</source>
+        <translation>没有及时应答</translation>
+    </message>
+    <message>
+        <source>it holds a number of absurd length</source>
+        <translation>其中有位数过多的数</translation>
+    </message>
+    <message>
+        <source>it holds a value of unknown kind {kind}</source>
+        <translation>其中有未知类型 {kind} 的值</translation>
+    </message>
+    <message>
+        <source>it holds an array of unknown kind {kind}</source>
+        <translation>其中有未知类型 {kind} 的数组</translation>
+    </message>
+    <message>
+        <source>it holds characters that are no Unicode</source>
+        <translation>其中有不属于 Unicode 的字符</translation>
+    </message>
+    <message>
+        <source>it holds too many values</source>
+        <translation>其中的值过多</translation>
+    </message>
+    <message>
+        <source>it holds {name!r} twice</source>
+        <translation>其中 {name!r} 出现了两次</translation>
+    </message>
+    <message>
+        <source>it is a DoRA, whose lengths depend on the base&apos;s weights</source>
+        <translation>它是 DoRA，其幅值取决于底座的权重</translation>
+    </message>
+    <message>
+        <source>it is nested too deeply</source>
+        <translation>嵌套层次过深</translation>
+    </message>
+    <message>
+        <source>its alignment is {alignment}</source>
+        <translation>对齐值为 {alignment}</translation>
+    </message>
+    <message>
+        <source>its arrays are longer than any vocabulary</source>
+        <translation>其中的数组比任何词表都长</translation>
+    </message>
+    <message>
+        <source>its name cannot be resolved</source>
+        <translation>无法解析其名称</translation>
+    </message>
+    <message>
+        <source>llama-cpp-python is not installed; install Zhiyin again.</source>
+        <translation>没有安装 llama-cpp-python；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>llama.cpp cannot apply {adapter} to a loaded model, because {reason}: merge it by `zhiyin convert --base {base} --lora {adapter}`.</source>
+        <translation>llama.cpp 无法把 {adapter} 用于已加载的模型，因为{reason}；请用 `zhiyin convert --base {base} --lora {adapter}` 合并它。</translation>
+    </message>
+    <message>
+        <source>llama.cpp did not take the adapters; load the model again.</source>
+        <translation>llama.cpp 没有接受这些 LoRA；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp failed to compute the next tokens ({reason}); load the model again.</source>
+        <translation>llama.cpp 无法计算后面的词元（{reason}）；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp failed to compute the vectors ({reason}); load the model again.</source>
+        <translation>llama.cpp 无法计算向量（{reason}）；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp rounds two bounds of this model&apos;s positions to whole numbers, which the publisher&apos;s code does not: in long chats it sees distant words a little differently.</source>
+        <translation>llama.cpp 把这个模型位置编码的两个界限取整，发布者的代码则不取整：在很长的对话里，它看待相距很远的词会略有不同。</translation>
+    </message>
+    <message>
+        <source>llama.cpp runs this model up to {count} tokens, the length that it was trained with. Where a longer context is asked for, Zhiyin computes it by itself: there positions change with the length of the text, as in the publisher&apos;s code.</source>
+        <translation>llama.cpp 可运行这个模型到 {count} 个词元，即训练时的长度。设置了更长的上下文时，由知音自己计算：超出之后，位置编码会像发布者的代码那样随文本长度改变。</translation>
+    </message>
+    <message>
+        <source>make a token at {page} and set {variable} to it</source>
+        <translation>在 {page} 创建令牌并填入设置</translation>
+    </message>
+    <message>
+        <source>next to nothing came within {seconds} seconds</source>
+        <translation>{seconds} 秒内几乎没有收到数据</translation>
+    </message>
+    <message>
+        <source>no model is installed; convert or import one</source>
+        <translation>还没有安装模型；请转换或导入一个</translation>
+    </message>
+    <message>
+        <source>none yet</source>
+        <translation>还没有</translation>
+    </message>
+    <message>
+        <source>on the processor with 1 thread</source>
+        <translation>用处理器的 1 个线程</translation>
+    </message>
+    <message>
+        <source>on the processor with {count} threads</source>
+        <translation>用处理器的 {count} 个线程</translation>
+    </message>
+    <message>
+        <source>set ZHIYIN_HOME to a folder on another disk</source>
+        <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
+    </message>
+    <message>
+        <source>tensor {tensor!r} has {count} dimensions</source>
+        <translation>张量 {tensor!r} 有 {count} 个维度</translation>
+    </message>
+    <message>
+        <source>tensor {tensor} has dimensions that no file can hold</source>
+        <translation>张量 {tensor} 的维度超出任何文件的容量</translation>
+    </message>
+    <message>
+        <source>tensor {tensor} has rows of {count}, which {type} cannot hold</source>
+        <translation>张量 {tensor} 每行 {count} 个值，{type} 类型无法存放</translation>
+    </message>
+    <message>
+        <source>the connection was closed early</source>
+        <translation>连接提前关闭</translation>
+    </message>
+    <message>
+        <source>the connection was refused</source>
+        <translation>连接被拒绝</translation>
+    </message>
+    <message>
+        <source>the proxy says {answer!r}</source>
+        <translation>代理的回应是 {answer!r}</translation>
+    </message>
+    <message>
+        <source>the server answered {status}</source>
+        <translation>服务器返回 {status}</translation>
+    </message>
+    <message>
+        <source>the system says: {reason}</source>
+        <translation>系统提示：{reason}</translation>
+    </message>
+    <message>
+        <source>there is none</source>
+        <translation>一个也没有</translation>
+    </message>
+    <message>
+        <source>true or false</source>
+        <translation> true 或 false</translation>
     </message>
     <message>
         <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA&apos;s own adapter, which {base} with its {count} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora {adapter}.</source>
@@ -772,12 +772,12 @@
         <translation>{base} 里已经有 {adapter} 的词向量：这个 LoRA 已经合并过了，再合并一次会损坏模型；请直接转换它，或者选择原始底座。</translation>
     </message>
     <message>
-        <source>{base} is an adapter itself; give it with --lora and name its base with --base.</source>
-        <translation>{base} 本身也是一个 LoRA；请选择它所对应的底座模型。</translation>
-    </message>
-    <message>
         <source>{base} is GGUF, which nothing can be merged into; name the original checkpoint, or convert the adapter alone by --as-adapter and use it with `zhiyin chat --adapter`.</source>
         <translation>{base} 是 GGUF 文件，不能把 LoRA 合并进去；请选择原始模型，或者用 --as-adapter 单独转换这个 LoRA，再用 `zhiyin chat --adapter` 加载。</translation>
+    </message>
+    <message>
+        <source>{base} is an adapter itself; give it with --lora and name its base with --base.</source>
+        <translation>{base} 本身也是一个 LoRA；请选择它所对应的底座模型。</translation>
     </message>
     <message>
         <source>{base} is quantized ({tensor} holds whole numbers), and an adapter was trained on the weights that it came from; name the original checkpoint with --base.</source>
@@ -796,12 +796,12 @@
         <translation>{choice}{reason}</translation>
     </message>
     <message>
-        <source>{count} tokens of context, more than it was trained with</source>
-        <translation>{count} 个词元的上下文（超过训练时的长度）</translation>
-    </message>
-    <message>
         <source>{count} tokens of context</source>
         <translation>{count} 个词元的上下文</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context, more than it was trained with</source>
+        <translation>{count} 个词元的上下文（超过训练时的长度）</translation>
     </message>
     <message>
         <source>{endpoint!r} is no address of a Hub; write it as https://HOST.</source>
@@ -1456,12 +1456,12 @@
         <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
     </message>
     <message>
-        <source>{path} holds only a tuned initial state (time_state), no model; name the model&apos;s own .pth.</source>
-        <translation>{path} 里只有调优过的初始状态（time_state），没有模型；请选择模型本身的 .pth。</translation>
-    </message>
-    <message>
         <source>{path} holds only LoRA weights of an RWKV model; merge them into the model first.</source>
         <translation>{path} 里只有 RWKV 模型的 LoRA 权重；请先把它们合并到模型中。</translation>
+    </message>
+    <message>
+        <source>{path} holds only a tuned initial state (time_state), no model; name the model&apos;s own .pth.</source>
+        <translation>{path} 里只有调优过的初始状态（time_state），没有模型；请选择模型本身的 .pth。</translation>
     </message>
     <message>
         <source>{path} holds only one half of the change of {module}; download the adapter again.</source>
@@ -1488,8 +1488,16 @@
         <translation>{path} 中的 {name} 不是可以合并的 LoRA 内容；请用训练它的程序合并，再转换结果。</translation>
     </message>
     <message>
+        <source>{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.</source>
+        <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
+    </message>
+    <message>
         <source>{path} is a DoRA, but holds no magnitudes for {module}; download it again.</source>
         <translation>{path} 是 DoRA，但没有 {module} 的幅值；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is a GGUF file, but not of a model; name the model&apos;s file.</source>
+        <translation>{path} 是 GGUF 文件，但不是模型；请选择模型文件。</translation>
     </message>
     <message>
         <source>{path} is a file of the source, which would be overwritten; choose another name.</source>
@@ -1508,10 +1516,6 @@
         <translation>{path} 是文件夹；请用 --out 指定文件。</translation>
     </message>
     <message>
-        <source>{path} is a GGUF file, but not of a model; name the model&apos;s file.</source>
-        <translation>{path} 是 GGUF 文件，但不是模型；请选择模型文件。</translation>
-    </message>
-    <message>
         <source>{path} is a pipe or a device, not a file; choose a file.</source>
         <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
     </message>
@@ -1522,6 +1526,22 @@
     <message>
         <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
         <translation>{path} 是压缩文件，但不是 torch.save 保存的权重；请选择正确的文件。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV whose keys are narrower than its width (fla&apos;s expand_k), which llama.cpp does not run; choose one with an expand_k of 1.</source>
+        <translation>{path} 是键比模型宽度窄的 RWKV（fla 的 expand_k），llama.cpp 不能运行；请选择 expand_k 为 1 的模型。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.</source>
+        <translation>{path} 是夹有注意力层的 RWKV（fla 的混合模型），这里无法运行；请选择不带注意力层的。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
+        <translation>{path} 是 RWKV-7a（带 DeepEmbed），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
+    </message>
+    <message>
+        <source>{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
+        <translation>{path} 是 RWKV-7b（带 DeepEmbed 注意力），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
     </message>
     <message>
         <source>{path} is an adapter for {architecture}, but {model} is {expected}; choose an adapter of this model.</source>
@@ -1550,22 +1570,6 @@
     <message>
         <source>{path} is an experimental RWKV-6 (x060a, x060b or x060c), which nothing runs; choose a released one.</source>
         <translation>{path} 是实验性的 RWKV-6（x060a、x060b 或 x060c），没有程序能运行；请选择正式发布的模型。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV whose keys are narrower than its width (fla&apos;s expand_k), which llama.cpp does not run; choose one with an expand_k of 1.</source>
-        <translation>{path} 是键比模型宽度窄的 RWKV（fla 的 expand_k），llama.cpp 不能运行；请选择 expand_k 为 1 的模型。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV with layers of attention between its own (a hybrid of fla), which nothing here runs; choose one without.</source>
-        <translation>{path} 是夹有注意力层的 RWKV（fla 的混合模型），这里无法运行；请选择不带注意力层的。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV-7a (with DeepEmbed), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
-        <translation>{path} 是 RWKV-7a（带 DeepEmbed），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
-    </message>
-    <message>
-        <source>{path} is an RWKV-7b (with DeepEmbed attention), which llama.cpp does not run yet; choose an RWKV-7 without it.</source>
-        <translation>{path} 是 RWKV-7b（带 DeepEmbed 注意力），llama.cpp 还不能运行；请选择不带它的 RWKV-7。</translation>
     </message>
     <message>
         <source>{path} is an unfinished file; wait until it has its name.</source>
@@ -1636,10 +1640,6 @@
         <translation>{path} 是空文件；请选择有几千词的文本。</translation>
     </message>
     <message>
-        <source>{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.</source>
-        <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
-    </message>
-    <message>
         <source>{path} is in use by another program; close it.</source>
         <translation>{path} 正被其他程序使用；请关闭该程序。</translation>
     </message>
@@ -1652,10 +1652,6 @@
         <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} is no adapter: it has no {file}; name the folder that holds one.</source>
-        <translation>{path} 不是 LoRA：其中没有 {file}；请选择包含它的文件夹。</translation>
-    </message>
-    <message>
         <source>{path} is no LoRA adapter; make one by `zhiyin convert ADAPTER --as-adapter`.</source>
         <translation>{path} 不是 LoRA；请用 `zhiyin convert ADAPTER --as-adapter` 制作。</translation>
     </message>
@@ -1664,12 +1660,20 @@
         <translation>{path} 不是 RWKV 词表；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the folder that holds config.json and the weights.</source>
-        <translation>{path} 不是知音认识的权重文件（{endings}）；请选择这样的文件，或包含 config.json 与权重的文件夹。</translation>
+        <source>{path} is no adapter: it has no {file}; name the folder that holds one.</source>
+        <translation>{path} 不是 LoRA：其中没有 {file}；请选择包含它的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is not JSON ({reason}); correct it.</source>
+        <translation>{path} 不是 JSON（{reason}）；请改正。</translation>
     </message>
     <message>
         <source>{path} is not a GGUF file; choose a file that a converter wrote, or convert the checkpoint.</source>
         <translation>{path} 不是 GGUF 文件；请选择转换工具生成的文件，或先转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the folder that holds config.json and the weights.</source>
+        <translation>{path} 不是知音认识的权重文件（{endings}）；请选择这样的文件，或包含 config.json 与权重的文件夹。</translation>
     </message>
     <message>
         <source>{path} is not a sentencepiece model ({reason}); download it again.</source>
@@ -1696,10 +1700,6 @@
         <translation>{path} 不是普通文件；请另选 --out。</translation>
     </message>
     <message>
-        <source>{path} is not JSON ({reason}); correct it.</source>
-        <translation>{path} 不是 JSON（{reason}）；请改正。</translation>
-    </message>
-    <message>
         <source>{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; if you built it yourself, add it with --unsigned.</source>
         <translation>{path} 没有知音开发者的签名，而引擎组件会作为程序运行；如果是你自己构建的，请用 --unsigned 添加。</translation>
     </message>
@@ -1724,12 +1724,12 @@
         <translation>{path} 是 MiniCPM 的混合专家模型，知音无法转换；请选择稠密的 MiniCPM。</translation>
     </message>
     <message>
-        <source>{path} is of a model that measures texts and writes none; choose a chat model.</source>
-        <translation>{path} 属于度量文本、不生成文本的模型；请选择对话模型。</translation>
-    </message>
-    <message>
         <source>{path} is of a P-Tuning checkpoint (pre_seq_len), which holds no model; convert the model it was tuned on.</source>
         <translation>{path} 属于 P-Tuning 检查点（pre_seq_len），其中没有模型；请转换它所微调的原模型。</translation>
+    </message>
+    <message>
+        <source>{path} is of a model that measures texts and writes none; choose a chat model.</source>
+        <translation>{path} 属于度量文本、不生成文本的模型；请选择对话模型。</translation>
     </message>
     <message>
         <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
@@ -2004,6 +2004,14 @@
         <translation>{path}：llama.cpp 的 SmolLM3 只支持每四层有一层没有位置编码、没有偏置和窗口的模型。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes YaRN with a {key} of {value:g} only.</source>
+        <translation>{path}：llama.cpp 的 YaRN 只支持 {key} 为 {value:g}。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes YaRN with whole correction bounds only.</source>
+        <translation>{path}：llama.cpp 的 YaRN 只支持取整的修正边界。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes this family with &apos;norm_topk_prob&apos; {wanted} only.</source>
         <translation>{path}：对这个系列，llama.cpp 只支持 &apos;norm_topk_prob&apos; 为 {wanted}。</translation>
     </message>
@@ -2020,6 +2028,10 @@
         <translation>{path}：对这个系列，llama.cpp 只支持 {key!r} 为 {wanted}。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes this family&apos;s YaRN with &apos;mscale&apos; and &apos;mscale_all_dim&apos; alike only.</source>
+        <translation>{path}：对这个系列的 YaRN，llama.cpp 只支持 &apos;mscale&apos; 与 &apos;mscale_all_dim&apos; 相同。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes this family&apos;s attention with biases only.</source>
         <translation>{path}：对这个系列，llama.cpp 只支持带偏置的注意力。</translation>
     </message>
@@ -2028,20 +2040,8 @@
         <translation>{path}：对这个系列，llama.cpp 的注意力不支持偏置。</translation>
     </message>
     <message>
-        <source>{path}: llama.cpp computes this family&apos;s YaRN with &apos;mscale&apos; and &apos;mscale_all_dim&apos; alike only.</source>
-        <translation>{path}：对这个系列的 YaRN，llama.cpp 只支持 &apos;mscale&apos; 与 &apos;mscale_all_dim&apos; 相同。</translation>
-    </message>
-    <message>
         <source>{path}: llama.cpp computes two linear layers behind this model, not {count}.</source>
         <translation>{path}：llama.cpp 在这个模型之后计算两个线性层，而不是 {count} 个。</translation>
-    </message>
-    <message>
-        <source>{path}: llama.cpp computes YaRN with a {key} of {value:g} only.</source>
-        <translation>{path}：llama.cpp 的 YaRN 只支持 {key} 为 {value:g}。</translation>
-    </message>
-    <message>
-        <source>{path}: llama.cpp computes YaRN with whole correction bounds only.</source>
-        <translation>{path}：llama.cpp 的 YaRN 只支持取整的修正边界。</translation>
     </message>
     <message>
         <source>{path}: llama.cpp divides this model&apos;s scores by the root of {divisor}, not of &apos;query_pre_attn_scalar&apos;.</source>
@@ -2160,16 +2160,16 @@
         <translation>{path}：总共 {count} 个专家，超过任何模型；请重新下载。</translation>
     </message>
     <message>
+        <source>{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.</source>
+        <translation>{path}：{heads} 个 Mamba 头分为 {groups} 组，与 {channels} 个通道不符；请重新下载。</translation>
+    </message>
+    <message>
         <source>{path}: {heads} heads do not fit a width of {width}; convert it again.</source>
         <translation>{path}：{heads} 个头与宽度 {width} 不符；请重新转换。</translation>
     </message>
     <message>
         <source>{path}: {heads} heads, {kv_heads} of keys, of {key_size} and {value_size} dimensions, {rotary_dim} of which rotate, do not fit together; convert the model again.</source>
         <translation>{path}：{heads} 个头、{kv_heads} 个键头、{key_size} 与 {value_size} 维、其中 {rotary_dim} 维旋转，互不相符；请重新转换模型。</translation>
-    </message>
-    <message>
-        <source>{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.</source>
-        <translation>{path}：{heads} 个 Mamba 头分为 {groups} 组，与 {channels} 个通道不符；请重新下载。</translation>
     </message>
     <message>
         <source>{path}: {heads} query heads, {kv_heads} key heads of {head_dim} dimensions and {layers} layers do not fit together; download it again.</source>
@@ -2307,12 +2307,12 @@
         <translation>选择那个模型的文件夹…</translation>
     </message>
     <message>
-        <source>Merge an adapter</source>
-        <translation>合并 LoRA</translation>
-    </message>
-    <message>
         <source>Merge</source>
         <translation>合并</translation>
+    </message>
+    <message>
+        <source>Merge an adapter</source>
+        <translation>合并 LoRA</translation>
     </message>
     <message>
         <source>Result: {name} ({quant}, {size})</source>
@@ -2382,12 +2382,12 @@
         <translation>这台电脑上的</translation>
     </message>
     <message>
-        <source>owner/name or address</source>
-        <translation>作者/名称，或网址</translation>
-    </message>
-    <message>
         <source>The name of a model, or the address of its page. Nothing is downloaded yet.</source>
         <translation>模型的名称，或它的网页地址。此时还不会下载。</translation>
+    </message>
+    <message>
+        <source>owner/name or address</source>
+        <translation>作者/名称，或网址</translation>
     </message>
 </context>
 <context>
@@ -2395,6 +2395,10 @@
     <message>
         <source>Chat</source>
         <translation>对话</translation>
+    </message>
+    <message>
+        <source>Get</source>
+        <translation>获取</translation>
     </message>
     <message>
         <source>context without limit</source>
@@ -2407,10 +2411,6 @@
     <message>
         <source>even {quant} needs {size} more memory than is free</source>
         <translation>即使用 {quant}，内存也还差 {size}</translation>
-    </message>
-    <message>
-        <source>Get</source>
-        <translation>获取</translation>
     </message>
     <message>
         <source>goes on with texts, no chat</source>
@@ -2553,12 +2553,12 @@
         <translation>代码</translation>
     </message>
     <message>
-        <source>code</source>
-        <translation>代码</translation>
-    </message>
-    <message>
         <source>Copy code</source>
         <translation>复制代码</translation>
+    </message>
+    <message>
+        <source>code</source>
+        <translation>代码</translation>
     </message>
 </context>
 <context>
@@ -2631,14 +2631,6 @@
         <translation>已可使用。</translation>
     </message>
     <message>
-        <source>log</source>
-        <translation>日志</translation>
-    </message>
-    <message>
-        <source>nothing comes at the moment</source>
-        <translation>暂时没有收到数据</translation>
-    </message>
-    <message>
         <source>Preparing…</source>
         <translation>正在准备…</translation>
     </message>
@@ -2661,6 +2653,14 @@
     <message>
         <source>Waiting for the host, which says nothing yet…</source>
         <translation>正在等待服务器，它尚无回应…</translation>
+    </message>
+    <message>
+        <source>log</source>
+        <translation>日志</translation>
+    </message>
+    <message>
+        <source>nothing comes at the moment</source>
+        <translation>暂时没有收到数据</translation>
     </message>
     <message>
         <source>{name} · waits for the one before it</source>
@@ -2686,28 +2686,20 @@
         <translation>正在查询这个模型…</translation>
     </message>
     <message>
-        <source>base model: goes on with texts</source>
-        <translation>基础模型：只会续写文本</translation>
-    </message>
-    <message>
-        <source>best choice</source>
-        <translation>推荐</translation>
-    </message>
-    <message>
         <source>Cancel</source>
         <translation>取消</translation>
     </message>
     <message>
-        <source>chat model</source>
-        <translation>对话模型</translation>
+        <source>Convert</source>
+        <translation>转换</translation>
     </message>
     <message>
         <source>Convert a model</source>
         <translation>转换模型</translation>
     </message>
     <message>
-        <source>Convert</source>
-        <translation>转换</translation>
+        <source>Download</source>
+        <translation>下载</translation>
     </message>
     <message>
         <source>Download a model</source>
@@ -2720,10 +2712,6 @@
     <message>
         <source>Download {download}; {free} are free on the disk.</source>
         <translation>需下载 {download}；磁盘剩余 {free}。</translation>
-    </message>
-    <message>
-        <source>Download</source>
-        <translation>下载</translation>
     </message>
     <message>
         <source>Finding out what this computer can run…</source>
@@ -2774,6 +2762,18 @@
         <translation>下载之后才能知道它的具体情况；知音会把它转换成适合这台电脑的大小。</translation>
     </message>
     <message>
+        <source>base model: goes on with texts</source>
+        <translation>基础模型：只会续写文本</translation>
+    </message>
+    <message>
+        <source>best choice</source>
+        <translation>推荐</translation>
+    </message>
+    <message>
+        <source>chat model</source>
+        <translation>对话模型</translation>
+    </message>
+    <message>
         <source>{count} parameters ({label})</source>
         <translation>{count} 个参数（{label}）</translation>
     </message>
@@ -2808,16 +2808,16 @@
 <context>
     <name>DeletionQuestion</name>
     <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
         <source>Delete the download of {name}?</source>
         <translation>删除 {name} 的下载文件吗？</translation>
     </message>
     <message>
         <source>Delete {count} downloads that were converted?</source>
         <translation>删除 {count} 份已转换的下载文件吗？</translation>
-    </message>
-    <message>
-        <source>Delete</source>
-        <translation>删除</translation>
     </message>
     <message>
         <source>Keep</source>
@@ -2850,6 +2850,10 @@
         <translation>思考多久：{choice}</translation>
     </message>
     <message>
+        <source>Think</source>
+        <translation>适度思考</translation>
+    </message>
+    <message>
         <source>Think briefly</source>
         <translation>简短思考</translation>
     </message>
@@ -2857,17 +2861,9 @@
         <source>Think deeply</source>
         <translation>深入思考</translation>
     </message>
-    <message>
-        <source>Think</source>
-        <translation>适度思考</translation>
-    </message>
 </context>
 <context>
     <name>Fit</name>
-    <message>
-        <source>about {count} tokens a second</source>
-        <translation>约每秒 {count} 个词元</translation>
-    </message>
     <message>
         <source>All {count} layers on the GPU</source>
         <translation>全部 {count} 层在显卡上</translation>
@@ -2877,32 +2873,16 @@
         <translation>上下文不受限制</translation>
     </message>
     <message>
-        <source>Context: {count} tokens, more than it was trained with</source>
-        <translation>上下文：{count} 个词元，超过训练时的长度</translation>
-    </message>
-    <message>
         <source>Context: {count} tokens</source>
         <translation>上下文：{count} 个词元</translation>
     </message>
     <message>
-        <source>fits on the GPU</source>
-        <translation>显卡放得下</translation>
-    </message>
-    <message>
-        <source>fits</source>
-        <translation>放得下</translation>
+        <source>Context: {count} tokens, more than it was trained with</source>
+        <translation>上下文：{count} 个词元，超过训练时的长度</translation>
     </message>
     <message>
         <source>On the processor</source>
         <translation>由处理器运行</translation>
-    </message>
-    <message>
-        <source>tight</source>
-        <translation>勉强放得下</translation>
-    </message>
-    <message>
-        <source>too large</source>
-        <translation>太大</translation>
     </message>
     <message>
         <source>Use a context of {count}</source>
@@ -2911,6 +2891,26 @@
     <message>
         <source>Use a {type} cache</source>
         <translation>使用 {type} 缓存</translation>
+    </message>
+    <message>
+        <source>about {count} tokens a second</source>
+        <translation>约每秒 {count} 个词元</translation>
+    </message>
+    <message>
+        <source>fits</source>
+        <translation>放得下</translation>
+    </message>
+    <message>
+        <source>fits on the GPU</source>
+        <translation>显卡放得下</translation>
+    </message>
+    <message>
+        <source>tight</source>
+        <translation>勉强放得下</translation>
+    </message>
+    <message>
+        <source>too large</source>
+        <translation>太大</translation>
     </message>
     <message>
         <source>{part} of {count} layers on the GPU</source>
@@ -3263,12 +3263,12 @@
         <translation>保留</translation>
     </message>
     <message>
-        <source>Remove {name}?</source>
-        <translation>移除 {name} 吗？</translation>
-    </message>
-    <message>
         <source>Remove</source>
         <translation>移除</translation>
+    </message>
+    <message>
+        <source>Remove {name}?</source>
+        <translation>移除 {name} 吗？</translation>
     </message>
 </context>
 <context>
@@ -3305,10 +3305,6 @@
         <translation>重新回答</translation>
     </message>
     <message>
-        <source>context {percent} % full</source>
-        <translation>上下文已用 {percent}%</translation>
-    </message>
-    <message>
         <source>Stopped.</source>
         <translation>已停止。</translation>
     </message>
@@ -3323,6 +3319,10 @@
     <message>
         <source>Zhiyin was closed before this was finished.</source>
         <translation>回答完成之前知音已关闭。</translation>
+    </message>
+    <message>
+        <source>context {percent} % full</source>
+        <translation>上下文已用 {percent}%</translation>
     </message>
     <message>
         <source>{speed} tokens/s</source>
@@ -3533,16 +3533,16 @@
 <context>
     <name>ThinkingSwitch</name>
     <message>
-        <source>Think before answering: slower, but better at hard questions</source>
-        <translation>先思考再回答：慢一些，但更擅长难题</translation>
+        <source>Think</source>
+        <translation>思考</translation>
     </message>
     <message>
         <source>Think before answering</source>
         <translation>先思考再回答</translation>
     </message>
     <message>
-        <source>Think</source>
-        <translation>思考</translation>
+        <source>Think before answering: slower, but better at hard questions</source>
+        <translation>先思考再回答：慢一些，但更擅长难题</translation>
     </message>
 </context>
 <context>

@@ -48,6 +48,10 @@ class ModelInfo(Result, frozen=True):
     """The publisher's tokenizer never reads markup in a text as control tokens."""
     can_trim: bool = True
     """The cache can be cut back by some tokens; where it cannot (RWKV, Qwen3.5), snapshots are taken as turns go."""
+    embedding: int = 0
+    """Dimensions of the vectors that an embedding model makes of texts; 0: it makes none."""
+    reranks: bool = False
+    """The model gives a question and a passage one score."""
 
 
 class TokenLogprob(Struct, frozen=True):
@@ -60,11 +64,6 @@ class TokenLogprob(Struct, frozen=True):
     """Natural logarithm."""
     top: tuple[TokenLogprob, ...] = ()
     """The most probable tokens in its place, the best one first."""
-
-    embedding: int = 0
-    """Dimensions of the vectors that an embedding model makes of texts; 0: it makes none."""
-    reranks: bool = False
-    """The model gives a question and a passage one score."""
 
 
 class Vectors(Result, frozen=True):

@@ -45,7 +45,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             "block_count": sizes.layers,
             "context_length": positions - offset,
             "embedding_length": sizes.hidden,
-            "feed_forward_length": sizes.inner,
+            "feed_forward_length": sizes.intermediate_size,
             "attention.head_count": sizes.heads,
             "attention.layer_norm_epsilon": config.float("layer_norm_eps", default=1e-12, minimum=0),
             "attention.causal": False,
@@ -108,7 +108,7 @@ def _from_row(table: np.ndarray, *, start: int) -> np.ndarray:
 
 def _layer(sizes: Sizes, layer: int, shapes: Shapes, prefix: str) -> list[OutputTensor]:
     source, target = f"{prefix}encoder.layer.{layer}.", f"blk.{layer}."
-    hidden, inner = sizes.hidden, sizes.inner
+    hidden, inner = sizes.hidden, sizes.intermediate_size
     square = (hidden, hidden)
     return [
         *linear(f"{target}attn_q", f"{source}attention.self.query", square, shapes, bias=True),

@@ -33,6 +33,7 @@ _COMMANDS = {
     "perplexity": "measure how well a model predicts a text",
     "bench": "measure a model's speed and memory",
     "engine": "list, add or choose engine parts for graphics cards",
+    "update": "look for a newer release and fetch it",
     "doctor": "check the installation",
 }
 

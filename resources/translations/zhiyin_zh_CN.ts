@@ -1388,6 +1388,10 @@
         <translation>llama.cpp 无法读取 {path} 的词表；请重新转换模型。</translation>
     </message>
     <message>
+        <source>{path} has another content than listed.</source>
+        <translation>{path} 的内容与清单不符。</translation>
+    </message>
+    <message>
         <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
         <translation>{path} 没有 config.json 要求的张量 {tensor}；请下载全部文件。</translation>
     </message>
@@ -1644,6 +1648,10 @@
         <translation>{path} 正被其他程序使用；请关闭该程序。</translation>
     </message>
     <message>
+        <source>{path} is larger than any description of a release.</source>
+        <translation>{path} 太大，不可能是版本说明文件。</translation>
+    </message>
+    <message>
         <source>{path} is larger than any importance matrix; name a file that llama-imatrix wrote.</source>
         <translation>{path} 比任何重要性矩阵都大；请选择 llama-imatrix 写出的文件。</translation>
     </message>
@@ -1662,6 +1670,10 @@
     <message>
         <source>{path} is no adapter: it has no {file}; name the folder that holds one.</source>
         <translation>{path} 不是 LoRA：其中没有 {file}；请选择包含它的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is no description of a release ({reason}).</source>
+        <translation>{path} 不是版本说明文件（{reason}）。</translation>
     </message>
     <message>
         <source>{path} is not JSON ({reason}); correct it.</source>
@@ -1704,6 +1716,10 @@
         <translation>{path} 没有知音开发者的签名，而引擎组件会作为程序运行；如果是你自己构建的，请用 --unsigned 添加。</translation>
     </message>
     <message>
+        <source>{path} is not signed by the makers of Zhiyin; nothing of it is used.</source>
+        <translation>{path} 没有知音开发者的签名；其内容一概不予采用。</translation>
+    </message>
+    <message>
         <source>{path} is not there any more; put it back, or choose another model.</source>
         <translation>{path} 已不存在；请把它放回原处，或选择另一个模型。</translation>
     </message>
@@ -1714,6 +1730,10 @@
     <message>
         <source>{path} is not valid JSON ({reason}); download it again.</source>
         <translation>{path} 不是有效的 JSON（{reason}）；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is not what the release lists (its checksum differs); get it again.</source>
+        <translation>{path} 与版本清单不符（校验和不同）；请重新获取。</translation>
     </message>
     <message>
         <source>{path} is not what was written; check the disk, then convert again.</source>
@@ -1782,6 +1802,10 @@
     <message>
         <source>{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.</source>
         <translation>{path} 不完整：张量 {tensor} 缺少 {count} 字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is written for a newer Zhiyin; get that one by hand.</source>
+        <translation>{path} 是为更新版本的知音编写的；请手动获取新版本。</translation>
     </message>
     <message>
         <source>{path} lacks tensor {tensor}; download or convert the model again.</source>

@@ -15,13 +15,12 @@ from typing import Annotated
 
 import msgspec
 
+from desktop_app.release_key import is_signed
 from models.errors import BadFile
-from resources import RELEASE_KEY
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _FORMAT = 1
 _PACKAGE = "llama-cpp-python"
-_KEY_BYTES, _SIGNATURE_BYTES = 32, 64
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.)[A-Za-z0-9._+-]{1,100}$")]
 Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -112,38 +111,13 @@ def check_signature(data: bytes, signature: bytes, path: Path) -> None:
     Raises:
         BadFile: there is no good signature; code `unsigned`.
     """
-    if not _is_signed(data, signature):
+    if not is_signed(data, signature):
         raise BadFile(
             "{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; "
             "if you built it yourself, add it with --unsigned.",
             path=path,
             code="unsigned",
         )
-
-
-def _is_signed(data: bytes, signature: bytes) -> bool:
-    from nacl.exceptions import (
-        BadSignatureError,  # the engine, which reads manifests at its start, checks no signatures
-    )
-    from nacl.signing import VerifyKey
-
-    key = release_key()
-    if key is None or len(signature) != _SIGNATURE_BYTES:
-        return False
-    try:
-        VerifyKey(key).verify(data, signature)
-    except BadSignatureError:
-        return False
-    return True
-
-
-def release_key() -> bytes | None:
-    """Return the public key of releases, 32 bytes; None: this build has none."""
-    try:
-        key = bytes.fromhex(RELEASE_KEY.read_text("ascii"))
-    except (OSError, ValueError):
-        return None
-    return key if len(key) == _KEY_BYTES else None
 
 
 def engine_version() -> str:

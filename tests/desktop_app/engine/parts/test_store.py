@@ -29,7 +29,7 @@ def release_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "release.pub"
     path.write_text(KEY.verify_key.encode().hex())
     monkeypatch.setattr(resources, "RELEASE_KEY", path)
-    monkeypatch.setattr("desktop_app.engine.parts.manifest.RELEASE_KEY", path)
+    monkeypatch.setattr("desktop_app.release_key.RELEASE_KEY", path)
 
 
 def left_in(store: PartStore) -> list[str]:

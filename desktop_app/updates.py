@@ -1,7 +1,7 @@
 """Newer releases of Zhiyin: looked for when the user asks, fetched when the user asks, never installed by itself.
 
 A release is described by `update.json`, signed with the key of releases (`update.json.sig`, 64 bytes): it holds size and
-SHA-256 of every installer beside it. `packaging/sign.py` writes both. The address is a web address, or a file, for instance on a stick.
+SHA-256 of every installer beside it. `packaging/sign.py` writes both. The address is a web address, or a file (on a stick).
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QStandardPaths, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QStandardPaths, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QKeyEvent,
     QKeySequence,
     QResizeEvent,
     QShortcut,
@@ -45,6 +46,8 @@ from desktop_app.ui.controllers.importing import ImportController
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.controllers.remedies import RemedyController
 from desktop_app.ui.controllers.removal import RemovalController
+from desktop_app.ui.focus import FocusKeeper
+from desktop_app.ui.markdown.selection import SELECTION
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.catalogue_page import CataloguePage
@@ -78,6 +81,7 @@ class MainWindow(QMainWindow):
         self._may_stop = False
         """The user agreed to stop conversions."""
         self._make_widgets()
+        self._focus = FocusKeeper(self, self._written_in)
         self._make_controllers()
         self._lay_out()
         self._connect()
@@ -90,7 +94,7 @@ class MainWindow(QMainWindow):
         self._show_sidebar(services.settings.sidebar)
         self._composer.set_send_key(services.settings.send_key)
         self._retranslate()
-        self._composer.setFocus()
+        self._focus.go_home()
         services.begin_reports()
 
     def _make_widgets(self) -> None:
@@ -181,6 +185,7 @@ class MainWindow(QMainWindow):
         self._sidebar.opened.connect(self._open_chat)
         self._sidebar.renamed.connect(chats.rename)
         self._sidebar.deleted.connect(self._chat_actions.delete)
+        self._sidebar.done.connect(self._focus.go_home)
         self._sidebar.export_asked.connect(self._ask_where_to_export)
         self._sidebar.searched.connect(
             lambda words: chats.search(words, lambda found: self._sidebar.show_found(words, found))
@@ -199,7 +204,9 @@ class MainWindow(QMainWindow):
         self._composer.files_pasted.connect(self.import_files)
         self._composer.thinking_chosen.connect(self._choose_thinking)
         self._composer.effort_chosen.connect(self._choose_effort)
-        self._view.left.connect(self._composer.setFocus)
+        self._view.left.connect(self._focus.go_home)
+        self._composer.copy_asked.connect(SELECTION.copy)
+        self._composer.page_asked.connect(self._view.turn_page)
         self._view.remedy_chosen.connect(self._apply_remedy)
         self._connect_catalogue()
         self._connect_controllers()
@@ -248,7 +255,8 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+O"), self.add_model),
             (QKeySequence("Esc"), self._escape),
             (QKeySequence(QKeySequence.StandardKey.Find), self._search),
-            (QKeySequence("Ctrl+L"), self._composer.setFocus),
+            (QKeySequence("Ctrl+L"), self._focus.go_home),
+            (QKeySequence("F2"), self._rename),
         ):
             QShortcut(keys, self).activated.connect(act)
 
@@ -286,7 +294,7 @@ class MainWindow(QMainWindow):
     def _close_catalogue(self) -> None:
         self._pages.setCurrentWidget(self._welcome)
         self._show_page()
-        self._composer.setFocus()
+        self._focus.go_home()
 
     def _refresh_catalogue(self) -> None:
         if self._pages.currentWidget() is self._catalogue:
@@ -341,6 +349,20 @@ class MainWindow(QMainWindow):
             return
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    def _written_in(self) -> QWidget:
+        """Return the field that is written in now: the message, or the search among the models to get."""
+        catalogue = self._pages.currentWidget() is self._catalogue
+        return self._catalogue.search_field if catalogue else self._composer
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        """Write what no other widget took."""
+        if not self._focus.take(event):
+            super().keyPressEvent(event)
+
+    def focusNextPrevChild(self, forwards: bool) -> bool:  # noqa: N802
+        """Let Tab move the focus; where what had it goes away, the text gets it."""
+        return self._focus.step() or super().focusNextPrevChild(forwards)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  (Qt's name)
         """Accept files, and say what happens with them."""
@@ -513,7 +535,13 @@ class MainWindow(QMainWindow):
 
     def _leave_search(self) -> None:
         self._uncover()
-        self._composer.setFocus()
+        self._focus.go_home()
+
+    def _rename(self) -> None:
+        """Rename the open chat in the list."""
+        if self.services.chats.current.begun:
+            self._show_sidebar(True)
+            self._sidebar.rename_current()
 
     def _list_chats(self) -> None:
         chats = self.services.chats
@@ -602,4 +630,3 @@ class MainWindow(QMainWindow):
         self.services.save_settings()
         if self.services.settings.context != old_context:
             self.services.models.apply_settings()
-        QTimer.singleShot(0, self._composer, self._composer.setFocus)

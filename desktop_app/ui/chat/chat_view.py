@@ -51,6 +51,7 @@ class ChatView(QScrollArea):
         self.contexts = Contexts()
         """What is offered where a reply failed."""
         self.setObjectName("chatView")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -156,6 +157,11 @@ class ChatView(QScrollArea):
         """Show the newest text and stay there."""
         self._pinned = True
         self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+
+    def turn_page(self, direction: int) -> None:
+        """Scroll by a page, up (-1) or down (1)."""
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.value() + direction * bar.pageStep())
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""

@@ -23,6 +23,10 @@ class Composer(QFrame):
     sent = Signal(str)
     stopped = Signal()
     files_pasted = Signal(list)
+    copy_asked = Signal()
+    """Ctrl+C, and nothing is selected in the text."""
+    page_asked = Signal(int)
+    """Page Up (-1) or Page Down (1): the text has one page."""
     thinking_chosen = Signal(bool)
     effort_chosen = Signal(str)
 
@@ -34,6 +38,8 @@ class Composer(QFrame):
         self._editor = MessageEdit()
         self._editor.submitted.connect(self._send)
         self._editor.files_pasted.connect(self.files_pasted)
+        self._editor.copy_asked.connect(self.copy_asked)
+        self._editor.page_asked.connect(self.page_asked)
         self._field = MessageField(self._editor)
         self._field.changed.connect(self._refresh)
         self._field.changed.connect(self.edited)

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QResizeEvent, QTextOption
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QKeySequence, QResizeEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 LINE = 36
@@ -16,6 +16,7 @@ _MOST = 50_000
 _LONGEST_LINE = 10_000
 """Characters of a text, and of one line of it, that are laid out within a frame at every key."""
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_PAGES: dict[int, int] = {Qt.Key.Key_PageUp: -1, Qt.Key.Key_PageDown: 1}
 
 
 def mark_focus(box: QWidget, edit: MessageEdit) -> None:
@@ -38,6 +39,10 @@ class MessageEdit(QPlainTextEdit):
     long_text_pasted = Signal(str)
     """A text that `is_long`; it was not inserted."""
     focused = Signal(bool)
+    copy_asked = Signal()
+    """Ctrl+C, and nothing is selected."""
+    page_asked = Signal(int)
+    """Page Up (-1) or Page Down (1), and all of the text is shown."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +83,12 @@ class MessageEdit(QPlainTextEdit):
             self.insertPlainText("\n")
             self.ensureCursorVisible()
             return
-        super().keyPressEvent(event)
+        if event.matches(QKeySequence.StandardKey.Copy) and not self.textCursor().hasSelection():
+            self.copy_asked.emit()
+        elif event.key() in _PAGES and not modifiers and self.verticalScrollBar().maximum() == 0:
+            self.page_asked.emit(_PAGES[event.key()])
+        else:
+            super().keyPressEvent(event)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:  # noqa: N802
         """Remember whether an input method is composing."""

@@ -114,17 +114,13 @@ class QuestionWidget(MessageWidget):
 
     def _begin_editing(self) -> None:
         self._editor = editor = _Editor()
-        editor.cancelled.connect(self._cancel_editing)
+        editor.cancelled.connect(self._end_editing)
         editor.confirmed.connect(self._confirm)
         editor.set_busy(self._busy)
         self._column.insertWidget(0, editor)
         editor.show()  # now, so that it can take the keyboard
         self._show_text(False)
         editor.begin(self.message.content)
-
-    def _cancel_editing(self) -> None:
-        self._end_editing()
-        self._edit.setFocus()
 
     def _confirm(self, text: str) -> None:
         self._end_editing()

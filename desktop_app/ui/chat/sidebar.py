@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.chat.conversation import Conversation
+from desktop_app.ui.focus import is_written
 from desktop_app.ui.i18n.formats import day_group, with_keys
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import IconButton, icon
@@ -46,6 +47,8 @@ class Sidebar(QFrame):
     left = Signal()
     """The search is given up: the keyboard may go back to the message."""
     settings_asked = Signal()
+    done = Signal()
+    """Something was done in the list with keys or its menu: the keyboard may go back to the message."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty."""
@@ -70,12 +73,7 @@ class Sidebar(QFrame):
         self._search.given_up.connect(self._give_up)
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._pause.timeout.connect(lambda: self.searched.emit(self._search.text().strip()))
-        self._list = _ChatList()
-        self._list.itemClicked.connect(self._open)
-        self._list.itemActivated.connect(self._open)
-        self._list.itemChanged.connect(self._edited)
-        self._list.delete_asked.connect(self._delete)
-        self._list.customContextMenuRequested.connect(self._show_menu)
+        self._list = self._make_list()
         self._empty = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._empty.setObjectName("sidebarEmpty")
         self._name = QLabel("知音 Zhiyin")
@@ -98,6 +96,17 @@ class Sidebar(QFrame):
         self._retranslate()
         self.show_list([], None)
 
+    def _make_list(self) -> _ChatList:
+        chats = _ChatList()
+        chats.itemClicked.connect(self._open)
+        chats.itemActivated.connect(self._open)
+        chats.itemChanged.connect(self._edited)
+        chats.delete_asked.connect(self._delete)
+        chats.itemDelegate().closeEditor.connect(self.done, Qt.ConnectionType.QueuedConnection)
+        chats.left.connect(self.done)
+        chats.customContextMenuRequested.connect(self._show_menu)
+        return chats
+
     def show_list(self, conversations: list[Conversation], current: str | None) -> None:
         """Show the chats, or those of them that are searched for, the last used first, with one selected."""
         self._conversations, self._current = conversations, current
@@ -119,6 +128,12 @@ class Sidebar(QFrame):
         """Let the user type what to search for."""
         self._search.setFocus()
         self._search.selectAll()
+
+    def rename_current(self) -> None:
+        """Let the user write another name for the selected chat."""
+        item = self._list.currentItem()
+        if item is not None:
+            self._list.editItem(item)
 
     def end_search(self) -> None:
         """Show all chats again."""
@@ -216,6 +231,7 @@ class Sidebar(QFrame):
 
     def _delete(self, item: QListWidgetItem) -> None:
         self.deleted.emit(item.data(_ID))
+        self.done.emit()
 
     def _show_menu(self, place: QPoint) -> None:
         item = self._list.itemAt(place)
@@ -229,8 +245,8 @@ class Sidebar(QFrame):
         export = QAction(icon("export", theme.current().muted), self.tr("Export…"), menu)
         export.triggered.connect(lambda: self.export_asked.emit(item.data(_ID)))
         menu.addActions([rename, export, delete])
-        menu.exec(self._list.viewport().mapToGlobal(place))
-        menu.deleteLater()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self._list.viewport().mapToGlobal(place))
 
 
 class _Search(QLineEdit):
@@ -269,10 +285,12 @@ class _ChatList(QListWidget):
     """Rows with one line each; F2 renames and Delete deletes."""
 
     delete_asked = Signal(QListWidgetItem)
+    left = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("chatList")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -286,6 +304,10 @@ class _ChatList(QListWidget):
         item = self.currentItem()
         if event.key() == Qt.Key.Key_Delete and item is not None and item.data(_ID):
             self.delete_asked.emit(item)
+        elif event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
+        elif is_written(event):
+            event.ignore()  # it is for the message, not a search by the first letter
         else:
             super().keyPressEvent(event)
 

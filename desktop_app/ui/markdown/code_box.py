@@ -12,6 +12,7 @@ from shiboken6 import isValid
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.chat.message_edit import text_height
 from desktop_app.ui.markdown.highlight import Range, highlight
+from desktop_app.ui.markdown.selection import SELECTION
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.fonts import monospace_families
 from desktop_app.ui.widgets.icons import IconButton
@@ -106,7 +107,7 @@ class _CodeText(QPlainTextEdit):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # selected with the mouse; the keyboard stays with the message
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
@@ -116,7 +117,11 @@ class _CodeText(QPlainTextEdit):
         self.setFont(font)
         self.setTabStopDistance(4 * self.fontMetrics().horizontalAdvance(" "))
         self.horizontalScrollBar().rangeChanged.connect(self.fit)
+        self.selectionChanged.connect(self._selection_changed)
         self.fit()
+
+    def _selection_changed(self) -> None:
+        SELECTION.changed(self)
 
     def append_text(self, text: str) -> None:
         cursor = QTextCursor(self.document())

@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QDesktopServices,
     QFont,
     QFontInfo,
+    QKeyEvent,
     QPainter,
     QPaintEvent,
     QTextBlockFormat,
@@ -26,7 +27,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from desktop_app.sequences import common_prefix
+from desktop_app.ui.focus import is_written
 from desktop_app.ui.markdown.parser import Block, safe_link
+from desktop_app.ui.markdown.selection import SELECTION
 from desktop_app.ui.markdown.span import Span
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.fonts import monospace_families
@@ -59,11 +62,12 @@ class RichText(QTextBrowser):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # selected with the mouse; the keyboard stays with the message
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(0)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self.anchorClicked.connect(_open_link)
+        self.selectionChanged.connect(self._selection_changed)
         self._fit()
 
     def set_blocks(self, blocks: Sequence[Block]) -> None:
@@ -85,15 +89,25 @@ class RichText(QTextBrowser):
         cursor.endEditBlock()
         self._blocks = list(blocks)
         has_link = any(span.link for block in blocks for span in block.spans)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if has_link else Qt.FocusPolicy.ClickFocus)  # Tab visits links
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if has_link else Qt.FocusPolicy.NoFocus)  # Tab visits links
 
     def set_plain(self, text: str) -> None:
         """Show a text as it is."""
         self.set_blocks([Block("paragraph", (Span(text),))])
 
+    def _selection_changed(self) -> None:
+        SELECTION.changed(self)
+
     def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802  (Qt's name)
         """Load nothing: no picture, no style sheet, from nowhere."""
         return None
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """Leave characters to the message, a space too, which would turn a page."""
+        if is_written(event):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Leave scrolling to the chat."""

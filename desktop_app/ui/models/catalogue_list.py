@@ -24,6 +24,7 @@ from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemD
 
 from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.installed import InstalledModel
+from desktop_app.ui.focus import is_written
 from desktop_app.ui.models.catalogue_labels import cost, everything, nature, purpose, shortage
 from desktop_app.ui.models.fit import COLOURS, verdict_words
 from desktop_app.ui.widgets import theme
@@ -141,6 +142,7 @@ class CatalogueList(QListView):
         """Begin empty."""
         super().__init__(parent)
         self.setObjectName("catalogueList")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._model = CatalogueModelList(self)
         self.setModel(self._model)
         self.setItemDelegate(_RowDelegate(self))
@@ -182,6 +184,8 @@ class CatalogueList(QListView):
             self.act(self.currentIndex())
         elif event.key() == Qt.Key.Key_Up and self.currentIndex().row() <= 0:
             self.left_upwards.emit()
+        elif is_written(event):
+            event.ignore()  # it is for the search
         else:
             super().keyPressEvent(event)
 

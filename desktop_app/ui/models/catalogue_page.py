@@ -54,6 +54,11 @@ class CataloguePage(QWidget):
         self._lay_out()
         self._retranslate()
 
+    @property
+    def search_field(self) -> QLineEdit:
+        """Where a search is written."""
+        return self._search
+
     def show_overview(self, found: Overview) -> None:
         """Show the models, as they would run now."""
         self._overview = found

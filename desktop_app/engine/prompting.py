@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from desktop_app.engine.protocol import Prompt
 from desktop_app.sequences import common_prefix
-from models.chat.chat_formats import CHAT_FORMATS, prepared
+from models.chat.chat_formats import CHAT_FORMATS, ChatFormat, name_of, prepared, tell_of_tools
 from models.chat.harmony import EFFORTS
 from models.chat.template_facts import TemplateLimit
 from models.errors import ZhiyinError
@@ -30,6 +30,8 @@ _THINKING = ("enable_thinking", "thinking")
 """What templates call the choice: Qwen, GLM and most others; DeepSeek and Granite."""
 _EFFORT = "reasoning_effort"
 """What gpt-oss's template calls how long to think."""
+_XML_TOOLS = "xml_tools"
+"""What SmolLM3's template calls the tools."""
 _OPENED = re.compile(r"(<think>?)\s*\Z")
 """How the prompts of models that think end; RWKV-7 G1's leave the mark's last sign to the model."""
 _ANY = "知音"
@@ -48,30 +50,43 @@ class Prompting:
         self._fault: TemplateLimit | None = None
         """What the template did to the shortest chat: it is not tried again."""
 
+    def template(self, asked: Prompt) -> str | None:
+        """Return the template of a chat: some models have one of their own for chats with tools."""
+        runner = self._runner
+        return (runner.tool_template if asked.tools else None) or runner.chat_template
+
+    def chat_format(self, asked: Prompt) -> ChatFormat | None:
+        """Return what a chat needs beyond its template."""
+        return CHAT_FORMATS.get(self._runner.info.chat_format or name_of({}, self.template(asked)))
+
     def render(self, asked: Prompt) -> str:
         """Return the prompt that asks for the next reply; a model without a template just continues the text.
 
         Raises:
-            ZhiyinError: there are tools, and the template has no place for them; or it fails, or takes too much time or memory.
+            ZhiyinError: there are tools, and no template; or it fails, or takes too much time or memory.
         """
         runner = self._runner
-        if asked.tools and not runner.info.tools:
+        template = self.template(asked)
+        if template is None and asked.tools:
             raise ZhiyinError(
-                "{name} knows no tools, its chat format has no place for them; ask without tools, or choose a model "
-                "that was trained with them.",
+                "{name} only goes on with texts and knows no chat, so that it can use no tools; ask without tools, or choose "
+                "a model that was trained to chat.",
                 name=runner.info.name,
             )
-        template = runner.chat_template if not asked.tools else runner.tool_template or runner.chat_template
         if template is None:
             return "\n\n".join(str(message.get("content", "")) for message in asked.messages)
         if self._fault is not None:
             raise self._fault
         choices: dict[str, Any] = {} if asked.thinking is None else dict.fromkeys(_THINKING, asked.thinking)
+        chat_format = self.chat_format(asked)
+        messages, tools = tell_of_tools(asked.messages, asked.tools, chat_format, template)
+        if tools and _XML_TOOLS in template:
+            choices[_XML_TOOLS] = list(tools)
         return self._renderer.render(
             template,
-            prepared(asked.messages, CHAT_FORMATS.get(runner.info.chat_format), template),
+            prepared(messages, chat_format, template),
             path=runner.info.path,
-            tools=list(asked.tools) or None,
+            tools=list(tools) or None,
             bos=runner.vocabulary.bos_text,
             eos=runner.vocabulary.eos_text,
             **(choices | ({_EFFORT: asked.effort} if asked.effort else {})),

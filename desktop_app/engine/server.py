@@ -267,29 +267,29 @@ class EngineProcess:
         from desktop_app.engine.generation import OutputFilter
         from desktop_app.engine.prompting import mark_tokens, reply_opening
         from desktop_app.engine.state.chat_states import resume, store
-        from models.chat.chat_formats import CHAT_FORMATS
+        from models.chat.chat_formats import ReplyReader
 
         runner, prompting = self._model(), self._prompts()
         asked = request.prompt
         rendered = prompting.render_marked(asked)
         prompt = prompting.tokens(rendered)
-        chat_format = CHAT_FORMATS.get(runner.info.chat_format)
+        chat_format = prompting.chat_format(asked)
         recurrent, file, identity = runner.info.context == 0, request.state, self._identity
         if recurrent and file is not None:
             resume(runner, file, identity, prompt)
+        opening = reply_opening(rendered) if runner.info.reasoning else ""
+        reader = ReplyReader(chat_format, prompting.template(asked), request.tools, reasoning=bool(opening))
         shown = OutputFilter(
-            None if chat_format is None or chat_format.reply is None else chat_format.reply(),
-            reply_opening(rendered) if runner.info.reasoning else "",
+            reader,
+            opening,
             {} if chat_format is None else mark_tokens(runner, chat_format.marks),
         )
         settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
         reply = self._reply(number, prompt, request.sampling, shown, settled)
         if recurrent and file is not None:
             self._afterwards = lambda: store(runner, file, identity)
-        if chat_format is not None and chat_format.tool_calls is not None:
-            calls = chat_format.tool_calls(reply.text, request.tools)
-            reply = replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
-        return reply
+        calls = [call for call in reader.calls if not (call.fault and reply.reason == "cancelled")]
+        return replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
 
     def _complete(self, number: int, request: protocol.Complete) -> Reply:
         runner = self._model()

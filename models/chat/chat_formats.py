@@ -9,13 +9,36 @@ from functools import partial
 from typing import Any, Protocol
 
 from models.chat import chatglm3, glm4, glm45, harmony
+from models.chat.calls import deepseek, generic, internlm2, json_calls, minicpm, mistral, qwen_xml, unmarked_json
+from models.chat.calls.notation import CallNotation
+from models.chat.calls.scanner import CallScanner
 from models.chat.reply import ReplyText, ToolCall, called
+from models.chat.template_facts import template_facts
 
 KEY = "zhiyin.chat.dialect"
 """GGUF key: the chat_format's name."""
 
 _TOKENS = re.compile(r"<\|\w+\|>")
 _HARMONY = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>"}
+_BY_TEMPLATE: Sequence[tuple[str, tuple[str, ...]]] = (
+    ("glm45", ("<tool_call>", "<arg_key>")),
+    ("qwen_xml", ("<function=", "<parameter=")),
+    ("deepseek_v3", ("<｜tool▁calls▁begin｜>", "```json")),
+    ("deepseek", ("<｜tool▁calls▁begin｜>",)),
+    ("mistral", ("[TOOL_CALLS]",)),
+    ("minicpm3", ("<|tool_call_start|>",)),
+    ("minicpm3", ("<|tool_list_start|>",)),
+    ("minicpm5", ("<function name=", "<param name=")),
+    ("llama3", ("<|python_tag|>",)),
+    ("llama3", ("ipython", '"parameters"')),
+    ("phi4_mini", ("<|tool|>", "<|/tool|>")),
+    ("granite", ("<|tool_call|>",)),
+    ("hunyuan", ("<tool_calls>",)),
+    ("nemotron", ("<TOOLCALL>",)),
+    ("hermes", ("<tool_call>",)),
+    ("json", ("Return only a JSON function call",)),
+)
+"""Chat format -> texts of a template that writes calls so; the first that has all of them is it."""
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -38,23 +61,54 @@ class ChatFormat:
 
     reply: Callable[[], ReplyFilter] | None = None
     """Begins a reply; None: its text stays as it is."""
-    tool_calls: Callable[[str, Messages], list[ToolCall]] | None = None
-    """(reply, tools) -> the calls in it."""
+    notation: CallNotation | None = None
+    """How its models write tool calls; None: they know none."""
+    reply_with_calls: Callable[[], ReplyFilter] | None = None
+    """Begins a reply to a chat with tools, where that differs."""
     written: Callable[[str, Mapping[str, Any]], str] | None = None
     """(tool's name, arguments) -> the content of the assistant's turn that calls it; the name is its `metadata`."""
     turns: Callable[[Messages], Messages] | None = None
     """Brings messages to the form that the template of this chat_format wants."""
+    with_tools: Callable[[Messages, Messages], Messages] | None = None
+    """(messages, tools) -> messages that tell of the tools, where the template itself does not."""
     marks: Mapping[str, str] = field(default_factory=dict)
     """Control tokens that get into a reply -> what stands for them in its text, which the filter sees; others never do."""
+
+
+def _calling(notation: CallNotation, **more: Any) -> ChatFormat:
+    """Return a chat format of which only the calls are known; the template says the rest."""
+    return ChatFormat(
+        notation=notation, marks={**{mark: mark for mark in notation.marks}, **more.pop("marks", {})}, **more
+    )
 
 
 CHAT_FORMATS: Mapping[str, ChatFormat] = {
     "chatglm1": ChatFormat(partial(ReplyText, full_width=True)),
     "chatglm2": ChatFormat(ReplyText),
-    "chatglm3": ChatFormat(ReplyText, chatglm3.tool_calls, chatglm3.written),
-    "glm4": ChatFormat(ReplyText, glm4.tool_calls, glm4.written),
-    "glm45": ChatFormat(tool_calls=glm45.tool_calls, turns=glm45.turns, marks=glm45.MARKS),
-    "harmony": ChatFormat(harmony.HarmonyReply, harmony.tool_calls, turns=harmony.turns, marks=harmony.MARKS),
+    "chatglm3": ChatFormat(ReplyText, chatglm3.NOTATION, written=chatglm3.written),
+    "glm4": ChatFormat(ReplyText, glm4.NOTATION, written=glm4.written),
+    "glm45": _calling(glm45.NOTATION, turns=glm45.turns),
+    "harmony": ChatFormat(
+        harmony.HarmonyReply,
+        harmony.NOTATION,
+        partial(harmony.HarmonyReply, harmony.CALL_MARK),
+        turns=harmony.turns,
+        marks=harmony.MARKS,
+    ),
+    "deepseek": _calling(deepseek.DEEPSEEK, with_tools=deepseek.with_tools),
+    "deepseek_v3": _calling(deepseek.DEEPSEEK, with_tools=deepseek.with_tools_v3),
+    "granite": _calling(json_calls.GRANITE),
+    "hermes": _calling(json_calls.HERMES),
+    "hunyuan": _calling(json_calls.HUNYUAN),
+    "internlm2": _calling(internlm2.INTERNLM2, with_tools=internlm2.with_tools),
+    "json": _calling(unmarked_json.GENERIC),
+    "llama3": _calling(unmarked_json.LLAMA3),
+    "minicpm3": _calling(minicpm.MINICPM_PYTHON, marks=minicpm.REASONING),
+    "minicpm5": _calling(minicpm.MINICPM_XML),
+    "mistral": _calling(mistral.MISTRAL, marks=mistral.REASONING),
+    "nemotron": _calling(json_calls.NEMOTRON),
+    "phi4_mini": _calling(json_calls.PHI4_MINI, with_tools=json_calls.phi4_messages),
+    "qwen_xml": _calling(qwen_xml.QWEN_XML),
 }
 
 
@@ -63,9 +117,75 @@ def name_of(metadata: Mapping[str, Any], template: str | None) -> str:
     said = metadata.get(KEY)
     if isinstance(said, str) and said:
         return said
-    if template is not None and set(_TOKENS.findall(template)) >= _HARMONY:
+    if template is None:
+        return ""
+    if set(_TOKENS.findall(template)) >= _HARMONY:
         return "harmony"
-    return "glm45" if template is not None and glm45.is_written_by(template) else ""
+    if metadata.get("general.architecture") == "internlm2" and "<|im_start|>" in template:
+        return "internlm2"
+    return next((name for name, texts in _BY_TEMPLATE if all(text in template for text in texts)), "")
+
+
+def calls_natively(chat_format: ChatFormat | None, template: str | None) -> bool:
+    """Tell whether a model's own way of calling tools is known, both to its template and to us; else calls are JSON."""
+    if chat_format is None or chat_format.notation is None or template is None:
+        return False
+    return chat_format.with_tools is not None or template_facts(template).tools
+
+
+def tell_of_tools(
+    messages: Messages, tools: Messages, chat_format: ChatFormat | None, template: str
+) -> tuple[Messages, Messages]:
+    """Return a chat's messages and the tools that its template is given: messages tell of those that it cannot."""
+    has_turns = bool(tools) or any(message.get("role") == "tool" or message.get("tool_calls") for message in messages)
+    if not has_turns:
+        return messages, ()
+    if not calls_natively(chat_format, template):
+        return generic.with_tools(messages, tools), ()
+    if chat_format is not None and chat_format.with_tools is not None and not template_facts(template).tools:
+        return chat_format.with_tools(messages, tools), ()
+    return messages, tools
+
+
+class ReplyReader:
+    """What the reader of a reply sees of it, and what it calls."""
+
+    def __init__(
+        self, chat_format: ChatFormat | None, template: str | None, tools: Messages, *, reasoning: bool = False
+    ) -> None:
+        """Begin a reply.
+
+        Args:
+            chat_format: the model's; None: its text stays as it is.
+            template: the model's, which says whether tools are called in its own way.
+            tools: those that were offered; without any, nothing is taken for a call.
+            reasoning: the prompt has written the opening tag of the reasoning already.
+        """
+        native = calls_natively(chat_format, template)
+        chat_format = chat_format or ChatFormat()
+        begin = (chat_format.reply_with_calls if tools and native else None) or chat_format.reply
+        notation = (chat_format.notation if native else None) or unmarked_json.GENERIC
+        self._scanner = CallScanner(notation, tools, reasoning=reasoning) if tools else None
+        self._filters: list[ReplyFilter] = [] if begin is None else [begin()]
+        self._filters += [] if self._scanner is None else [self._scanner]
+
+    @property
+    def calls(self) -> Sequence[ToolCall]:
+        """The calls up to now; the broken ones have a fault."""
+        return () if self._scanner is None else self._scanner.calls
+
+    def feed(self, text: str) -> str:
+        """Take what the model wrote and return what can be shown."""
+        for reply_filter in self._filters:
+            text = reply_filter.feed(text)
+        return text
+
+    def finish(self) -> str:
+        """Return the rest."""
+        rest = ""
+        for reply_filter in self._filters:
+            rest = (reply_filter.feed(rest) if rest else "") + reply_filter.finish()
+        return rest
 
 
 def prepared(messages: Messages, chat_format: ChatFormat | None, template: str) -> Messages:

@@ -1,7 +1,7 @@
 """ChatGLM3's tool calls: a line with the tool's name, then a block of Python that calls `tool_call` with literal arguments.
 
 Source: THUDM/chatglm3-6b, modeling_chatglm.py (`process_response`), and the demos of THUDM/ChatGLM3. The publisher evaluates the
-block as Python; here it is parsed, and whatever is not a call with plain values is text. The code interpreter's name is
+block as Python; here it is parsed, and whatever is not a call with plain values is none. The code interpreter's name is
 `interpreter`, its block is the code itself.
 """
 
@@ -10,26 +10,41 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from models.chat.reply import ToolCall
+from models.chat.calls.notation import INTERPRETERS, CallNotation, CallRead, Tools, broken, checked, interpreter_call
+from models.chat.reply import offered
 
 _BLOCK = re.compile(r"(?P<name>[^\n`]{1,256})\n\s*```(?:python)?[ \t]*\n(?P<code>.*?)\n?```", re.DOTALL)
 _INTERPRETER = "interpreter"
 _LONGEST = 256 * 1024
 
 
-def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
-    """Return the call that a reply consists of; nothing where it is text."""
-    found = _BLOCK.match(reply.lstrip()) if len(reply) <= _LONGEST else None
+def _begins(answer: str, tools: Tools) -> bool | None:
+    """Tell whether an answer's first line is the name of a tool, and a block follows."""
+    name, newline, rest = answer[:_LONGEST].partition("\n")
+    names = {*offered(tools), *((_INTERPRETER,) if offered(tools) & set(INTERPRETERS) else ())}
+    if not newline:
+        return None if any(known.startswith(name.strip()) for known in names) else False
+    if name.strip() not in names:
+        return False
+    rest = rest.lstrip()
+    return True if rest.startswith("```") else None if "```".startswith(rest) else False
+
+
+def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
+    found = _BLOCK.match(text) if len(text) <= _LONGEST else None
     if found is None:
-        return []
+        name = text.partition("\n")[0].strip()
+        return CallRead(len(text), (broken("The call's block of code has no end.", name),)) if final else None
     name, code = found["name"].strip(), found["code"]
     if name == _INTERPRETER:
-        return [ToolCall(name, {"code": code})]
+        return CallRead(found.end(), (interpreter_call(code, tools),))
     arguments = _arguments(code)
-    return [] if arguments is None else [ToolCall(name, arguments)]
+    if arguments is None:
+        return CallRead(found.end(), (broken("The block must be tool_call(key=value), with plain values.", name),))
+    return CallRead(found.end(), (checked(name, arguments, tools),))
 
 
 def written(name: str, arguments: Mapping[str, Any]) -> str:
@@ -53,3 +68,6 @@ def _arguments(code: str) -> dict[str, Any] | None:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     return values
+
+
+NOTATION = CallNotation(_read, begins=_begins)

@@ -6,39 +6,22 @@ stands in its tags as it is, every other value as JSON: which of them it is, the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from models.chat.reply import ToolCall, called, functions, offered
+from models.chat.calls.notation import CallNotation, CallRead, Tools, broken, checked, schema_of, typed
+from models.chat.reply import ToolCall, called
 
 _CALL, _KEY_END, _VALUE_END = "<tool_call>", "</arg_key>", "</arg_value>"
 _KEY, _VALUE, _END = (re.compile(rf"\s*{tag}") for tag in ("<arg_key>", "<arg_value>", "</tool_call>"))
 _TAGS = (_CALL, "</tool_call>", "<arg_key>", _KEY_END, "<arg_value>", _VALUE_END)
-MARKS = {tag: tag for tag in _TAGS}
-"""Where a vocabulary has the tags as control tokens, they are text all the same."""
-_OPEN, _CLOSE = "<think>", "</think>"
+_NAME = re.compile(r"[^\s<>]{1,256}\Z")
 
 
 def is_written_by(template: str) -> bool:
     """Tell whether a chat template writes calls this way."""
     return _CALL in template and "<arg_key>" in template
-
-
-def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
-    """Return the calls in a reply, those in its thought left out; only tools that were offered are called."""
-    answer = reply.partition(_CLOSE)[2] if reply.lstrip().startswith(_OPEN) else reply
-    names, calls = offered(tools), []
-    at = answer.find(_CALL)
-    while at >= 0:
-        found, at = _read(answer, at + len(_CALL))
-        if found is not None and found[0] in names:
-            name, texts = found
-            kinds = _kinds(name, tools)
-            calls.append(ToolCall(name, {key: _value(text, kinds.get(key, set())) for key, text in texts.items()}))
-        at = answer.find(_CALL, at)
-    return calls
 
 
 def turns(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -52,52 +35,31 @@ def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
     return {**message, "content": message.get("content") or "", "tool_calls": calls}
 
 
-def _read(text: str, at: int) -> tuple[tuple[str, dict[str, str]] | None, int]:
-    """Return name and arguments of the call that begins at `at`, None where it is not whole, and how far it was read."""
-    name_end = text.find("<", at)
+def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
+    """Read one call; an argument's text is what stands between its tags."""
+    name_end = text.find("<", len(_CALL))
+    name = text[len(_CALL) : name_end if name_end >= 0 else len(text)].strip()
+    if not _NAME.match(name):
+        return CallRead(len(_CALL), ()) if name or name_end >= 0 or final else None  # a text that mentions the tag
     if name_end < 0:
-        return None, len(text)
-    name, arguments, at = text[at:name_end].strip(), {}, name_end
+        return CallRead(len(text), (_unfinished(name),)) if final else None
+    arguments, at = dict[str, Any](), name_end
     while key := _KEY.match(text, at):
         key_end = text.find(_KEY_END, key.end())
-        if key_end < 0:
-            return None, len(text)
-        value = _VALUE.match(text, key_end + len(_KEY_END))
-        if value is None:
-            return None, key_end
-        value_end = text.find(_VALUE_END, value.end())
-        if value_end < 0:
-            return None, len(text)
-        arguments[text[key.end() : key_end].strip()] = text[value.end() : value_end]
+        value = _VALUE.match(text, key_end + len(_KEY_END)) if key_end >= 0 else None
+        value_end = text.find(_VALUE_END, value.end()) if value else -1
+        if value is None or value_end < 0:
+            return CallRead(len(text), (_unfinished(name),)) if final else None
+        said = text[key.end() : key_end].strip()
+        arguments[said] = typed(text[value.end() : value_end], schema_of(name, tools).get(said))
         at = value_end + len(_VALUE_END)
-    end = _END.match(text, at)
-    return ((name, arguments), end.end()) if end else (None, at)
+    if end := _END.match(text, at):
+        return CallRead(end.end(), (checked(name, arguments, tools),))
+    return CallRead(len(text), (_unfinished(name),)) if final else None
 
 
-def _kinds(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """Return the JSON types that each parameter of a tool may have, as far as its schema says."""
-    schema = next(function.get("parameters") for function in functions(tools) if function.get("name") == name)
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    return {str(key): _types(said) for key, said in properties.items()} if isinstance(properties, Mapping) else {}
+def _unfinished(name: str) -> ToolCall:
+    return broken("The call is not whole: each argument needs its four tags, and the call its end.", name)
 
 
-def _types(schema: Any) -> set[str]:
-    if not isinstance(schema, Mapping):
-        return set()
-    said, choices = schema.get("type"), schema.get("anyOf")
-    types = {said} if isinstance(said, str) else set(map(str, said)) if isinstance(said, (list, tuple)) else set()
-    return types.union(*map(_types, choices)) if isinstance(choices, (list, tuple)) else types
-
-
-def _value(text: str, types: set[str]) -> Any:
-    """Return an argument: a text where its parameter may be one, else what the JSON says; what is none is a text, too."""
-    if "string" in types and not ("null" in types and text.strip() == "null"):
-        return text
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+NOTATION = CallNotation(_read, (_CALL,), marks=_TAGS)

@@ -7,12 +7,21 @@ thought becomes `<think>` … `</think>`, as other models write it, and a call a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.chat.reply import ToolCall, called, offered
+from models.chat.calls.notation import (
+    INTERPRETERS,
+    CallNotation,
+    CallRead,
+    Tools,
+    broken,
+    checked,
+    interpreter_call,
+    loads,
+)
+from models.chat.reply import called
 
 _START, _CHANNEL, _MESSAGE, _END = "\ufdd3", "\ufdd1", "\ufdd2", "\ufdd4"
 MARKS = {
@@ -28,15 +37,18 @@ EFFORTS = ("low", "medium", "high")
 _PARTS = re.compile(f"([{_CHANNEL}-{_END}])")
 _NAMED = re.compile(f"{_CHANNEL}\\s*(\\w+)")
 _RECIPIENT = re.compile(f"to=([^\\s{_CHANNEL}]+)")
-_CALL = re.compile(r"(?:\A|\n)to=(?:functions\.)?(?P<name>\S+)\n(?P<arguments>\{.*)\Z", re.DOTALL)
+CALL_MARK = "\ufdd5"
+"""Begins a call in the text that the scanner of calls sees; a noncharacter, as the others."""
+_HEAD = re.compile(f"{CALL_MARK}to=(?:functions\\.)?(?P<name>\\S*)\n")
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
 class HarmonyReply:
     """A reply's messages as one text, while it streams."""
 
-    def __init__(self) -> None:
-        """Begin a reply."""
+    def __init__(self, call_mark: str = "") -> None:
+        """Begin a reply; `call_mark` is put in front of calls."""
+        self._call_mark = call_mark
         self._head: str | None = ""
         """Of the message that begins; None: inside a message."""
         self._marked = False
@@ -72,9 +84,11 @@ class HarmonyReply:
 
     def _opened(self) -> str:
         """Return what stands in front of the message that begins."""
-        named, recipient = _NAMED.search(self._head or ""), _RECIPIENT.search(self._head or "")
+        channels, recipient = _NAMED.findall(self._head or ""), _RECIPIENT.search(self._head or "")
+        if recipient is not None and recipient[1] == "assistant":  # itself
+            recipient = None
         self._head = None
-        is_thought = recipient is None and named is not None and named[1] == "analysis"
+        is_thought = recipient is None and channels[-1:] == ["analysis"]
         self._hidden = is_thought and self._answered  # between answers there is no place for it
         if is_thought:
             before = "\n\n" if self._thinking else f"{_OPEN}\n"
@@ -82,20 +96,28 @@ class HarmonyReply:
             return "" if self._answered else before
         before = f"\n{_CLOSE}\n\n" if self._thinking else "\n\n" if self._answered else ""
         self._thinking, self._answered = False, True
-        return before + (f"to={recipient[1]}\n" if recipient else "")
+        return before + (f"{self._call_mark}to={recipient[1]}\n" if recipient else "")
 
 
-def tool_calls(reply: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
-    """Return the call that a reply ends in; nothing where it is text: only tools that were offered are called."""
-    found = _CALL.search(reply.rpartition(_CLOSE)[2].lstrip())
-    if found is None or found["name"] not in offered(tools):
-        return []
+def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
+    """Read a call, which ends with the reply or where the next message begins."""
+    head, end = _HEAD.match(text), text.find(CALL_MARK, 1)
+    if not final and end < 0:
+        return None
+    body = text if end < 0 else text[:end]
+    if head is None:
+        return CallRead(len(body), (broken("The call has no name of a tool."),))
+    said = body[head.end() :].strip()
+    if head["name"] in INTERPRETERS and not said.startswith("{"):
+        return CallRead(len(body), (interpreter_call(said, tools),))
     try:
-        arguments = json.loads(found["arguments"])
-        json.dumps(arguments, allow_nan=False)
-    except (ValueError, RecursionError):
-        return []
-    return [ToolCall(found["name"], arguments)] if isinstance(arguments, dict) else []
+        arguments = loads(said)
+    except ValueError:
+        return CallRead(len(body), (broken("The call's arguments are no valid JSON.", head["name"]),))
+    return CallRead(len(body), (checked(head["name"], arguments, tools),))
+
+
+NOTATION = CallNotation(_read, (CALL_MARK,))
 
 
 def turns(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -17,11 +17,20 @@ class ToolCall:
 
     name: str
     arguments: Mapping[str, Any]
+    id: str = ""
+    """What the model itself calls it; "": nothing."""
+    fault: str = ""
+    """Why it cannot be made, for the model to read; "": nothing is wrong with it."""
 
     def openai(self, number: int) -> dict[str, Any]:
-        """Return it as OpenAI's API writes it."""
+        """Return it as OpenAI's API writes it, with a call's `fault` where it has one."""
         arguments = json.dumps(self.arguments, ensure_ascii=False, allow_nan=False)
-        return {"id": f"call_{number}", "type": "function", "function": {"name": self.name, "arguments": arguments}}
+        call = {
+            "id": self.id or f"call{number:05d}",
+            "type": "function",
+        }  # Mistral's templates want nine letters and digits
+        function = {"name": self.name, "arguments": arguments}
+        return {**call, "function": function, **({"fault": self.fault} if self.fault else {})}
 
 
 def called(call: Any) -> ToolCall:

@@ -44,5 +44,5 @@ def check_size(template: str, path: str | os.PathLike[str]) -> None:
 def template_facts(template: str) -> TemplateFacts:
     """Return what a template's text shows."""
     reasoning = re.search(r"<think>|enable_thinking|reasoning_content|<\|channel\|>", template) is not None
-    tools = re.search(r"\btools\b", template) is not None
+    tools = re.search(r"(?<!['\"])\b(xml_)?tools\b", template) is not None  # SmolLM3's name for them
     return TemplateFacts(reasoning, tools)

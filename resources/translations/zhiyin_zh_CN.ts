@@ -1104,10 +1104,6 @@
         <translation>有多个模型名为 {name}；请给出其中一个的路径：{paths}。</translation>
     </message>
     <message>
-        <source>{name} knows no tools, its chat format has no place for them; ask without tools, or choose a model that was trained with them.</source>
-        <translation>{name} 不会使用工具，它的对话格式没有工具的位置；请不带工具提问，或选择训练过工具调用的模型。</translation>
-    </message>
-    <message>
         <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
         <translation>{name} 缺少 {index} 中列出的文件（{names}）；请选择其他版本或仓库。</translation>
     </message>
@@ -1122,6 +1118,10 @@
     <message>
         <source>{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or set ZHIYIN_HOME to a larger disk.</source>
         <translation>{name} 还需要 {folder} 里有 {need:.2f} GB，但那里只剩 {free:.2f} GB；请腾出空间。</translation>
+    </message>
+    <message>
+        <source>{name} only goes on with texts and knows no chat, so that it can use no tools; ask without tools, or choose a model that was trained to chat.</source>
+        <translation>{name} 只会续写文本，不懂对话，因此不能使用工具；请不带工具提问，或选择训练过对话的模型。</translation>
     </message>
     <message>
         <source>{name} ranks passages and makes no vectors; choose an embedding model.</source>

@@ -59,7 +59,7 @@ def test_chatglm3_calls_a_tool(engine: Engine, tmp_path: Path) -> None:
     out = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
     engine.submit(Load(out, LoadSettings(context=1024, kv_type="f32"))).result(60)
     reply = engine.submit(Generate(USER, GREEDY, TOOLS)).result(60)
-    assert (reply.text, reply.reason) == (CALL, "end")
+    assert (reply.text, reply.reason) == ("", "end")
     (call,) = reply.tool_calls
     assert call["function"] == {"name": "get_weather", "arguments": json.dumps({"city": "北京"}, ensure_ascii=False)}
     asked = (*USER, {"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "晴"})
@@ -130,7 +130,7 @@ def test_glm45_calls_a_tool(special: bool, engine: Engine, tmp_path: Path) -> No
     engine.submit(Load(path, LoadSettings(context=1024, kv_type="f32"))).result(60)
     asked = ({"role": "user", "content": "Weather?"},)
     reply = engine.submit(Generate(asked, replace(GREEDY, max_tokens=12), TOOLS)).result(60)
-    assert (reply.text, reply.reason) == ("".join(SAID[1:-1]), "end")
+    assert (reply.text, reply.reason) == ("", "end")
     (call,) = reply.tool_calls
     assert call["function"] == {"name": "get_weather", "arguments": '{"city": "Rome"}'}
     answered = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from converter.pipeline import ConvertRequest, convert
-from desktop_app.engine.client import Engine, EngineFailed
+from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Text, Tokenize
 from models.chat.harmony import EFFORTS
 from tests.models.chat.test_published_files import baichuan_chat
@@ -57,14 +57,15 @@ def test_a_thought_that_the_prompt_begins_is_part_of_the_reply(written: str, tmp
     assert reply.tokens == 5
 
 
-def test_tools_are_refused_where_a_template_has_no_place_for_them(tmp_path: Path) -> None:
+def test_a_model_that_knows_no_tools_is_told_of_them_in_its_own_turns(tmp_path: Path) -> None:
     chat = ({"role": "user", "content": "What time is it?"},)
     tools = ({"type": "function", "function": {"name": "clock", "parameters": {}}},)
     with Engine() as engine:
         engine.submit(Load(graph_case("chatglm1", tmp_path).path, LoadSettings(context=256))).result(60)
         assert "What time is it?" in engine.submit(Prompt(chat)).result(60).prompt
-        with pytest.raises(EngineFailed, match="knows no tools"):
-            engine.submit(Prompt(chat, tools)).result(60)
+        prompt = engine.submit(Prompt(chat, tools)).result(60).prompt
+        assert '{"name": "clock", "parameters": {}}' in prompt
+        assert prompt.endswith("答：")
 
 
 def with_published_template(name: str, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.chat import chatglm3, glm4
+from models.chat.calls.scanner import calls_in
 from models.chat.chat_formats import CHAT_FORMATS, prepared
 from models.chat.glm import CHATGLM1, CHATGLM2, CHATGLM3, GLM4, chatglm_chat
 from models.chat.reply import ReplyText
@@ -118,7 +119,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("reply", "arguments"), CALLS)
 def test_chatglm3_calls_are_read(reply: str, arguments: dict[str, Any] | None) -> None:
-    (call,) = chatglm3.tool_calls(reply, TOOLS)
+    (call,) = calls_in(chatglm3.NOTATION, reply, TOOLS)
     assert call.name == "get_weather"
     wanted = {"city_name": "a'b", "days": 3, "exact": True, "at": [1.5, None]} if arguments is None else arguments
     assert call.arguments == wanted
@@ -144,25 +145,29 @@ def test_chatglm3_calls_are_read(reply: str, arguments: dict[str, Any] | None) -
         "",
     ],
 )
-def test_code_that_is_no_call_is_text(code: str) -> None:
-    assert chatglm3.tool_calls(f"get_weather\n```python\n{code}\n```", TOOLS) == []
+def test_code_that_is_no_call_is_a_fault(code: str) -> None:
+    calls = calls_in(chatglm3.NOTATION, f"get_weather\n```python\n{code}\n```", TOOLS)
+    assert all(call.fault and not call.arguments for call in calls)
+    assert calls
 
 
 def test_text_with_a_code_block_further_down_is_text() -> None:
-    assert chatglm3.tool_calls("Here it is:\nlook\n```python\ntool_call(x=1)\n```", TOOLS) == []
-    assert chatglm3.tool_calls("你好！有什么可以帮你？", TOOLS) == []
+    assert calls_in(chatglm3.NOTATION, "Here it is:\nlook\n```python\ntool_call(x=1)\n```", TOOLS) == []
+    assert calls_in(chatglm3.NOTATION, "你好！有什么可以帮你？", TOOLS) == []
 
 
 def test_endless_blanks_are_searched_in_one_pass() -> None:
     """Each blank tried as a beginning of its own took a minute at 256 KB."""
     for blanks in (" \n\t" * 80_000, "x" + " " * 250_000, "x\n" + " \n" * 120_000):
-        assert chatglm3.tool_calls(blanks, ()) == []
+        assert calls_in(chatglm3.NOTATION, blanks, TOOLS) == []
 
 
 def test_interpreter_blocks_are_calls_with_code() -> None:
-    (call,) = chatglm3.tool_calls("interpreter\n ```python\nfor i in range(3):\n    print(i)\n```", [])
+    python = [{"type": "function", "function": {"name": "python"}}]
+    block = "interpreter\n ```python\nfor i in range(3):\n    print(i)\n```"
+    (call,) = calls_in(chatglm3.NOTATION, block, python)
     assert call.openai(0)["function"] == {
-        "name": "interpreter",
+        "name": "python",
         "arguments": json.dumps({"code": "for i in range(3):\n    print(i)"}),
     }
 
@@ -185,20 +190,21 @@ def _is_keyword(name: str) -> bool:
     return keyword.iskeyword(name)
 
 
+TOOL = [{"type": "function", "function": {"name": "tool"}}]
+
+
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 def test_what_is_written_is_read_back(arguments: dict[str, Any]) -> None:
     block = chatglm3.written("tool", arguments)
     if "```" not in block.removeprefix("```python").removesuffix("```"):
-        assert [call.arguments for call in chatglm3.tool_calls(f"tool\n {block}", [])] == [arguments]
-    tools = [{"type": "function", "function": {"name": "tool"}}]
-    assert [call.arguments for call in glm4.tool_calls(f"tool\n{glm4.written('tool', arguments)}", tools)] == [
-        arguments
-    ]
+        assert [call.arguments for call in calls_in(chatglm3.NOTATION, f"tool\n {block}", TOOL)] == [arguments]
+    written = f"tool\n{glm4.written('tool', arguments)}"
+    assert [call.arguments for call in calls_in(glm4.NOTATION, written, TOOL)] == [arguments]
 
 
 @pytest.mark.parametrize("reply", ["get_weather", "get_weather\nnot json", "get_weather\n[1]", "other\n{}", "{}", ""])
 def test_glm4_text_is_text(reply: str) -> None:
-    assert glm4.tool_calls(reply, TOOLS) == []
+    assert calls_in(glm4.NOTATION, reply, TOOLS) == []
 
 
 def publishers_response(text: str) -> str:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.chat.calls.scanner import calls_in
 from models.chat.chat_formats import CHAT_FORMATS, name_of, prepared
-from models.chat.harmony import MARKS, HarmonyReply, tool_calls
+from models.chat.harmony import CALL_MARK, MARKS, NOTATION, HarmonyReply
 from models.chat.template import render
 from models.chat.template_facts import template_facts
 from tests.support.vocabularies import llama_cpp_vocabularies
@@ -66,17 +67,17 @@ def test_any_order_of_marks_is_text(pieces: list[str]) -> None:
 
 
 def test_calls_of_offered_tools_are_found() -> None:
-    reply = '<think>\nto=other\n{}\n</think>\n\nto=functions.get_weather\n{"city": "Rome"}'
-    (call,) = tool_calls(reply, TOOLS)
+    reply = f'<think>\nto=other\n{{}}\n</think>\n\n{CALL_MARK}to=functions.get_weather\n{{"city": "Rome"}}'
+    (call,) = calls_in(NOTATION, reply, TOOLS)
     assert (call.name, call.arguments) == ("get_weather", {"city": "Rome"})
     for text in (
         "to=functions.other\n{}",
         "to=get_weather\n{broken",
         'to=get_weather\n{"n": NaN}',
         "to=get_weather",
-        "",
     ):
-        assert tool_calls(text, TOOLS) == []
+        (call,) = calls_in(NOTATION, CALL_MARK + text, TOOLS)
+        assert call.fault
 
 
 def template() -> str:

@@ -32,6 +32,7 @@ _COMMANDS = {
     "logits": "write a model's logits for a text or token ids",
     "perplexity": "measure how well a model predicts a text",
     "bench": "measure a model's speed and memory",
+    "serve": "answer other programs: OpenAI's, Anthropic's and Ollama's protocols",
     "engine": "list, add or choose engine parts for graphics cards",
     "update": "look for a newer release and fetch it",
     "doctor": "check the installation",

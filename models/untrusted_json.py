@@ -37,6 +37,9 @@ _MISMATCH = re.compile(
 )
 
 
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<key>.*)`)?")
+
+
 class InvalidJSON(ValueError):
     """A text is not the JSON that was expected."""
 
@@ -47,6 +50,8 @@ class InvalidJSON(ValueError):
         self.key = key
         self.wanted = wanted
         self.found = found
+        self.unknown = ""
+        """The key that a structure which forbids further ones does not have."""
 
     def of_file(self, path: Path | str) -> BadFile:
         """Return the error for a file that holds it."""
@@ -169,6 +174,10 @@ def _int(digits: str) -> int:
 
 
 def _mismatch(error: msgspec.ValidationError) -> InvalidJSON:
+    if unknown := _UNKNOWN.fullmatch(str(error)):
+        invalid = InvalidJSON(str(error))
+        invalid.unknown = ".".join(part for part in (unknown["key"], unknown["name"]) if part)
+        return invalid
     found = _MISMATCH.fullmatch(str(error))
     if found is None:
         return InvalidJSON(str(error))

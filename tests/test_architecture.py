@@ -43,6 +43,7 @@ LAYERS = (
     "desktop_app.planning",
     "desktop_app.library",
     "desktop_app.chat",
+    "desktop_app.server",
     "desktop_app.commands",
     "desktop_app.ui",
     "desktop_app.smoke_test",

@@ -28,3 +28,61 @@ def split_reasoning(text: str) -> Parts:
     if start and _OPEN.startswith(start):
         return Parts("", "", thinking=True)
     return Parts("", text)
+
+
+class ReasoningSplitter:
+    """Tells reasoning from the answer while a reply streams; together its pieces are the parts of `split_reasoning`.
+
+    Only text that names no opening mark at its beginning is taken for an answer at once: that of a template which wrote the mark
+    into the prompt has it put in front by the engine.
+    """
+
+    def __init__(self) -> None:
+        """Begin a reply."""
+        self._held = ""
+        self._state = "begin"
+        """begin, reasoning, gap (blanks between the two), answer."""
+        self._said = False
+        """Some reasoning is out: blanks at its beginning are not."""
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """Take more of the reply; return what it adds to the reasoning and to the answer."""
+        self._held += text
+        reasoning = ""
+        if self._state == "begin":
+            self._begin()
+        if self._state == "reasoning":
+            reasoning = self._reasoning()
+        if self._state == "gap":
+            self._held = self._held.lstrip()
+            self._state = "answer" if self._held else "gap"
+        if self._state != "answer":
+            return reasoning, ""
+        answer, self._held = self._held, ""
+        return reasoning, answer
+
+    def finish(self) -> tuple[str, str]:
+        """Return the rest: of a reply that ended early, what looked like the beginning of a mark."""
+        rest, self._held = self._held, ""
+        return (rest.rstrip(), "") if self._state == "reasoning" else ("", rest)
+
+    def _begin(self) -> None:
+        start = self._held.lstrip()
+        if start.startswith(_OPEN):
+            self._held, self._state = start[len(_OPEN) :], "reasoning"
+        elif not _OPEN.startswith(start):
+            self._state = "answer"
+
+    def _reasoning(self) -> str:
+        """Take what is reasoning for sure: blanks at its ends and what may begin the closing mark are held back."""
+        if not self._said:
+            self._held = self._held.lstrip()
+        thought, mark, rest = self._held.partition(_CLOSE)
+        if mark:
+            self._held, self._state = rest, "gap"
+            return thought.rstrip()
+        open_end = next((size for size in range(len(_CLOSE) - 1, 0, -1) if thought.endswith(_CLOSE[:size])), 0)
+        ready = thought[: len(thought) - open_end].rstrip()
+        self._held = thought[len(ready) :]
+        self._said = self._said or bool(ready)
+        return ready

@@ -127,6 +127,7 @@ def generation(
         tokens=count,
         prompt_seconds=max(prompt_end - start, 0.0),
         seconds=end - prompt_end,
+        stop=text.stop if text.stop in sampling.stop else "",
     )
 
 
@@ -166,6 +167,8 @@ class _TextStream:
 
     def __init__(self, stops: Sequence[str], on_text: Callable[[str], None], shown: OutputFilter) -> None:
         self.whole = shown.opening
+        self.stop = ""
+        """The stop text that appeared."""
         self._sent = 0
         self._opened = len(shown.opening)
         self._next_piece = 0.0
@@ -179,9 +182,10 @@ class _TextStream:
     def add(self, piece: bytes) -> bool:
         """Take a token's bytes; return True when a stop text appeared."""
         self._held += self._decoder.decode(piece)
-        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
-            self._held = self._held[: min(found)]
+            at, self.stop = min(found)
+            self._held = self._held[:at]
             self._flush(len(self._held))
             self._held = ""
             return True

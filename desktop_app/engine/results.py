@@ -98,6 +98,8 @@ class Reply(Result, frozen=True):
     tokens: int
     prompt_seconds: float
     seconds: float
+    stop: str = ""
+    """The stop text of `SamplingSettings.stop` that ended it."""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     """What the reply calls, as OpenAI's API writes it."""
     logprobs: tuple[TokenLogprob, ...] = ()

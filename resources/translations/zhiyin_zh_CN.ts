@@ -4,6 +4,10 @@
 <context>
     <name></name>
     <message>
+        <source>--adapter needs the model that it is for; name it with -m.</source>
+        <translation>--adapter 需要知道用在哪个模型上；请用 -m 指定。</translation>
+    </message>
+    <message>
         <source>--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.</source>
         <translation>--tensor-type {text} 的格式应为 NAME=TYPE，其中 TYPE 为 {types} 之一。</translation>
     </message>
@@ -98,6 +102,10 @@
     <message>
         <source>No model is loaded; choose one first.</source>
         <translation>没有加载模型；请先选择一个。</translation>
+    </message>
+    <message>
+        <source>Nothing can listen on {host} port {port} ({reason}); choose another with --host and --port, or end the program that uses it.</source>
+        <translation>无法监听 {host} 的端口 {port}（{reason}）；请用 --host 和 --port 换一个，或结束占用它的程序。</translation>
     </message>
     <message>
         <source>Past {context} tokens this model takes no adapters while it runs; load it with no larger context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
@@ -390,6 +398,10 @@
     <message>
         <source>There are several engine parts {name}; name one of {names}.</source>
         <translation>有多个引擎组件 {name}；请指定其中一个：{names}。</translation>
+    </message>
+    <message>
+        <source>There are several models named {name!r}; use one of these names: {labels}.</source>
+        <translation>有多个模型叫 {name!r}；请使用以下名称之一：{labels}。</translation>
     </message>
     <message>
         <source>There is no engine part {name} here; `zhiyin engine list` shows what is.</source>

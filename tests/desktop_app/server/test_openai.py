@@ -1,0 +1,211 @@
+"""OpenAI's own client against a real server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.support.serving import STARTER, Served
+
+TOOLS: Any = [
+    {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
+]
+ASK: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+
+
+@pytest.fixture(scope="module")
+def client(server: Served) -> OpenAI:
+    return OpenAI(base_url=f"{server.address}/v1", api_key="none", max_retries=0)
+
+
+def test_models_are_listed_and_shown(client: OpenAI) -> None:
+    assert {model.id for model in client.models.list()} == {STARTER, "caller", "thinker"}
+    assert client.models.retrieve(STARTER).owned_by == "zhiyin"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nobody")
+
+
+def test_a_chat_whole_and_streamed_is_the_same(client: OpenAI) -> None:
+    whole = client.chat.completions.create(model=STARTER, messages=ASK, temperature=0, max_tokens=12)
+    assert whole.choices[0].message.content
+    assert whole.choices[0].finish_reason in {"stop", "length"}
+    assert whole.usage is not None
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+    chunks = list(
+        client.chat.completions.create(
+            model=STARTER,
+            messages=ASK,
+            temperature=0,
+            max_tokens=12,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert said == whole.choices[0].message.content
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_stop_text_and_a_seed(client: OpenAI) -> None:
+    def asked(**options: Any) -> str:
+        ask: Any = [{"role": "user", "content": "Count from one to ten in words."}]
+        reply = client.chat.completions.create(model=STARTER, messages=ask, max_tokens=16, **options)
+        return reply.choices[0].message.content or ""
+
+    whole = asked(temperature=0)
+    stop = whole[4:7]
+    assert asked(temperature=0, stop=[stop]) == whole[: whole.index(stop)]
+    assert asked(temperature=1.5, seed=7) == asked(temperature=1.5, seed=7) != asked(temperature=1.5, seed=8)
+
+
+def test_several_choices_differ_and_count_together(client: OpenAI) -> None:
+    reply = client.chat.completions.create(model=STARTER, messages=ASK, temperature=2, n=3, max_tokens=8, seed=1)
+    assert [choice.index for choice in reply.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in reply.choices}) > 1
+    streamed = client.chat.completions.create(
+        model=STARTER, messages=ASK, temperature=2, n=3, max_tokens=8, seed=1, stream=True
+    )
+    said = ["", "", ""]
+    for chunk in streamed:
+        said[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+    assert len(set(said)) > 1
+    assert all(said)
+
+
+def test_log_probabilities_belong_to_the_text(client: OpenAI) -> None:
+    reply = client.chat.completions.create(
+        model=STARTER, messages=ASK, temperature=0, max_tokens=6, logprobs=True, top_logprobs=3
+    )
+    entries = reply.choices[0].logprobs.content if reply.choices[0].logprobs else None
+    assert entries
+    assert b"".join(bytes(entry.bytes or ()) for entry in entries).decode() == reply.choices[0].message.content
+    assert all(len(entry.top_logprobs) == 3 and entry.logprob <= 0 for entry in entries)
+    chunks = client.chat.completions.create(
+        model=STARTER, messages=ASK, temperature=0, max_tokens=6, logprobs=True, stream=True
+    )
+    streamed = [entry.token for c in chunks if (given := c.choices[0].logprobs) for entry in given.content or ()]
+    assert streamed == [entry.token for entry in entries]
+
+
+def test_a_tool_is_called(client: OpenAI) -> None:
+    reply = client.chat.completions.create(model="caller", messages=ASK, tools=TOOLS, temperature=0, max_tokens=20)
+    (call,) = reply.choices[0].message.tool_calls or ()
+    assert call.type == "function"
+    assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Rome"})
+    assert reply.choices[0].finish_reason == "tool_calls"
+    chunks = list(
+        client.chat.completions.create(
+            model="caller", messages=ASK, tools=TOOLS, temperature=0, max_tokens=20, stream=True
+        )
+    )
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    assert calls[0].function is not None
+    assert calls[0].function.name == "get_weather"
+    assert json.loads("".join(call.function.arguments or "" for call in calls if call.function)) == {"city": "Rome"}
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    following: Any = [*ASK, reply.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "Sunny."}]
+    again = client.chat.completions.create(model="caller", messages=following, tools=TOOLS, max_tokens=4)
+    assert again.usage is not None
+    assert reply.usage is not None
+    assert again.usage.prompt_tokens > reply.usage.prompt_tokens
+
+
+def test_reasoning_is_told_from_the_answer(client: OpenAI) -> None:
+    reply = client.chat.completions.create(model="thinker", messages=ASK, temperature=0, max_tokens=20)
+    assert reply.choices[0].message.model_extra == {"reasoning_content": "Hm."}
+    assert reply.choices[0].message.content == ""
+    chunks = client.chat.completions.create(model="thinker", messages=ASK, temperature=0, max_tokens=20, stream=True)
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    assert "".join((delta.model_extra or {}).get("reasoning_content", "") for delta in deltas) == "Hm."
+
+
+def test_a_text_is_gone_on_with(client: OpenAI) -> None:
+    ask: Any = {"model": STARTER, "prompt": ["The capital of France is", "Two and two make"], "temperature": 0}
+    whole = client.completions.create(**ask, max_tokens=5, echo=True, logprobs=2)
+    assert "Paris" in whole.choices[0].text
+    assert whole.choices[1].text.startswith("Two and two make")
+    assert whole.choices[0].logprobs is not None
+    assert len(whole.choices[0].logprobs.tokens or ()) == 5
+    said = ["", ""]
+    for chunk in client.completions.create(**ask, max_tokens=5, stream=True):
+        said[chunk.choices[0].index] += chunk.choices[0].text
+    assert [choice.text for choice in whole.choices] == [a + b for a, b in zip(ask["prompt"], said, strict=True)]
+
+
+def test_responses_whole_and_streamed(client: OpenAI) -> None:
+    ask: Any = {"model": STARTER, "input": ASK, "instructions": "Be brief.", "temperature": 0, "max_output_tokens": 8}
+    whole = client.responses.create(**ask)
+    assert whole.output_text
+    with client.responses.stream(**ask) as stream:
+        kinds = [event.type for event in stream]
+        assert stream.get_final_response().output_text == whole.output_text
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] in {"response.completed", "response.incomplete"}
+
+
+def test_responses_call_tools_and_think(client: OpenAI) -> None:
+    tools: Any = [{"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}]
+    called = client.responses.create(model="caller", input=ASK, tools=tools, temperature=0, max_output_tokens=20)
+    (call,) = called.output
+    assert call.type == "function_call"
+    assert json.loads(call.arguments) == {"city": "Rome"}
+    result: Any = [*ASK, call, {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny."}]
+    again = client.responses.create(model="caller", input=result, tools=tools, max_output_tokens=4)
+    assert again.usage is not None
+    assert called.usage is not None
+    assert again.usage.input_tokens > called.usage.input_tokens
+    with client.responses.stream(model="thinker", input=ASK, temperature=0, max_output_tokens=20) as stream:
+        thought = "".join(event.delta for event in stream if event.type == "response.reasoning_text.delta")
+    assert thought == "Hm."
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"temperature": 3}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "wizard", "content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, None),
+        ({"n": 0}, "n"),
+        ({"logit_bias": {"Paris": 1}}, "logit_bias"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"max_tokens": -1}, "max_tokens"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_wrong_values_are_refused_by_name(client: OpenAI, changes: Any, param: str | None) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**({"model": STARTER, "messages": ASK, "max_tokens": 2} | changes))
+    assert param is None or refused.value.param == param
+    assert refused.value.type == "invalid_request_error"
+
+
+def test_unknown_fields_are_refused_as_by_openai(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=STARTER, messages=ASK, extra_body={"magic": 1})
+    assert (refused.value.code, refused.value.param) == ("unknown_parameter", "magic")
+
+
+def test_a_prompt_that_is_too_long_has_openais_code(client: OpenAI) -> None:
+    long: Any = [{"role": "user", "content": "word " * 3000}]
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(model=STARTER, messages=long, stream=stream)
+        assert refused.value.code == "context_length_exceeded"
+
+
+def test_an_unknown_model_and_paths_for_names(client: OpenAI, server: Served) -> None:
+    model = next((server.home / "models").glob("*.gguf"))
+    for name in ("gpt-5", "", str(model), "../models/caller", f"models/{model.name}", "caller\0"):
+        with pytest.raises(openai.NotFoundError) as refused:
+            client.chat.completions.create(model=name, messages=ASK)
+        assert refused.value.code == "model_not_found"

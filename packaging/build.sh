@@ -20,6 +20,8 @@ fi
 uv run --group engine python packaging/engine/build.py "${parts[@]}"
 uv run --group bundle pyinstaller --noconfirm packaging/zhiyin.spec
 dist/zhiyin/zhiyin --version
-if [ "$(uname)" = Linux ]; then
-    packaging/linux/make.sh dist/zhiyin dist/installers
-fi
+case $(uname) in
+Linux) packaging/linux/make.sh dist/zhiyin dist/installers ;;
+Darwin) packaging/macos/make.sh dist/Zhiyin.app dist/installers ;;
+*) uv run python packaging/windows/make.py dist/zhiyin dist/installers ;;
+esac

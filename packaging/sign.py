@@ -35,7 +35,7 @@ KINDS = {
     r"zhiyin-[0-9.]+-windows-(?P<machine>x86_64|arm64)-setup\.exe": ("setup", "win"),
     r"zhiyin-[0-9.]+-windows-(?P<machine>x86_64|arm64)-portable\.zip": ("portable", "win"),
     r"zhiyin-[0-9.]+-macos-(?P<machine>x86_64|arm64)\.dmg": ("dmg", "macosx"),
-    r"zhiyin-engine-[a-z]+-[0-9.]+-(?P<system>linux|win|macosx)-(?P<machine>x86_64|arm64)\.zip": ("engine", ""),
+    r"zhiyin-engine-[a-z0-9]+-[0-9.]+-(?P<system>linux|win|macosx)-(?P<machine>x86_64|arm64)\.zip": ("engine", ""),
 }
 """Names of installers: their kind and system."""
 _MACHINES = {"amd64": "x86_64", "aarch64": "arm64"}

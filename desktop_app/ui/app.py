@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from desktop_app.commands.terminal import say
 from desktop_app.paths import data_folder, settings_file
 from desktop_app.settings import Settings, load_settings
+from desktop_app.ui.file_open import FileOpen
 from desktop_app.ui.garbage import collect_in_pauses
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.i18n.translate import LanguageKeeper
@@ -54,6 +55,8 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
         application.exit(1)
 
     instance.asked.connect(window.come_forward)
+    if sys.platform == "darwin":
+        FileOpen(application).asked.connect(window.come_forward)
     window.services.history.unavailable.connect(unusable)
     session = SessionEnd(application, window.keep, end)
     application.aboutToQuit.connect(window.services.close)  # whatever made it quit

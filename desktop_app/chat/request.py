@@ -35,6 +35,8 @@ class ReplyOptions:
     thinking: bool | None = None
     effort: str = ""
     """Both as in `Generate`."""
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema that answers are held to; None: they are free."""
 
 
 def options_from(settings: Settings) -> ReplyOptions:
@@ -66,6 +68,7 @@ def reply_request(
         state=state,
         thinking=options.thinking,
         effort=options.effort,
+        schema=options.schema,
     )
 
 

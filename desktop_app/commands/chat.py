@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_moved_system
@@ -17,6 +19,9 @@ from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings
 from desktop_app.engine.results import ModelInfo, Reply
 from desktop_app.paths import settings_file
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
+from models.errors import BadFile
+from models.regular_file import read_regular
+from models.untrusted_json import InvalidJSON, decode
 
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
 
@@ -41,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         usual = f"as set in the window, else what the model's publisher recommends, else {default}"
         parser.add_argument(name, type=kind, metavar=metavar, help=f"{text} (default: {usual})")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="ends the reply; may be repeated")
+    parser.add_argument(
+        "--schema",
+        type=Path,
+        metavar="FILE.json",
+        help="a JSON schema: the answer is JSON that it allows, and nothing else",
+    )
     parser.add_argument("--seed", type=whole(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
     parser.add_argument(
         "--ctx", type=context_length, metavar="N", help="context length in tokens (default: what fits, up to 8192)"
@@ -75,7 +86,21 @@ def _options(arguments: argparse.Namespace, settings: Settings) -> ReplyOptions:
         stop=tuple(text for text in arguments.stop if text),
         thinking=own.thinking if arguments.thinking is None else arguments.thinking,
         effort=own.effort if arguments.effort is None else arguments.effort,
+        schema=None if arguments.schema is None else _read_schema(arguments.schema),
     )
+
+
+def _read_schema(path: Path) -> dict[str, Any]:
+    """Return the JSON schema in a file; raises `BadFile`."""
+    try:
+        schema = decode(read_regular(path), object)
+    except OSError as error:
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
+    except InvalidJSON as error:
+        raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error.reason) from error
+    if not isinstance(schema, dict):
+        raise BadFile('{path} must hold a JSON schema, such as {{"type": "object"}}.', path=path)
+    return schema
 
 
 @dataclass
@@ -134,6 +159,8 @@ def _print_reply(engine: Engine, request: Generate) -> Reply:
     print()
     if result.reason == "full":
         say("zhiyin: the context is full; start again with a larger --ctx.")
+    if request.schema is not None and result.reason not in ("end", "stop"):
+        say("zhiyin: the answer is not whole, so that it is no JSON; allow more with --max-tokens.")
     return result
 
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from desktop_app.engine.grammar import Grammar
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
-from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.sampler import NO_TOKEN, Sampler
 from desktop_app.sequences import common_prefix
 from models.chat.chat_formats import ReplyFilter
 from models.errors import Cancelled, ZhiyinError
@@ -85,13 +86,15 @@ def generation(
         on_token: hears of each token of the reply while the logits that it was chosen from are there.
 
     Raises:
+        ZhiyinError: the grammar has a mistake.
         ContextFull: the prompt alone does not fit; a reply that runs into the limit ends with the reason "full".
     """
     start = time.perf_counter()
     reused = runner.truncate(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
     shown = shown or OutputFilter()
     text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, shown)
-    sampler = Sampler(sampling, runner.info.vocabulary_size, prompt)
+    grammar = Grammar(runner.vocabulary, sampling.grammar) if sampling.grammar else None
+    sampler = Sampler(sampling, runner.info.vocabulary_size, prompt, grammar)
     prompt_end = start
     count = 0
     try:
@@ -100,7 +103,7 @@ def generation(
         reason = "length"
         while not sampling.max_tokens or count < sampling.max_tokens:
             token = runner.sample(sampler)
-            if runner.vocabulary.is_end(token):
+            if token == NO_TOKEN or runner.vocabulary.is_end(token):
                 reason = "end"
                 break
             count += 1

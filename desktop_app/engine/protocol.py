@@ -101,6 +101,8 @@ class SamplingSettings:
     """The same, times how often it is among them."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token ids, each with what is added to its logit."""
+    grammar: str = ""
+    """What the reply is held to, in llama.cpp's GBNF; "": nothing."""
     logprobs: int | None = None
     """Alternatives that are reported for each token, with its own logarithm of probability; None: nothing is reported."""
 
@@ -148,6 +150,8 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
     messages: tuple[Message, ...]
     sampling: SamplingSettings = SamplingSettings()
     tools: tuple[Mapping[str, Any], ...] = ()
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema that the answer is held to, by a grammar; None: it is free. `sampling.grammar` comes first."""
     state: Path | None = None
     """The file in which a recurrent model's state of this chat is kept; None: none. Other models leave it alone."""
     thinking: bool | None = None

@@ -8,17 +8,29 @@ from collections.abc import Sequence
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
+from desktop_app.engine.grammar import TOKEN_DATA, Grammar, token_array
 from desktop_app.engine.protocol import SamplingSettings
 
 _REPEAT_WINDOW = 64
-_TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
+NO_TOKEN = -1
+"""Chosen where a grammar allows no token: the reply is whole."""
 
 
 class Sampler:
     """A chain of llama.cpp samplers: penalties, top-k, top-p, min-p, temperature, then the draw."""
 
-    def __init__(self, settings: SamplingSettings, vocabulary_size: int, history: Sequence[int]) -> None:
-        """Build the chain; `history` are the tokens before the reply, which the repeat penalty looks back on."""
+    def __init__(
+        self, settings: SamplingSettings, vocabulary_size: int, history: Sequence[int], grammar: Grammar | None = None
+    ) -> None:
+        """Build the chain.
+
+        Args:
+            settings: how tokens are chosen.
+            vocabulary_size: the number of logits.
+            history: the tokens before the reply, which the repeat penalty looks back on.
+            grammar: what the reply is held to; it is closed with the sampler.
+        """
+        self.grammar = grammar
         penalised = _has_penalties(settings)
         self.takes_best = settings.temperature <= 0 and not penalised and not settings.logit_bias
         """The largest logit is all that counts: looking for it costs half of what the chain does."""
@@ -34,26 +46,43 @@ class Sampler:
 
     def choose(self, logits: np.ndarray) -> int:
         """Choose from float32 logits [vocabulary]; where a llama.cpp context holds them, its own way is as fast."""
-        if self.takes_best:
+        if self.takes_best and self.grammar is None:
             return int(logits.argmax())
-        candidates = np.empty(len(logits), _TOKEN_DATA)
-        candidates["id"] = np.arange(len(logits), dtype=np.int32)
-        candidates["logit"] = logits
-        candidates["p"] = 0
-        array = llama.llama_token_data_array(
-            data=candidates.ctypes.data_as(ctypes.POINTER(llama.llama_token_data)),
-            size=len(logits),
-            selected=-1,
-            sorted=False,
-        )
-        llama.llama_sampler_apply(self.chain, ctypes.byref(array))
-        token = int(array.data[array.selected].id)
+        token = int(logits.argmax()) if self.takes_best else self._drawn(_candidates(logits))
+        if self.grammar is not None:
+            token = token if self.grammar.allows(token) else self._allowed(logits, self.grammar)
+            if token == NO_TOKEN:
+                return token
+            self.grammar.accept(token)
         llama.llama_sampler_accept(self.chain, token)
         return token
 
+    def _allowed(self, logits: np.ndarray, grammar: Grammar) -> int:
+        """Choose among the tokens that the grammar allows."""
+        candidates = _candidates(logits)
+        grammar.restrict(candidates)
+        candidates = np.ascontiguousarray(candidates[np.isfinite(candidates["logit"])])
+        return self._drawn(candidates) if len(candidates) else NO_TOKEN
+
+    def _drawn(self, candidates: np.ndarray) -> int:
+        """Apply the chain."""
+        array = token_array(candidates)
+        llama.llama_sampler_apply(self.chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
     def close(self) -> None:
-        """Free the chain."""
+        """Free the chain and the grammar."""
         llama.llama_sampler_free(self.chain)
+        if self.grammar is not None:
+            self.grammar.close()
+
+
+def _candidates(logits: np.ndarray) -> np.ndarray:
+    """Return TOKEN_DATA of all tokens."""
+    candidates = np.zeros(len(logits), TOKEN_DATA)
+    candidates["id"] = np.arange(len(logits), dtype=np.int32)
+    candidates["logit"] = logits
+    return candidates
 
 
 def _has_penalties(settings: SamplingSettings) -> bool:

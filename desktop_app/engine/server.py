@@ -6,6 +6,7 @@ One thread reads requests, so that a cancellation is seen at once; the main thre
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import queue
 import re
@@ -285,11 +286,29 @@ class EngineProcess:
             {} if chat_format is None else mark_tokens(runner, chat_format.marks),
         )
         settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
-        reply = self._reply(number, prompt, request.sampling, shown, settled)
+        sampling = self._held_to_grammar(request, opening)
+        reply = self._reply(number, prompt, sampling, shown, settled)
         if recurrent and file is not None:
             self._afterwards = lambda: store(runner, file, identity)
         calls = [call for call in reader.calls if not (call.fault and reply.reason == "cancelled")]
         return replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
+
+    def _held_to_grammar(self, request: protocol.Generate, opening: str) -> SamplingSettings:
+        """Return how tokens are chosen: held to the schema, or to whole calls where these are JSON without a mark."""
+        from desktop_app.engine.grammar import answer_grammar, call_grammar
+        from models.chat.chat_formats import calls_natively
+
+        info, prompting, asked = self._model().info, self._prompts(), request.prompt
+        if request.sampling.grammar:
+            return request.sampling
+        if request.schema is not None:
+            grammar = answer_grammar(
+                request.schema, chat_format=info.chat_format, reasons=info.reasoning, reasoning=bool(opening)
+            )
+            return dataclasses.replace(request.sampling, grammar=grammar)
+        if not request.tools or opening or calls_natively(prompting.chat_format(asked), prompting.template(asked)):
+            return request.sampling
+        return dataclasses.replace(request.sampling, grammar=call_grammar(request.tools))
 
     def _complete(self, number: int, request: protocol.Complete) -> Reply:
         runner = self._model()

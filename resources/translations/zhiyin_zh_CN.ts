@@ -104,6 +104,10 @@
         <translation>没有加载模型；请先选择一个。</translation>
     </message>
     <message>
+        <source>No reply can be held to this JSON schema ({reason}); simplify it.</source>
+        <translation>无法让回答符合这个 JSON Schema（{reason}）；请简化它。</translation>
+    </message>
+    <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another with --host and --port, or end the program that uses it.</source>
         <translation>无法监听 {host} 的端口 {port}（{reason}）；请用 --host 和 --port 换一个，或结束占用它的程序。</translation>
     </message>
@@ -288,6 +292,10 @@
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>
     <message>
+        <source>The grammar has a mistake, or is too complicated; correct it.</source>
+        <translation>语法有误或过于复杂；请改正。</translation>
+    </message>
+    <message>
         <source>The memory ran out while computing; load the model with a smaller context, or close other programs.</source>
         <translation>计算时内存不足；请用较小的上下文加载模型，或关闭其他程序。</translation>
     </message>
@@ -458,6 +466,10 @@
     <message>
         <source>This model was converted without a tokenizer; name token ids (--ids), or convert it with one.</source>
         <translation>转换这个模型时没有分词器；请给出词元编号（--ids），或带分词器重新转换。</translation>
+    </message>
+    <message>
+        <source>This model&apos;s tokenizer cannot be held to a grammar; ask without a schema, or choose another model.</source>
+        <translation>这个模型的分词器不支持语法约束；请不带 schema 提问，或换一个模型。</translation>
     </message>
     <message>
         <source>Token ids must lie between 0 and {last}, but {found}; correct --ids or --text.</source>
@@ -1854,6 +1866,10 @@
     <message>
         <source>{path} marks the parts of a word otherwise than llama.cpp does.</source>
         <translation>{path} 标记单词各部分的方式与 llama.cpp 不同。</translation>
+    </message>
+    <message>
+        <source>{path} must hold a JSON schema, such as {{&quot;type&quot;: &quot;object&quot;}}.</source>
+        <translation>{path} 必须是一个 JSON Schema，例如 {{&quot;type&quot;: &quot;object&quot;}}。</translation>
     </message>
     <message>
         <source>{path} must hold a list of objects, such as [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}].</source>

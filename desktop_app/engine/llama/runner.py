@@ -115,7 +115,7 @@ class LlamaRunner:
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""
-        if sampler.takes_best:
+        if sampler.takes_best or sampler.grammar is not None:
             return sampler.choose(self.logits())
         return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
 

@@ -49,6 +49,8 @@ class LlamaVocabulary:
         """llama.cpp ends the process when asked about tokens of a file without any."""
         self._pieces: dict[int, bytes] = {}
         self._control: tuple[str, ...] | None = None
+        self.pointer = pointer
+        """llama.cpp's own, for what it does by itself with a vocabulary."""
         self.size = int(llama.llama_vocab_n_tokens(pointer))
         self._bytes_left, self._characters = self._spelling()
         self._wordpiece = self._wordpiece_tokenizer(said)

@@ -1,0 +1,140 @@
+"""Replies that are held to a grammar: GBNF as llama.cpp reads it, made of a JSON schema or of tools.
+
+The converter of schemas is llama-cpp-python's port of llama.cpp's own. A token is chosen as without a grammar and only looked at
+again among all allowed ones where the grammar refuses it: most tokens cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+from models.chat.calls.generic import call_schema
+from models.errors import ZhiyinError
+
+_LARGEST_SCHEMA = 256 * 1024
+_LARGEST_GRAMMAR = 4 << 20
+_REASONING = r"""reasoning ::= ([^<] | "<" ([^/] | "/" ([^t] | "t" [^h])))* "</think>" [ \n]*
+"""
+_HARMONY = r"""prefix ::= ("<|channel|>analysis<|message|>" [^<]* "<|end|><|start|>assistant")? "<|channel|>final<|message|>"
+"""
+
+
+class Grammar:
+    """The state of a grammar while a reply is written."""
+
+    def __init__(self, vocabulary: Any, text: str) -> None:
+        """Begin a reply.
+
+        Args:
+            vocabulary: the model's; `pointer` is llama.cpp's.
+            text: the grammar; its first rule is `root`.
+
+        Raises:
+            ZhiyinError: the grammar has a mistake, or the model's tokenizer is not llama.cpp's.
+        """
+        pointer = getattr(vocabulary, "pointer", None)
+        if pointer is None:
+            raise ZhiyinError(
+                "This model's tokenizer cannot be held to a grammar; ask without a schema, or choose another model."
+            )
+        self._grammar = llama.llama_sampler_init_grammar(pointer, text.encode(), b"root")
+        if not self._grammar:
+            raise ZhiyinError("The grammar has a mistake, or is too complicated; correct it.", code="bad-grammar")
+
+    def allows(self, token: int) -> bool:
+        """Tell whether the reply may go on with a token."""
+        one = np.zeros(1, TOKEN_DATA)
+        one["id"] = token
+        self.restrict(one)
+        return bool(np.isfinite(one["logit"][0]))
+
+    def restrict(self, candidates: np.ndarray) -> None:
+        """Set the logits of tokens that the grammar refuses to minus infinity; `candidates` are TOKEN_DATA [tokens]."""
+        array = token_array(candidates)
+        llama.llama_sampler_apply(self._grammar, ctypes.byref(array))
+
+    def accept(self, token: int) -> None:
+        """Go on with a token that `allows` allows: llama.cpp ends the process at another one."""
+        llama.llama_sampler_accept(self._grammar, token)
+
+    def close(self) -> None:
+        """Free the state."""
+        llama.llama_sampler_free(self._grammar)
+
+
+TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
+"""llama_token_data."""
+
+
+def token_array(candidates: np.ndarray) -> llama.llama_token_data_array:
+    """Return llama.cpp's view of candidates (TOKEN_DATA), which must outlive it."""
+    return llama.llama_token_data_array(
+        data=candidates.ctypes.data_as(ctypes.POINTER(llama.llama_token_data)),
+        size=len(candidates),
+        selected=-1,
+        sorted=False,
+    )
+
+
+def schema_grammar(schema: Mapping[str, Any]) -> str:
+    """Return the grammar of JSON that a schema allows.
+
+    Raises:
+        ZhiyinError: the schema is wrong, or asks for what no grammar can hold to.
+    """
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    text = json.dumps(schema)
+    if len(text) > _LARGEST_SCHEMA:
+        raise _unusable("it is too large")
+    try:
+        grammar: str = json_schema_to_gbnf(text)
+    except Exception as error:  # whatever the converter makes of a wrong schema
+        raise _unusable(str(error) or type(error).__name__) from error
+    if len(grammar) > _LARGEST_GRAMMAR:
+        raise _unusable("its grammar is too large")
+    return grammar
+
+
+def _unusable(reason: str) -> ZhiyinError:
+    return ZhiyinError(
+        "No reply can be held to this JSON schema ({reason}); simplify it.", code="bad-schema", reason=reason[:200]
+    )
+
+
+def answer_grammar(schema: Mapping[str, Any], *, chat_format: str, reasons: bool, reasoning: bool) -> str:
+    """Return the grammar of a reply whose answer is JSON of a schema.
+
+    Args:
+        schema: of the answer.
+        chat_format: the name of the model's.
+        reasons: the model may reason first.
+        reasoning: the prompt has opened its reasoning already.
+    """
+    grammar = schema_grammar(schema)
+    if chat_format == "harmony":
+        return f"root ::= prefix answer\n{_HARMONY}{_renamed(grammar, 'answer')}"
+    if reasoning:
+        return f"root ::= reasoning answer\n{_REASONING}{_renamed(grammar, 'answer')}"
+    if reasons:
+        return f'root ::= ("<think>" reasoning)? answer\n{_REASONING}{_renamed(grammar, "answer")}'
+    return grammar
+
+
+def call_grammar(tools: Sequence[Mapping[str, Any]]) -> str:
+    """Return the grammar of a reply that is either a whole call of a tool, in JSON, or a text that begins otherwise."""
+    calls = _renamed(schema_grammar(call_schema(tools)), "call")
+    return f"root ::= [ \\n]* (call | text)\ntext ::= [^{{ \\n] [^\\x00]*\n{calls}"
+
+
+def _renamed(grammar: str, root: str) -> str:
+    """Return a grammar whose first rule has another name."""
+    return "\n".join(
+        root + line[len("root") :] if line.startswith("root ::=") else line for line in grammar.splitlines()
+    )

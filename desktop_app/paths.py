@@ -64,6 +64,16 @@ def loads_file() -> Path:
     return data_folder() / "loads.json"
 
 
+def references_folder() -> Path:
+    """Return the folder of reference distributions (`desktop_app.quality.references`), made if needed."""
+    return _made(data_folder() / "references")
+
+
+def qualities_file() -> Path:
+    """Return the file of what `desktop_app.quality` measured of models."""
+    return data_folder() / "quality.json"
+
+
 def engine_parts_folder() -> Path:
     """Return the folder of engine parts that were added; it need not exist."""
     return data_folder() / "engine"

@@ -41,6 +41,7 @@ LAYERS = (
     "desktop_app.engine",
     "desktop_app.updates",
     "desktop_app.planning",
+    "desktop_app.quality",
     "desktop_app.library",
     "desktop_app.chat",
     "desktop_app.server",

@@ -1,7 +1,6 @@
 """`zhiyin perplexity`: how well a model predicts a text, as llama.cpp's tool of that name measures it.
 
-The text is cut into chunks of the context's length; the tokens that begin every input of the model stand in place of a chunk's
-first ones. The second half of each chunk is scored, because after few tokens nobody could predict much. Source: tools/perplexity
+The second half of each chunk of the text is scored, because after few tokens nobody could predict much. Source: tools/perplexity
 of llama.cpp.
 """
 
@@ -14,18 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from converter.gguf_header import read_gguf_header
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model, loaded
 from desktop_app.commands.terminal import ProgressLine, print_json, print_table
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSettings, Score, Tokenize
-from desktop_app.planning.footprint import recurrent_state
-from models.dynamic_rotary import is_beyond_trained_context
-from models.errors import BadFile, ZhiyinError
-from models.regular_file import read_regular
+from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSettings, Score
+from desktop_app.quality.chunks import cut_chunks, read_text
+from desktop_app.quality.measurement import CONTEXT, check_context
 
-_CONTEXT = 512
 _SMALLEST_CONTEXT = 8
 
 
@@ -49,17 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ctx",
         type=whole(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
-        default=_CONTEXT,
+        default=CONTEXT,
         metavar="N",
-        help=f"tokens in a chunk (default: {_CONTEXT}, as published values have it)",
+        help=f"tokens in a chunk (default: {CONTEXT}, as published values have it)",
     )
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the perplexity."""
-    text = _read_text(arguments.file)
-    _check_context(arguments.model, arguments.ctx)
+    text = read_text(arguments.file)
+    check_context(find_model(arguments.model).path, arguments.ctx)
     line = ProgressLine()
     begin = time.monotonic()
 
@@ -68,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         line.show(done / chunks, f"chunk {done} of {chunks}, perplexity {so_far:.4f} so far, {left:.0f} s left")
 
     with loaded(arguments.model, LoadSettings(context=arguments.ctx, logit_rows=LOGIT_ROWS)) as engine:
-        chunks = _chunks(engine, text, arguments.ctx, arguments.file)
+        chunks = cut_chunks(engine, text, arguments.ctx, arguments.file)
         begin = time.monotonic()
         try:
             found = measure(engine, chunks, show)
@@ -106,48 +101,3 @@ def measure(
     variance = math.fsum((loss - mean) ** 2 for loss in losses) / count
     perplexity = math.exp(mean)
     return Perplexity(perplexity, perplexity * math.sqrt(variance / (count - 1)), context, len(chunks), count)
-
-
-def _chunks(engine: Engine, text: str, context: int, file: Path) -> list[list[int]]:
-    """Return the text's tokens in chunks; what is left at the end is not used."""
-    beginning = engine.submit(Tokenize("")).result().ids
-    ids = beginning + engine.submit(Tokenize(text, add_special=False, special=False)).result().ids
-    if len(ids) < 2 * context:
-        raise ZhiyinError(
-            "{path} has {count} tokens, but two chunks of {context} are the least; take a longer text or a smaller "
-            "--ctx.",
-            path=file,
-            count=len(ids),
-            context=context,
-        )
-    starts = range(0, len(ids) - context + 1, context)
-    return [beginning + ids[start + len(beginning) : start + context] for start in starts]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        text = read_regular(path).decode("utf-8")
-    except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
-    except UnicodeDecodeError as error:
-        raise BadFile(
-            "{path} is not a text in UTF-8 (byte {offset} is part of no character); choose another file or convert it.",
-            path=path,
-            offset=error.start,
-        ) from error
-    if not text.strip():
-        raise BadFile("{path} is empty; choose a file with a text of some thousand words.", path=path)
-    return text
-
-
-def _check_context(model: str, context: int) -> None:
-    header = read_gguf_header(find_model(model).path, arrays=False)
-    if recurrent_state(header.architecture, header.parameters):
-        return  # no length is too long for them, whatever they were trained with
-    trained = header.parameter("context_length")
-    if isinstance(trained, int) and 0 < trained < context and not is_beyond_trained_context(header.parameters, context):
-        raise ZhiyinError(
-            "{name} was trained for {context} tokens of context; give --ctx {context} or less.",
-            name=model,
-            context=trained,
-        )

@@ -23,12 +23,17 @@ def losses(runner: Runner, ids: Sequence[int], start: int) -> list[float]:
     for block in runner.logit_blocks(ids[:-1], start):
         first = start + len(found) + 1
         found += _cross_entropy(block, ids[first : first + len(block)])
-    if not np.isfinite(found).all():
+    check_finite(runner, found)
+    return found
+
+
+def check_finite(runner: Runner, values: Sequence[float] | np.ndarray) -> None:
+    """Raise ZhiyinError where a model computed NaN or infinity."""
+    if not np.isfinite(values).all():
         raise ZhiyinError(
             "{path} computes NaN or infinity for this text; convert it again, with another --quant.",
             path=runner.info.path,
         )
-    return found
 
 
 def speeds(runner: Runner, ids: Sequence[int], tokens: int) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from desktop_app.engine.results import (
     AnyResult,
+    Divergences,
     Durations,
     LogitsShape,
     Losses,
@@ -218,6 +219,22 @@ class Rerank(Request[Scores], frozen=True, tag="rerank"):
     texts: tuple[str, ...]
 
 
+class WriteReference(Request[None], frozen=True, tag="write_reference"):
+    """Write the distributions after `ids` from number `start` on to `out`, for `Compare` with another model loaded."""
+
+    ids: tuple[int, ...]
+    start: int
+    out: Path
+
+
+class Compare(Request[Divergences], frozen=True, tag="compare"):
+    """Tell how far the distributions after the same `ids` are from those that `WriteReference` wrote."""
+
+    ids: tuple[int, ...]
+    start: int
+    reference: Path
+
+
 class Measure(Request[Durations], frozen=True, tag="measure"):
     """Read `ids` into an empty context, then write `tokens` tokens after them; what they are does not matter."""
 
@@ -262,6 +279,8 @@ AnyRequest = (
     | Score
     | Embed
     | Rerank
+    | WriteReference
+    | Compare
     | Measure
     | MeasureReadSpeed
     | SaveState

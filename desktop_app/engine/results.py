@@ -131,6 +131,19 @@ class Losses(Result, frozen=True):
     losses: list[float]
 
 
+class Divergences(Result, frozen=True):
+    """How far a model's next-token distributions are from a reference's: one value for each scored token."""
+
+    losses: list[float]
+    """-log p, in nats."""
+    reference_losses: list[float]
+    """The reference's."""
+    divergences: list[float]
+    """Kullback-Leibler divergence of the model's distribution from the reference's, in nats."""
+    same_top: list[bool]
+    """Both take the same token to be the most probable one."""
+
+
 class Durations(Result, frozen=True):
     """The seconds of `Measure`."""
 
@@ -172,6 +185,7 @@ AnyResult = (
     | Losses
     | Vectors
     | Scores
+    | Divergences
     | Durations
     | SavedState
     | RestoredState

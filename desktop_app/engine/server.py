@@ -28,6 +28,7 @@ from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Ready, Text
 from desktop_app.engine.results import (
     AnyResult,
+    Divergences,
     Durations,
     LogitsShape,
     Losses,
@@ -106,6 +107,8 @@ class EngineProcess:
             protocol.Score: self._score,
             protocol.Embed: self._embed,
             protocol.Rerank: self._rerank,
+            protocol.WriteReference: self._write_reference,
+            protocol.Compare: self._compare,
             protocol.Measure: self._measure,
             protocol.MeasureReadSpeed: self._measure_read_speed,
             protocol.SaveState: self._save_state,
@@ -369,6 +372,16 @@ class EngineProcess:
     def _rerank(self, number: int, request: protocol.Rerank) -> Scores:
         runner = self._measuring_model(number)
         return Scores(runner.rerank(request.query, request.texts, self._progress(number, "embed")))
+
+    def _write_reference(self, number: int, request: protocol.WriteReference) -> None:
+        from desktop_app.engine.distributions import write_reference
+
+        write_reference(self._model_for(request.ids), request.ids, request.start, request.out)
+
+    def _compare(self, number: int, request: protocol.Compare) -> Divergences:
+        from desktop_app.engine.distributions import compare
+
+        return compare(self._model_for(request.ids), request.ids, request.start, request.reference)
 
     def _measure(self, number: int, request: protocol.Measure) -> Durations:
         from desktop_app.engine.measuring import speeds

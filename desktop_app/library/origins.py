@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from converter.hub.cleanup import fetched_folder
-from converter.hub.manifest import converted_from, read_manifest, read_origin, verified_files
+from converter.hub.manifest import conversions_by_source, converted_from, read_manifest, read_origin, verified_files
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _CACHED = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)")
@@ -46,6 +46,16 @@ class Origins:
             if match is not None and folder / "snapshots" in path.parents:
                 return f"{match['organisation']}/{match['name']}", _sha256(path.resolve().name)
         return "", ""
+
+
+def checkpoint_of(model: Path, downloads: Path) -> Path | None:
+    """Return the checkpoint that a model was converted from, where its download is still here."""
+    for folder in sorted(downloads.iterdir()) if downloads.is_dir() else ():
+        for file, made in conversions_by_source(folder).items():
+            source = folder / file if file else folder
+            if model in made and source.exists():
+                return source
+    return None
 
 
 def _sha256(text: str) -> str:

@@ -72,6 +72,10 @@
         <translation>HF_ENDPOINT 的值 {endpoint!r} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
     </message>
     <message>
+        <source>It answers like the original in {share} of 100 tokens.</source>
+        <translation>每 100 个 token 中，有 {share} 个与原模型的回答相同。</translation>
+    </message>
+    <message>
         <source>It was not run, because the system ended the engine, most likely because memory ran out.</source>
         <translation>没有试运行，因为系统结束了引擎，很可能是内存不足。</translation>
     </message>
@@ -482,6 +486,10 @@
     <message>
         <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
         <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>Without an original there is nothing to draw; name one by --against.</source>
+        <translation>没有原模型就没有可画的内容；请用 --against 指定原模型。</translation>
     </message>
     <message>
         <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>
@@ -1372,6 +1380,10 @@
         <translation>{path} 里没有这个模型的状态；对话将从消息重新读取。</translation>
     </message>
     <message>
+        <source>{path} does not hold the reference&apos;s distributions for this text; delete it and measure again.</source>
+        <translation>{path} 里没有原模型对这段文本的概率分布；请删除它，然后重新测量。</translation>
+    </message>
+    <message>
         <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>
         <translation>{path} 没有说明它是什么模型（general.architecture）；请重新下载或转换。</translation>
     </message>
@@ -1458,6 +1470,10 @@
     <message>
         <source>{path} holds NaN or infinity for {tensor}; make the importance matrix again.</source>
         <translation>{path} 中 {tensor} 含有 NaN 或无穷大；请重新制作重要性矩阵。</translation>
+    </message>
+    <message>
+        <source>{path} holds no files; name a GGUF file or a checkpoint&apos;s folder.</source>
+        <translation>{path} 里没有文件；请指定一个 GGUF 文件或模型权重的文件夹。</translation>
     </message>
     <message>
         <source>{path} holds no importance matrix; name a file that llama-imatrix wrote.</source>
@@ -2294,6 +2310,10 @@
     <message>
         <source>{quant}, {placement}, {context}: {places}.</source>
         <translation>{quant}，{placement}，{context}：{places}。</translation>
+    </message>
+    <message>
+        <source>{reference} has {known} tokens and {model} {count}: it is another model; name the original of this one.</source>
+        <translation>{reference} 的词表有 {known} 个 token，而 {model} 有 {count} 个：它们不是同一个模型；请指定后者的原模型。</translation>
     </message>
     <message>
         <source>{scale} is no scale for {path}; give a number such as 1 or 0.5.</source>

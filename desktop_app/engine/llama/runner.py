@@ -129,17 +129,25 @@ class LlamaRunner:
         self.truncate(0)
         if self.info.context and len(ids) > self.info.context:
             raise _full(len(ids), self.info.context)
-        self.decode(ids[:start])
         step, size = self._logit_rows, self.info.vocabulary_size
+        if len(ids) <= self._batch and len(ids) - start <= step:
+            begin, step = (
+                0,
+                len(ids),
+            )  # as llama.cpp's tools do: of quantized weights, products of another batch round otherwise
+        else:
+            begin = start
+            self.decode(ids[:start])
         batch = llama.llama_batch_init(step, 0, 1)
         try:
-            for at in range(start, len(ids), step):
+            for at in range(begin, len(ids), step):
                 part = ids[at : at + step]
-                _fill(batch, part, at)
+                _fill(batch, part, at, start)
                 self._check(llama.llama_decode(self._context, batch), len(part))
                 self._tokens.extend(part)
-                flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (len(part) * size,))
-                yield flat.reshape(len(part), size)
+                rows = at + len(part) - max(at, start)
+                flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (rows * size,))
+                yield flat.reshape(rows, size)
         finally:
             llama.llama_batch_free(batch)
 
@@ -387,15 +395,15 @@ def _load_error(header: GGUFHeader) -> ZhiyinError:
     )
 
 
-def _fill(batch: llama.llama_batch, ids: Sequence[int], start: int) -> None:
-    """Put tokens into a batch that asks for the logits of each."""
+def _fill(batch: llama.llama_batch, ids: Sequence[int], start: int, first_output: int) -> None:
+    """Put tokens into a batch that asks for the logits of each from position `first_output` on."""
     batch.n_tokens = len(ids)
     for i, token in enumerate(ids):
         batch.token[i] = token
         batch.pos[i] = start + i
         batch.n_seq_id[i] = 1
         batch.seq_id[i][0] = 0
-        batch.logits[i] = True
+        batch.logits[i] = start + i >= first_output
 
 
 def _full(needed: int, room: int) -> ContextFull:

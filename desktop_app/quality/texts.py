@@ -1,0 +1,35 @@
+"""The texts of our own that come with the application (resources/texts): one to calibrate on, another to measure with."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+_FOLDER = "texts"
+_MEASURED = ("measure_en.txt", "measure_zh.txt")
+_PROSE = ("calibrate_en.txt", "calibrate_zh.txt", "calibrate_code.txt", "calibrate_maths.txt")
+_DIALOGUES = "calibrate_dialogues.json"
+BUILT_IN = Path("texts")
+"""What errors name where the text is one of these."""
+
+
+def measuring_text() -> str:
+    """Return English and Chinese prose that nothing is calibrated on."""
+    return "\n\n".join(map(_read, _MEASURED))
+
+
+def calibration_prose() -> str:
+    """Return English and Chinese prose, code and mathematics."""
+    return "\n\n".join(map(_read, _PROSE))
+
+
+def calibration_dialogues() -> list[list[dict[str, Any]]]:
+    """Return chats, each a list of messages with `role` and `content`."""
+    chats: list[list[dict[str, Any]]] = json.loads(_read(_DIALOGUES))
+    return chats
+
+
+def _read(name: str) -> str:
+    return files("resources").joinpath(_FOLDER, name).read_text("utf-8")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` runs, Ctrl+C ends the process without a word
+
 import argparse
 import importlib
 import os
 import sys
+import traceback
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from desktop_app import reports
+from desktop_app.commands.streams import prepare_streams, redirect_to_null, show_control_characters
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.paths import data_folder
+from desktop_app.processes.logs import open_log
 from desktop_app.system.display import missing_package, why_no_window
 from desktop_app.system.display_libraries import missing_libraries
 from desktop_app.system.native_dialog import show_message, started_by_double_click
@@ -48,23 +56,26 @@ def main(argv: list[str] | None = None) -> int:
 
         multiprocessing.freeze_support()
     arguments = sys.argv[1:] if argv is None else argv
-    _use_utf8()
+    prepare_streams()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        code = _dispatch(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        code = _exit_code(arguments)
+        sys.stdout.flush()
     except ZhiyinError as error:
         say(f"zhiyin: {error}")
-        return 1
+        code = 1
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
-        return 1
-    except OSError as error:
+        code = 1
+    except Exception as error:
+        if arguments and arguments[0] in _OWN_PROCESSES:
+            raise  # its standard error is a log
+        _log(error)
         say(f"zhiyin: {as_zhiyin_error(error)}")
-        _drop_output()
-        return 1
+        code = 1
+    _drop_output()
     return code
 
 
@@ -75,6 +86,16 @@ _OWN_PROCESSES = {
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""
+
+
+def _exit_code(arguments: list[str]) -> int:
+    """Run what is asked; where it ends by itself, as after --help and after `kill`, return with what code."""
+    try:
+        return _dispatch(arguments)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        raise
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -92,6 +113,7 @@ def _dispatch(arguments: list[str]) -> int:
     parsed = _parser(arguments[0]).parse_args(arguments)
     _clear_up()
     end_in_order()
+    show_control_characters()
     reports.listen(lambda error: say(f"zhiyin: {error}"))
     code = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code
@@ -150,22 +172,26 @@ def _open_window(arguments: list[str]) -> int:
     return _dispatch(["chat", *model])
 
 
+def _log(error: Exception) -> None:
+    """Keep where a fault of ours happened, for a bug report."""
+    if not isinstance(error, OSError | MemoryError):
+        with suppress(ZhiyinError, OSError), open_log("command") as log:
+            log.write("".join(traceback.format_exception(error)).encode("utf-8", "replace"))
+
+
 def _drop_output() -> None:
     """Forget what could not be printed, so that Python does not try again at its end."""
-    with suppress(OSError):
-        sys.stdout.flush()
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _use_utf8() -> None:
-    """Print Chinese everywhere, also where the system's encoding cannot; take any bytes that are typed or piped in."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    if sys.stdin is not None and hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="replace")
+    for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            redirect_to_null(descriptor)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # once more, while the first one was answered
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Python's own end says what interrupts it
+    raise SystemExit(code)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_moved_system
+from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
 from desktop_app.commands.terminal import INTERRUPTED, say
@@ -19,7 +20,7 @@ from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings
 from desktop_app.engine.results import ModelInfo, Reply
 from desktop_app.paths import settings_file
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
-from models.errors import BadFile
+from models.errors import BadFile, ZhiyinError
 from models.regular_file import read_regular
 from models.untrusted_json import InvalidJSON, decode
 
@@ -32,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--model", help="a model's name or a GGUF file (default: the one used last, else the newest of yours)"
     )
-    parser.add_argument("--prompt", metavar="TEXT", help="ask this, print the reply alone and end")
+    parser.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        help="ask this, print the reply alone and end; -: what standard input holds; the text of a pipe or file comes first",
+    )
     parser.add_argument("--system", metavar="TEXT", help="the system message (default: as set in the window)")
     parser.add_argument("--max-tokens", type=whole(0), metavar="N", help="longest reply in tokens; 0: no limit")
     numbers = (
@@ -65,13 +70,32 @@ def run(arguments: argparse.Namespace) -> int:
     """Chat."""
     options = _options(arguments, load_settings(settings_file()))
     model = find_model(arguments.model)
+    prompt = None if arguments.prompt is None else _prompt(arguments.prompt)
     settings = LoadSettings(threads=arguments.threads)
-    with loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session:
+    with (
+        unread_input_kept() if prompt is None and is_typed() else nullcontext(),
+        loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session,
+    ):
         chat = _Chat(session.engine, session.info, options, model.sampling)
-        if arguments.prompt is not None:
-            result = chat.ask(arguments.prompt)
+        if prompt is not None:
+            result = chat.ask(prompt)
             return INTERRUPTED if result.reason == "cancelled" else 0
         return _converse(chat)
+
+
+def _prompt(given: str) -> str:
+    """Return what --prompt asks: standard input where it is "-", else the text of a pipe or file with the question below it.
+
+    Raises:
+        ZhiyinError: "-" was given, and there is nothing.
+    """
+    if given == "-":
+        text = piped_text()
+        if not text.strip():
+            raise ZhiyinError("Standard input holds no text for --prompt -; give it a file or a pipe that does.")
+        return text
+    text = "" if is_typed() else piped_text().strip("\r\n")
+    return f"{text}\n\n{given}" if text.strip() else given
 
 
 def _options(arguments: argparse.Namespace, settings: Settings) -> ReplyOptions:
@@ -134,18 +158,28 @@ class _Chat:
 
 
 def _converse(chat: _Chat) -> int:
-    say("Type your message and press Enter. Ctrl+C stops a reply, Ctrl+D ends the chat.")
+    """Answer what is typed until Ctrl+D, or each line of a pipe; exit 1 where a reply to one of these failed."""
+    if not is_typed():
+        return max((_answer(chat, line) for line in piped_lines() if line.strip()), default=0)
+    editor = MessageEditor()
+    say("Type your message and press Enter (Alt+Enter: a new line). Ctrl+C stops a reply, Ctrl+D ends the chat.")
     while True:
         try:
-            text = input("\n> " if sys.stdin.isatty() and sys.stdout.isatty() else "")
+            text = editor.read()
         except (EOFError, KeyboardInterrupt):
             return 0
-        if not text.strip():
-            continue
-        try:
-            chat.ask(text)
-        except (EngineDied, EngineFailed) as error:
-            say(f"zhiyin: {error}")
+        if text.strip():
+            _answer(chat, text)
+
+
+def _answer(chat: _Chat, text: str) -> int:
+    """Print the reply to a message, or why there is none; return the exit code of the message alone."""
+    try:
+        chat.ask(text)
+    except (EngineDied, EngineFailed) as error:
+        say(f"zhiyin: {error}")
+        return 1
+    return 0
 
 
 def _print_reply(engine: Engine, request: Generate) -> Reply:

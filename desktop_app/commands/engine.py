@@ -23,8 +23,7 @@ _ENGINE_SECONDS = 300
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    shown = actions.add_parser("list", help="show the parts that are here, and whether they work")
-    add_json(shown)
+    actions.add_parser("list", help="show the parts that are here, and whether they work")
     added = actions.add_parser("add", help="take a part from a file, and use it")
     added.add_argument("file", type=Path, metavar="FILE", help="zhiyin-engine-….zip")
     added.add_argument("--unsigned", action="store_true", help="take a part that is not signed, such as one built here")
@@ -35,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("rollback", help="use what was used before the last change")
     built = actions.add_parser("build", help="build a part from the sources of llama.cpp (in a checkout of Zhiyin)")
     built.add_argument("part", choices=("vulkan", "cuda"))
+    for action in actions.choices.values():
+        add_json(action)  # each shows what is here then
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             store.roll_back()
         case "build":
             store.add(_build(arguments.part), unsigned=True)
-    _show(store, as_json=getattr(arguments, "json", False))
+    _show(store, as_json=arguments.json)
     return 0
 
 

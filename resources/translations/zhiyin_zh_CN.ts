@@ -120,6 +120,14 @@
         <translation>超过 {context} 个词元后，这个模型运行时不能使用 LoRA；请用不超过它的上下文加载，或把 LoRA 合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
     <message>
+        <source>Standard input holds no text for --prompt -; give it a file or a pipe that does.</source>
+        <translation>标准输入里没有可供 --prompt - 使用的文字；请用管道或重定向传入内容。</translation>
+    </message>
+    <message>
+        <source>Standard output is closed, so that no result can be printed; run the command with it open.</source>
+        <translation>标准输出已关闭，无法打印结果；请在标准输出打开的情况下重新运行命令。</translation>
+    </message>
+    <message>
         <source>Stopped.</source>
         <translation>已停止。</translation>
     </message>

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QStandardPaths, Qt
+from PySide6.QtCore import QByteArray, QEvent, QSize, QStandardPaths, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -58,6 +58,7 @@ from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.settings_dialog import DOWNLOADS, KEYS, REPLIES, SettingsDialog
+from desktop_app.ui.widgets.fitting_dialog import bounded, move_onto_screen
 from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.notice import Notice
 from models.errors import ZhiyinError
@@ -87,10 +88,12 @@ class MainWindow(QMainWindow):
         self._connect()
         self._add_shortcuts()
         self.setAcceptDrops(True)
-        self.setMinimumSize(380, 420)
-        self.resize(1080, 740)
+        self.setMinimumSize(bounded(self, QSize(380, 420)))
+        self.resize(bounded(self, QSize(1080, 740)))
         if services.settings.geometry:
             self.restoreGeometry(QByteArray.fromHex(services.settings.geometry.encode()))
+            self.resize(bounded(self, self.size()))  # it may have been a larger screen
+        move_onto_screen(self)
         self._show_sidebar(services.settings.sidebar)
         self._composer.set_send_key(services.settings.send_key)
         self._retranslate()

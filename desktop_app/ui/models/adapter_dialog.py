@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from converter.checkpoint.lora import Adapter
 from converter.hub.manifest import folders_of
@@ -18,9 +18,10 @@ from desktop_app.paths import downloads_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 
 
-class AdapterDialog(QDialog):
+class AdapterDialog(FittingDialog):
     """Lets the bridge merge one adapter into a base that the user chooses."""
 
     def __init__(self, bridge: ConversionBridge, path: Path, parent: QWidget | None = None) -> None:
@@ -29,7 +30,7 @@ class AdapterDialog(QDialog):
         Raises:
             ZhiyinError: the adapter cannot be used.
         """
-        super().__init__(parent)
+        super().__init__(520, parent)
         self._adapter = Adapter(path)
         self._bridge = bridge
         self._facts: SourceFacts | None = None
@@ -44,12 +45,14 @@ class AdapterDialog(QDialog):
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         self._buttons.accepted.connect(self._merge)
         self._buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 16, 16, 16)
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(20, 18, 20, 8)
         layout.setSpacing(12)
-        for widget in (self._intro, self._choose, self._steps, self._buttons):
+        for widget in (self._intro, self._choose, self._steps):
             layout.addWidget(widget)
-        self.setMinimumWidth(min(520, parent.width()) if parent else 520)
+        layout.addStretch()
+        self.set_content(page, self._buttons)
         self._retranslate()
         named = _named_base(self._adapter)
         if named is not None:
@@ -118,8 +121,7 @@ class AdapterDialog(QDialog):
     def _say(self, text: str) -> None:
         """Show a text and make room for it."""
         self._steps.setText(text)
-        self._steps.setMinimumHeight(self._steps.heightForWidth(self._steps.width()))
-        self.adjustSize()
+        self.fit()
 
 
 def _named_base(adapter: Adapter) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QFileDialog,
     QHBoxLayout,
@@ -17,13 +16,14 @@ from PySide6.QtWidgets import (
 
 from converter.hub.address import HubAddress, read_address
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from models.errors import ZhiyinError
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
 """Endings of files that are converted."""
 
 
-class AddDialog(QDialog):
+class AddDialog(FittingDialog):
     """Asks for a model; what happens with it is the window's to say."""
 
     paths_chosen = Signal(list)
@@ -32,7 +32,7 @@ class AddDialog(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin with an empty name."""
-        super().__init__(parent)
+        super().__init__(500, parent)
         self._here, self._here_hint, self._hub = QLabel(), QLabel(wordWrap=True), QLabel()
         self._hub_hint, self._wrong = QLabel(wordWrap=True), QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         for heading in (self._here, self._hub):
@@ -72,8 +72,9 @@ class AddDialog(QDialog):
         name.setSpacing(8)
         name.addWidget(self._name, 1)
         name.addWidget(self._look)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(20, 18, 20, 16)
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(20, 18, 20, 8)
         layout.setSpacing(10)
         layout.addWidget(self._here)
         layout.addWidget(self._here_hint)
@@ -83,10 +84,8 @@ class AddDialog(QDialog):
         layout.addWidget(self._hub_hint)
         layout.addLayout(name)
         layout.addWidget(self._wrong)
-        layout.addSpacing(8)
-        layout.addWidget(self._buttons)
-        around = self.parentWidget()
-        self.setMinimumWidth(min(500, around.width() - 24) if around is not None else 500)
+        layout.addStretch()
+        self.set_content(page, self._buttons)
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Add a model"))
@@ -105,7 +104,7 @@ class AddDialog(QDialog):
 
     def _name_changed(self, text: str) -> None:
         self._wrong.hide()
-        self.adjustSize()
+        self.fit()
         self._look.setEnabled(bool(text.strip()))
         self._look.setDefault(bool(text.strip()))
 
@@ -114,8 +113,8 @@ class AddDialog(QDialog):
             address = read_address(self._name.text())
         except ZhiyinError as error:
             self._wrong.setText(translated(error))
-            self._wrong.setMinimumHeight(self._wrong.heightForWidth(self._name.width()))
             self._wrong.show()
+            self.fit()
             return
         self.accept()
         self.repository_named.emit(address)

@@ -7,17 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
-    QFrame,
     QHeaderView,
     QLabel,
     QListWidget,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -33,21 +29,21 @@ from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.icons import icon
 
-_WIDTH, _LOWEST, _HIGHEST = 560, 200, 700
-_MARGIN = 24
+_WIDTH = 560
 _ROWS = 10
-"""Around the dialog in its window, and around its buttons."""
+"""Of the list of a repository's models; more are scrolled."""
 _QUANT = Qt.ItemDataRole.UserRole
 
 
-class ConversionDialog(QDialog):
+class ConversionDialog(FittingDialog):
     """Looks at one source and, when asked, lets the bridge install it."""
 
     def __init__(self, bridge: ConversionBridge, request: InstallRequest, parent: QWidget | None = None) -> None:
         """Begin to look."""
-        super().__init__(parent)
+        super().__init__(_WIDTH, parent)
         self._bridge = bridge
         self._request = request
         self._facts: SourceFacts | None = None
@@ -67,11 +63,6 @@ class ConversionDialog(QDialog):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.LanguageChange, QEvent.Type.PaletteChange):
             self._retranslate()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        """Other widths need other heights."""
-        super().resizeEvent(event)
-        self._fit()
 
     def done(self, result: int) -> None:
         """Stop looking."""
@@ -121,7 +112,6 @@ class ConversionDialog(QDialog):
 
     def _lay_out(self) -> None:
         page = QWidget()
-        page.setObjectName("dialogPage")
         column = QVBoxLayout(page)
         column.setContentsMargins(20, 18, 20, 8)
         column.setSpacing(10)
@@ -131,32 +121,7 @@ class ConversionDialog(QDialog):
             column.addWidget(widget)
         column.addWidget(self._again, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch()
-        self._page = page
-        scroll = self._scroll = QScrollArea(widgetResizable=True)
-        scroll.setObjectName("dialogScroll")
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(page)
-        below = QVBoxLayout()
-        below.setContentsMargins(20, 8, 20, 16)
-        below.addWidget(self._buttons)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(scroll, 1)
-        layout.addLayout(below)
-        around = self.parentWidget()
-        self.resize(_WIDTH if around is None else min(_WIDTH, around.width() - _MARGIN), _LOWEST)
-
-    def _fit(self) -> None:
-        """Take the height that everything needs, as far as the window has it."""
-        layout = self._page.layout()
-        assert layout is not None  # noqa: S101 - made in _lay_out
-        around = self.parentWidget()
-        most = _HIGHEST if around is None else around.height() - _MARGIN
-        needed = layout.heightForWidth(self.width()) + self._buttons.sizeHint().height() + _MARGIN
-        self.setFixedHeight(max(_LOWEST, min(needed, most)))
+        self.set_content(page, self._buttons)
 
     def _begin(self) -> None:
         self._facts, self._assessment, self._judged, self._failure = None, None, False, None
@@ -202,7 +167,7 @@ class ConversionDialog(QDialog):
         self._fill_models()
         self._fill_offers()
         self._show_choice()
-        self._fit()
+        self.fit()
 
     def _verb(self, download: bool) -> str:
         if self._facts is not None and self._facts.models:

@@ -10,7 +10,6 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
-    QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
     QFormLayout,
@@ -35,6 +34,7 @@ from desktop_app.ui.i18n.translate import LANGUAGES
 from desktop_app.ui.models.delete_downloads import DownloadsRow
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.settings.shortcuts_page import KeysPage
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog, ScrollingPage
 
 _CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ROW = 30
@@ -46,7 +46,7 @@ _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
 _USUAL = SamplingSettings()
 
 
-class SettingsDialog(QDialog):
+class SettingsDialog(FittingDialog):
     """A form over `Settings`."""
 
     changed = Signal(str)
@@ -56,7 +56,7 @@ class SettingsDialog(QDialog):
         self, settings: Settings, state: EngineState, conversions: ConversionBridge, parent: QWidget | None = None
     ) -> None:
         """Show the settings as they are, with what the model in use makes of them."""
-        super().__init__(parent)
+        super().__init__(480, parent)
         self._settings = settings
         self._recommended = state.model.sampling if state.model is not None else {}
         self._recurrent = state.recurrent
@@ -88,7 +88,7 @@ class SettingsDialog(QDialog):
         self._tabs.addTab(self._page(rows, self._hints[0]), "")
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
         self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2], DownloadsRow(conversions)), "")
-        self._tabs.addTab(KeysPage(), "")
+        self._tabs.addTab(ScrollingPage(KeysPage()), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -96,7 +96,6 @@ class SettingsDialog(QDialog):
         layout.setSpacing(12)
         layout.addWidget(self._tabs)
         layout.addWidget(self._buttons)
-        self.setMinimumWidth(min(480, parent.width()) if parent else 480)
         self._retranslate()
 
     def show_page(self, page: int) -> None:
@@ -128,7 +127,7 @@ class SettingsDialog(QDialog):
         for widget in below:
             layout.addWidget(widget)
         layout.addStretch()
-        return page
+        return ScrollingPage(page)
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Settings"))

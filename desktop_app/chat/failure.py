@@ -22,6 +22,12 @@ def failure_facts(error: ZhiyinError) -> dict[str, Any]:
     return {"error": error.data()}
 
 
+def was_too_large(reply: Message) -> bool:
+    """Tell whether a reply failed because what it answers was too large for the model, which has read nothing of it."""
+    failure = failure_of(reply)
+    return failure is not None and failure.code == "context-full" and not reply.content.strip()
+
+
 def failure_of(message: Message) -> ZhiyinError | None:
     """Return why a reply failed; None: it did not."""
     facts = message.facts

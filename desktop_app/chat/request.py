@@ -12,6 +12,7 @@ from typing import Any
 
 from desktop_app import reports
 from desktop_app.chat.conversation import Message
+from desktop_app.chat.failure import was_too_large
 from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.engine.protocol import Generate, SamplingSettings
 from desktop_app.engine.results import ModelInfo
@@ -97,7 +98,10 @@ def report_moved_system(info: ModelInfo, messages: Sequence[Mapping[str, Any]]) 
 def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[str, str]]:
     """Return what the model is to read: no reasoning, no empty replies, and never two turns of one role in a row."""
     turns = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
+    unread = {reply.parent for reply in path if reply.role == "assistant" and was_too_large(reply)}
     for message in path:
+        if message.id in unread:
+            continue  # it would be too large for the model again, with every later message
         text = split_reasoning(message.content).answer if message.role == "assistant" else message.content
         if not text.strip():
             continue

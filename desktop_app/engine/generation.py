@@ -142,6 +142,15 @@ def check_room(runner: Runner, prompt: Sequence[int]) -> None:
             name=runner.info.name,
         )
     room = runner.info.context
+    trained = runner.info.trained_context
+    if room and len(prompt) >= room and 0 < trained <= len(prompt):
+        raise ContextFull(
+            "This chat needs {needed} tokens, but {name} was made for {limit} at most; shorten the message, start a new chat, "
+            "or choose a model with a longer context.",
+            needed=len(prompt),
+            name=runner.info.name,
+            limit=trained,
+        )
     if room and len(prompt) >= room:
         raise ContextFull(
             "This chat needs {needed} tokens, but the loaded context holds {room}; load the model with a larger "

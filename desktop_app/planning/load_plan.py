@@ -98,6 +98,18 @@ class LoadPlanner:
         )
         return PlannedLoad(path.stem, wanted, found, computer)
 
+    def contexts(
+        self, path: Path, settings: LoadSettings, contexts: Iterable[int], *, current: PlannedLoad | None = None
+    ) -> dict[int, RunConfiguration]:
+        """Return what a model takes with each context; one it was not made for has the longest possible `context`.
+
+        Arguments as in `plan`.
+        """
+        computer, model = self.computer(current), _model(path)
+        return {
+            context: plan(model, computer, context=context, kv_type=settings.kv_type).chosen for context in contexts
+        }
+
     def options(
         self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
     ) -> dict[Path, RunConfiguration | None]:

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from converter.hub.address import HubAddress
 from desktop_app.chat.export import file_name
 from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.install import InstallRequest
@@ -57,7 +58,7 @@ from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.settings_dialog import DOWNLOADS, KEYS, REPLIES, SettingsDialog
+from desktop_app.ui.settings.settings_dialog import CONTEXTS, DOWNLOADS, KEYS, REPLIES, SettingsDialog
 from desktop_app.ui.widgets.fitting_dialog import bounded, move_onto_screen
 from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.notice import Notice
@@ -79,6 +80,8 @@ class MainWindow(QMainWindow):
         self._finding_options = False
         self._find_again = False
         self._narrow = False
+        self._pasted = ""
+        """The repository that was asked for and not fetched, as the user wrote it."""
         self._may_stop = False
         """The user agreed to stop conversions."""
         self._make_widgets()
@@ -311,6 +314,7 @@ class MainWindow(QMainWindow):
         """Show the settings, at one of their pages."""
         services = self.services
         dialog = SettingsDialog(services.settings, services.models.state, services.conversions, self)
+        services.models.find_contexts(CONTEXTS, dialog.show_contexts)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show_page(page)
         context = self.services.settings.context
@@ -320,15 +324,16 @@ class MainWindow(QMainWindow):
 
     def add_model(self) -> None:
         """Let the user choose a file, a folder, or a repository."""
-        dialog = AddDialog(self)
+        dialog = AddDialog(self, self._pasted)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.paths_chosen.connect(self.import_files)
-        dialog.repository_named.connect(
-            lambda found: self.convert(
-                InstallRequest(found.repository, revision=found.revision, endpoint=found.endpoint)
-            )
-        )
+        dialog.repository_named.connect(self._look_at)
         dialog.open()
+
+    def _look_at(self, address: HubAddress, pasted: str) -> None:
+        """Show what a repository is; what was written of it stays until it is fetched."""
+        self._pasted = pasted
+        self.convert(InstallRequest(address.repository, revision=address.revision, endpoint=address.endpoint))
 
     def import_files(self, paths: Sequence[str]) -> None:
         """Take files and folders, whatever they are."""
@@ -341,8 +346,12 @@ class MainWindow(QMainWindow):
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the user likes."""
         dialog = ConversionDialog(self.services.conversions, request, self)
+        dialog.accepted.connect(self._forget_pasted)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    def _forget_pasted(self) -> None:
+        self._pasted = ""
 
     def _merge_adapter(self, path: Path) -> None:
         try:
@@ -506,6 +515,8 @@ class MainWindow(QMainWindow):
             case "larger":
                 self._remedies.use_larger_context()
                 self.services.chats.regenerate(message)
+            case "shorten":
+                self._view.edit_question(self.services.chats.tree[message].parent or "")
             case "new_chat":
                 self.new_chat()
             case "settings":

@@ -464,6 +464,10 @@
         <translation>这段对话需要 {needed} 个词元，而当前上下文只能容纳 {room} 个；请在设置中选择更大的上下文，或开始新对话。</translation>
     </message>
     <message>
+        <source>This chat needs {needed} tokens, but {name} was made for {limit} at most; shorten the message, start a new chat, or choose a model with a longer context.</source>
+        <translation>这段对话需要 {needed} 个词元，而 {name} 最多只支持 {limit} 个；请缩短这条消息、新建对话，或换用上下文更长的模型。</translation>
+    </message>
+    <message>
         <source>This computer forbids a connection to {host} ({reason}); allow it in the firewall.</source>
         <translation>本机禁止连接 {host}（{reason}）；请在防火墙中允许。</translation>
     </message>
@@ -3014,6 +3018,13 @@
     </message>
 </context>
 <context>
+    <name>HostButtons</name>
+    <message>
+        <source>Try {host}</source>
+        <translation>试试 {host}</translation>
+    </message>
+</context>
+<context>
     <name>KeysPage</name>
     <message>
         <source>Add a model</source>
@@ -3370,6 +3381,10 @@
         <translation>设置</translation>
     </message>
     <message>
+        <source>Shorten the message</source>
+        <translation>缩短这条消息</translation>
+    </message>
+    <message>
         <source>Try again</source>
         <translation>重试</translation>
     </message>
@@ -3554,6 +3569,18 @@
     <message>
         <source>{count} tokens</source>
         <translation>{count} 词元</translation>
+    </message>
+    <message>
+        <source>{count} tokens · the model was made for {limit} at most</source>
+        <translation>{count} 个词元 · 该模型最多支持 {limit} 个</translation>
+    </message>
+    <message>
+        <source>{count} tokens · {size} of memory</source>
+        <translation>{count} 个词元 · 占用内存 {size}</translation>
+    </message>
+    <message>
+        <source>{count} tokens · {size}, {missing} more than is free</source>
+        <translation>{count} 个词元 · 需 {size}，比空闲内存多 {missing}</translation>
     </message>
 </context>
 <context>

@@ -21,6 +21,7 @@ from desktop_app.library.catalogue import catalogue
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import Installed, InstallRequest, install_in_process
 from desktop_app.library.installed import InstalledModel
+from desktop_app.library.other_hosts import OtherHost, other_hosts
 from desktop_app.library.source_facts import Assessment, SourceFacts, look_and_tell
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.planner import Computer
@@ -143,6 +144,10 @@ class ConversionBridge(QObject):
     def judge(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what this computer can run of a source; None: it cannot be known."""
         self._models.find_judgement(facts, on_done)
+
+    def other_hosts(self, request: InstallRequest, error: Exception | None) -> list[OtherHost]:
+        """Return where else a source may be fetched from that failed; []: another host would not help."""
+        return other_hosts(request, self._settings.endpoint, error)
 
     def cancel(self, job: ConversionJob | None = None) -> None:
         """Stop a job, or the current one; of a download what came is kept for another try, of a conversion nothing."""

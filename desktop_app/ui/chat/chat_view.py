@@ -158,6 +158,13 @@ class ChatView(QScrollArea):
         self._pinned = True
         self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
 
+    def edit_question(self, message: str) -> None:
+        """Open the box in which a question is changed."""
+        for widget in self._widgets:
+            if widget.message.id == message and isinstance(widget, QuestionWidget):
+                widget.begin_editing()
+                self.ensureWidgetVisible(widget)
+
     def turn_page(self, direction: int) -> None:
         """Scroll by a page, up (-1) or down (1)."""
         bar = self.verticalScrollBar()

@@ -41,7 +41,7 @@ class QuestionWidget(MessageWidget):
         self._more: QPushButton | None = None  # made for long messages only
         self._show_more()
         self._edit = IconButton("edit", size=16)
-        self._edit.clicked.connect(self._begin_editing)
+        self._edit.clicked.connect(self.begin_editing)
         self._editor: _Editor | None = None  # made when it is needed: most questions are never changed
         self._busy = False
         self._actions.addStretch()
@@ -112,7 +112,10 @@ class QuestionWidget(MessageWidget):
             self._more.setVisible(left > 0)
             self._natural = max(self._natural, self._more.sizeHint().width() + _BUBBLE_PADDING)
 
-    def _begin_editing(self) -> None:
+    def begin_editing(self) -> None:
+        """Open the box in which the message is changed."""
+        if self._editor is not None:
+            return
         self._editor = editor = _Editor()
         editor.cancelled.connect(self._end_editing)
         editor.confirmed.connect(self._confirm)

@@ -15,11 +15,11 @@ from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.button_row import ButtonRow
 from models.errors import ZhiyinError
 
-Remedy = Literal["retry", "smaller", "larger", "new_chat", "settings", "models"]
+Remedy = Literal["retry", "smaller", "larger", "shorten", "new_chat", "settings", "models"]
 
 _MARGIN = 14
 _WAYS: dict[str, tuple[Remedy, ...]] = {
-    "context-full": ("larger", "new_chat", "settings"),
+    "context-full": ("larger", "shorten", "new_chat", "settings", "models"),
     "out-of-memory": ("smaller", "models", "retry"),
     DOES_NOT_FIT: ("smaller", "models", "retry"),
     "engine-died": ("retry", "smaller", "models"),
@@ -86,7 +86,7 @@ class ReplyFailure(QFrame):
     def set_busy(self, busy: bool) -> None:
         """Nothing can be tried while a reply is written."""
         for way, button in self._buttons.items():
-            button.setEnabled(not busy or way in ("new_chat", "settings"))
+            button.setEnabled(not busy or way in ("new_chat", "settings", "models"))
 
     def retranslate(self) -> None:
         """Write every word again."""
@@ -96,6 +96,7 @@ class ReplyFailure(QFrame):
             "retry": self.tr("Try again"),
             "smaller": self.tr("Use a smaller context"),
             "larger": self.tr("Answer with a context of {count}").format(count=number(self._contexts.larger, 0)),
+            "shorten": self.tr("Shorten the message"),
             "new_chat": self.tr("New chat"),
             "settings": self.tr("Settings"),
             "models": self.tr("Choose another model"),
@@ -112,9 +113,18 @@ class ReplyFailure(QFrame):
         for way, button in self._buttons.items():
             if way == "smaller":
                 button.setVisible(self._contexts.smaller)
-            elif way == "larger":
-                button.setVisible(self._contexts.larger > 0)
+            elif way == "larger" or (way == "settings" and self._is_full):
+                button.setVisible(self._contexts.larger > 0)  # the settings offer no other contexts
+            elif way == "models" and self._is_full:
+                button.setVisible(self._contexts.larger == 0)
+            elif way == "shorten":
+                asked = self._error is not None and "needed" in self._error.values
+                button.setVisible(asked and self._contexts.larger == 0)
         self._row.fit(self.contentsRect().width() - 2 * _MARGIN)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._error is not None and self._error.code == "context-full"
 
     def _button(self, way: Remedy) -> QPushButton:
         button = QPushButton(self)

@@ -28,10 +28,11 @@ class AddDialog(FittingDialog):
 
     paths_chosen = Signal(list)
     """Files or a folder, as texts."""
-    repository_named = Signal(HubAddress)
+    repository_named = Signal(HubAddress, str)
+    """Which one, and as it was written."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        """Begin with an empty name."""
+    def __init__(self, parent: QWidget | None = None, name: str = "") -> None:
+        """Begin with the name that was asked for last, if nothing came of it."""
         super().__init__(500, parent)
         self._here, self._here_hint, self._hub = QLabel(), QLabel(wordWrap=True), QLabel()
         self._hub_hint, self._wrong = QLabel(wordWrap=True), QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
@@ -54,6 +55,8 @@ class AddDialog(FittingDialog):
         self._lay_out()
         self._retranslate()
         self._name_changed("")
+        self._name.setText(name)
+        self._name.selectAll()
         self._name.setFocus()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
@@ -117,7 +120,7 @@ class AddDialog(FittingDialog):
             self.fit()
             return
         self.accept()
-        self.repository_named.emit(address)
+        self.repository_named.emit(address, self._name.text())
 
     def _ask_for_files(self) -> None:
         patterns = " ".join(f"*{ending}" for ending in (".gguf", ".GGUF", *WEIGHTS))

@@ -27,6 +27,7 @@ from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
+from desktop_app.ui.models.host_buttons import HostButtons
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
@@ -102,6 +103,8 @@ class ConversionDialog(FittingDialog):
         self._busy.setFixedHeight(3)
         self._again = QPushButton()
         self._again.clicked.connect(self._begin)
+        self._elsewhere = HostButtons()
+        self._elsewhere.chosen.connect(self._ask_elsewhere)
         self._target = ElidedLabel()
         self._target.setObjectName("muted")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
@@ -120,6 +123,7 @@ class ConversionDialog(FittingDialog):
         for widget in (self._why, self._disk, self._target):
             column.addWidget(widget)
         column.addWidget(self._again, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self._elsewhere)
         column.addStretch()
         self.set_content(page, self._buttons)
 
@@ -158,6 +162,7 @@ class ConversionDialog(FittingDialog):
         self._ok.setText(self._verb(download))
         self._busy.setVisible(facts is None and not self._failure)
         self._again.setVisible(bool(self._failure))
+        self._elsewhere.offer(self._bridge.other_hosts(self._request, self._failure))
         self._about.setText(self._about_words(download))
         self._about.setProperty("kind", "failure" if self._failure else "plain")
         self._about.style().polish(self._about)
@@ -302,6 +307,10 @@ class ConversionDialog(FittingDialog):
         assert self._facts is not None  # noqa: S101 - the list is shown with facts only
         name = list(self._facts.models)[self._models.currentRow()]
         self._request = replace(self._request, source=f"{self._request.source}/{name}")
+        self._begin()
+
+    def _ask_elsewhere(self, request: InstallRequest) -> None:
+        self._request = request
         self._begin()
 
     def _go_on(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
@@ -18,12 +20,15 @@ from PySide6.QtWidgets import (
 
 from converter.hub.cleanup import KeptDownload
 from converter.progress import Progress
+from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed import InstalledModel
+from desktop_app.library.other_hosts import OtherHost
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
 from desktop_app.ui.i18n.formats import duration, number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.markdown.code_box import CodeBox
 from desktop_app.ui.models.delete_downloads import DeletionQuestion
+from desktop_app.ui.models.host_buttons import HostButtons
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
 
@@ -41,6 +46,8 @@ class ConversionCard(QFrame):
 
     chat_asked = Signal(InstalledModel)
     again_asked = Signal()
+    elsewhere_asked = Signal(InstallRequest)
+    """To be fetched from another host."""
     settings_asked = Signal()
     stop_asked = Signal()
     delete_asked = Signal(KeptDownload)
@@ -92,6 +99,9 @@ class ConversionCard(QFrame):
         layout.addWidget(self._bar, 2, 0, 1, 2)
         layout.addWidget(self._details, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self._delete, 5, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        self._elsewhere = HostButtons()
+        self._elsewhere.chosen.connect(self.elsewhere_asked)
+        layout.addWidget(self._elsewhere, 6, 0, 1, 2)
         self._grid = layout
         layout.setColumnStretch(0, 1)
         self.refresh()
@@ -132,6 +142,10 @@ class ConversionCard(QFrame):
             widget.style().unpolish(widget)
             widget.style().polish(widget)
         self.show_progress(job.progress)
+
+    def offer_hosts(self, hosts: Sequence[OtherHost]) -> None:
+        """Offer other hosts to fetch it from."""
+        self._elsewhere.offer(hosts)
 
     def offer_to_delete(self, download: KeptDownload | None) -> None:
         """CatalogueOffer to delete what the model was made of; None: nothing is left of it, or it was here before."""
@@ -246,6 +260,7 @@ class ConversionPanel(QScrollArea):
                 self._remove(job)
             else:
                 card.refresh()
+                card.offer_hosts(self._bridge.other_hosts(job.request, job.error) if job.state == "failed" else [])
         self._fit()
         if any(job.state == "done" for job in self._cards):
             self._bridge.find_downloads(self, self._offer_to_delete)
@@ -276,7 +291,8 @@ class ConversionPanel(QScrollArea):
         card.delete_asked.connect(lambda kept: DeletionQuestion([kept], self._bridge, self.window()).open())
         card.folded.connect(self._fit)
         card.closed.connect(lambda: self._close(job))
-        card.again_asked.connect(lambda: self._try_again(job))
+        card.again_asked.connect(lambda: self._try_again(job, job.request))
+        card.elsewhere_asked.connect(lambda request: self._try_again(job, request))
         card.chat_asked.connect(lambda model: self._chat(job, model))
         self._column.addWidget(card)
 
@@ -285,9 +301,9 @@ class ConversionPanel(QScrollArea):
             self._cards[job].show_progress(progress)
             self._fit()
 
-    def _try_again(self, job: ConversionJob) -> None:
+    def _try_again(self, job: ConversionJob, request: InstallRequest) -> None:
         self._remove(job)
-        self._bridge.install(job.request)
+        self._bridge.install(request)
 
     def _chat(self, job: ConversionJob, model: InstalledModel) -> None:
         self._close(job)

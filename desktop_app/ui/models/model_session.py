@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -153,6 +153,19 @@ class ModelSession(QObject):
             lambda planner: planner.plan(path, settings, context=larger, current=current),
             lambda found: on_done(larger if found.plan.best is not None else 0),
             lambda _: on_done(0),
+        )
+
+    def find_contexts(self, contexts: Sequence[int], on_done: Callable[[dict[int, RunConfiguration]], None]) -> None:
+        """Find out what the model in use would take with each context, were it not loaded; {} where that is unknown."""
+        model, current = self.state.model, self._in_engine
+        if model is None:
+            on_done({})
+            return
+        settings = LoadSettings(kv_type=self._wish.kv_type)
+        self._engine.plan(
+            lambda planner: planner.contexts(model.path, settings, contexts, current=current),
+            on_done,
+            lambda _: on_done({}),
         )
 
     def record(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QIcon, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -23,23 +23,26 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.hub_tokens import keep_token, token_at
+from desktop_app.library.other_hosts import MIRROR
+from desktop_app.planning.planner import RunConfiguration
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
-from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import LANGUAGES
 from desktop_app.ui.models.delete_downloads import DownloadsRow
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.settings.shortcuts_page import KeysPage
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog, ScrollingPage
 
-_CONTEXTS = (0, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
+CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
+"""What is offered, in tokens, besides "Automatic"."""
 _ROW = 30
 _INDENT = 9
-_MIRROR = "https://hf-mirror.com"
 REPLIES, DOWNLOADS, KEYS = 1, 3, 4
 """The pages on which the context, the address of downloads and the keys are."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
@@ -60,10 +63,11 @@ class SettingsDialog(FittingDialog):
         self._settings = settings
         self._recommended = state.model.sampling if state.model is not None else {}
         self._recurrent = state.recurrent
+        self._costs: Mapping[int, RunConfiguration] = {}
         self._theme = self._combo("theme", ["system", "light", "dark"])
         self._language = self._combo("language", ["system", *LANGUAGES])
         self._send_key = self._combo("send_key", ["enter", "ctrl_enter"])
-        self._context = self._combo("context", sorted({*_CONTEXTS, settings.context}))
+        self._context = self._combo("context", sorted({0, *CONTEXTS, settings.context}))
         self._prompt = QPlainTextEdit(settings.system_prompt)
         self._prompt.setTabChangesFocus(True)
         self._prompt.setFixedHeight(96)
@@ -183,14 +187,44 @@ class SettingsDialog(FittingDialog):
         _name(self._theme, [self.tr("Like the system"), self.tr("Light"), self.tr("Dark")])
         _name(self._language, [self.tr("Like the system"), *LANGUAGES.values()])
         _name(self._send_key, ["Enter", "Ctrl+Enter"])
-        contexts = [self._context.itemData(i) for i in range(self._context.count())]
-        _name(
-            self._context,
-            [self.tr("{count} tokens").format(count=number(n, 0)) if n else self.tr("Automatic") for n in contexts],
-        )
+        self._name_contexts()
         close = self._buttons.button(QDialogButtonBox.StandardButton.Close)
         close.setText(self.tr("Close"))
         close.setIcon(QIcon())
+
+    def show_contexts(self, found: Mapping[int, RunConfiguration]) -> None:
+        """Say what each context would take of memory; one that the model or the memory does not allow cannot be chosen."""
+        if isValid(self):
+            self._costs = found
+            self._name_contexts()
+
+    def _name_contexts(self) -> None:
+        items = self._context.model()
+        for row in range(self._context.count()):
+            context = self._context.itemData(row)
+            self._context.setItemText(row, self._context_words(context))
+            if isinstance(items, QStandardItemModel):
+                items.item(row).setEnabled(context == self._settings.context or self._is_possible(context))
+
+    def _is_possible(self, context: int) -> bool:
+        way = self._costs.get(context)
+        return way is None or (way.context >= context and not way.shortfall)
+
+    def _context_words(self, context: int) -> str:
+        if not context:
+            return self.tr("Automatic")
+        way = self._costs.get(context)
+        if way is None:
+            return self.tr("{count} tokens").format(count=number(context, 0))
+        if way.context < context:
+            text = self.tr("{count} tokens · the model was made for {limit} at most")
+        elif way.shortfall:
+            text = self.tr("{count} tokens · {size}, {missing} more than is free")
+        else:
+            text = self.tr("{count} tokens · {size} of memory")
+        return text.format(
+            count=number(context, 0), limit=number(way.context, 0), size=size(way.bytes), missing=size(way.shortfall)
+        )
 
     def _combo(self, name: str, values: Sequence[str | int]) -> QComboBox:
         box = QComboBox()
@@ -205,7 +239,7 @@ class SettingsDialog(FittingDialog):
         box = QComboBox(
             editable=True, sizeAdjustPolicy=QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        box.addItems(list(dict.fromkeys((usual, HUB, _MIRROR, MODELSCOPE))))
+        box.addItems(list(dict.fromkeys((usual, HUB, MIRROR, MODELSCOPE))))
         box.setCurrentText(self._settings.endpoint or usual)
 
         def chosen(text: str) -> None:

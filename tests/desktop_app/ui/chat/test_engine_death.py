@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from desktop_app.ui.chat.question_widget import QuestionWidget
 from desktop_app.ui.chat.reply_failure import ReplyFailure
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
 from desktop_app.ui.widgets.notice import Notice
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import LONG, Person, run_events
@@ -88,11 +88,13 @@ def test_a_chat_larger_than_any_context_of_the_model_offers_a_new_one(open_windo
     person.send("word " * 9000)
     person.wait(lambda: not person.busy)
     card = card_of(person)
+    assert "was made for 8192 at most; shorten the message" in person.sentences(card)
     run_events(200)
-    assert person.buttons(card) == ["New chat", "Settings"]
-    person.click("Settings", card)
-    assert "Context" in person.sentences(person.find(SettingsDialog))
-    person.find(SettingsDialog).close()
+    assert person.buttons(card) == ["Shorten the message", "New chat", "Choose another model"]
+    person.click("Shorten the message", card)
+    run_events(20)
+    assert next(w for w in person.window.findChildren(QuestionWidget) if w.isVisible()).is_edited
+    assert person.ask("Hello"), "what was too large is not read again with every later message"
     person.click("New chat", card)
     assert person.messages == []
     assert person.ask("Hello")

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QLineEdit, QPushButton
 
+from desktop_app.library import other_hosts
+from desktop_app.ui.models.add_dialog import AddDialog
+from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.conversion_panel import ConversionCard
 from desktop_app.ui.settings.settings_dialog import SettingsDialog
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -26,6 +29,8 @@ class Wrong:
     chinese: str
     settings: bool
     """The window's settings can help."""
+    elsewhere: bool = False
+    """Another host may help."""
 
 
 WRONG = {
@@ -57,6 +62,7 @@ WRONG = {
         "The name no-such-hub.invalid cannot be resolved",
         "无法解析主机名",
         settings=True,
+        elsewhere=True,
     ),
     "nobody": Wrong(
         {},
@@ -64,6 +70,7 @@ WRONG = {
         "choose a mirror or ModelScope (https://modelscope.cn) in the settings",
         "连接被拒绝",
         settings=True,
+        elsewhere=True,
     ),
     "offline": Wrong(
         {"HF_HUB_OFFLINE": "1"}, "http://127.0.0.1:9", "HF_HUB_OFFLINE forbids fetching it", "禁止下载", settings=False
@@ -89,7 +96,9 @@ def test_what_is_wrong_is_said_with_the_button_that_helps(
     assert (wrong.english if language == "en" else wrong.chinese) in card._words.text(), card._words.text()
     shown = {button.text() for button in card.findChildren(QPushButton) if button.isVisibleTo(card) and button.text()}
     words = {"en": ("Try again", "Settings"), "zh_CN": ("重试", "设置")}[language]
-    assert shown == set(words if wrong.settings else words[:1])
+    hosts = ("huggingface.co", "hf-mirror.com", "modelscope.cn") if wrong.elsewhere else ()
+    others = {("Try {}" if language == "en" else "试试 {}").format(host) for host in hosts}
+    assert shown == set(words if wrong.settings else words[:1]) | others
     if wrong.settings:
         next(button for button in card.findChildren(QPushButton) if button.text() == words[1]).click()
         dialog = person.window.findChild(SettingsDialog)
@@ -119,3 +128,28 @@ def test_a_silent_host_is_said_and_the_job_is_cancelled(
     person.wait(lambda: job.is_over)
     assert job.state == "cancelled"
     assert not server.closing.is_set(), "the host is still silent"
+
+
+def test_the_dialog_asks_another_host_in_place_and_a_pasted_name_is_kept(
+    open_window: OpenWindow, server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_hosts, "MIRROR", server.endpoint)
+    person = open_window(endpoint="http://no-such-hub.invalid")
+    person.window.add_model()
+    add = person.find(AddDialog)
+    add.findChild(QLineEdit, "repository").setText("org/tiny")
+    person.click("Look", add)
+    dialog = person.find(ConversionDialog)
+    mirror = f"Try {server.endpoint.removeprefix('http://')}"
+    person.wait(lambda: mirror in person.buttons(dialog))
+    assert {"Try again", mirror, "Try modelscope.cn", "Try huggingface.co", "Cancel"} == set(person.buttons(dialog))
+    dialog.reject()
+    person.window.add_model()
+    add = next(one for one in person.window.findChildren(AddDialog) if one.isVisible())
+    assert add.findChild(QLineEdit, "repository").text() == "org/tiny"
+    person.click("Look", add)
+    dialog = next(one for one in person.window.findChildren(ConversionDialog) if one.isVisible())
+    person.wait(lambda: mirror in person.buttons(dialog))
+    person.click(mirror, dialog)
+    person.wait(lambda: "Download" in person.buttons(dialog))
+    dialog.reject()

@@ -32,7 +32,7 @@ from desktop_app.paths import loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat.composer import Composer
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.settings_dialog import REPLIES, SettingsDialog
 from desktop_app.ui.widgets.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.gguf_reader import GGUFReader
@@ -272,3 +272,15 @@ def test_damaged_files_are_said_in_the_window(open_window: OpenWindow) -> None:
     Loads(loads_file())
     person.wait(lambda: f"{loads_file()} was damaged" in person.sentences())
     assert f"{settings_file()} was damaged" in person.sentences(), "the first sentence is still to be read"
+
+
+def test_contexts_that_the_model_was_not_made_for_cannot_be_chosen(person: Person) -> None:
+    person.window.open_settings(REPLIES)
+    box = person.find(SettingsDialog)._context
+    person.wait(lambda: "of memory" in box.itemText(1))
+    texts = [box.itemText(row) for row in range(box.count())]
+    possible = [bool(box.model().item(row).isEnabled()) for row in range(box.count())]
+    assert texts[0] == "Automatic"
+    assert texts[-1] == "131,072 tokens · the model was made for 8,192 at most"
+    assert possible == [True] * 4 + [False] * 4
+    person.find(SettingsDialog).close()

@@ -34,6 +34,11 @@ def models_folder() -> Path:
     return _made(data_folder() / "models")
 
 
+def embedding_folder() -> Path:
+    """Return the folder of the embedding model that comes with the application, made if needed."""
+    return _made(data_folder() / "embedding")
+
+
 def downloads_folder() -> Path:
     """Return the folder of what was fetched from the Hub, made if needed."""
     return _made(data_folder() / "downloads")

@@ -1,4 +1,4 @@
-"""`zhiyin embed`: vectors of texts, by an embedding model."""
+"""`zhiyin embed`: vectors of texts, by an embedding model; multilingual-e5-small comes with the application."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from desktop_app.commands.options import add_json, add_model, add_threads, whole
 from desktop_app.commands.session import loaded
 from desktop_app.commands.terminal import print_json
 from desktop_app.engine.protocol import LONGEST_CONTEXT, Embed, LoadSettings
+from desktop_app.library.embedding_model import NAME, bundled_embedding_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one vector a line."""
     settings = LoadSettings(context=arguments.ctx, threads=arguments.threads)
-    with loaded(arguments.model, settings) as engine:
+    model = bundled_embedding_model() if arguments.model == NAME else None
+    with loaded(arguments.model if model is None else str(model), settings) as engine:
         rows = engine.submit(Embed(tuple(arguments.text), arguments.role)).result().rows()
     if arguments.json:
         print_json({"model": arguments.model, "vectors": rows})

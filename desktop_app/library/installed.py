@@ -51,6 +51,7 @@ from desktop_app.library.scan import find_models
 from desktop_app.paths import downloads_folder
 from desktop_app.small_files import Parsed, SmallFile
 from models.chat.sampling import recommended_sampling
+from models.embedding import is_embedding
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import open_regular
 from models.sentence import Sentence
@@ -87,6 +88,8 @@ class InstalledModel:
     """Its name, and where other models have that name too what tells it from them."""
     origin: str = ""
     """The repository that it came from; "": not known."""
+    measures: bool = False
+    """It makes vectors or ranks passages, and writes no text: nobody can chat with it."""
     sha256: str = ""
     """Of its file, as its host gave it; "": not known."""
 
@@ -380,15 +383,16 @@ def first_model(listing: Listing, last: str) -> tuple[InstalledModel, ZhiyinErro
     Raises:
         ZhiyinError: there is no model.
     """
-    if not listing.models:
+    models = [model for model in listing.models if not model.measures]
+    if not models:
         raise ZhiyinError("No model is installed; convert or import one first (zhiyin convert, zhiyin models import).")
-    used = [model for model in listing.models if last and last == model.identifier] or [
-        model for model in listing.models if last == model.name
+    used = [model for model in models if last and last == model.identifier] or [
+        model for model in models if last == model.name
     ]
     if len(used) == 1:
         return used[0], None
-    own = [model for model in listing.models if not model.starter]
-    best = max(own, key=lambda model: model.modified) if own else listing.models[0]
+    own = [model for model in models if not model.starter]
+    best = max(own, key=lambda model: model.modified) if own else models[0]
     if last:
         missed = next((broken for broken in listing.broken if last in (broken.identifier, broken.name)), None)
         gone = BadFile("{path} is not there any more; put it back, or choose another model.", path=last)
@@ -447,6 +451,7 @@ def _described(header: GGUFHeader, modified: float) -> InstalledModel:
         modified=modified,
         identifier=str(header.path),
         label=name,
+        measures=is_embedding(header.architecture, header.parameters),
     )
 
 

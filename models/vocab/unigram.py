@@ -73,7 +73,9 @@ def decode_unigram(path: Path, data: bytes) -> Vocabulary:
     steps = [
         step for sequence in (tokenizer.normalizer, tokenizer.pre_tokenizer) if sequence for step in sequence.leaves()
     ]
-    return _vocabulary(path, Vocabulary(UNIGRAM, tokens, types, scores), _charsmap(path, steps), single=_single(steps))
+    return with_special_tokens(
+        path, Vocabulary(UNIGRAM, tokens, types, scores), _charsmap(path, steps), single=_single(steps)
+    )
 
 
 def _single(steps: list[Step]) -> bool:
@@ -94,7 +96,12 @@ def _charsmap(path: Path, steps: list[Step]) -> bytes:
     return charsmap
 
 
-def _vocabulary(path: Path, found: Vocabulary, charsmap: bytes, *, single: bool) -> Vocabulary:
+def with_special_tokens(path: Path, found: Vocabulary, charsmap: bytes, *, single: bool) -> Vocabulary:
+    """Return a vocabulary with XLM-RoBERTa's special tokens; `single`: several spaces count as one.
+
+    Raises:
+        UnsupportedModel: one of them is missing.
+    """
     ids = {text: number for number, text in enumerate(found.tokens)}
     missing = [text for text in (_FIRST[0], _FIRST[2], _FIRST[3]) if text not in ids]
     if missing:
@@ -140,4 +147,4 @@ def read_fairseq(path: Path) -> Vocabulary:
         [*([0.0] * len(_FIRST)), *model.scores[3:], 0.0],
     )
     charsmap = model.extra.get(CHARSMAP, b"")
-    return _vocabulary(path, shifted, charsmap, single=model.flags["remove_extra_whitespaces"])
+    return with_special_tokens(path, shifted, charsmap, single=model.flags["remove_extra_whitespaces"])

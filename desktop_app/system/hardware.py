@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psutil
@@ -51,7 +51,8 @@ class Hardware:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return asdict(self)
+        cards = [{"name": card.name, "reason": str(card.reason)} for card in self.unused_cards]
+        return asdict(replace(self, unused_cards=())) | {"unused_cards": cards}
 
 
 def probe(compute: ComputeFacts) -> Hardware:

@@ -16,6 +16,7 @@ from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
+from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.chat.chat_session import ChatSession
@@ -48,6 +49,7 @@ class Services(QObject):
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
+        self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         if file is not None:
@@ -129,6 +131,7 @@ class Services(QObject):
         self.chats.close()
         self.conversions.close()
         self.catalogue.close()
+        self.engine_parts.close()
         self.save_settings()
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()

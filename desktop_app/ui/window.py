@@ -313,7 +313,9 @@ class MainWindow(QMainWindow):
     def open_settings(self, page: int = 0) -> None:
         """Show the settings, at one of their pages."""
         services = self.services
-        dialog = SettingsDialog(services.settings, services.models.state, services.conversions, self)
+        dialog = SettingsDialog(
+            services.settings, services.models.state, services.conversions, services.engine_parts, self
+        )
         services.models.find_contexts(CONTEXTS, dialog.show_contexts)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show_page(page)

@@ -96,6 +96,10 @@
         <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
     </message>
     <message>
+        <source>NVIDIA&apos;s driver is not loaded; install it and start the computer again.</source>
+        <translation>NVIDIA 驱动没有加载；请安装驱动并重新启动电脑。</translation>
+    </message>
+    <message>
         <source>No engine part was in use before; `zhiyin engine list` shows what is here.</source>
         <translation>之前没有使用过引擎组件；`zhiyin engine list` 会列出已有的组件。</translation>
     </message>
@@ -734,6 +738,18 @@
     <message>
         <source>the connection was refused</source>
         <translation>连接被拒绝</translation>
+    </message>
+    <message>
+        <source>the engine computes on the processor only; add the engine part for {fitting} (zhiyin engine add FILE).</source>
+        <translation>引擎目前只用处理器计算；请添加 {fitting} 引擎组件（zhiyin engine add 文件）。</translation>
+    </message>
+    <message>
+        <source>the engine part {parts} computes on {makers} cards only; add the one for Vulkan (zhiyin engine add FILE).</source>
+        <translation>引擎组件 {parts} 只支持 {makers} 显卡；请添加 Vulkan 引擎组件（zhiyin engine add 文件）。</translation>
+    </message>
+    <message>
+        <source>the engine part {parts} does not see it; bring its driver up to date.</source>
+        <translation>引擎组件 {parts} 没有识别到它；请更新显卡驱动。</translation>
     </message>
     <message>
         <source>the proxy says {answer!r}</source>
@@ -2951,6 +2967,117 @@
     </message>
 </context>
 <context>
+    <name>EnginePage</name>
+    <message>
+        <source>Add an engine part</source>
+        <translation>添加引擎组件</translation>
+    </message>
+    <message>
+        <source>Add from a file…</source>
+        <translation>从文件添加…</translation>
+    </message>
+    <message>
+        <source>Automatic: all that works</source>
+        <translation>自动：使用所有可用的部件</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Compute with</source>
+        <translation>计算方式</translation>
+    </message>
+    <message>
+        <source>Engine parts</source>
+        <translation>引擎组件</translation>
+    </message>
+    <message>
+        <source>Engine parts (*.zip)</source>
+        <translation>引擎组件 (*.zip)</translation>
+    </message>
+    <message>
+        <source>Engine parts are llama.cpp&apos;s plug-ins for graphics cards. Each is one file, which also works from a stick without a network. A part that does not work here is left out, and the processor goes on.</source>
+        <translation>引擎组件是 llama.cpp 的显卡插件。每个组件就是一个文件，没有网络也可以用 U 盘添加。在这台电脑上不能用的组件会被跳过，改由处理器继续计算。</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Remove the engine part for {part}?</source>
+        <translation>移除 {part} 引擎组件？</translation>
+    </message>
+    <message>
+        <source>The engine is starting…</source>
+        <translation>引擎正在启动…</translation>
+    </message>
+    <message>
+        <source>The processor alone</source>
+        <translation>仅用处理器</translation>
+    </message>
+    <message>
+        <source>There is an NVIDIA card here: the part for CUDA (about 0.6 GB with NVIDIA&apos;s cuBLAS) is the fastest way to compute on it. Get zhiyin-engine-cuda… of this release, and add it here.</source>
+        <translation>这台电脑有 NVIDIA 显卡：CUDA 组件（含 NVIDIA 的 cuBLAS，约 0.6 GB）是利用它最快的方式。请获取本版本的 zhiyin-engine-cuda… 文件，然后在这里添加。</translation>
+    </message>
+    <message>
+        <source>This frees {size}. To have it again you need its file.</source>
+        <translation>将释放 {size}。以后要再次使用，需要它的文件。</translation>
+    </message>
+    <message>
+        <source>Undo last change</source>
+        <translation>撤销上次更改</translation>
+    </message>
+    <message>
+        <source>Use it</source>
+        <translation>使用</translation>
+    </message>
+    <message>
+        <source>Use it only if you built it yourself, or trust who did.</source>
+        <translation>只有在您自己构建了它，或信任构建者时才使用。</translation>
+    </message>
+    <message>
+        <source>in use</source>
+        <translation>正在使用</translation>
+    </message>
+    <message>
+        <source>not in use</source>
+        <translation>未使用</translation>
+    </message>
+    <message>
+        <source>not tried yet</source>
+        <translation>尚未试用</translation>
+    </message>
+    <message>
+        <source>not used: {reason}</source>
+        <translation>未使用：{reason}</translation>
+    </message>
+    <message>
+        <source>{name} is not signed by the makers of Zhiyin. An engine part runs as a program, with all your rights.</source>
+        <translation>{name} 没有知音开发者的签名。引擎组件会作为程序运行，拥有您的全部权限。</translation>
+    </message>
+    <message>
+        <source>{name} is not used: {reason}</source>
+        <translation>{name} 未被使用：{reason}</translation>
+    </message>
+    <message>
+        <source>{name}: {free} of {total} free</source>
+        <translation>{name}：可用 {free}，共 {total}</translation>
+    </message>
+    <message>
+        <source>{part} ({size}): {state}</source>
+        <translation>{part}（{size}）：{state}</translation>
+    </message>
+    <message>
+        <source>{part} and the processor</source>
+        <translation>{part} 和处理器</translation>
+    </message>
+</context>
+<context>
     <name>Fit</name>
     <message>
         <source>All {count} layers on the GPU</source>
@@ -3469,6 +3596,10 @@
     <message>
         <source>Downloads</source>
         <translation>下载</translation>
+    </message>
+    <message>
+        <source>Engine</source>
+        <translation>引擎</translation>
     </message>
     <message>
         <source>General</source>

@@ -99,6 +99,10 @@ class EngineBridge(QObject):
 
         self._waiting.run(wait, on_done, on_failed)
 
+    def restart(self, on_done: Callable[[], None]) -> None:
+        """End the process after what it was asked for so far; the next request starts a new one."""
+        self._background.run(self._engine.close, lambda _: on_done())
+
     def record(self, planned: PlannedLoad) -> None:
         """Remember what the loaded model takes, for the next plans."""
         self.plan(lambda _: record_load(self._engine, planned), lambda _: None, lambda _: None)

@@ -32,10 +32,12 @@ from desktop_app.library.other_hosts import MIRROR
 from desktop_app.planning.planner import RunConfiguration
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import LANGUAGES
 from desktop_app.ui.models.delete_downloads import DownloadsRow
 from desktop_app.ui.models.model_session import EngineState
+from desktop_app.ui.settings.engine_page import EnginePage
 from desktop_app.ui.settings.shortcuts_page import KeysPage
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog, ScrollingPage
 
@@ -56,7 +58,12 @@ class SettingsDialog(FittingDialog):
     """The name of the setting."""
 
     def __init__(
-        self, settings: Settings, state: EngineState, conversions: ConversionBridge, parent: QWidget | None = None
+        self,
+        settings: Settings,
+        state: EngineState,
+        conversions: ConversionBridge,
+        engine_parts: EnginePartsBridge,
+        parent: QWidget | None = None,
     ) -> None:
         """Show the settings as they are, with what the model in use makes of them."""
         super().__init__(480, parent)
@@ -93,6 +100,7 @@ class SettingsDialog(FittingDialog):
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
         self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2], DownloadsRow(conversions)), "")
         self._tabs.addTab(ScrollingPage(KeysPage()), "")
+        self._tabs.addTab(ScrollingPage(EnginePage(engine_parts)), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -135,7 +143,14 @@ class SettingsDialog(FittingDialog):
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Settings"))
-        titles = (self.tr("General"), self.tr("Replies"), self.tr("Sampling"), self.tr("Downloads"), self.tr("Keys"))
+        titles = (
+            self.tr("General"),
+            self.tr("Replies"),
+            self.tr("Sampling"),
+            self.tr("Downloads"),
+            self.tr("Keys"),
+            self.tr("Engine"),
+        )
         for index, title in enumerate(titles):
             self._tabs.setTabText(index, title)
         texts = {

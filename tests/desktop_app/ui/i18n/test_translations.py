@@ -72,7 +72,12 @@ def test_qts_own_tool_finds_every_text(tmp_path: Path) -> None:
 
 def test_translations_are_chinese_and_keep_the_placeholders() -> None:
     same_in_both = {"Top-k", "Top-p", "Min-p", "{text} ({keys})"}
-    of_signs_alone = {", ", "{choice} {reason}", "{quant}, {placement}, {context}: {places}."}
+    of_signs_alone = {
+        ", ",
+        "{part} ({size}): {state}",
+        "{choice} {reason}",
+        "{quant}, {placement}, {context}: {places}.",
+    }
     for (_, source), translation in entries().items():
         assert source in same_in_both | of_signs_alone or CHINESE.search(translation), source
         kept = placeholders(translation)

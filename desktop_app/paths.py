@@ -15,6 +15,8 @@ READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What the system says where nothing may be written."""
 STATES = "states"
 """The folder of what recurrent models remember of chats, beside the chats."""
+WORK = "work"
+"""The folder of what chats' tools made, one folder a chat."""
 
 
 def data_folder() -> Path:
@@ -52,6 +54,11 @@ def database_file() -> Path:
 def chat_state_file(conversation: str) -> Path:
     """Return the file of what a recurrent model remembers of a chat."""
     return data_folder() / STATES / f"{conversation}.npz"
+
+
+def work_folder(conversation: str) -> Path:
+    """Return the folder in which a chat's tools write; it need not exist."""
+    return data_folder() / WORK / conversation
 
 
 def settings_file() -> Path:

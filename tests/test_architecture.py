@@ -44,6 +44,7 @@ LAYERS = (
     "desktop_app.quality",
     "desktop_app.library",
     "desktop_app.chat",
+    "desktop_app.assistant",
     "desktop_app.server",
     "desktop_app.commands",
     "desktop_app.ui",

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Role = Literal["user", "assistant"]
+Role = Literal["user", "assistant", "tool"]
+"""tool: the result of a call (`desktop_app.chat.steps`)."""
 State = Literal["done", "streaming", "stopped", "failed", "interrupted"]
 """streaming: being written; stopped: by the user; failed: by the engine; interrupted: the application ended meanwhile."""
 

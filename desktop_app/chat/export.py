@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.chat.steps import result_text
 
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _LONGEST_NAME = 60
@@ -18,6 +19,9 @@ def as_markdown(title: str, messages: Sequence[Message], person: str, model: str
     for message in messages:
         if message.role == "user":
             parts += [f"## {person}", message.content.strip()]
+        elif message.role == "tool":
+            fence = "`" * 4
+            parts.append(f"**{message.facts.get('tool', '')}**\n\n{fence}\n{result_text(message).strip()}\n{fence}")
         else:
             reply = split_reasoning(message.content)
             parts.append(f"## {message.model or model}")

@@ -13,7 +13,8 @@ from typing import Any
 from desktop_app import reports
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import was_too_large
-from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.chat.reasoning import Parts, split_reasoning
+from desktop_app.chat.steps import NOT_MADE, Call, calls_of, result_text
 from desktop_app.engine.protocol import Generate, SamplingSettings
 from desktop_app.engine.results import ModelInfo
 from desktop_app.settings import RECOMMENDED, Settings
@@ -95,18 +96,44 @@ def report_moved_system(info: ModelInfo, messages: Sequence[Mapping[str, Any]]) 
         )
 
 
-def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[str, str]]:
-    """Return what the model is to read: no reasoning, no empty replies, and never two turns of one role in a row."""
-    turns = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
+def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[str, Any]]:
+    """Return what the model is to read: no empty replies, never two turns of one role in a row, each call with its result.
+
+    Reasoning is left out, but for that of the steps after the last question: between its calls a model goes on with it.
+    """
+    turns: list[dict[str, Any]] = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
+    asked = max((number for number, message in enumerate(path) if message.role == "user"), default=-1)
     unread = {reply.parent for reply in path if reply.role == "assistant" and was_too_large(reply)}
-    for message in path:
+    waiting: list[Call] = []
+    for number, message in enumerate(path):
         if message.id in unread:
             continue  # it would be too large for the model again, with every later message
-        text = split_reasoning(message.content).answer if message.role == "assistant" else message.content
-        if not text.strip():
+        if message.role == "tool":
+            turns.append(_result(message))
+            waiting = [call for call in waiting if call.id != message.facts.get("call")]
             continue
-        if turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"] += "\n\n" + text
+        turns += [_missing(call) for call in waiting]
+        parts = split_reasoning(message.content) if message.role == "assistant" else Parts("", message.content)
+        waiting = calls_of(message)
+        if waiting:
+            reasoning = {"reasoning_content": parts.reasoning} if parts.reasoning and number > asked else {}
+            calls = [call.openai() for call in waiting]
+            turns.append({"role": "assistant", "content": parts.answer, "tool_calls": calls, **reasoning})
+        elif not parts.answer.strip():
+            continue
+        elif turns and turns[-1]["role"] == message.role and "tool_calls" not in turns[-1]:
+            turns[-1]["content"] += "\n\n" + parts.answer
         else:
-            turns.append({"role": message.role, "content": text})
-    return turns
+            turns.append({"role": message.role, "content": parts.answer})
+    return turns + [_missing(call) for call in waiting]
+
+
+def _result(message: Message) -> dict[str, Any]:
+    """Return the turn of a call's result."""
+    name, call = str(message.facts.get("tool", "")), str(message.facts.get("call", ""))
+    return {"role": "tool", "name": name, "tool_call_id": call, "content": result_text(message)}
+
+
+def _missing(call: Call) -> dict[str, Any]:
+    """Return the turn of a call that was never made: templates want a result for each."""
+    return {"role": "tool", "name": call.name, "tool_call_id": call.id, "content": NOT_MADE}

@@ -11,6 +11,7 @@ from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_moved_system
+from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, tools_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
@@ -64,11 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_thinking(parser)
     add_threads(parser)
     add_adapter_argument(parser)
+    add_tool_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
     options = _options(arguments, load_settings(settings_file()))
+    conversation = Conversation()
+    tools = tools_of(arguments, conversation.id)
     model = find_model(arguments.model)
     prompt = None if arguments.prompt is None else _prompt(arguments.prompt)
     settings = LoadSettings(threads=arguments.threads)
@@ -76,10 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         unread_input_kept() if prompt is None and is_typed() else nullcontext(),
         loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session,
     ):
-        chat = _Chat(session.engine, session.info, options, model.sampling)
+        acting = ToolChat(session, options, tools, allow_all=arguments.yes) if tools else None
+        chat = _Chat(session.engine, session.info, options, model.sampling, acting, conversation)
         if prompt is not None:
-            result = chat.ask(prompt)
-            return INTERRUPTED if result.reason == "cancelled" else 0
+            return INTERRUPTED if chat.ask(prompt) == "cancelled" else 0
         return _converse(chat)
 
 
@@ -135,22 +139,27 @@ class _Chat:
     info: ModelInfo
     options: ReplyOptions
     recommended: Mapping[str, float]
+    acting: ToolChat | None = None
+    """Answers where tools are on."""
     conversation: Conversation = field(default_factory=Conversation)
     messages: list[Message] = field(default_factory=list)
 
-    def ask(self, text: str) -> Reply:
-        """Print the reply to a message, and return it; a message whose reply failed is forgotten."""
+    def ask(self, text: str) -> str:
+        """Print the reply to a message, and return why it ended; a message whose reply failed is forgotten."""
         asked = self._message("user", text)
         self.messages.append(asked)
         try:
             request = reply_request(self.messages, self.options, self.recommended)
             report_moved_system(self.info, request.messages)
+            if self.acting is not None:
+                self.messages += self.acting.answer(self.messages)
+                return "cancelled" if self.messages[-1].state == "stopped" else "end"
             result = _print_reply(self.engine, request)
         except (EngineDied, EngineFailed):
             self.messages.pop()
             raise
         self.messages.append(self._message("assistant", result.text))
-        return result
+        return result.reason
 
     def _message(self, role: Role, text: str) -> Message:
         parent = self.messages[-1].id if self.messages else None

@@ -124,6 +124,10 @@
         <translation>超过 {context} 个词元后，这个模型运行时不能使用 LoRA；请用不超过它的上下文加载，或把 LoRA 合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
     <message>
+        <source>Say what to search for.</source>
+        <translation>请说明要搜索什么。</translation>
+    </message>
+    <message>
         <source>Standard input holds no text for --prompt -; give it a file or a pipe that does.</source>
         <translation>标准输入里没有可供 --prompt - 使用的文字；请用管道或重定向传入内容。</translation>
     </message>
@@ -154,6 +158,10 @@
     <message>
         <source>The KV cache of this model cannot be {kind}; use f16.</source>
         <translation>这个模型的 KV 缓存不能使用 {kind}；请使用 f16。</translation>
+    </message>
+    <message>
+        <source>The argument {name} must be a text.</source>
+        <translation>参数 {name} 必须是文本。</translation>
     </message>
     <message>
         <source>The arguments of a call of {name} in this chat are no JSON object; correct that message.</source>
@@ -304,6 +312,14 @@
         <translation>引擎被系统终止，很可能是内存不足；请使用更小的上下文或更小的模型。对话内容没有丢失。</translation>
     </message>
     <message>
+        <source>The expression divides by zero.</source>
+        <translation>算式中出现了除以零。</translation>
+    </message>
+    <message>
+        <source>The expression is longer than {count} characters; calculate it in parts.</source>
+        <translation>算式超过 {count} 个字符；请分步计算。</translation>
+    </message>
+    <message>
         <source>The file&apos;s vocabulary is damaged ({reason}); convert the model again.</source>
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>
@@ -336,6 +352,10 @@
         <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
     </message>
     <message>
+        <source>The name or the text is too long.</source>
+        <translation>文件名或文本太长。</translation>
+    </message>
+    <message>
         <source>The name {host} cannot be resolved; check the connection to the network, its DNS, and how the name is written.</source>
         <translation>无法解析主机名 {host}；请检查网络连接、DNS 以及名称的写法。</translation>
     </message>
@@ -358,6 +378,10 @@
     <message>
         <source>The proxy {proxy} ({setting}) wants a name and a password; write them into its address: http://NAME:PASSWORD@HOST:PORT.</source>
         <translation>代理 {proxy}（{setting}）需要用户名和密码；请写入其地址：http://用户名:密码@主机:端口。</translation>
+    </message>
+    <message>
+        <source>The result is too large.</source>
+        <translation>结果太大。</translation>
     </message>
     <message>
         <source>The starter model is missing from this installation; install Zhiyin again.</source>
@@ -450,6 +474,14 @@
     <message>
         <source>There is no repository {name} at {endpoint} for you; check the name, or if it is private, {get_token}.</source>
         <translation>{endpoint} 上没有你可以访问的仓库 {name}；请检查名称，如果它是私有的，{get_token}。</translation>
+    </message>
+    <message>
+        <source>There is no time zone {zone}; use a name such as Asia/Shanghai.</source>
+        <translation>没有时区 {zone}；请使用 Asia/Shanghai 这样的名称。</translation>
+    </message>
+    <message>
+        <source>There is no tool {name}; choose among {names} (files needs its folder: files=FOLDER).</source>
+        <translation>没有工具 {name}；可选：{names}（files 需要指定文件夹：files=文件夹）。</translation>
     </message>
     <message>
         <source>There is no way from this computer to {host} ({reason}); connect it to the network, then try again.</source>
@@ -904,6 +936,10 @@
         <translation>{endpoint} 上没有 {name}，或缺少其中的文件；请检查名称，或在设置中选择别的地址。</translation>
     </message>
     <message>
+        <source>{expression} cannot be calculated ({reason}).</source>
+        <translation>无法计算 {expression}（{reason}）。</translation>
+    </message>
+    <message>
         <source>{folder} adds a token with the id {id}, far behind the last one; download it again.</source>
         <translation>{folder} 添加的词元编号 {id} 远超最后一个词元；请重新下载。</translation>
     </message>
@@ -1152,6 +1188,10 @@
         <translation>{name} 超过 {count} MB，不可能是这种文件；请选择其他仓库。</translation>
     </message>
     <message>
+        <source>{name} is no name of a file; give one without folders.</source>
+        <translation>{name} 不是文件名；请给出不带文件夹的名称。</translation>
+    </message>
+    <message>
         <source>{name} is not here whole, and {setting} forbids fetching it; unset it.</source>
         <translation>{name} 尚未下载完整，而环境变量 {setting} 禁止下载；请取消该设置。</translation>
     </message>
@@ -1290,6 +1330,10 @@
     <message>
         <source>{path} cannot be deleted: {reason}; close what uses it.</source>
         <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be listed: {reason}.</source>
+        <translation>无法列出 {path}：{reason}。</translation>
     </message>
     <message>
         <source>{path} cannot be loaded ({reason}); install Zhiyin again.</source>
@@ -1744,6 +1788,22 @@
         <translation>{path} 不是版本说明文件（{reason}）。</translation>
     </message>
     <message>
+        <source>{path} is no folder; name one that is there.</source>
+        <translation>{path} 不是文件夹；请指定已有的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} is no ordinary file.</source>
+        <translation>{path} 不是普通文件。</translation>
+    </message>
+    <message>
+        <source>{path} is no path.</source>
+        <translation>{path} 不是路径。</translation>
+    </message>
+    <message>
+        <source>{path} is no text file.</source>
+        <translation>{path} 不是文本文件。</translation>
+    </message>
+    <message>
         <source>{path} is not JSON ({reason}); correct it.</source>
         <translation>{path} 不是 JSON（{reason}）；请改正。</translation>
     </message>
@@ -1900,6 +1960,10 @@
         <translation>{path} 在您自己的文件夹里，是由 {folder} 中的链接引入的；请删除该链接，或到那里删除文件。</translation>
     </message>
     <message>
+        <source>{path} lies outside of the folders that may be read.</source>
+        <translation>{path} 不在允许读取的文件夹内。</translation>
+    </message>
+    <message>
         <source>{path} lists a module {name}, which llama.cpp does not compute.</source>
         <translation>{path} 列出了模块 {name}，llama.cpp 不支持。</translation>
     </message>
@@ -1990,6 +2054,10 @@
     <message>
         <source>{path} was damaged; what could be read of it counts, and the damaged file is {aside} now.</source>
         <translation>{path} 已损坏；其中能读取的内容仍然有效，损坏的文件已移到 {aside}。</translation>
+    </message>
+    <message>
+        <source>{path} was exchanged while it was opened.</source>
+        <translation>打开时 {path} 被换成了别的文件。</translation>
     </message>
     <message>
         <source>{path} was made for a model whose {module} is {shape}, but in {model} it is {expected}; choose the model that it belongs to.</source>

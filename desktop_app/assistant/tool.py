@@ -1,0 +1,76 @@
+"""What a tool is: what the model is told of it, what running it does, what comes out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.errors import ZhiyinError
+
+Output = Callable[[str], None]
+"""Hears of what a tool writes while it runs."""
+
+
+class ToolFailed(ZhiyinError):
+    """A tool could not do what it was asked; the sentence is the call's result, for the model and the reader."""
+
+    default_code = "tool-failed"
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a call gave."""
+
+    text: str
+    """What the model reads: data, never markup."""
+    files: tuple[Path, ...] = ()
+    """Figures and other files that were made."""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool that can be offered to a model."""
+
+    name: str
+    description: str
+    """For the model."""
+    parameters: Mapping[str, Any]
+    """The JSON schema of its arguments."""
+    run: Callable[[Mapping[str, Any], threading.Event, Output], ToolResult]
+    """(arguments, stop, output) -> result; ends soon after `stop` is set. May raise `ToolFailed`."""
+    changes: bool = False
+    """It changes something outside the chat: the user is asked first."""
+    source: str = ""
+    """Whose it is: "" for the application's own, else the MCP server's name."""
+
+    @property
+    def key(self) -> str:
+        """What approvals are remembered by."""
+        return f"{self.source}/{self.name}"
+
+    def offer(self) -> dict[str, Any]:
+        """Return it as OpenAI's API offers tools."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+
+def text_argument(arguments: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """Return a text among a call's arguments; raises `ToolFailed`."""
+    value = arguments.get(name, default)
+    if not isinstance(value, str):
+        raise ToolFailed("The argument {name} must be a text.", name=name)
+    return value
+
+
+def schema(required: tuple[str, ...] = (), /, **properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,75 @@
+"""Which tools a chat has: named in the terminal's `--tools`, or switched on in the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.assistant.tool import Tool
+from desktop_app.assistant.tools.calculator import calculator
+from desktop_app.assistant.tools.clock import clock
+from desktop_app.assistant.tools.folders import Folders
+from desktop_app.assistant.tools.workspace import workspace
+from models.errors import BadFile, ZhiyinError
+
+CALCULATOR, CLOCK, FILES, WRITE = "calculator", "time", "files", "write"
+NAMES = (CALCULATOR, CLOCK, FILES, WRITE)
+"""What `--tools` takes; `files=FOLDER` may be repeated."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The tools that are on."""
+
+    names: tuple[str, ...] = ()
+    """Some of `NAMES`."""
+    folders: tuple[Path, ...] = ()
+    """Granted for reading."""
+
+
+def chosen_from(text: str) -> Chosen:
+    """Return what `calculator,files=FOLDER` asks for; raises `ZhiyinError`."""
+    names: list[str] = []
+    folders: list[Path] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = part.partition("=")
+        if name not in NAMES or bool(equals) != (name == FILES):
+            raise ZhiyinError(
+                "There is no tool {name}; choose among {names} (files needs its folder: files=FOLDER).",
+                name=part,
+                names=", ".join(NAMES),
+            )
+        if equals:
+            folders.append(_granted(Path(value).expanduser()))
+        names.append(name)
+    return Chosen(tuple(dict.fromkeys(names)), tuple(folders))
+
+
+def built_in(chosen: Chosen, work_folder: Path) -> list[Tool]:
+    """Return the application's own tools that are on; `work_folder` is the chat's."""
+    tools: list[Tool] = []
+    if CALCULATOR in chosen.names:
+        tools.append(calculator())
+    if CLOCK in chosen.names:
+        tools.append(clock())
+    if chosen.folders:
+        tools += Folders(chosen.folders).tools()
+    if WRITE in chosen.names:
+        tools.append(workspace(work_folder))
+    return tools
+
+
+def without_duplicates(tools: Sequence[Tool]) -> list[Tool]:
+    """Return tools whose names differ: a later one of a name that is taken gets its source in front."""
+    result: dict[str, Tool] = {}
+    for tool in tools:
+        name = tool.name if tool.name not in result else f"{tool.source}_{tool.name}"
+        result.setdefault(name, Tool(name, tool.description, tool.parameters, tool.run, tool.changes, tool.source))
+    return list(result.values())
+
+
+def _granted(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise BadFile("{path} is no folder; name one that is there.", path=folder)
+    return folder.resolve()

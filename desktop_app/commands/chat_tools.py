@@ -1,0 +1,147 @@
+"""Tools in the terminal's chat: which are on, what they do on stderr, and what the user allows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from desktop_app.assistant.approvals import Approvals, Asked, Decision
+from desktop_app.assistant.loop import Assistant
+from desktop_app.assistant.tool import Tool
+from desktop_app.assistant.toolbox import NAMES, built_in, chosen_from, without_duplicates
+from desktop_app.chat.conversation import Message
+from desktop_app.chat.request import ReplyOptions
+from desktop_app.chat.steps import files_of
+from desktop_app.commands.session import Session
+from desktop_app.commands.terminal import say
+from desktop_app.engine.protocol import Text, Update
+from desktop_app.paths import work_folder
+from models.visible import visible
+
+_LONGEST = 2000
+_ANSWERS: Mapping[str, Decision] = {"y": "once", "yes": "once", "c": "chat"}
+
+
+def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --tools and --yes."""
+    parser.add_argument(
+        "--tools",
+        default="",
+        metavar="LIST",
+        help=f"let the model use tools: {', '.join(NAMES)}, separated by commas; files=FOLDER grants a folder for reading",
+    )
+    parser.add_argument("--yes", action="store_true", help="allow every call of a tool without asking")
+
+
+class ToolChat:
+    """What `zhiyin chat` needs to let a model use tools."""
+
+    def __init__(self, session: Session, options: ReplyOptions, tools: Sequence[Tool], *, allow_all: bool) -> None:
+        """Take a loaded model and the tools that are on."""
+        approvals = Approvals((lambda asked: "chat") if allow_all else _ask)
+        self._session, self._options = session, options
+        self._tools, self._approvals = tools, approvals
+
+    def answer(self, path: Sequence[Message]) -> list[Message]:
+        """Print the answer to a branch's last message, and the steps to it on stderr; return the messages that came.
+
+        Ctrl+C stops what is under way, a running tool included.
+        """
+        session = self._session
+        assistant = Assistant(
+            session.engine,
+            session.info.context,
+            self._tools,
+            self._approvals,
+            self._options,
+            session.model.sampling,
+            _Printer(),
+            session.info.name,
+        )
+        return stoppable(assistant, path)
+
+
+def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
+    """Run the loop on a thread, so that Ctrl+C stops it in order."""
+    result: list[list[Message]] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(assistant.run(path))
+        except BaseException as error:  # it goes on in the thread that waits
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="assistant")
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join(0.1)
+        except KeyboardInterrupt:
+            assistant.stop.set()
+    if failures:
+        raise failures[0]
+    return result[0]
+
+
+def tools_of(arguments: argparse.Namespace, conversation: str) -> list[Tool]:
+    """Return the tools that the options turn on; raises `ZhiyinError`."""
+    return without_duplicates(built_in(chosen_from(arguments.tools), work_folder(conversation)))
+
+
+class _Printer:
+    """Shows the steps: the answer on stdout as it comes, everything else on stderr."""
+
+    def step(self, message: Message) -> None:
+        """Tell of a call that begins, and of its result."""
+        if message.role == "assistant":
+            if message.state != "streaming" and message.content:
+                print(flush=True)
+        elif message.state == "streaming":
+            say(f"→ {message.facts.get('tool')}({_arguments(message.facts.get('arguments', {}))})")
+        else:
+            seconds = message.facts.get("seconds", 0.0)
+            say(f"← {_short(message.content)} ({seconds:.1f} s)")
+            for path in files_of(message):
+                say(f"  {path}")
+
+    def update(self, message: Message, update: Update) -> None:
+        """Print the reply as it comes."""
+        if isinstance(update, Text):
+            print(update.text, end="", flush=True)
+
+    def output(self, message: Message, text: str) -> None:
+        """Show what a tool writes while it runs."""
+        for line in text.splitlines():
+            say(f"  │ {visible(line)}")
+
+
+def _ask(asked: Asked) -> Decision:
+    """Ask the user in the terminal; where nobody is there, the answer is no."""
+    say(
+        f"{visible(asked.tool.name)} would do this{f' (of {visible(asked.tool.source)})' if asked.tool.source else ''}:"
+    )
+    for name, value in asked.arguments.items():
+        say(
+            f"  {visible(str(name))}: {visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))}"
+        )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        say("It was not allowed: nobody is here to ask; --yes allows every call.")
+        return "refuse"
+    print("Allow it? [y] once, [c] in this chat, [n] no: ", end="", file=sys.stderr, flush=True)
+    return _ANSWERS.get(sys.stdin.readline().strip().lower(), "refuse")
+
+
+def _arguments(arguments: Any) -> str:
+    pairs = arguments.items() if isinstance(arguments, Mapping) else ()
+    return _short(", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in pairs))
+
+
+def _short(text: str) -> str:
+    """Return a text as one or some lines that a terminal can show."""
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+    return "\n  ".join(visible(line) for line in cut.strip().splitlines())

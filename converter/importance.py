@@ -10,16 +10,50 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from gguf.constants import GGMLQuantizationType
 
+from converter.atomic_write import write_file
 from converter.checkpoint.gguf_file import GGUFFile
-from models.errors import BadFile
+from converter.gguf_writer import aligned, lay_out
+from models.errors import BadFile, ZhiyinError
 from models.family import Metadata
 from models.regular_file import open_regular, read_regular
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
+_KEY = "zhiyin.imatrix.key"
 _LARGEST_FILE = 1 << 30
+
+
+@dataclass
+class Sums:
+    """What was collected of one tensor."""
+
+    values: np.ndarray
+    """float32 [matrices, columns]: sums of the squared inputs; a mixture's experts have one matrix each."""
+    counts: np.ndarray
+    """int64 [matrices], or [1] for all of them: the tokens that were summed over."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """An importance matrix in the making, as it is stored between two runs."""
+
+    sums: Mapping[str, Sums]
+    chunk_size: int
+    """Tokens in a chunk of the text."""
+    datasets: tuple[str, ...]
+    """Where the text is from."""
+    key: str = ""
+    """What was measured on what: only a run of the same goes on with it."""
+
+    @property
+    def chunks(self) -> int:
+        """Chunks that were read, counted as llama.cpp does."""
+        most = max((int(sums.counts.max()) for sums in self.sums.values()), default=0)
+        return most // self.chunk_size
 
 
 @dataclass(frozen=True)
@@ -89,6 +123,63 @@ def read_importance(path: Path) -> Importance:
                 tensor=name[:80],
             )
     return found
+
+
+def write_collected(path: Path, collected: Collected) -> None:
+    """Write an importance matrix as llama-imatrix does, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for name, sums in sorted(collected.sums.items()):
+        arrays[f"{name}{_SUMS}"] = np.ascontiguousarray(sums.values, "<f4").reshape(len(sums.counts), -1)
+        arrays[f"{name}{_COUNTS}"] = sums.counts.astype("<f4").reshape(-1, 1)
+    metadata: Metadata = {
+        "general.type": "imatrix",
+        "imatrix.datasets": list(collected.datasets),
+        "imatrix.chunk_count": collected.chunks,
+        "imatrix.chunk_size": collected.chunk_size,
+    }
+    if collected.key:
+        metadata[_KEY] = collected.key
+    layout = lay_out(metadata, [(name, array.shape, GGMLQuantizationType.F32) for name, array in arrays.items()])
+
+    def write(file: BinaryIO) -> None:
+        file.write(layout.header)
+        for placed, array in zip(layout.tensors, arrays.values(), strict=True):
+            file.write(array.tobytes())
+            file.write(bytes(aligned(placed.size) - placed.size))
+
+    write_file(path, write)
+
+
+def read_collected(path: Path) -> Collected | None:
+    """Return what `write_collected` wrote with a key; None: it is not there, or damaged."""
+    try:
+        file = GGUFFile(path)
+    except (ZhiyinError, OSError):
+        return None
+    try:
+        names = [name.removesuffix(_SUMS) for name in file.tensors if name.endswith(_SUMS)]
+        sums = {name: _sums(file, name) for name in names}
+    except (ZhiyinError, OSError, KeyError, ValueError):
+        return None
+    finally:
+        file.close()
+    metadata = file.header.metadata
+    size, key, datasets = (metadata.get(name) for name in ("imatrix.chunk_size", _KEY, "imatrix.datasets"))
+    if not (isinstance(size, int) and size > 0 and isinstance(key, str) and isinstance(datasets, list)):
+        return None
+    return Collected(sums, size, tuple(map(str, datasets)), key)
+
+
+def _sums(file: GGUFFile, name: str) -> Sums:
+    counts = np.array(file.read(name + _COUNTS), np.float32).reshape(-1)
+    values = np.array(file.read(name + _SUMS), np.float32)
+    if not (np.isfinite(counts).all() and np.isfinite(values).all()) or counts.min() < 0:
+        raise ValueError(name)
+    return Sums(values.reshape(len(counts), -1), counts.astype(np.int64))
 
 
 def _read_gguf(path: Path) -> Importance:

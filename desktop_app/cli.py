@@ -40,6 +40,7 @@ _COMMANDS = {
     "logits": "write a model's logits for a text or token ids",
     "perplexity": "measure how well a model predicts a text",
     "quality": "measure how near a quantized model is to its original",
+    "imatrix": "make an importance matrix for quantizing",
     "bench": "measure a model's speed and memory",
     "serve": "answer other programs: OpenAI's, Anthropic's and Ollama's protocols",
     "engine": "list, add or choose engine parts for graphics cards",

@@ -81,6 +81,11 @@ def references_folder() -> Path:
     return _made(data_folder() / "references")
 
 
+def importance_folder() -> Path:
+    """Return the folder of unfinished importance matrices, made if needed."""
+    return _made(data_folder() / "importance")
+
+
 def qualities_file() -> Path:
     """Return the file of what `desktop_app.quality` measured of models."""
     return data_folder() / "quality.json"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from converter.hub.manifest import in_use
 from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
+from desktop_app.commands.imatrix import PHASES
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.planning.automatic import fitted
+from desktop_app.quality.importance import lent_importance
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -29,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
     parser.add_argument("--tokenizer", metavar="PATH", help="folder of another tokenizer, or none")
-    parser.add_argument("--imatrix", type=Path, metavar="FILE", help="an importance matrix, GGUF or .dat")
+    parser.add_argument(
+        "--imatrix",
+        metavar="FILE",
+        help="an importance matrix, GGUF or .dat; auto: made here, as by `zhiyin imatrix`, from a text of our own",
+    )
     parser.add_argument(
         "--tensor-type", action="append", default=[], metavar="NAME=TYPE", help="another type for tensors of this name"
     )
@@ -46,18 +54,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, with a progress line on stderr."""
     source, adapters = sources(arguments)
-    with in_use(source, *adapters):
-        return _convert(arguments, source, adapters)
+    with in_use(source, *adapters), _importance(arguments, source) as imatrix:
+        return _convert(arguments, source, adapters, imatrix)
 
 
-def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, ...]) -> int:
+@contextmanager
+def _importance(arguments: argparse.Namespace, source: Path) -> Iterator[Path | None]:
+    """Lend the importance matrix that is asked for; made here, it is that of the source without adapters."""
+    if arguments.imatrix != "auto":
+        yield None if arguments.imatrix is None else Path(arguments.imatrix)
+        return
+    line = ProgressLine()
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(lent_importance(source, lambda part, phase: line.show(part, PHASES[phase])))
+        finally:
+            line.clear()
+        yield path
+
+
+def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, ...], imatrix: Path | None) -> int:
     request = ConvertRequest(
         source=source,
         out=arguments.out,
         quant=arguments.quant,
         tokenizer=_tokenizer(arguments.tokenizer),
         threads=arguments.threads,
-        imatrix=arguments.imatrix,
+        imatrix=imatrix,
         tensor_types=tuple(arguments.tensor_type),
         allow_requantize=arguments.allow_requantize,
         split_max_size=arguments.split_max_size,

@@ -18,6 +18,8 @@ from msgspec import Meta, Struct
 
 from desktop_app.engine.results import (
     AnyResult,
+    CollectedChunks,
+    Coverage,
     Divergences,
     Durations,
     LogitsShape,
@@ -68,6 +70,8 @@ class LoadSettings:
     mlock: bool = False
     logit_rows: Annotated[int, Meta(ge=1, le=LONGEST_CONTEXT)] = 1
     """Positions whose logits are computed at once: a chat needs the last one's, `Logits` and `Score` want `LOGIT_ROWS`."""
+    importance: bool = False
+    """`CollectImportance` may be asked for: nothing else computes as fast then."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,28 @@ class Compare(Request[Divergences], frozen=True, tag="compare"):
     reference: Path
 
 
+class CollectImportance(Request[None], frozen=True, tag="collect_importance"):
+    """Read `ids` in a fresh sequence, and add what its matrix products see to the importance matrix."""
+
+    ids: tuple[int, ...]
+
+
+class ResumeImportance(Request[CollectedChunks], frozen=True, tag="resume_importance"):
+    """Go on with an importance matrix that `WriteImportance` wrote with the same key, if it is there; tell its chunks."""
+
+    path: Path
+    key: str
+
+
+class WriteImportance(Request[Coverage], frozen=True, tag="write_importance"):
+    """Write the importance matrix as llama-imatrix does."""
+
+    out: Path
+    chunk_size: int
+    dataset: str
+    key: str
+
+
 class Measure(Request[Durations], frozen=True, tag="measure"):
     """Read `ids` into an empty context, then write `tokens` tokens after them; what they are does not matter."""
 
@@ -281,6 +307,9 @@ AnyRequest = (
     | Rerank
     | WriteReference
     | Compare
+    | CollectImportance
+    | ResumeImportance
+    | WriteImportance
     | Measure
     | MeasureReadSpeed
     | SaveState

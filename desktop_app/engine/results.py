@@ -144,6 +144,22 @@ class Divergences(Result, frozen=True):
     """Both take the same token to be the most probable one."""
 
 
+class CollectedChunks(Result, frozen=True):
+    """How much of an importance matrix is there."""
+
+    chunks: int
+
+
+class Coverage(Result, frozen=True):
+    """What an importance matrix holds."""
+
+    entries: int
+    """Tensors."""
+    chunks: int
+    experts: dict[str, list[int]]
+    """Of each tensor that holds a mixture's experts: how many tokens each of them saw."""
+
+
 class Durations(Result, frozen=True):
     """The seconds of `Measure`."""
 
@@ -186,6 +202,8 @@ AnyResult = (
     | Vectors
     | Scores
     | Divergences
+    | CollectedChunks
+    | Coverage
     | Durations
     | SavedState
     | RestoredState

@@ -14,6 +14,7 @@ from desktop_app.engine.state.snapshots import State
 from models.errors import ZhiyinError
 
 if TYPE_CHECKING:  # it imports llama_cpp: `prepare_environment` comes before that, and the planner needs none of it
+    from desktop_app.engine.llama.importance import ImportanceCollector
     from desktop_app.engine.sampler import Sampler
 
 ProgressCallback = Callable[[float], None]
@@ -64,6 +65,8 @@ class Runner(Protocol):
     """The template of chats with tools, where the file has one of its own for them."""
     stop_texts: tuple[str, ...]
     """Texts that end a reply, from the file's own metadata."""
+    importance: ImportanceCollector | None
+    """None: this runner collects none, or the load did not ask for it."""
     largest_batch: int
     """The most tokens that were computed at once since the load: as much of the graph's buffer was touched."""
 

@@ -28,6 +28,8 @@ from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Ready, Text
 from desktop_app.engine.results import (
     AnyResult,
+    CollectedChunks,
+    Coverage,
     Divergences,
     Durations,
     LogitsShape,
@@ -51,12 +53,14 @@ from desktop_app.system.devices import ComputeFacts, EnginePart
 from desktop_app.system.read_speed import ReadSpeed
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
+from models.system_errors import cannot_write
 
 if TYPE_CHECKING:
     import numpy as np
 
     from desktop_app.engine.generation import OutputFilter
     from desktop_app.engine.llama.embedding import EmbeddingRunner
+    from desktop_app.engine.llama.importance import ImportanceCollector
     from desktop_app.engine.prompting import Prompting
     from desktop_app.engine.protocol import SamplingSettings
 
@@ -109,6 +113,9 @@ class EngineProcess:
             protocol.Rerank: self._rerank,
             protocol.WriteReference: self._write_reference,
             protocol.Compare: self._compare,
+            protocol.CollectImportance: self._collect_importance,
+            protocol.ResumeImportance: self._resume_importance,
+            protocol.WriteImportance: self._write_importance,
             protocol.Measure: self._measure,
             protocol.MeasureReadSpeed: self._measure_read_speed,
             protocol.SaveState: self._save_state,
@@ -382,6 +389,44 @@ class EngineProcess:
         from desktop_app.engine.distributions import compare
 
         return compare(self._model_for(request.ids), request.ids, request.start, request.reference)
+
+    def _collect_importance(self, number: int, request: protocol.CollectImportance) -> None:
+        runner = self._model_for(request.ids)
+        collector = self._collector()
+        for _ in runner.logit_blocks(request.ids):  # all positions: llama.cpp computes the last layer for no others
+            pass
+        collector.check()
+
+    def _resume_importance(self, number: int, request: protocol.ResumeImportance) -> CollectedChunks:
+        from converter.importance import read_collected
+
+        found = read_collected(request.path)
+        if found is None or found.key != request.key:
+            return CollectedChunks(0)
+        self._collector().sums = dict(found.sums)
+        return CollectedChunks(found.chunks)
+
+    def _write_importance(self, number: int, request: protocol.WriteImportance) -> Coverage:
+        from converter.importance import Collected, write_collected
+
+        sums = self._collector().sums
+        collected = Collected(sums, request.chunk_size, (request.dataset,), request.key)
+        try:
+            write_collected(request.out, collected)
+        except OSError as error:
+            raise cannot_write(request.out, error) from error
+        experts = {name: entry.counts.tolist() for name, entry in sums.items() if len(entry.counts) > 1}
+        return Coverage(len(sums), collected.chunks, dict(sorted(experts.items())))
+
+    def _collector(self) -> ImportanceCollector:
+        found = self._model().importance
+        if found is None:
+            raise ZhiyinError(
+                "{path} cannot be given an importance matrix: llama.cpp does not run this architecture.",
+                path=self._model().info.path,
+                code="no-importance",
+            )
+        return found
 
     def _measure(self, number: int, request: protocol.Measure) -> Durations:
         from desktop_app.engine.measuring import speeds

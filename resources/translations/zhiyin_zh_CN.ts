@@ -340,6 +340,14 @@
         <translation>内存不足；请选择更小的模型或更小的上下文。</translation>
     </message>
     <message>
+        <source>The model chooses an expert that it does not have; convert it again.</source>
+        <translation>模型选择了不存在的专家；请重新转换。</translation>
+    </message>
+    <message>
+        <source>The model computes NaN or infinity in {tensor}; convert it again.</source>
+        <translation>模型在 {tensor} 中算出了 NaN 或无穷大；请重新转换。</translation>
+    </message>
+    <message>
         <source>The model does not fit in memory ({where}); choose a smaller context or quantization, or close other programs.</source>
         <translation>内存放不下这个模型（{where}）；请选择更小的上下文或量化，或关闭其他程序。</translation>
     </message>
@@ -1330,6 +1338,10 @@
     <message>
         <source>{path} cannot be deleted: {reason}; close what uses it.</source>
         <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be given an importance matrix: llama.cpp does not run this architecture.</source>
+        <translation>无法为 {path} 制作重要性矩阵：llama.cpp 不支持这种架构。</translation>
     </message>
     <message>
         <source>{path} cannot be listed: {reason}.</source>

@@ -22,6 +22,7 @@ from desktop_app.engine.graph.rwkv4 import RWKV4
 from desktop_app.engine.graph.rwkv5 import RWKV5, runs_on_gpus
 from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
+from desktop_app.engine.llama.importance import ImportanceCollector
 from desktop_app.engine.llama.log import begin_log
 from desktop_app.engine.protocol import AdapterUse, LoadSettings
 from desktop_app.engine.results import ModelInfo
@@ -57,6 +58,7 @@ class GraphRunner:
         self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
         self._batch, self.largest_batch = settings.batch, 0
+        self.importance: ImportanceCollector | None = None
         with ExitStack() as stack:
             threads = settings.threads or usual_threads()
             gpus = devices_for(settings) if header.architecture != "rwkv5" or runs_on_gpus(header) else []

@@ -76,7 +76,7 @@ class EmbeddingRunner:
         self._normalized = header.metadata.get(NORMALIZED) is not False
         most = header.metadata.get(MOST_TOKENS)
         self._most = min(most, self._room) if isinstance(most, int) and most > 2 else self._room
-        self.largest_batch = 0
+        self.largest_batch, self.importance = 0, None
         self.info = self._describe(header, trained, time.perf_counter() - start)
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:

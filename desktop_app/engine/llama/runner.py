@@ -18,6 +18,7 @@ from desktop_app.engine.backends import devices_for, has_pinned_memory, has_work
 from desktop_app.engine.graph.cache_type import cache_type
 from desktop_app.engine.graph.repacking import repacks_any
 from desktop_app.engine.llama.adapters import LlamaAdapters
+from desktop_app.engine.llama.importance import ImportanceCollector
 from desktop_app.engine.llama.loading import load_model
 from desktop_app.engine.llama.log import begin_log, log_lines
 from desktop_app.engine.llama.vocabulary import LlamaVocabulary
@@ -54,6 +55,7 @@ class LlamaRunner:
         self.tool_template = header.text(f"{CHAT_TEMPLATE}.{TOOL_USE}")
         self.stop_texts = header.texts("zhiyin.chat.stop")
         self._stop = StopFlag()
+        self.importance: ImportanceCollector | None = ImportanceCollector() if settings.importance else None
         llama.llama_backend_init()
         begin_log()
         self._model = load_weights(header, settings, on_progress)
@@ -251,6 +253,8 @@ class LlamaRunner:
         params.abort_callback = ctypes.cast(self._stop.callback, llama.ggml_abort_callback)
         params.abort_callback_data = self._stop.data
         params.no_perf = True
+        if self.importance is not None:
+            params.cb_eval = self.importance.callback
         context = llama.llama_init_from_model(self._model, params)
         if context is None:
             raise OutOfMemory(

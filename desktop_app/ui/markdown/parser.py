@@ -14,6 +14,7 @@ from typing import Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from desktop_app.ui.markdown.emphasis_rules import add_emphasis
 from desktop_app.ui.markdown.formula import formula
 from desktop_app.ui.markdown.formula_rules import add_formulas
 from desktop_app.ui.markdown.span import Span, Spans
@@ -25,6 +26,7 @@ _TASK = re.compile(r"\[([ xX])\] ")
 _BULLETS = "•◦▪"
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 add_formulas(_PARSER)
+add_emphasis(_PARSER)
 
 
 @dataclass(frozen=True)

@@ -561,7 +561,7 @@ class MainWindow(QMainWindow):
 
     def _list_chats(self) -> None:
         chats = self.services.chats
-        self._sidebar.show_list(chats.conversations, chats.current.id)
+        self._sidebar.show_list(chats.conversations, chats.current.id, chats.activity)
 
     def _toggle_sidebar(self) -> None:
         shown = self._sidebar.isHidden()

@@ -2729,6 +2729,10 @@
         <source>To the newest message</source>
         <translation>到最新消息</translation>
     </message>
+    <message>
+        <source>Waits until the reply in “{chat}” is done.</source>
+        <translation>等“{chat}”的回复写完后开始。</translation>
+    </message>
 </context>
 <context>
     <name>CodeBox</name>
@@ -3839,6 +3843,18 @@
     <message>
         <source>Your chats will be listed here. They stay on this computer.</source>
         <translation>您的对话会列在这里，并且只保存在这台电脑上。</translation>
+    </message>
+    <message>
+        <source>new reply</source>
+        <translation>有新回复</translation>
+    </message>
+    <message>
+        <source>waits</source>
+        <translation>等待中</translation>
+    </message>
+    <message>
+        <source>writing</source>
+        <translation>正在回复</translation>
     </message>
 </context>
 <context>

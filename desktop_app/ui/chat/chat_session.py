@@ -1,4 +1,7 @@
-"""The open chat: sending, streaming, stopping, branches; every step is stored as it happens. No widgets here."""
+"""The open chat: sending, streaming, stopping, branches; every step is stored as it happens. No widgets here.
+
+One reply is written at a time. Those that other chats ask for meanwhile wait in their order.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import asdict
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -22,6 +25,9 @@ from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.models.model_session import EngineState, ModelSession
 from models.system_errors import as_zhiyin_error
+
+Activity = Literal["writing", "waiting", "unseen"]
+"""A chat's reply is being written, or waits for another chat's, or was written while another chat was open."""
 
 _SAVE_MS = 1000
 
@@ -59,6 +65,9 @@ class ChatSession(QObject):
     ended = Signal(Message)
     """A reply is complete, stopped or failed."""
     busy_changed = Signal(bool)
+    """Whether the open chat has a reply that is being written or waits; also sent when another chat's reply ended."""
+    turn_came = Signal(str)
+    """The id of a reply that waited, and begins now."""
     draft_found = Signal(str)
     """What was typed in the new chat before the application ended, and not sent."""
 
@@ -76,6 +85,9 @@ class ChatSession(QObject):
         self._all: dict[str, Conversation] = {}
         self._deleted: dict[str, Conversation] = {}
         self._reply: _Reply | None = None
+        self._waiting: list[_Reply] = []
+        self._unseen: set[str] = set()
+        """Chats with a new reply that nobody has looked at."""
         self._saver = QTimer(self, interval=_SAVE_MS)
         self._saver.timeout.connect(self.keep)
         self._new = Conversation()
@@ -100,9 +112,24 @@ class ChatSession(QObject):
         return self._reply is not None
 
     @property
-    def replying_in(self) -> str | None:
-        """The conversation in which a reply is being written."""
-        return self._reply.message.conversation if self._reply is not None else None
+    def busy_here(self) -> bool:
+        """The open chat has a reply that is being written or waits."""
+        return self._reply_in(self.current.id) is not None
+
+    @property
+    def activity(self) -> dict[str, Activity]:
+        """What happens in chats of the list, by their ids."""
+        found: dict[str, Activity] = dict.fromkeys(self._unseen, "unseen")
+        found |= dict.fromkeys((reply.message.conversation for reply in self._waiting), "waiting")
+        if self._reply is not None:
+            found[self._reply.message.conversation] = "writing"
+        return found
+
+    def waits_for(self, message: Message) -> str | None:
+        """Return the title of the chat whose reply comes before this one; None: it does not wait."""
+        if self._reply is None or all(reply.message.id != message.id for reply in self._waiting):
+            return None
+        return self._all[self._reply.message.conversation].title
 
     def text_of(self, message: Message) -> str:
         """Return a message's text, also while it is being written."""
@@ -123,8 +150,8 @@ class ChatSession(QObject):
         """Open a stored chat."""
         if conversation == self.current.id or conversation not in self._all:
             return
-        reply = self._reply
-        if reply is not None and reply.message.conversation == conversation:
+        reply = self._reply_in(conversation)
+        if reply is not None:
             self._show(self._all[conversation], reply.tree)
             return
 
@@ -164,8 +191,7 @@ class ChatSession(QObject):
 
     def delete(self, conversation: str) -> None:
         """Take a chat off the list; `restore` undoes it until the application ends."""
-        if self.replying_in == conversation:
-            self.stop()
+        self.stop(conversation)
         self._deleted[conversation] = self._all.pop(conversation)
         self._history.delete(conversation)
         if conversation == self.current.id:
@@ -189,7 +215,7 @@ class ChatSession(QObject):
 
     def regenerate(self, message: str) -> None:
         """Ask for another version of a reply; the old one stays as a branch."""
-        if not self.busy:
+        if not self.busy_here:
             question = self.tree[message].parent
             self._store(replace(self.current, leaf=question))
             self.opened.emit()
@@ -197,13 +223,13 @@ class ChatSession(QObject):
 
     def choose_version(self, message: str) -> None:
         """Show the newest branch that goes through a message."""
-        if not self.busy or self.replying_in != self.current.id:
+        if not self.busy_here:
             self._store(replace(self.current, leaf=self.tree.newest_leaf(message)))
             self.opened.emit()
 
-    def stop(self) -> None:
-        """Stop the reply; what was written of it stays."""
-        reply = self._reply
+    def stop(self, conversation: str | None = None) -> None:
+        """Stop the reply of the open chat, or of another one; what was written of it stays."""
+        reply = self._reply_in(conversation or self.current.id)
         if reply is not None:
             reply.stopped = True
             if reply.call is not None:
@@ -271,7 +297,9 @@ class ChatSession(QObject):
 
     def _show(self, conversation: Conversation, tree: MessageTree) -> None:
         self.current, self.tree = conversation, tree
+        self._unseen.discard(conversation.id)
         self.opened.emit()
+        self.busy_changed.emit(self.busy_here)
         self.listed.emit()
 
     def _store(self, conversation: Conversation) -> None:
@@ -282,7 +310,7 @@ class ChatSession(QObject):
         self.listed.emit()
 
     def _ask(self, text: str, parent: str | None) -> None:
-        if self.busy or not text.strip():
+        if self.busy_here or not text.strip():
             return
         if self.current.id not in self._all:
             self._new = Conversation()
@@ -301,16 +329,34 @@ class ChatSession(QObject):
     def _begin_reply(self) -> None:
         message = Message(self.current.id, self.current.leaf, "assistant", "", state="streaming")
         self.tree.put(message)
-        self._reply = _Reply(message, self.tree)
+        self._waiting.append(_Reply(message, self.tree))
         self._store(replace(self.current, leaf=message.id, updated=time.time()))
         self._history.save_message(message)
-        self._saver.start()
+        begun = self._begin_next()
+        self.listed.emit()
         self.added.emit(message)
         self.busy_changed.emit(True)
+        if begun is not None:
+            self._start(begun)
+
+    def _begin_next(self) -> _Reply | None:
+        """Give the next reply its turn; None: another one has it, or none waits."""
+        if self._reply is not None or not self._waiting:
+            return None
+        self._reply = self._waiting.pop(0)
+        self._saver.start()
+        return self._reply
+
+    def _start(self, reply: _Reply) -> None:
         if self._models.state.kind == "ready":
-            self._generate(self._reply)
+            self._generate(reply)
         elif self._models.state.kind == "failed":
             self._models.reload()
+
+    def _reply_in(self, conversation: str) -> _Reply | None:
+        """Return the reply of a chat that is being written or waits."""
+        replies = (*self._waiting, *([self._reply] if self._reply is not None else []))
+        return next((reply for reply in replies if reply.message.conversation == conversation), None)
 
     def _model_changed(self, state: EngineState) -> None:
         """Ask for the reply that waited for the model; end the one that the old model is writing."""
@@ -323,7 +369,9 @@ class ChatSession(QObject):
         elif state.kind == "ready":
             self._generate(reply)
         elif state.kind == "failed":
-            self._end(reply, "failed", failure_facts(state.error) if state.error is not None else {})
+            facts = failure_facts(state.error) if state.error is not None else {}
+            for waiting in (*self._waiting, reply):
+                self._end(waiting, "failed", facts)
 
     def _generate(self, reply: _Reply) -> None:
         model = self._models.state.model
@@ -369,12 +417,21 @@ class ChatSession(QObject):
         self._end(reply, "failed", failure_facts(as_zhiyin_error(error)))
 
     def _end(self, reply: _Reply, state: Any, facts: dict[str, Any]) -> None:
-        self._reply = None
-        self._saver.stop()
+        if reply is self._reply:
+            self._reply = None
+            self._saver.stop()
+        else:
+            self._waiting.remove(reply)
         message = replace(reply.message, content=reply.text, state=state, facts=facts)
         reply.tree.put(message)
         self._history.save_message(message)
-        self.busy_changed.emit(False)
+        self.busy_changed.emit(self.busy_here)
         if message.conversation == self.current.id:
             self.ended.emit(message)
+        elif message.conversation in self._all:
+            self._unseen.add(message.conversation)
+        begun = self._begin_next()
         self.listed.emit()
+        if begun is not None:
+            self.turn_came.emit(begun.message.id)
+            self._start(begun)

@@ -96,6 +96,7 @@ class ChatView(QScrollArea):
         session.added.connect(self._add)
         session.grown.connect(self._grow)
         session.reading.connect(self._reading)
+        session.turn_came.connect(self._turn_came)
         session.ended.connect(self._end)
         session.busy_changed.connect(self._set_busy)
 
@@ -143,7 +144,7 @@ class ChatView(QScrollArea):
         self._waiting_for = words
         for widget in self._widgets[-1:]:
             if isinstance(widget, ReplyWidget) and widget.message.state == "streaming":
-                widget.wait_for(words)
+                widget.wait_for(self._words_of_waiting(widget.message))
 
     def set_contexts(self, contexts: Contexts) -> None:
         """CatalogueOffer other contexts where a reply failed."""
@@ -215,7 +216,7 @@ class ChatView(QScrollArea):
     def _make(self, message: Message) -> QuestionWidget | ReplyWidget:
         widget = self._make_question(message) if message.role == "user" else self._make_reply(message)
         widget.version_chosen.connect(self._session.choose_version)
-        widget.set_busy(self._session.busy)
+        widget.set_busy(self._session.busy_here)
         return widget
 
     def _make_question(self, message: Message) -> QuestionWidget:
@@ -229,10 +230,20 @@ class ChatView(QScrollArea):
         widget.remedy_chosen.connect(self.remedy_chosen)
         widget.set_contexts(self.contexts)
         if message.state == "streaming":
-            widget.wait_for(self._waiting_for)
+            widget.wait_for(self._words_of_waiting(message))
             if text := self._session.text_of(message):
                 widget.grow(text)
         return widget
+
+    def _words_of_waiting(self, message: Message) -> str:
+        before = self._session.waits_for(message)
+        if before is None:
+            return self._waiting_for
+        return self.tr("Waits until the reply in “{chat}” is done.").format(chat=before)
+
+    def _turn_came(self, message: str) -> None:
+        if widget := self._find(message):
+            widget.wait_for(self._waiting_for)
 
     def _versions(self, message: Message) -> Versions:
         ids = tuple(version.id for version in self._session.versions(message))

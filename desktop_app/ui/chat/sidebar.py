@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
@@ -23,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.chat.conversation import Conversation
+from desktop_app.ui.chat.chat_session import Activity
 from desktop_app.ui.focus import is_written
 from desktop_app.ui.i18n.formats import day_group, with_keys
 from desktop_app.ui.widgets import theme
@@ -30,6 +32,8 @@ from desktop_app.ui.widgets.icons import IconButton, icon
 
 _PAUSE_MS = 200
 _LONGEST_SEARCH = 200
+_MARK = 14
+"""Pixels of the icon in front of a busy chat."""
 _ID = Qt.ItemDataRole.UserRole
 
 
@@ -59,6 +63,7 @@ class Sidebar(QFrame):
         self._current: str | None = None
         self._found: set[str] | None = None
         """The chats that the search found; None: there is no search."""
+        self._activity: Mapping[str, Activity] = {}
         self._shown: list[tuple[str, str, str]] = []
         self._new = QPushButton()
         self._new.setObjectName("newChat")
@@ -107,9 +112,12 @@ class Sidebar(QFrame):
         chats.customContextMenuRequested.connect(self._show_menu)
         return chats
 
-    def show_list(self, conversations: list[Conversation], current: str | None) -> None:
-        """Show the chats, or those of them that are searched for, the last used first, with one selected."""
+    def show_list(
+        self, conversations: list[Conversation], current: str | None, activity: Mapping[str, Activity] | None = None
+    ) -> None:
+        """Show the chats, or those of them that are searched for, the last used first, with one selected and busy ones marked."""
         self._conversations, self._current = conversations, current
+        self._activity = {} if activity is None else activity
         entries = [
             (item.id, item.title, day_group(item.updated))
             for item in conversations
@@ -118,6 +126,7 @@ class Sidebar(QFrame):
         if entries != self._shown:
             self._shown = entries
             self._fill(entries)
+        self._mark()
         self._select(current)
         self._search.setVisible(bool(conversations))
         self._list.setVisible(bool(entries))
@@ -143,7 +152,7 @@ class Sidebar(QFrame):
         """Show the chats in which a text was found, unless the search is for another one by now."""
         if words == self._search.text().strip():
             self._found = found
-            self.show_list(self._conversations, self._current)
+            self.show_list(self._conversations, self._current, self._activity)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language and the theme."""
@@ -179,7 +188,7 @@ class Sidebar(QFrame):
         else:
             self._pause.stop()
             self._found = None
-            self.show_list(self._conversations, self._current)
+            self.show_list(self._conversations, self._current, self._activity)
 
     def _open_first(self) -> None:
         if self._found is not None and self._shown:
@@ -208,6 +217,25 @@ class Sidebar(QFrame):
             item.setToolTip(title)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             self._list.addItem(item)
+        self._list.blockSignals(False)
+
+    def _mark(self) -> None:
+        """Show in which chats a reply is being written, waits, or is new."""
+        words = {"writing": self.tr("writing"), "waiting": self.tr("waits"), "unseen": self.tr("new reply")}
+        colours = {
+            "writing": theme.current().accent,
+            "waiting": theme.current().muted,
+            "unseen": theme.current().accent,
+        }
+        self._list.blockSignals(True)
+        for row in range(self._list.count()):
+            item = self._list.item(row)
+            state = self._activity.get(item.data(_ID) or "")
+            text = f"{item.text()}, {words[state]}" if state else None
+            if item.data(Qt.ItemDataRole.AccessibleTextRole) != text:
+                item.setData(Qt.ItemDataRole.AccessibleTextRole, text)
+                item.setIcon(icon(state, colours[state], _MARK) if state else QIcon())
+                item.setToolTip(f"{item.text()} · {words[state]}" if state else item.text())
         self._list.blockSignals(False)
 
     def _select(self, current: str | None) -> None:

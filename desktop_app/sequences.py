@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
+_CONTEXT_STEP = 256
 _SNAPSHOT_BYTES = 96 * 1024 * 1024
 
 
@@ -16,6 +17,11 @@ def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
             break
         count += 1
     return count
+
+
+def rounded_context(context: int) -> int:
+    """Return the tokens that llama.cpp makes room for in each sequence."""
+    return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
 def snapshot_count(state: int) -> int:

@@ -9,6 +9,7 @@ import time
 from desktop_app.commands.options import add_threads, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model
 from desktop_app.commands.terminal import say
+from desktop_app.engine.protocol import MOST_SEQUENCES
 from desktop_app.paths import models_folder
 from models.errors import ZhiyinError
 
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", help="load this model at once: a name, or a GGUF file (default: on demand)")
     parser.add_argument(
         "--ctx", type=context_length, metavar="N", help="context length in tokens (default: what fits, up to 8192)"
+    )
+    parser.add_argument(
+        "--parallel",
+        type=whole(1, MOST_SEQUENCES),
+        metavar="N",
+        help="requests that a model answers at once, each with a context of its own (default: what fits, up to 4)",
     )
     parser.add_argument(
         "--idle",
@@ -72,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     key = environment_key() if is_loopback(arguments.host) else server_key()
     settings = PoolSettings(
         context=arguments.ctx,
+        parallel=arguments.parallel,
         threads=arguments.threads,
         keep_seconds=60 * arguments.idle or math.inf,
         adapters=tuple(arguments.adapter),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from desktop_app.engine.grammar import Grammar
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.engine.results import Reply
-from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner
+from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner, RunningSequence
 from desktop_app.engine.sampler import NO_TOKEN, Sampler
 from desktop_app.sequences import common_prefix
 from models.chat.chat_formats import ReplyFilter
@@ -44,7 +44,7 @@ def generate(
     on_progress: ProgressCallback,
 ) -> Reply:
     """Compute a reply to `prompt`, whose progress is told to `on_progress`; other arguments as in `generation`."""
-    return decoded(runner, generation(runner, prompt, sampling, on_text), on_progress)
+    return decoded(runner, generation(runner.sequences[0], prompt, sampling, on_text), on_progress)
 
 
 def decoded(runner: Runner, steps: Generation, on_progress: ProgressCallback) -> Reply:
@@ -64,7 +64,7 @@ def decoded(runner: Runner, steps: Generation, on_progress: ProgressCallback) ->
 
 
 def generation(
-    runner: Runner,
+    runner: RunningSequence,
     prompt: Sequence[int],
     sampling: SamplingSettings,
     on_text: Callable[[str], None],
@@ -77,7 +77,7 @@ def generation(
     Whoever runs it decodes the tokens that it yields, or throws `Cancelled` into it, which ends the reply as usual.
 
     Args:
-        runner: the loaded model.
+        runner: a sequence of the loaded model.
         prompt: token ids.
         sampling: how tokens are chosen.
         on_text: hears of the reply's pieces, the first one at once, the others at most 30 times a second.
@@ -134,7 +134,7 @@ def generation(
     )
 
 
-def check_room(runner: Runner, prompt: Sequence[int]) -> None:
+def check_room(runner: RunningSequence | Runner, prompt: Sequence[int]) -> None:
     """Raise `ContextFull` when a prompt leaves no room for a reply, and `ZhiyinError` when there is none to reply to."""
     if not prompt:
         raise ZhiyinError(
@@ -160,7 +160,7 @@ def check_room(runner: Runner, prompt: Sequence[int]) -> None:
         )
 
 
-def _read(runner: Runner, prompt: Sequence[int], settled: int) -> Generator[Sequence[int], None, None]:
+def _read(runner: RunningSequence, prompt: Sequence[int], settled: int) -> Generator[Sequence[int], None, None]:
     """Read what is not read yet of a prompt.
 
     A model that cannot go back a little is remembered where the question begins, for another question, and just before what

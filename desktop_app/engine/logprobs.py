@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from desktop_app.engine.results import TokenLogprob
-from desktop_app.engine.runner import Runner
+from desktop_app.engine.runner import RunningSequence
 
 
 class Logprobs:
     """Notes each token that is chosen, until a piece of text takes the notes along."""
 
-    def __init__(self, runner: Runner, alternatives: int) -> None:
+    def __init__(self, runner: RunningSequence, alternatives: int) -> None:
         """Note besides each token the `alternatives` most probable ones in its place."""
         self._runner = runner
         self._alternatives = alternatives

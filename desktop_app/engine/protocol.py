@@ -46,6 +46,8 @@ LONGEST_CONTEXT = 2**31 - 256
 """Tokens that llama.cpp can count, rounded up as it does."""
 MOST_THREADS = 512
 """GGML_MAX_N_THREADS."""
+MOST_SEQUENCES = 256
+"""LLAMA_MAX_SEQ."""
 LOGIT_ROWS = 64
 """Positions whose logits are computed at once where all of them are wanted: more are hardly faster."""
 
@@ -68,6 +70,8 @@ class LoadSettings:
     """ggml type of the key-value cache."""
     mmap: bool = True
     mlock: bool = False
+    parallel: Annotated[int, Meta(ge=1, le=MOST_SEQUENCES)] = 1
+    """Chats that are computed at once, each with a context of its own; runners that compute one only pass over it."""
     logit_rows: Annotated[int, Meta(ge=1, le=LONGEST_CONTEXT)] = 1
     """Positions whose logits are computed at once: a chat needs the last one's, `Logits` and `Score` want `LOGIT_ROWS`."""
     importance: bool = False

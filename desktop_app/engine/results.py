@@ -48,6 +48,8 @@ class ModelInfo(Result, frozen=True):
     """The publisher's tokenizer never reads markup in a text as control tokens."""
     can_trim: bool = True
     """The cache can be cut back by some tokens; where it cannot (RWKV, Qwen3.5), snapshots are taken as turns go."""
+    sequences: int = 1
+    """Chats that are computed at once."""
     embedding: int = 0
     """Dimensions of the vectors that an embedding model makes of texts; 0: it makes none."""
     reranks: bool = False

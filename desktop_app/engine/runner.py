@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -53,9 +53,67 @@ class Vocabulary(Protocol):
         ...
 
 
-class Runner(Protocol):
-    """One loaded model with one running sequence of tokens.
+class RunningSequence(Protocol):
+    """A sequence of tokens that a loaded model goes on with."""
 
+    @property
+    def info(self) -> ModelInfo:
+        """The model."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the model."""
+        ...
+
+    @property
+    def stop_texts(self) -> tuple[str, ...]:
+        """Texts that end a reply, from the file's own metadata."""
+        ...
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens that the sequence holds now."""
+        ...
+
+    def truncate(self, count: int, prompt: int = 0) -> int:
+        """As `Runner.truncate`."""
+        ...
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the next token from the logits after the last token."""
+        ...
+
+    def logits(self) -> np.ndarray:
+        """Return the logits after the last token: float32 [vocabulary], valid until the next tokens are computed."""
+        ...
+
+    def snapshot(self) -> None:
+        """As `Runner.snapshot`."""
+        ...
+
+    def pass_on(self, *, more: bool, at_least: int) -> None:
+        """Take a passing snapshot while a prompt is read, where the runner does not do so by itself.
+
+        Args:
+            more: there is more to read; else the last passing one is dropped.
+            at_least: tokens between two.
+        """
+        ...
+
+    def states(self) -> Sequence[State]:
+        """As `Runner.states`."""
+        ...
+
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """As `Runner.restore`."""
+        ...
+
+
+class Runner(Protocol):
+    """One loaded model with a running sequence of tokens, or several that are computed together.
+
+    Methods that name no sequence work on the first one.
     All methods are called from one thread; `interrupt` alone may be called from any.
     """
 
@@ -67,6 +125,8 @@ class Runner(Protocol):
     """Texts that end a reply, from the file's own metadata."""
     importance: ImportanceCollector | None
     """None: this runner collects none, or the load did not ask for it."""
+    batch: int
+    """The most tokens that `decode_together` takes."""
     largest_batch: int
     """The most tokens that were computed at once since the load: as much of the graph's buffer was touched."""
 
@@ -96,6 +156,20 @@ class Runner(Protocol):
         """Append tokens and compute the logits after the last one.
 
         Raises `models.errors.Cancelled` after `interrupt`, `ContextFull` when they do not fit.
+        """
+        ...
+
+    @property
+    def sequences(self) -> Sequence[RunningSequence]:
+        """What can be computed together."""
+        ...
+
+    def decode_together(
+        self, parts: Sequence[tuple[Any, Sequence[int]]], on_progress: ProgressCallback | None = None
+    ) -> None:
+        """Append tokens to some of `sequences` and compute the logits after the last token of each.
+
+        Raises as `decode`; then every sequence is as it was, or shorter where the model cannot go back so far.
         """
         ...
 

@@ -63,8 +63,12 @@ if TYPE_CHECKING:
     from desktop_app.engine.llama.importance import ImportanceCollector
     from desktop_app.engine.prompting import Prompting
     from desktop_app.engine.protocol import SamplingSettings
+    from desktop_app.engine.runner import RunningSequence
+    from desktop_app.engine.scheduler import Running, Scheduler
 
 _PROGRESS_SECONDS = 0.05
+_BESIDE_REPLIES = (protocol.Prompt, protocol.Tokenize, protocol.Stats, protocol.Devices, protocol.Malformed)
+"""Answered between the steps of replies."""
 
 
 def main(link: int) -> int:
@@ -97,14 +101,16 @@ class EngineProcess:
         self._runner: Runner | EmbeddingRunner | None = None
         self._prompting: Prompting | None = None
         self._renderer = Renderer()
-        self._current = 0
+        self._waiting: list[tuple[int, protocol.AnyRequest | protocol.Malformed]] = []
+        self._scheduler: Scheduler | None = None
+        """Of a loaded language model."""
+        self._computing: frozenset[int] = frozenset()
+        """The requests that are being computed at this moment."""
         self._cancelled: set[int] = set()
         self._handlers: dict[type[Any], Callable[[int, Any], AnyResult | None]] = {
             protocol.Load: self._load,
             protocol.SetAdapters: self._set_adapters,
             protocol.Unload: self._unload,
-            protocol.Generate: self._generate,
-            protocol.Complete: self._complete,
             protocol.Tokenize: self._tokenize,
             protocol.Prompt: self._prompt,
             protocol.Logits: self._logits,
@@ -141,39 +147,97 @@ class EngineProcess:
             os._exit(0)
 
     def work(self) -> None:
-        """Answer requests, one after the other, for ever."""
+        """Answer requests for ever: replies together, as many as the model has sequences, everything else one by one."""
         self._send(0, Ready(os.getpid()))
         while True:
-            number, request = self._queue.get()
-            with self._lock:
-                self._current = number
-            answer = self._answer(number, request)
-            with self._settled:
-                self._send(number, answer)
-                self._write_afterwards()
-            with self._lock:
-                self._current = 0
-                self._cancelled.discard(number)
-                if self._runner is not None:
-                    self._runner.interrupt(False)
+            self._take_requests()
+            self._begin_waiting()
+            if self._scheduler is not None:
+                self._step(self._scheduler)
 
-    def _answer(self, number: int, request: protocol.AnyRequest | protocol.Malformed) -> Event:
+    def _take_requests(self) -> None:
+        """Take what came; wait for something where there is nothing to do."""
+        idle = not self._waiting and not self._running
+        while idle or not self._queue.empty():
+            self._waiting.append(self._queue.get())
+            idle = False
+
+    def _begin_waiting(self) -> None:
+        """Begin what can begin: what changes or asks the whole model waits for the replies before it, and others behind it."""
+        waiting, self._waiting = self._waiting, []
+        for place, (number, request) in enumerate(waiting):
+            is_reply = isinstance(request, protocol.Generate | protocol.Complete)
+            if is_reply and number not in self._cancelled:
+                if self._scheduler is not None and not self._scheduler.has_room:
+                    self._waiting.append((number, request))
+                    continue
+            elif not is_reply and not isinstance(request, _BESIDE_REPLIES) and (self._running or self._waiting):
+                self._waiting += waiting[place:]
+                return
+            self._begin(number, request)
+
+    def _begin(self, number: int, request: protocol.AnyRequest | protocol.Malformed) -> None:
+        with self._lock:
+            self._computing = frozenset({number})
+        answer = self._answer(number, request)
+        if answer is not None:
+            self._end(number, answer)
+
+    def _step(self, scheduler: Scheduler) -> None:
+        """Let the replies go on by a step."""
+        with self._lock:
+            self._computing = scheduler.running
+            cancelled = set(self._cancelled & self._computing)
+            if self._runner is not None:
+                self._runner.interrupt(False)
+        for run in scheduler.step(cancelled):
+            self._end_reply(run)
+
+    def _end_reply(self, run: Running) -> None:
+        ended = run.ended
         try:
+            self._end(run.number, Done(run.on_end(ended)) if isinstance(ended, Reply) else self._failure(ended))
+        except Exception as error:
+            self._end(run.number, self._failure(error))
+
+    def _end(self, number: int, answer: Event) -> None:
+        with self._settled:
+            self._send(number, answer)
+            self._write_afterwards()
+        with self._lock:
+            self._computing = frozenset()
+            self._cancelled.discard(number)
+            if self._runner is not None:
+                self._runner.interrupt(False)
+
+    @property
+    def _running(self) -> frozenset[int]:
+        return frozenset() if self._scheduler is None else self._scheduler.running
+
+    def _answer(self, number: int, request: protocol.AnyRequest | protocol.Malformed) -> Event | None:
+        """Return the end of a request; None: a reply that has begun."""
+        try:
+            if isinstance(request, protocol.Generate | protocol.Complete):
+                return self._begin_reply(number, request)
             return Done(self._handlers[type(request)](number, request))
-        except ZhiyinError as error:
+        except Exception as error:
+            return self._failure(error)
+
+    def _failure(self, error: Exception | None) -> Failed:
+        if isinstance(error, ZhiyinError):
             return Failed(error.data())
-        except MemoryError:
+        if isinstance(error, MemoryError):
             full = OutOfMemory("The memory ran out; choose a smaller model or a smaller context.")
             return Failed(full.data())
-        except Exception as error:
+        if error is not None:
             sys.excepthook(type(error), error, error.__traceback__)  # into the log
-            mistake = ZhiyinError(
-                "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. "
-                "Nothing of the chat is lost.",
-                code="internal",
-                path=log_file("engine"),
-            )
-            return Failed(mistake.data())
+        mistake = ZhiyinError(
+            "The engine made a mistake of its own; try again, and if it happens again report what {path} says of it. "
+            "Nothing of the chat is lost.",
+            code="internal",
+            path=log_file("engine"),
+        )
+        return Failed(mistake.data())
 
     def _write_afterwards(self) -> None:
         write, self._afterwards = self._afterwards, None
@@ -186,8 +250,8 @@ class EngineProcess:
     def _cancel(self, number: int, request: protocol.Cancel) -> None:
         with self._lock:
             self._cancelled.add(request.target)
-            if request.target == self._current and self._runner is not None:
-                self._runner.interrupt(True)
+            if self._computing == {request.target} and self._runner is not None:
+                self._runner.interrupt(True)  # of several replies none is torn from the others: their steps are short
         self._send(number, Done())
 
     def _send(self, number: int, event: Event) -> None:
@@ -239,6 +303,7 @@ class EngineProcess:
     def _load(self, number: int, request: protocol.Load) -> ModelInfo:
         from desktop_app.engine.load import load_runner
         from desktop_app.engine.prompting import Prompting
+        from desktop_app.engine.scheduler import Scheduler
         from desktop_app.engine.state.chat_states import model_identity
 
         self._unload(number, protocol.Unload())
@@ -255,7 +320,7 @@ class EngineProcess:
                 runner.close()
                 raise
         prompting = Prompting(runner, self._renderer)
-        self._runner, self._prompting = runner, prompting
+        self._runner, self._prompting, self._scheduler = runner, prompting, Scheduler(runner)
         self._identity = model_identity(request.path, request.adapters)
         thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
         return replace(runner.info, thinking=thinking, effort=effort, takes_system=prompting.takes_system())
@@ -271,10 +336,19 @@ class EngineProcess:
 
     def _unload(self, number: int, request: protocol.Unload) -> None:
         if self._runner is not None:
-            runner, self._runner = self._runner, None
+            runner, self._runner, self._scheduler = self._runner, None, None
             runner.close()
 
-    def _generate(self, number: int, request: protocol.Generate) -> Reply:
+    def _begin_reply(self, number: int, request: protocol.Generate | protocol.Complete) -> Event | None:
+        if number in self._cancelled:
+            return Done(Reply("", "cancelled", 0, 0, 0, 0.0, 0.0))
+        if isinstance(request, protocol.Generate):
+            return self._generate(number, request)
+        runner = self._model()
+        prompt = runner.tokenize(request.text, add_special=True, special=not runner.info.plain_text)
+        return self._reply(number, self._sequence_for(prompt), prompt, request.sampling)
+
+    def _generate(self, number: int, request: protocol.Generate) -> Event | None:
         from desktop_app.engine.generation import OutputFilter
         from desktop_app.engine.prompting import mark_tokens, reply_opening
         from desktop_app.engine.state.chat_states import resume, store
@@ -285,9 +359,10 @@ class EngineProcess:
         rendered = prompting.render_marked(asked)
         prompt = prompting.tokens(rendered)
         chat_format = prompting.chat_format(asked)
+        sequence = self._sequence_for(prompt)
         recurrent, file, identity = runner.info.context == 0, request.state, self._identity
         if recurrent and file is not None:
-            resume(runner, file, identity, prompt)
+            resume(sequence, file, identity, prompt)
         opening = reply_opening(rendered) if runner.info.reasoning else ""
         reader = ReplyReader(chat_format, prompting.template(asked), request.tools, reasoning=bool(opening))
         shown = OutputFilter(
@@ -297,11 +372,20 @@ class EngineProcess:
         )
         settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
         sampling = self._held_to_grammar(request, opening)
-        reply = self._reply(number, prompt, sampling, shown, settled)
-        if recurrent and file is not None:
-            self._afterwards = lambda: store(runner, file, identity)
-        calls = [call for call in reader.calls if not (call.fault and reply.reason == "cancelled")]
-        return replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
+
+        def with_calls(reply: Reply) -> Reply:
+            if recurrent and file is not None:
+                self._afterwards = lambda: store(sequence, file, identity)
+            calls = [call for call in reader.calls if not (call.fault and reply.reason == "cancelled")]
+            return replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))
+
+        return self._reply(number, sequence, prompt, sampling, shown, settled, with_calls)
+
+    def _sequence_for(self, prompt: Sequence[int]) -> RunningSequence:
+        from desktop_app.engine.generation import check_room
+
+        check_room(self._model(), prompt)
+        return cast("Scheduler", self._scheduler).sequence_for(prompt)
 
     def _held_to_grammar(self, request: protocol.Generate, opening: str) -> SamplingSettings:
         """Return how tokens are chosen: held to the schema, or to whole calls where these are JSON without a mark."""
@@ -320,29 +404,24 @@ class EngineProcess:
             return request.sampling
         return dataclasses.replace(request.sampling, grammar=call_grammar(request.tools))
 
-    def _complete(self, number: int, request: protocol.Complete) -> Reply:
-        runner = self._model()
-        prompt = runner.tokenize(request.text, add_special=True, special=not runner.info.plain_text)
-        return self._reply(number, prompt, request.sampling)
-
     def _reply(
         self,
         number: int,
+        sequence: RunningSequence,
         prompt: Sequence[int],
         sampling: SamplingSettings,
         shown: OutputFilter | None = None,
         settled: int | None = None,
-    ) -> Reply:
-        from desktop_app.engine.generation import check_room, decoded, generation
+        on_end: Callable[[Reply], Reply] | None = None,
+    ) -> Event | None:
+        """Let a reply begin; return its end where it has ended already."""
+        from desktop_app.engine.generation import generation
         from desktop_app.engine.logprobs import Logprobs
+        from desktop_app.engine.scheduler import Running
 
-        runner = self._model()
-        check_room(runner, prompt)
-        if number in self._cancelled:
-            runner.interrupt(True)
-        noted = None if sampling.logprobs is None else Logprobs(runner, sampling.logprobs)
+        noted = None if sampling.logprobs is None else Logprobs(sequence, sampling.logprobs)
         steps = generation(
-            runner,
+            sequence,
             prompt,
             sampling,
             lambda text: self._send(number, Text(text, noted.take() if noted else ())),
@@ -350,8 +429,15 @@ class EngineProcess:
             settled,
             noted.note if noted else None,
         )
-        reply = decoded(runner, steps, self._progress(number, "prompt"))
-        return replace(reply, logprobs=noted.take()) if noted else reply
+
+        def whole(reply: Reply) -> Reply:
+            reply = on_end(reply) if on_end is not None else reply
+            return replace(reply, logprobs=noted.take()) if noted else reply
+
+        run = Running(number, sequence, steps, self._progress(number, "prompt"), whole)
+        for ended in cast("Scheduler", self._scheduler).begin(run):
+            self._end_reply(ended)
+        return None
 
     def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
         runner = self._any_model()

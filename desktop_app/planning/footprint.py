@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from desktop_app.sequences import snapshot_count
+from desktop_app.sequences import rounded_context, snapshot_count
 from models.dynamic_rotary import INTERNLM, RULE, is_beyond_trained_context
 from models.family import Metadata
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 """Types of the key-value cache, from exact to small."""
 
-_CONTEXT_STEP = 256
-"""llama.cpp rounds the cache up to this many tokens."""
 _BYTES_PER_TOKEN = 280
 """A token with its text, score, hash entry and merge rule in libllama's vocabulary (measured: 265 to 275 for BPE)."""
 _WORK_BASE = 8 * 1024 * 1024
@@ -141,6 +139,8 @@ class RunShape:
     kv_type: str = "f16"
     batch: int = 512
     """Tokens of a prompt computed at once, for the logits after the last of them."""
+    parallel: int = 1
+    """Chats that are computed at once, each with a context of its own."""
 
 
 def footprint(
@@ -177,9 +177,9 @@ def footprint(
         embedding=embedding,
         head=head,
         tied=tied,
-        cache=tuple(cache),
+        cache=tuple(run.parallel * block for block in cache),
         state=whole,
-        snapshots=(snapshot_count(whole) + 1) * whole,
+        snapshots=run.parallel * (snapshot_count(whole) + 1) * whole,
         compute=compute_buffer(architecture, parameters, run, _ACTIVATIONS.get(architecture, _USUAL)),
         gpu_compute=compute_buffer(
             architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)
@@ -188,7 +188,7 @@ def footprint(
         copied=0
         if uses_graph_runner(architecture, parameters, run)
         else _mask(architecture, parameters, run) + embedded,
-        output=_FLOAT * _number(parameters.get("vocab_size")),
+        output=run.parallel * _FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(
             run.batch * _WORK_BYTES * max(_intermediate_size(parameters), _number(parameters.get("embedding_length")))
@@ -301,11 +301,6 @@ def _mask(architecture: str, parameters: Metadata, run: RunShape) -> int:
     if recurrent_state(architecture, parameters):
         return 0
     return 2 * _batch(run) * rounded_context(run.context) * _masks(parameters)
-
-
-def rounded_context(context: int) -> int:
-    """Return the tokens that llama.cpp makes room for."""
-    return -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
 def _rotated_keys(parameters: Metadata, run: RunShape) -> int:

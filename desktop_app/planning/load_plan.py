@@ -13,10 +13,13 @@ from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import LoadRecord, Loads
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.computer import computer_now
+from desktop_app.planning.footprint import RunShape, uses_graph_runner
 from desktop_app.planning.planner import Computer, Model, Plan, RunConfiguration, plan
 from models.errors import ZhiyinError
 
 _MODELS_KEPT = 64
+_USUALLY_PARALLEL = (4, 2)
+"""Chats at once where nobody names a number: the first that fits, with as many layers on GPUs as for one chat."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class LoadPlanner:
         context: int | None,
         current: PlannedLoad | None = None,
         adapters: Sequence[AdapterUse] = (),
+        parallel: int | None = 1,
     ) -> PlannedLoad:
         """Plan a GGUF file's load.
 
@@ -76,6 +80,7 @@ class LoadPlanner:
             context: what the user asks for; None: the planner chooses.
             current: see `computer`.
             adapters: what is put on the model.
+            parallel: chats that are computed at once; None: up to four, where they fit with the context of one.
 
         Returns:
             the plan; where nothing fits (`plan.best` is None) the settings are those that lack the least.
@@ -84,11 +89,12 @@ class LoadPlanner:
             ZhiyinError: the file is damaged.
         """
         computer = _beside(adapters, self.computer(current))
-        found = plan(_model(path), computer, context=context, kv_type=settings.kv_type)
+        found = _plan(_model(path), computer, context, settings.kv_type, parallel)
         chosen = found.chosen
         wanted = replace(
             settings,
             context=chosen.context,
+            parallel=chosen.parallel,
             gpu_layers=chosen.gpu_layers,
             tensor_split=chosen.tensor_split,
             batch=chosen.batch,
@@ -142,6 +148,18 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
         if taken >= predicted / 2:  # some drivers tell the same free memory whatever is taken
             records.append(LoadRecord(share.device, planned.model, predicted, taken))
     Loads(loads_file()).add(records)
+
+
+def _plan(model: Model, computer: Computer, context: int | None, kv_type: str, parallel: int | None) -> Plan:
+    found = plan(model, computer, context=context, kv_type=kv_type, parallel=parallel or 1)
+    shape = RunShape(found.chosen.context, kv_type)
+    if parallel is not None or found.best is None or uses_graph_runner(model.architecture, model.parameters, shape):
+        return found
+    for count in _USUALLY_PARALLEL:
+        several = plan(model, computer, context=found.best.context or context, kv_type=kv_type, parallel=count)
+        if several.best is not None and several.best.gpu_layers == found.best.gpu_layers:
+            return several
+    return found
 
 
 def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:

@@ -18,10 +18,9 @@ from desktop_app.planning.footprint import (
     TensorSize,
     footprint,
     recurrent_state,
-    rounded_context,
     uses_graph_runner,
 )
-from desktop_app.sequences import snapshot_count
+from desktop_app.sequences import rounded_context, snapshot_count
 from desktop_app.system.read_speed import ReadSpeed
 from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import ZhiyinError, refusal
@@ -177,6 +176,8 @@ class RunConfiguration:
     """How many earlier states are kept at most, so that a chat can be changed without reading all of it again."""
     beyond_trained_context: bool = False
     """Longer than what the model was trained with: our own runner computes it, with positions that depend on the length."""
+    parallel: int = 1
+    """Chats that are computed at once, each with that context."""
 
     @property
     def bytes(self) -> int:
@@ -231,7 +232,9 @@ class Plan:
         return self.best or min((o for o in self.alternatives if o.shortfall), key=lambda o: (o.shortfall, o.bytes))
 
 
-def plan(model: Model, computer: Computer, *, context: int | None = None, kv_type: str = "f16") -> Plan:
+def plan(
+    model: Model, computer: Computer, *, context: int | None = None, kv_type: str = "f16", parallel: int = 1
+) -> Plan:
     """Choose how to run a model.
 
     Args:
@@ -240,9 +243,10 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
         context: tokens that the user asks for; None: 8192, or fewer where that does not fit. Past the trained length it counts
             for models alone that go on there (`models.dynamic_rotary`).
         kv_type: the cache's type; never chosen by the planner itself, only offered.
+        parallel: chats that are computed at once, each with that context.
     """
     by_context = [
-        [option(model, candidate, computer, wanted, kv_type) for candidate in model.candidates]
+        [option(model, candidate, computer, wanted, kv_type, parallel) for candidate in model.candidates]
         for wanted in ([_possible(model, context)] if context else _contexts(model))
     ]
     options = [o for group in by_context for o in group]
@@ -256,18 +260,18 @@ def plan(model: Model, computer: Computer, *, context: int | None = None, kv_typ
 
 
 def option(
-    model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16"
+    model: Model, candidate: Candidate, computer: Computer, context: int, kv_type: str = "f16", parallel: int = 1
 ) -> RunConfiguration:
     """Return one way to run the model, with as many layers on GPUs as their memory takes.
 
     Prompts are computed in smaller parts where that makes it fit.
     """
-    found = _spread(model, candidate, computer, RunShape(context, kv_type, _BATCHES[0]))
+    found = _spread(model, candidate, computer, RunShape(context, kv_type, _BATCHES[0], parallel))
     for batch in _BATCHES[1:]:
         buffers = found.batch_bytes + sum(share.compute for share in found.shares[1:])
         if not 0 < found.shortfall <= buffers:
             break
-        found = _spread(model, candidate, computer, RunShape(context, kv_type, batch))
+        found = _spread(model, candidate, computer, RunShape(context, kv_type, batch, parallel))
     return found
 
 
@@ -319,7 +323,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         gpu_layers=gpu_layers,
         layers=layers,
         shares=(main, *(on_gpus[gpu.name] for gpu in computer.accelerators if gpu.name in on_gpus)),
-        tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, run.context),
+        tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, run),
         threads=computer.threads,
         mapped=mapped,
         locked=mapped and bool(kept) and not ours and _may_lock(main, computer),
@@ -331,6 +335,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         state_bytes=foot.state,
         snapshots=snapshot_count(foot.state),
         beyond_trained_context=is_beyond_trained_context(model.parameters, run.context),
+        parallel=run.parallel,
     )
 
 
@@ -439,16 +444,16 @@ def _layers_of(shares: Mapping[str, DeviceAllocation]) -> int:
 
 
 def _tokens_per_second(
-    foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, DeviceAllocation], context: int
+    foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, DeviceAllocation], run: RunShape
 ) -> float | None:
-    """Return the speed of writing early in a chat: every weight and the filled part of the cache are read once a token."""
+    """Return the speed of writing early in a chat that is alone: a token reads all weights and the filled part of the cache."""
     speed = computer.speed
     if speed is None:
         return None
     layers = len(foot.blocks)
     seconds = sum(size / speed.of(type_) for type_, size in candidate.read.items())
-    filled = 1.0 if foot.recurrent else min(1.0, _EARLY / rounded_context(context))
-    seconds += sum(foot.cache) * filled / speed.of("F16")
+    filled = 1.0 if foot.recurrent else min(1.0, _EARLY / rounded_context(run.context))
+    seconds += sum(foot.cache) / run.parallel * filled / speed.of("F16")
     left, total = 1.0, layers * _PRODUCTS_PER_BLOCK * _KERNEL_SECONDS
     for gpu in computer.accelerators:
         part = shares[gpu.name].layers / (layers + 1) if gpu.name in shares else 0.0
@@ -464,13 +469,13 @@ def _fixes(model: Model, computer: Computer, smallest: RunConfiguration) -> Iter
     if smallest.recurrent:
         return
     for kv_type in ("q8_0", "q4_0"):
-        fix = option(model, candidate, computer, smallest.context, kv_type)
+        fix = option(model, candidate, computer, smallest.context, kv_type, smallest.parallel)
         if not fix.shortfall:
             yield fix
             break
     context = smallest.context // 2
     while context >= 512:
-        fix = option(model, candidate, computer, context)
+        fix = option(model, candidate, computer, context, parallel=smallest.parallel)
         if not fix.shortfall:
             yield fix
             break
@@ -560,4 +565,8 @@ def _context(chosen: RunConfiguration) -> Sentence:
         return Sentence("a context without limit")
     if chosen.beyond_trained_context:
         return Sentence("{count} tokens of context, more than it was trained with", count=chosen.context)
+    if chosen.parallel > 1:
+        return Sentence(
+            "{count} tokens of context for each of {chats} chats", count=chosen.context, chats=chosen.parallel
+        )
     return Sentence("{count} tokens of context", count=chosen.context)

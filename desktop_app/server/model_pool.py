@@ -32,6 +32,8 @@ class PoolSettings:
 
     context: int | None = None
     """Tokens of a chat; None: the planner chooses."""
+    parallel: int | None = None
+    """Chats that are computed at once; None: as many as the planner finds room for."""
     threads: int = 0
     """0: as many as are fastest here."""
     keep_seconds: float = 300.0
@@ -221,7 +223,11 @@ class ModelPool:
     def _plan(self, model: InstalledModel, engine: Engine) -> PlannedLoad:
         settings = LoadSettings(threads=self._settings.threads)
         return LoadPlanner(engine).plan(
-            model.path, settings, context=self._settings.context, adapters=self._adapters(model)
+            model.path,
+            settings,
+            context=self._settings.context,
+            adapters=self._adapters(model),
+            parallel=self._settings.parallel,
         )
 
     async def _make_room(self) -> None:

@@ -900,6 +900,10 @@
         <translation>{count} 个词元的上下文</translation>
     </message>
     <message>
+        <source>{count} tokens of context for each of {chats} chats</source>
+        <translation>{chats} 个对话各 {count} 个词元的上下文</translation>
+    </message>
+    <message>
         <source>{count} tokens of context, more than it was trained with</source>
         <translation>{count} 个词元的上下文（超过训练时的长度）</translation>
     </message>

@@ -24,7 +24,7 @@ from desktop_app.engine.graph.tokenizer import open_tokenizer
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.llama.importance import ImportanceCollector
 from desktop_app.engine.llama.log import begin_log
-from desktop_app.engine.protocol import AdapterUse, LoadSettings
+from desktop_app.engine.protocol import LONGEST_CONTEXT, AdapterUse, LoadSettings
 from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
@@ -56,6 +56,7 @@ class GraphRunner:
         self.chat_template = header.text(CHAT_TEMPLATE)
         self.tool_template = header.text(f"{CHAT_TEMPLATE}.{TOOL_USE}")
         self.stop_texts = header.texts("zhiyin.chat.stop")
+        self.batch = LONGEST_CONTEXT
         self._stop = StopFlag()
         self._batch, self.largest_batch = settings.batch, 0
         self.importance: ImportanceCollector | None = None
@@ -97,6 +98,21 @@ class GraphRunner:
         if ids:
             self._note_batch(len(ids))
             self._model.decode(ids, on_progress=on_progress or _ignore)
+
+    @property
+    def sequences(self) -> Sequence[GraphRunner]:
+        """The one sequence there is."""
+        return (self,)
+
+    def decode_together(
+        self, parts: Sequence[tuple[GraphRunner, Sequence[int]]], on_progress: ProgressCallback | None = None
+    ) -> None:
+        """Append tokens to the one sequence."""
+        for _, ids in parts:
+            self.decode(ids, on_progress=on_progress)
+
+    def pass_on(self, *, more: bool, at_least: int) -> None:
+        """Do nothing: `decode` keeps what a stop should not cost."""
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the next token from the logits after the last token."""

@@ -21,13 +21,15 @@ from desktop_app.engine.llama.adapters import LlamaAdapters
 from desktop_app.engine.llama.importance import ImportanceCollector
 from desktop_app.engine.llama.loading import load_model
 from desktop_app.engine.llama.log import begin_log, log_lines
+from desktop_app.engine.llama.sequence import LlamaSequence
 from desktop_app.engine.llama.vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import AdapterUse, LoadSettings
 from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
 from desktop_app.engine.sampler import Sampler
-from desktop_app.engine.state.snapshots import Snapshots, State
+from desktop_app.engine.state.snapshots import State
 from desktop_app.engine.stop_flag import StopFlag
+from desktop_app.sequences import rounded_context
 from desktop_app.system.threads import usual_threads
 from models.chat import chat_formats
 from models.chat.template_facts import template_facts
@@ -41,7 +43,7 @@ _ALIGNMENT = 32
 
 
 class LlamaRunner:
-    """One model in llama.cpp, one sequence; see `desktop_app.engine.runner.Runner`."""
+    """One model in llama.cpp, one sequence or several; see `desktop_app.engine.runner.Runner`."""
 
     def __init__(self, header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> None:
         """Load the file.
@@ -66,65 +68,85 @@ class LlamaRunner:
             llama.llama_model_free(self._model)
             raise
         self._adapters = LlamaAdapters(self._model, self._context, header)
-        self._memory = llama.llama_get_memory(self._context)
-        self._batch = llama.llama_n_batch(self._context)
-        self._recurrent = llama.llama_model_is_recurrent(self._model)
-        self._hybrid = llama.llama_model_is_hybrid(self._model)
-        self._can_trim = not (self._recurrent or self._hybrid)
-        self._tokens: list[int] = []
+        self.batch = llama.llama_n_batch(self._context)
+        self.kinds = llama.llama_model_is_recurrent(self._model), llama.llama_model_is_hybrid(self._model)
+        """Whether it has recurrent layers alone, and whether it has some beside attention."""
         self.largest_batch = 0
-        self._snapshots = Snapshots()
         self._next = (llama.llama_token * 1)()
-        self._row_type = ctypes.c_float * self.vocabulary.size
+        self._together = llama.llama_batch_init(self.batch, 0, 1)
+        self.sequences = tuple(LlamaSequence(self, self._context, number) for number in range(settings.parallel))
+        self._first = self.sequences[0]
         self.info = self._describe(header, time.perf_counter() - start)
 
     @property
     def tokens(self) -> Sequence[int]:
-        """The tokens that the sequence holds now."""
-        return self._tokens
+        """The tokens that the first sequence holds now."""
+        return self._first.tokens
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
         return self.vocabulary.tokenize(text, add_special=add_special, special=special)
 
     def truncate(self, count: int, prompt: int = 0) -> int:
-        """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
-        if count < len(self._tokens):
-            self._rewind(count)
-        return len(self._tokens)
+        """Shorten the first sequence to its first `count` tokens, or fewer where the model cannot."""
+        return self._first.truncate(count, prompt)
 
     def decode(self, ids: Sequence[int], *, on_progress: ProgressCallback | None = None) -> None:
-        """Append tokens and compute the logits after the last one."""
-        if len(ids) == 1:
-            self._next[0] = ids[0]
-            self._decode_batch(self._next, 1)
-            self._tokens.append(ids[0])
-            return
-        if self.info.context and len(self._tokens) + len(ids) > self.info.context:
-            raise _full(len(self._tokens) + len(ids), self.info.context)
-        passing = 0
-        for start in range(0, len(ids), self._batch):
-            if not self._can_trim and start:  # a stop costs one batch, not all that was read
-                self._snapshots.drop(passing)
-                passing = len(self._tokens)
-                self.snapshot()
-            part = ids[start : start + self._batch]
-            self._decode_batch((llama.llama_token * len(part))(*part), len(part))
-            self._tokens.extend(part)
-            if on_progress is not None:
+        """Append tokens to the first sequence and compute the logits after the last one."""
+        self._check_room(self._first, len(ids))
+        for start in range(0, len(ids), self.batch):
+            part = ids[start : start + self.batch]
+            self.decode_together([(self._first, part)])
+            self._first.pass_on(more=start + len(part) < len(ids), at_least=self.batch)
+            if on_progress is not None and len(ids) > 1:
                 on_progress((start + len(part)) / len(ids))
-        self._snapshots.drop(passing)
+
+    def decode_together(
+        self, parts: Sequence[tuple[LlamaSequence, Sequence[int]]], on_progress: ProgressCallback | None = None
+    ) -> None:
+        """Append tokens to each of some sequences, `batch` at most in all, and compute the logits after the last of each."""
+        for sequence, ids in parts:
+            self._check_room(sequence, len(ids))
+        count = sum(len(ids) for _, ids in parts)
+        sequence, ids = parts[0]
+        if len(parts) == 1 and sequence is self._first:
+            array = self._next if count == 1 else (llama.llama_token * count)()
+            array[:] = ids
+            sequence.row = -1
+            status = llama.llama_decode(self._context, llama.llama_batch_get_one(array, count))
+        else:
+            status = llama.llama_decode(self._context, self._filled(parts, count))
+        self._check(status, count, [sequence for sequence, _ in parts])
+        for sequence, ids in parts:
+            sequence.ids.extend(ids)
+
+    def _filled(self, parts: Sequence[tuple[LlamaSequence, Sequence[int]]], count: int) -> llama.llama_batch:
+        batch, at = self._together, 0
+        for sequence, ids in parts:
+            start = len(sequence.ids)
+            for offset, token in enumerate(ids):
+                batch.token[at] = token
+                batch.pos[at] = start + offset
+                batch.n_seq_id[at] = 1
+                batch.seq_id[at][0] = sequence.number
+                batch.logits[at] = False
+                at += 1
+            sequence.row = at - 1
+            batch.logits[at - 1] = True
+        batch.n_tokens = count
+        return batch
+
+    def _check_room(self, sequence: LlamaSequence, count: int) -> None:
+        if self.info.context and len(sequence.ids) + count > self.info.context:
+            raise _full(len(sequence.ids) + count, self.info.context)
 
     def sample(self, sampler: Sampler) -> int:
-        """Choose the next token from the logits after the last token."""
-        if sampler.takes_best or sampler.grammar is not None:
-            return sampler.choose(self.logits())
-        return int(llama.llama_sampler_sample(sampler.chain, self._context, -1))
+        """Choose the next token from the logits after the first sequence's last token."""
+        return self._first.sample(sampler)
 
     def logits(self) -> np.ndarray:
-        """Return float32 [vocabulary], the logits after the last token."""
-        row = ctypes.addressof(llama.llama_get_logits_ith(self._context, -1).contents)
-        return np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32)
+        """Return float32 [vocabulary], the logits after the first sequence's last token."""
+        return self._first.logits()
 
     def logit_blocks(self, ids: Sequence[int], start: int = 0) -> Iterator[np.ndarray]:
         """Yield float32 [some, vocabulary] of a fresh sequence, from the logits after ids[start] on."""
@@ -132,7 +154,7 @@ class LlamaRunner:
         if self.info.context and len(ids) > self.info.context:
             raise _full(len(ids), self.info.context)
         step, size = self._logit_rows, self.info.vocabulary_size
-        if len(ids) <= self._batch and len(ids) - start <= step:
+        if len(ids) <= self.batch and len(ids) - start <= step:
             begin, step = (
                 0,
                 len(ids),
@@ -145,8 +167,8 @@ class LlamaRunner:
             for at in range(begin, len(ids), step):
                 part = ids[at : at + step]
                 _fill(batch, part, at, start)
-                self._check(llama.llama_decode(self._context, batch), len(part))
-                self._tokens.extend(part)
+                self._check(llama.llama_decode(self._context, batch), len(part), [self._first])
+                self._first.ids.extend(part)
                 rows = at + len(part) - max(at, start)
                 flat = np.ctypeslib.as_array(llama.llama_get_logits(self._context), (rows * size,))
                 yield flat.reshape(rows, size)
@@ -163,35 +185,25 @@ class LlamaRunner:
         return rows
 
     def snapshot(self) -> None:
-        """Take a snapshot of a recurrent state."""
-        if not self._can_trim and self._tokens:
-            self._snapshots.take(len(self._tokens), self._state())
+        """Take a snapshot of the first sequence's recurrent state."""
+        self._first.snapshot()
 
     def states(self) -> Sequence[State]:
-        """Return a recurrent model's snapshots and its state now."""
-        if not self._recurrent or not self._tokens:
-            return ()
-        now = len(self._tokens)
-        return [*(snapshot for snapshot in self._snapshots.taken if snapshot[0] < now), (now, self._state())]
+        """Return a recurrent model's snapshots of the first sequence, and its state now."""
+        return self._first.states()
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
-        """Put a recurrent model's states in the sequence's place."""
-        self._snapshots.clear()
-        llama.llama_memory_clear(self._memory, True)
-        self._tokens = list(tokens[: self._restored(*states[-1])])
-        if self._tokens:
-            for snapshot in states:
-                self._snapshots.take(*snapshot)
-        else:
-            llama.llama_memory_clear(self._memory, True)
+        """Put a recurrent model's states in the first sequence's place."""
+        self._first.restore(tokens, states)
 
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""
-        ids = (llama.llama_token * len(self._tokens))(*self._tokens)
+        tokens = self._first.ids
+        ids = (llama.llama_token * len(tokens))(*tokens)
         try:
             with unfinished_folder(path) as folder:
                 part = folder / path.name
-                size = llama.llama_state_seq_save_file(self._context, os.fsencode(part), 0, ids, len(self._tokens))
+                size = llama.llama_state_seq_save_file(self._context, os.fsencode(part), 0, ids, len(tokens))
                 whole = size == part.stat().st_size  # llama.cpp does not see what fails when it closes the file
                 if whole:
                     with part.open("rb+") as file:
@@ -216,16 +228,14 @@ class LlamaRunner:
             raise BadFile(
                 "{path} does not hold a state of this model; the chat is read again from its messages.", path=path
             )
-        self._tokens = ids[: count.value]
-        self._snapshots.clear()
+        self._first.take_up(ids[: count.value])
         return count.value
 
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
         """Put these adapters, and no others, on the model."""
         if self._adapters.use(adapters):
-            llama.llama_memory_clear(self._memory, True)
-            self._tokens.clear()
-            self._snapshots.clear()
+            for sequence in self.sequences:
+                sequence.clear()
 
     def interrupt(self, stop: bool) -> None:
         """Make a running `decode` give up at the next node of its graph (True), or let the next one run (False)."""
@@ -233,6 +243,7 @@ class LlamaRunner:
 
     def close(self) -> None:
         """Free the memory."""
+        llama.llama_batch_free(self._together)
         llama.llama_free(self._context)
         llama.llama_model_free(self._model)
 
@@ -240,9 +251,13 @@ class LlamaRunner:
         trained = llama.llama_model_n_ctx_train(self._model)
         params = llama.llama_context_default_params()
         params.n_ctx = min(settings.context, trained) if settings.context else trained
-        params.n_batch = params.n_ubatch = min(settings.batch, params.n_ctx)
+        params.n_batch = params.n_ubatch = max(min(settings.batch, params.n_ctx), settings.parallel)
         # llama.cpp would keep room for a whole batch of logits.
-        params.n_outputs_max = self._logit_rows = min(settings.logit_rows, params.n_ubatch)
+        self._logit_rows = min(settings.logit_rows, params.n_ubatch)
+        params.n_outputs_max = max(self._logit_rows, settings.parallel)
+        if settings.parallel > 1:  # each sequence has a cache of its own, as large as a single one's
+            params.n_seq_max = settings.parallel
+            params.n_ctx = settings.parallel * rounded_context(params.n_ctx)
         params.n_threads = params.n_threads_batch = settings.threads or usual_threads()
         kind = cache_type(settings.kv_type)
         params.type_k = params.type_v = kind
@@ -272,8 +287,9 @@ class LlamaRunner:
             name=str(header.metadata.get("general.name", header.path.stem)),
             architecture=header.architecture,
             vocabulary_size=self.vocabulary.size,
-            context=0 if self._recurrent else min(llama.llama_n_ctx(self._context), trained),  # it rounds up
-            can_trim=self._can_trim,
+            context=0 if self.kinds[0] else min(llama.llama_n_ctx_seq(self._context), trained),  # it rounds up
+            can_trim=not any(self.kinds),
+            sequences=len(self.sequences),
             trained_context=trained,
             parameters=llama.llama_model_n_params(self._model),
             file_type=header.quantization,
@@ -285,52 +301,20 @@ class LlamaRunner:
             plain_text=header.metadata.get(PLAIN) is True,
         )
 
-    def _decode_batch(self, ids: ctypes.Array[llama.llama_token], count: int) -> None:
-        self._check(llama.llama_decode(self._context, llama.llama_batch_get_one(ids, count)), count)
-
-    def _check(self, status: int, count: int) -> None:
+    def _check(self, status: int, count: int, sequences: Sequence[LlamaSequence]) -> None:
         self.largest_batch = max(self.largest_batch, count)
         if status == _DECODED:
             return
-        self._rewind(len(self._tokens))  # drops what an unfinished batch left in the cache
+        for sequence in sequences:
+            sequence.rewind(len(sequence.ids))  # drops what an unfinished batch left in the cache
         if status == _ABORTED:
             raise Cancelled("Stopped.")
         if status == _NO_ROOM:
-            raise _full(len(self._tokens) + 1, self.info.context)
+            raise _full(len(sequences[0].ids) + 1, self.info.context)
         reason = log_lines[-1] if log_lines else f"code {status}"
         raise ZhiyinError(
             "llama.cpp failed to compute the next tokens ({reason}); load the model again.", reason=reason
         )
-
-    def _rewind(self, count: int) -> None:
-        """Bring llama.cpp's memory to the first `count` tokens, or to fewer where it cannot go back so far only."""
-        snapshot = self._snapshots.back_to(count)
-        if not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
-            if not self._hybrid:
-                llama.llama_memory_clear(self._memory, True)
-            count = 0 if snapshot is None else self._restored(*snapshot)
-            # Of a hybrid, the snapshot holds the recurrent layers: what attention keeps is cut to the same length.
-            if not count or not llama.llama_memory_seq_rm(self._memory, 0, count, -1):
-                llama.llama_memory_clear(self._memory, True)
-                count = 0
-        del self._tokens[count:]
-
-    @property
-    def _snapshot_flags(self) -> int:
-        """What a snapshot holds: everything, or of a hybrid the recurrent layers alone."""
-        return int(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) if self._hybrid else 0
-
-    def _state(self) -> bytearray:
-        state = bytearray(llama.llama_state_seq_get_size_ext(self._context, 0, self._snapshot_flags))
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        llama.llama_state_seq_get_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)
-        return state
-
-    def _restored(self, count: int, state: bytes | bytearray) -> int:
-        """Take up a snapshot; return its number of tokens, or 0 where llama.cpp refuses it."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        read = llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), 0, self._snapshot_flags)
-        return count if read else 0
 
 
 def load_weights(header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> llama.llama_model_p:

@@ -18,7 +18,7 @@ import numpy as np
 
 from converter.gguf_header import split_parts
 from desktop_app.engine.protocol import AdapterUse
-from desktop_app.engine.runner import Runner
+from desktop_app.engine.runner import RunningSequence
 from desktop_app.engine.state.files import read_state_file, write_state_file
 from desktop_app.engine.state.rounding import rounded, widened
 from desktop_app.engine.state.snapshots import State
@@ -45,7 +45,7 @@ def model_identity(path: Path, adapters: Sequence[AdapterUse]) -> str:
     return blake2b(json.dumps([_FORMAT, llama_cpp.__version__, facts, scales]).encode(), digest_size=16).hexdigest()
 
 
-def resume(runner: Runner, file: Path, identity: str, prompt: Sequence[int]) -> None:
+def resume(runner: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
     """Take up a chat's state where it holds more of `prompt` than the running sequence does.
 
     Args:
@@ -70,7 +70,7 @@ def resume(runner: Runner, file: Path, identity: str, prompt: Sequence[int]) -> 
         runner.restore(tokens, states)
 
 
-def store(runner: Runner, file: Path, identity: str) -> None:
+def store(runner: RunningSequence, file: Path, identity: str) -> None:
     """Write a chat's state, whole or not at all; a full disk only means that the chat is read again."""
     if not identity:
         return

@@ -68,7 +68,7 @@ def test_a_snapshot_is_of_the_recurrent_layers_alone(runner: LlamaRunner) -> Non
         runner.truncate(0)
         runner.decode(IDS[:count])
         runner.snapshot()
-        sizes.append(len(runner._snapshots.taken[-1][1]))
+        sizes.append(len(runner.sequences[0]._snapshots.taken[-1][1]))
     assert sizes[0] == sizes[1]
 
 

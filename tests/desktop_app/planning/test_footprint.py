@@ -10,7 +10,8 @@ import llama_cpp.llama_cpp as llama
 import pytest
 from gguf.constants import GGMLQuantizationType
 
-from desktop_app.planning.footprint import Footprint, RunShape, TensorSize, footprint, kv_cache, rounded_context
+from desktop_app.planning.footprint import Footprint, RunShape, TensorSize, footprint, kv_cache
+from desktop_app.sequences import rounded_context
 from models.dynamic_rotary import RULE
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf

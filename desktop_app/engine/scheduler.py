@@ -1,0 +1,181 @@
+"""Replies that are computed together: each step decodes one token of every running one, and parts of new prompts beside them.
+
+A prompt is read in parts so small that those who are being answered hardly wait for it (continuous batching with chunked prefill,
+as in Agrawal et al., "Taming Throughput-Latency Tradeoff in LLM Inference with Sarathi-Serve", OSDI 2024).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from desktop_app.engine.generation import Generation
+from desktop_app.engine.results import Reply
+from desktop_app.engine.runner import ProgressCallback, Runner, RunningSequence
+from desktop_app.sequences import common_prefix
+from models.errors import Cancelled
+
+_FIRST_PART = 16
+"""Tokens of a prompt read beside running replies while nothing was measured."""
+_SMALLEST_PART = 4
+_PROMPT_SHARE = 1.0
+"""Seconds of a step that go into prompts, for each second that it takes without."""
+_STEP_SECONDS = 0.1
+"""Of a step in which several prompts alone are read: a stop is heard between steps."""
+_NEWEST = 0.2
+"""Weight of the newest measurement in an average."""
+
+
+@dataclass
+class Running:
+    """A reply under way."""
+
+    number: int
+    """Of its request."""
+    sequence: RunningSequence
+    steps: Generation
+    on_progress: ProgressCallback
+    """Hears of the part of the prompt that is done."""
+    on_end: Callable[[Reply], Reply]
+    """Completes the reply when it has ended."""
+    ids: Sequence[int] = ()
+    """What is to be decoded next."""
+    total: int = 0
+    """Of them there were so many."""
+    ended: Reply | Exception | None = None
+
+
+class Scheduler:
+    """The replies of a loaded model that are under way, at most as many as it has sequences."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Begin without any."""
+        self._runner = runner
+        self._running: list[Running] = []
+        self._last_use = dict.fromkeys(range(len(runner.sequences)), 0)
+        self._uses = 0
+        self._budget = _Budget(runner.batch)
+
+    @property
+    def running(self) -> frozenset[int]:
+        """The requests that are being answered."""
+        return frozenset(run.number for run in self._running)
+
+    @property
+    def has_room(self) -> bool:
+        """Another reply can begin."""
+        return len(self._running) < len(self._runner.sequences)
+
+    def sequence_for(self, prompt: Sequence[int]) -> RunningSequence:
+        """Return the free sequence that holds most of a prompt already; of several, the one that was used longest ago."""
+        used = [run.sequence for run in self._running]
+        free = [(n, sequence) for n, sequence in enumerate(self._runner.sequences) if sequence not in used]
+        number, chosen = max(free, key=lambda one: (common_prefix(one[1].tokens, prompt), -self._last_use[one[0]]))
+        self._uses += 1
+        self._last_use[number] = self._uses
+        return chosen
+
+    def begin(self, run: Running) -> list[Running]:
+        """Take up a reply; return it in a list where it ends at once."""
+        self._running.append(run)
+        self._go_on(run, None)
+        return self._take_ended()
+
+    def step(self, cancelled: Collection[int]) -> list[Running]:
+        """Compute the next token of each reply, or a part of its prompt; return those that ended.
+
+        Args:
+            cancelled: requests that are to be stopped.
+        """
+        for run in self._running:
+            if run.number in cancelled:
+                self._go_on(run, Cancelled("Stopped."))
+        ended = self._take_ended()
+        if self._running:
+            self._decode(self._parts())
+        return [*ended, *self._take_ended()]
+
+    def _decode(self, parts: Sequence[tuple[Running, Sequence[int]]]) -> None:
+        alone = parts[0][0].on_progress if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].ids) else None
+        start = time.perf_counter()
+        try:
+            self._runner.decode_together([(run.sequence, ids) for run, ids in parts], alone)
+        except Exception as error:
+            for run, _ in parts:
+                self._go_on(run, error)
+            return
+        self._budget.note([len(ids) for _, ids in parts], time.perf_counter() - start)
+        for run, ids in parts:
+            run.ids = run.ids[len(ids) :]
+            if run.total > 1:
+                run.sequence.pass_on(more=bool(run.ids), at_least=self._runner.batch)
+                run.on_progress(1 - len(run.ids) / run.total)
+        for run, _ in parts:  # only now: choosing a token takes the logits of this step
+            if not run.ids:
+                self._go_on(run, None)
+
+    def _parts(self) -> list[tuple[Running, Sequence[int]]]:
+        """Return what is decoded next: a token of each running reply, and of the prompts as much as there is time for."""
+        replying = [run for run in self._running if len(run.ids) == 1]
+        prompts = [run for run in self._running if len(run.ids) > 1]
+        parts: list[tuple[Running, Sequence[int]]] = [(run, run.ids) for run in replying]
+        room = self._budget.prompt_tokens(len(replying), len(prompts))
+        for run in prompts:
+            if room > 0:
+                part = run.ids[:room]
+                parts.append((run, part))
+                room -= len(part)
+        return parts
+
+    def _go_on(self, run: Running, error: Exception | None) -> None:
+        """Let a reply go on with its new logits, or hear of an error."""
+        try:
+            run.ids = next(run.steps) if error is None else run.steps.throw(error)
+            run.total = len(run.ids)
+        except StopIteration as end:
+            run.ended = end.value
+        except Exception as failure:
+            run.ended = failure
+
+    def _take_ended(self) -> list[Running]:
+        ended = [run for run in self._running if run.ended is not None]
+        self._running = [run for run in self._running if run.ended is None]
+        return ended
+
+
+class _Budget:
+    """How many tokens of prompts a step has time for, by what the last steps took."""
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._step_seconds: dict[int, float] = {}
+        """By the number of replies: what a step without prompts takes."""
+        self._token_seconds = 0.0
+        """A token of a prompt."""
+
+    def prompt_tokens(self, replies: int, prompts: int) -> int:
+        """Return how many tokens of prompts go beside so many replies."""
+        most = self._batch - replies
+        if not replies:
+            if prompts < 2 or not self._token_seconds:
+                return most
+            return max(_FIRST_PART, min(most, int(_STEP_SECONDS / self._token_seconds)))
+        step = self._step_seconds.get(replies) or max(self._step_seconds.values(), default=0.0)
+        if not step or not self._token_seconds:
+            return min(most, _FIRST_PART)
+        return max(_SMALLEST_PART, min(most, int(_PROMPT_SHARE * step / self._token_seconds)))
+
+    def note(self, counts: Sequence[int], seconds: float) -> None:
+        """Take note of a step: the tokens of each sequence in it, and what it took."""
+        replies, read = sum(count == 1 for count in counts), sum(count for count in counts if count > 1)
+        if not read:
+            self._step_seconds[replies] = _mean(self._step_seconds.get(replies, 0.0), seconds)
+            return
+        beside = self._step_seconds.get(replies, 0.0) if replies else 0.0
+        if not replies or beside:
+            self._token_seconds = _mean(self._token_seconds, max(seconds - beside, 0.0) / read)
+
+
+def _mean(before: float, newest: float) -> float:
+    return newest if not before else (1 - _NEWEST) * before + _NEWEST * newest

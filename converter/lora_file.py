@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 
-from converter.checkpoint import Checkpoint
 from converter.checkpoint.lora import Adapter, LowRank
-from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.open import read_config
+from converter.checkpoint.prepared import open_prepared
+from converter.checkpoint.quantized import quantized_by
 from converter.ggml import widen
 from converter.gguf_writer import lay_out
 from converter.merging import Stage, check_changes, stage_of
 from converter.metadata import base_model
 from converter.plan import ConversionPlan, ConvertRequest, Part
 from converter.recipes import find_recipe
-from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
 from models.layers import is_stacked, row_order, stacked
@@ -92,15 +92,16 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
             "original checkpoint with --base (its config.json alone is enough).",
             base=base,
         )
-    config = read_config(base)
-    checkpoint: Checkpoint | None = None
-    if "quantization_config" in config:  # packed weights have other shapes; those of the layers follow from the rest
-        plain = {key: value for key, value in config.data.items() if key != "quantization_config"}
-        config = Config(plain, config.origin)
-    elif any(base.glob("*.safetensors")) or any(base.glob("*.bin")):
-        checkpoint = open_checkpoint(base)
-        config = read_config(base, checkpoint)
-    shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    config, shapes = read_config(base), None
+    if any(base.glob("*.safetensors")) or any(base.glob("*.bin")):
+        checkpoint = open_prepared(base)
+        config = checkpoint.config
+        shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+        if quantized_by(checkpoint.tensors) is not None:
+            shapes = None  # packed weights have other shapes; those of the layers follow from the rest
+        checkpoint.close()
+    plain = {key: value for key, value in config.data.items() if key != "quantization_config"}
+    config = config.replaced(plain)
     stage = stage_of(base, config, shapes)
     blueprint = stage.family.blueprint(config, shapes)
     outputs: dict[str, list[OutputTensor]] = {}

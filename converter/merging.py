@@ -14,12 +14,14 @@ import numpy as np
 
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
-from converter.checkpoint.open import checkpoint_folder, open_checkpoint, read_config
+from converter.checkpoint.open import checkpoint_folder, read_config
+from converter.checkpoint.prepared import PreparedCheckpoint, open_prepared, vocabulary_tensors
+from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.families import family_of
-from models.family import Blueprint, Family, Shape
+from models.family import Family, Shape
 from models.sentence import Sentence
 from models.vocab import read_vocabulary
 
@@ -52,17 +54,23 @@ class Stage:
         return self.shapes[self.embeddings][0]
 
 
-def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
+def open_merged(base: Path, lora: Sequence[Path], weights: Path | None = None) -> MergedCheckpoint:
     """Open a base and adapters in the order in which they are to be merged.
+
+    Args:
+        base: the checkpoint below.
+        lora: folders of adapters.
+        weights: which of the base's files of weights is meant, where there are several sets.
 
     Raises:
         ZhiyinError: they do not fit; the sentence names both sides.
     """
     refuse_base_layout(base)
     adapters = [Adapter(path) for path in lora]
-    checkpoint = open_checkpoint(base)
+    checkpoint = open_prepared(base, weights)
     _refuse_integers(base, checkpoint, adapters)
     stage = _first_stage(base, checkpoint)
+    refuse_quantized_tensors(checkpoint, stage.family.blueprint(stage.config, stage.shapes))
     copies: dict[str, str] = {}
     steps = [
         Sentence("Base: {base} ({family}, {count:,} tokens)", base=base, family=stage.family.title, count=stage.rows)
@@ -97,7 +105,13 @@ def open_merged(base: Path, lora: Sequence[Path]) -> MergedCheckpoint:
     config = _with_vocabulary(stage)
     tokenizer = _tokenizer(stage)
     return MergedCheckpoint(
-        checkpoint, tuple(adapters), config, tokenizer, copies, (*steps, Sentence("Tokenizer: {path}", path=tokenizer))
+        checkpoint,
+        tuple(adapters),
+        config,
+        tokenizer,
+        copies,
+        (*steps, Sentence("Tokenizer: {path}", path=tokenizer)),
+        checkpoint.notes,
     )
 
 
@@ -160,17 +174,16 @@ def _check_shapes(stage: Stage, adapter: Adapter) -> None:
             raise _wrong_shape(stage, adapter, name, shape)
 
 
-def _first_stage(base: Path, checkpoint: Checkpoint) -> Stage:
-    config = read_config(base, checkpoint)
-    return stage_of(base, config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
+def _first_stage(base: Path, checkpoint: PreparedCheckpoint) -> Stage:
+    return stage_of(base, checkpoint.config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
 
 
 def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> Stage:
     """Return the base alone, before any adapter; without shapes, those that the configuration calls for."""
-    family = family_of(config)
+    family = family_of(config, tensors_decide=shapes is not None)
     blueprint = family.blueprint(config, shapes)
     untied = config.changed(tie_word_embeddings=False)
-    embeddings, head = _vocabulary_tensors(family.blueprint(untied, None))
+    embeddings, head = vocabulary_tensors(family.blueprint(untied, None))
     found = shapes or {source.name: source.shape for tensor in blueprint.tensors for source in tensor.sources}
     if embeddings not in found:
         raise BadFile(
@@ -186,15 +199,9 @@ def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> 
             tensor=flat,
             shape=shape_text(found[flat]),
         )
-    tied = _vocabulary_tensors(blueprint)[1] in ("", embeddings)
+    tied = vocabulary_tensors(blueprint)[1] in ("", embeddings)
     kept = {name: shape for name, shape in found.items() if not (tied and name == head)}
     return Stage(base, family, config, kept, embeddings, head, tied)
-
-
-def _vocabulary_tensors(blueprint: Blueprint) -> tuple[str, str]:
-    """Return what the base calls its token embeddings and its output head; "": it has none of its own."""
-    sources = {tensor.name: tensor.sources[0].name for tensor in blueprint.tensors if tensor.sources}
-    return sources["token_embd.weight"], sources.get("output.weight", "")
 
 
 def _unties(stage: Stage, adapter: Adapter) -> bool:
@@ -308,12 +315,6 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
 
 
 def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> ZhiyinError:
-    module = missing[0].removesuffix(".weight")
-    if any(f"{module}.{kind}" in stage.shapes for kind in ("qweight", "weight_packed", "W_q")):
-        return UnsupportedModel(
-            "{base} is quantized, and adapters are merged into plain weights; name the original checkpoint.",
-            base=stage.base,
-        )
     return BadFile(
         "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are "
         "missing there); name the base that it was trained on.",

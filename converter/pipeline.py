@@ -24,15 +24,16 @@ from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
-from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.open import read_config
+from converter.checkpoint.prepared import open_prepared
 from converter.checkpoint.source_file import FileState, JoinedRows, Rows, StoredRows
 from converter.ggml import dequantize, quantize, widen
 from converter.ggml_types import row_bytes
-from converter.gguf_header import is_gguf, model_path, part_paths
+from converter.gguf_header import is_gguf, is_named_gguf, model_path, part_paths
 from converter.gguf_writer import PlacedTensor, aligned
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged
-from converter.plan import ConversionPlan, ConvertRequest, Part, plan_conversion
+from converter.plan import ConversionPlan, Convertible, ConvertRequest, Part, plan_conversion
 from converter.progress import Meter, Phase, Progress, ProgressListener
 from converter.verify import Verification, not_what_was_written, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -131,18 +132,23 @@ def _open(request: ConvertRequest) -> Checkpoint:
     if request.as_adapter:
         return Adapter(request.lora[0]).weights
     if request.lora:
-        return open_merged(source, request.lora)
+        return open_merged(source, request.lora, request.weights)
     if is_adapter(source):
         raise BadFile(
             "{path} is an adapter; merge it into its model by `zhiyin convert {path} --base MODEL`.", path=source
         )
+    if is_named_gguf(source):
+        return GGUFFile(source)
     if (source / "config.json").is_file():
-        family_of(read_config(source))
-    return open_checkpoint(source)
+        family_of(read_config(source), tensors_decide=True)
+    return open_prepared(source, request.weights)
 
 
 def _plan(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
-    return plan_adapter(request) if request.as_adapter else plan_conversion(request, checkpoint)
+    if request.as_adapter:
+        return plan_adapter(request)
+    assert isinstance(checkpoint, Convertible)  # noqa: S101 - `_open` returns nothing else
+    return plan_conversion(request, checkpoint)
 
 
 def _check_target(plan: ConversionPlan, request: ConvertRequest) -> None:

@@ -12,13 +12,16 @@ from gguf.constants import GGMLQuantizationType
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.lora import MergedCheckpoint
-from converter.checkpoint.open import checkpoint_folder, published_name, read_config
+from converter.checkpoint.open import checkpoint_folder, published_name
+from converter.checkpoint.prepared import PreparedCheckpoint
+from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
 from converter.metadata import Parameters, base_model, count_parameters, file_name, general_metadata, requantized_name
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
 from models.chat import chat_formats
 from models.config import Config
+from models.decoder import refuse_unread_biases
 from models.errors import BadFile, NoTokenizer, ZhiyinError
 from models.families import family_of
 from models.family import STOP, Blueprint, Family, Metadata, OutputTensor, Source
@@ -78,6 +81,8 @@ class ConvertRequest:
     """Adapters to merge into the source, in this order."""
     as_adapter: bool = False
     """Write the only adapter as a file of its own for models converted from the source, instead of merging it."""
+    weights: Path | None = None
+    """Which of the folder's files of weights is meant, where there are several sets."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,11 @@ class _Model:
     stored: dict[str, GGMLQuantizationType] | None = None
 
 
-def plan_conversion(request: ConvertRequest, checkpoint: Checkpoint) -> ConversionPlan:
+Convertible = GGUFFile | MergedCheckpoint | PreparedCheckpoint
+"""What a conversion reads."""
+
+
+def plan_conversion(request: ConvertRequest, checkpoint: Convertible) -> ConversionPlan:
     """Return what will be written.
 
     Raises:
@@ -202,13 +211,15 @@ class _Source:
     model: Callable[[Recipe], _Model]
 
 
-def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Source:
+def _of_checkpoint(request: ConvertRequest, checkpoint: MergedCheckpoint | PreparedCheckpoint) -> _Source:
     merged = checkpoint if isinstance(checkpoint, MergedCheckpoint) else None
-    config = read_config(request.source, checkpoint) if merged is None else merged.config
+    config = checkpoint.config
     config = config.also_named(*(published_name(checkpoint_folder(path)) for path in request.lora))
     named_after = request.source if merged is None else merged.adapters[-1].path
-    family = family_of(config)
+    family = family_of(config, tensors_decide=True)
     blueprint = family.blueprint(config, {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
+    refuse_quantized_tensors(checkpoint, blueprint)
+    refuse_unread_biases(config, blueprint.architecture, blueprint.tensors, checkpoint.tensors)
     _check_sources(checkpoint, blueprint, config)
     folder = checkpoint_folder(request.source) if merged is None else merged.tokenizer
     vocabulary = _vocabulary(request, folder, config, blueprint)
@@ -228,6 +239,7 @@ def _of_checkpoint(request: ConvertRequest, checkpoint: Checkpoint) -> _Source:
             out=Path(file_name(named_after, config, recipe, parameters)),
             warnings=(
                 *_too_coarse(recipe, family, blueprint),
+                *checkpoint.notes,
                 *blueprint.warnings,
                 *_left_out(checkpoint, blueprint),
                 *vocabulary.warnings,

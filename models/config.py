@@ -71,7 +71,11 @@ class Config:
 
     def changed(self, **values: Any) -> Config:
         """Return a copy with some values replaced."""
-        return Config({**self.data, **values}, self.origin, self.generation, self.folder, self.code, self.modules)
+        return self.replaced({**self.data, **values})
+
+    def replaced(self, data: Mapping[builtins.str, Any]) -> Config:
+        """Return a copy that holds other values only."""
+        return Config(data, self.origin, self.generation, self.folder, self.code, self.modules)
 
     def also_named(self, *names: builtins.str) -> Config:
         """Return a copy that goes by further names, too: those of adapters that were merged into the model."""

@@ -6,7 +6,8 @@ list their tensors themselves, with the rules of `models.layers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -364,6 +365,38 @@ def shared_expert(sizes: Sizes, layer: int, shapes: Shapes, *, intermediate_size
         *gated_mlp(sizes, layer, shapes, intermediate_size=intermediate_size, part="shared_expert.", suffix="_shexp"),
         OutputTensor(f"blk.{layer}.ffn_gate_inp_shexp.weight", (sizes.hidden,), (gate,), np.ravel),
     ]
+
+
+_WITHOUT_OUTPUT_BIAS = (
+    "baichuan", "chatglm", "deepseek", "deepseek2", "gemma-embedding", "gemma2", "gemma3", "glm4", "glm4moe", "hunyuan-dense",
+    "internlm2", "minicpm3", "phi3", "qwen", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe", "smollm3",
+)  # fmt: skip
+"""Architectures for which llama.cpp reads no bias of the attention's output."""
+_UNREAD = {**dict.fromkeys(_WITHOUT_OUTPUT_BIAS, ("attn", "ffn")), "ernie4_5": ("ffn",), "gpt-oss": ("ffn",)}
+_LATER_BIAS = re.compile(r"blk\.\d+\.(attn|ffn)_(?:output|gate|up|down)\.bias")
+
+
+def refuse_unread_biases(
+    config: Config, architecture: str, tensors: Sequence[OutputTensor], stored: Collection[str]
+) -> None:
+    """Refuse biases of a checkpoint for which llama.cpp has no place in an architecture.
+
+    Raises:
+        UnsupportedModel: there is one.
+    """
+    used = {source.name for tensor in tensors for source in tensor.sources}
+    biases = (name for name in stored if name.endswith(".bias"))
+    unread = [name for name in biases if name not in used and f"{name.removesuffix('.bias')}.weight" in used]
+    for tensor in tensors:
+        match = _LATER_BIAS.fullmatch(tensor.name)
+        if match is not None and match[1] in _UNREAD.get(architecture, ()):
+            unread.append(tensor.sources[0].name)
+    if unread:
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes this family without biases such as {tensor}, which this checkpoint has.",
+            path=config.origin,
+            tensor=unread[0][:100],
+        )
 
 
 def linear(

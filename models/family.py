@@ -37,6 +37,8 @@ class Source:
 
     name: str
     shape: Shape
+    integers: bool = False
+    """Whole numbers, which the transform widens; all others must be floats."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,9 @@ class Family:
     """As its authors write it."""
     classes: tuple[str, ...]
     """`architectures` entries of config.json, in any letter case."""
+    model_types: tuple[str, ...] = field(default=(), kw_only=True)
+    """`model_type` entries of the publisher's own code, for configurations that name no class; see `models.transformers_configs`
+    for those of transformers. The first of `classes` is meant."""
     blueprint: Callable[[Config, Mapping[str, Shape] | None], Blueprint]
     """(configuration, shapes of the checkpoint's tensors by name or None when only the configuration is there) -> `Blueprint`."""
     recognise: Callable[[Config], bool] = lambda config: True

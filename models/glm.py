@@ -40,7 +40,7 @@ def matrix(
         return OutputTensor(name, shape, (Source(source, whole),), rows)
     is_packed = shapes.get(source) == (whole[0], whole[1] // 2)
     held = (whole[0], whole[1] // 2) if is_packed else whole
-    sources = (Source(source, held), Source(source + _SCALE, (whole[0],)))
+    sources = (Source(source, held, integers=True), Source(source + _SCALE, (whole[0],)))
     widened = partial(_widened, packed=is_packed)
     if rows is None:
         return OutputTensor(name, shape, sources, widened, by_rows=True)

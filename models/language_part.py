@@ -28,9 +28,10 @@ def text_config(config: Config, defaults: Mapping[str, Any]) -> Config:
         defaults: what transformers takes where a configuration is silent; publishers leave these out.
     """
     part = config.section("text_config")
-    found = {key: value for key, value in (part.data or config.data).items() if value is not None}
-    whole = {key: config.data[key] for key in ("architectures", "tie_word_embeddings") if key in config}
-    return config.changed(**{**defaults, **whole, **found})
+    found = part.data or config.data  # a null is no default
+    classes = {key: config.data[key] for key in ("architectures",) if key in config}
+    tied = {key: config.data[key] for key in ("tie_word_embeddings",) if key in config}  # the whole model's counts
+    return config.changed(**{**defaults, **classes, **found, **tied})
 
 
 def is_part(config: Config) -> bool:

@@ -17,6 +17,7 @@ _METHODS = {
     "exl2": "EXL2",
     "mxfp4": "MXFP4",
 }
+_SECTIONS = ("quantization_config", "compression_config")
 _SCALED_FLOATS = ("float-quantized", "naive-quantized")
 """Formats of compressed-tensors whose weights are 8-bit floats with scales beside them."""
 _SENSES = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config", "audio", "thinker_config")
@@ -35,7 +36,9 @@ _JUDGES = ("SequenceClassification", "RewardModel", "TokenClassification", "Ques
 
 
 def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
-    """Refuse weights that were quantized by another program; 8-bit floats with scales are read exactly.
+    """Refuse weights that were quantized by another program, where the configuration is all that is known of them.
+
+    Tensors that can be looked at say it themselves (`converter.checkpoint.quantized`); 8-bit floats with scales are read exactly.
 
     Args:
         config: the checkpoint's.
@@ -44,7 +47,9 @@ def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
     Raises:
         UnsupportedModel: they were; the sentence names the method.
     """
-    written = config.section("quantization_config", "compression_config")
+    whole = config.section("text_config") if "text_config" in config else config
+    within = config if any(key in config for key in _SECTIONS) else whole
+    written = within.section(*_SECTIONS)
     method = written.str("quant_method", default="").lower()
     if not method and (written.data.get("load_in_4bit") or written.data.get("load_in_8bit")):
         method = "bitsandbytes"
@@ -67,6 +72,11 @@ def refuse_other_senses(config: Config) -> None:
     """
     if any(config.data.get(key) for key in _SENSES):
         raise _other_senses(config)
+
+
+def is_of_another_task(config: Config) -> bool:
+    """Tell whether a configuration names a class that writes no text, or takes more than text."""
+    return any(part in name for name in config.classes for part in (*_JUDGES, *_SENSES_IN_NAMES))
 
 
 def unknown_class(config: Config, known: str) -> UnsupportedModel:

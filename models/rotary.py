@@ -95,7 +95,7 @@ def read_rotary(config: Config, size: int, *, factors: bool = True, dynamic: str
     )
 
 
-def read_windowed_rotary(config: Config, size: int, *, dense: bool) -> Rotary:
+def read_windowed_rotary(config: Config, size: int, *, dense: bool, first_window: int = 28) -> Rotary:
     """Read Qwen's positions up to where its layers begin to see less than everything, which llama.cpp does not compute.
 
     Both of Qwen's ways are meant: a sliding window in the layers from `max_window_layers` on, and the chunks of the models for a
@@ -105,17 +105,20 @@ def read_windowed_rotary(config: Config, size: int, *, dense: bool) -> Rotary:
         config: in the words of transformers.
         size: dimensions of a head that rotate.
         dense: no mixture of experts, so that our own runner computes "dynamic" scaling where there is nothing of both.
+        first_window: the first layer with a window, where the configuration does not say.
     """
-    ends = list(_ends_of_full_attention(config))
+    ends = list(_ends_of_full_attention(config, first_window))
     rotary = read_rotary(config, size, factors=False, dynamic=TRANSFORMERS if dense and not ends else "")
     for length, reason in ends:
         rotary = rotary.limited(length, reason)
     return rotary
 
 
-def _ends_of_full_attention(config: Config) -> Iterator[tuple[int, Sentence]]:
-    slides = config.bool("use_sliding_window", default=False)
-    if slides and config.int("max_window_layers", default=28) < config.int("num_hidden_layers"):
+def _ends_of_full_attention(config: Config, first_window: int) -> Iterator[tuple[int, Sentence]]:
+    listed = config.entries("layer_types", str)
+    first = config.int("max_window_layers", default=first_window)
+    slides = first < config.int("num_hidden_layers") if listed is None else "sliding_attention" in listed
+    if slides and config.bool("use_sliding_window", default=False):
         window = config.int("sliding_window", default=4096, minimum=1)
         yield window, without_sliding_window(window)
     chunks = config.section("dual_chunk_attention_config")

@@ -218,6 +218,7 @@ class MergedCheckpoint:
         tokenizer: Path,
         copies: Mapping[str, str],
         steps: tuple[Sentence, ...],
+        notes: tuple[Sentence, ...] = (),
     ) -> None:
         """Join them; `converter.merging.open_merged` has checked that they fit.
 
@@ -228,12 +229,14 @@ class MergedCheckpoint:
             tokenizer: the folder whose tokenizer counts.
             copies: tensors that the base lacks and what they begin as: a head that was tied to the embeddings.
             steps: what is merged.
+            notes: what was done with the base that a user should know.
         """
         self._base = base
         self.adapters = adapters
         self.config = config
         self.tokenizer = tokenizer
         self.steps = steps
+        self.notes = notes
         self._origins: dict[str, tuple[Checkpoint, str]] = {
             **{name: (base, name) for name in base.tensors},
             **{name: (base, source) for name, source in copies.items()},

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint, is_meta_layout
 from converter.checkpoint.modules import ModulesCheckpoint
-from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
-from converter.checkpoint.shards import Shards
-from converter.checkpoint.torch_pickle import TorchPickleFile
+from converter.checkpoint.weight_files import TORCH_SUFFIXES, is_weight_file, open_weight_file, open_weights
 from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile
-from models.families import config_of_tensors, family_of
-from models.regular_file import is_there
+from models.families import config_of_tensors, family_of, understood
 from models.sentence_modules import read_modules
-from models.untrusted_json import LARGEST, LARGEST_TABLE, read_bytes, read_object, read_struct
-
-_LAYOUTS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
-    ("model.safetensors.index.json", ("*.safetensors",), SafetensorsFile),
-    ("pytorch_model.bin.index.json", ("pytorch_model*.bin", "*.pth", "*.pt"), TorchPickleFile),
-)
-"""(index, names without one, reader): safetensors first, because many repositories carry both."""
-_TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+from models.untrusted_json import LARGEST, read_bytes, read_object
 
 
-class WeightIndex(msgspec.Struct):
-    """The index of a checkpoint in several files."""
-
-    weight_map: dict[str, str] = {}
-    """Name of each tensor -> its file."""
-
-
-def open_checkpoint(source: Path) -> Checkpoint:
+def open_checkpoint(source: Path, weights: Path | None = None) -> Checkpoint:
     """Open a checkpoint's folder, or a single file of weights; only headers are read.
+
+    Args:
+        source: the folder or file.
+        weights: which of the folder's files of weights is meant, where there are several sets.
 
     Raises:
         BadFile: nothing is there, or a file is missing, truncated or damaged.
@@ -48,33 +33,20 @@ def open_checkpoint(source: Path) -> Checkpoint:
     if not source.exists():
         raise BadFile("{path} does not exist; name the folder of a checkpoint.", path=source)
     if not source.is_dir():
-        return _open_file(source)
-    if is_meta_layout(source):
+        return _scaled(_open_file(source))
+    if weights is None and is_meta_layout(source):
         return MetaCheckpoint(source)
-    checkpoint = _open_folder(source)
+    checkpoint = open_weights(source, weights)
     modules = read_modules(source)
     if modules is not None and modules.dense:
         return ModulesCheckpoint(
-            checkpoint, {module.folder: _open_folder(source / module.folder) for module in modules.dense}
+            checkpoint, {module.folder: open_weights(source / module.folder) for module in modules.dense}
         )
+    return _scaled(checkpoint)
+
+
+def _scaled(checkpoint: Checkpoint) -> Checkpoint:
     return ScaledCheckpoint(checkpoint) if scales_of(checkpoint) else checkpoint
-
-
-def _open_folder(source: Path) -> Checkpoint:
-    for index, patterns, reader in _LAYOUTS:
-        if (source / index).is_file():
-            return _joined(source, _listed(source / index), reader)
-        found = next((files for pattern in patterns if (files := _weights(source, pattern))), None)
-        if found:
-            return _joined(source, found, reader)
-    if not any(source.iterdir()):
-        raise BadFile("{path} is an empty folder; download the whole checkpoint.", path=source)
-    raise BadFile("{path} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.", path=source)
-
-
-def _weights(source: Path, pattern: str) -> list[Path]:
-    """Return the files of a pattern, but for an adapter that lies beside the model."""
-    return [path for path in sorted(source.glob(pattern)) if not path.name.startswith("adapter_model")]
 
 
 def checkpoint_folder(source: Path) -> Path:
@@ -102,10 +74,10 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
         opened.close()
         return opened.config
     path = checkpoint_folder(source) / "config.json"
-    written = Config(read_object(path), str(path)) if source.is_dir() and path.is_file() else None
+    written = understood(Config(read_object(path), str(path))) if source.is_dir() and path.is_file() else None
     shapes = {} if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     implied = config_of_tensors(shapes, str(source if checkpoint is None else checkpoint.path))
-    if implied is not None and (written is None or family_of(written) is family_of(implied)):
+    if implied is not None and (written is None or family_of(written, tensors_decide=True) is family_of(implied)):
         named = {"_name_or_path": source.stem if source.is_file() else source.resolve().name}
         data = {} if written is None else written.data
         origin = implied.origin if written is None else written.origin
@@ -113,7 +85,7 @@ def read_config(source: Path, checkpoint: Checkpoint | None = None) -> Config:
     if written is not None:
         return _config(written.data, path, written.origin)
     if path.is_file():
-        return _config(read_object(path), path, str(path))
+        return _config(understood(Config(read_object(path), str(path))).data, path, str(path))
     if source.is_file():
         raise _foreign(source, shapes)
     raise BadFile(
@@ -156,40 +128,11 @@ def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
 def _open_file(source: Path) -> Checkpoint:
     if is_named_gguf(source):
         return GGUFFile(source)
-    if source.suffix == ".safetensors":
-        return SafetensorsFile(source)
-    if source.suffix in _TORCH_SUFFIXES:
-        return TorchPickleFile(source)
+    if is_weight_file(source):
+        return open_weight_file(source)
     raise BadFile(
         "{path} is not a file of weights that Zhiyin knows ({endings}); name one, or the "
         "folder that holds config.json and the weights.",
         path=source,
-        endings=", ".join((".safetensors", ".gguf", *_TORCH_SUFFIXES)),
+        endings=", ".join((".safetensors", ".gguf", *TORCH_SUFFIXES)),
     )
-
-
-def _listed(index: Path) -> list[Path]:
-    """Return the shards that an index names, each of which must be there and lie in the same folder."""
-    names = sorted(set(read_struct(index, WeightIndex, largest=LARGEST_TABLE).weight_map.values()))
-    if not names:
-        raise BadFile("{path} lists no weights; download it again.", path=index)
-    for name in names:
-        if Path(name).name != name:
-            raise BadFile(
-                "{path} points outside its folder ({name}); get the checkpoint elsewhere.", path=index, name=name[:80]
-            )
-    missing = [name for name in names if not is_there(index.parent / name)]
-    if missing:
-        raise BadFile(
-            "{folder} lacks {names} ({part} of {total} files); download them.",
-            folder=index.parent,
-            names=", ".join(name[:80] for name in missing[:4]),
-            part=len(missing),
-            total=len(names),
-        )
-    return [index.parent / name for name in names]
-
-
-def _joined(source: Path, files: list[Path], reader: Callable[[Path], Checkpoint]) -> Checkpoint:
-    parts = [reader(path) for path in files]
-    return parts[0] if len(parts) == 1 else Shards(source, parts)

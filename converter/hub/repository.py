@@ -51,6 +51,7 @@ from converter.hub.transfer import digest_of, fetch, partial_path, read_part, re
 from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListener
 from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
+from models.families import understood
 from models.sentence import Sentence
 from models.system_errors import cannot_write
 from models.untrusted_json import InvalidJSON, decode, read_bytes
@@ -349,7 +350,7 @@ class _Repository:
         if "config.json" not in names:
             return None
         found = self._read(commit, names["config.json"], dict[str, Any])
-        return Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2])
+        return understood(Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2]))
 
     def _converted_before(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Path | None:
         """Return the model that was made of what was chosen, as it is now, where one will do."""

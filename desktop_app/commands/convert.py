@@ -12,7 +12,7 @@ from converter.hub.manifest import in_use
 from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
 from desktop_app.commands.imatrix import PHASES
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
-from desktop_app.commands.options import add_json, add_threads
+from desktop_app.commands.options import add_json, add_threads, add_weights
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
 from desktop_app.library.smoke_load import smoke_load
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
     parser.add_argument("--tokenizer", metavar="PATH", help="folder of another tokenizer, or none")
+    add_weights(parser)
     parser.add_argument(
         "--imatrix",
         metavar="FILE",
@@ -86,6 +87,7 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
         split_max_size=arguments.split_max_size,
         lora=adapters,
         as_adapter=arguments.as_adapter,
+        weights=arguments.weights,
     )
     planned = plan(request)
     if request.quant == "auto":

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.open import read_config
+from converter.checkpoint.prepared import open_prepared
 from converter.gguf_header import is_named_gguf
 from converter.hub.selection import DownloadSelection
 from converter.recipes import find_recipe
-from desktop_app.commands.options import add_json, context_length
+from desktop_app.commands.options import add_json, add_weights, context_length
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quant", metavar="Q", help="only this quantization")
     parser.add_argument("--kv-type", choices=KV_TYPES, default="f16", help="type of the key-value cache")
+    add_weights(parser)
     add_hub_arguments(parser)
     add_json(parser)
 
@@ -111,7 +113,7 @@ def find_asked(arguments: argparse.Namespace) -> Asked:
     source, quant = arguments.source, (arguments.quant or "").upper()
     path = Path(source).expanduser()
     if path.is_dir() or (path.is_file() and not is_named_gguf(path)):
-        return Asked(_model_of_checkpoint(path, _recipes(quant)))
+        return Asked(_model_of_checkpoint(path, arguments.weights, _recipes(quant)))
     if not path.exists() and "/" in source:
         elsewhere = bool(arguments.revision or arguments.endpoint)
         listed = None if elsewhere else _of_the_catalogue(source, quant)
@@ -142,11 +144,11 @@ def _recipes(quant: str) -> tuple[str, ...]:
     return (find_recipe(quant).name,) if quant else ()
 
 
-def _model_of_checkpoint(path: Path, quants: Sequence[str]) -> Model:
-    checkpoint = None
+def _model_of_checkpoint(path: Path, weights: Path | None, quants: Sequence[str]) -> Model:
     if path.is_file() or any(entry.suffix in _WEIGHTS for entry in path.iterdir()):
-        checkpoint = open_checkpoint(path)
-    return model_of_config(read_config(path, checkpoint), checkpoint, quants)
+        checkpoint = open_prepared(path, weights)
+        return model_of_config(checkpoint.config, checkpoint, quants)
+    return model_of_config(read_config(path), None, quants)
 
 
 def _of_the_catalogue(source: str, quant: str) -> Asked | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from desktop_app.engine.protocol import LONGEST_CONTEXT, MOST_THREADS
 from models.chat.harmony import EFFORTS
@@ -77,4 +78,14 @@ def add_thinking(parser: argparse.ArgumentParser) -> None:
         "--effort",
         choices=EFFORTS,
         help="how long to think, where the model's template leaves that choice (gpt-oss; default: as the template does)",
+    )
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Declare which of several sets of weights in a checkpoint's folder is meant."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="the file (or index) of weights that is meant, where a folder holds several",
     )

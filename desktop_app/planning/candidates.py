@@ -10,6 +10,7 @@ from pathlib import Path
 from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint
+from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.ggml_types import row_bytes
 from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import ArrayLength, GGUFHeader
@@ -80,7 +81,10 @@ def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants
         ZhiyinError: no family knows it.
     """
     shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
-    return model_of_quantizable(quantizable(family_of(config).blueprint(config, shapes)), quants)
+    blueprint = family_of(config, tensors_decide=checkpoint is not None).blueprint(config, shapes)
+    if checkpoint is not None:
+        refuse_quantized_tensors(checkpoint, blueprint)
+    return model_of_quantizable(quantizable(blueprint), quants)
 
 
 def quantizable(blueprint: Blueprint) -> Quantizable:

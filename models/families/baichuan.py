@@ -85,5 +85,6 @@ FAMILY = Family(
     name="baichuan",
     title="Baichuan and Baichuan2",
     classes=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
+    model_types=("baichuan",),
     blueprint=_blueprint,
 )

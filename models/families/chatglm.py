@@ -124,6 +124,7 @@ FAMILY = Family(
     name="chatglm",
     title="ChatGLM2, ChatGLM3, GLM-4",
     classes=("ChatGLMModel", "ChatGLMForConditionalGeneration"),
+    model_types=("chatglm",),
     blueprint=_blueprint,
     recognise=lambda config: "position_encoding_2d" not in config and "inner_hidden_size" not in config,
 )

@@ -115,6 +115,7 @@ FAMILY = Family(
     name="chatglm1",
     title="ChatGLM-6B",
     classes=("ChatGLMModel", "ChatGLMForConditionalGeneration"),
+    model_types=("chatglm",),
     blueprint=_blueprint,
     recognise=lambda config: "position_encoding_2d" in config or "inner_hidden_size" in config,
 )

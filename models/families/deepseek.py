@@ -69,5 +69,6 @@ FAMILY = Family(
     name="deepseek",
     title="DeepSeekMoE",
     classes=("DeepseekForCausalLM",),
+    model_types=("deepseek",),
     blueprint=_blueprint,
 )

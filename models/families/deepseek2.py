@@ -30,10 +30,12 @@ from models.shared_experts import feed_forward, read_routing
 
 _LITE_LAYERS = (26, 27)
 """Models of as many layers make queries by one matrix, llama.cpp believes; of the others it wants to be told."""
-_SIGMOID_CLASSES = ("deepseekv3forcausallm", "glm4moeliteforcausallm")
+_LISTS_LAYERS = "glm4moeliteforcausallm"
+_SIGMOID_CLASSES = ("deepseekv3forcausallm", _LISTS_LAYERS)
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
+    config = _with_dense_layers(config)
     require_silu(config)
     latent = read_latent_sizes(config)
     sizes = read_sizes(config, head_dim=latent.qk_rope_head_dim)
@@ -64,6 +66,24 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,
     )
+
+
+def _with_dense_layers(config: Config) -> Config:
+    """Return the configuration with `first_k_dense_replace`, where it lists the layers instead, as GLM-4.7-Flash does.
+
+    Raises:
+        UnsupportedModel: a dense layer follows one with experts.
+    """
+    listed = config.entries("mlp_layer_types", str)
+    if listed is None:
+        lite = any(name.lower() == _LISTS_LAYERS for name in config.classes) and "first_k_dense_replace" not in config
+        return config.changed(first_k_dense_replace=1) if lite else config
+    dense = next((layer for layer, kind in enumerate(listed) if kind != "dense"), len(listed))
+    if listed != ["dense"] * dense + ["sparse"] * (len(listed) - dense):
+        raise UnsupportedModel(
+            "{path}: llama.cpp wants the layers without experts before all others in this family.", path=config.origin
+        )
+    return config.changed(first_k_dense_replace=dense)
 
 
 def _scaled(rotary: Rotary, config: Config) -> Rotary:

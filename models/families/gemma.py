@@ -42,6 +42,8 @@ _THIRD: dict[str, Any] = {
     "query_pre_attn_scalar": 256,
 }
 """What transformers takes where a configuration is silent."""
+_NO_CAP = 1e6
+"""So far from any score or logit that it changes none."""
 _LARGEST = {"gemma2": 46, "gemma3": 62}
 """Layers of the 27B, the only models whose scores llama.cpp divides otherwise than by the root of a head's size."""
 
@@ -54,7 +56,13 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes = read_sizes(config)
     _refuse_other_forms(config, sizes, architecture)
     rotary = read_rotary(config, sizes.head_dim, factors=False)
-    tensors = embeddings(sizes, shapes, tied=True, head=None)
+    tied = config.bool("tie_word_embeddings", default=True)
+    if second and not tied and any(name.endswith("lm_head.weight") for name in shapes or ()):
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes Gemma 2 only with an output head that is the token embeddings, and this one has another.",
+            path=config.origin,
+        )
+    tensors = embeddings(sizes, shapes, tied=tied)
     tensors[1] = _raised(tensors[1])
     for layer in range(sizes.layers):
         tensors += [_raised(norm) for norm in _norms(sizes, layer, third=not second)]
@@ -62,7 +70,10 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
         tensors += gated_mlp(sizes, layer, shapes)
     return Blueprint(
         architecture=architecture,
-        parameters=decoder_parameters(config, sizes) | rotary.parameters | _windows(config, sizes) | _capping(config),
+        parameters=decoder_parameters(config, sizes)
+        | rotary.parameters
+        | _windows(config, sizes)
+        | _capping(config, always=second),
         tensors=text_tensors(tensors, shapes),
         vocabulary_size=sizes.vocabulary,
         warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(whole) else ())),
@@ -146,10 +157,12 @@ def _windows(config: Config, sizes: Sizes) -> Metadata:
     }
 
 
-def _capping(config: Config) -> Metadata:
-    """Return the numbers that scores and logits cannot go beyond."""
+def _capping(config: Config, *, always: bool) -> Metadata:
+    """Return the numbers that scores and logits cannot go beyond; `always`: llama.cpp takes its own where the file has none."""
     names = ("attn_logit_softcapping", "final_logit_softcapping")
-    return {name: config.float(name, minimum=1, maximum=1e6) for name in names if name in config}
+    return {
+        name: config.float(name, default=_NO_CAP, minimum=1, maximum=1e6) for name in names if always or name in config
+    }
 
 
 FAMILY = Family(

@@ -45,9 +45,15 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     )
 
 
+def _is_embedding_model(config: Config) -> bool:
+    """Tell it from a Gemma 3 that was saved without its head."""
+    return config.modules is not None or config.bool("use_bidirectional_attention", default=False)
+
+
 FAMILY = Family(
     name="gemma_embedding",
     title="EmbeddingGemma",
     classes=("Gemma3TextModel",),
     blueprint=_blueprint,
+    recognise=_is_embedding_model,
 )

@@ -163,7 +163,8 @@ class _Experts:
             widened = Source(source, (self._count, columns, stored))
             return OutputTensor(name, shape, (widened,), partial(_transposed, chosen=chosen))
         scales = (self._count, stored, columns // _BLOCK)
-        sources = (Source(f"{source}_blocks", (*scales, _BLOCK // 2)), Source(f"{source}_scales", scales))
+        blocks = Source(f"{source}_blocks", (*scales, _BLOCK // 2), integers=True)
+        sources = (blocks, Source(f"{source}_scales", scales, integers=True))
         return OutputTensor(
             name, shape, sources, partial(_repacked, chosen=chosen), encoding=GGMLQuantizationType.MXFP4
         )

@@ -48,5 +48,6 @@ FAMILY = Family(
     name="internlm",
     title="InternLM",
     classes=("InternLMForCausalLM",),
+    model_types=("internlm",),
     blueprint=_blueprint,
 )

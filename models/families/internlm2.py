@@ -92,5 +92,6 @@ FAMILY = Family(
     name="internlm2",
     title="InternLM2 and InternLM2.5",
     classes=("InternLM2ForCausalLM",),
+    model_types=("internlm2",),
     blueprint=_blueprint,
 )

@@ -65,5 +65,6 @@ FAMILY = Family(
     name="minicpm",
     title="MiniCPM and MiniCPM4",
     classes=("MiniCPMForCausalLM",),
+    model_types=("minicpm",),
     blueprint=_blueprint,
 )

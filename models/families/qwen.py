@@ -97,5 +97,6 @@ FAMILY = Family(
     name="qwen",
     title="Qwen (first generation)",
     classes=("QWenLMHeadModel",),
+    model_types=("qwen",),
     blueprint=_blueprint,
 )

@@ -48,14 +48,13 @@ _SHARED = "expert_shared_feed_forward_length"
 _INTERVAL = 4
 _TURNING = 0.25
 """Part of each head that rotates, where the configuration is silent."""
-_LONGEST_SECTION = 1 << 15
-_SECTIONS = [11, 11, 10, 0]
-"""Pairs that turn with time, height and width: all the same for text, but llama.cpp wants to be told."""
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     whole, config = config, text_config(config, _DEFAULTS)
     require_silu(config)
+    if config.bool("attention_bias", default=False):
+        raise UnsupportedModel("{path}: llama.cpp computes this family's attention without biases.", path=config.origin)
     mixture = _read_mixture(config)
     if mixture is not None and "intermediate_size" not in config:
         config = config.changed(intermediate_size=mixture.intermediate_size)
@@ -83,7 +82,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         | {
             "attention.recurrent_layers": recurrent,
             "rope.dimension_count": rotary_dim,
-            "rope.dimension_sections": _sections(scaling),
+            "rope.dimension_sections": _sections(rotary_dim // 2),
         },
         tensors=text_tensors(tensors, shapes),
         vocabulary_size=sizes.vocabulary,
@@ -139,11 +138,12 @@ def _recurrent_layers(config: Config, layers: int) -> list[bool]:
     return [kind == "linear_attention" for kind in listed]
 
 
-def _sections(scaling: Config) -> list[int]:
-    listed = scaling.entries("mrope_section", int) or []
-    if not 0 < len(listed) < 5 or not all(0 <= n <= _LONGEST_SECTION for n in listed):
-        return _SECTIONS
-    return [*listed, 0, 0, 0][:4]
+def _sections(pairs: int) -> list[int]:
+    """Return how many of the pairs that turn do so with time, height and width, every third with each.
+
+    Text does not tell them apart, but pairs that no section counts would not turn in llama.cpp.
+    """
+    return [max(0, -(-(pairs - first) // 3)) for first in range(3)] + [0]
 
 
 def _attention(sizes: Sizes, layer: int) -> list[OutputTensor]:

@@ -24,9 +24,9 @@ from models.rotary import read_windowed_rotary
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
-    sizes = read_sizes(config, head_dim=128)
+    sizes = read_sizes(config)
     mixture = read_mixture(config, normalised=True)
-    rotary = read_windowed_rotary(config, sizes.head_dim, dense=False)
+    rotary = read_windowed_rotary(config, sizes.head_dim, dense=False, first_window=0)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)

@@ -141,6 +141,7 @@ FAMILY = Family(
     name="rwkv5",
     title="RWKV-5",
     classes=("Rwkv5ForCausalLM",),
+    model_types=("rwkv5",),
     blueprint=_blueprint,
     config_of=_config_of,
 )

@@ -176,6 +176,7 @@ FAMILY = Family(
     name="rwkv6",
     title="RWKV-6",
     classes=("Rwkv6ForCausalLM",),
+    model_types=("rwkv6",),
     blueprint=_blueprint,
     config_of=_config_of,
 )

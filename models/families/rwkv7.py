@@ -133,6 +133,7 @@ FAMILY = Family(
     name="rwkv7",
     title="RWKV-7",
     classes=("RWKV7ForCausalLM", "Rwkv7ForCausalLM"),
+    model_types=("rwkv7",),
     blueprint=_blueprint,
     config_of=_config_of,
 )

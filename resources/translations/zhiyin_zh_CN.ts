@@ -212,6 +212,10 @@
         <translation>{path} 中的对话由更新版本的知音写入；请重新安装该版本。文件未被改动。</translation>
     </message>
     <message>
+        <source>The checkpoint has no {head}, and config.json does not tie it to {embeddings}, which takes its place: answers make sense only where the model was trained so.</source>
+        <translation>权重里没有 {head}，而 config.json 又没有让它与 {embeddings} 共用，转换时只好用后者代替；只有模型本来就是这样训练的，回答才有意义。</translation>
+    </message>
+    <message>
         <source>The context ends at {count} tokens, the length this model was trained with: beyond it the publisher&apos;s code changes positions with the length of the text, which llama.cpp does not compute.</source>
         <translation>上下文到 {count} 个词元为止，这是模型训练时的长度：超出之后，发布者的代码会随文本长度改变位置编码，而 llama.cpp 不支持这样计算。</translation>
     </message>
@@ -510,6 +514,10 @@
     <message>
         <source>This chat needs {needed} tokens, but {name} was made for {limit} at most; shorten the message, start a new chat, or choose a model with a longer context.</source>
         <translation>这段对话需要 {needed} 个词元，而 {name} 最多只支持 {limit} 个；请缩短这条消息、新建对话，或换用上下文更长的模型。</translation>
+    </message>
+    <message>
+        <source>This checkpoint holds several models, below {first!r} and {second!r}; save the one that you mean by itself.</source>
+        <translation>权重里有好几个模型，分别在 {first!r} 和 {second!r} 之下；请把要用的那个单独保存。</translation>
     </message>
     <message>
         <source>This computer forbids a connection to {host} ({reason}); allow it in the firewall.</source>
@@ -884,10 +892,6 @@
         <translation>{base} 已经量化（{tensor} 是整数），而 LoRA 是在量化前的权重上训练的；请用 --base 指定原始模型。</translation>
     </message>
     <message>
-        <source>{base} is quantized, and adapters are merged into plain weights; name the original checkpoint.</source>
-        <translation>{base} 已经量化，而 LoRA 只能合并到未量化的权重中；请选择原始模型。</translation>
-    </message>
-    <message>
         <source>{base} with {adapter} on it</source>
         <translation>合并了 {adapter} 的 {base}</translation>
     </message>
@@ -992,6 +996,10 @@
         <translation>{folder} 中有多个对话模板，却没有指明默认的；对话采用 {name}（其余的：{others}）。</translation>
     </message>
     <message>
+        <source>{folder} holds two sets of weights that differ, {first} and {second}; say which one is meant, with --weights {first} or --weights {second}.</source>
+        <translation>{folder} 里有两套内容不同的权重：{first} 和 {second}；请只留下要用的一套，把另一套移到别处。</translation>
+    </message>
+    <message>
         <source>{folder} is damaged ({reason}); install Zhiyin again.</source>
         <translation>{folder} 已损坏（{reason}）；请重新安装知音。</translation>
     </message>
@@ -1014,6 +1022,14 @@
     <message>
         <source>{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.</source>
         <translation>{folder}：{files} 这些文件不属于同一个 LLaMA，或缺少其中之一；请全部下载。</translation>
+    </message>
+    <message>
+        <source>{head} and {embeddings} hold the same values, so they became one tensor, though config.json does not tie them.</source>
+        <translation>{head} 与 {embeddings} 的数值完全相同，因此合成了一个张量，尽管 config.json 没有说它们共用。</translation>
+    </message>
+    <message>
+        <source>{head} differs from {embeddings}, so both were converted, though config.json ties them.</source>
+        <translation>{head} 与 {embeddings} 并不相同，因此两个都转换了，尽管 config.json 说它们共用。</translation>
     </message>
     <message>
         <source>{host} answers too slowly: next to nothing came within {seconds} seconds; try again later, or {elsewhere}.</source>
@@ -1560,6 +1576,10 @@
         <translation>{path} 中 {tensor} 含有 NaN 或无穷大；请重新制作重要性矩阵。</translation>
     </message>
     <message>
+        <source>{path} holds a model with an adapter that was not merged into it (tensor {tensor}); save it merged (PEFT: merge_and_unload), or name the base with --base and the adapter with --lora.</source>
+        <translation>{path} 里的模型带有尚未合并的适配器（张量 {tensor}）；请合并后再保存（PEFT 的 merge_and_unload），或者分别选择基座和适配器。</translation>
+    </message>
+    <message>
         <source>{path} holds no files; name a GGUF file or a checkpoint&apos;s folder.</source>
         <translation>{path} 里没有文件；请指定一个 GGUF 文件或模型权重的文件夹。</translation>
     </message>
@@ -1608,6 +1628,10 @@
         <translation>{path} 里的张量 {tensor} 出现了两次（{first} 与 {second}）；请只保留一套文件。</translation>
     </message>
     <message>
+        <source>{path} holds tensors twice, under several names; save the model by itself.</source>
+        <translation>{path} 里同样的张量以几个名字出现了两次；请把模型单独保存。</translation>
+    </message>
+    <message>
         <source>{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and adapter_config.json, or a model that it was merged into.</source>
         <translation>{path} 里是 LoRA 权重，它用来修改模型，本身不是模型；请选择包含它和 adapter_config.json 的文件夹，或已合并它的模型。</translation>
     </message>
@@ -1622,6 +1646,10 @@
     <message>
         <source>{path} is GGUF version {version}; Zhiyin reads versions 2 and 3: convert it again.</source>
         <translation>{path} 是 GGUF 第 {version} 版，知音只能读取第 2 版和第 3 版；请重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} is GGUF; name the original checkpoint.</source>
+        <translation>{path} 已经是 GGUF；请选择原始权重。</translation>
     </message>
     <message>
         <source>{path} is a DoRA, but holds no magnitudes for {module}; download it again.</source>
@@ -1802,6 +1830,10 @@
     <message>
         <source>{path} is no description of a release ({reason}).</source>
         <translation>{path} 不是版本说明文件（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{path} is no file of weights in {folder}; name one that ends with {endings}.</source>
+        <translation>{path} 不是 {folder} 里的权重文件；请选择以 {endings} 结尾的文件。</translation>
     </message>
     <message>
         <source>{path} is no folder; name one that is there.</source>
@@ -2140,6 +2172,10 @@
         <translation>{path}：llama.cpp 的 ERNIE 4.5 不支持偏置，而这个模型有偏置。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes Gemma 2 only with an output head that is the token embeddings, and this one has another.</source>
+        <translation>{path}：llama.cpp 只支持输出层与词嵌入共用的 Gemma 2，而这个模型另有输出层。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes Gemma 3 without &apos;attn_logit_softcapping&apos;.</source>
         <translation>{path}：llama.cpp 的 Gemma 3 不支持 &apos;attn_logit_softcapping&apos;。</translation>
     </message>
@@ -2212,6 +2248,10 @@
         <translation>{path}：对这个系列，llama.cpp 只支持 {key!r} 为 {wanted}。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes this family without biases such as {tensor}, which this checkpoint has.</source>
+        <translation>{path}：llama.cpp 计算这一系列时没有 {tensor} 这样的偏置，而这份权重里有。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes this family&apos;s YaRN with &apos;mscale&apos; and &apos;mscale_all_dim&apos; alike only.</source>
         <translation>{path}：对这个系列的 YaRN，llama.cpp 只支持 &apos;mscale&apos; 与 &apos;mscale_all_dim&apos; 相同。</translation>
     </message>
@@ -2252,6 +2292,10 @@
         <translation>{path}：对这个系列，llama.cpp 要求每一层都有专家，而这个模型有些层没有。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp wants the layers without experts before all others in this family.</source>
+        <translation>{path}：对这一系列，llama.cpp 要求没有专家的层排在所有其他层之前。</translation>
+    </message>
+    <message>
         <source>{path}: message {number} has tool_calls that are no list of functions with a name and arguments; correct them.</source>
         <translation>{path}：第 {number} 条消息的 tool_calls 不是由带名称和参数的函数组成的列表；请改正。</translation>
     </message>
@@ -2288,8 +2332,16 @@
         <translation>{path}：张量 {tensor} 的类型是 {type}，无法用它计算；请重新转换模型。</translation>
     </message>
     <message>
+        <source>{path}: tensor {tensor} holds 8-bit floats that are to be scaled by {scale}, in a way that Zhiyin does not know; download the original repository, whose weights are F16, BF16 or F32.</source>
+        <translation>{path}：张量 {tensor} 是 8 位浮点数，要按 {scale} 缩放，而知音不认识这种缩放方式；请下载原始仓库，其权重是 F16、BF16 或 F32。</translation>
+    </message>
+    <message>
         <source>{path}: tensor {tensor} holds {type} instead of bytes; download it again.</source>
         <translation>{path}：张量 {tensor} 存的是 {type} 而不是字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} holds {type} instead of floats: it was quantized by a program that the names of the tensors do not tell; download the original repository, whose weights are F16, BF16 or F32.</source>
+        <translation>{path}：张量 {tensor} 是 {type} 而不是浮点数，已被某个程序量化，从张量名称看不出是哪个程序；请下载原始仓库，其权重是 F16、BF16 或 F32。</translation>
     </message>
     <message>
         <source>{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.</source>
@@ -2326,6 +2378,10 @@
     <message>
         <source>{path}: this checkpoint is already quantized as {method}; download the original repository, whose weights are F16, BF16 or F32.</source>
         <translation>{path}：这个模型已经用 {method} 量化过；请下载原始仓库，其中的权重是 F16、BF16 或 F32。</translation>
+    </message>
+    <message>
+        <source>{path}: this checkpoint is already quantized by {program} (its tensor {tensor} says so); download the original repository, whose weights are F16, BF16 or F32.</source>
+        <translation>{path}：这份权重已用 {program} 量化（从张量 {tensor} 可以看出）；请下载原始仓库，其权重是 F16、BF16 或 F32。</translation>
     </message>
     <message>
         <source>{path}: this model sorts texts into {count} kinds; choose an embedding or reranking model.</source>

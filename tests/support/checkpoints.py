@@ -24,6 +24,7 @@ _DTYPES = {
     "I32": np.int32,
     "I8": np.int8,
     "U8": np.uint8,
+    "U32": np.uint32,
 }
 
 

@@ -61,6 +61,16 @@ WINDOW_WORDS = {
     "without one by --tokenizer none.": (
         "{folder} has no {name}, the tokenizer of ChatGLM-6B; download it too, into the same folder."
     ),
+    "{folder} holds two sets of weights that differ, {first} and {second}; say which one is meant, with --weights {first} or "
+    "--weights {second}.": (
+        "{folder} holds two sets of weights that differ, {first} and {second}; keep the one that is meant there, and move the "
+        "other one elsewhere."
+    ),
+    "{path} holds a model with an adapter that was not merged into it (tensor {tensor}); save it merged (PEFT: "
+    "merge_and_unload), or name the base with --base and the adapter with --lora.": (
+        "{path} holds a model with an adapter that was not merged into it (tensor {tensor}); save it merged (PEFT: "
+        "merge_and_unload), or choose the base and the adapter by themselves."
+    ),
     "{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then ask again with its "
     "name.": (
         "{host} sends whole files only, no beginnings of them; what fits is told by the sizes of the files alone."

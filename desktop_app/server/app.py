@@ -20,9 +20,11 @@ from desktop_app.server.anthropic import messages as anthropic
 from desktop_app.server.errors import APIError, error_response
 from desktop_app.server.model_pool import ModelPool
 from desktop_app.server.ollama import chat as ollama
+from desktop_app.server.ollama import embed as ollama_embed
 from desktop_app.server.ollama import models as ollama_models
 from desktop_app.server.openai.chat import chat_completions
 from desktop_app.server.openai.completions import completions
+from desktop_app.server.openai.embeddings import embeddings
 from desktop_app.server.openai.models import list_models, show_model
 from desktop_app.server.openai.responses import responses
 from desktop_app.server.serving import Services
@@ -31,12 +33,15 @@ ROUTES = (
     Route("/v1/chat/completions", chat_completions, methods=["POST"]),
     Route("/v1/completions", completions, methods=["POST"]),
     Route("/v1/responses", responses, methods=["POST"]),
+    Route("/v1/embeddings", embeddings, methods=["POST"]),
     Route("/v1/models", list_models, methods=["GET"]),
     Route("/v1/models/{name:path}", show_model, methods=["GET"]),
     Route("/v1/messages", anthropic.messages, methods=["POST"]),
     Route("/v1/messages/count_tokens", anthropic.count_tokens, methods=["POST"]),
     Route("/api/chat", ollama.chat, methods=["POST"]),
     Route("/api/generate", ollama.generate, methods=["POST"]),
+    Route("/api/embed", ollama_embed.embed, methods=["POST"]),
+    Route("/api/embeddings", ollama_embed.embeddings, methods=["POST"]),
     Route("/api/tags", ollama_models.tags, methods=["GET"]),
     Route("/api/show", ollama_models.show, methods=["POST"]),
     Route("/api/ps", ollama_models.running, methods=["GET"]),

@@ -15,6 +15,7 @@ from models.errors import ZhiyinError
 _STATUS = {
     "context-full": 400,
     "failed": 400,
+    "bad-grammar": 400,
     "template-limit": 400,
     "ambiguous-model": 400,
     "does-not-fit": 503,

@@ -17,6 +17,8 @@ from pathlib import Path
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings
 from desktop_app.engine.results import ModelInfo
+from desktop_app.library.embedding_model import NAME as BUNDLED_EMBEDDING
+from desktop_app.library.embedding_model import bundled_embedding_model
 from desktop_app.library.installed import AmbiguousModel, InstalledModel, Library
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
 from desktop_app.server.errors import APIError, as_api_error, model_not_found
@@ -99,6 +101,9 @@ class ModelPool:
         wanted = name.strip().removesuffix(":latest").casefold()
         exact = [model for model in models if wanted == model.label.casefold()]
         found = exact or [model for model in models if wanted in {model.name.casefold(), model.identifier.casefold()}]
+        if not found and wanted == BUNDLED_EMBEDDING.casefold():
+            path = await asyncio.to_thread(bundled_embedding_model)
+            found = [] if path is None else [await asyncio.to_thread(self._library.find, str(path))]
         if not found:
             raise model_not_found(name)
         if len(found) > 1:
@@ -199,7 +204,9 @@ class ModelPool:
         engine = Engine()
         try:
             planned = await self._plan_with_room(model, engine)
-            request = Load(model.path, planned.settings, self._adapters(model))
+            # The planner's context and batch are those of chats.
+            settings = LoadSettings(context=0, threads=self._settings.threads) if model.measures else planned.settings
+            request = Load(model.path, settings, self._adapters(model))
             info = await asyncio.wrap_future(engine.submit(request).future)
         except BaseException as error:
             await asyncio.to_thread(engine.close)

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from desktop_app.chat.reasoning import ReasoningSplitter
@@ -15,6 +15,7 @@ from desktop_app.engine.client import Engine, Job
 from desktop_app.engine.protocol import Complete, Generate, Text, Update
 from desktop_app.engine.results import Reply, TokenLogprob
 from desktop_app.server.errors import as_api_error
+from desktop_app.server.formats import called
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,17 @@ Part = Piece | Call
 class ReplyStream:
     """A reply under way: iterate over its parts, then ask for `end`."""
 
-    def __init__(self, engine: Engine, request: Generate | Complete) -> None:
-        """Ask the engine; raises APIError where it cannot be started."""
+    def __init__(self, engine: Engine, request: Generate | Complete, *, is_call: bool = False) -> None:
+        """Ask the engine; raises APIError where it cannot be started.
+
+        `is_call`: the text, held to a schema, is a call (`formats.Answer`).
+        """
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Update | None] = asyncio.Queue()
         self._first: list[Update | None] = []
         """What `begun` heard already."""
         self._splitter = ReasoningSplitter() if isinstance(request, Generate) else None
-        self._has_tools = isinstance(request, Generate) and bool(request.tools)
+        self._is_call = is_call
         try:
             self._job: Job[Reply] = engine.submit(request, self._hear)
         except Exception as error:
@@ -91,23 +95,22 @@ class ReplyStream:
         Raises:
             APIError: the engine failed or died.
         """
-        held: list[Piece] = []
+        held: list[str] = []
         while (update := self._first.pop() if self._first else await self._events.get()) is not None:
             if isinstance(update, Text):
                 piece = self._split(update.text, update.logprobs)
-                if not self._has_tools:
-                    yield piece
-                else:  # the text may turn out to be a call
-                    held.append(piece)
+                yield piece if not self._is_call else replace(piece, content="")
+                held.append(piece.content)
         reply = self._reply()
         rest = self._split("", reply.logprobs, last=True)
-        if self._has_tools:
-            for piece in held:
-                if piece.reasoning or not reply.tool_calls:
-                    yield piece if not reply.tool_calls else Piece("", piece.reasoning, piece.logprobs)
-        if rest != Piece() and not (reply.tool_calls and not rest.reasoning):
+        calls = _calls(reply.tool_calls)
+        if self._is_call and not calls:
+            text = "".join(held) + rest.content
+            calls = _written_call(text)
+            rest = replace(rest, content="" if calls else text)
+        if rest != Piece():
             yield rest
-        for call in _calls(reply.tool_calls):
+        for call in calls:
             yield call
 
     def cancel(self) -> None:
@@ -138,9 +141,11 @@ class ReplyStream:
 
 
 @asynccontextmanager
-async def replying(engine: Engine, request: Generate | Complete) -> AsyncIterator[ReplyStream]:
-    """Have a reply that is stopped when nobody listens any more."""
-    stream = ReplyStream(engine, request)
+async def replying(
+    engine: Engine, request: Generate | Complete, *, is_call: bool = False
+) -> AsyncIterator[ReplyStream]:
+    """Have a reply that is stopped when nobody listens any more; arguments as of `ReplyStream`."""
+    stream = ReplyStream(engine, request, is_call=is_call)
     try:
         await stream.begun()
         yield stream
@@ -176,3 +181,11 @@ def _calls(calls: Sequence[Mapping[str, Any]]) -> list[Call]:
         Call(number, f"call_{new_id()}", str(call["function"]["name"]), str(call["function"]["arguments"]))
         for number, call in enumerate(calls)
     ]
+
+
+def _written_call(text: str) -> list[Call]:
+    """Return the call that a text is."""
+    call = called(text)
+    if call is None:
+        return []
+    return [Call(0, f"call_{new_id()}", str(call["name"]), json.dumps(call["arguments"], ensure_ascii=False))]

@@ -18,6 +18,7 @@ from tests.support.commands import without_display
 from tests.support.random_gpt_oss import random_gpt_oss
 
 STARTER = "SmolLM2-135M-Instruct"
+EMBEDDER = "multilingual-e5-small"
 _CONTROL = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|constrain|>", "<|call|>", "<|return|>")
 _WORDS = (
     "assistant",

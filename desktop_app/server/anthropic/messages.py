@@ -17,6 +17,7 @@ from desktop_app.server.anthropic.events import MessageEvents, content_blocks, s
 from desktop_app.server.asked import needs_message, sampling_settings, stop_texts
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, as_api_error
+from desktop_app.server.formats import Answer, answer_of, schema_of
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.replies import new_id, replying, whole
 from desktop_app.server.serving import Streaming, exchange, json_response, services, unless_gone
@@ -75,7 +76,8 @@ async def messages(request: Request) -> Response:
         loaded = await unless_gone(request, stack.enter_async_context(services(request).pool.use(asked.model)))
         noted = exchange(request)
         noted.model = loaded.model.label
-        made = replying(loaded.engine, _generate(asked, loaded))
+        held = _held(asked)
+        made = replying(loaded.engine, _generate(asked, held, loaded), is_call=held.is_call)
         stream = await unless_gone(request, stack.enter_async_context(made))
         if asked.stream:
             events = MessageEvents(loaded.model.label).of(stream, noted.add)
@@ -101,7 +103,7 @@ async def count_tokens(request: Request) -> Response:
     asked = await _read(request, Conversation)
     async with services(request).pool.use(asked.model) as loaded:
         exchange(request).model = loaded.model.label
-        asking = _generate(asked, loaded).prompt
+        asking = _generate(asked, _held(asked), loaded).prompt
         return json_response({"input_tokens": len(await _prompt_ids(loaded, asking))})
 
 
@@ -124,7 +126,17 @@ async def _read(request: Request, kind: type[Any]) -> Any:
     return asked
 
 
-def _generate(asked: Conversation, loaded: LoadedModel) -> Generate:
+def _held(asked: Conversation) -> Answer:
+    """Return what the answer has to be."""
+    output = asked.output_config if isinstance(asked.output_config, Mapping) else {}
+    schema = schema_of(output.get("format", asked.output_format), "output_config.format")
+    choice: Any = asked.tool_choice
+    if choice is not None:
+        choice = {"auto": "auto", "any": "required", "none": "none"}.get(str(choice.get("type")), choice)
+    return answer_of(template_tools(asked.tools or ()), choice, schema)
+
+
+def _generate(asked: Conversation, held: Answer, loaded: LoadedModel) -> Generate:
     sampling: dict[str, Any] = {}
     if isinstance(asked, MessagesRequest):
         sampling = {
@@ -134,10 +146,10 @@ def _generate(asked: Conversation, loaded: LoadedModel) -> Generate:
             "top_p": asked.top_p,
             "stop": stop_texts(asked.stop_sequences),
         }
-    choice: Mapping[str, Any] = asked.tool_choice or {}
     return Generate(
         template_messages(asked.messages, asked.system),
         sampling_settings(loaded.model, **sampling),
-        tools=() if choice.get("type") == "none" else template_tools(asked.tools or ()),
+        tools=held.tools,
+        schema=held.schema,
         thinking=None if asked.thinking is None else asked.thinking.type != "disabled",
     )

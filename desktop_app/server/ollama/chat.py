@@ -17,6 +17,7 @@ from desktop_app.engine.results import TokenLogprob
 from desktop_app.server.asked import text_of
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, ollama_error
+from desktop_app.server.formats import answer_of
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.ollama.options import Options, keep_seconds, now, numbers, sampling
 from desktop_app.server.openai.chat import logprob
@@ -65,12 +66,14 @@ async def chat(request: Request) -> Response:
     """Answer `POST /api/chat`."""
     asked = await read_json(request, ChatRequest)
     messages = tuple(_message(message, f"messages[{number}]") for number, message in enumerate(asked.messages))
+    held = answer_of(asked.tools or (), None, _schema(asked.format))
 
     def generate(loaded: LoadedModel) -> Generate | None:
         return Generate(
             messages,
             sampling(loaded.model, asked.options, asked.logprobs, asked.top_logprobs),
-            tools=tuple(asked.tools or ()),
+            tools=held.tools,
+            schema=held.schema,
             **_thinking(asked.think),
         )
 
@@ -83,12 +86,15 @@ async def generate(request: Request) -> Response:
     if asked.images or asked.suffix:
         raise APIError(400, "The models of this server take texts to go on with, no images and no suffix.")
 
+    schema = _schema(asked.format)
+
     def generate(loaded: LoadedModel) -> Generate | Complete:
         chosen = sampling(loaded.model, asked.options, asked.logprobs, asked.top_logprobs)
         if asked.raw or not loaded.info.chat:
             return Complete(asked.prompt, chosen)
         system = [{"role": "system", "content": asked.system}] if asked.system else []
-        return Generate((*system, {"role": "user", "content": asked.prompt}), chosen, **_thinking(asked.think))
+        messages = (*system, {"role": "user", "content": asked.prompt})
+        return Generate(messages, chosen, schema=schema, **_thinking(asked.think))
 
     return await _answer(request, asked, generate if asked.prompt else None, _said_of_prompt)
 
@@ -170,6 +176,15 @@ def _said_of_prompt(
 
 def _reported(logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
     return {"logprobs": [logprob(entry) for entry in logprobs]} if logprobs else {}
+
+
+def _schema(given: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the schema that `format` asks for."""
+    if given is None or given == "":
+        return None
+    if isinstance(given, str) and given != "json":
+        raise APIError(400, f'invalid format "{given}"; expected "json" or a valid JSON Schema object')
+    return {"type": "object"} if isinstance(given, str) else given
 
 
 def _thinking(think: bool | str | None) -> dict[str, Any]:

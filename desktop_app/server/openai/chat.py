@@ -21,6 +21,7 @@ from desktop_app.engine.results import TokenLogprob
 from desktop_app.server.asked import needs_message, sampling_settings, stop_texts
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, openai_error
+from desktop_app.server.formats import Answer, answer_of, schema_of
 from desktop_app.server.merging import merged
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.openai.messages import template_messages
@@ -98,15 +99,18 @@ async def chat_completions(request: Request) -> Response:
     asked = await read_json(request, ChatRequest)
     needs_message(asked.messages)
     _refuse_unsupported(asked)
+    schema = schema_of(asked.response_format, "response_format")
+    held = answer_of(asked.tools or (), asked.tool_choice, schema)
     async with AsyncExitStack() as stack:
         use = services(request).pool.use(asked.model)
         loaded = await unless_gone(request, stack.enter_async_context(use))
         noted = exchange(request)
         noted.model = loaded.model.label
-        streams = [
-            await unless_gone(request, stack.enter_async_context(replying(loaded.engine, _generate(asked, loaded, n))))
+        made = [
+            replying(loaded.engine, _generate(asked, held, loaded, n), is_call=held.is_call)
             for n in range(asked.n or 1)
         ]
+        streams = [await unless_gone(request, stack.enter_async_context(one)) for one in made]
         answer = _Answer(asked, loaded.model.label)
         if asked.stream:
             chunks = answer.chunks(streams, noted.add)
@@ -126,7 +130,7 @@ def _refuse_unsupported(asked: ChatRequest) -> None:
         raise APIError(400, "'top_logprobs' needs 'logprobs' to be true.", code="invalid_value", param="top_logprobs")
 
 
-def _generate(asked: ChatRequest, loaded: LoadedModel, number: int) -> Generate:
+def _generate(asked: ChatRequest, held: Answer, loaded: LoadedModel, number: int) -> Generate:
     """Return what the engine is asked for the choice of a number."""
     most = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
     template = asked.chat_template_kwargs or Template()
@@ -151,7 +155,8 @@ def _generate(asked: ChatRequest, loaded: LoadedModel, number: int) -> Generate:
     return Generate(
         template_messages(asked.messages),
         sampling,
-        tools=() if asked.tool_choice == "none" else tuple(asked.tools or ()),
+        tools=held.tools,
+        schema=held.schema,
         thinking=thinking,
         effort=asked.reasoning_effort if asked.reasoning_effort in EFFORTS else "",
     )

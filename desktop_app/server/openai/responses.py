@@ -19,6 +19,7 @@ from desktop_app.engine.results import Reply
 from desktop_app.server.asked import needs_message, sampling_settings, text_of
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError
+from desktop_app.server.formats import Answer, answer_of, schema_of
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.openai.chat import Count, Share
 from desktop_app.server.openai.messages import template_messages
@@ -83,11 +84,13 @@ async def responses(request: Request) -> Response:
     _refuse_unsupported(asked)
     messages = template_messages(_messages(asked))
     needs_message(list(messages), "input")
+    schema = schema_of((asked.text or {}).get("format"), "text.format")
+    held = answer_of([_tool(tool) for tool in asked.tools or ()], asked.tool_choice, schema)
     async with AsyncExitStack() as stack:
         loaded = await unless_gone(request, stack.enter_async_context(services(request).pool.use(asked.model)))
         noted = exchange(request)
         noted.model = loaded.model.label
-        made = replying(loaded.engine, _generate(asked, messages, loaded))
+        made = replying(loaded.engine, _generate(asked, held, messages, loaded), is_call=held.is_call)
         stream = await unless_gone(request, stack.enter_async_context(made))
         answer = _Answer(asked, loaded.model.label)
         if asked.stream:
@@ -150,7 +153,9 @@ def _message(item: Mapping[str, Any], where: str) -> dict[str, Any]:
     raise APIError(400, f"Invalid value for '{where}.type': {kind!r} is not supported.", param=f"{where}.type")
 
 
-def _generate(asked: ResponsesRequest, messages: tuple[dict[str, Any], ...], loaded: LoadedModel) -> Generate:
+def _generate(
+    asked: ResponsesRequest, held: Answer, messages: tuple[dict[str, Any], ...], loaded: LoadedModel
+) -> Generate:
     effort = asked.reasoning.effort if asked.reasoning is not None else None
     sampling = sampling_settings(
         loaded.model, temperature=asked.temperature, top_p=asked.top_p, max_tokens=asked.max_output_tokens
@@ -158,7 +163,8 @@ def _generate(asked: ResponsesRequest, messages: tuple[dict[str, Any], ...], loa
     return Generate(
         messages,
         sampling,
-        tools=() if asked.tool_choice == "none" else tuple(map(_tool, asked.tools or ())),
+        tools=held.tools,
+        schema=held.schema,
         thinking=False if effort == "none" else None,
         effort=effort if effort in EFFORTS else "",
     )

@@ -88,3 +88,14 @@ def test_errors_have_anthropics_shape(client: Anthropic) -> None:
 def test_models_are_listed_in_its_shape(client: Anthropic) -> None:
     assert STARTER in {model.id for model in client.models.list()}
     assert client.models.retrieve(STARTER).type == "model"
+
+
+def test_a_tool_can_be_forced(client: Anthropic) -> None:
+    schema = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]}
+    tools: Any = [{"name": "answer", "input_schema": schema}]
+    used = client.messages.create(
+        model=STARTER, messages=ASK, tools=tools, tool_choice={"type": "tool", "name": "answer"}, max_tokens=60
+    )
+    (block,) = used.content
+    assert block.type == "tool_use"
+    assert isinstance(block.input["yes"], bool)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import ollama
 import pytest
 
-from tests.support.serving import STARTER, Served
+from tests.support.serving import EMBEDDER, STARTER, Served
 
 ASK: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 TOOLS: Any = [
@@ -84,3 +85,12 @@ def test_unknown_fields_are_passed_over(client: ollama.Client, server: Served) -
 
     body = {"model": STARTER, "prompt": "Hi", "magic": 1, "stream": False, "options": {"num_predict": 1, "mirostat": 2}}
     assert httpx2.post(f"{server.address}/api/generate", json=body, timeout=60).status_code == 200
+
+
+def test_vectors_and_a_format(client: ollama.Client) -> None:
+    made = client.embed(EMBEDDER, ["one", "two"])
+    assert [len(row) for row in made.embeddings] == [384, 384]
+    assert len(client.embeddings(EMBEDDER, "one").embedding) == 384
+    schema = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]}
+    reply = client.chat(STARTER, ASK, format=schema, options={"num_predict": 40})
+    assert isinstance(json.loads(reply.message.content or "")["yes"], bool)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import openai
 import pytest
 from openai import OpenAI
 
-from tests.support.serving import STARTER, Served
+from tests.support.serving import EMBEDDER, STARTER, Served
 
 TOOLS: Any = [
     {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
@@ -209,3 +210,72 @@ def test_an_unknown_model_and_paths_for_names(client: OpenAI, server: Served) ->
         with pytest.raises(openai.NotFoundError) as refused:
             client.chat.completions.create(model=name, messages=ASK)
         assert refused.value.code == "model_not_found"
+
+
+SCHEMA: Any = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 12}, "large": {"type": "boolean"}},
+    "required": ["city", "large"],
+    "additionalProperties": False,
+}
+
+
+def test_an_answer_is_held_to_a_schema(client: OpenAI) -> None:
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
+    reply = client.chat.completions.create(model=STARTER, messages=ASK, response_format=wanted, max_tokens=64)
+    found = json.loads(reply.choices[0].message.content or "")
+    assert set(found) == {"city", "large"}
+    assert isinstance(found["large"], bool)
+    free: Any = {"type": "json_object"}
+    chunks = client.chat.completions.create(
+        model=STARTER, messages=ASK, response_format=free, temperature=0, max_tokens=200, stream=True
+    )
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks).startswith("{")
+    text: Any = {"format": {"type": "json_schema", "name": "city", "schema": SCHEMA}}
+    answered = client.responses.create(model=STARTER, input=ASK, text=text, max_output_tokens=64)
+    assert set(json.loads(answered.output_text)) == {"city", "large"}
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "locate"}}], ids=str)
+def test_a_tool_can_be_forced_on_any_model(client: OpenAI, choice: Any) -> None:
+    tools: Any = [{"type": "function", "function": {"name": "locate", "parameters": SCHEMA}}]
+    ask: Any = {"model": STARTER, "messages": ASK, "tools": tools, "tool_choice": choice, "max_tokens": 80}
+    (call,) = client.chat.completions.create(**ask).choices[0].message.tool_calls or ()
+    assert call.type == "function"
+    assert (call.function.name, set(json.loads(call.function.arguments))) == ("locate", {"city", "large"})
+    chunks = list(client.chat.completions.create(**ask, stream=True))
+    assert not any(chunk.choices[0].delta.content for chunk in chunks)
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+        {"tool_choice": "required"},
+        {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "other"}}},
+        {"tools": [{"type": "function"}]},
+    ],
+    ids=str,
+)
+def test_what_an_answer_cannot_be_held_to_is_refused(client: OpenAI, changes: Any) -> None:
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(**({"model": STARTER, "messages": ASK, "max_tokens": 2} | changes))
+
+
+def test_vectors(client: OpenAI) -> None:
+    texts = ["A cat sits on the mat.", "\u732b\u5750\u5728\u57ab\u5b50\u4e0a", "Interest rates rose."]
+    made = client.embeddings.create(model=EMBEDDER, input=texts)
+    rows = np.array([entry.embedding for entry in made.data])
+    assert rows.shape == (3, 384)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2]
+    assert made.usage.prompt_tokens > 10
+    plain = client.embeddings.create(model=EMBEDDER, input=texts[0], encoding_format="float")
+    np.testing.assert_allclose(plain.data[0].embedding, rows[0], atol=1e-3)
+    with pytest.raises(openai.BadRequestError, match="makes no vectors"):
+        client.embeddings.create(model=STARTER, input="Hi")
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model=EMBEDDER, input=[])
+    with pytest.raises(openai.BadRequestError, match="writes none"):
+        client.chat.completions.create(model=EMBEDDER, messages=ASK)

@@ -44,6 +44,7 @@ _COMMANDS = {
     "bench": "measure a model's speed and memory",
     "serve": "answer other programs: OpenAI's, Anthropic's and Ollama's protocols",
     "engine": "list, add or choose engine parts for graphics cards",
+    "network": "show every connection, and switch to offline",
     "update": "look for a newer release and fetch it",
     "doctor": "check the installation",
 }
@@ -109,15 +110,23 @@ def _dispatch(arguments: list[str]) -> int:
 
         return smoke_test()
     if not arguments or _names_model(arguments[0]):
+        _watch_connections()
         _clear_up()
         return _open_window(arguments)
     parsed = _parser(arguments[0]).parse_args(arguments)
+    _watch_connections()
     _clear_up()
     end_in_order()
     show_control_characters()
     reports.listen(lambda error: say(f"zhiyin: {error}"))
     code = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code
+
+
+def _watch_connections() -> None:
+    from desktop_app.network import watch  # not for --help and --version
+
+    watch()
 
 
 def _clear_up() -> None:

@@ -66,6 +66,11 @@ def settings_file() -> Path:
     return data_folder() / "settings.json"
 
 
+def network_file() -> Path:
+    """Return the file of all connections that were made."""
+    return data_folder() / "network.jsonl"
+
+
 def speed_file() -> Path:
     """Return the file of what `desktop_app.planning.speed` measured."""
     return data_folder() / "speed.json"

@@ -14,6 +14,7 @@ _CHOICES = {
     "language": ("system", "en", "zh_CN"),
     "send_key": ("enter", "ctrl_enter"),
     "effort": ("", *EFFORTS),
+    "network": ("asked", "offline"),
 }
 RANGES: dict[str, tuple[float, float]] = {
     "context": (512, 1 << 20),
@@ -49,6 +50,8 @@ class Settings:
     file is readable by its owner only."""
     token: str = field(default="", repr=False)
     """One of Zhiyin 0.1, for whatever address was set."""
+    network: str = "asked"
+    """asked: connections only for what the user asks for; offline: none at all."""
     model: str = ""
     """The model used last, as `desktop_app.library.installed` identifies it; "": none was chosen yet."""
     context: int = 0

@@ -22,6 +22,7 @@ import httpx2
 from converter.hub.address import origin
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, Unreachable, explain, refusal
 from converter.hub.network_settings import Proxy, is_web_address, offline_setting, proxy_for, tls_context
+from converter.hub.permission import SWITCH, Contact, note, permitted, switched_off
 from models.errors import Cancelled
 from models.sentence import Sentence
 
@@ -123,6 +124,12 @@ class Connection:
             BadAnswer: it is none of HTTP, or redirects to where it must not.
             BadSetting: a setting of this computer is in the way.
         """
+        if switched_off():
+            raise Offline(
+                "Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.",
+                setting=SWITCH,
+                reason=Sentence("Zhiyin is switched to offline"),
+            )
         if setting := offline_setting():
             raise Offline(
                 "{setting} forbids every connection; unset it.",
@@ -274,6 +281,7 @@ class _Request:
         self._came_from_outside = False
         self._phase: Phase = "connecting"
         self._is_new = True
+        self._received = 0
         self.waited = 0.0
         """Seconds that the last `take` waited."""
         self.url = url
@@ -311,19 +319,32 @@ class _Request:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _run(self) -> None:
+        with permitted():
+            self._ask()
+
+    def _ask(self) -> None:
         try:
             with closing(self._open()) as response:
                 self._phase = "reading"
                 self._put(response)
                 for piece in response.iter_bytes():
+                    self._received += len(piece)
                     self._put(piece)
+            self._note("done")
             self._socket = None  # it may serve another request now
             self._put(None)
         except _GivenUp:
-            pass
+            self._note("done" if self._phase == "reading" else "failed")
         except Exception as error:  # of four libraries, which raise what they like where a server breaks the rules
+            self._note("failed")
             with suppress(_GivenUp):
                 self._put(error)
+
+    def _note(self, state: str) -> None:
+        """Put the request to the host that is asked now on the list of connections."""
+        url = httpx2.URL(self.url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        note(Contact(url.host, port, url.path, self._received, state))
 
     def _put(self, item: Any) -> None:
         while not self._given_up.is_set():
@@ -342,6 +363,7 @@ class _Request:
                 target = self._target(response)
                 if int(response.headers.get("Content-Length", _SHORT_BODY + 1)) <= _SHORT_BODY:
                     response.read()
+            self._note("done")
             self.url = target
         raise BadAnswer(
             "{host} redirects more than {count} times; {elsewhere}.",

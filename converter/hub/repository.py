@@ -33,6 +33,7 @@ from converter.hub.manifest import (
 from converter.hub.names import check_kept_names, check_names
 from converter.hub.network_errors import DISABLED, ELSEWHERE, Offline, Refused, Unreachable
 from converter.hub.network_settings import BadSetting
+from converter.hub.permission import SWITCH
 from converter.hub.remote_headers import read_headers
 from converter.hub.selection import (
     USUAL_ENCODINGS,
@@ -485,6 +486,12 @@ def _explained(repository: _Repository) -> Iterator[None]:
     except Refused as error:
         raise _refusal(repository, error) from error
     except Offline as error:
+        if error.values["setting"] == SWITCH:
+            raise ZhiyinError(
+                "{name} is not here whole, and Zhiyin is switched to offline; `zhiyin network asked`, or Settings, ends that.",
+                code=error.code,
+                name=repository.name,
+            ) from error
         raise ZhiyinError(
             "{name} is not here whole, and {setting} forbids fetching it; unset it.",
             code=error.code,

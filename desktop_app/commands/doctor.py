@@ -12,16 +12,25 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
+import psutil
+
+from converter.hub import permission
+from converter.hub.address import HUB
 from desktop_app.commands.hardware import device_words, part_words
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table
 from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Complete, Devices, Load, LoadSettings, SamplingSettings
 from desktop_app.library.installed import Library
+from desktop_app.network import ASKED, OFFLINE, connections, is_offline, watch
 from desktop_app.paths import data_folder, models_folder
 from desktop_app.planning.computer import hardware_now
 from models.errors import ZhiyinError
 
+_SECONDS, _CONTEXT, _TOKENS = 300, 256, 4
+"""For the engine's answers, and what it computes while its sockets are looked at."""
 PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
 
 
@@ -36,12 +45,16 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument(
+        "--network", action="store_true", help="check too that nothing connects unasked or while offline"
+    )
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every check; exit 1 if one fails."""
-    findings = [_run(name, check) for name, check in _CHECKS.items()]
+    checks = _CHECKS | (_NETWORK_CHECKS if arguments.network else {})
+    findings = [_run(name, check) for name, check in checks.items()]
     if arguments.json:
         print_json({"versions": versions(), "checks": [asdict(finding) for finding in findings]})
     else:
@@ -105,6 +118,59 @@ def _check_search() -> str:
     return f"SQLite {sqlite3.sqlite_version} with full-text search"
 
 
+def _check_connections() -> str:
+    entries, position = connections(), OFFLINE if is_offline() else ASKED
+    hosts = ", ".join(sorted({entry.host for entry in entries})) or "none"
+    return f"position {position}; {len(entries)} connections so far, to {hosts} (zhiyin network lists them)"
+
+
+def _check_switch() -> str:
+    """Ask for a download with the switch on, while all sockets are counted."""
+    from converter.hub.connection import Connection  # takes a while
+    from converter.hub.network_errors import Offline
+
+    made: list[str] = []
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("socket.__new__", "socket.connect", "socket.getaddrinfo"):
+            made.append(event)
+
+    sys.addaudithook(count)
+    permission.guard(lambda: True, lambda contact: None)
+    try:
+        Connection(HUB, {}, {}).read(f"{HUB}/api/models", 1)
+    except Offline:
+        if not made:
+            return "with the offline switch on a download is refused before there is a socket"
+    finally:
+        watch()
+    raise ZhiyinError("with the offline switch on something asked for a socket: {events}", events=", ".join(made))
+
+
+def _check_processes() -> str:
+    """Look whether this process or the engine, while it computes, has a socket of the internet."""
+    with Engine() as engine:
+        engine.submit(Devices()).result(_SECONDS)
+        model = Library(models_folder()).starter()
+        if model is not None:
+            engine.submit(Load(model.path, LoadSettings(context=_CONTEXT))).result(_SECONDS)
+            engine.submit(Complete("Hello", SamplingSettings(max_tokens=_TOKENS))).result(_SECONDS)
+        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        found = [
+            f"{process.name()} {link.laddr} {link.raddr}"
+            for process in ours
+            for link in process.net_connections("inet")
+        ]
+    if found:
+        raise ZhiyinError("a process has a connection: {connections}", connections="; ".join(found))
+    return f"{len(ours)} processes, the engine among them, have no connection"
+
+
+_NETWORK_CHECKS: dict[str, Callable[[], str]] = {
+    "connections": _check_connections,
+    "offline switch": _check_switch,
+    "open sockets": _check_processes,
+}
 _CHECKS: dict[str, Callable[[], str]] = {
     "data folder": _check_data_folder,
     "engine": _check_engine,

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar, cast
 
+from desktop_app.network import watch
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.logs import open_log
@@ -157,6 +158,7 @@ def main(link: int) -> int:
         link: for `end_with_parent`, which ends work that does not stop.
     """
     end_with_parent(link, grace=True)
+    watch()
     pipe, events = sys.stdin.buffer, private_stdout()
     faulthandler.enable(open_log("worker"))  # its last words, should it crash
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches every process; the window decides

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from desktop_app import reports
 from desktop_app.chat.conversation import Message
 from desktop_app.library.installed import InstalledModel, Removal, first_model
+from desktop_app.network import ASKED, OFFLINE, is_offline, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
@@ -108,9 +109,18 @@ class Services(QObject):
             self.themes.choose(self.settings.theme)
         elif name == "language":
             self._languages.choose(self.settings.language)
+        elif name == "network":
+            self._switch_network()
+
+    def _switch_network(self) -> None:
+        try:
+            switch(self.settings.network)
+        except ZhiyinError as error:
+            self.settings_not_saved.emit(error)
 
     def save_settings(self) -> None:
-        """Write the settings."""
+        """Write the settings; the offline switch stays where it is: a command may have moved it meanwhile."""
+        self.settings.network = OFFLINE if is_offline() else ASKED
         try:
             save_settings(self.settings, settings_file())
         except OSError as error:

@@ -560,6 +560,14 @@
         <translation>知音已在运行（数据文件夹 {path}），但没有响应；请先结束它，然后重新启动。</translation>
     </message>
     <message>
+        <source>Zhiyin is switched to offline</source>
+        <translation>知音已切换为离线</translation>
+    </message>
+    <message>
+        <source>Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.</source>
+        <translation>知音已切换为离线，不建立任何连接；可用 `zhiyin network asked` 或在设置中解除。</translation>
+    </message>
+    <message>
         <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
         <translation>知音自身出错（{reason}）；请重试，若再次出现请反馈。</translation>
     </message>
@@ -594,6 +602,10 @@
     <message>
         <source>a number from {minimum:g} to {maximum:g}</source>
         <translation> {minimum:g} 到 {maximum:g} 的数</translation>
+    </message>
+    <message>
+        <source>a process has a connection: {connections}</source>
+        <translation>有进程存在网络连接：{connections}</translation>
     </message>
     <message>
         <source>a text</source>
@@ -818,6 +830,10 @@
     <message>
         <source>true or false</source>
         <translation> true 或 false</translation>
+    </message>
+    <message>
+        <source>with the offline switch on something asked for a socket: {events}</source>
+        <translation>离线开关打开时仍有代码请求了套接字：{events}</translation>
     </message>
     <message>
         <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA&apos;s own adapter, which {base} with its {count} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora {adapter}.</source>
@@ -1218,6 +1234,10 @@
     <message>
         <source>{name} is no name of a file; give one without folders.</source>
         <translation>{name} 不是文件名；请给出不带文件夹的名称。</translation>
+    </message>
+    <message>
+        <source>{name} is not here whole, and Zhiyin is switched to offline; `zhiyin network asked`, or Settings, ends that.</source>
+        <translation>{name} 在本机并不完整，而知音已切换为离线；可用 `zhiyin network asked` 或在设置中解除。</translation>
     </message>
     <message>
         <source>{name} is not here whole, and {setting} forbids fetching it; unset it.</source>
@@ -2837,6 +2857,45 @@
     </message>
 </context>
 <context>
+    <name>ConnectionsDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Connections</source>
+        <translation>网络连接</translation>
+    </message>
+    <message>
+        <source>For what</source>
+        <translation>用途</translation>
+    </message>
+    <message>
+        <source>Host</source>
+        <translation>主机</translation>
+    </message>
+    <message>
+        <source>Received</source>
+        <translation>接收</translation>
+    </message>
+    <message>
+        <source>Time</source>
+        <translation>时间</translation>
+    </message>
+    <message>
+        <source>Zhiyin has made no connection.</source>
+        <translation>知音没有建立过任何连接。</translation>
+    </message>
+    <message>
+        <source>{count} connections, {size} in all. Nothing else of Zhiyin can connect to another computer.</source>
+        <translation>共 {count} 次连接，{size}。除此之外，知音的任何部分都不能连接其他电脑。</translation>
+    </message>
+    <message>
+        <source>{size}, failed</source>
+        <translation>{size}，失败</translation>
+    </message>
+</context>
+<context>
     <name>ConversionCard</name>
     <message>
         <source>Cancel</source>
@@ -3726,6 +3785,10 @@
         <translation>关闭</translation>
     </message>
     <message>
+        <source>Connections</source>
+        <translation>网络连接</translation>
+    </message>
+    <message>
         <source>Context</source>
         <translation>上下文</translation>
     </message>
@@ -3786,8 +3849,16 @@
         <translation>不限</translation>
     </message>
     <message>
+        <source>None: offline</source>
+        <translation>全部禁止（离线）</translation>
+    </message>
+    <message>
         <source>Only for gated or private models</source>
         <translation>仅用于需授权或私有的模型</translation>
+    </message>
+    <message>
+        <source>Only for what I ask for</source>
+        <translation>仅限我主动要求的</translation>
     </message>
     <message>
         <source>Repeat penalty</source>
@@ -3816,6 +3887,10 @@
     <message>
         <source>Settings</source>
         <translation>设置</translation>
+    </message>
+    <message>
+        <source>Show all connections…</source>
+        <translation>查看所有连接…</translation>
     </message>
     <message>
         <source>Temperature</source>

@@ -29,6 +29,7 @@ from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.hub_tokens import keep_token, token_at
 from desktop_app.library.other_hosts import MIRROR
+from desktop_app.network import ASKED, OFFLINE
 from desktop_app.planning.planner import RunConfiguration
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
@@ -37,6 +38,7 @@ from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import LANGUAGES
 from desktop_app.ui.models.delete_downloads import DownloadsRow
 from desktop_app.ui.models.model_session import EngineState
+from desktop_app.ui.settings.connections_dialog import ConnectionsDialog
 from desktop_app.ui.settings.engine_page import EnginePage
 from desktop_app.ui.settings.shortcuts_page import KeysPage
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog, ScrollingPage
@@ -84,6 +86,10 @@ class SettingsDialog(FittingDialog):
         self._reset = QPushButton()
         self._reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self._reset.clicked.connect(self._reset_sampling)
+        self._network = self._combo("network", [ASKED, OFFLINE])
+        self._connections = QPushButton()
+        self._connections.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self._connections.clicked.connect(lambda: ConnectionsDialog(self).open())
         self._endpoint = self._endpoint_box()
         self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
         self._token.setObjectName("token")
@@ -98,7 +104,15 @@ class SettingsDialog(FittingDialog):
         rows: list[QWidget] = [self._prompt] if self._recurrent else [self._prompt, self._context]
         self._tabs.addTab(self._page(rows, self._hints[0]), "")
         self._tabs.addTab(self._page(list(self._numbers.values()), self._hints[1], self._reset), "")
-        self._tabs.addTab(self._page([self._endpoint, self._token], self._hints[2], DownloadsRow(conversions)), "")
+        self._tabs.addTab(
+            self._page(
+                [self._network, self._endpoint, self._token],
+                self._hints[2],
+                self._connections,
+                DownloadsRow(conversions),
+            ),
+            "",
+        )
         self._tabs.addTab(ScrollingPage(KeysPage()), "")
         self._tabs.addTab(ScrollingPage(EnginePage(engine_parts)), "")
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -166,6 +180,7 @@ class SettingsDialog(FittingDialog):
             self._numbers["repeat_penalty"]: self.tr("Repeat penalty"),
             self._numbers["seed"]: self.tr("Seed"),
             self._numbers["max_tokens"]: self.tr("Longest reply (tokens)"),
+            self._network: self.tr("Connections"),
             self._endpoint: self.tr("Download from"),
             self._token: self.tr("Access token"),
         }
@@ -202,6 +217,8 @@ class SettingsDialog(FittingDialog):
         _name(self._theme, [self.tr("Like the system"), self.tr("Light"), self.tr("Dark")])
         _name(self._language, [self.tr("Like the system"), *LANGUAGES.values()])
         _name(self._send_key, ["Enter", "Ctrl+Enter"])
+        _name(self._network, [self.tr("Only for what I ask for"), self.tr("None: offline")])
+        self._connections.setText(self.tr("Show all connections…"))
         self._name_contexts()
         close = self._buttons.button(QDialogButtonBox.StandardButton.Close)
         close.setText(self.tr("Close"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.network import OFFLINE, switch
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama
 
@@ -64,3 +65,17 @@ def test_a_command_asks_no_network(command: str, starter_gguf: Path, tmp_path: P
     }[command]
     settings = {"HF_TOKEN": "hf_secret", "ALL_PROXY": "socks5://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
     assert network_calls([sys.executable, "-m", "desktop_app.cli", *words], tmp_path, **settings) == []
+
+
+@pytest.mark.usefixtures("data_home")
+def test_offline_a_download_opens_no_socket(tmp_path: Path) -> None:
+    switch(OFFLINE)
+    program = [sys.executable, "-m", "desktop_app.cli"]
+    log = tmp_path / "calls"
+    traced = ["strace", "-f", "-qq", "-e", "trace=network", "-o", str(log), *program, "pull", "Qwen/Qwen3-0.6B"]
+    done = subprocess.run(traced, cwd=ROOT, capture_output=True, timeout=240, input=b"", check=False)
+    if b"PTRACE" in done.stderr:
+        pytest.skip("this system lets nobody look")
+    assert done.returncode == 1
+    assert b"switched to offline" in done.stderr
+    assert not _NETWORK.search(log.read_text(errors="replace"))

@@ -20,14 +20,17 @@ from PySide6.QtWidgets import (
     QListWidget,
     QPlainTextEdit,
     QSpinBox,
+    QTableWidget,
     QTabWidget,
     QWidget,
 )
 
+from converter.hub.permission import Contact
 from desktop_app.chat.request import options_from, prompt_messages, sampling
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import InstallRequest
+from desktop_app.network import OFFLINE, is_offline, record, switch
 from desktop_app.paths import loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
@@ -284,3 +287,32 @@ def test_contexts_that_the_model_was_not_made_for_cannot_be_chosen(person: Perso
     assert texts[-1] == "131,072 tokens · the model was made for 8,192 at most"
     assert possible == [True] * 4 + [False] * 4
     person.find(SettingsDialog).close()
+
+
+def test_the_offline_switch_and_the_list_of_connections(open_window: OpenWindow) -> None:
+    record(Contact("host.example", 443, "/org/name/config.json", 4096, "done"))
+    record(Contact("host.example", 443, "/org/name/model.gguf", 0, "failed"))
+    person = open_window()
+    dialog = dialog_of(person)
+    positions = field(dialog, "Connections")
+    assert isinstance(positions, QComboBox)
+    positions.setCurrentIndex(1)
+    person.wait(is_offline)
+    dialog.show_page(DOWNLOADS)
+    person.click("Show all connections…", dialog)
+    table = person.find(QTableWidget)
+    rows = [[table.item(row, column).text() for column in range(1, 4)] for row in range(table.rowCount())]
+    assert rows == [
+        ["host.example:443", "0 B, failed", "/org/name/model.gguf"],
+        ["host.example:443", "4.1 kB", "/org/name/config.json"],
+    ]
+    dialog.close()
+
+
+def test_a_switch_that_a_command_moved_stays_moved(open_window: OpenWindow) -> None:
+    person = open_window()
+    switch(OFFLINE)
+    person.services.save_settings()
+    assert is_offline()
+    person.close()
+    assert is_offline()

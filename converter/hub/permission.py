@@ -1,0 +1,110 @@
+"""Who may connect to another computer: whoever has a permission, and nobody while the user wants none.
+
+`guard` installs an audit hook (PEP 578) in a process, which hears of every connection and every name that Python's sockets are
+asked for, whatever library asks. Connections inside this computer (asyncio makes some of itself) are nobody's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Contact:
+    """One request to another computer, at its end."""
+
+    host: str
+    port: int
+    what: str
+    """What was asked for: the path of the address, without anything secret."""
+    received: int
+    """Bytes of content."""
+    state: str
+    """done, or failed: no answer, or not the whole one."""
+
+
+SWITCH = "network"
+"""How the offline switch is named among the settings that forbid connections."""
+
+
+class _Gate:
+    """What this process does about connections."""
+
+    def __init__(self) -> None:
+        self.installed = False
+        self.is_offline: Callable[[], bool] = lambda: False
+        self.listener: Callable[[Contact], None] = lambda contact: None
+
+
+_gate = _Gate()
+_permitted: ContextVar[bool] = ContextVar("permitted", default=False)
+
+
+@contextmanager
+def permitted() -> Iterator[None]:
+    """Let what runs inside connect to other computers, in this thread or task."""
+    token = _permitted.set(True)
+    try:
+        yield
+    finally:
+        _permitted.reset(token)
+
+
+def guard(is_offline: Callable[[], bool], listener: Callable[[Contact], None]) -> None:
+    """Forbid this process every connection without permission, and every one while the user wants none; for its whole life.
+
+    Args:
+        is_offline: asked before each connection.
+        listener: told of each request.
+    """
+    _gate.is_offline, _gate.listener = is_offline, listener
+    if not _gate.installed:
+        _gate.installed = True
+        sys.addaudithook(_hear)
+
+
+def switched_off() -> bool:
+    """Tell whether the user wants no connection."""
+    return _gate.is_offline()
+
+
+def note(contact: Contact) -> None:
+    """Tell who keeps the list of connections of a request that ended."""
+    _gate.listener(contact)
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        connected, address = arguments
+        if connected.family in (socket.AF_INET, socket.AF_INET6):
+            _check(address[0] if isinstance(address, tuple) else address)
+    elif event == "socket.getaddrinfo":
+        _check(arguments[0])
+
+
+def _check(host: Any) -> None:
+    """Raise where this host must not be asked or looked up now."""
+    if _is_this_computer(host) or (_permitted.get() and not _gate.is_offline()):
+        return
+    reason = "the offline switch is on" if _gate.is_offline() else "no part of Zhiyin but its downloads may"
+    raise PermissionError(errno.EACCES, f"no connection to {host}: {reason}")
+
+
+def _is_this_computer(host: Any) -> bool:
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    if text is None or text == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(str(text).partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)

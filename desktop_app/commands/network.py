@@ -1,0 +1,47 @@
+"""`zhiyin network`: the offline switch, and the list of every connection that was made."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timezone
+
+import msgspec
+
+from desktop_app.commands.options import add_json
+from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
+from desktop_app.network import ASKED, OFFLINE, connections, is_offline, switch
+
+_WORDS = {
+    ASKED: "asked: connections are made for what you ask for, and for nothing else.",
+    OFFLINE: "offline: no connection is made.",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("position", nargs="?", choices=(ASKED, OFFLINE), help="move the switch; without it: show")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Move the switch if asked to; print it and the connections."""
+    if arguments.position is not None:
+        switch(arguments.position)
+    position = OFFLINE if is_offline() else ASKED
+    entries = connections()
+    if arguments.json:
+        print_json({"position": position, "connections": [msgspec.to_builtins(entry) for entry in entries]})
+        return 0
+    print(_WORDS[position])
+    if arguments.position is None:
+        print_table(
+            (
+                datetime.fromtimestamp(entry.time, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+                f"{entry.host}:{entry.port}",
+                f"{human_bytes(entry.received)}, {entry.state}",
+                entry.what,
+            )
+            for entry in entries
+        )
+        say(f"{len(entries)} connections, {human_bytes(sum(entry.received for entry in entries))} in all.")
+    return 0

@@ -1,0 +1,96 @@
+"""The offline switch, and the list of every connection that was ever made: a line of JSON each, in the data folder.
+
+Each of our processes that has Python's sockets begins with `watch`. The engine has not: it imports no library for connections.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from converter.atomic_write import locked, write_locked
+from converter.hub import permission
+from converter.hub.permission import Contact
+from desktop_app.paths import network_file, settings_file
+from desktop_app.settings import load_settings, save_settings
+from models.errors import ZhiyinError
+from models.system_errors import cannot_write
+
+ASKED, OFFLINE = "asked", "offline"
+_LARGEST = 4 << 20
+"""Bytes of the list; then the older half goes."""
+_LONGEST = 300
+"""Characters that are kept of what was asked for."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One connection."""
+
+    time: float
+    """Seconds since 1970, when it ended."""
+    host: str
+    port: int
+    what: str
+    received: int
+    """Bytes of content."""
+    state: str
+
+
+def watch() -> None:
+    """Let the offline switch count in this process, forbid it all connections but the downloads', and keep the list."""
+    permission.guard(is_offline, record)
+
+
+def is_offline() -> bool:
+    """Tell whether the user wants no connection; where the settings cannot be read, whatever they said, there is none to make."""
+    try:
+        return load_settings(settings_file()).network == OFFLINE
+    except ZhiyinError:
+        return False
+
+
+def switch(position: str) -> None:
+    """Move the switch; it counts at once in every process of this data folder.
+
+    Raises:
+        ZhiyinError: the settings cannot be written.
+    """
+    path = settings_file()
+    settings = load_settings(path)
+    settings.network = position
+    try:
+        save_settings(settings, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def record(contact: Contact) -> None:
+    """Write a connection down; a full disk ends no download."""
+    entry = Entry(time.time(), contact.host, contact.port, contact.what[:_LONGEST], contact.received, contact.state)
+    with suppress(OSError, ZhiyinError):
+        _append(network_file(), msgspec.json.encode(entry) + b"\n")
+
+
+def connections() -> list[Entry]:
+    """Return all that are written down, the oldest first; lines that are none are left out."""
+    try:
+        lines = network_file().read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            found.append(msgspec.json.decode(line, type=Entry))
+    return found
+
+
+def _append(path: Path, line: bytes) -> None:
+    with locked(path):
+        if path.is_file() and path.stat().st_size > _LARGEST:
+            text = path.read_text("utf-8", errors="replace")
+            write_locked(path, text[text.index("\n", len(text) // 2) + 1 :])
+        with path.open("ab") as file:
+            file.write(line)

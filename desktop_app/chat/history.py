@@ -1,7 +1,8 @@
 """Chats in SQLite: every message is on disk when it is sent, and a damaged file loses only what is damaged.
 
 Write-ahead logging with full synchronisation: a killed application loses nothing that was saved. Used from one thread.
-What ends with an application (deleted chats, replies that were being written) is tidied up only by the process that owns the
+Deleted chats stay in a trash for 30 days. What ends with an application (replies that were being written) and with time (the
+trash) is tidied up only by the process that owns the
 folder (`desktop_app.processes.folder_lock`): another one may still undo or go on writing.
 """
 
@@ -10,8 +11,9 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from desktop_app.chat.conversation import Conversation, Message
@@ -23,6 +25,7 @@ from desktop_app.chat.rows import (
     conversation_row,
     message_of,
     message_row,
+    time_of,
 )
 from desktop_app.paths import STATES
 from desktop_app.processes.folder_lock import own
@@ -30,6 +33,8 @@ from desktop_app.small_files import free_path
 from models.errors import ZhiyinError
 from models.visible import visible
 
+TRASH_DAYS = 30
+"""How long deleted chats can be brought back."""
 _BUSY_SECONDS = 5.0
 _SUFFIXES = ("", "-wal", "-shm")
 """Of the files that make up one database."""
@@ -86,6 +91,15 @@ class HistoryError(ZhiyinError):
     """Chats cannot be read or written now."""
 
 
+@dataclass(frozen=True)
+class Deleted:
+    """A chat in the trash."""
+
+    conversation: Conversation
+    at: float
+    """Seconds since 1970."""
+
+
 class History:
     """The store of all chats."""
 
@@ -110,10 +124,10 @@ class History:
             self._forget_states({conversation.id for conversation in self.conversations()}, "*")
 
     def close(self) -> None:
-        """Forget deleted chats for good and close the file."""
+        """Close the file."""
         if self._owner:
             with suppress(sqlite3.Error):
-                self._purge()
+                self._forget_old_states()
         self._database.close()
         self._release()
 
@@ -150,16 +164,27 @@ class History:
         self._write(_SAVE_MESSAGE, message_row(message))
 
     def delete(self, conversation: str) -> None:
-        """Take a conversation off the list; `restore` brings it back until the application ends."""
+        """Put a conversation into the trash; `restore` brings it back for `TRASH_DAYS`."""
         self._write("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), conversation))
 
     def restore(self, conversation: str) -> None:
         """Undo `delete`."""
         self._write("UPDATE conversations SET deleted = NULL WHERE id = ?", (conversation,))
 
-    def _purge(self) -> None:
-        with self._database:
-            self._database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+    def trash(self) -> list[Deleted]:
+        """Return the deleted conversations, the last one first."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                f"SELECT deleted, {CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NOT NULL ORDER BY deleted DESC"  # noqa: S608
+            ).fetchall()
+        return [Deleted(conversation_of(tuple(row)), time_of(deleted)) for deleted, *row in rows]
+
+    def forget(self, conversations: Sequence[str]) -> None:
+        """Delete conversations of the trash for good."""
+        for conversation in conversations:
+            self._write("DELETE FROM conversations WHERE id = ? AND deleted IS NOT NULL", (conversation,))
+
+    def _forget_old_states(self) -> None:
         known = {identifier for (identifier,) in self._database.execute("SELECT id FROM conversations")}
         self._forget_states(known, "*.npz")  # no unfinished files: the engine may be writing the last reply's state
 
@@ -228,7 +253,7 @@ def _decoded(text: bytes) -> str:
 def _tidy(database: sqlite3.Connection) -> None:
     """End what the application's last run left open."""
     with database:
-        database.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+        database.execute("DELETE FROM conversations WHERE deleted < ?", (time.time() - TRASH_DAYS * 86_400,))
         database.execute("UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'")
 
 

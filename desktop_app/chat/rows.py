@@ -28,8 +28,8 @@ def conversation_of(row: tuple[Any, ...]) -> Conversation:
     return Conversation(
         _text(identifier),
         _text(title),
-        _time(created),
-        _time(updated),
+        time_of(created),
+        time_of(updated),
         leaf if isinstance(leaf, str) else None,
         _text(draft),
         bool(thinking) if thinking in (0, 1) else None,
@@ -60,7 +60,7 @@ def message_of(row: tuple[Any, ...]) -> Message:
         cast(Role, role if isinstance(role, str) and role in _ROLES else "user"),
         _text(content),
         _text(identifier),
-        _time(created),
+        time_of(created),
         cast(State, state if isinstance(state, str) and state in _STATES else "interrupted"),
         _text(model),
         _facts(facts),
@@ -123,7 +123,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _time(value: Any) -> float:
+def time_of(value: Any) -> float:
+    """Return a stored time, 0 for what is none."""
     return value if type(value) in (int, float) and 0 <= value < _LATEST else 0.0
 
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QResizeEvent,
@@ -40,6 +41,7 @@ from desktop_app.ui.chat.chat_view import COLUMN, SCROLL_BAR, ChatView
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.reply_failure import Remedy
 from desktop_app.ui.chat.sidebar import Sidebar
+from desktop_app.ui.chat.trash_dialog import TrashDialog
 from desktop_app.ui.chat.welcome import Welcome
 from desktop_app.ui.controllers.chat_actions import ChatActions
 from desktop_app.ui.controllers.drafts import DraftController
@@ -190,7 +192,8 @@ class MainWindow(QMainWindow):
         self._sidebar.new_asked.connect(self.new_chat)
         self._sidebar.opened.connect(self._open_chat)
         self._sidebar.renamed.connect(chats.rename)
-        self._sidebar.deleted.connect(self._chat_actions.delete)
+        self._sidebar.deleted.connect(self._delete_chat)
+        self._sidebar.trash_asked.connect(self.open_trash)
         self._sidebar.done.connect(self._focus.go_home)
         self._sidebar.export_asked.connect(self._ask_where_to_export)
         self._sidebar.searched.connect(
@@ -211,6 +214,7 @@ class MainWindow(QMainWindow):
         self._composer.thinking_chosen.connect(self._choose_thinking)
         self._composer.effort_chosen.connect(self._choose_effort)
         self._view.left.connect(self._focus.go_home)
+        self._composer.undo_asked.connect(self._chat_actions.undo)
         self._composer.copy_asked.connect(SELECTION.copy)
         self._composer.page_asked.connect(self._view.turn_page)
         self._view.remedy_chosen.connect(self._apply_remedy)
@@ -263,6 +267,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(QKeySequence.StandardKey.Find), self._search),
             (QKeySequence("Ctrl+L"), self._focus.go_home),
             (QKeySequence("F2"), self._rename),
+            (QKeySequence(QKeySequence.StandardKey.Undo), self._chat_actions.undo),
         ):
             QShortcut(keys, self).activated.connect(act)
 
@@ -430,7 +435,10 @@ class MainWindow(QMainWindow):
         box.setText(self.tr("A model is still being downloaded or converted."))
         box.setInformativeText(self.tr("What was downloaded is kept for the next try; a conversion begins anew."))
         stop = box.addButton(self.tr("Stop and close"), QMessageBox.ButtonRole.DestructiveRole)
-        box.setDefaultButton(box.addButton(self.tr("Go on"), QMessageBox.ButtonRole.RejectRole))
+        job = self.services.conversions.current
+        downloads = job is not None and job.progress is not None and job.progress.phase == "downloading"
+        go_on = self.tr("Continue downloading") if downloads else self.tr("Continue converting")
+        box.setDefaultButton(box.addButton(go_on, QMessageBox.ButtonRole.RejectRole))
         stop.clicked.connect(self.end)
         box.open()
 
@@ -446,7 +454,7 @@ class MainWindow(QMainWindow):
             self._retranslate()
 
     def _retranslate(self) -> None:
-        self.setWindowTitle(self.tr("Zhiyin"))
+        self.setWindowTitle(QGuiApplication.applicationDisplayName())  # Qt would put it behind any other title
         self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
         self._new.set_words(self.tr("New chat"), "Ctrl+N")
         self._drop_hint.setText(
@@ -553,6 +561,16 @@ class MainWindow(QMainWindow):
         self._uncover()
         self._focus.go_home()
 
+    def _delete_chat(self, conversation: str) -> None:
+        self._chat_actions.delete(conversation)
+        self._composer.let_undo_go()
+
+    def open_trash(self) -> None:
+        """Show the chats that were deleted in the last 30 days."""
+        dialog = TrashDialog(self.services.chats, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
     def _rename(self) -> None:
         """Rename the open chat in the list."""
         if self.services.chats.current.begun:
@@ -622,7 +640,7 @@ class MainWindow(QMainWindow):
 
     def _chat_with(self, model: InstalledModel) -> None:
         self.services.choose_model(model)
-        self._close_catalogue()
+        self.new_chat()
 
     def _model_changed(self, state: EngineState) -> None:
         self._picker.show_state(state)

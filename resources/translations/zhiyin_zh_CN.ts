@@ -3365,6 +3365,10 @@
         <translation>添加模型</translation>
     </message>
     <message>
+        <source>Bring back the chat that was deleted last</source>
+        <translation>恢复最近删除的对话</translation>
+    </message>
+    <message>
         <source>Delete the chat that is selected in the list</source>
         <translation>删除列表中选中的对话</translation>
     </message>
@@ -3377,8 +3381,8 @@
         <translation>新对话</translation>
     </message>
     <message>
-        <source>Rename the chat that is selected in the list</source>
-        <translation>重命名列表中选中的对话</translation>
+        <source>Rename the open chat</source>
+        <translation>重命名当前对话</translation>
     </message>
     <message>
         <source>Search in chats, or among the models to get</source>
@@ -3470,6 +3474,14 @@
         <translation>请先选择或添加一个模型。</translation>
     </message>
     <message>
+        <source>Continue converting</source>
+        <translation>继续转换</translation>
+    </message>
+    <message>
+        <source>Continue downloading</source>
+        <translation>继续下载</translation>
+    </message>
+    <message>
         <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
         <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
     </message>
@@ -3480,10 +3492,6 @@
     <message>
         <source>Get models</source>
         <translation>获取模型</translation>
-    </message>
-    <message>
-        <source>Go on</source>
-        <translation>继续</translation>
     </message>
     <message>
         <source>Loading the model…</source>
@@ -3508,10 +3516,6 @@
     <message>
         <source>What was downloaded is kept for the next try; a conversion begins anew.</source>
         <translation>已下载的部分会保留，下次可以接着下载；转换则要重新开始。</translation>
-    </message>
-    <message>
-        <source>Zhiyin</source>
-        <translation>知音</translation>
     </message>
 </context>
 <context>
@@ -3630,6 +3634,10 @@
         <source>Show more ({count} characters)</source>
         <translation>显示更多（还有 {count} 个字符）</translation>
     </message>
+    <message>
+        <source>You wrote</source>
+        <translation>你写道</translation>
+    </message>
 </context>
 <context>
     <name>RemedyController</name>
@@ -3738,6 +3746,10 @@
         <translation>已停止。</translation>
     </message>
     <message>
+        <source>The assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
         <source>The model answered nothing.</source>
         <translation>模型没有给出回答。</translation>
     </message>
@@ -3752,6 +3764,10 @@
     <message>
         <source>context {percent} % full</source>
         <translation>上下文已用 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} wrote</source>
+        <translation>{name} 写道</translation>
     </message>
     <message>
         <source>{speed} tokens/s</source>
@@ -3948,6 +3964,10 @@
         <translation>删除</translation>
     </message>
     <message>
+        <source>Deleted chats</source>
+        <translation>已删除的对话</translation>
+    </message>
+    <message>
         <source>Export…</source>
         <translation>导出…</translation>
     </message>
@@ -4049,6 +4069,33 @@
     <message>
         <source>{text} ({keys})</source>
         <translation>{text}（{keys}）</translation>
+    </message>
+</context>
+<context>
+    <name>TrashDialog</name>
+    <message>
+        <source>Bring back</source>
+        <translation>恢复</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Delete for good</source>
+        <translation>彻底删除</translation>
+    </message>
+    <message>
+        <source>Deleted chats</source>
+        <translation>已删除的对话</translation>
+    </message>
+    <message>
+        <source>Deleted chats stay here for {count} days; then they are gone for good.</source>
+        <translation>已删除的对话在此保留 {count} 天，之后彻底删除。</translation>
+    </message>
+    <message>
+        <source>Nothing was deleted. Chats that you delete stay here for {count} days.</source>
+        <translation>还没有删除过对话。删除的对话会在此保留 {count} 天。</translation>
     </message>
 </context>
 <context>

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from converter.atomic_write import write_atomically
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.export import as_markdown
-from desktop_app.chat.history import History, HistoryError
+from desktop_app.chat.history import Deleted, History, HistoryError
 from desktop_app.chat.mending import Recovery
 from desktop_app.ui.bridges.background import Background
 from models.errors import ZhiyinError
@@ -86,6 +86,14 @@ class HistoryBridge(QObject):
     def restore(self, conversation: str) -> None:
         """Bring a deleted chat back."""
         self._write(("deleted", conversation), lambda history: history.restore(conversation))
+
+    def trash(self, on_done: Callable[[list[Deleted]], None]) -> None:
+        """Read which chats are in the trash."""
+        self._background.run(lambda: self._opened().trash(), on_done, self._report)
+
+    def forget(self, conversations: Sequence[str]) -> None:
+        """Delete chats of the trash for good."""
+        self._write(("forgotten", "".join(conversations)), lambda history: history.forget(conversations))
 
     def flush(self) -> None:
         """Try again what could not be written."""

@@ -6,7 +6,7 @@ One reply is written at a time. Those that other chats ask for meanwhile wait in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
+from desktop_app.chat.history import Deleted
 from desktop_app.chat.request import options_from, reply_request, report_moved_system
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.engine.results import Reply
@@ -190,7 +191,7 @@ class ChatSession(QObject):
             self._store(replace(self._all[conversation], title=title.strip()))
 
     def delete(self, conversation: str) -> None:
-        """Take a chat off the list; `restore` undoes it until the application ends."""
+        """Put a chat into the trash; `restore` brings it back."""
         self.stop(conversation)
         self._deleted[conversation] = self._all.pop(conversation)
         self._history.delete(conversation)
@@ -199,11 +200,27 @@ class ChatSession(QObject):
         self.listed.emit()
 
     def restore(self, conversation: str) -> None:
-        """Undo `delete`."""
-        self._all[conversation] = self._deleted.pop(conversation)
-        self._history.restore(conversation)
+        """Undo `delete`, and open the chat."""
+        if conversation in self._deleted:
+            self.bring_back(self._deleted[conversation])
+            self.open(conversation)
+
+    def bring_back(self, chat: Conversation) -> None:
+        """Put a chat of the trash on the list again."""
+        self._deleted.pop(chat.id, None)
+        self._all[chat.id] = chat
+        self._history.restore(chat.id)
         self.listed.emit()
-        self.open(conversation)
+
+    def trash(self, on_done: Callable[[list[Deleted]], None]) -> None:
+        """Find out which chats are in the trash, the last one first."""
+        self._history.trash(on_done)
+
+    def forget(self, conversations: Sequence[str]) -> None:
+        """Delete chats of the trash for good."""
+        for conversation in conversations:
+            self._deleted.pop(conversation, None)
+        self._history.forget(conversations)
 
     def send(self, text: str) -> None:
         """Send a message and ask for a reply."""

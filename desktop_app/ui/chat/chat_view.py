@@ -196,6 +196,7 @@ class ChatView(QScrollArea):
             widget = self._make(message)
             self._widgets.insert(0, widget)
             self._column.insertWidget(0, widget)
+            widget.lower()  # screen readers go by the order of children
             if widget.is_building or time.perf_counter() > end:
                 return
         self._builder.stop()

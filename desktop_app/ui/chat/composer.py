@@ -25,6 +25,8 @@ class Composer(QFrame):
     files_pasted = Signal(list)
     copy_asked = Signal()
     """Ctrl+C, and nothing is selected in the text."""
+    undo_asked = Signal()
+    """Ctrl+Z, and nothing was typed that could be taken back."""
     page_asked = Signal(int)
     """Page Up (-1) or Page Down (1): the text has one page."""
     thinking_chosen = Signal(bool)
@@ -39,6 +41,7 @@ class Composer(QFrame):
         self._editor.submitted.connect(self._send)
         self._editor.files_pasted.connect(self.files_pasted)
         self._editor.copy_asked.connect(self.copy_asked)
+        self._editor.undo_asked.connect(self.undo_asked)
         self._editor.page_asked.connect(self.page_asked)
         self._field = MessageField(self._editor)
         self._field.changed.connect(self._refresh)
@@ -76,6 +79,10 @@ class Composer(QFrame):
     def set_text(self, text: str) -> None:
         """Replace the message; the cursor goes to the end."""
         self._field.set_text(text)
+
+    def let_undo_go(self) -> None:
+        """Let the next Ctrl+Z undo what was done elsewhere, not what was typed before."""
+        self._editor.document().clearUndoRedoStacks()
 
     def attach(self, name: str, text: str) -> None:
         """Put a text file into the message."""

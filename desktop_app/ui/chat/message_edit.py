@@ -41,6 +41,8 @@ class MessageEdit(QPlainTextEdit):
     focused = Signal(bool)
     copy_asked = Signal()
     """Ctrl+C, and nothing is selected."""
+    undo_asked = Signal()
+    """Ctrl+Z, and nothing was typed that could be taken back."""
     page_asked = Signal(int)
     """Page Up (-1) or Page Down (1), and all of the text is shown."""
 
@@ -83,7 +85,9 @@ class MessageEdit(QPlainTextEdit):
             self.insertPlainText("\n")
             self.ensureCursorVisible()
             return
-        if event.matches(QKeySequence.StandardKey.Copy) and not self.textCursor().hasSelection():
+        if event.matches(QKeySequence.StandardKey.Undo) and not self.document().isUndoAvailable():
+            self.undo_asked.emit()
+        elif event.matches(QKeySequence.StandardKey.Copy) and not self.textCursor().hasSelection():
             self.copy_asked.emit()
         elif event.key() in _PAGES and not modifiers and self.verticalScrollBar().maximum() == 0:
             self.page_asked.emit(_PAGES[event.key()])

@@ -73,6 +73,7 @@ class QuestionWidget(MessageWidget):
     def retranslate(self) -> None:
         """Write every word again."""
         super().retranslate()
+        self.setAccessibleName(self.tr("You wrote"))
         self._edit.set_words(self.tr("Edit"))
         self._name_more()
         if self._editor is not None:

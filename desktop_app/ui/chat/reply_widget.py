@@ -109,6 +109,7 @@ class ReplyWidget(MessageWidget):
     def retranslate(self) -> None:
         """Write every word again."""
         super().retranslate()
+        self.setAccessibleName(self.tr("{name} wrote").format(name=self.message.model or self.tr("The assistant")))
         self._again.set_words(self.tr("Answer again"))
         if self._thought is not None:
             self._thought.retranslate()

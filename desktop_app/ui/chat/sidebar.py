@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QIcon, QKeyEvent
+from PySide6.QtGui import QAction, QFocusEvent, QIcon, QKeyEvent, QKeySequence, QMouseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -51,6 +51,7 @@ class Sidebar(QFrame):
     left = Signal()
     """The search is given up: the keyboard may go back to the message."""
     settings_asked = Signal()
+    trash_asked = Signal()
     done = Signal()
     """Something was done in the list with keys or its menu: the keyboard may go back to the message."""
 
@@ -83,11 +84,14 @@ class Sidebar(QFrame):
         self._empty.setObjectName("sidebarEmpty")
         self._name = QLabel("知音 Zhiyin")
         self._name.setObjectName("brand")
+        self._trash = IconButton("delete")
+        self._trash.clicked.connect(self.trash_asked)
         self._settings = IconButton("settings")
         self._settings.clicked.connect(self.settings_asked)
         footer = QHBoxLayout()
         footer.addWidget(self._name)
         footer.addStretch()
+        footer.addWidget(self._trash)
         footer.addWidget(self._settings)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 8)
@@ -109,6 +113,7 @@ class Sidebar(QFrame):
         chats.delete_asked.connect(self._delete)
         chats.itemDelegate().closeEditor.connect(self.done, Qt.ConnectionType.QueuedConnection)
         chats.left.connect(self.done)
+        chats.unfocused.connect(lambda: self._select(self._current))  # what is marked is the open chat
         chats.customContextMenuRequested.connect(self._show_menu)
         return chats
 
@@ -168,6 +173,7 @@ class Sidebar(QFrame):
         self._models.setIcon(icon("catalogue", theme.current().text))
         self._models.setToolTip(with_keys(self.tr("Get models"), "Ctrl+G"))
         self._settings.set_words(self.tr("Settings"), "Ctrl+,")
+        self._trash.set_words(self.tr("Deleted chats"))
         self._list.setAccessibleName(self.tr("Chats"))
         self._search.draw()
         self._search.setPlaceholderText(self.tr("Search in chats"))
@@ -239,6 +245,9 @@ class Sidebar(QFrame):
         self._list.blockSignals(False)
 
     def _select(self, current: str | None) -> None:
+        now = self._list.currentItem()
+        if now is not None and now.data(_ID) == current:
+            return  # a name that is being written stays open
         self._list.blockSignals(True)
         self._list.setCurrentItem(None)  # type: ignore[call-overload]
         for item in self._list.findItems("*", Qt.MatchFlag.MatchWildcard):
@@ -287,6 +296,7 @@ class _Search(QLineEdit):
         super().__init__()
         self.setObjectName("chatSearch")
         self.setMaxLength(_LONGEST_SEARCH)
+        self.setClearButtonEnabled(True)
         self._glass = self.addAction(QIcon(), QLineEdit.ActionPosition.LeadingPosition)
         self.draw()
 
@@ -314,6 +324,7 @@ class _ChatList(QListWidget):
 
     delete_asked = Signal(QListWidgetItem)
     left = Signal()
+    unfocused = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -330,7 +341,9 @@ class _ChatList(QListWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
         item = self.currentItem()
-        if event.key() == Qt.Key.Key_Delete and item is not None and item.data(_ID):
+        if event.matches(QKeySequence.StandardKey.Undo):
+            event.ignore()  # the window's
+        elif event.key() == Qt.Key.Key_Delete and item is not None and item.data(_ID):
             self.delete_asked.emit(item)
         elif event.key() == Qt.Key.Key_Escape:
             self.left.emit()
@@ -338,6 +351,15 @@ class _ChatList(QListWidget):
             event.ignore()  # it is for the message, not a search by the first letter
         else:
             super().keyPressEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Let the right button open the menu of a chat without selecting it."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            super().mousePressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
+        super().focusOutEvent(event)
+        self.unfocused.emit()
 
 
 class _Renaming(QStyledItemDelegate):

@@ -10,6 +10,9 @@ from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.i18n.sentences import translated
 
+_DELETED = "deleted-chat"
+"""The notice's topic."""
+
 
 class ChatActions(QObject):
     """Acts on chats of the list, and says what was done."""
@@ -18,12 +21,20 @@ class ChatActions(QObject):
         """Act on `chats`."""
         super().__init__(parent)
         self._chats, self._notices = chats, notices
+        self._undoable: list[str] = []
 
     def delete(self, conversation: str) -> None:
-        """Take a chat off the list."""
+        """Put a chat into the trash."""
         self._chats.delete(conversation)
-        undo = (self.tr("Undo"), lambda: self._chats.restore(conversation))
-        self._notices.news.say(self.tr("The chat was deleted."), undo, kind="plain")
+        self._undoable.append(conversation)
+        undo = (self.tr("Undo"), self.undo)
+        self._notices.news.say(self.tr("The chat was deleted."), undo, kind="plain", topic=_DELETED)
+
+    def undo(self) -> None:
+        """Bring back the chat that was deleted last."""
+        if self._undoable:
+            self._notices.news.withdraw(_DELETED)
+            self._chats.restore(self._undoable.pop())
 
     def export(self, conversation: str, path: Path) -> None:
         """Write a chat into a Markdown file."""

@@ -8,7 +8,21 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from desktop_app.ui.i18n.translate import to_translate
 
-_KEYS = ("Ctrl+N", "Ctrl+F", "Ctrl+L", "Ctrl+T", "Esc", "Ctrl+B", "F2", "Del", "Ctrl+G", "Ctrl+O", "Ctrl+,", "F1")
+_KEYS = (
+    "Ctrl+N",
+    "Ctrl+F",
+    "Ctrl+L",
+    "Ctrl+T",
+    "Esc",
+    "Ctrl+B",
+    "F2",
+    "Del",
+    "Ctrl+Z",
+    "Ctrl+G",
+    "Ctrl+O",
+    "Ctrl+,",
+    "F1",
+)
 _WORDS = (
     to_translate("KeysPage", "New chat"),
     to_translate("KeysPage", "Search in chats, or among the models to get"),
@@ -16,8 +30,9 @@ _WORDS = (
     to_translate("KeysPage", "Think before the answer, or for how long"),
     to_translate("KeysPage", "Stop the reply"),
     to_translate("KeysPage", "Show or hide the chats"),
-    to_translate("KeysPage", "Rename the chat that is selected in the list"),
+    to_translate("KeysPage", "Rename the open chat"),
     to_translate("KeysPage", "Delete the chat that is selected in the list"),
+    to_translate("KeysPage", "Bring back the chat that was deleted last"),
     to_translate("KeysPage", "Get models"),
     to_translate("KeysPage", "Add a model"),
     to_translate("KeysPage", "Settings"),

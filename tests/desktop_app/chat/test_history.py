@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -112,7 +113,27 @@ def test_a_killed_process_owns_nothing(path: Path) -> None:
             assert states(history) == {"q": "done", "a": "interrupted"}
             assert titles(history) == {"kept"}
             history.restore("deleted")
-            assert titles(history) == {"kept"}
+            assert titles(history) == {"kept", "deleted"}
+
+
+def test_deleted_chats_stay_in_the_trash_for_30_days(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    with closing(History(path)) as history:
+        for name, days in (("old", 31), ("newer", 29), ("newest", 0)):
+            history.save_conversation(Conversation(name, title=name))
+            history.save_message(Message(name, None, "user", f"of {name}", f"q-{name}"))
+            monkeypatch.setattr(time, "time", lambda days=days: now - days * 86_400)
+            history.delete(name)
+            monkeypatch.undo()
+    with closing(History(path)) as history:
+        assert [one.conversation.id for one in history.trash()] == ["newest", "newer"]
+        assert history.messages("old") == []
+        history.restore("newer")
+        assert titles(history) == {"newer"}
+        assert [m.content for m in history.messages("newer")] == ["of newer"]
+        history.forget(["newest", "newer"])
+        assert (history.trash(), titles(history)) == ([], {"newer"})
+    assert b"of newest" not in path.read_bytes()
 
 
 def test_one_process_owns_a_folder_as_often_as_it_likes(tmp_path: Path) -> None:

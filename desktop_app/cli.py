@@ -85,6 +85,7 @@ _OWN_PROCESSES = {
     "--engine": "desktop_app.engine.server",
     "--worker": "desktop_app.processes.worker",
     "--renderer": "desktop_app.processes.renderer",
+    "--python": "desktop_app.assistant.sandbox.kernel",
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""

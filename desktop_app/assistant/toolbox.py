@@ -10,11 +10,12 @@ from desktop_app.assistant.tool import Tool
 from desktop_app.assistant.tools.calculator import calculator
 from desktop_app.assistant.tools.clock import clock
 from desktop_app.assistant.tools.folders import Folders
+from desktop_app.assistant.tools.python import Interpreter
 from desktop_app.assistant.tools.workspace import workspace
 from models.errors import BadFile, ZhiyinError
 
-CALCULATOR, CLOCK, FILES, WRITE = "calculator", "time", "files", "write"
-NAMES = (CALCULATOR, CLOCK, FILES, WRITE)
+CALCULATOR, CLOCK, PYTHON, FILES, WRITE = "calculator", "time", "python", "files", "write"
+NAMES = (CALCULATOR, CLOCK, PYTHON, FILES, WRITE)
 """What `--tools` takes; `files=FOLDER` may be repeated."""
 
 
@@ -46,8 +47,28 @@ def chosen_from(text: str) -> Chosen:
     return Chosen(tuple(dict.fromkeys(names)), tuple(folders))
 
 
+@dataclass
+class Toolbox:
+    """A chat's tools, with what they keep open."""
+
+    tools: list[Tool]
+    interpreter: Interpreter | None = None
+
+    def close(self) -> None:
+        """End the processes of tools."""
+        if self.interpreter is not None:
+            self.interpreter.close()
+
+
+def open_toolbox(chosen: Chosen, work_folder: Path) -> Toolbox:
+    """Return the tools that are on; `work_folder` is the chat's, and the granted folders may be read by Python too."""
+    interpreter = Interpreter(work_folder, chosen.folders) if PYTHON in chosen.names else None
+    tools = [*built_in(chosen, work_folder), *((interpreter.tool(),) if interpreter else ())]
+    return Toolbox(without_duplicates(tools), interpreter)
+
+
 def built_in(chosen: Chosen, work_folder: Path) -> list[Tool]:
-    """Return the application's own tools that are on; `work_folder` is the chat's."""
+    """Return the application's own tools that are on, Python left out."""
     tools: list[Tool] = []
     if CALCULATOR in chosen.names:
         tools.append(calculator())

@@ -11,7 +11,7 @@ from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_moved_system
-from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, tools_of
+from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
@@ -72,15 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Chat."""
     options = _options(arguments, load_settings(settings_file()))
     conversation = Conversation()
-    tools = tools_of(arguments, conversation.id)
     model = find_model(arguments.model)
     prompt = None if arguments.prompt is None else _prompt(arguments.prompt)
     settings = LoadSettings(threads=arguments.threads)
     with (
         unread_input_kept() if prompt is None and is_typed() else nullcontext(),
+        toolbox_of(arguments, conversation.id) as toolbox,
         loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session,
     ):
-        acting = ToolChat(session, options, tools, allow_all=arguments.yes) if tools else None
+        acting = ToolChat(session, options, toolbox.tools, allow_all=arguments.yes) if toolbox.tools else None
         chat = _Chat(session.engine, session.info, options, model.sampling, acting, conversation)
         if prompt is not None:
             return INTERRUPTED if chat.ask(prompt) == "cancelled" else 0

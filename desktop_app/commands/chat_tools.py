@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from desktop_app.assistant.approvals import Approvals, Asked, Decision
 from desktop_app.assistant.loop import Assistant
 from desktop_app.assistant.tool import Tool
-from desktop_app.assistant.toolbox import NAMES, built_in, chosen_from, without_duplicates
+from desktop_app.assistant.toolbox import NAMES, Toolbox, chosen_from, open_toolbox
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.request import ReplyOptions
 from desktop_app.chat.steps import files_of
@@ -88,9 +89,16 @@ def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
     return result[0]
 
 
-def tools_of(arguments: argparse.Namespace, conversation: str) -> list[Tool]:
-    """Return the tools that the options turn on; raises `ZhiyinError`."""
-    return without_duplicates(built_in(chosen_from(arguments.tools), work_folder(conversation)))
+@contextmanager
+def toolbox_of(arguments: argparse.Namespace, conversation: str) -> Iterator[Toolbox]:
+    """Open the tools that the options turn on, and end what they keep open; raises `ZhiyinError`."""
+    toolbox = open_toolbox(chosen_from(arguments.tools), work_folder(conversation))
+    if toolbox.interpreter is not None and not toolbox.interpreter.is_confined:
+        say("zhiyin: this system cannot confine Python to a folder; a small interpreter without files runs instead.")
+    try:
+        yield toolbox
+    finally:
+        toolbox.close()
 
 
 class _Printer:

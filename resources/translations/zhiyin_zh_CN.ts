@@ -124,6 +124,10 @@
         <translation>超过 {context} 个词元后，这个模型运行时不能使用 LoRA；请用不超过它的上下文加载，或把 LoRA 合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
     <message>
+        <source>Python could not be started: {reason}.</source>
+        <translation>无法启动 Python：{reason}。</translation>
+    </message>
+    <message>
         <source>Say what to search for.</source>
         <translation>请说明要搜索什么。</translation>
     </message>
@@ -406,6 +410,10 @@
     <message>
         <source>The state could not be written to {path}; free disk space or choose another folder.</source>
         <translation>状态无法写入 {path}；请腾出磁盘空间，或选择其他文件夹。</translation>
+    </message>
+    <message>
+        <source>The system did not let Python be confined to its folder, so that it was not run.</source>
+        <translation>系统无法把 Python 限制在它的文件夹内，因此没有运行。</translation>
     </message>
     <message>
         <source>The system refused to read or write ({reason}).</source>

@@ -1,0 +1,172 @@
+"""The process that runs a model's Python: it confines itself before it reads a line of code, then keeps variables between runs.
+
+One JSON object a line on its pipes. It ends with the thread that started it; whatever the code does, the application only ever
+reads texts from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import ctypes
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from types import CodeType
+from typing import Any, BinaryIO
+
+from desktop_app.assistant.sandbox import landlock, seccomp
+from desktop_app.processes.start import private_stdout
+
+MEMORY, FILE, OPEN_FILES = 4 << 30, 256 << 20, 256
+"""Bytes of address space, bytes of a file, files that are open at once."""
+_MOST_TEXT = 200_000
+_LONGEST_VALUE = 20_000
+_PR_SET_PDEATHSIG = 1
+_PLACES = (
+    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/share/fonts",
+    "/etc/fonts", "/etc/localtime", "/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo",
+    "/sys/devices/system/cpu",
+)  # fmt: skip
+"""What libraries read of the system."""
+
+
+def main(parent: int) -> int:
+    """Confine this process, then run what comes; `parent` is the id of the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # while there is nothing to interrupt
+    pipe, messages = sys.stdin.buffer, private_stdout()
+    settings = json.loads(pipe.readline())
+    work = Path(settings["work"])
+    os.chdir(work)
+    _end_with(parent)
+    _limit()
+    landlock.restrict([*_libraries(), *map(Path, settings["readable"])], [work, Path("/dev/null")])
+    seccomp.restrict()
+    _send(messages, kind="ready")
+    Kernel(messages).serve(pipe)
+    os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """See to it that this process ends with the thread that started it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _limit() -> None:
+    """Set what cannot be raised again: `seccomp` refuses new limits."""
+    limits = {
+        resource.RLIMIT_AS: MEMORY,
+        resource.RLIMIT_FSIZE: FILE,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for limit, wanted in limits.items():
+        hard = resource.getrlimit(limit)[1]
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(limit, (value, value))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing more fails instead of ending the process
+
+
+def _libraries() -> list[Path]:
+    """Return where Python and its libraries are."""
+    if getattr(sys, "frozen", False):
+        return [Path(sys._MEIPASS), *map(Path, _PLACES)]  # type: ignore[attr-defined]
+    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return [*map(Path, sorted(path for path in paths if path)), Path(sys.base_prefix, "lib"), *map(Path, _PLACES)]
+
+
+class Kernel:
+    """What is defined stays until the process ends."""
+
+    def __init__(self, messages: BinaryIO) -> None:
+        """Take the pipe for messages."""
+        self._messages = messages
+        self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
+        self._runs = 0
+
+    def serve(self, pipe: BinaryIO) -> None:
+        """Run one piece of code after the other until the pipe closes."""
+        for line in pipe:
+            self._runs += 1
+            sys.stdout = sys.stderr = _Stream(self._messages)
+            error, value = self._run(str(json.loads(line)["code"]))
+            _send(self._messages, kind="done", error=error[-_MOST_TEXT:], value=value)
+
+    def _run(self, code: str) -> tuple[str, str]:
+        """Return the traceback, "" where all went well, and the text of the last expression's value."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        value = ""
+        try:
+            body, last = _compiled(code, f"<run {self._runs}>")
+            exec(body, self._names)  # noqa: S102 - this process exists for it
+            if last is not None:
+                value = _shown(eval(last, self._names))  # noqa: S307
+            self._save_figures()
+        except BaseException as error:  # SystemExit and interrupts too: the kernel goes on
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            return _explained(error), value
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return "", value
+
+    def _save_figures(self) -> None:
+        """Write the figures that were drawn as files, and close them."""
+        plots = sys.modules.get("matplotlib.pyplot")
+        if plots is None:
+            return
+        for number in plots.get_fignums():
+            plots.figure(number).savefig(f"figure-{self._runs}-{number}.png", bbox_inches="tight", dpi=120)
+        plots.close("all")
+
+
+def _compiled(code: str, name: str) -> tuple[CodeType, CodeType | None]:
+    """Return the code, and of a last line that is an expression the expression."""
+    tree = ast.parse(code, name)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    expression = ast.Expression(last.value) if isinstance(last, ast.Expr) else None
+    return compile(tree, name, "exec"), None if expression is None else compile(expression, name, "eval")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text; a data frame as a table."""
+    if value is None:
+        return ""
+    text = value.to_string() if hasattr(value, "to_string") and hasattr(value, "columns") else repr(value)
+    return str(text)[:_LONGEST_VALUE]
+
+
+def _explained(error: BaseException) -> str:
+    """Return a traceback without this module's own lines."""
+    own = error.__traceback__
+    inner = own.tb_next if own is not None else None
+    return "".join(traceback.format_exception(type(error), error, inner, limit=-20))
+
+
+class _Stream(io.TextIOBase):
+    """Standard output and errors: passed on as they come, up to a limit."""
+
+    def __init__(self, messages: BinaryIO) -> None:
+        self._messages, self._left = messages, _MOST_TEXT
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self._left > 0 and text:
+            _send(self._messages, kind="text", text=text[: self._left])
+            self._left -= len(text)
+            if self._left <= 0:
+                _send(self._messages, kind="text", text="\n[… the rest of the output is left out …]\n")
+        return len(text)
+
+
+def _send(messages: BinaryIO, **fields: str) -> None:
+    messages.write(json.dumps(fields).encode() + b"\n")
+    messages.flush()

@@ -1,0 +1,339 @@
+"""The code interpreter, and programs that attack its sandbox: each prints BREACH where it gets what it wants, and none does."""
+
+# ruff: noqa: E501 - a program a line
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from desktop_app.assistant.sandbox.pure_python import PurePython
+from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
+from desktop_app.assistant.tool import ToolResult
+from desktop_app.assistant.tools.python import Interpreter
+
+confined = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
+
+ATTACKS = {
+    # the network
+    "name": "import socket; socket.getaddrinfo('example.org', 80); print('BREACH')",
+    "connect": "import socket; socket.create_connection(('127.0.0.1', {port}), 2).send(b'x'); print('BREACH')",
+    "http": "import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}', timeout=2); print('BREACH')",
+    "udp": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port})); print('BREACH')",
+    "ipv6": "import socket; socket.socket(socket.AF_INET6); print('BREACH')",
+    "raw": "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); print('BREACH')",
+    "packet": "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW); print('BREACH')",
+    "netlink": "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0); print('BREACH')",
+    "unix": "import socket; s = socket.socket(socket.AF_UNIX); s.connect('{unix}'); print('BREACH')",
+    "abstract": "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0{abstract}'); print('BREACH')",
+    "listen": "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); print('BREACH')",
+    "vsock": "import socket; socket.socket(40, socket.SOCK_STREAM); print('BREACH')",
+    "socket by number": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({socket}, 2, 1, 0) >= 0 else '')",
+    "io_uring": "import ctypes; b = bytes(200); print('BREACH' if ctypes.CDLL(None).syscall(425, 8, b) >= 0 else '')",
+    # reading
+    "secret": "print('BREACH', open('{secret}').read())",
+    "secret up": "print('BREACH', open('../secret.txt').read())",
+    "home": "import os; print('BREACH', os.listdir('{home}'))",
+    "root": "import os; print('BREACH', os.listdir('/'))",
+    "passwd": "print('BREACH', open('/etc/passwd').read())",
+    "shadow": "print('BREACH', open('/etc/shadow').read())",
+    "tmp": "import os; print('BREACH', os.listdir('/tmp'))",
+    "data folder": "import os; print('BREACH', os.listdir('{data}'))",
+    "app environment": "print('BREACH', open('/proc/{app}/environ', 'rb').read())",
+    "app memory": "print('BREACH', open('/proc/{app}/mem', 'rb').read(1))",
+    "app maps": "print('BREACH', open('/proc/{app}/maps').read())",
+    "app files": "import os; print('BREACH', os.listdir('/proc/{app}/fd'))",
+    "processes": "import os; print('BREACH', os.listdir('/proc'))",
+    "own environment": "import os; print('BREACH' if any('SECRET' in k for k in os.environ) else '')",
+    "link": "import os; os.symlink('{secret}', 'link'); print('BREACH', open('link').read())",
+    "hard link": "import os; os.link('{secret}', 'hard'); print('BREACH', open('hard').read())",
+    "link to a folder": "import os; os.symlink('{outside}', 'dir'); print('BREACH', os.listdir('dir'))",
+    "memory map": "import mmap, os; f = os.open('{secret}', os.O_RDONLY); print('BREACH', mmap.mmap(f, 0, prot=1).read())",
+    "open by number": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(257, -100, b'{secret}', 0) >= 0 else '')",
+    "handle": "import ctypes; b = bytes([128] + [0] * 200)\nprint('BREACH' if ctypes.CDLL(None).name_to_handle_at(-100, b'{secret}', b, bytes(8), 0) == 0 else '')",
+    "device": "print('BREACH', open('/dev/mem', 'rb').read(1))",
+    "terminal": "print('BREACH', open('/dev/tty').read(1))",
+    "kernel log": "print('BREACH', open('/dev/kmsg').read(1))",
+    # writing
+    "write outside": "open('{outside}/x', 'w').write('x'); print('BREACH')",
+    "write up": "open('../x', 'w').write('x'); print('BREACH')",
+    "write through a link": "import os; os.symlink('{outside}/y', 'out'); open('out', 'w').write('x'); print('BREACH')",
+    "append": "open('{secret}', 'a').write('x'); print('BREACH')",
+    "truncate": "import os; os.truncate('{secret}', 0); print('BREACH')",
+    "remove": "import os; os.remove('{secret}'); print('BREACH')",
+    "rename out": "import os; open('r', 'w'); os.rename('r', '{outside}/r'); print('BREACH')",
+    "rename in": "import os; os.rename('{secret}', 'stolen'); print('BREACH', open('stolen').read())",
+    "make a folder": "import os; os.mkdir('{outside}/d'); print('BREACH')",
+    "change a mode": "import os; os.chmod('{secret}', 0o777)",
+    "change a time": "import os; os.utime('{secret}', (1, 1))",
+    "change an owner": "import os; os.chown('{secret}', 12345, 12345)",
+    "attribute": "import os; os.setxattr('{secret}', 'user.x', b'x')",
+    "device node": "import os, stat; os.mknod('node', 0o600 | stat.S_IFCHR, os.makedev(1, 1)); print('BREACH')",
+    "pipe": "import os; os.mkfifo('{outside}/pipe'); print('BREACH')",
+    "interpreter": "import os; open(os.__file__, 'a'); print('BREACH')",
+    "shared memory": "open('/dev/shm/zhiyin-attack', 'w'); print('BREACH')",
+    "mount": "import ctypes; print('BREACH' if ctypes.CDLL(None).mount(b'none', b'.', b'tmpfs', 0, None) == 0 else '')",
+    "chroot": "import os; os.chroot('.'); print('BREACH')",
+    # other processes
+    "program": "import subprocess; subprocess.run(['/bin/true']); print('BREACH')",
+    "shell": "import os; print('BREACH' if os.system('true') == 0 else '')",
+    "exec": "import os; os.execv('/bin/true', ['true'])",
+    "fork": "import os; print('BREACH') if os.fork() else os._exit(0)",
+    "fork bomb": "import os\nfor n in range(1000): os.fork()\nprint('BREACH')",
+    "spawn": "import multiprocessing as m; p = m.Process(target=print); p.start(); print('BREACH')",
+    "leave a daemon": "import subprocess as s, sys; s.Popen([sys.executable, '-c', 'while 1: 1'], start_new_session=True); print('BREACH')",
+    "program in memory": "import os; f = os.memfd_create('x'); print('BREACH')",
+    "kill the app": "import os, signal; os.kill({app}, signal.SIGKILL); print('BREACH')",
+    "signal the app": "import os; os.kill({app}, 0); print('BREACH')",
+    "signal a thread": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({tgkill}, {app}, {app}, 0) == 0 else '')",
+    "ptrace": "import ctypes; print('BREACH' if ctypes.CDLL(None).ptrace(16, {app}, 0, 0) == 0 else '')",
+    "other memory": "import ctypes; b = bytes(16); print('BREACH' if ctypes.CDLL(None).process_vm_readv({app}, b, 1, b, 1, 0) >= 0 else '')",
+    "process handle": "import os; os.pidfd_open({app}); print('BREACH')",
+    "namespace": "import ctypes; print('BREACH' if ctypes.CDLL(None).unshare(0x10000000) == 0 else '')",
+    "other namespace": "import ctypes; print('BREACH' if ctypes.CDLL(None).setns(0, 0) == 0 else '')",
+    "priority": "import os; os.setpriority(os.PRIO_PROCESS, {app}, 19); print('BREACH')",
+    # limits
+    "raise a limit": "import resource as r; r.setrlimit(r.RLIMIT_AS, (r.RLIM_INFINITY, r.RLIM_INFINITY)); print('BREACH')",
+    "raise a limit of the app": "import resource as r; r.prlimit({app}, r.RLIMIT_NOFILE, (1, 1)); print('BREACH')",
+    "memory": "x = bytearray(32 << 30); print('BREACH')",
+    "memory in parts": "x = []\nwhile True: x.append(bytes(range(256)) * (1 << 20))",
+    "locked memory": "import ctypes; print('BREACH' if ctypes.CDLL(None).mlockall(3) == 0 else '')",
+    "system memory": "import ctypes; print('BREACH' if ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0 else '')",
+    "large file": "f = open('large', 'wb'); f.truncate(1 << 40); f.write(b'x'); print('BREACH')",
+    "forget the parent": "import ctypes; print('BREACH' if ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) == 0 else '')",
+    "loosen the filter": "import ctypes; print('BREACH' if ctypes.CDLL(None).prctl(22, 0, 0, 0, 0) == 0 else '')",
+    "kernel program": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({bpf}, 0, 0, 0) >= 0 else '')",
+    "keys": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({keyctl}, 0, -3, 1) >= 0 else '')",
+    "clock": "import time; time.clock_settime(time.CLOCK_REALTIME, 0); print('BREACH')",
+    "stop the computer": "import ctypes; print('BREACH' if ctypes.CDLL(None).reboot(0) == 0 else '')",
+}  # fmt: skip
+"""Name -> a program."""
+NUMBERS = {
+    "x86_64": {"socket": 41, "tgkill": 234, "bpf": 321, "keyctl": 250},
+    "aarch64": {"socket": 198, "tgkill": 131, "bpf": 280, "keyctl": 219},
+}
+
+
+def run(kernel: PythonKernel | PurePython, code: str, **more: float) -> ToolResult:
+    return kernel.run(code, threading.Event(), lambda text: None, **more)  # type: ignore[arg-type]
+
+
+@dataclass
+class Place:
+    """What attacks are after."""
+
+    root: Path
+    kernel: PythonKernel
+    port: int
+    contacted: list[str]
+    names: dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    root = tmp_path_factory.mktemp("place")
+    for name in ("work", "outside", "data"):
+        (root / name).mkdir()
+    (root / "secret.txt").write_text("secret", "utf-8")
+    (root / "attached.txt").write_text("attached", "utf-8")
+    os.utime(root / "secret.txt", (1_000_000, 1_000_000))
+    contacted: list[str] = []
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as server:
+        patch.setenv("ZHIYIN_HOME", str(root / "data"))
+        patch.setenv("API_SECRET", "secret")
+        unix, abstract = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+        unix.bind(str(root / "s"))
+        unix.listen()
+        abstract.bind(f"\0zhiyin-{os.getpid()}")
+        abstract.listen()
+        threading.Thread(target=_accept, args=(server, contacted), daemon=True).start()
+        kernel = PythonKernel(root / "work", [root / "attached.txt"])
+        names = {
+            "port": server.getsockname()[1],
+            "unix": root / "s",
+            "abstract": f"zhiyin-{os.getpid()}",
+            "secret": root / "secret.txt",
+            "outside": root / "outside",
+            "data": root / "data",
+            "home": Path.home(),
+            "app": os.getpid(),
+            **NUMBERS.get(os.uname().machine, {}),
+        }
+        yield Place(root, kernel, server.getsockname()[1], contacted, names)
+        kernel.close()
+        unix.close()
+        abstract.close()
+
+
+def _accept(server: socket.socket, contacted: list[str]) -> None:
+    while True:
+        try:
+            server.accept()
+        except OSError:
+            return
+        contacted.append("tcp")
+
+
+@confined
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_attack_succeeds(name: str, place: Place) -> None:
+    result = run(place.kernel, ATTACKS[name].format(**place.names), seconds=20)
+    assert "BREACH" not in result.text
+    secret = place.root / "secret.txt"
+    assert secret.read_text("utf-8") == "secret"
+    assert (secret.stat().st_mtime, secret.stat().st_mode & 0o777, secret.stat().st_uid) == (
+        1_000_000,
+        0o644,
+        os.getuid(),
+    )
+    assert not list((place.root / "outside").iterdir())
+    assert not place.contacted
+    assert not any(os.listxattr(secret)) if hasattr(os, "listxattr") else True
+    children = [child.pid for child in psutil.Process().children(recursive=True)]
+    assert len([pid for pid in children if _runs_python_kernel(pid)]) <= 1
+    assert run(place.kernel, "print('alive')").text == "alive"
+
+
+def _runs_python_kernel(pid: int) -> bool:
+    try:
+        return "--python" in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def test_there_are_enough_attacks() -> None:
+    assert len(ATTACKS) >= 60
+
+
+@confined
+def test_time_disk_and_hiding_from_an_interrupt_are_limited(place: Place) -> None:
+    result = run(place.kernel, "while True: pass", seconds=1)
+    assert "It took too long and was stopped." in result.text
+    stubborn = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+    assert "Its variables are gone" in run(place.kernel, stubborn, seconds=1).text
+    filling = "n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'wb').write(b'x' * (64 << 20))"
+    try:
+        assert "more than its folder may hold" in run(place.kernel, filling, seconds=60).text
+    finally:
+        for path in (place.root / "work").glob("f*"):
+            path.unlink()
+    assert run(place.kernel, "print('alive')").text == "alive"
+
+
+@confined
+def test_a_stop_interrupts_and_the_variables_stay(place: Place) -> None:
+    run(place.kernel, "kept = 5")
+    stop, heard = threading.Event(), threading.Event()
+    threading.Thread(target=lambda: heard.wait(30) and stop.set(), daemon=True).start()
+    result = place.kernel.run("print('begun')\nwhile True: pass", stop, lambda text: heard.set())
+    assert result.failed
+    assert "KeyboardInterrupt" in result.text
+    assert "It was stopped." in result.text
+    assert run(place.kernel, "kept").text == "5"
+
+
+@confined
+def test_what_was_attached_is_read_and_not_written(place: Place) -> None:
+    attached = place.root / "attached.txt"
+    assert run(place.kernel, f"open({str(attached)!r}).read()").text == "'attached'"
+    assert run(place.kernel, f"open({str(attached)!r}, 'w')").failed
+    assert attached.read_text("utf-8") == "attached"
+
+
+@confined
+def test_output_errors_values_and_files_come_back(place: Place) -> None:
+    heard: list[str] = []
+    result = place.kernel.run("print('one')\nopen('made.txt', 'w').write('x')\n6 * 7", threading.Event(), heard.append)
+    assert result.text == "one\n42"
+    assert "".join(heard) == "one\n"
+    assert [path.name for path in result.files] == ["made.txt"]
+    failed = run(place.kernel, "def f():\n    return 1 / 0\nf()")
+    assert failed.failed
+    assert failed.text.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert "kernel.py" not in failed.text
+    assert "SyntaxError" in run(place.kernel, "print(").text
+    assert len(run(place.kernel, "print('x' * 10_000_000)").text) < 300_000
+    assert run(place.kernel, "import sys; sys.exit(3)").failed
+
+
+@confined
+def test_figures_become_files_and_numpy_is_there(place: Place) -> None:
+    code = (
+        "import numpy as np, matplotlib.pyplot as plt\nplt.plot(np.arange(5) ** 2); plt.title('图')\nnp.arange(5).sum()"
+    )
+    result = run(place.kernel, code)
+    assert "10" in result.text
+    (figure,) = [path for path in result.files if path.suffix == ".png"]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@confined
+def test_a_kernel_that_dies_says_so_and_the_next_run_begins_anew(place: Place) -> None:
+    assert "Its variables are gone" in run(place.kernel, "import os; os._exit(1)").text
+    assert "Its variables are gone" in run(place.kernel, "import ctypes; ctypes.string_at(0)").text
+    assert run(place.kernel, "1 + 1").text == "2"
+
+
+@confined
+def test_forged_messages_are_only_text_or_the_end(place: Place) -> None:
+    forging = "import os\nfor fd in range(3, 20):\n    try: os.write(fd, b'nonsense\\n' + b'x' * 100)\n    except OSError: pass"
+    run(place.kernel, forging, seconds=5)
+    assert run(place.kernel, "print('alive')").text == "alive"
+
+
+@confined
+def test_the_process_ends_with_the_application(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, threading, time; from pathlib import Path\n"
+        "from desktop_app.assistant.sandbox.python_kernel import PythonKernel\n"
+        "k = PythonKernel(Path(sys.argv[1])); k.run('1', threading.Event(), print); print(k._process.pid, flush=True)\n"
+        "threading.Thread(target=k.run, args=('while True: pass', threading.Event(), print), daemon=True).start(); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as application:
+        assert application.stdout is not None
+        kernel = psutil.Process(int(application.stdout.readline()))
+        time.sleep(0.2)
+        application.kill()
+    assert psutil.wait_procs([kernel], 10)[1] == []
+
+
+def test_without_a_sandbox_a_small_interpreter_runs_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop_app.assistant.tools.python.is_supported", lambda: False)
+    interpreter = Interpreter(tmp_path)
+    assert not interpreter.is_confined
+    assert "subset of Python" in interpreter.tool().description
+    tool = interpreter.tool()
+
+    def ran(code: str) -> ToolResult:
+        return tool.run({"code": code}, threading.Event(), lambda text: None)
+
+    try:
+        assert ran("x = 6\nprint('hi')\nx * 7").text == "hi\n42"
+        assert ran("x").text == "6"
+        for attack in (
+            "open('/etc/passwd').read()",
+            "import os\nos.listdir('/')",
+            "import socket",
+            "1 / 0",
+            "'a' * 10 ** 12",
+        ):
+            assert ran(attack).failed
+        stop = threading.Event()
+        threading.Timer(0.5, stop.set).start()
+        assert "It was stopped" in tool.run({"code": "while True: pass"}, stop, lambda text: None).text
+        assert ran("1 + 1").text == "2"
+    finally:
+        interpreter.close()

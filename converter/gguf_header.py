@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from array import array
 from collections import Counter
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -244,6 +245,26 @@ def read_texts(header: GGUFHeader, key: str) -> list[bytes]:
             return list(parser.blobs(value.length))
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
+
+
+def read_numbers(header: GGUFHeader, key: str) -> list[int]:
+    """Return an array of signed 32-bit numbers, the type that llama.cpp insists on; [] where the value is no array.
+
+    Raises:
+        BadFile: the file cannot be read.
+    """
+    value = header.metadata.get(key)
+    if not isinstance(value, ArrayLength):
+        return value if isinstance(value, list) and all(isinstance(number, int) for number in value) else []
+    numbers = array("i")
+    try:
+        with open_regular(header.path) as file:
+            file.seek(value.start)
+            numbers.frombytes(file.read(value.length * numbers.itemsize))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=reason) from error
+    return numbers.tolist()
 
 
 def read_array_bytes(header: GGUFHeader, key: str) -> bytes:

@@ -416,22 +416,28 @@ def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, .
     )
 
 
+_OF_ANOTHER_MODEL = 2
+"""A tokenizer with more tokens than this times the embedding's rows belongs to another model."""
+
+
 def _vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint: Blueprint) -> Vocabulary:
     if request.tokenizer == "none":
         return NO_VOCABULARY
     folder = folder if request.tokenizer is None else Path(request.tokenizer)
     vocabulary = _read_vocabulary(request, folder, config, blueprint)
-    if len(vocabulary.tokens) > blueprint.vocabulary_size:
+    rows = blueprint.vocabulary_size
+    if len(vocabulary.tokens) > _OF_ANOTHER_MODEL * rows:
         raise BadFile(
             "{path}: the tokenizer has {count} tokens, but the model only {known}; take the tokenizer from the "
             "same place as the weights.",
             path=folder,
             count=len(vocabulary.tokens),
-            known=blueprint.vocabulary_size,
+            known=rows,
         )
+    vocabulary = vocabulary.cut(rows)
     if blueprint.chat is not None:
         vocabulary = vocabulary.with_control(blueprint.chat.tokens).ending_with(blueprint.chat.stop)
-    return vocabulary.padded(blueprint.vocabulary_size)
+    return vocabulary.padded(rows)
 
 
 def _read_vocabulary(request: ConvertRequest, folder: Path, config: Config, blueprint: Blueprint) -> Vocabulary:

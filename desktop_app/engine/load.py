@@ -20,4 +20,4 @@ def load_runner(path: Path, settings: LoadSettings, on_progress: ProgressCallbac
     if is_embedding(header.architecture, header.parameters):
         return EmbeddingRunner(header, settings, on_progress)
     ours = header.architecture in ARCHITECTURES or is_beyond_trained_context(header.parameters, settings.context)
-    return (GraphRunner if ours else LlamaRunner)(header, settings, on_progress)
+    return GraphRunner(header, settings, on_progress) if ours else LlamaRunner(header, settings, on_progress)

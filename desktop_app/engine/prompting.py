@@ -18,13 +18,12 @@ from models.chat.harmony import EFFORTS
 from models.chat.template_facts import TemplateLimit
 from models.errors import ZhiyinError
 from models.vocab.longest import LongestOf
+from models.vocab.sections import CUT
 
 if TYPE_CHECKING:
     from desktop_app.engine.runner import Runner
     from desktop_app.processes.renderer import Renderer
 
-_MARK = "\ufdd0"
-"""Keeps a control token's text apart while a template is rendered; a noncharacter, which no text holds."""
 _NOT_TEXT = ("role", "type")
 _THINKING = ("enable_thinking", "thinking")
 """What templates call the choice: Qwen, GLM and most others; DeepSeek and Granite."""
@@ -99,19 +98,8 @@ class Prompting:
 
     def tokens(self, prompt: str) -> list[int]:
         """Return the tokens of a marked prompt; the beginning-of-sequence token comes once, whoever writes it."""
-        runner = self._runner
-        has_bos = bool(runner.vocabulary.bos_text) and prompt.startswith(runner.vocabulary.bos_text)
-        if _MARK not in prompt:
-            return runner.tokenize(prompt, add_special=not has_bos, special=True)
-        ids = [] if has_bos else runner.tokenize("", add_special=True, special=False)
-        start = 0
-        for at, text in self._control_texts().found_in(prompt):
-            ids += _text_tokens(runner, prompt[start:at])
-            ids += runner.tokenize(text, add_special=False, special=True)
-            start = at + len(text)
-        if start == 0:
-            return runner.tokenize(prompt.replace(_MARK, ""), add_special=not has_bos, special=False)
-        return ids + _text_tokens(runner, prompt[start:])
+        bos = self._runner.vocabulary.bos_text
+        return self._runner.tokenize(prompt, add_special=not (bos and prompt.startswith(bos)), special=True)
 
     def stable_prefix(self, asked: Prompt, prompt: Sequence[int]) -> int:
         """Return with how many of its tokens the next turn's prompt begins, whatever the reply is.
@@ -183,12 +171,6 @@ def mark_tokens(runner: Runner, marks: Mapping[str, str]) -> dict[int, bytes]:
     return {ids[0]: marks[text].encode() for text, ids in found.items() if len(ids) == 1}
 
 
-def _text_tokens(runner: Runner, text: str) -> list[int]:
-    """Return the tokens of what stands between two control tokens."""
-    text = text.replace(_MARK, "")
-    return runner.tokenize(text, add_special=False, special=False) if text else []
-
-
 def _apart(value: Any, control: LongestOf) -> Any:
     """Return messages or tools with a mark inside every text of a control token."""
     if isinstance(value, str):
@@ -196,7 +178,7 @@ def _apart(value: Any, control: LongestOf) -> Any:
         for at, _ in control.found_in(value):
             parts.append(value[start : at + 1])
             start = at + 1
-        return _MARK.join((*parts, value[start:]))
+        return CUT.join((*parts, value[start:]))
     if isinstance(value, Mapping):
         return {key: item if key in _NOT_TEXT else _apart(item, control) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

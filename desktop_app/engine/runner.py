@@ -39,6 +39,8 @@ class Vocabulary(Protocol):
     bos_text: str
     """The beginning-of-sequence token's text, "" when there is none."""
     eos_text: str
+    closing: Sequence[int]
+    """The tokens that the publisher's tokenizer ends a text with; no prompt ends with them."""
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens; may be part of a UTF-8 character."""
@@ -141,7 +143,10 @@ class Runner(Protocol):
         ...
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        """Return token ids; `special`: markup such as <|im_start|> becomes its control token."""
+        """Return token ids, with the ones that begin an input (`add_special`), never with those that end a text.
+
+        `special`: markup such as <|im_start|> becomes its control token, unless `models.vocab.sections.CUT` stands inside it.
+        """
         ...
 
     def truncate(self, count: int, prompt: int = 0) -> int:

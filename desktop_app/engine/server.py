@@ -442,7 +442,8 @@ class EngineProcess:
     def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
         runner = self._any_model()
         special = request.special and not runner.info.plain_text
-        return TokenIds(runner.tokenize(request.text, add_special=request.add_special, special=special))
+        ids = runner.tokenize(request.text, add_special=request.add_special, special=special)
+        return TokenIds([*ids, *runner.vocabulary.closing] if request.add_special else ids)
 
     def _prompt(self, number: int, request: protocol.Prompt) -> RenderedPrompt:
         prompting = self._prompts()

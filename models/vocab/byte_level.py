@@ -10,7 +10,19 @@ _PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), 
 _HIDDEN = tuple(byte for byte in range(256) if byte not in _PRINTABLE)
 _LETTERS = {byte: chr(256 + number) for number, byte in enumerate(_HIDDEN)}
 
+_BYTES = {ord(letter): byte for byte, letter in _LETTERS.items()}
+
 
 def written(data: bytes) -> str:
     """Return bytes in the printable alphabet."""
     return data.decode("latin-1").translate(_LETTERS)
+
+
+def read(text: str) -> bytes:
+    """Return the bytes that a text in the printable alphabet stands for; other characters stand for themselves."""
+    return b"".join(
+        bytes([_BYTES.get(ord(character), ord(character))])
+        if ord(character) in _BYTES or ord(character) < 256
+        else character.encode("utf-8", "replace")
+        for character in text
+    )

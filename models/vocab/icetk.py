@@ -20,6 +20,7 @@ from models.errors import BadFile
 from models.untrusted_json import read_bytes
 from models.vocab.longest import LONGEST, LongestOf
 from models.vocab.normalizer import Normalizer
+from models.vocab.sections import CUT
 from models.vocab.sentencepiece import CHARSMAP, LARGEST_MODEL, UNIGRAM, SentencePieceModel, parse_sentencepiece
 from models.vocab.special import read_tokenizer_config
 from models.vocab.vocabulary import PLAIN, TokenType, Vocabulary
@@ -206,15 +207,15 @@ class IcetkTokenizer:
             ) from error
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Return token ids; `special`: markup such as [gMASK] becomes its token. Nothing is appended."""
+        """Return token ids; `special`: markup such as [gMASK] becomes its token, unless `CUT` stands inside it."""
         if not special:
-            return list(self._encoded(text))
+            return list(self._encoded(text.replace(CUT, "")))
         ids: list[int] = []
         start = 0
         for at, markup in self._markup.found_in(text):
-            ids += [*self._encoded(text[start:at]), self._control[markup]]
+            ids += [*self._encoded(text[start:at].replace(CUT, "")), self._control[markup]]
             start = at + len(markup)
-        return [*ids, *self._encoded(text[start:])]
+        return [*ids, *self._encoded(text[start:].replace(CUT, ""))]
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens."""

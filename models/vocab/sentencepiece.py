@@ -15,6 +15,8 @@ from models.errors import BadFile
 from models.sentence import Sentence
 from models.untrusted_json import MOST_TOKENS, read_bytes
 from models.vocab.normalizer import Normalizer
+from models.vocab.sections import SpacePrefix
+from models.vocab.structures import AddedToken
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
@@ -91,8 +93,8 @@ def parse_sentencepiece(data: bytes) -> SentencePieceModel:
     )
 
 
-def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
-    """Read a model file and the tokens added beside it (id -> text, special).
+def read_sentencepiece(path: Path, added: Mapping[int, AddedToken]) -> Vocabulary:
+    """Read a model file and the tokens added beside it, by their ids.
 
     Raises:
         BadFile: the file is damaged.
@@ -108,8 +110,8 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
     scores = [score for _, score, _ in model.pieces]
     types = [kind for _, _, kind in model.pieces]
     for number in sorted(added):
-        text, special = added[number]
-        kind = TokenType.CONTROL if special else TokenType.USER_DEFINED
+        text = added[number].content
+        kind = TokenType.CONTROL if added[number].special else TokenType.USER_DEFINED
         if number < len(tokens):
             # Only a change of meaning counts: llama.cpp must know user-defined pieces, and that unknown stays unknown.
             if types[number] is TokenType.NORMAL or tokens[number] != text:
@@ -135,6 +137,8 @@ def read_sentencepiece(path: Path, added: Mapping[int, tuple[str, bool]]) -> Voc
         special=ids,
         flags={"add_space_prefix": model.add_dummy_prefix} | ({} if model.is_bpe else _unigram_flags(model)),
         extra={CHARSMAP: model.charsmap} if model.charsmap and not model.is_bpe else {},
+        added=added,
+        space=(SpacePrefix.EACH if model.add_dummy_prefix else SpacePrefix.NONE) if model.is_bpe else None,
         warnings=tuple(_warnings(path, model)),
     )
 

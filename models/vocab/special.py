@@ -30,7 +30,11 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
     ids = {str(text): number for number, text in enumerate(vocabulary.tokens)}
     special = dict(vocabulary.special)
     texts = _texts(folder, described)
+    if "bos" in texts and texts["bos"] is None:
+        special.pop("bos", None)
     for theirs, ours in _NAMES.items():
+        if theirs == "bos" and texts.get(theirs, "") is None:
+            continue  # the publisher says that there is none, whatever config.json has kept
         number = ids.get(texts.get(theirs) or "")
         if number is None:
             key = f"{theirs}_token_id"
@@ -47,7 +51,9 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
         vocabulary,
         special=special,
         ends=(*vocabulary.ends, *dict.fromkeys(end for end in ends if 0 <= end < len(vocabulary.tokens))),
-        flags=flags | _bos_rule(folder, texts.get("bos"), flags),
+        flags=flags
+        | _bos_rule(folder, texts.get("bos"), flags)
+        | ({} if "bos" in special else {"add_bos_token": False}),
         chat_template=vocabulary.chat_template or templates.default,
         named_templates=templates.others,
         warnings=(*vocabulary.warnings, *templates.warnings),

@@ -19,6 +19,10 @@ class AddedToken(msgspec.Struct):
     id: TokenId
     content: str
     special: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+    normalized: bool = False
 
 
 class AddedText(msgspec.Struct):
@@ -26,6 +30,16 @@ class AddedText(msgspec.Struct):
 
     content: str
     special: bool | None = None
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+    normalized: bool | None = None
+
+    def as_token(self, number: int) -> AddedToken:
+        """Return it with its id."""
+        special = bool(self.special)
+        normalized = not special if self.normalized is None else self.normalized
+        return AddedToken(number, self.content, special, self.lstrip, self.rstrip, self.single_word, normalized)
 
 
 SpecialToken = str | AddedText | None | UnsetType
@@ -41,11 +55,22 @@ class SpecialTokens(msgspec.Struct):
     sep_token: SpecialToken = UNSET
     pad_token: SpecialToken = UNSET
     mask_token: SpecialToken = UNSET
+    additional_special_tokens: list[str | AddedText] | None = None
+    extra_special_tokens: list[str | AddedText] | dict[str, str | AddedText] | None = None
 
     def text(self, name: str) -> str | UnsetType | None:
         """Return the text of `bos`, `eos` …; None where there is no such token, UNSET where the file does not say."""
         token: SpecialToken = getattr(self, f"{name}_token")
         return token.content if isinstance(token, AddedText) else token
+
+    def special_texts(self) -> Iterator[str]:
+        """Yield the texts of the tokens that only a template writes: those that begin and end texts, and further ones."""
+        extra = self.extra_special_tokens or []
+        more = [*(self.additional_special_tokens or ()), *(extra.values() if isinstance(extra, dict) else extra)]
+        for token in (self.bos_token, self.eos_token, *more):
+            text = token.content if isinstance(token, AddedText) else token
+            if isinstance(text, str) and text:
+                yield text
 
 
 class NamedTemplate(msgspec.Struct):
@@ -76,6 +101,8 @@ class TokenizerConfig(SpecialTokens):
     num_image_tokens: int | None = None
     do_lower_case: bool | None = None
     strip_accents: bool | None = None
+    legacy: bool | None = None
+    add_prefix_space: bool | None = None
 
 
 class Pattern(msgspec.Struct):
@@ -109,6 +136,11 @@ class Step(msgspec.Struct):
     individual_digits: bool | None = None
     use_regex: bool | None = None
     prepend_scheme: str | None = None
+    prepend: str | None = None
+    content: str | None = None
+    strip_left: bool | None = None
+    strip_right: bool | None = None
+    split: bool | None = None
     add_prefix_space: bool | None = None
     single: list[TemplatePiece] | None = None
     precompiled_charsmap: str | None = None
@@ -139,6 +171,8 @@ class BPE(msgspec.Struct):
 
     vocab: dict[str, TokenId]
     type: str | None = None
+    continuing_subword_prefix: str | None = None
+    end_of_word_suffix: str | None = None
     merges: list[str | tuple[str, str]] = []
     byte_fallback: bool = False
     ignore_merges: bool = False
@@ -170,3 +204,6 @@ class AnyTokenizer(msgspec.Struct):
     """A tokenizer.json of any type."""
 
     model: ModelType | None = None
+    normalizer: Step | None = None
+    pre_tokenizer: Step | None = None
+    added_tokens: list[AddedToken] | None = None

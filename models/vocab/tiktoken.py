@@ -21,6 +21,7 @@ from models.untrusted_json import LARGEST, read_bytes, read_start
 from models.vocab.byte_level import written
 from models.vocab.pretokenizer import NAMED_RULES, Rules, canonical, name_rules
 from models.vocab.special import read_tokenizer_config
+from models.vocab.structures import AddedToken
 from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary, by_number
 
 QWEN_FILE, HUNYUAN_FILE = "qwen.tiktoken", "hy.tiktoken"
@@ -45,8 +46,8 @@ def is_rank_file(path: Path) -> bool:
     return _LINE.match(read_start(path, _LONGEST_LINE)) is not None
 
 
-def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
-    """Read a file of ranks and the tokens added beside it (id -> text, special).
+def read_tiktoken(path: Path, added: Mapping[int, AddedToken]) -> Vocabulary:
+    """Read a file of ranks and the tokens added beside it, by their ids.
 
     Raises:
         BadFile: the file is damaged.
@@ -63,13 +64,15 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
         first = len(ranks)
         hunyuan = path.name == HUNYUAN_FILE
         texts = _HUNYUAN_SPECIAL if hunyuan else _QWEN_SPECIAL
-        added = {first + number: (text, True) for number, text in enumerate(texts)} | dict(added)
+        own = {first + number: AddedToken(first + number, text, special=True) for number, text in enumerate(texts)}
+        added = own | dict(added)
         special = (
             {"bos": first + 1, "eos": first + 3, "padding": first + 4} if hunyuan else {"bos": first, "eos": first}
         )
         extra = {NORMALIZATION: "NFC"}
-    for number, (text, is_special) in added.items():
-        found.setdefault(number, (text, TokenType.CONTROL if is_special else TokenType.USER_DEFINED))
+    for number, token in added.items():
+        kind = TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+        found.setdefault(number, (token.content, kind))
     tokens, types = by_number(path, found)
     merges, unreached = _merges(ranks)
     pre, warning = _name(path, ignore_merges=unreached)
@@ -82,6 +85,7 @@ def read_tiktoken(path: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabula
         special=special,
         flags={"add_bos_token": False},
         extra=extra,
+        added=added,
         warnings=() if warning is None else (warning,),
     )
 

@@ -15,16 +15,17 @@ from pathlib import Path
 from models.errors import BadFile, UnsupportedModel
 from models.sentence import Sentence
 from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes, read_struct
+from models.vocab.added_tokens import read_added_tokens
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.special import read_tokenizer_config
 from models.vocab.structures import BPE, AddedToken, AnyTokenizer, Pattern, Step, Tokenizer
+from models.vocab.text_rules import is_sentencepiece_like, with_text_rules
 from models.vocab.unigram import decode_unigram
-from models.vocab.vocabulary import NORMALIZATION, TokenType, Vocabulary, by_number
+from models.vocab.vocabulary import TokenType, Vocabulary, by_number
 from models.vocab.wordpiece import decode_wordpiece
 
 _QWEN_CLASSES = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 _GPT2_CLASSES = ("GPT2Tokenizer", "CodeGenTokenizer")
-_NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _OTHER_KINDS = {"WordPiece": decode_wordpiece, "Unigram": decode_unigram}
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -49,6 +50,15 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
     return _vocabulary(path, tokenizer)
 
 
+def read_any_tokenizer(path: Path) -> AnyTokenizer:
+    """Read what a tokenizer.json of any type says around its model.
+
+    Raises:
+        BadFile: it is damaged.
+    """
+    return read_struct(path, AnyTokenizer, largest=LARGEST_TABLE)
+
+
 def _model_type(data: bytes) -> str | None:
     """Return the type of a model whose other values are not those of BPE."""
     try:
@@ -67,7 +77,7 @@ def _require_bpe(path: Path, kind: str | None) -> None:
         )
 
 
-def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -> Vocabulary:
+def read_vocab_and_merges(folder: Path) -> Vocabulary:
     """Read vocab.json and merges.txt, as tokenizers not written in Rust leave them, and the tokens added beside them.
 
     The rules for cutting a text stand in the tokenizer's class, whose name tokenizer_config.json gives.
@@ -89,7 +99,6 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
             model=BPE(read_struct(path, dict[str, TokenId], largest=LARGEST_TABLE), merges=merges),
             normalizer=Step("NFC") if is_qwen else None,
             pre_tokenizer=Step("Sequence", pretokenizers=[*split, Step("ByteLevel", use_regex=not is_qwen)]),
-            added_tokens=[AddedToken(number, text, special) for number, (text, special) in added.items()],
         ),
     )
     known = is_qwen or name.removesuffix("Fast") in _GPT2_CLASSES
@@ -103,42 +112,41 @@ def read_vocab_and_merges(folder: Path, added: Mapping[int, tuple[str, bool]]) -
 
 
 def _vocabulary(path: Path, tokenizer: Tokenizer) -> Vocabulary:
-    tokens, types = _tokens(path, tokenizer)
+    added = read_added_tokens(path.parent, tokenizer.added_tokens or (), tokenizer.model.vocab)
+    tokens, types = _tokens(path, tokenizer, added.tokens)
     merges = _merges(path, tokenizer.model)
-    if tokenizer.model.byte_fallback:
-        return _sentencepiece_like(tokenizer, tokens, types, merges)
-    pre, warning = name_pretokenizer(
-        tokenizer.pre_tokenizer,
-        ignore_merges=tokenizer.model.ignore_merges,
-        added=[token.content for token in tokenizer.added_tokens or ()],
-    )
-    return Vocabulary(
-        model="gpt2",
-        pre=pre,
-        tokens=tokens,
-        types=types,
-        merges=merges,
-        extra=_normalization(tokenizer),
-        warnings=() if warning is None else (warning,),
-    )
+    if is_sentencepiece_like(tokenizer):
+        vocabulary = _sentencepiece_like(tokenizer, tokens, types, merges)
+        warnings: list[Sentence] = []
+    else:
+        contents = [token.content for token in added.tokens.values()]
+        pre, warning = name_pretokenizer(
+            tokenizer.pre_tokenizer, ignore_merges=tokenizer.model.ignore_merges, added=contents
+        )
+        vocabulary = Vocabulary(model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges)
+        warnings = [] if warning is None else [warning]
+    warnings += [*added.warnings(), *_of_model(path, tokenizer.model)]
+    return with_text_rules(replace(vocabulary, added=added.tokens, warnings=tuple(warnings)), path, tokenizer)
 
 
-def _normalization(tokenizer: Tokenizer) -> dict[str, str]:
-    """Return the GGUF key for a Unicode normal form, where the tokenizer asks for one."""
-    form = next((step.type for step in _steps(tokenizer.normalizer) if step.type in _NORMAL_FORMS), None)
-    return {} if form is None else {NORMALIZATION: form}
+def _of_model(path: Path, model: BPE) -> Iterator[Sentence]:
+    """Yield what llama.cpp does not do of what a model asks for."""
+    if model.continuing_subword_prefix or model.end_of_word_suffix:
+        yield Sentence(
+            "{path} marks the parts of words ({mark}), which llama.cpp does not do for its kind; words become other tokens.",
+            path=path,
+            mark=model.continuing_subword_prefix or model.end_of_word_suffix or "",
+        )
 
 
-def _steps(*sequences: Step | None) -> Iterator[Step]:
-    return (step for sequence in sequences if sequence is not None for step in sequence.leaves())
-
-
-def _tokens(path: Path, tokenizer: Tokenizer) -> tuple[list[str | bytes], list[TokenType]]:
+def _tokens(
+    path: Path, tokenizer: Tokenizer, added: Mapping[int, AddedToken]
+) -> tuple[list[str | bytes], list[TokenType]]:
     vocab = tokenizer.model.vocab
     by_id = {number: (text, TokenType.NORMAL) for text, number in vocab.items()}
     if len(by_id) < len(vocab):
         raise BadFile("{path} gives one id to several tokens; download it again.", path=path)
-    for token in tokenizer.added_tokens or ():
+    for token in added.values():
         by_id[token.id] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
     if not by_id:
         raise BadFile("{path} has no vocabulary; download it again.", path=path)
@@ -190,15 +198,4 @@ def _sentencepiece_like(
         types=types,
         scores=scores,
         special={} if unknown is None else {"unknown": unknown},
-        flags={"add_space_prefix": _adds_space(tokenizer)},
     )
-
-
-def _adds_space(tokenizer: Tokenizer) -> bool:
-    """Tell whether a text gets a space in front: a Prepend normaliser or a Metaspace step says so."""
-    for step in _steps(tokenizer.pre_tokenizer, tokenizer.normalizer):
-        if step.type == "Prepend":
-            return True
-        if step.type == "Metaspace":
-            return step.prepend_scheme != "never" and step.add_prefix_space is not False
-    return False

@@ -10,6 +10,9 @@ from typing import Any
 
 from models.errors import BadFile
 from models.sentence import Sentence
+from models.vocab.sections import SpacePrefix
+from models.vocab.structures import AddedToken
+from models.vocab.text_normalization import KEY as NORMALIZER
 
 PREFIX = "zhiyin.tokenizer.prefix"
 """GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
@@ -21,23 +24,24 @@ CHAT_TEMPLATES = "tokenizer.chat_templates"
 """GGUF key: the names of the others."""
 TOOL_USE = "tool_use"
 """The name of the template for chats with tools."""
-ENDS = "zhiyin.tokenizer.end_token_ids"
-"""GGUF key: further ids that end a reply; llama.cpp has keys for three."""
+ENDS = "zhiyin.tokenizer.reply_ends"
+"""GGUF key: all ids that end a reply, so that llama.cpp need not guess; it has keys for three."""
+SPACE_PREFIX = "zhiyin.tokenizer.space_prefix"
+"""GGUF key: which sections of a text get a space in front (`SpacePrefix`); llama.cpp's own key says no more than whether."""
+ADDED = "zhiyin.tokenizer.added_tokens"
+"""GGUF key: ids of added tokens, no control tokens, at which a text is cut."""
+TRAITS = {name: f"zhiyin.tokenizer.{name}" for name in ("lstrip", "rstrip", "single_word", "normalized")}
+"""Attributes of added tokens -> GGUF keys: the ids that have them."""
+SPLIT_WORDS = "zhiyin.tokenizer.split_words"
+"""GGUF key: no piece holds the end of a word and the space behind it."""
 NORMALIZATION = "zhiyin.tokenizer.normalization"
 """GGUF key: the Unicode normal form that texts get first (NFC …); llama.cpp knows none."""
 _WRITTEN = {"separator": "seperator"}
 """Names that GGUF keys have otherwise."""
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|eot|>", "<eoa>", "[EOT]")
-_FOUND_BY_TEXT = {
-    *_TURN_ENDS[:4],
-    "[EOT]",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "</s>",
-    "<|eom_id|>",
-    "<｜end▁of▁sentence｜>",
-}
-"""Tokens that llama.cpp takes for the end of a reply whatever the file says (src/llama-vocab.cpp)."""
+_MOST_NAMED = 5
+_ENDS_BY_TEMPLATE = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|eot|>", "[EOT]")
+"""Control tokens that end a turn in every template that writes them; some publishers forget to name them otherwise."""
 
 
 class TokenType(IntEnum):
@@ -73,6 +77,10 @@ class Vocabulary:
     """Further templates by their names, "tool_use" among them."""
     ends: tuple[int, ...] = ()
     """Ids that end a reply, those of `special` included or not."""
+    added: Mapping[int, AddedToken] = field(default_factory=dict)
+    """Tokens at which texts are cut before they become pieces, and their attributes."""
+    space: SpacePrefix | None = None
+    """None: llama.cpp's own rule for this kind is right."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further GGUF keys, whole names."""
     warnings: tuple[Sentence, ...] = ()
@@ -88,6 +96,31 @@ class Vocabulary:
             scores=None if self.scores is None else [*self.scores, *(-1000.0 for _ in missing)],
         )
 
+    def cut(self, size: int) -> Vocabulary:
+        """Return the vocabulary without the tokens behind the first `size`, for which the model has no rows, and say so."""
+        surplus = self.tokens[size:]
+        if not surplus:
+            return self
+        known = set(self.tokens[:size])
+        warning = Sentence(
+            "The tokenizer has {count} tokens more than the model has rows for; they are left out ({names}).",
+            count=len(surplus),
+            names=", ".join(map(str, surplus[:_MOST_NAMED])) + (" …" if len(surplus) > _MOST_NAMED else ""),
+        )
+        return replace(
+            self,
+            tokens=self.tokens[:size],
+            types=self.types[:size],
+            scores=None if self.scores is None else self.scores[:size],
+            merges=None
+            if self.merges is None
+            else [merge for merge in self.merges if merge.replace(" ", "", 1) in known],
+            special={name: number for name, number in self.special.items() if number < size},
+            ends=tuple(number for number in self.ends if number < size),
+            added={number: token for number, token in self.added.items() if number < size},
+            warnings=(*self.warnings, warning),
+        )
+
     def metadata(self) -> dict[str, Any]:
         """Return the GGUF key-value pairs, whole names."""
         pairs: dict[str, Any] = {"tokenizer.ggml.model": self.model}
@@ -96,18 +129,17 @@ class Vocabulary:
         optional = {"pre": self.pre, "scores": self.scores, "merges": self.merges}
         special = self._special()
         pairs["tokenizer.ggml.tokens"] = self._distinct_tokens()
-        pairs["tokenizer.ggml.token_type"] = [int(t) for t in self.types]
+        pairs["tokenizer.ggml.token_type"] = self._stored_types()
         pairs |= {f"tokenizer.ggml.{key}": value for key, value in optional.items() if value is not None}
         pairs |= {f"tokenizer.ggml.{_WRITTEN.get(name, name)}_token_id": value for name, value in special.items()}
         pairs |= {f"tokenizer.ggml.{name}": value for name, value in self.flags.items()}
+        pairs |= self._added_tokens()
         if self.chat_template is not None:
             pairs[CHAT_TEMPLATE] = self.chat_template
         if self.named_templates:
             pairs[CHAT_TEMPLATES] = list(self.named_templates)
             pairs |= {f"{CHAT_TEMPLATE}.{name}": text for name, text in self.named_templates.items()}
-        more = self._open_ends(special)
-        if more:
-            pairs[ENDS] = more
+        pairs[ENDS] = self._reply_ends(special)
         return pairs | self.extra
 
     def ending_with(self, texts: Iterable[str]) -> Vocabulary:
@@ -128,16 +160,44 @@ class Vocabulary:
         special = dict(self.special)
         for name, texts in (("eot", _TURN_ENDS), ("eom", ())):
             usual = [number for number in self.ends if self.tokens[number] in texts]
-            found = usual + self._open_ends(special)
+            known = {special.get(name) for name in ("eos", "eot", "eom")}
+            found = usual + [number for number in self.ends if number not in known]
             if name not in special and found:
                 special[name] = found[0]
         return special
 
-    def _open_ends(self, special: dict[str, int]) -> list[int]:
-        """Return the ends of a reply that llama.cpp does not know of yet."""
-        known = {special.get(name) for name in ("eos", "eot", "eom")}
-        ends = (number for number in self.ends if self.tokens[number] not in _FOUND_BY_TEXT)
-        return [number for number in dict.fromkeys(ends) if number not in known]
+    def _reply_ends(self, special: Mapping[str, int]) -> list[int]:
+        """Return all ends of a reply: what the publisher names, and the ends of turns that the template writes."""
+        named = [special[name] for name in ("eos", "eot", "eom") if name in special]
+        template = self.chat_template or ""
+        written = [
+            number
+            for number, (text, kind) in enumerate(zip(self.tokens, self.types, strict=True))
+            if kind is TokenType.CONTROL and text in _ENDS_BY_TEMPLATE and str(text) in template
+        ]
+        return sorted({*named, *self.ends, *written})
+
+    def _stored_types(self) -> list[int]:
+        """Return the types as llama.cpp gets them: it finds user-defined tokens everywhere, where some are none.
+
+        As control tokens it lets them be; `ADDED` says what they are.
+        """
+        types = [int(kind) for kind in self.types]
+        for number, token in self.added.items():
+            if (token.single_word or token.normalized) and types[number] == TokenType.USER_DEFINED:
+                types[number] = int(TokenType.CONTROL)
+        return types
+
+    def _added_tokens(self) -> dict[str, Any]:
+        """Return what llama.cpp has no keys for: where a text is cut, and what happens there."""
+        added = self.added
+        traits = {key: sorted(n for n, token in added.items() if getattr(token, name)) for name, key in TRAITS.items()}
+        kept = {key: ids for key, ids in traits.items() if ids}
+        if self.space is None and not kept and NORMALIZER not in self.extra:
+            return {}
+        cutting = sorted(number for number in added if self.types[number] is TokenType.USER_DEFINED)
+        space = {} if self.space is None else {SPACE_PREFIX: self.space.value}
+        return space | ({ADDED: cutting} if cutting else {}) | kept
 
     def _distinct_tokens(self) -> list[str | bytes]:
         """Return the tokens with a number behind repeated ones: llama.cpp takes two of one text for a damaged file."""

@@ -444,6 +444,14 @@
         <translation>这个分词器的切分规则在 llama.cpp 中没有名称（{rules}）；现在使用最接近的 {nearest}（有 {part:.0%} 相同），个别词的切分可能不同。</translation>
     </message>
     <message>
+        <source>The tokenizer has {count} tokens more than the model has rows for; they are left out ({names}).</source>
+        <translation>分词器比模型多出 {count} 个没有对应向量的词元；这些词元（{names}）已略去。</translation>
+    </message>
+    <message>
+        <source>The tokenizer&apos;s files in {folder} disagree about {count} added tokens ({names}); tokenizer.json counts first, then tokenizer_config.json, then added_tokens.json.</source>
+        <translation>{folder} 中的分词器文件对 {count} 个附加词元的说法不一（{names}）；以 tokenizer.json 为先，其次是 tokenizer_config.json，再次是 added_tokens.json。</translation>
+    </message>
+    <message>
         <source>The window cannot be drawn ({reason}); `zhiyin doctor` says what is missing.</source>
         <translation>无法绘制窗口（{reason}）；`zhiyin doctor` 会说明缺少什么。</translation>
     </message>
@@ -834,6 +842,10 @@
     <message>
         <source>there is none</source>
         <translation>一个也没有</translation>
+    </message>
+    <message>
+        <source>tokenizer.model and tokenizer.json in {folder} differ in {count} tokens ({names}); tokenizer.json counts, as in transformers.</source>
+        <translation>{folder} 中的 tokenizer.model 与 tokenizer.json 有 {count} 个词元不同（{names}）；与 transformers 一样，以 tokenizer.json 为准。</translation>
     </message>
     <message>
         <source>true or false</source>
@@ -1472,6 +1484,10 @@
         <translation>无法写入 {path}；请允许写入该文件。</translation>
     </message>
     <message>
+        <source>{path} changes or cuts texts in ways that neither llama.cpp nor Zhiyin knows ({names}); some of them become other tokens.</source>
+        <translation>{path} 以 llama.cpp 和知音都不支持的方式修改或切分文本（{names}）；部分文本会变成别的词元。</translation>
+    </message>
+    <message>
         <source>{path} changes {module} in a way that llama.cpp cannot apply to {model}; merge the adapter into its base instead (zhiyin convert --lora).</source>
         <translation>{path} 以 llama.cpp 无法用于 {model} 的方式修改 {module}；请改为把这个 LoRA 合并到底座中（zhiyin convert --lora）。</translation>
     </message>
@@ -2054,6 +2070,10 @@
     <message>
         <source>{path} marks the parts of a word otherwise than llama.cpp does.</source>
         <translation>{path} 标记单词各部分的方式与 llama.cpp 不同。</translation>
+    </message>
+    <message>
+        <source>{path} marks the parts of words ({mark}), which llama.cpp does not do for its kind; words become other tokens.</source>
+        <translation>{path} 会给单词的各部分加上标记（{mark}），llama.cpp 对这类分词器不这样做；单词会变成别的词元。</translation>
     </message>
     <message>
         <source>{path} must hold a JSON schema, such as {{&quot;type&quot;: &quot;object&quot;}}.</source>

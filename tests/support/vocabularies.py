@@ -7,12 +7,11 @@ import random
 import unicodedata
 from pathlib import Path
 
-import llama_cpp
 import pytest
 
 from converter.gguf_header import read_gguf_header
 from converter.gguf_writer import lay_out
-from desktop_app.engine.llama.vocabulary import LlamaVocabulary
+from desktop_app.engine.llama.vocabulary import VocabularyFile
 from models.vocab.vocabulary import Vocabulary
 
 _PARTS = (
@@ -52,15 +51,14 @@ def varied_texts(count: int) -> list[str]:
     return texts[:count]
 
 
-class Loaded(LlamaVocabulary):
+class Loaded(VocabularyFile):
     """A vocabulary in the engine, read from a file that our writer wrote."""
 
     def __init__(self, vocabulary: Vocabulary, folder: Path) -> None:
         path = folder / "vocabulary.gguf"
         metadata = {"general.architecture": "llama", "llama.block_count": 1, **vocabulary.metadata()}
         path.write_bytes(lay_out(metadata, []).header)
-        self._llama = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
-        super().__init__(self._llama._model.vocab, read_gguf_header(path, arrays=False).metadata)
+        super().__init__(read_gguf_header(path, arrays=False))
 
 
 def load(vocabulary: Vocabulary, folder: Path) -> Loaded:

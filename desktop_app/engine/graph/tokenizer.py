@@ -37,7 +37,7 @@ class _LlamaTokenizer(VocabularyFile):
     """llama.cpp's: sentencepiece, byte-level BPE, RWKV World."""
 
     def __init__(self, header: GGUFHeader) -> None:
-        super().__init__(header.path, header.metadata)
+        super().__init__(header)
 
     def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         return self.tokenize(text, add_special=add_special, special=special)
@@ -47,6 +47,7 @@ class _ChatGLMTokenizer:
     """ChatGLM-6B's own, which none of llama.cpp's equals."""
 
     bos_text = eos_text = ""
+    closing: Sequence[int] = ()
 
     def __init__(self, header: GGUFHeader) -> None:
         metadata = read_gguf_header(header.path).metadata
@@ -73,6 +74,7 @@ class _NoTokenizer:
     """Stands for a vocabulary that the file lacks."""
 
     bos_text = eos_text = ""
+    closing: Sequence[int] = ()
 
     def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         raise without_tokenizer()

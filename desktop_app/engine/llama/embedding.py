@@ -59,7 +59,7 @@ class EmbeddingRunner:
         llama.llama_backend_init()
         begin_log()
         self._model = load_weights(header, settings, on_progress)
-        self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
+        self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header)
         trained = int(llama.llama_model_n_ctx_train(self._model))
         self._room = min(settings.context or _USUAL_CONTEXT, trained)
         self._packed = min(_PACKED, max(_LEAST_CONTEXT, _LOGITS // max(1, self.vocabulary.size)))
@@ -81,7 +81,8 @@ class EmbeddingRunner:
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids."""
-        return self.vocabulary.tokenize(text, add_special=add_special, special=special)
+        ids = self.vocabulary.tokenize(text, add_special=add_special, special=special)
+        return [*ids, *self.vocabulary.closing] if add_special else ids
 
     def embed(self, texts: Sequence[str], role: str, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """Return float32 [len(texts), dimensions]; texts that are too long are cut, as the publisher's code does.

@@ -19,7 +19,7 @@ from desktop_app.engine.graph.cache_type import cache_type
 from desktop_app.engine.graph.repacking import repacks_any
 from desktop_app.engine.llama.adapters import LlamaAdapters
 from desktop_app.engine.llama.importance import ImportanceCollector
-from desktop_app.engine.llama.loading import load_model
+from desktop_app.engine.llama.loading import load_model, overridden
 from desktop_app.engine.llama.log import begin_log, log_lines
 from desktop_app.engine.llama.sequence import LlamaSequence
 from desktop_app.engine.llama.vocabulary import LlamaVocabulary
@@ -61,7 +61,7 @@ class LlamaRunner:
         llama.llama_backend_init()
         begin_log()
         self._model = load_weights(header, settings, on_progress)
-        self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header.metadata)
+        self.vocabulary = LlamaVocabulary(llama.llama_model_get_vocab(self._model), header)
         try:
             self._context = self._create_context(header, settings)
         except ZhiyinError:
@@ -335,6 +335,7 @@ def load_weights(header: GGUFHeader, settings: LoadSettings, on_progress: Progre
         (False, False): llama.LLAMA_LOAD_MODE_NONE,
     }[_maps_file(header, settings, [gpu for gpu, _ in gpus]), settings.mlock]
     params.use_extra_bufts = has_working_repack()
+    params.kv_overrides = overridden(header.metadata)
 
     def progress(part: float, _: ctypes.c_void_p) -> bool:
         on_progress(part)

@@ -1,28 +1,49 @@
-"""llama.cpp's tokenizers: of a model that it has loaded, or of any file's vocabulary alone."""
+"""llama.cpp's tokenizers: of a model that it has loaded, or of any file's vocabulary alone.
+
+Texts are cut at control tokens here (`models.vocab.sections`), and llama.cpp is given the sections between them: it has one rule
+for the space in front of a section, and it takes tokens for control tokens by their text, whatever the file says.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
-from desktop_app.engine.llama.loading import load_model
+from converter.gguf_header import GGUFHeader, read_numbers
+from desktop_app.engine.llama.loading import load_model, overridden
 from models.errors import BadFile, ZhiyinError
-from models.vocab.vocabulary import ENDS, NORMALIZATION, PREFIX
+from models.vocab.byte_level import read
+from models.vocab.sections import CUT, AddedText, Sections, SpacePrefix
+from models.vocab.text_normalization import KEY as NORMALIZER
+from models.vocab.text_normalization import TextNormalization
+from models.vocab.vocabulary import (
+    ADDED,
+    CHAT_TEMPLATE,
+    ENDS,
+    NORMALIZATION,
+    PREFIX,
+    SPACE_PREFIX,
+    SPLIT_WORDS,
+    TRAITS,
+    TokenType,
+)
 from models.vocab.wordpiece_tokenizer import WordPieceTokenizer
 
-_DEMOTED = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>")
-"""gpt-oss's control tokens, which llama.cpp takes for ordinary ones whatever the file says (src/llama-vocab.cpp)."""
 _SPACE = "▁"
 _WORDPIECE_UNKNOWN = 100
 """llama.cpp's own, where a file does not say."""
-_CUT = "\ufdd0"
 _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+_TEXTS = (TokenType.NORMAL, TokenType.USER_DEFINED)
+_CUT_HERE = (llama.LLAMA_VOCAB_TYPE_SPM, llama.LLAMA_VOCAB_TYPE_BPE, llama.LLAMA_VOCAB_TYPE_UGM)
+"""The kinds whose texts are cut here; the others' tokens of beginnings and ends are llama.cpp's matter."""
+_OLD_ENDS = "zhiyin.tokenizer.end_token_ids"
+"""Ends besides those that llama.cpp guesses, in files that were converted before `ENDS`."""
 
 
 def without_tokenizer() -> ZhiyinError:
@@ -36,33 +57,38 @@ def without_tokenizer() -> ZhiyinError:
 class LlamaVocabulary:
     """A vocabulary in llama.cpp."""
 
-    def __init__(self, pointer: llama.llama_vocab_p, metadata: Mapping[str, Any] | None = None) -> None:
-        """Wrap the vocabulary of a model that stays loaded.
+    def __init__(self, pointer: llama.llama_vocab_p, header: GGUFHeader) -> None:
+        """Wrap the vocabulary of a model that stays loaded, by `load_model` with `overridden`.
 
         Args:
             pointer: llama.cpp's.
-            metadata: the file's, which may be wrong: ids that begin every input, further ends of a reply, texts' normal form.
+            header: the file's, whose values may be wrong.
         """
-        said = metadata or {}
+        said = self._said = header.metadata
         self._vocab = pointer
-        self._empty = llama.llama_vocab_type(pointer) == llama.LLAMA_VOCAB_TYPE_NONE
+        kind = llama.llama_vocab_type(pointer)
+        self._empty = kind == llama.LLAMA_VOCAB_TYPE_NONE
         """llama.cpp ends the process when asked about tokens of a file without any."""
+        self._kind = kind
         self._pieces: dict[int, bytes] = {}
-        self._control: tuple[str, ...] | None = None
         self.pointer = pointer
         """llama.cpp's own, for what it does by itself with a vocabulary."""
         self.size = int(llama.llama_vocab_n_tokens(pointer))
+        self._file_types = [] if self._empty else read_numbers(header, "tokenizer.ggml.token_type")
         self._bytes_left, self._characters = self._spelling()
         self._wordpiece = self._wordpiece_tokenizer(said)
-        self._demoted: dict[int, str] = {} if self._empty else dict(self._find_demoted())
         self._prefix = self._ids(said.get(PREFIX))
-        self._ends = frozenset(self._ids(said.get(ENDS)))
         self._normal_form = said.get(NORMALIZATION)
-        self.bos_text = "".join(map(self._text, self._prefix or [llama.llama_vocab_bos(pointer)]))
-        self.eos_text = self._text(llama.llama_vocab_eos(pointer))
+        bos, eos = llama.llama_vocab_bos(pointer), llama.llama_vocab_eos(pointer)
+        begins = not self._empty and llama.llama_vocab_get_add_bos(pointer) and self._is_named("bos")
+        self._opening = [*self._prefix, *([bos] if begins and kind in _CUT_HERE else [])]
+        ends = not self._empty and llama.llama_vocab_get_add_eos(pointer) and self._is_named("eos")
+        self.closing: Sequence[int] = [eos] if ends and kind in _CUT_HERE else []
+        self.bos_text = "".join(map(self._text, self._prefix or ([bos] if self._is_named("bos") else [])))
+        self.eos_text = self._text(eos) if self._is_named("eos") else ""
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        """Return token ids.
+        """Return token ids; `CUT` inside the text of a control token keeps it text, and is dropped.
 
         Raises:
             ZhiyinError: the model has no tokenizer, or a damaged one.
@@ -73,11 +99,19 @@ class LlamaVocabulary:
             text = unicodedata.normalize(self._normal_form, text)
         if self._wordpiece is not None:
             return self._wordpieces(self._wordpiece, text, add_special=add_special, special=special)
-        first, *others = [text] if special else self._apart(text)
-        ids = self._encoded(first, add_special=add_special, special=special)
-        for part in others:
-            ids += self._encoded(part, add_special=False, special=False)
-        return [*self._prefix, *ids] if add_special else ids
+        if self._kind not in _CUT_HERE and CUT not in text:
+            ids = self._encoded(text, add_special=add_special, special=special)
+            return [*self._prefix, *ids] if add_special else ids
+        ids = list(self._opening) if add_special else []
+        if add_special and self._kind not in _CUT_HERE:
+            ids += self._encoded("", add_special=True, special=False)
+        for part in self._sections.cut(text, special=special):
+            if isinstance(part, int):
+                ids.append(part)
+                continue
+            for piece in self._apart(part):
+                ids += self._encoded(piece, add_special=False, special=False)
+        return ids
 
     def _wordpiece_tokenizer(self, said: Mapping[str, Any]) -> WordPieceTokenizer | None:
         """Return the tokenizer of a WordPiece vocabulary, None for others."""
@@ -95,20 +129,118 @@ class LlamaVocabulary:
         )
 
     def _wordpieces(self, tokenizer: WordPieceTokenizer, text: str, *, add_special: bool, special: bool) -> list[int]:
-        controls = "|".join(map(re.escape, self.control_texts())) if special else ""
         ids: list[int] = []
-        for part in re.split(f"({controls})", text) if controls else [text]:
-            control = controls and re.fullmatch(controls, part)
-            ids += self._encoded(part, add_special=False, special=True) if control else tokenizer.tokenize(part)
+        for part in self._sections.cut(text, special=special):
+            ids += [part] if isinstance(part, int) else tokenizer.tokenize(part)
         if not add_special:
             return ids
         return [llama.llama_vocab_bos(self._vocab), *ids, llama.llama_vocab_sep(self._vocab)]
 
-    def _check_spelling(self, text: str, *, special: bool) -> None:
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, b"" for control tokens, and for rows of the head beyond the vocabulary."""
+        known = self._pieces.get(token)
+        if known is None:
+            silent = token in self._demoted or not 0 <= token < self.size
+            known = b"" if silent else self._written(token)
+            self._pieces[token] = known
+        return known
+
+    def control_texts(self) -> Sequence[str]:
+        """Return the texts of the control tokens, which only templates write."""
+        return tuple(self._control)
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether a token ends a reply."""
+        return token in self._ends
+
+    @cached_property
+    def _attributes(self) -> Sequence[int]:
+        """What llama.cpp takes each token for."""
+        return [llama.llama_vocab_get_attr(self._vocab, token) for token in range(0 if self._empty else self.size)]
+
+    @cached_property
+    def _types(self) -> Sequence[int]:
+        """The tokens' types as the file has them: llama.cpp changes some by their texts."""
+        types = self._file_types
+        if len(types) != len(self._attributes):
+            types = [_type_of(attributes) for attributes in self._attributes]
+        for token in self._ids(self._said.get(ADDED)):
+            types[token] = TokenType.USER_DEFINED
+        return types
+
+    @cached_property
+    def _ordinary(self) -> frozenset[int]:
+        """The tokens that llama.cpp takes for control tokens by their texts, though the file says that they are none.
+
+        Of a file that others converted, those that its template writes are meant as control tokens all the same.
+        """
+        template = "" if ENDS in self._said else str(self._said.get(CHAT_TEMPLATE, ""))
+        named = {self._said.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "eot", "eom")}
+        changed = (
+            token
+            for token, (kind, attributes) in enumerate(zip(self._types, self._attributes, strict=True))
+            if kind in _TEXTS and attributes & llama.LLAMA_TOKEN_ATTR_CONTROL
+        )
+        return frozenset(token for token in changed if token not in named and self._raw_text(token) not in template)
+
+    @cached_property
+    def _control(self) -> dict[str, int]:
+        """The control tokens by their texts."""
+        found = {}
+        for token, (kind, attributes) in enumerate(zip(self._types, self._attributes, strict=True)):
+            is_control = attributes & llama.LLAMA_TOKEN_ATTR_CONTROL and token not in self._ordinary
+            if (is_control or kind in (TokenType.CONTROL, TokenType.UNKNOWN)) and (text := self._text(token)):
+                found[text] = token
+        return found
+
+    @cached_property
+    def _demoted(self) -> dict[int, str]:
+        """The control tokens that llama.cpp takes for ordinary ones whatever the file says: gpt-oss's."""
+        flag = llama.LLAMA_TOKEN_ATTR_USER_DEFINED
+        return {token: text for text, token in self._control.items() if self._attributes[token] & flag}
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        """What ends a reply: as the file says, else as llama.cpp guesses, ordinary tokens left out."""
+        if (said := self._ids(self._said.get(ENDS))) or self._empty:
+            return frozenset(said)
+        candidates = {*self._control.values(), llama.llama_vocab_eos(self._vocab), llama.llama_vocab_eot(self._vocab)}
+        guessed = (token for token in candidates if llama.llama_vocab_is_eog(self._vocab, token))
+        return frozenset((*guessed, *self._ids(self._said.get(_OLD_ENDS))))
+
+    @cached_property
+    def _sections(self) -> Sections:
+        said = self._said
+        normalization, space = None, SpacePrefix.NONE
+        with suppress(ValueError):
+            space = SpacePrefix(said.get(SPACE_PREFIX, self._usual_space().value))
+        with suppress(ValueError, TypeError):
+            normalization = TextNormalization.of_json(said[NORMALIZER]) if NORMALIZER in said else None
+        cutting = self._ids(said.get(ADDED))
+        if SPACE_PREFIX not in said and self._kind == llama.LLAMA_VOCAB_TYPE_SPM:
+            cutting = [token for token, kind in enumerate(self._types) if kind == TokenType.USER_DEFINED]
+        cutting = [*cutting, *(token for token in self._ordinary if self._types[token] == TokenType.USER_DEFINED)]
+        traits = {name: frozenset(self._ids(said.get(key))) for name, key in TRAITS.items()}
+        tokens = [(text, token, True) for text, token in self._control.items()]
+        tokens += [(self._raw_text(token), token, False) for token in cutting]
+        added = {
+            text: AddedText(token, control, **{name: token in ids for name, ids in traits.items()})
+            for text, token, control in tokens
+            if text
+        }
+        return Sections(added, normalization, space, split_words=said.get(SPLIT_WORDS) is True)
+
+    def _usual_space(self) -> SpacePrefix:
+        """Return llama.cpp's rule, for files that others converted."""
+        adds = self._said.get("tokenizer.ggml.add_space_prefix", True)
+        return SpacePrefix.EACH if self._kind == llama.LLAMA_VOCAB_TYPE_SPM and adds else SpacePrefix.NONE
+
+    def _is_named(self, name: str) -> bool:
+        """Tell whether the file names a token: llama.cpp takes one of its own otherwise, whatever that is in this file."""
+        return f"tokenizer.ggml.{name}_token_id" in self._said
+
+    def _check_spelling(self, text: str) -> None:
         """Refuse characters that there are no tokens for: llama.cpp would end the process."""
-        if special:
-            for control in self.control_texts():
-                text = text.replace(control, "")
         for character in text.replace(" ", _SPACE):
             if character not in self._characters and not self._bytes_left.isdisjoint(
                 character.encode("utf-8", "replace")
@@ -121,7 +253,7 @@ class LlamaVocabulary:
 
     def _spelling(self) -> tuple[set[int], set[str]]:
         """Return the bytes that a sentencepiece vocabulary has no token for, and where there are any, its characters."""
-        if llama.llama_vocab_type(self._vocab) != llama.LLAMA_VOCAB_TYPE_SPM:
+        if self._kind != llama.LLAMA_VOCAB_TYPE_SPM:
             return set(), set()
         left = {b"<0x%02X>" % byte: byte for byte in range(256)}
         texts = []
@@ -135,7 +267,7 @@ class LlamaVocabulary:
 
     def _encoded(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         if self._bytes_left:
-            self._check_spelling(text, special=special)
+            self._check_spelling(text)
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         ids = (llama.llama_token * room)()
@@ -147,40 +279,20 @@ class LlamaVocabulary:
     def _apart(self, text: str) -> list[str]:
         """Cut a text inside each demoted control token's, so that no token is found where only a text is meant."""
         for markup in self._demoted.values():
-            text = text.replace(markup, f"{markup[0]}{_CUT}{markup[1:]}")
-        return text.split(_CUT) if self._demoted else [text]
-
-    def _find_demoted(self) -> Iterator[tuple[int, str]]:
-        for text in _DEMOTED if not self._bytes_left else ():
-            ids = self._encoded(text, add_special=False, special=True)
-            if len(ids) == 1 and llama.llama_vocab_get_attr(self._vocab, ids[0]) & llama.LLAMA_TOKEN_ATTR_USER_DEFINED:
-                yield ids[0], text
-
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes, b"" for control tokens, and for rows of the head beyond the vocabulary."""
-        known = self._pieces.get(token)
-        if known is None:
-            silent = token in self._demoted or not 0 <= token < self.size
-            known = b"" if silent else self._read_piece(token, special=False)
-            self._pieces[token] = known
-        return known
-
-    def control_texts(self) -> Sequence[str]:
-        """Return the texts of the control tokens, which llama.cpp finds in prompts."""
-        if self._control is None:
-            kinds = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
-            size = 0 if self._empty else self.size
-            found = (token for token in range(size) if llama.llama_vocab_get_attr(self._vocab, token) & kinds)
-            self._control = (*(text for text in map(self._text, found) if text), *self._demoted.values())
-        return self._control
-
-    def is_end(self, token: int) -> bool:
-        """Tell whether a token ends a reply."""
-        return token in self._ends or bool(llama.llama_vocab_is_eog(self._vocab, token))
+            text = text.replace(markup, f"{markup[0]}{CUT}{markup[1:]}")
+        return text.split(CUT) if self._demoted else [text]
 
     def _ids(self, value: Any) -> list[int]:
         ids = value if isinstance(value, list) else []
         return ids if all(isinstance(number, int) and 0 <= number < self.size for number in ids) else []
+
+    def _written(self, token: int) -> bytes:
+        """Return what a token stands for in a text."""
+        if token not in self._ordinary:
+            return self._read_piece(token, special=False)
+        text = self._raw_text(token)
+        is_bytes = self._kind == llama.LLAMA_VOCAB_TYPE_BPE
+        return read(text) if is_bytes else text.replace(_SPACE, " ").encode()
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         size = 64
@@ -191,35 +303,45 @@ class LlamaVocabulary:
                 return buffer.raw[:count]
             size = -count
 
+    def _raw_text(self, token: int) -> str:
+        return (llama.llama_vocab_get_text(self._vocab, token) or b"").decode("utf-8", "replace")
+
     def _text(self, token: int) -> str:
-        """Return what llama.cpp looks for in prompts: of RWKV's control token not its bytes, but how the file writes them."""
+        """Return what is looked for in prompts: of RWKV's control token not its bytes, but how the file writes them."""
         if token < 0:
             return ""
         control = llama.llama_vocab_get_attr(self._vocab, token) & llama.LLAMA_TOKEN_ATTR_CONTROL
-        text = llama.llama_vocab_get_text(self._vocab, token) if control else self._read_piece(token, special=True)
-        return (text or b"").decode("utf-8", "replace")
+        return self._raw_text(token) if control else self._read_piece(token, special=True).decode("utf-8", "replace")
+
+
+def _type_of(attributes: int) -> TokenType:
+    kinds = (
+        (llama.LLAMA_TOKEN_ATTR_CONTROL, TokenType.CONTROL),
+        (llama.LLAMA_TOKEN_ATTR_UNKNOWN, TokenType.UNKNOWN),
+        (llama.LLAMA_TOKEN_ATTR_USER_DEFINED, TokenType.USER_DEFINED),
+    )
+    return next((kind for flag, kind in kinds if attributes & flag), TokenType.NORMAL)
 
 
 class VocabularyFile(LlamaVocabulary):
     """The vocabulary of a GGUF file whose architecture llama.cpp does not know."""
 
-    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, header: GGUFHeader) -> None:
         """Load no more than the vocabulary, under the name of an architecture that llama.cpp knows.
 
         Raises:
             BadFile: llama.cpp refuses it.
         """
-        overrides = (llama.llama_model_kv_override * 2)()
-        overrides[0].tag = llama.LLAMA_KV_OVERRIDE_TYPE_STR
-        overrides[0].key = b"general.architecture"
-        overrides[0].value.val_str = b"llama"
         params = llama.llama_model_default_params()
         params.vocab_only = True
-        params.kv_overrides = overrides
-        self._model = load_model(path, params)
+        params.kv_overrides = overrides = overridden(header.metadata, architecture="llama")
+        self._model = load_model(header.path, params)
+        del overrides  # llama.cpp reads it while it loads
         if self._model is None:
-            raise BadFile("{path} has a vocabulary that llama.cpp cannot read; convert the model again.", path=path)
-        super().__init__(llama.llama_model_get_vocab(self._model), metadata)
+            raise BadFile(
+                "{path} has a vocabulary that llama.cpp cannot read; convert the model again.", path=header.path
+            )
+        super().__init__(llama.llama_model_get_vocab(self._model), header)
 
     def close(self) -> None:
         """Free it."""

@@ -17,7 +17,7 @@ from tests.models.chat.test_published_files import baichuan_chat
 
 TOOLS = ({"type": "function", "function": {"name": "clock", "parameters": {}}},)
 PLAIN_CHAT = "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}"
-TOOL_CHAT = "{{ tools[0].function.name }} " + PLAIN_CHAT
+TOOL_CHAT = "{# <tool_calls> #}{{ tools[0].function.name }} " + PLAIN_CHAT
 
 
 def named(**templates: str) -> list[dict[str, str]]:

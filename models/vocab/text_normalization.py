@@ -1,0 +1,145 @@
+"""What a tokenizer.json does to characters before a text becomes pieces: its normaliser, run on our side.
+
+llama.cpp has none for byte-level BPE, and for sentencepiece's BPE only blanks written as U+2581. Source: huggingface/tokenizers,
+tokenizers/src/normalizers. Regular expressions are untrusted: only a character, or a set of them, with a count is taken.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from models.vocab.structures import Pattern, Step
+
+KEY = "zhiyin.tokenizer.normalizer"
+"""GGUF key: the steps as JSON, for normalisers that are more than one Unicode normal form."""
+NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+_SIMPLE = re.compile(
+    r"(?:[^\\\[\](){}|*+?.^$]|\\[sSdDwWtnrf]|\\[^\w\s]|\[\^?(?:[^\\\[\]&]|\\[sSdDwWtnrf]|\\[^\w\s])+\])"
+    r"(?:[+*]|\{\d{1,3}(?:,\d{0,3})?\})?"
+)
+_MOST_STEPS = 32
+
+Change = Callable[[str], str]
+
+
+class NormalizationStep(msgspec.Struct, omit_defaults=True):
+    """One step, as the GGUF file holds it."""
+
+    type: str
+    text: str = ""
+    """What is looked for (Replace), or put in front (Prepend)."""
+    regex: bool = False
+    """`text` is a regular expression."""
+    content: str = ""
+    """What takes its place."""
+    left: bool = True
+    right: bool = True
+
+
+class TextNormalization:
+    """A normaliser."""
+
+    def __init__(self, steps: Iterable[NormalizationStep]) -> None:
+        """Take the steps; raises `ValueError` for one that is not known here."""
+        self._changes = [_change(step) for step in steps]
+
+    @classmethod
+    def of_json(cls, text: str | bytes) -> TextNormalization:
+        """Make one of what a GGUF file holds; raises `ValueError` where that is damaged."""
+        steps = msgspec.json.decode(text, type=list[NormalizationStep])
+        if len(steps) > _MOST_STEPS:
+            raise ValueError("it has more steps than any normaliser")
+        return cls(steps)
+
+    def normalize(self, text: str) -> str:
+        """Return a text with all steps taken."""
+        for change in self._changes:
+            text = change(text)
+        return text
+
+
+def steps_of(steps: Iterable[Step]) -> tuple[list[NormalizationStep], list[str]]:
+    """Return a tokenizer.json's steps that are known here, and the names of the others."""
+    known: list[NormalizationStep] = []
+    unknown: list[str] = []
+    for step in steps:
+        made = _made(step)
+        try:
+            _change(made)
+        except ValueError:
+            unknown.append(_name(step))
+        else:
+            known.append(made)
+    return known, unknown
+
+
+def as_json(steps: Sequence[NormalizationStep]) -> str:
+    """Return steps as `TextNormalization.of_json` takes them."""
+    return msgspec.json.encode(steps).decode()
+
+
+def _made(step: Step) -> NormalizationStep:
+    pattern = step.pattern or Pattern()
+    regex = pattern.String is None
+    text = step.prepend or "" if step.type == "Prepend" else (pattern.Regex if regex else pattern.String) or ""
+    return NormalizationStep(
+        step.type or "",
+        text,
+        regex=step.type == "Replace" and regex,
+        content=step.content or "",
+        left=step.strip_left is not False,
+        right=step.strip_right is not False,
+    )
+
+
+def _name(step: Step) -> str:
+    pattern = step.pattern or Pattern()
+    detail = pattern.Regex or pattern.String or ""
+    return f"{step.type or '?'} {detail}".strip()[:60]
+
+
+def _change(step: NormalizationStep) -> Change:
+    kind = step.type
+    if kind in NORMAL_FORMS:
+        return lambda text: unicodedata.normalize(kind, text)  # type: ignore[arg-type]
+    if kind == "Replace" and step.text:
+        return _replacing(step)
+    if kind == "Strip":
+        return lambda text: _stripped(text, step)
+    if kind in _SIMPLE_CHANGES:
+        return _SIMPLE_CHANGES[kind]
+    if kind == "Prepend":
+        return lambda text: step.text + text if text else text
+    raise ValueError(f"{kind} is not known")
+
+
+def _replacing(step: NormalizationStep) -> Change:
+    if not step.regex:
+        return lambda text: text.replace(step.text, step.content)
+    if not _SIMPLE.fullmatch(step.text):
+        raise ValueError(f"{step.text} is not taken")
+    try:
+        expression = re.compile(step.text)
+    except re.error as error:
+        raise ValueError(str(error)) from error
+    return lambda text: expression.sub(lambda _: step.content, text)
+
+
+def _stripped(text: str, step: NormalizationStep) -> str:
+    text = text.lstrip() if step.left else text
+    return text.rstrip() if step.right else text
+
+
+def _lowered(text: str) -> str:
+    return "".join(map(str.lower, text))  # a character alone: Python's lower() looks at its neighbours
+
+
+def _without_accents(text: str) -> str:
+    return "".join(character for character in text if not unicodedata.category(character).startswith("M"))
+
+
+_SIMPLE_CHANGES: dict[str, Change] = {"Lowercase": _lowered, "StripAccents": _without_accents}

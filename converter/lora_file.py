@@ -20,7 +20,7 @@ from converter.checkpoint.prepared import open_prepared
 from converter.checkpoint.quantized import quantized_by
 from converter.ggml import widen
 from converter.gguf_writer import lay_out
-from converter.merging import Stage, check_changes, stage_of
+from converter.merging import Stage, bring_to_usual_names, check_changes, stage_of
 from converter.metadata import base_model
 from converter.plan import ConversionPlan, ConvertRequest, Part
 from converter.recipes import find_recipe
@@ -49,6 +49,7 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
         )
     recipe = find_recipe(quant)
     stage, outputs, architecture = _of_base(request.source)
+    left_out = bring_to_usual_names(stage, adapter)
     _refuse_what_only_merging_does(stage, adapter)
     check_changes(stage, adapter)
     alpha = adapter.config.float("lora_alpha") or 1.0
@@ -75,7 +76,7 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
         architecture=architecture,
         recipe=recipe,
         size=layout.size,
-        warnings=(),
+        warnings=() if left_out is None else (left_out,),
         parts=(Part(out.name, layout, tensors),),
         steps=(
             Sentence("Base: {base} ({family})", base=request.source, family=stage.family.title),

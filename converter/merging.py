@@ -17,11 +17,13 @@ from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
 from converter.checkpoint.open import checkpoint_folder, read_config
 from converter.checkpoint.prepared import PreparedCheckpoint, open_prepared, vocabulary_tensors
 from converter.checkpoint.quantized import refuse_quantized_tensors
+from converter.checkpoint.usual_names import is_of_other_part, usual_names
 from converter.gguf_header import is_named_gguf
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.families import family_of
 from models.family import Family, Shape
+from models.language_part import is_part, without_part_names
 from models.sentence import Sentence
 from models.vocab import read_vocabulary
 
@@ -72,10 +74,13 @@ def open_merged(base: Path, lora: Sequence[Path], weights: Path | None = None) -
     stage = _first_stage(base, checkpoint)
     refuse_quantized_tensors(checkpoint, stage.family.blueprint(stage.config, stage.shapes))
     copies: dict[str, str] = {}
+    notes = checkpoint.notes
     steps = [
         Sentence("Base: {base} ({family}, {count:,} tokens)", base=base, family=stage.family.title, count=stage.rows)
     ]
     for adapter in adapters:
+        left_out = bring_to_usual_names(stage, adapter)
+        notes += (left_out,) if left_out is not None else ()
         _refuse_merged_already(stage, adapter, checkpoint)
         if _unties(stage, adapter):
             copies[stage.head] = stage.embeddings
@@ -111,7 +116,7 @@ def open_merged(base: Path, lora: Sequence[Path], weights: Path | None = None) -
         tokenizer,
         copies,
         (*steps, Sentence("Tokenizer: {path}", path=tokenizer)),
-        checkpoint.notes,
+        notes,
     )
 
 
@@ -150,6 +155,34 @@ def check_by_configuration(base: Path, adapter: Adapter) -> None:
     """Raise `ZhiyinError` where the base's config.json alone shows that an adapter does not fit: before weights are fetched."""
     stage = stage_of(base, read_config(base), None)
     _check_shapes(stage, adapter)
+
+
+def bring_to_usual_names(stage: Stage, adapter: Adapter) -> Sentence | None:
+    """Give an adapter's changes the names of the base's tensors, whatever the model was called while it was trained.
+
+    A model that takes images names its part for text in three ways, by the version of transformers and by whether that part
+    was trained alone. What is changed in its other parts goes with them.
+
+    Returns:
+        what was left out, or None.
+    """
+    named = tuple(dict.fromkeys((*adapter.low_rank, *adapter.whole)))
+    blueprint = stage.family.blueprint(stage.config, None)
+    wanted = {source.name for tensor in blueprint.tensors for source in tensor.sources} | {stage.embeddings, stage.head}
+    usual = usual_names(wanted, named)
+    if is_part(stage.config):
+        usual = {name: without_part_names(other) if other not in wanted else other for name, other in usual.items()}
+        kept = {name: other for name, other in usual.items() if other in wanted or not is_of_other_part(other)}
+    else:
+        kept = usual
+    adapter.rename(kept)
+    if len(kept) == len(named):
+        return None
+    return Sentence(
+        "{adapter} changes the parts for images or sound, too ({count} tensors), and this goes with them.",
+        adapter=adapter.path,
+        count=len(named) - len(kept),
+    )
 
 
 def check_changes(stage: Stage, adapter: Adapter) -> None:
@@ -207,14 +240,17 @@ def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> 
 def _unties(stage: Stage, adapter: Adapter) -> bool:
     """Tell whether an adapter makes embeddings and head differ that are one in the model so far.
 
-    As while it was trained: PEFT changes the one that it wraps, and the other stays what it was. Embeddings that it replaces
-    alone are shared again, as transformers does when it loads such a model.
+    As while it was trained: PEFT changes or replaces the one that it wraps, and the other stays what it was. Embeddings of
+    another vocabulary are shared again, as transformers does when it loads such a model.
     """
     if not stage.tied or adapter.config.bool("ensure_weight_tying", default=False):
         return False
     if stage.head in adapter.low_rank or stage.embeddings in adapter.low_rank:
         return True
-    return stage.head in adapter.whole and not _same(adapter, stage.head, stage.embeddings)
+    if stage.head in adapter.whole:
+        return not _same(adapter, stage.head, stage.embeddings)
+    key = adapter.whole.get(stage.embeddings)
+    return key is not None and adapter.weights.tensors[key].shape == stage.shapes[stage.embeddings]
 
 
 def _same(adapter: Adapter, first: str, second: str) -> bool:
@@ -315,6 +351,12 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
 
 
 def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> ZhiyinError:
+    if adapter.config.data.get("target_parameters") and any("expert" in name for name in missing):
+        return UnsupportedModel(
+            "{adapter} changes all experts of a layer at once (target_parameters), which Zhiyin does not merge; merge it "
+            "with PEFT, then convert the result.",
+            adapter=adapter.path,
+        )
     return BadFile(
         "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are "
         "missing there); name the base that it was trained on.",

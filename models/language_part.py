@@ -55,5 +55,11 @@ def text_tensors(tensors: Iterable[OutputTensor], shapes: Shapes) -> tuple[Outpu
     )
 
 
+def without_part_names(name: str) -> str:
+    """Return a tensor's name without what says that it is of the part for text."""
+    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+    return name.removeprefix("language_model.") if prefix is None else _USUAL + name.removeprefix(prefix)
+
+
 def _moved(name: str, prefix: str) -> str:
     return prefix + name.removeprefix(_USUAL) if name.startswith(_USUAL) else name

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor, shape_text
+from converter.checkpoint.other_adapters import refuse_other_adapters, refuse_other_programs
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.source_file import Rows
 from converter.checkpoint.torch_pickle import TorchPickleFile
@@ -38,7 +39,20 @@ _REPEAT = re.compile(r"[*+{]")
 _MOST_STEPS = 1_000_000_000
 """Of matching names, estimated from above."""
 _LONGEST_TENSOR_NAME = 1000
-_BASE_CHANGING = ("pissa", "olora", "corda", "loftq")
+_PLAIN_BEGINNINGS = ("gaussian", "eva", "orthogonal", "mica")
+"""`init_lora_weights` that leave the base as it is; any other text may stand for a method that changes it."""
+_PLAIN_OPTIONS = frozenset(
+    (
+        "alpha_pattern", "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying", "eva_config",
+        "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform",
+        "loftq_config", "lora_alpha", "lora_dropout", "lora_ga_config", "megatron_config", "megatron_core", "modules_to_save",
+        "peft_type", "peft_version", "qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules",
+        "target_parameters", "task_type", "use_dora", "use_qalora", "use_rslora",
+    )
+)  # fmt: skip
+"""Options of PEFT's LoraConfig (0.21) that ask for nothing but a change of the base's weights, as it is read here."""
+_SUSPICIOUS = re.compile(r"(use|enable)_.+|.+_config|lora_.+|.*(invocation|replication|indices).*")
+"""Options by whose names an unknown one is taken for another method; what training programs note besides is left aside."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +84,15 @@ class Adapter:
         """
         self.path = path
         if not (path / CONFIG_FILE).is_file():
+            refuse_other_adapters(path)
             raise BadFile(
                 "{path} is no adapter: it has no {file}; name the folder that holds one.", path=path, file=CONFIG_FILE
             )
         self.config = Config(read_object(path / CONFIG_FILE), str(path / CONFIG_FILE))
         _refuse_other_kinds(self.config)
         self.weights = _open_weights(path)
+        refuse_other_programs(path, self.weights)
+        self._refuse_empty()
         self._alphas = self._read_alphas()
         self.low_rank: dict[str, LowRank] = {}
         """By the name of the base's tensor."""
@@ -98,6 +115,21 @@ class Adapter:
         """Return up [rows, rank] and down [rank, columns] in float32, the scale not applied."""
         a, b = widen(self.weights.read(change.a)), widen(self.weights.read(change.b))
         return (a.T, b.T) if change.flipped else (b, a)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Take other names of the base's tensors; what `names` does not have is dropped."""
+        self.low_rank = {names[name]: change for name, change in self.low_rank.items() if name in names}
+        self.whole = {names[name]: key for name, key in self.whole.items() if name in names}
+
+    def _refuse_empty(self) -> None:
+        empty = next((name for name, tensor in self.weights.tensors.items() if 0 in tensor.shape), None)
+        if empty is not None:
+            raise BadFile(
+                "{path} holds empty tensors ({tensor}): DeepSpeed's ZeRO-3 keeps weights in pieces, and they were not gathered "
+                "when it was saved; make the adapter anew of the training's checkpoint (zero_to_fp32.py), or get it again.",
+                path=self.path,
+                tensor=empty[:100],
+            )
 
     def _sort(self, key: str, parts: dict[str, dict[str, str]]) -> None:
         name = key.removeprefix(_PREFIX)
@@ -200,7 +232,7 @@ def is_adapter(path: Path) -> bool:
     if not (path / CONFIG_FILE).is_file():
         return False
     weights = [*path.glob("*.safetensors"), *path.glob("pytorch_model*.bin")]
-    return all(file.name.startswith("adapter_") for file in weights)
+    return all(file.name.startswith("adapter") for file in weights)
 
 
 class MergedCheckpoint:
@@ -370,20 +402,21 @@ def _refuse_other_kinds(config: Config) -> None:
             kind=kind[:40],
         )
     initial = config.data.get("init_lora_weights")
-    if isinstance(initial, str) and initial.startswith(_BASE_CHANGING):
+    if isinstance(initial, str) and initial.lower() not in _PLAIN_BEGINNINGS:
         raise UnsupportedModel(
             "{path} was begun by {origin!r}, which changes the base too; save it once more as a plain LoRA (PEFT's "
             "path_initial_model_for_weight_conversion).",
             path=config.origin,
             origin=initial[:40],
         )
-    for key in ("layer_replication", "alora_invocation_tokens", "enable_lora", "trainable_token_indices"):
-        if config.data.get(key):
+    for key, value in config.data.items():
+        is_used = value is not None and value is not False and value != []
+        if is_used and key not in _PLAIN_OPTIONS and _SUSPICIOUS.fullmatch(key):
             raise UnsupportedModel(
                 "{path} uses {key}, which is no plain change of the base's weights; merge the adapter with the "
                 "program that trained it, then convert the result.",
                 path=config.origin,
-                key=key,
+                key=key[:60],
             )
 
 
@@ -396,6 +429,7 @@ def _open_weights(path: Path) -> Checkpoint:
                     "{path} holds no tensors: the training program saved nothing; get it again.", path=path / name
                 )
             return weights
+    refuse_other_adapters(path)
     raise BadFile(
         "{path} has no weights (adapter_model.safetensors or adapter_model.bin); download them too.", path=path
     )

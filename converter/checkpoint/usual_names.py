@@ -34,7 +34,7 @@ def without_wrappers(names: Iterable[str]) -> dict[str, str]:
 def usual_names(wanted: Collection[str], stored: Collection[str]) -> dict[str, str]:
     """Return for each stored name how the model that `wanted` is of would call it; names that nothing is known of stay.
 
-    The layers tell: where layer 0 is found below another beginning than the usual one, that is replaced.
+    The layers tell: where their tensors are found below another beginning than the usual one, that is replaced.
 
     Args:
         wanted: names of the model's tensors.
@@ -43,8 +43,8 @@ def usual_names(wanted: Collection[str], stored: Collection[str]) -> dict[str, s
     Raises:
         UnsupportedModel: two models lie in it, below different beginnings.
     """
-    usual, tails = _layer_zero(wanted)
-    found = _beginnings(usual, tails, stored)
+    usual, word, rests = _layers(wanted)
+    found = _beginnings(usual, word, rests, stored)
     if not found or usual in found:
         return {name: name for name in stored}
     most = max(found.values())
@@ -59,19 +59,23 @@ def usual_names(wanted: Collection[str], stored: Collection[str]) -> dict[str, s
     return {name: rename(name) for name in stored}
 
 
-def _layer_zero(wanted: Iterable[str]) -> tuple[str, set[str]]:
-    """Return what stands before the word for layers, with its dot, and the names of layer 0's tensors from that word on."""
-    matches = [match for name in wanted if (match := re.match(r"((?:[^.]+\.)*?)([^.]+\.0\..+)", name))]
-    return (matches[0][1] if matches else ""), {match[2] for match in matches}
+def _layers(wanted: Iterable[str]) -> tuple[str, str, set[str]]:
+    """Return what stands before the word for layers, with its dot, that word, and a layer's names behind its number."""
+    matches = [match for name in wanted if (match := re.match(r"((?:[^.]+\.)*?)([^.]+)\.\d+\.(.+)", name))]
+    return (matches[0][1], matches[0][2], {match[3] for match in matches}) if matches else ("", "", set())
 
 
-def _beginnings(usual: str, tails: Collection[str], stored: Iterable[str]) -> Counter[str]:
-    """Count below which beginnings layer 0's tensors are stored, each with its dot; "" is one, too."""
-    words = sorted({re.escape(tail.partition(".")[0]) for tail in tails})
-    pattern = re.compile(rf"((?:.*\.)?)((?:{'|'.join(words)})\.0\..+)")
-    matches = [match for name in stored if words and (match := pattern.fullmatch(name)) and match[2] in tails]
+def _beginnings(usual: str, word: str, rests: Collection[str], stored: Iterable[str]) -> Counter[str]:
+    """Count below which beginnings names of layers are stored, each with its dot; "" is one, too."""
+    pattern = re.compile(rf"((?:.*\.)?){re.escape(word)}\.\d+\.(.+)")
+    matches = [match for name in stored if word and (match := pattern.fullmatch(name)) and match[2] in rests]
     found = Counter(match[1] for match in matches)
     return Counter({beginning: count for beginning, count in found.items() if not _is_other_part(beginning, usual)})
+
+
+def is_of_other_part(name: str) -> bool:
+    """Tell whether a tensor's name is one of a part for images or sound, or of another model beside the one for text."""
+    return _OTHER_PARTS.search(name) is not None
 
 
 def _is_other_part(beginning: str, usual: str) -> bool:

@@ -872,6 +872,14 @@
         <translation>{adapter} 带来 {count} 个词元的词向量，但输出头有 {head_count} 个；保存这个 LoRA 时遗漏了其中之一：请重新获取。</translation>
     </message>
     <message>
+        <source>{adapter} changes all experts of a layer at once (target_parameters), which Zhiyin does not merge; merge it with PEFT, then convert the result.</source>
+        <translation>{adapter} 同时改动一层的全部专家（target_parameters），知音不能合并；请用 PEFT 合并后再转换。</translation>
+    </message>
+    <message>
+        <source>{adapter} changes the parts for images or sound, too ({count} tensors), and this goes with them.</source>
+        <translation>{adapter} 还改动了处理图像或声音的部分（{count} 个张量），这些改动随那些部分一起略去。</translation>
+    </message>
+    <message>
         <source>{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are missing there); name the base that it was trained on.</source>
         <translation>{adapter} 修改的 {tensor} 在 {base}（{family}）里不存在（{total} 个张量中缺少 {part}）；请选择它训练时所用的底座。</translation>
     </message>
@@ -1624,6 +1632,10 @@
         <translation>{path} 里的模型带有尚未合并的适配器（张量 {tensor}）；请合并后再保存（PEFT 的 merge_and_unload），或者分别选择基座和适配器。</translation>
     </message>
     <message>
+        <source>{path} holds empty tensors ({tensor}): DeepSpeed&apos;s ZeRO-3 keeps weights in pieces, and they were not gathered when it was saved; make the adapter anew of the training&apos;s checkpoint (zero_to_fp32.py), or get it again.</source>
+        <translation>{path} 里有空张量（{tensor}）：DeepSpeed 的 ZeRO-3 把权重分片存放，保存时没有收集完整；请用训练检查点重新导出适配器（zero_to_fp32.py），或重新获取。</translation>
+    </message>
+    <message>
         <source>{path} holds no files; name a GGUF file or a checkpoint&apos;s folder.</source>
         <translation>{path} 里没有文件；请指定一个 GGUF 文件或模型权重的文件夹。</translation>
     </message>
@@ -1750,6 +1762,14 @@
     <message>
         <source>{path} is an adapter for {architecture}, but {model} is {expected}; choose an adapter of this model.</source>
         <translation>{path} 是用于 {architecture} 的 LoRA，但 {model} 是 {expected}；请选择这个模型的 LoRA。</translation>
+    </message>
+    <message>
+        <source>{path} is an adapter in GGUF already, which is put on a loaded model: use it with `zhiyin chat --adapter`.</source>
+        <translation>{path} 已经是 GGUF 格式的适配器，用法是加在已载入的模型上，不能合并。</translation>
+    </message>
+    <message>
+        <source>{path} is an adapter of {program} (its tensor {tensor} says so), and Zhiyin merges those that PEFT saves; merge it with {program}, then convert the result.</source>
+        <translation>{path} 是 {program} 的适配器（从张量 {tensor} 可以看出），而知音只合并 PEFT 保存的适配器；请先用 {program} 合并，再转换结果。</translation>
     </message>
     <message>
         <source>{path} is an adapter, no model; put it on its model: zhiyin chat --model MODEL --adapter FILE.</source>

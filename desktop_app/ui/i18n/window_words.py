@@ -66,6 +66,9 @@ WINDOW_WORDS = {
         "{folder} holds two sets of weights that differ, {first} and {second}; keep the one that is meant there, and move the "
         "other one elsewhere."
     ),
+    "{path} is an adapter in GGUF already, which is put on a loaded model: use it with `zhiyin chat --adapter`.": (
+        "{path} is an adapter in GGUF already, which is put on a loaded model and cannot be merged."
+    ),
     "{path} holds a model with an adapter that was not merged into it (tensor {tensor}); save it merged (PEFT: "
     "merge_and_unload), or name the base with --base and the adapter with --lora.": (
         "{path} holds a model with an adapter that was not merged into it (tensor {tensor}); save it merged (PEFT: "

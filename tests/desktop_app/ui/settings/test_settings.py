@@ -35,7 +35,7 @@ from desktop_app.paths import loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat.composer import Composer
-from desktop_app.ui.settings.settings_dialog import REPLIES, SettingsDialog
+from desktop_app.ui.settings.settings_dialog import DOWNLOADS, REPLIES, SettingsDialog
 from desktop_app.ui.widgets.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.gguf_reader import GGUFReader

@@ -383,7 +383,7 @@ class _Claims:
         """Check how an embedding model makes one vector, and that the layers behind it fit each other."""
         self._within("pooling_type", 0, _LAST_POOLING)
         hidden = self._whole("embedding_length")
-        self._within("embedding_length_out", 1, hidden)
+        self._within("embedding_length_out", 1, max(hidden, 1))
         for key in ("dense_2_feat_in", "dense_3_feat_out"):
             if self._whole(key) not in (0, hidden):
                 raise self._wrong(key)

@@ -1,4 +1,4 @@
-"""`zhiyin models`: list, info, import, remove."""
+"""`zhiyin models`: list, info, import, pack, unpack, remove."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from converter.gguf_header import ArrayLength, read_gguf_header
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.library.installed import BrokenModel, InstalledModel, Library
+from desktop_app.library.packs import SUFFIX, pack, read_pack, unpack
 from desktop_app.paths import models_folder
 from models.dynamic_rotary import RULE
 from models.visible import visible
@@ -28,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_model(actions.add_parser(name, parents=[shared], help=help_text))
     importer = actions.add_parser("import", parents=[shared], help="add a GGUF file where it lies")
     importer.add_argument("file", type=Path, metavar="FILE", help="a GGUF file; of a split model, the first one")
+    packer = actions.add_parser("pack", parents=[shared], help="write a model into one file for another computer")
+    add_model(packer)
+    packer.add_argument("--out", type=Path, metavar="FILE", help=f"where to; without it NAME{SUFFIX} here")
+    unpacker = actions.add_parser("unpack", parents=[shared], help="add the model of such a file")
+    unpacker.add_argument("file", type=Path, metavar="FILE", help=f"…{SUFFIX}")
     importer.add_argument("--copy", action="store_true", help="copy it into the models folder")
 
 
@@ -38,6 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
         _info(library, arguments)
     elif arguments.action == "remove":
         _remove(library, arguments.model)
+    elif arguments.action == "pack":
+        _pack(library, arguments)
+    elif arguments.action == "unpack":
+        read_pack(arguments.file)
+        _print_models([library.import_file(unpack(arguments.file, models_folder()))], as_json=arguments.json)
     elif arguments.action == "import":
         model = library.import_file(arguments.file, copy=arguments.copy)
         _print_models([model], as_json=arguments.json)
@@ -58,6 +71,17 @@ def _remove(library: Library, name: str) -> None:
     if isinstance(model, BrokenModel) and not removal.files:
         what = "its file was gone" if not model.path.exists() else what
     say(f"Removed {model.name}; {what}.")
+
+
+def _pack(library: Library, arguments: argparse.Namespace) -> None:
+    model = ask_which(lambda: library.find(arguments.model))
+    target = arguments.out or Path(f"{model.name}{SUFFIX}")
+    made = pack(model.path, target, origin=model.origin)
+    if arguments.json:
+        print_json({"path": str(target), **msgspec.to_builtins(made)})
+    else:
+        print(visible(str(target)))
+        say(f"{len(made.files)} files, {human_bytes(sum(file.size for file in made.files.values()))}.")
 
 
 def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:

@@ -47,6 +47,7 @@ from desktop_app.library.file_names import (
     shown_name,
 )
 from desktop_app.library.origins import Origins
+from desktop_app.library.packs import is_pack, unpack
 from desktop_app.library.scan import find_models
 from desktop_app.paths import downloads_folder
 from desktop_app.small_files import Parsed, SmallFile
@@ -233,11 +234,13 @@ class Library:
         return None
 
     def import_file(self, path: Path, *, copy: bool = False) -> InstalledModel:
-        """Add a GGUF file: where it lies, or copied into the models folder.
+        """Add a GGUF file, where it lies or copied into the models folder, or the model of a pack (`library.packs`).
 
         Raises:
             ZhiyinError: it is no good GGUF model, or could not be added; nothing was.
         """
+        if is_pack(path):
+            path = unpack(path, self._folder)
         path = part_paths(plain_path(path))[0]
         if path.is_dir():
             raise BadFile("{path} is a folder; convert it first: zhiyin convert {path}", path=path)
@@ -409,12 +412,12 @@ def first_model(listing: Listing, last: str) -> tuple[InstalledModel, ZhiyinErro
 
 
 def finished_models(path: Path) -> list[Path]:
-    """Return what can be imported as it is: a GGUF file, or those that are all a folder has of models."""
+    """Return what can be imported as it is: a GGUF file, a pack, or those that are all a folder has of models."""
     if path.is_dir():
         return (
             [] if (path / "config.json").exists() else [file for file in find_models(path).files if file.parent == path]
         )
-    return [path] if is_named_gguf(path) else []
+    return [path] if is_named_gguf(path) or is_pack(path) else []
 
 
 def _described(header: GGUFHeader, modified: float) -> InstalledModel:

@@ -1492,6 +1492,10 @@
         <translation>无法写入 {path}；请允许写入该文件。</translation>
     </message>
     <message>
+        <source>{path} changed while it was packed; pack it again.</source>
+        <translation>{path} 在打包过程中发生了变化；请重新打包。</translation>
+    </message>
+    <message>
         <source>{path} changes or cuts texts in ways that neither llama.cpp nor Zhiyin knows ({names}); some of them become other tokens.</source>
         <translation>{path} 以 llama.cpp 和知音都不支持的方式修改或切分文本（{names}）；部分文本会变成别的词元。</translation>
     </message>
@@ -1732,6 +1736,10 @@
         <translation>{path} 是文件夹；请用 --out 指定文件。</translation>
     </message>
     <message>
+        <source>{path} is a model pack for a newer Zhiyin; update Zhiyin first.</source>
+        <translation>{path} 是为更新版本的知音制作的模型包；请先更新知音。</translation>
+    </message>
+    <message>
         <source>{path} is a pipe or a device, not a file; choose a file.</source>
         <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
     </message>
@@ -1824,12 +1832,28 @@
         <translation>{path} 已损坏，或不是引擎组件；请重新获取。</translation>
     </message>
     <message>
+        <source>{path} is damaged or no model pack; get it again.</source>
+        <translation>{path} 已损坏或不是模型包；请重新获取。</translation>
+    </message>
+    <message>
         <source>{path} is damaged: tensor {tensor} is not where it should be; download it again.</source>
         <translation>{path} 已损坏：张量 {tensor} 不在应在的位置；请重新下载。</translation>
     </message>
     <message>
+        <source>{path} is damaged: {file} cannot be read; get the pack again.</source>
+        <translation>{path} 已损坏：无法读取 {file}；请重新获取模型包。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {file} has another content than listed; get the pack again.</source>
+        <translation>{path} 已损坏：{file} 的内容与清单不符；请重新获取模型包。</translation>
+    </message>
+    <message>
         <source>{path} is damaged: {file} has another content; get it again.</source>
         <translation>{path} 已损坏：{file} 的内容不符；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: {file} has another size than listed; get the pack again.</source>
+        <translation>{path} 已损坏：{file} 的大小与清单不符；请重新获取模型包。</translation>
     </message>
     <message>
         <source>{path} is damaged: {file} is missing; get it again.</source>
@@ -2010,6 +2034,10 @@
     <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
         <translation>{path} 是引擎的基础部分，知音已经自带；请添加其他组件。</translation>
+    </message>
+    <message>
+        <source>{path} is there already; remove it first or rename it.</source>
+        <translation>{path} 已经存在；请先移除或重命名。</translation>
     </message>
     <message>
         <source>{path} is there already; remove it first or rename the new file.</source>

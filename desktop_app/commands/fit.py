@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not found.best.recurrent and found.best.context < (arguments.ctx or 0):
         say(f"It was trained with {found.best.context} tokens of context and is run with no more.")
     if computer.speed is not None and computer.speed.disturbed:
-        say("Other programs were busy while the speed was measured: it may write faster than that.")
+        say("Other programs were too busy to measure this computer's speed, so how fast it writes is not known.")
     if correction:
         say(correction)
     if found.best.gpu_layers <= found.best.layers:

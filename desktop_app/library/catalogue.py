@@ -101,6 +101,16 @@ class Overview:
     """By `CatalogueModel.source`."""
     free_disk: int | None = None
     """Bytes where downloads and models are kept; None: not known."""
+    measured: bool = True
+    """How fast this computer reads weights is known; otherwise the offers are in the order of their size."""
+
+    def fits(self, offer: CatalogueOffer) -> bool:
+        """Tell whether a model runs here now, and is here or has room on the disk."""
+        return offer.fits and (offer.model.source in self.installed or self.shortage(offer) == 0)
+
+    def shortage(self, offer: CatalogueOffer) -> int:
+        """Return the bytes that the disk lacks for download and result together."""
+        return 0 if self.free_disk is None else max(0, disk_needed(offer) - self.free_disk)
 
 
 def overview(computer: Computer | None, models: Sequence[InstalledModel], *, context: int | None = None) -> Overview:
@@ -109,7 +119,13 @@ def overview(computer: Computer | None, models: Sequence[InstalledModel], *, con
     Raises:
         BadFile: the catalogue is missing or damaged.
     """
-    return Overview(offers(computer, context=context), installed(models), free_space(downloads_folder()))
+    measured = computer is None or (computer.speed is not None and not computer.speed.disturbed)
+    return Overview(offers(computer, context=context), installed(models), free_space(downloads_folder()), measured)
+
+
+def disk_needed(offer: CatalogueOffer) -> int:
+    """Return the bytes of a model's download and of what is made of it."""
+    return (offer.download or 0) + (offer.disk or 0)
 
 
 def offers(computer: Computer | None, *, context: int | None = None) -> list[CatalogueOffer]:
@@ -154,7 +170,12 @@ def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
 
 
 def _order(offer: CatalogueOffer) -> tuple[bool, int, int, float, str]:
-    """Chat models first, and what runs well before what crawls or does not fit; then the newest and most able."""
+    """Chat models first, and what runs well before what crawls or does not fit; then the newest and most able.
+
+    Where no speed is known, nothing tells what crawls: the smallest first, which are the quickest.
+    """
+    if offer.option is not None and offer.fits and offer.option.tokens_per_second is None:
+        return (not offer.model.chat, _rank(offer), 0, offer.model.parameters, offer.model.name.lower())
     able = offer.model.parameters if offer.fits else -offer.model.parameters
     return (not offer.model.chat, _rank(offer), -offer.entry.year, -able, offer.model.name.lower())
 

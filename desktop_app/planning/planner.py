@@ -448,8 +448,8 @@ def _tokens_per_second(
 ) -> float | None:
     """Return the speed of writing early in a chat that is alone: a token reads all weights and the filled part of the cache."""
     speed = computer.speed
-    if speed is None:
-        return None
+    if speed is None or speed.disturbed:
+        return None  # a wrong picture would put a larger quantization above a smaller one
     layers = len(foot.blocks)
     seconds = sum(size / speed.of(type_) for type_, size in candidate.read.items())
     filled = 1.0 if foot.recurrent else min(1.0, _EARLY / rounded_context(run.context))

@@ -169,9 +169,9 @@ class MainWindow(QMainWindow):
         main.setSpacing(0)
         main.addLayout(bar)
         main.addWidget(self._progress)
-        main.addWidget(self._notice)
-        main.addWidget(self._conversions)
         main.addWidget(self._pages, 1)
+        main.addWidget(self._notice)  # below the page: what is under the pointer does not move when it appears
+        main.addWidget(self._conversions)
         main.addLayout(bottom)
         central = QWidget()
         self._row = QHBoxLayout(central)
@@ -313,7 +313,7 @@ class MainWindow(QMainWindow):
 
     def _get(self, offer: CatalogueOffer) -> None:
         if offer.option is not None:
-            self.services.conversions.start(offer.model.source, offer.option.quant)
+            self.services.conversions.start(offer.model.source, offer.option.quant, fetches=offer.download or 0)
 
     def open_settings(self, page: int = 0) -> None:
         """Show the settings, at one of their pages."""

@@ -2824,6 +2824,10 @@
         <translation>没有与“{words}”相关的模型。</translation>
     </message>
     <message>
+        <source>Other programs kept this computer too busy to measure its speed, so the smallest models come first.</source>
+        <translation>其他程序占用过多，未能测出这台电脑的速度，因此按大小从小到大排列。</translation>
+    </message>
+    <message>
         <source>Search models</source>
         <translation>搜索模型</translation>
     </message>
@@ -3034,6 +3038,10 @@
         <translation>正在试运行…</translation>
     </message>
     <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
         <source>Waiting for the host, which says nothing yet…</source>
         <translation>正在等待服务器，它尚无回应…</translation>
     </message>
@@ -3048,6 +3056,10 @@
     <message>
         <source>{name} · waits for the one before it</source>
         <translation>{name} · 等待前一个完成</translation>
+    </message>
+    <message>
+        <source>{name} · {size} to download, begins in a moment</source>
+        <translation>{name} · 需下载 {size}，马上开始</translation>
     </message>
     <message>
         <source>{size} a second</source>

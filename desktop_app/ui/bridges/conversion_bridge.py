@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
 
 from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
@@ -53,6 +53,10 @@ class ConversionJob:
     details: str = ""
     """Of a fault of our own: what a report of it needs."""
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    fetches: int = 0
+    """Bytes of the download, as far as they are known beforehand."""
+    held: bool = False
+    """A large download that can still be undone: it begins after a moment."""
 
     @property
     def name(self) -> str:
@@ -64,6 +68,11 @@ class ConversionJob:
     def is_over(self) -> bool:
         """Nothing more will happen to it."""
         return self.state in ("done", "failed", "cancelled")
+
+
+LARGE_DOWNLOAD = 1_000_000_000
+"""Bytes; more than this can be undone before it begins."""
+HELD_MS = 6000
 
 
 class ConversionBridge(QObject):
@@ -105,20 +114,31 @@ class ConversionBridge(QObject):
         """What is under way and what waits, in their order."""
         return [*([self.current] if self.current is not None else []), *self.waiting]
 
-    def start(self, source: str | Path, quant: str = "auto", lora: tuple[Path, ...] = ()) -> ConversionJob:
+    def start(
+        self, source: str | Path, quant: str = "auto", lora: tuple[Path, ...] = (), *, fetches: int = 0
+    ) -> ConversionJob:
         """Install a model as soon as the jobs before it are over.
 
         Args:
             source: a checkpoint's folder or file; as a string, a repository of the Hub: owner/name or owner/name/file.
             quant: a recipe's name, an encoding that the repository offers as GGUF, or "auto": what fits this computer.
             lora: adapters to merge into the checkpoint.
+            fetches: as in `install`.
         """
-        return self.install(InstallRequest(source, quant, lora))
+        return self.install(InstallRequest(source, quant, lora), fetches=fetches)
 
-    def install(self, request: InstallRequest) -> ConversionJob:
-        """Install a model as soon as the jobs before it are over."""
-        job = ConversionJob(request)
+    def install(self, request: InstallRequest, *, fetches: int = 0) -> ConversionJob:
+        """Install a model as soon as the jobs before it are over.
+
+        Args:
+            request: what to install.
+            fetches: bytes of the download, 0 where there is none or it is not known. More than a gigabyte waits a moment
+                in which it can be cancelled: a click may have met another model than the one that was meant.
+        """
+        job = ConversionJob(request, fetches=fetches, held=fetches > LARGE_DOWNLOAD)
         self.waiting.append(job)
+        if job.held:
+            QTimer.singleShot(HELD_MS, self, lambda: self._release(job))
         self._begin_next()
         self.changed.emit()
         return job
@@ -218,10 +238,19 @@ class ConversionBridge(QObject):
             source = next(known, None) or source
         return replace(request, source=source, endpoint=endpoint, token=token)
 
+    def _release(self, job: ConversionJob) -> None:
+        """Let a large download begin that nobody undid."""
+        job.held = False
+        if job in self.waiting:
+            self._begin_next()
+            self.changed.emit()
+
     def _begin_next(self) -> None:
-        if self.current is not None or not self.waiting or self._closed:
+        free = [job for job in self.waiting if not job.held]
+        if self.current is not None or not free or self._closed:
             return
-        job = self.current = self.waiting.pop(0)
+        job = self.current = free[0]
+        self.waiting.remove(job)
         job.state = "preparing"
         if job.request.quant == "auto":
             self._models.find_computer(partial(self._run, job), lambda _: self._run(job, None))

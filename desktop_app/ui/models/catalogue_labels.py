@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from desktop_app.library.catalogue import CatalogueOffer
+from desktop_app.library.catalogue import CatalogueOffer, disk_needed
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.fit import reason, speed_words
@@ -70,7 +70,7 @@ def cost(offer: CatalogueOffer) -> str:
 
 def shortage(offer: CatalogueOffer, free_disk: int | None) -> str:
     """Say that the disk has no room for download and result together; "" where it has."""
-    needed = (offer.download or 0) + (offer.disk or 0)
+    needed = disk_needed(offer)
     if free_disk is None or needed <= free_disk:
         return ""
     text = QCoreApplication.translate("Catalogue", "{needed} of disk needed, {free} free")

@@ -35,7 +35,7 @@ class CataloguePage(QWidget):
         self._close = IconButton("close")
         self._close.clicked.connect(self.closed)
         self._search = _SearchField()
-        self._search.textChanged.connect(self._show)
+        self._search.textChanged.connect(self._search_changed)
         self._search.down_pressed.connect(self._enter_list)
         self._fitting = QPushButton()
         self._fitting.setCheckable(True)
@@ -122,6 +122,10 @@ class CataloguePage(QWidget):
         self._searched = {}
         self._show()
 
+    def _search_changed(self) -> None:
+        self._show()
+        self._list.scrollToTop()
+
     def _show(self) -> None:
         rows = self._rows()
         if self._overview is not None:
@@ -138,16 +142,20 @@ class CataloguePage(QWidget):
     def _rows(self) -> list[Row]:
         if self._overview is None:
             return []
-        words = self._search.text().lower().split()
         return [
             Row(offer, self._overview.installed.get(source), self._overview.free_disk, self._jobs.get(source, ""))
             for offer in self._overview.offers
             for source in (offer.model.source,)
-            if self._passes(offer) and all(word in self._text_of(offer) for word in words)
+            if self._passes(offer) and self._is_searched(offer)
         ]
 
     def _passes(self, offer: CatalogueOffer) -> bool:
-        return not (self._fitting.isChecked() and self._fitting.isEnabled()) or offer.fits
+        filtered = self._fitting.isChecked() and self._fitting.isEnabled()
+        return not filtered or (self._overview is not None and self._overview.fits(offer))
+
+    def _is_searched(self, offer: CatalogueOffer) -> bool:
+        words = self._search.text().lower().split()
+        return all(word in self._text_of(offer) for word in words)
 
     def _text_of(self, offer: CatalogueOffer) -> str:
         return self._searched.setdefault(offer.model.source, search_text(offer))
@@ -155,9 +163,15 @@ class CataloguePage(QWidget):
     def _words(self, *, planned: bool) -> str:
         if not planned:
             return self.tr("Finding out what fits this computer…")
-        offers = self._overview.offers if self._overview is not None else []
+        found = self._overview or Overview([])
+        offers = [offer for offer in found.offers if self._is_searched(offer)]
         text = self.tr("{count} of {total} models fit this computer now. They are converted here, after the download.")
-        return text.format(count=sum(offer.fits for offer in offers), total=len(offers))
+        words = text.format(count=sum(map(found.fits, offers)), total=len(offers))
+        if not found.measured:
+            words += " " + self.tr(
+                "Other programs kept this computer too busy to measure its speed, so the smallest models come first."
+            )
+        return words
 
     def _words_for_nothing(self) -> str:
         if self._search.text().strip():

@@ -298,6 +298,13 @@ class ConversionDialog(FittingDialog):
             words = f"{words} " + self.tr("Free some, or choose a smaller one.")
         return words, enough
 
+    def _fetches(self, quant: str) -> int:
+        """Return the bytes of the download, 0 where there is none or it is not known."""
+        facts = self._facts
+        if facts is None or not isinstance(self._request.source, str):
+            return 0
+        return facts.offers.get(quant, 0) if facts.ready else facts.download
+
     def _target_of(self, facts: SourceFacts, quant: str) -> Path | None:
         if facts.model is None or not facts.file_name:
             return None
@@ -318,5 +325,5 @@ class ConversionDialog(FittingDialog):
             self._choose_model()
             return
         quant = self._chosen() or "auto"
-        self._bridge.install(replace(self._request, quant=quant))
+        self._bridge.install(replace(self._request, quant=quant), fetches=self._fetches(quant))
         self.accept()

@@ -115,7 +115,7 @@ class ConversionCard(QFrame):
     def refresh(self) -> None:
         """Show the job as it stands now."""
         job = self.job
-        self._stop.setText(self.tr("Cancel"))
+        self._stop.setText(self.tr("Undo") if job.held else self.tr("Cancel"))
         self._chat.setText(self.tr("Chat now"))
         self._again.setText(self.tr("Try again"))
         self._settings.setText(self.tr("Settings"))
@@ -134,7 +134,8 @@ class ConversionCard(QFrame):
         self.offer_to_delete(self._download)
         name = job.model.name if job.model is not None else job.name
         waits = self.tr("{name} · waits for the one before it").format(name=name)
-        self._name.set_whole(waits if job.state == "waiting" else name)
+        held = self.tr("{name} · {size} to download, begins in a moment").format(name=name, size=size(job.fetches))
+        self._name.set_whole(held if job.held else waits if job.state == "waiting" else name)
         self._words.setText(self._status())
         self._words.setVisible(job.state != "waiting")
         self.setProperty("kind", "failure" if job.state == "failed" else "plain")

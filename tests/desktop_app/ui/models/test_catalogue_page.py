@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QLineEdit, QListView
 
-from desktop_app.library.catalogue import catalogue
+from desktop_app.library.catalogue import catalogue, disk_needed
 from desktop_app.library.install import InstallRequest
 from desktop_app.system.memory_limits import MainMemory
 from desktop_app.system.read_speed import ReadSpeed
@@ -167,7 +168,10 @@ def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPa
     assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
 
 
-def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer, tmp_path: Path) -> None:
+def test_a_model_is_got_and_talked_to(
+    open_window: OpenWindow, server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop_app.ui.bridges.conversion_bridge.HELD_MS", 50)
     publish(server, "Qwen/Qwen3-0.6B", checkpoint(tmp_path / "tiny"))
     person = open_window(endpoint=server.endpoint)
     person.wait(lambda: person.model_state == "ready")
@@ -190,3 +194,61 @@ def test_a_model_is_got_and_talked_to(open_window: OpenWindow, server: HubServer
     assert person.services.models.state.model.file_type == "Q8_0"
     person.click("Get models")
     assert words_of(rows(person)[0]).button == "Chat"
+
+
+def test_the_count_follows_the_search_which_begins_at_the_top(person: Person) -> None:
+    shown = person.find(CatalogueList)
+    person.wait(lambda: shown.verticalScrollBar().maximum() > 0)
+    shown.scrollToBottom()
+    search(person, "qwen")
+    found = len(rows(person))
+    assert 0 < found < ALL
+    assert f"of {found} models fit this computer now" in person.sentences()
+    assert shown.verticalScrollBar().value() == 0
+
+
+def test_what_the_disk_has_no_room_for_does_not_fit(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop_app.library.catalogue.free_space", lambda _: 3 * GB)
+    person.services.catalogue.refresh()
+    person.wait(lambda: row_of(person, "Qwen3-4B").free_disk == 3 * GB)
+    count = next(line for line in person.sentences().splitlines() if "fit this computer now" in line).split()[0]
+    person.click("Fits this computer")
+    assert len(rows(person)) == int(count)
+    assert "Qwen3-4B" not in names(person)
+    assert all(disk_needed(row.offer) <= 3 * GB or row.installed for row in rows(person))
+
+
+def test_without_a_trustworthy_speed_the_smallest_come_first_and_it_is_said(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disturbed = ReadSpeed({"F16": 40.0 * GB, "Q4_K": 0.5 * GB}, processor_share=0.3)
+    monkeypatch.setattr("desktop_app.planning.computer.read_speed", lambda *_: disturbed)
+    person.services.catalogue.refresh()
+    person.wait(lambda: "too busy to measure its speed" in person.sentences())
+    fitting = [row.offer for row in rows(person) if row.offer.fits and row.offer.model.chat]
+    assert all(offer.option.tokens_per_second is None for offer in fitting)
+    good = [offer.model.parameters for offer in fitting if offer.option.good]
+    assert good == sorted(good)
+    assert "tokens a second" not in words_of(row_of(person, "Qwen3-4B")).cost
+
+
+def test_a_large_download_can_be_undone_before_it_begins(person: Person) -> None:
+    person.find(QListView, "catalogueList").setFocus()
+    before = person.find(CatalogueList).visualRect(person.find(CatalogueList).model().index(0, 0))
+    large = row_of(person, "Qwen3-4B").offer
+    person.find(CatalogueList).get_asked.emit(large)
+    [job] = person.services.conversions.jobs
+    assert (job.held, job.state, person.services.conversions.current) == (True, "waiting", None)
+    run_events(30)
+    assert person.find(CatalogueList).visualRect(person.find(CatalogueList).model().index(0, 0)) == before
+    person.click("Undo")
+    assert (job.state, person.services.conversions.jobs) == ("cancelled", [])
+
+
+def test_the_texts_are_true_of_every_size() -> None:
+    for entry in {id(entry): entry for entry, _ in catalogue().models()}.values():
+        largest = max(model.parameters for other, model in catalogue().models() if other is entry)
+        assert largest < 5 or not re.search(r"\bsmall\b", entry.good_for["en"].lower()), entry.title
+        assert largest < 5 or not any(word in entry.good_for["zh"] for word in ("小型", "小尺寸", "小模型")), (
+            entry.title
+        )

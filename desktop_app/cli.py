@@ -36,6 +36,7 @@ _COMMANDS = {
     "fit": "show what this computer can run of a model",
     "tokenize": "show the token ids of a text",
     "embed": "make vectors of texts with an embedding model",
+    "docs": "collections of documents: add, search, ask",
     "prompt": "show the prompt that a chat becomes",
     "logits": "write a model's logits for a text or token ids",
     "perplexity": "measure how well a model predicts a text",
@@ -86,6 +87,7 @@ _OWN_PROCESSES = {
     "--worker": "desktop_app.processes.worker",
     "--renderer": "desktop_app.processes.renderer",
     "--python": "desktop_app.assistant.sandbox.kernel",
+    "--extractor": "desktop_app.documents.extraction_process",
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""

@@ -36,6 +36,11 @@ def models_folder() -> Path:
     return _made(data_folder() / "models")
 
 
+def documents_file() -> Path:
+    """Return the SQLite file of the document collections."""
+    return data_folder() / "documents.sqlite3"
+
+
 def embedding_folder() -> Path:
     """Return the folder of the embedding model that comes with the application, made if needed."""
     return _made(data_folder() / "embedding")

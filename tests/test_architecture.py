@@ -47,6 +47,7 @@ LAYERS = (
     "desktop_app.chat",
     "desktop_app.assistant",
     "desktop_app.server",
+    "desktop_app.documents",
     "desktop_app.commands",
     "desktop_app.ui",
     "desktop_app.smoke_test",
@@ -63,7 +64,11 @@ ENGINE_FROM_OUTSIDE = {
     "desktop_app.engine.parts.store",
 }
 """What other packages use of the engine: nothing in it loads ggml."""
-PROCESSES = {"desktop_app.engine.server", "desktop_app.engine.parts.trial_process"}
+PROCESSES = {
+    "desktop_app.documents.extraction_process",
+    "desktop_app.engine.server",
+    "desktop_app.engine.parts.trial_process",
+}
 """Begun by `cli`, each in a process of its own."""
 PLAIN = (
     "planning.planner",

@@ -24,7 +24,7 @@ def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     """Start this application as `zhiyin MODE` with pipes for its standard input and output; it ends with this process.
 
     Args:
-        mode: `--engine`, `--worker` or `--renderer`.
+        mode: `--engine`, `--worker`, `--renderer` or `--extractor`.
         errors: takes its standard error; None: this process's own.
 
     Raises:

@@ -72,6 +72,10 @@
         <translation>HF_ENDPOINT 的值 {endpoint!r} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
     </message>
     <message>
+        <source>Indexing was stopped; it goes on from there next time.</source>
+        <translation>建索引已停止；下次从这里继续。</translation>
+    </message>
+    <message>
         <source>It answers like the original in {share} of 100 tokens.</source>
         <translation>每 100 个 token 中，有 {share} 个与原模型的回答相同。</translation>
     </message>
@@ -266,6 +270,10 @@
     <message>
         <source>The disk is full, so {path} cannot take more; free some space.</source>
         <translation>磁盘已满，{path} 无法继续写入；请清理一些空间。</translation>
+    </message>
+    <message>
+        <source>The disk is full: {path} cannot grow; free some space and go on.</source>
+        <translation>磁盘已满：{path} 无法再写入；请腾出空间后继续。</translation>
     </message>
     <message>
         <source>The download was stopped; what came is kept, and the same command goes on from there.</source>
@@ -478,6 +486,10 @@
     <message>
         <source>There are several models named {name!r}; use one of these names: {labels}.</source>
         <translation>有多个模型叫 {name!r}；请使用以下名称之一：{labels}。</translation>
+    </message>
+    <message>
+        <source>There is no collection {name!r}; `zhiyin docs list` lists them.</source>
+        <translation>没有名为 {name!r} 的文档库；`zhiyin docs list` 会列出所有文档库。</translation>
     </message>
     <message>
         <source>There is no engine part {name} here; `zhiyin engine list` shows what is.</source>
@@ -1440,6 +1452,10 @@
         <translation>{path} 无法读写：{reason}。</translation>
     </message>
     <message>
+        <source>{path} cannot be read: it crashes the reader of its kind; save it anew.</source>
+        <translation>{path} 无法读取：它会让这类文件的读取程序崩溃；请重新保存。</translation>
+    </message>
+    <message>
         <source>{path} cannot be read: {reason}.</source>
         <translation>无法读取 {path}（{reason}）。</translation>
     </message>
@@ -1530,6 +1546,10 @@
     <message>
         <source>{path} does not cut Chinese into characters, which llama.cpp does for every tokenizer of this kind.</source>
         <translation>{path} 不把中文切成单字，而 llama.cpp 对这类分词器总是这样切。</translation>
+    </message>
+    <message>
+        <source>{path} does not exist; name a file or a folder.</source>
+        <translation>{path} 不存在；请指定文件或文件夹。</translation>
     </message>
     <message>
         <source>{path} does not exist; name the folder of a checkpoint.</source>
@@ -1684,6 +1704,10 @@
         <translation>{path} 里只有 RWKV 模型的一部分权重；请选择模型本身的 .pth，并先合并这里所添加的内容。</translation>
     </message>
     <message>
+        <source>{path} holds pictures of pages without text; have a program recognise the text first (OCR).</source>
+        <translation>{path} 是扫描件，只有图片没有文字；请先用文字识别（OCR）软件处理。</translation>
+    </message>
+    <message>
         <source>{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.</source>
         <translation>{path} 里的张量 {tensor} 出现了两次（{first} 与 {second}）；请只保留一套文件。</translation>
     </message>
@@ -1816,8 +1840,16 @@
         <translation>{path} 已损坏（{reason}）；请重新转换模型。</translation>
     </message>
     <message>
+        <source>{path} is damaged ({reason}); delete it, and add the collections again.</source>
+        <translation>{path} 已损坏（{reason}）；请删除它，再重新添加文档库。</translation>
+    </message>
+    <message>
         <source>{path} is damaged ({reason}); install Zhiyin again.</source>
         <translation>{path} 已损坏（{reason}）；请重新安装知音。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged ({reason}); save it again.</source>
+        <translation>{path} 已损坏（{reason}）；请重新保存。</translation>
     </message>
     <message>
         <source>{path} is damaged and cannot be put aside ({reason}); what can be read of it counts.</source>
@@ -1834,6 +1866,10 @@
     <message>
         <source>{path} is damaged or no model pack; get it again.</source>
         <translation>{path} 已损坏或不是模型包；请重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged or protected by a password; save it again.</source>
+        <translation>{path} 已损坏或有密码保护；请重新保存。</translation>
     </message>
     <message>
         <source>{path} is damaged: tensor {tensor} is not where it should be; download it again.</source>
@@ -1892,6 +1928,10 @@
         <translation>{path} 正被其他程序使用；请关闭该程序。</translation>
     </message>
     <message>
+        <source>{path} is in use by another program; try again later.</source>
+        <translation>{path} 正被其他程序使用；请稍后再试。</translation>
+    </message>
+    <message>
         <source>{path} is larger than any description of a release.</source>
         <translation>{path} 太大，不可能是版本说明文件。</translation>
     </message>
@@ -1900,12 +1940,24 @@
         <translation>{path} 比任何重要性矩阵都大；请选择 llama-imatrix 写出的文件。</translation>
     </message>
     <message>
+        <source>{path} is larger than {count} MB; split it.</source>
+        <translation>{path} 超过 {count} MB；请拆分。</translation>
+    </message>
+    <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
         <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
     </message>
     <message>
+        <source>{path} is no EPUB book, or a damaged or locked one.</source>
+        <translation>{path} 不是 EPUB 电子书，或者已损坏、已加密。</translation>
+    </message>
+    <message>
         <source>{path} is no LoRA adapter; make one by `zhiyin convert ADAPTER --as-adapter`.</source>
         <translation>{path} 不是 LoRA；请用 `zhiyin convert ADAPTER --as-adapter` 制作。</translation>
+    </message>
+    <message>
+        <source>{path} is no PDF or a damaged one; save it again.</source>
+        <translation>{path} 不是 PDF，或者已损坏；请重新保存。</translation>
     </message>
     <message>
         <source>{path} is no RWKV vocabulary; download it again.</source>
@@ -2016,6 +2068,10 @@
         <translation>{path} 属于 P-Tuning 检查点（pre_seq_len），其中没有模型；请转换它所微调的原模型。</translation>
     </message>
     <message>
+        <source>{path} is of a kind that Zhiyin does not read; save it as PDF or text.</source>
+        <translation>知音读不了 {path} 这类文件；请另存为 PDF 或文本。</translation>
+    </message>
+    <message>
         <source>{path} is of a model that measures texts and writes none; choose a chat model.</source>
         <translation>{path} 属于度量文本、不生成文本的模型；请选择对话模型。</translation>
     </message>
@@ -2026,6 +2082,10 @@
     <message>
         <source>{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them these names.</source>
         <translation>{path} 是某个模型 {count} 个分卷之一，分卷的名称必须依次以 -00001-of-{number}.gguf 等结尾；请改回这样的名称。</translation>
+    </message>
+    <message>
+        <source>{path} is protected by a password; save a copy without one.</source>
+        <translation>{path} 有密码保护；请另存一份不带密码的。</translation>
     </message>
     <message>
         <source>{path} is quantized already (tensor {tensor} is {type}), and quantizing it again loses more than either alone; convert the original checkpoint, or insist with --allow-requantize.</source>
@@ -2172,6 +2232,18 @@
         <translation>{path} 用字节拼写未知字符，llama.cpp 不支持。</translation>
     </message>
     <message>
+        <source>{path} takes too long to read; it is left out. Save it anew, or in parts.</source>
+        <translation>{path} 读取时间过长，已跳过；请重新保存，或拆成几份。</translation>
+    </message>
+    <message>
+        <source>{path} takes too much memory to read; it is left out. Save it anew, or in parts.</source>
+        <translation>{path} 读取占用内存过多，已跳过；请重新保存，或拆成几份。</translation>
+    </message>
+    <message>
+        <source>{path} unpacks to far more than a document holds; it is left out.</source>
+        <translation>{path} 解压后远远大于正常文档，已跳过。</translation>
+    </message>
+    <message>
         <source>{path} uses {key}, which is no plain change of the base&apos;s weights; merge the adapter with the program that trained it, then convert the result.</source>
         <translation>{path} 使用了 {key}，这不是对底座权重的普通改动；请用训练它的程序合并，再转换结果。</translation>
     </message>
@@ -2212,12 +2284,20 @@
         <translation>{path} 是为另一个模型制作的：其中 {tensor} 有 {columns} 列，而这里是 {expected} 列；请用同一个模型重新制作。</translation>
     </message>
     <message>
+        <source>{path} was not read, because the work was stopped.</source>
+        <translation>{path} 没有读取，因为操作已停止。</translation>
+    </message>
+    <message>
         <source>{path} was packed again with compression; get the file as torch.save wrote it.</source>
         <translation>{path} 被重新压缩过；请获取 torch.save 直接保存的文件。</translation>
     </message>
     <message>
         <source>{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.</source>
         <translation>{path} 是在大端序电脑上保存的，无法读取；请改用 safetensors 格式。</translation>
+    </message>
+    <message>
+        <source>{path} was written by a newer version of Zhiyin; update this one.</source>
+        <translation>{path} 由更新版本的知音写成；请更新知音。</translation>
     </message>
     <message>
         <source>{path}: &apos;layer_types&apos; must have {layers} entries, sliding or full; download it again.</source>

@@ -1,0 +1,83 @@
+"""What extraction makes of a file: pages of blocks."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from models.errors import ZhiyinError
+
+
+class Kind(str, Enum):
+    """What a block is, which says where texts may be cut."""
+
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    TABLE = "table"
+    """Rows are lines; the first one is repeated where a table is cut."""
+    CODE = "code"
+
+
+class Block(Struct, frozen=True, array_like=True):
+    """A piece of text that belongs together."""
+
+    text: str
+    kind: Kind = Kind.PARAGRAPH
+    level: int = 0
+    """Of a heading: 1 is the highest."""
+
+
+class Page(Struct, frozen=True, array_like=True):
+    """A page, slide or sheet."""
+
+    number: int
+    """From 1; 0: the kind of file has no pages."""
+    blocks: list[Block]
+    name: str = ""
+    """Of a sheet or a chapter."""
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return "\n\n".join(block.text for block in self.blocks)
+
+
+class Document(Struct, frozen=True):
+    """The text of a file."""
+
+    pages: list[Page]
+    title: str = ""
+    scanned: bool = False
+    """Pages are pictures without text."""
+    cut: bool = False
+    """There was more text than is taken of one file."""
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return "\n\n".join(page.text for page in self.pages if page.blocks)
+
+    @property
+    def page_count(self) -> int:
+        """Pages, 0 where the kind of file has none."""
+        return max((page.number for page in self.pages), default=0)
+
+
+class Answer(Struct, frozen=True):
+    """What the extraction process answers: a document or an error."""
+
+    document: Document | None = None
+    failed: dict[str, Any] | None = None
+    """`ZhiyinError.data()`."""
+
+
+class ExtractionFailed(ZhiyinError):
+    """A file's text could not be extracted."""
+
+    default_code = "extraction-failed"
+
+
+ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)

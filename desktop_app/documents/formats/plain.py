@@ -1,0 +1,161 @@
+"""Text in any encoding, source code, Markdown and tables of comma-separated values."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from pathlib import Path
+
+from charset_normalizer import from_bytes
+
+from desktop_app.documents.document import Block, Kind, Page
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_GUESSED = 64 * 1024
+"""Bytes that an unknown encoding is guessed by."""
+_MOST_BYTES = 64 * 1024 * 1024
+_CANDIDATES = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252")
+_LINES = 40
+"""Lines of code in a block."""
+_ROWS = 30
+"""Rows of a table in a block."""
+_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_COMMON = frozenset(
+    "的一是不了在人有我他这上们来到时大地为子中你说生国年着就那和要她出也得里后自以会個這們來時國說為會對過還沒發現後"
+)
+"""Characters by which Chinese in one of two encodings is told from nonsense in the other."""
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text, whatever its encoding."""
+    with path.open("rb") as file:
+        return decoded(file.read(_MOST_BYTES))
+
+
+def decoded(data: bytes) -> str:
+    """Return the text of bytes: by their mark, as UTF-8, or by the encoding that fits them best."""
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(data) == _MOST_BYTES and error.start > len(data) - 4:  # the last character was cut
+            return data.decode("utf-8", "ignore")
+    return data.decode(_encoding(data[:_GUESSED]), "replace")
+
+
+def _encoding(data: bytes) -> str:
+    """Return the encoding of bytes that are no UTF-8."""
+    if len(data) >= 4 and max(data[0::2].count(0), data[1::2].count(0)) > len(data) // 8:  # UTF-16 without a mark
+        return "utf-16-le" if data[1::2].count(0) > data[0::2].count(0) else "utf-16-be"
+    scored = []
+    for encoding in ("gb18030", "big5"):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.start < len(data) - 4:
+                continue
+            text = data[: error.start].decode(encoding, "ignore")
+        wide = sum("\u4e00" <= character <= "\u9fff" for character in text)
+        common = sum(character in _COMMON for character in text)
+        if wide and common * 20 >= wide:
+            scored.append((common / wide, encoding))
+    if scored:
+        return max(scored)[1]
+    best = from_bytes(data, cp_isolation=[*_CANDIDATES]).best()
+    return "gb18030" if best is None else best.encoding
+
+
+def text_pages(path: Path) -> list[Page]:
+    """Return a text file, its paragraphs apart at empty lines."""
+    return [Page(0, paragraphs(read_text(path)))]
+
+
+def paragraphs(text: str) -> list[Block]:
+    """Return the paragraphs of a text; one without empty lines has one a line."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    parts = re.split(r"\n[ \t]*\n", text)
+    if len(parts) == 1:
+        parts = text.split("\n")
+    return [Block(part.strip("\n")) for part in parts if part.strip()]
+
+
+def code_pages(path: Path) -> list[Page]:
+    """Return source code in blocks of lines, apart at empty ones where it can be."""
+    blocks, waiting = [], []
+    for line in read_text(path).splitlines():
+        waiting.append(line)
+        if len(waiting) >= _LINES or (len(waiting) >= _LINES // 2 and not line.strip()):
+            blocks.append("\n".join(waiting))
+            waiting = []
+    blocks.append("\n".join(waiting))
+    return [Page(0, [Block(text, Kind.CODE) for text in blocks if text.strip()])]
+
+
+def markdown_pages(path: Path) -> list[Page]:
+    """Return Markdown: headings, paragraphs, tables and code apart."""
+    return [Page(0, markdown_blocks(read_text(path)))]
+
+
+def markdown_blocks(text: str) -> list[Block]:
+    """Return the blocks of a Markdown text."""
+    blocks: list[Block] = []
+    waiting: list[str] = []
+    fenced = False
+
+    def flush() -> None:
+        if any(line.strip() for line in waiting):
+            table = sum(line.lstrip().startswith("|") for line in waiting) >= 2
+            kind = Kind.CODE if fenced else Kind.TABLE if table else Kind.PARAGRAPH
+            blocks.append(Block("\n".join(waiting).strip("\n"), kind))
+        waiting.clear()
+
+    for line in text.splitlines():
+        if _FENCE.match(line):
+            flush()
+            fenced = not fenced
+        elif fenced:
+            waiting.append(line)
+        elif heading := _HEADING.match(line):
+            flush()
+            blocks.append(Block(heading[2], Kind.HEADING, len(heading[1])))
+        elif line.strip():
+            waiting.append(line)
+        else:
+            flush()
+    flush()
+    return blocks
+
+
+def csv_pages(path: Path) -> list[Page]:
+    """Return comma-separated values as a table."""
+    text = read_text(path)
+    csv.field_size_limit(1 << 20)
+    try:
+        dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(text[:4096], ",;\t|")
+    except csv.Error:
+        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), dialect)]
+    except csv.Error:
+        return text_pages(path)
+    return [Page(0, table_blocks(rows))]
+
+
+def table_blocks(rows: list[list[str]]) -> list[Block]:
+    """Return a table in blocks of rows, each with the first row in front."""
+    written = [" | ".join(row) for row in rows if any(row)]
+    if len(written) <= _ROWS:
+        return [Block("\n".join(written), Kind.TABLE)] if written else []
+    header, body = written[0], written[1:]
+    return [Block("\n".join([header, *body[at : at + _ROWS]]), Kind.TABLE) for at in range(0, len(body), _ROWS)]

@@ -1,0 +1,175 @@
+"""Brings the index up to date with the files and folders of a collection."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.documents.chunking import passages
+from desktop_app.documents.document import Document, ExtractionFailed
+from desktop_app.documents.embedder import Embedder
+from desktop_app.documents.extraction_process import Extractor
+from desktop_app.documents.kinds import is_document
+from desktop_app.documents.store import Collection, Store, StoredFile
+from models.errors import Cancelled, ZhiyinError
+from models.system_errors import as_zhiyin_error
+
+MOST_FILES = 50_000
+_AT_ONCE = 32
+"""Passages whose vectors are made and stored together: as much is lost by a kill."""
+_TRIES = 3
+"""A file that changes while it is read is read again."""
+
+
+@dataclass(frozen=True)
+class IndexProgress:
+    """How far indexing is."""
+
+    files: int
+    """That are done."""
+    all_files: int
+    passages: int
+    """That have a vector."""
+    all_passages: int
+    path: str = ""
+    """What is read now."""
+    error: ZhiyinError | None = None
+    """Of the file that was read last."""
+
+
+Listener = Callable[[IndexProgress], None]
+
+
+class Indexer:
+    """Indexes collections of one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder | None,
+        *,
+        on_progress: Listener | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Take what is needed.
+
+        Args:
+            store: of all collections.
+            embedder: makes the vectors; None: words alone are indexed.
+            on_progress: hears how far it is.
+            stop: set it to stop the work, which goes on from there another time.
+        """
+        self._store = store
+        self._embedder = embedder
+        self._tell = on_progress or (lambda progress: None)
+        self._stop = stop or threading.Event()
+
+    def update(self, name: str) -> Collection:
+        """Index what is new or changed in a collection, forget what is gone, and return it.
+
+        A file that cannot be read is noted with its error and does not stop the others.
+
+        Raises:
+            Cancelled: it was stopped.
+            ZhiyinError: the store or the embedding model fails.
+        """
+        collection = self._store.collection(name)
+        known = {file.path: file for file in self._store.files(name)}
+        found = dict(_files_of(collection.sources))
+        for path, file in known.items():
+            if path not in found and not _is_unreachable(path, collection.sources):
+                self._store.drop_file(file.id)
+        changed = [path for path, status in found.items() if _is_changed(known.get(path), status)]
+        with Extractor() as extractor:
+            for done, path in enumerate(changed):
+                self._check()
+                self._tell(IndexProgress(done, len(changed), 0, 0, path))
+                error = self._read(collection.id, path, extractor)
+                if error is not None:
+                    self._tell(IndexProgress(done + 1, len(changed), 0, 0, path, error))
+        if self._embedder is not None:
+            self._store.set_model(collection.id, self._embedder.name)
+            self._embed(collection.id, name, len(changed))
+        return self._store.collection(name)
+
+    def _read(self, collection: int, path: str, extractor: Extractor) -> ZhiyinError | None:
+        status = (0, 0)
+        document: Document | None = None
+        error: ZhiyinError | None = None
+        for _ in range(_TRIES):
+            try:
+                status = _status(path)
+                document, error = extractor.extract(Path(path), self._stop), None
+            except OSError as failure:
+                document, error = None, as_zhiyin_error(failure)
+            except ZhiyinError as failure:
+                document, error = None, failure
+            self._check()
+            with suppress(OSError):
+                if _status(path) == status:
+                    break
+        if document is not None and document.scanned:
+            error = ExtractionFailed(
+                "{path} holds pictures of pages without text; have a program recognise the text first (OCR).",
+                path=path,
+                code="scanned",
+            )
+        found = [] if document is None or error is not None else passages(document)
+        pages = 0 if document is None else document.page_count
+        self._store.put(collection, path, status, found, pages=pages, error=error)
+        return error
+
+    def _embed(self, collection: int, name: str, files: int) -> None:
+        assert self._embedder is not None  # noqa: S101 - the caller looked
+        while waiting := self._store.without_vectors(collection, _AT_ONCE):
+            self._check()
+            texts = [f"{headings}\n{text}" if headings else text for _, headings, text in waiting]
+            vectors = self._embedder.vectors(texts, "document")
+            self._store.put_vectors([number for number, _, _ in waiting], vectors)
+            now = self._store.collection(name)
+            self._tell(IndexProgress(files, files, now.passages - now.waiting, now.passages))
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("Indexing was stopped; it goes on from there next time.")
+
+
+def _files_of(sources: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the documents in files and folders, with bytes and time of change; hidden ones and links are left out."""
+    count = 0
+    for source in sources:
+        paths = [source] if Path(source).is_file() else _walk(source)
+        for path in paths:
+            with suppress(OSError):
+                yield path, _status(path)
+                count += 1
+            if count >= MOST_FILES:
+                return
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root) / name
+            if not name.startswith((".", "~$")) and is_document(path) and path.is_file() and not path.is_symlink():
+                yield str(path)
+
+
+def _status(path: str) -> tuple[int, int]:
+    status = Path(path).stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _is_changed(known: StoredFile | None, status: tuple[int, int]) -> bool:
+    return known is None or (known.bytes, known.modified) != status
+
+
+def _is_unreachable(path: str, sources: tuple[str, ...]) -> bool:
+    """Tell whether a file is missing only because the disk of its source is: what was made of it stays."""
+    owner = next((s for s in sources if path == s or Path(path).is_relative_to(s)), None)
+    return owner is not None and not Path(owner).exists() and not Path(owner).parent.exists()

@@ -1,0 +1,427 @@
+"""All collections in one SQLite file: what belongs to them, the passages, their words and vectors.
+
+A file's passages, their words and the file's own row are written in one transaction, vectors in later ones: what a kill or a full
+disk interrupts is as if it had not begun, and what lacks vectors is found. Used from one thread; several processes may have the
+file open.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from desktop_app.documents.chunking import Passage
+from desktop_app.documents.words import index_terms, match_expression
+from models.errors import ZhiyinError, error_from_data
+
+VERSION = 1
+_BUSY_SECONDS = 20.0
+_SCHEMA = """
+CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, model TEXT NOT NULL DEFAULT '');
+CREATE TABLE sources (
+    collection INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    PRIMARY KEY (collection, path)
+);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    collection INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    pages INTEGER NOT NULL DEFAULT 0,
+    characters INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    UNIQUE (collection, path)
+);
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY,
+    file INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    last_page INTEGER NOT NULL,
+    headings TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX passages_of_files ON passages(file, number);
+CREATE TABLE vectors (passage INTEGER PRIMARY KEY REFERENCES passages(id) ON DELETE CASCADE, data BLOB NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5(terms, content='', tokenize='porter unicode61 remove_diacritics 2');
+"""
+
+
+class StoreError(ZhiyinError):
+    """The collections cannot be read or written now."""
+
+    default_code = "documents"
+
+
+class NoCollection(ZhiyinError):
+    """There is no collection of that name."""
+
+    default_code = "no-collection"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A named set of files and folders."""
+
+    id: int
+    name: str
+    sources: tuple[str, ...]
+    files: int
+    passages: int
+    waiting: int
+    """Passages without a vector."""
+    failed: int
+    model: str
+    """The embedding model's file name, "" before the first vector."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a collection."""
+
+    id: int
+    path: str
+    bytes: int
+    modified: int
+    """Nanoseconds since 1970."""
+    pages: int
+    characters: int
+    error: ZhiyinError | None
+
+
+@dataclass(frozen=True)
+class StoredPassage:
+    """A passage with where it comes from."""
+
+    id: int
+    file: int
+    path: str
+    number: int
+    """Of the passages of its file, from 0."""
+    page: int
+    last_page: int
+    headings: str
+    text: str
+
+
+class Store:
+    """The collections."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            StoreError: it is damaged, cannot be used, or a newer version of the application wrote it.
+        """
+        self.path = path
+        with self._clear_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("PRAGMA foreign_keys = ON")
+            self._database.execute("PRAGMA secure_delete = ON")
+            self._migrate()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Collections
+
+    def add(self, name: str, sources: Sequence[Path]) -> Collection:
+        """Add files and folders to a collection, which is made if there is none of that name."""
+        with self._writing():
+            self._database.execute("INSERT OR IGNORE INTO collections (name) VALUES (?)", (name,))
+            number = self._number(name)
+            self._database.executemany(
+                "INSERT OR IGNORE INTO sources VALUES (?, ?)", [(number, str(path)) for path in sources]
+            )
+        return self.collection(name)
+
+    def collections(self) -> list[Collection]:
+        """Return all collections by name."""
+        with self._clear_errors():
+            names = [name for (name,) in self._database.execute("SELECT name FROM collections ORDER BY name")]
+        return [self.collection(name) for name in names]
+
+    def collection(self, name: str) -> Collection:
+        """Return a collection; raises `NoCollection`."""
+        with self._clear_errors():
+            number = self._number(name)
+
+            def one(sql: str) -> Any:
+                return self._database.execute(sql, (number,)).fetchone()[0]
+
+            sources = self._database.execute("SELECT path FROM sources WHERE collection = ? ORDER BY path", (number,))
+            return Collection(
+                id=number,
+                name=name,
+                sources=tuple(path for (path,) in sources),
+                files=one("SELECT count(*) FROM files WHERE collection = ?"),
+                passages=one(f"SELECT count(*) {_OF_COLLECTION}"),
+                waiting=one(f"SELECT count(*) {_OF_COLLECTION} AND passages.id NOT IN (SELECT passage FROM vectors)"),
+                failed=one("SELECT count(*) FROM files WHERE collection = ? AND error IS NOT NULL"),
+                model=one("SELECT model FROM collections WHERE id = ?"),
+            )
+
+    def remove(self, name: str) -> None:
+        """Remove a collection with all that was made of its files, which themselves stay; raises `NoCollection`."""
+        with self._writing():
+            number = self._number(name)
+            for (file,) in self._database.execute("SELECT id FROM files WHERE collection = ?", (number,)).fetchall():
+                self._forget_passages(file)
+            self._database.execute("DELETE FROM collections WHERE id = ?", (number,))
+        self._shrink()
+
+    def remove_source(self, name: str, source: str) -> None:
+        """Take a file or folder out of a collection; what was made of it goes with the next indexing."""
+        with self._writing():
+            self._database.execute(
+                "DELETE FROM sources WHERE collection = ? AND path = ?", (self._number(name), source)
+            )
+
+    def files(self, name: str) -> list[StoredFile]:
+        """Return a collection's files by path."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                "SELECT id, path, bytes, modified, pages, characters, error FROM files WHERE collection = ? ORDER BY path",
+                (self._number(name),),
+            ).fetchall()
+        return [
+            StoredFile(number, path, size, modified, pages, characters, _error(error))
+            for number, path, size, modified, pages, characters, error in rows
+        ]
+
+    # What indexing writes
+
+    def put(
+        self,
+        collection: int,
+        path: str,
+        status: tuple[int, int],
+        passages: Sequence[Passage],
+        *,
+        pages: int = 0,
+        error: ZhiyinError | None = None,
+    ) -> None:
+        """Store what was made of a file, in the place of what was made of it before.
+
+        Args:
+            collection: its number.
+            path: of the file.
+            status: its bytes and when it was changed, before it was read.
+            passages: of its text.
+            pages: that it has.
+            error: why there are none.
+        """
+        written = None if error is None else json.dumps(error.data(), default=str)
+        characters = sum(len(passage.text) for passage in passages)
+        with self._writing():
+            if self._database.execute("SELECT 1 FROM collections WHERE id = ?", (collection,)).fetchone() is None:
+                return  # it was removed meanwhile
+            row = self._database.execute(
+                "SELECT id FROM files WHERE collection = ? AND path = ?", (collection, path)
+            ).fetchone()
+            if row is not None:
+                self._forget_passages(row[0])
+                self._database.execute("DELETE FROM files WHERE id = ?", row)
+            file = self._database.execute(
+                "INSERT INTO files (collection, path, bytes, modified, pages, characters, error) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (collection, path, *status, pages, characters, written),
+            ).lastrowid
+            for number, passage in enumerate(passages):
+                made = self._database.execute(
+                    "INSERT INTO passages (file, number, page, last_page, headings, text) VALUES (?, ?, ?, ?, ?, ?)",
+                    (file, number, passage.page, passage.last_page, passage.headings, passage.text),
+                ).lastrowid
+                terms = index_terms(f"{passage.headings}\n{passage.text}")
+                self._database.execute("INSERT INTO words (rowid, terms) VALUES (?, ?)", (made, terms))
+
+    def drop_file(self, file: int) -> None:
+        """Forget a file that is gone."""
+        with self._writing():
+            self._forget_passages(file)
+            self._database.execute("DELETE FROM files WHERE id = ?", (file,))
+
+    def without_vectors(self, collection: int, count: int) -> list[tuple[int, str, str]]:
+        """Return some passages that lack a vector: number, headings, text."""
+        with self._clear_errors():
+            return self._database.execute(
+                f"SELECT passages.id, headings, text {_OF_COLLECTION} "
+                "AND passages.id NOT IN (SELECT passage FROM vectors) ORDER BY passages.id LIMIT ?",
+                (collection, count),
+            ).fetchall()
+
+    def put_vectors(self, passages: Sequence[int], vectors: np.ndarray) -> None:
+        """Store vectors, float32 [passages, dimensions], as 16-bit floats; those of passages that are gone are dropped."""
+        rows = [(number, row.tobytes()) for number, row in zip(passages, vectors.astype("<f2"), strict=True)]
+        with self._writing():
+            self._database.executemany("INSERT OR REPLACE INTO vectors SELECT id, ?2 FROM passages WHERE id = ?1", rows)
+
+    def set_model(self, collection: int, model: str) -> None:
+        """Note which model makes a collection's vectors; those of another one are dropped."""
+        with self._writing():
+            (before,) = self._database.execute("SELECT model FROM collections WHERE id = ?", (collection,)).fetchone()
+            if before == model:
+                return
+            self._database.execute(
+                f"DELETE FROM vectors WHERE passage IN (SELECT passages.id {_OF_COLLECTION})",
+                (collection,),
+            )
+            self._database.execute("UPDATE collections SET model = ? WHERE id = ?", (model, collection))
+
+    # What retrieval reads
+
+    def lexical(self, collections: Sequence[int], terms: list[str], count: int) -> list[tuple[int, float]]:
+        """Return the passages that hold most of the terms, the best ones first, with their scores (BM25, larger is better)."""
+        if not terms or not collections:
+            return []
+        with self._clear_errors():
+            rows = self._database.execute(
+                "SELECT words.rowid, -bm25(words) AS score FROM words JOIN passages ON passages.id = words.rowid "
+                f"JOIN files ON files.id = passages.file WHERE words MATCH ? AND files.collection IN ({_marks(collections)}) "
+                "ORDER BY score DESC LIMIT ?",
+                (match_expression(terms), *collections, count),
+            ).fetchall()
+        return [(int(number), float(score)) for number, score in rows]
+
+    def vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return all vectors of collections: the passages' numbers [n], and float32 [n, dimensions]."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                "SELECT vectors.passage, vectors.data FROM vectors JOIN passages ON passages.id = vectors.passage "
+                f"JOIN files ON files.id = passages.file WHERE files.collection IN ({_marks(collections)})",
+                tuple(collections),
+            ).fetchall()
+        length = len(rows[0][1]) if rows else 0
+        rows = [row for row in rows if len(row[1]) == length]
+        numbers = np.array([number for number, _ in rows], np.int64)
+        flat = np.frombuffer(b"".join(data for _, data in rows), "<f2").astype(np.float32)
+        return numbers, flat.reshape(len(rows), length // 2)
+
+    def state(self) -> tuple[int, int]:
+        """Return what changes with every change of the file by any process."""
+        with self._clear_errors():
+            (version,) = self._database.execute("PRAGMA data_version").fetchone()
+        return int(version), self._database.total_changes
+
+    def passages(self, numbers: Sequence[int]) -> dict[int, StoredPassage]:
+        """Return passages by number; those that are gone are left out."""
+        with self._clear_errors():
+            rows = self._database.execute(
+                f"SELECT {_COLUMNS} WHERE passages.id IN ({_marks(numbers)})", tuple(numbers)
+            ).fetchall()
+        return {row[0]: StoredPassage(*row) for row in rows}
+
+    def neighbour(self, passage: StoredPassage, step: int) -> StoredPassage | None:
+        """Return the passage that comes `step` behind one in its file."""
+        with self._clear_errors():
+            row = self._database.execute(
+                f"SELECT {_COLUMNS} WHERE passages.file = ? AND passages.number = ?",
+                (passage.file, passage.number + step),
+            ).fetchone()
+        return None if row is None else StoredPassage(*row)
+
+    # Below
+
+    def _number(self, name: str) -> int:
+        row = self._database.execute("SELECT id FROM collections WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise NoCollection("There is no collection {name!r}; `zhiyin docs list` lists them.", name=name)
+        return int(row[0])
+
+    def _forget_passages(self, file: int) -> None:
+        rows = self._database.execute("SELECT id, headings, text FROM passages WHERE file = ?", (file,)).fetchall()
+        for number, headings, text in rows:
+            self._database.execute(
+                "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)",
+                (number, index_terms(f"{headings}\n{text}")),
+            )
+        self._database.execute("DELETE FROM passages WHERE file = ?", (file,))
+
+    def _migrate(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise StoreError(
+                "{path} was written by a newer version of Zhiyin; update this one.", path=self.path, code="newer"
+            )
+        if version < VERSION:
+            with self._writing():
+                (version,) = self._database.execute("PRAGMA user_version").fetchone()
+                if version < VERSION:  # no other process has made it meanwhile
+                    for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
+                        self._database.execute(statement)
+                    self._database.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _shrink(self) -> None:
+        """Give back the room of what was removed."""
+        with self._clear_errors():
+            self._database.execute("INSERT INTO words (words) VALUES ('optimize')")
+            self._database.execute("VACUUM")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Do all or nothing."""
+        with self._clear_errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if hasattr(self, "_database") and self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise _store_error(self.path, error) from error
+
+
+_OF_COLLECTION = "FROM passages JOIN files ON files.id = passages.file WHERE files.collection = ?"
+_COLUMNS = (
+    "passages.id, passages.file, files.path, passages.number, passages.page, passages.last_page, passages.headings, "
+    "passages.text FROM passages JOIN files ON files.id = passages.file"
+)
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _error(written: str | None) -> ZhiyinError | None:
+    return None if written is None else error_from_data(json.loads(written))
+
+
+def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
+    if "full" in str(error):
+        return StoreError(
+            "The disk is full: {path} cannot grow; free some space and go on.", path=path, code="disk-full"
+        )
+    if "locked" in str(error):
+        return StoreError("{path} is in use by another program; try again later.", path=path, code="busy")
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return StoreError(
+            "{path} is damaged ({reason}); delete it, and add the collections again.", path=path, reason=error
+        )
+    return StoreError("{path} cannot be used ({reason}).", path=path, reason=error)

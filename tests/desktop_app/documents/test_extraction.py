@@ -1,0 +1,173 @@
+"""The text of documents of every kind, in the process that reads them; hostile ones cost bounded time and memory."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from desktop_app.documents.document import ExtractionFailed, Kind
+from desktop_app.documents.extraction import extract
+from desktop_app.documents.extraction_process import Extractor
+from models.errors import ZhiyinError
+from tests.support.documents import (
+    write_bomb,
+    write_entities,
+    write_epub,
+    write_pdf,
+    write_sheets,
+    write_slides,
+    write_word,
+)
+
+CHINESE = "知音是一个离线的助手，可以回答关于文件的问题。这里是第二句话，说的是别的事情。"
+TRADITIONAL = "這是一個離線的助手，可以回答關於文件的問題。我們還沒有發現別的問題。"
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Iterator[Extractor]:
+    with Extractor(seconds=60) as running:
+        yield running
+
+
+def test_fifty_pages_of_pdf_keep_their_numbers(extractor: Extractor, tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "a.pdf", [f"Chapter {n}\nThe number of this page is word{n}x." for n in range(1, 51)])
+    document = extractor.extract(path)
+    assert document.page_count == 50
+    for page in document.pages:
+        assert f"word{page.number}x" in page.text
+    assert not document.scanned
+
+
+def test_pages_without_text_are_said_to_be_pictures(extractor: Extractor, tmp_path: Path) -> None:
+    assert extractor.extract(write_pdf(tmp_path / "scan.pdf", ["", "", ""])).scanned
+
+
+def test_office_files_and_books(extractor: Extractor, tmp_path: Path) -> None:
+    word = extractor.extract(write_word(tmp_path / "报告.docx"))
+    kinds = [(block.kind, block.text) for block in word.pages[0].blocks]
+    assert kinds == [
+        (Kind.HEADING, "季度报告"),
+        (Kind.PARAGRAPH, "第一季度的销售额是三百万元。"),
+        (Kind.TABLE, "城市 | 金额\n上海 | 120"),
+        (Kind.PARAGRAPH, "The second paragraph is in English."),
+    ]
+    assert word.title == "季度报告"
+    slides = extractor.extract(write_slides(tmp_path / "a.pptx"))
+    assert [page.number for page in slides.pages] == [1, 2]
+    assert "discount" in slides.pages[1].text
+    sheets = extractor.extract(write_sheets(tmp_path / "a.xlsx"))
+    assert sheets.pages[0].name == "价格"
+    assert sheets.pages[0].text == "品名 | 价格\n苹果 | 5.5\n梨\n香蕉 | 3"
+    book = extractor.extract(write_epub(tmp_path / "a.epub"))
+    assert [page.text for page in book.pages] == ["第一章\n\n从前有座山。", "Two\n\nThe end."]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", CHINESE),
+        ("utf-8-sig", CHINESE),
+        ("gb18030", CHINESE),
+        ("gbk", CHINESE),
+        ("big5", TRADITIONAL),
+        ("utf-16", CHINESE),
+        ("utf-16-le", "plain text in two bytes\n" + CHINESE),
+        ("cp1251", "Это простой русский текст, который мы читаем здесь. Он написан давно."),
+        ("latin-1", "Ein Text über Größe, Übermut und schöne Häuser, wie er früher geschrieben wurde."),
+    ],
+)
+def test_text_in_any_encoding(encoding: str, text: str, extractor: Extractor, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes((text * 3).encode(encoding))
+    assert extractor.extract(path).text.replace("\n\n", "\n") == (text * 3).replace("\n\n", "\n")
+
+
+def test_markup_and_tables(extractor: Extractor, tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    page.write_bytes(
+        '<html><head><meta charset="gbk"><style>x</style></head><body><h2>标题</h2><p>正文<b>加粗</b></p><script>bad</script>'
+        "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table></body></html>".encode("gbk")
+    )
+    assert extractor.extract(page).text == "标题\n\n正文加粗\n\na | b\n1 | 2"
+    notes = tmp_path / "a.md"
+    notes.write_text("# One\ntext\n\n```\n# no heading\n```\n| a | b |\n| - | - |\n", "utf-8")
+    kinds = [block.kind for block in extractor.extract(notes).pages[0].blocks]
+    assert kinds == [Kind.HEADING, Kind.PARAGRAPH, Kind.CODE, Kind.TABLE]
+    table = tmp_path / "a.csv"
+    table.write_text("name;value\n" + "\n".join(f"row{n};{n}" for n in range(100)), "utf-8")
+    blocks = extractor.extract(table).pages[0].blocks
+    assert len(blocks) == 4
+    assert all(block.text.startswith("name | value\n") for block in blocks)
+
+
+def test_bombs_and_entities_do_nothing(extractor: Extractor, tmp_path: Path) -> None:
+    with pytest.raises(ExtractionFailed, match="unpacks"):
+        extractor.extract(write_bomb(tmp_path / "bomb.docx"))
+    try:
+        text = extractor.extract(write_entities(tmp_path / "laughs.docx")).text
+    except ZhiyinError:
+        return
+    assert "root:" not in text
+    assert "lollol" not in text
+
+
+def test_endless_lines_and_control_characters(extractor: Extractor, tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("无尽" * 8_000_000, "utf-8")
+    document = extractor.extract(path)
+    assert document.cut
+    assert len(document.text) <= 12_000_000
+    path.write_text("a\x00b\x1bc\u202e d", "utf-8")
+    assert "\x00" not in extractor.extract(path).text
+
+
+def test_a_file_that_takes_too_long_or_too_much_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "slow.html"
+    path.write_text("<p>word</p>" * 3_000_000, "utf-8")
+    with Extractor(seconds=0.5) as hurried:
+        with pytest.raises(ExtractionFailed, match="too long"):
+            hurried.extract(path)
+        good = tmp_path / "good.txt"
+        good.write_text("good", "utf-8")
+        with Extractor() as patient:
+            assert patient.extract(good).text == "good"
+    with Extractor(memory=64 << 20) as frugal, pytest.raises(ExtractionFailed, match="memory"):
+        frugal.extract(path)
+
+
+def test_damaged_files_are_said_to_be_damaged(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    made = [
+        write_word(tmp_path / "a.docx"),
+        write_slides(tmp_path / "a.pptx"),
+        write_sheets(tmp_path / "a.xlsx"),
+        write_epub(tmp_path / "a.epub"),
+        write_pdf(tmp_path / "a.pdf", ["one", "two"]),
+    ]
+    for path in made:
+        good = path.read_bytes()
+        for number in range(12):
+            data = bytearray(good[: rng.randrange(len(good))] if number % 2 else good)
+            for _ in range(20):
+                if data:
+                    data[rng.randrange(len(data))] = rng.randrange(256)
+            path.write_bytes(data)
+            try:
+                extract(path)
+            except ExtractionFailed as error:
+                assert path.name in str(error)
+    for name in ("empty.docx", "empty.pdf", "empty.epub"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(ExtractionFailed, match=name):
+            extract(tmp_path / name)
+
+
+def test_other_files_are_refused(extractor: Extractor, tmp_path: Path) -> None:
+    (tmp_path / "a.exe").write_bytes(b"MZ")
+    with pytest.raises(ExtractionFailed, match="kind"):
+        extractor.extract(tmp_path / "a.exe")
+    with pytest.raises(ZhiyinError):
+        extractor.extract(tmp_path / "missing.txt")

@@ -1,0 +1,181 @@
+"""Indexing with real files and a real SQLite file: changes, kills at any moment, a full disk, two programs."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from desktop_app.documents.indexing import Indexer
+from desktop_app.documents.retrieval import RetrievalSettings, Retriever
+from desktop_app.documents.store import NoCollection, Store, StoreError
+from tests.support.documents import write_pdf, write_word
+
+WORDS = RetrievalSettings(vector=False, neighbours=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home/documents.sqlite3")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "files"
+    made.mkdir()
+    for number in range(8):
+        (made / f"note{number}.md").write_text(
+            f"# Note {number}\n\n" + f"word{number}x 第{number}号文件。\n\n" * 40, "utf-8"
+        )
+    return made
+
+
+def files_with(store: Store, word: str) -> list[str]:
+    numbers = [collection.id for collection in store.collections()]
+    return sorted({Path(f.passage.path).name for f in Retriever(store, None).search(numbers, word, WORDS)})
+
+
+def check_whole(store: Store) -> None:
+    """Each passage has its words, and there are no others."""
+    database = sqlite3.connect(store.path)
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    database.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    passages = {row for (row,) in database.execute("SELECT id FROM passages")}
+    words = {row for (row,) in database.execute("SELECT rowid FROM words")}
+    assert passages == words
+    assert database.execute("SELECT count(*) - count(DISTINCT file || ' ' || number) FROM passages").fetchone() == (0,)
+    database.close()
+
+
+def test_changes_are_found_and_nothing_is_read_twice(store: Store, folder: Path) -> None:
+    store.add("notes", [folder])
+    seen: list[str] = []
+    indexer = Indexer(store, None, on_progress=lambda progress: seen.append(progress.path))
+    first = indexer.update("notes")
+    assert (first.files, first.failed, len(set(seen))) == (8, 0, 8)
+    assert files_with(store, "word3x") == ["note3.md"]
+    seen.clear()
+    assert indexer.update("notes").passages == first.passages
+    assert seen == []
+    (folder / "note3.md").write_text("now about pears", "utf-8")
+    (folder / "note4.md").unlink()
+    (folder / "deep").mkdir()
+    write_pdf(folder / "deep/new.pdf", ["apples here", "and bananas there"])
+    write_pdf(folder / "deep/scan.pdf", ["", ""])
+    (folder / "broken.docx").write_bytes(b"PK\x03\x04nothing")
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    after = indexer.update("notes")
+    assert (after.files, after.failed) == (10, 2)
+    assert files_with(store, "pears") == ["note3.md"]
+    assert files_with(store, "word3x") == files_with(store, "word4x") == []
+    found = Retriever(store, None).search([after.id], "bananas", WORDS)
+    assert [(f.passage.page, f.passage.last_page) for f in found] in ([(2, 2)], [(1, 2)])
+    errors = {Path(file.path).name: file.error for file in store.files("notes") if file.error}
+    assert errors["scan.pdf"].code == "scanned"
+    assert set(errors) == {"scan.pdf", "broken.docx"}
+    check_whole(store)
+
+
+def test_a_removed_collection_leaves_nothing(store: Store, folder: Path) -> None:
+    hidden = "geheimwort"
+    (folder / "secret.txt").write_text(hidden, "utf-8")
+    store.add("notes", [folder])
+    store.add("other", [folder / "note1.md"])
+    Indexer(store, None).update("notes")
+    Indexer(store, None).update("other")
+    store.remove("notes")
+    check_whole(store)
+    assert files_with(store, "word1x") == ["note1.md"]
+    store.close()
+    assert hidden.encode() not in b"".join(path.read_bytes() for path in store.path.parent.iterdir())
+    with pytest.raises(NoCollection, match="notes"):
+        Store(store.path).collection("notes")
+
+
+def test_a_folder_that_vanished_is_forgotten_and_an_unplugged_disk_is_not(
+    store: Store, tmp_path: Path, folder: Path
+) -> None:
+    disk = tmp_path / "mount/disk"
+    disk.mkdir(parents=True)
+    write_word(disk / "a.docx")
+    store.add("notes", [folder, disk])
+    indexer = Indexer(store, None)
+    assert indexer.update("notes").files == 9
+    shutil.rmtree(folder)
+    shutil.rmtree(tmp_path / "mount")
+    assert indexer.update("notes").files == 1
+    assert [Path(file.path).name for file in store.files("notes")] == ["a.docx"]
+    check_whole(store)
+
+
+def test_kills_at_any_moment_leave_a_whole_index(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    code = (
+        "import sys; from pathlib import Path; from desktop_app.documents.store import Store;"
+        "from desktop_app.documents.indexing import Indexer;"
+        "s = Store(Path(sys.argv[1])); s.add('notes', [Path(sys.argv[2])]); print('begun', flush=True);"
+        "Indexer(s, None).update('notes')"
+    )
+    path = home / "documents.sqlite3"
+    rng = random.Random(int(os.environ.get("ZHIYIN_SEED", "6")))
+    for _ in range(20):
+        process = subprocess.Popen([sys.executable, "-c", code, path, folder], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.6))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    with Store(path) as store:
+        check_whole(store)
+        collection = Indexer(store, None).update("notes")
+        assert collection.files == 8
+        check_whole(store)
+        assert all(files_with(store, f"word{number}x") == [f"note{number}.md"] for number in range(8))
+
+
+def test_a_full_disk_is_said_and_loses_nothing(store: Store, folder: Path) -> None:
+    store.add("notes", [folder])
+    Indexer(store, None).update("notes")
+    before = store.collection("notes").passages
+    pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+    store._database.execute(f"PRAGMA max_page_count = {pages + 2}")
+    (folder / "large.txt").write_text("文字很多。" * 40_000, "utf-8")
+    with pytest.raises(StoreError, match="disk is full"):
+        Indexer(store, None).update("notes")
+    assert store.collection("notes").passages == before
+    store._database.execute("PRAGMA max_page_count = 1000000")
+    assert Indexer(store, None).update("notes").files == 9
+    check_whole(store)
+
+
+def test_a_damaged_or_newer_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "documents.sqlite3"
+    path.write_bytes(b"no database at all" * 200)
+    with pytest.raises(StoreError, match="damaged"):
+        Store(path)
+    path.unlink()
+    Store(path).close()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(StoreError, match="newer"):
+        Store(path)
+
+
+def test_two_programs_index_at_once(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "documents.sqlite3"
+    with Store(path) as one, Store(path) as other:
+        one.add("notes", [folder])
+        other.add("notes", [folder])
+        Indexer(one, None).update("notes")
+        Indexer(other, None).update("notes")
+        assert other.collection("notes").files == 8
+        check_whole(one)

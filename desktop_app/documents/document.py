@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -78,6 +79,15 @@ class ExtractionFailed(ZhiyinError):
     """A file's text could not be extracted."""
 
     default_code = "extraction-failed"
+
+
+def without_text(path: Path) -> ExtractionFailed:
+    """Return why a document of pictures gives no text."""
+    return ExtractionFailed(
+        "{path} holds pictures of pages without text; have a program recognise the text first (OCR).",
+        path=path,
+        code="scanned",
+    )
 
 
 ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)

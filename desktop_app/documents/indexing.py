@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desktop_app.documents.chunking import passages
-from desktop_app.documents.document import Document, ExtractionFailed
+from desktop_app.documents.document import Document, without_text
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
 from desktop_app.documents.kinds import is_document
@@ -113,11 +113,7 @@ class Indexer:
                 if _status(path) == status:
                     break
         if document is not None and document.scanned:
-            error = ExtractionFailed(
-                "{path} holds pictures of pages without text; have a program recognise the text first (OCR).",
-                path=path,
-                code="scanned",
-            )
+            error = without_text(Path(path))
         found = [] if document is None or error is not None else passages(document)
         pages = 0 if document is None else document.page_count
         self._store.put(collection, path, status, found, pages=pages, error=error)

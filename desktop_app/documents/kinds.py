@@ -31,3 +31,8 @@ def kind_of(path: Path) -> str | None:
 def is_document(path: Path) -> bool:
     """Tell whether a file is a document by its name."""
     return kind_of(path) is not None
+
+
+def name_patterns() -> str:
+    """Return the patterns of documents' names, for a dialog."""
+    return " ".join(f"*{ending}" for ending in KIND_OF_ENDING)

@@ -16,6 +16,7 @@ from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.bridges.documents_bridge import DocumentsBridge
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
@@ -45,6 +46,7 @@ class Services(QObject):
         self._languages.choose(self.settings.language)
         self.engine = EngineBridge(self)
         self.library = LibraryBridge(models_folder(), self)
+        self.documents = DocumentsBridge(self)
         self.history = HistoryBridge(database_file(), self)
         self.models = ModelSession(self.engine, self.settings, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
@@ -146,6 +148,7 @@ class Services(QObject):
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()
         self.library.close()
+        self.documents.close()
         self._languages.close()
 
     def _reply_ended(self, message: Message) -> None:

@@ -33,6 +33,7 @@ from PySide6.QtWidgets import (
 
 from converter.hub.address import HubAddress
 from desktop_app.chat.export import file_name
+from desktop_app.documents.kinds import name_patterns
 from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed import InstalledModel, Removal
@@ -138,7 +139,7 @@ class MainWindow(QMainWindow):
         services = self.services
         self._notices = NoticeController(services, self._notice, self._undo, self)
         self._drafts = DraftController(services.chats, lambda: self._composer.text, self)
-        self._importing = ImportController(services.library, self)
+        self._importing = ImportController(services.library, services.documents, self)
         self._remedies = RemedyController(services, self._notice, self)
         self._chat_actions = ChatActions(services.chats, self._notices, self)
         self._removal = RemovalController(services, self._notices, self)
@@ -211,6 +212,7 @@ class MainWindow(QMainWindow):
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
+        self._composer.attach_asked.connect(self._choose_files)
         self._composer.thinking_chosen.connect(self._choose_thinking)
         self._composer.effort_chosen.connect(self._choose_effort)
         self._view.left.connect(self._focus.go_home)
@@ -250,6 +252,7 @@ class MainWindow(QMainWindow):
     def _connect_controllers(self) -> None:
         self._importing.text_found.connect(self._attach)
         self._importing.text_too_large.connect(self._notices.text_too_large)
+        self._importing.document_failed.connect(self._notices.document_failed)
         self._importing.adapter_found.connect(self._merge_adapter)
         self._importing.conversion_asked.connect(self.convert)
         self._remedies.contexts_found.connect(self._view.set_contexts)
@@ -345,6 +348,16 @@ class MainWindow(QMainWindow):
     def import_files(self, paths: Sequence[str]) -> None:
         """Take files and folders, whatever they are."""
         self._importing.take(paths)
+
+    def _choose_files(self) -> None:
+        """Let the user choose documents for the message."""
+        dialog = QFileDialog(self, self.tr("Attach files"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        documents, everything = self.tr("Documents"), self.tr("All files")
+        dialog.setNameFilters([f"{documents} ({name_patterns()})", f"{everything} (*)"])
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(self.import_files)
+        dialog.open()
 
     def _attach(self, name: str, text: str) -> None:
         self._composer.attach(name, text)

@@ -2992,6 +2992,10 @@
 <context>
     <name>Composer</name>
     <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
         <source>Ctrl+Enter sends, Enter begins a new line</source>
         <translation>Ctrl+Enter 发送，Enter 换行</translation>
     </message>
@@ -3638,6 +3642,14 @@
         <translation>添加模型…</translation>
     </message>
     <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
         <source>Choose or add a model first.</source>
         <translation>请先选择或添加一个模型。</translation>
     </message>
@@ -3648,6 +3660,10 @@
     <message>
         <source>Continue downloading</source>
         <translation>继续下载</translation>
+    </message>
+    <message>
+        <source>Documents</source>
+        <translation>文档</translation>
     </message>
     <message>
         <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
@@ -3740,6 +3756,10 @@
     <message>
         <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
         <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>
+    </message>
+    <message>
+        <source>The file was not attached. {reason}</source>
+        <translation>文件没有附上。{reason}</translation>
     </message>
     <message>
         <source>The file was not imported. {reason}</source>

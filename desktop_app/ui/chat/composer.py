@@ -23,6 +23,8 @@ class Composer(QFrame):
     sent = Signal(str)
     stopped = Signal()
     files_pasted = Signal(list)
+    attach_asked = Signal()
+    """The paperclip: the user wants to choose files."""
     copy_asked = Signal()
     """Ctrl+C, and nothing is selected in the text."""
     undo_asked = Signal()
@@ -53,6 +55,10 @@ class Composer(QFrame):
         self._effort = EffortMenu()
         self._effort.setFixedHeight(LINE)
         self._effort.chosen.connect(self.effort_chosen)
+        self._attach = IconButton("attach", size=18)
+        self._attach.setObjectName("attachButton")
+        self._attach.setFixedSize(LINE, LINE)
+        self._attach.clicked.connect(self.attach_asked)
         self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
         self._button.setFixedSize(LINE, LINE)
@@ -60,12 +66,13 @@ class Composer(QFrame):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
+        row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._field, 1)
         row.addWidget(self._thinking, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._effort, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 8, 8, 8)
+        layout.setContentsMargins(8, 8, 8, 8)
         layout.addLayout(row)
         self.setFocusProxy(self._editor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
@@ -120,6 +127,7 @@ class Composer(QFrame):
 
     def _retranslate(self) -> None:
         self._editor.setAccessibleName(self.tr("Message"))
+        self._attach.set_words(self.tr("Attach files"))
         if self._editor.enter_sends:
             keys = self.tr("Enter sends, Shift+Enter begins a new line")
         else:

@@ -8,10 +8,18 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from converter.checkpoint.lora import is_adapter
-from desktop_app.chat.text_file import TextTooLarge, read_text_file
+from desktop_app.chat.text_file import LARGEST, TextTooLarge, read_text_file
+from desktop_app.documents import kinds
+from desktop_app.documents.document import Document, without_text
+from desktop_app.documents.kinds import kind_of
+from desktop_app.documents.message_text import message_text
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed import finished_models
+from desktop_app.ui.bridges.documents_bridge import DocumentsBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
+
+_EXTRACTED = (kinds.PDF, kinds.WORD, kinds.SLIDES, kinds.SHEETS, kinds.EPUB, kinds.HTML)
+"""Kinds of documents that a library reads; the others are texts as they are."""
 
 
 class ImportController(QObject):
@@ -20,17 +28,23 @@ class ImportController(QObject):
     text_found = Signal(str, str)
     """A file's name and its text, for the message."""
     text_too_large = Signal(str)
+    document_failed = Signal(Exception)
+    """A document holds no text that can be read; the error says why."""
     adapter_found = Signal(Path)
     conversion_asked = Signal(InstallRequest)
 
-    def __init__(self, library: LibraryBridge, parent: QObject | None = None) -> None:
-        """`library` takes finished models; the last good one is loaded."""
+    def __init__(self, library: LibraryBridge, documents: DocumentsBridge, parent: QObject | None = None) -> None:
+        """`library` takes finished models; the last good one is loaded. `documents` reads documents."""
         super().__init__(parent)
         self._library = library
+        self._documents = documents
 
     def take(self, paths: Sequence[str]) -> None:
         """Send each file or folder where it belongs."""
         for path in map(Path, paths):
+            if kind_of(path) in _EXTRACTED and path.is_file():
+                self._read(path)
+                continue
             if self._is_text(path):
                 continue
             if is_adapter(path):
@@ -40,6 +54,20 @@ class ImportController(QObject):
                     self._library.import_file(file)
             else:
                 self.conversion_asked.emit(InstallRequest(path))
+
+    def _read(self, path: Path) -> None:
+        """Have a document read; its text goes into the message."""
+
+        def read(document: Document) -> None:
+            text = message_text(document)
+            if document.scanned or not text:
+                self.document_failed.emit(without_text(path))
+            elif len(text) > LARGEST:
+                self.text_too_large.emit(path.name)
+            else:
+                self.text_found.emit(path.name, text)
+
+        self._documents.extract(path, read, self.document_failed.emit)
 
     def _is_text(self, path: Path) -> bool:
         try:

@@ -70,6 +70,10 @@ class NoticeController(QObject):
             )
         )
 
+    def document_failed(self, error: Exception) -> None:
+        """Say why a document cannot go into the message."""
+        self.warnings.say(self.tr("The file was not attached. {reason}").format(reason=translated(error)))
+
     def _not_saved(self, error: ZhiyinError) -> None:
         text = self.tr("Your newest messages are not saved yet. {reason}").format(reason=translated(error))
         self.warnings.say(text, (self.tr("Try again"), self._services.history.flush), topic="history")

@@ -16,6 +16,7 @@ from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.widgets.notice import Notice
 from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.documents import write_pdf, write_word
 from tests.support.window import LONG, Person, run_events
 
 
@@ -49,6 +50,28 @@ def test_a_text_file_goes_into_the_message(person: Person, tmp_path: Path) -> No
     (tmp_path / "log.txt").write_text("line\n" * LARGEST)
     drop(person, tmp_path / "log.txt")
     assert "log.txt is too large for a message" in person.sentences()
+    assert "characters" not in person.sentences()
+
+
+def test_documents_go_into_the_message_with_their_pages(person: Person, tmp_path: Path) -> None:
+    person.type("Which page?")
+    drop(person, write_pdf(tmp_path / "book.pdf", ["First words here", "Second words there"]))
+    person.wait(lambda: "book.pdf ·" in person.sentences())
+    drop(person, write_word(tmp_path / "报告.docx"))
+    person.wait(lambda: "报告.docx ·" in person.sentences())
+    person.press(Qt.Key.Key_Return)
+    person.wait(lambda: not person.busy)
+    text = person.messages[0][1]
+    assert "book.pdf:\n\n[p. 1]\nFirst words here\n\n[p. 2]\nSecond words there" in text
+    assert "上海 | 120" in text
+
+
+def test_a_scan_and_a_damaged_document_are_said(person: Person, tmp_path: Path) -> None:
+    drop(person, write_pdf(tmp_path / "scan.pdf", ["", ""]))
+    person.wait(lambda: "pictures of pages without text" in person.sentences())
+    (tmp_path / "broken.docx").write_bytes(b"PK nothing")
+    drop(person, tmp_path / "broken.docx")
+    person.wait(lambda: "broken.docx is damaged" in person.sentences())
     assert "characters" not in person.sentences()
 
 

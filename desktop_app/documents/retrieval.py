@@ -1,6 +1,7 @@
 """Finds the passages that answer a question: by words and by meaning, both rankings put together.
 
-Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): a passage's score is the sum of 1 / (60 + rank) over the rankings.
+Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): a passage's score is the sum of 1 / (60 + rank) over the rankings. The
+ranking by words counts the less the fewer of the question's words a passage holds: one common word of ten says little.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.store import Store, StoredPassage
-from desktop_app.documents.words import query_terms
+from desktop_app.documents.words import index_terms, query_terms, stem
 
 _RANK = 60
 _POOL = 50
@@ -85,11 +86,12 @@ class Retriever:
         chosen = settings or RetrievalSettings()
         lexical = dict(self._store.lexical(collections, query_terms(question), _POOL)) if chosen.lexical else {}
         vector, cosines = self._by_meaning(collections, question, lexical) if chosen.vector else ({}, {})
+        weights = self._coverage(query_terms(question), list(lexical)) if vector else {}
         scores: dict[int, float] = {}
-        for ranking in (lexical, vector):
+        for ranking, weight in ((lexical, weights), (vector, {})):
             ordered = sorted(ranking, key=lambda number: -ranking[number])[:_POOL]
             for rank, number in enumerate(ordered, 1):
-                scores[number] = scores.get(number, 0.0) + 1 / (_RANK + rank)
+                scores[number] = scores.get(number, 0.0) + weight.get(number, 1.0) / (_RANK + rank)
         best = sorted(scores, key=lambda number: -scores[number])
         stored = self._store.passages(best[: 4 * chosen.count])
         found = [
@@ -99,6 +101,16 @@ class Retriever:
         ]
         found = _without_repetitions(found)[: chosen.count]
         return self._joined(found) if chosen.neighbours else found
+
+    def _coverage(self, terms: list[str], passages: Sequence[int]) -> dict[int, float]:
+        """Return how much of a question the words that each passage holds make up, squared; rare words count more."""
+        rarities = self._store.rarities(terms)
+        total = sum(rarities.values()) or 1.0
+        found = {}
+        for number, passage in self._store.passages(passages).items():
+            held = {stem(term) for term in index_terms(f"{passage.headings}\n{passage.text}").split()}
+            found[number] = (sum(rarities[term] for term in terms if stem(term) in held) / total) ** 2
+        return found
 
     def _by_meaning(
         self, collections: Sequence[int], question: str, others: Collection[int]

@@ -8,6 +8,7 @@ file open.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from models.errors import ZhiyinError, error_from_data
 
 VERSION = 1
 _BUSY_SECONDS = 20.0
+_COUNTED = 2000
+"""Passages with a term that are counted at most: more of them make no difference to its weight."""
 _SCHEMA = """
 CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, model TEXT NOT NULL DEFAULT '');
 CREATE TABLE sources (
@@ -292,14 +295,45 @@ class Store:
         """Return the passages that hold most of the terms, the best ones first, with their scores (BM25, larger is better)."""
         if not terms or not collections:
             return []
+        expression = match_expression(terms)
         with self._clear_errors():
+            # FTS5 ranks by itself much faster than the join below; enough of what it finds is mostly of these collections.
             rows = self._database.execute(
-                "SELECT words.rowid, -bm25(words) AS score FROM words JOIN passages ON passages.id = words.rowid "
-                f"JOIN files ON files.id = passages.file WHERE words MATCH ? AND files.collection IN ({_marks(collections)}) "
-                "ORDER BY score DESC LIMIT ?",
-                (match_expression(terms), *collections, count),
+                "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?", (expression, 2 * count)
             ).fetchall()
-        return [(int(number), float(score)) for number, score in rows]
+            owners = self._owners([number for number, _ in rows])
+            found = [row for row in rows if owners.get(row[0]) in collections]
+            if len(found) < count and len(rows) == 2 * count:
+                found = self._database.execute(
+                    "SELECT words.rowid, -bm25(words) AS score FROM words JOIN passages ON passages.id = words.rowid "
+                    f"JOIN files ON files.id = passages.file WHERE words MATCH ? AND files.collection IN ({_marks(collections)}) "
+                    "ORDER BY score DESC LIMIT ?",
+                    (expression, *collections, count),
+                ).fetchall()
+        return [(int(number), float(score)) for number, score in found[:count]]
+
+    def _owners(self, passages: Sequence[int]) -> dict[int, int]:
+        """Return the collections of passages."""
+        return dict(
+            self._database.execute(
+                "SELECT passages.id, files.collection FROM passages JOIN files ON files.id = passages.file "
+                f"WHERE passages.id IN ({_marks(passages)})",
+                tuple(passages),
+            ).fetchall()
+        )
+
+    def rarities(self, terms: list[str]) -> dict[str, float]:
+        """Return how much each term tells: its inverse document frequency."""
+        with self._clear_errors():
+            (count,) = self._database.execute("SELECT count(*) FROM passages").fetchone()
+            found = {}
+            for term in terms:
+                (holding,) = self._database.execute(
+                    "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)",
+                    (match_expression([term]), _COUNTED),
+                ).fetchone()
+                found[term] = math.log(1 + count / (holding + 0.5))
+        return found
 
     def vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return all vectors of collections: the passages' numbers [n], and float32 [n, dimensions]."""

@@ -52,3 +52,11 @@ def query_terms(text: str) -> list[str]:
 def match_expression(terms: list[str]) -> str:
     """Return FTS5's expression for any of the terms."""
     return " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
+
+
+def stem(term: str) -> str:
+    """Return a word without its commonest English endings: enough to tell whether two words are one."""
+    for ending in ("ing", "edly", "ed", "es", "ly", "s", "e"):
+        if term.endswith(ending) and len(term) - len(ending) >= 3 and term.isascii():
+            return term[: -len(ending)]
+    return term

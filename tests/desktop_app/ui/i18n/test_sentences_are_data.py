@@ -17,6 +17,7 @@ _AT_HOME = ("models/sentence.py", "models/errors.py", "desktop_app/ui/i18n/")
 """Where sentences are filled in and translated."""
 _OF_OTHERS = {
     "desktop_app/chat/history.py": "SQLite's errors, which have no codes in Python 3.10",
+    "desktop_app/documents/store.py": "SQLite's errors, which have no codes in Python 3.10",
     "converter/hub/network_errors.py": "httpx's error about a proxy, which has no status",
     "models/untrusted_json.py": "msgspec's errors, which have words only",
 }

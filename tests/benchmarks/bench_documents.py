@@ -61,7 +61,8 @@ def search(count: int, folder: Path) -> None:
     cut = statistics.quantiles(taken, n=20)
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(
-        f"{count} passages, {size / 1e6:.0f} MB: median {statistics.median(taken):.1f} ms, 95 % below {cut[-1]:.1f} ms"
+        f"{count} passages, {size / 1e6:.0f} MB: median {statistics.median(taken):.1f} ms, 95 % below {cut[-1]:.1f} ms, "
+        f"CPU {spent:.1f} ms"
     )
 
 

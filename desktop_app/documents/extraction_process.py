@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -50,15 +51,15 @@ class Extractor:
         self._process: subprocess.Popen[bytes] | None = None
         self._seconds, self._memory = seconds, memory
 
-    def extract(self, path: Path, stop: threading.Event | None = None) -> Document:
+    def extract(self, path: Path, stopped: Callable[[], bool] | None = None) -> Document:
         """Return a file's text.
 
         Raises:
-            ExtractionFailed: it is damaged, locked, of another kind, or takes too much time or memory; or `stop` was set.
+            ExtractionFailed: it is damaged, locked, of another kind, or takes too much time or memory; or `stopped` said so.
             ZhiyinError: it cannot be read, or the system starts no process.
         """
         process = self._running()
-        watch = _Watch(process, self._seconds, self._memory, stop)
+        watch = _Watch(process, self._seconds, self._memory, stopped)
         line = b""
         with watch, suppress(OSError):
             pipe = cast(BinaryIO, process.stdin)
@@ -103,12 +104,12 @@ class _Watch:
     """Kills a process that takes too long or too much memory for one file."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], seconds: float, memory: int, stop: threading.Event | None
+        self, process: subprocess.Popen[bytes], seconds: float, memory: int, stopped: Callable[[], bool] | None
     ) -> None:
         self.reason = ""
         self._process = process
         self._seconds, self._memory = seconds, memory
-        self._stop = stop
+        self._stopped = stopped
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, name="extractor", daemon=True)
 
@@ -126,7 +127,7 @@ class _Watch:
             now = time.monotonic()
             seconds += min(now - last, _LONGEST_LOOK)
             last = now
-            if self._stop is not None and self._stop.is_set():
+            if self._stopped is not None and self._stopped():
                 self.reason = "stopped"
             elif seconds > self._seconds:
                 self.reason = "time"

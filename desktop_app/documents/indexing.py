@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,7 +52,7 @@ class Indexer:
         embedder: Embedder | None,
         *,
         on_progress: Listener | None = None,
-        stop: threading.Event | None = None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take what is needed.
 
@@ -61,12 +60,12 @@ class Indexer:
             store: of all collections.
             embedder: makes the vectors; None: words alone are indexed.
             on_progress: hears how far it is.
-            stop: set it to stop the work, which goes on from there another time.
+            stopped: True stops the work, which goes on from there another time.
         """
         self._store = store
         self._embedder = embedder
         self._tell = on_progress or (lambda progress: None)
-        self._stop = stop or threading.Event()
+        self._stopped = stopped
 
     def update(self, name: str) -> Collection:
         """Index what is new or changed in a collection, forget what is gone, and return it.
@@ -103,7 +102,7 @@ class Indexer:
         for _ in range(_TRIES):
             try:
                 status = _status(path)
-                document, error = extractor.extract(Path(path), self._stop), None
+                document, error = extractor.extract(Path(path), self._stopped), None
             except OSError as failure:
                 document, error = None, as_zhiyin_error(failure)
             except ZhiyinError as failure:
@@ -130,7 +129,7 @@ class Indexer:
             self._tell(IndexProgress(files, files, now.passages - now.waiting, now.passages))
 
     def _check(self) -> None:
-        if self._stop.is_set():
+        if self._stopped():
             raise Cancelled("Indexing was stopped; it goes on from there next time.")
 
 

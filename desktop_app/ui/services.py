@@ -15,6 +15,7 @@ from desktop_app.network import ASKED, OFFLINE, is_offline, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
+from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.bridges.documents_bridge import DocumentsBridge
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
@@ -47,6 +48,7 @@ class Services(QObject):
         self.engine = EngineBridge(self)
         self.library = LibraryBridge(models_folder(), self)
         self.documents = DocumentsBridge(self)
+        self.collections = CollectionsBridge(self)
         self.history = HistoryBridge(database_file(), self)
         self.models = ModelSession(self.engine, self.settings, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
@@ -149,6 +151,7 @@ class Services(QObject):
         self.history.close()
         self.library.close()
         self.documents.close()
+        self.collections.close()
         self._languages.close()
 
     def _reply_ended(self, message: Message) -> None:

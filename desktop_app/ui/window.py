@@ -50,6 +50,7 @@ from desktop_app.ui.controllers.importing import ImportController
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.controllers.remedies import RemedyController
 from desktop_app.ui.controllers.removal import RemovalController
+from desktop_app.ui.documents.collections_dialog import CollectionsDialog
 from desktop_app.ui.focus import FocusKeeper
 from desktop_app.ui.markdown.selection import SELECTION
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
@@ -213,6 +214,7 @@ class MainWindow(QMainWindow):
         self._composer.stopped.connect(chats.stop)
         self._composer.files_pasted.connect(self.import_files)
         self._composer.attach_asked.connect(self._choose_files)
+        self._composer.collections_asked.connect(self._open_collections)
         self._composer.thinking_chosen.connect(self._choose_thinking)
         self._composer.effort_chosen.connect(self._choose_effort)
         self._view.left.connect(self._focus.go_home)
@@ -357,6 +359,13 @@ class MainWindow(QMainWindow):
         dialog.setNameFilters([f"{documents} ({name_patterns()})", f"{everything} (*)"])
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.filesSelected.connect(self.import_files)
+        dialog.open()
+
+    def _open_collections(self) -> None:
+        """Show the document collections; passages of them may go into the message."""
+        dialog = CollectionsDialog(self.services.collections, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.passages_chosen.connect(self._attach)
         dialog.open()
 
     def _attach(self, name: str, text: str) -> None:

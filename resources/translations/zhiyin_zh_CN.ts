@@ -2990,14 +2990,141 @@
     </message>
 </context>
 <context>
+    <name>CollectionsDialog</name>
+    <message>
+        <source>A collection is a named set of files and folders, whose passages answer your questions.</source>
+        <translation>文档库是一组起了名字的文件和文件夹，回答问题时会用到其中的段落。</translation>
+    </message>
+    <message>
+        <source>Add a folder…</source>
+        <translation>添加文件夹…</translation>
+    </message>
+    <message>
+        <source>Add files…</source>
+        <translation>添加文件…</translation>
+    </message>
+    <message>
+        <source>Add to the collection</source>
+        <translation>添加到文档库</translation>
+    </message>
+    <message>
+        <source>Answer from these passages, and name the number of each one that you use.</source>
+        <translation>请根据下面的段落回答，并注明用到的段落编号。</translation>
+    </message>
+    <message>
+        <source>Document collections</source>
+        <translation>文档库</translation>
+    </message>
+    <message>
+        <source>Its name:</source>
+        <translation>名称：</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Look for changes</source>
+        <translation>检查更新</translation>
+    </message>
+    <message>
+        <source>Making vectors · %p%</source>
+        <translation>正在计算向量 · %p%</translation>
+    </message>
+    <message>
+        <source>Meaning alone</source>
+        <translation>只按意思</translation>
+    </message>
+    <message>
+        <source>New collection</source>
+        <translation>新建文档库</translation>
+    </message>
+    <message>
+        <source>New collection…</source>
+        <translation>新建文档库…</translation>
+    </message>
+    <message>
+        <source>Nothing in this collection has to do with the question.</source>
+        <translation>这个文档库里没有与问题相关的内容。</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>暂停</translation>
+    </message>
+    <message>
+        <source>Put into the message</source>
+        <translation>放进消息</translation>
+    </message>
+    <message>
+        <source>Reading {name} · %p%</source>
+        <translation>正在读取 {name} · %p%</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Remove the collection {name}?</source>
+        <translation>移除文档库“{name}”？</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>Search</source>
+        <translation>搜索</translation>
+    </message>
+    <message>
+        <source>Searching…</source>
+        <translation>正在搜索…</translation>
+    </message>
+    <message>
+        <source>What was made of its files is deleted; the files themselves stay.</source>
+        <translation>为这些文件建立的索引会删除，文件本身不受影响。</translation>
+    </message>
+    <message>
+        <source>Which passages would a question get?</source>
+        <translation>输入问题，看看会用到哪些段落</translation>
+    </message>
+    <message>
+        <source>Words alone</source>
+        <translation>只按字词</translation>
+    </message>
+    <message>
+        <source>Words and meaning</source>
+        <translation>字词和意思</translation>
+    </message>
+    <message>
+        <source>words {words}, meaning {meaning}</source>
+        <translation>字词 {words}，意思 {meaning}</translation>
+    </message>
+    <message>
+        <source>{files} files, {passages} passages</source>
+        <translation>{files} 个文件，{passages} 个段落</translation>
+    </message>
+    <message>
+        <source>{name}, page {page}</source>
+        <translation>{name}，第 {page} 页</translation>
+    </message>
+</context>
+<context>
     <name>Composer</name>
     <message>
         <source>Attach files</source>
         <translation>添加附件</translation>
     </message>
     <message>
+        <source>Attach files…</source>
+        <translation>添加附件…</translation>
+    </message>
+    <message>
         <source>Ctrl+Enter sends, Enter begins a new line</source>
         <translation>Ctrl+Enter 发送，Enter 换行</translation>
+    </message>
+    <message>
+        <source>Document collections…</source>
+        <translation>文档库…</translation>
     </message>
     <message>
         <source>Enter sends, Shift+Enter begins a new line</source>

@@ -25,7 +25,7 @@ class DocumentsBridge(QObject):
 
     def extract(self, path: Path, on_done: Callable[[Document], None], on_failed: Callable[[Exception], None]) -> None:
         """Read a file's text; one of the two is called later."""
-        self._background.run(lambda: self._extractor.extract(path, self._stop), on_done, on_failed)
+        self._background.run(lambda: self._extractor.extract(path, self._stop.is_set), on_done, on_failed)
 
     def close(self) -> None:
         """End the process, whatever it reads."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.ui.chat.effort_menu import EffortMenu
 from desktop_app.ui.chat.message_edit import LINE, MessageEdit, mark_focus
@@ -25,6 +25,8 @@ class Composer(QFrame):
     files_pasted = Signal(list)
     attach_asked = Signal()
     """The paperclip: the user wants to choose files."""
+    collections_asked = Signal()
+    """The user wants to see the document collections."""
     copy_asked = Signal()
     """Ctrl+C, and nothing is selected in the text."""
     undo_asked = Signal()
@@ -58,7 +60,7 @@ class Composer(QFrame):
         self._attach = IconButton("attach", size=18)
         self._attach.setObjectName("attachButton")
         self._attach.setFixedSize(LINE, LINE)
-        self._attach.clicked.connect(self.attach_asked)
+        self._attach.clicked.connect(self._offer)
         self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
         self._button.setFixedSize(LINE, LINE)
@@ -144,6 +146,15 @@ class Composer(QFrame):
         else:
             self._button.set_words(self.tr("Send"), "Enter" if self._editor.enter_sends else "Ctrl+Enter")
         self._button.setEnabled(usable)
+
+    def _offer(self) -> None:
+        """Offer what may go into the message."""
+        menu = QMenu(self)
+        menu.setObjectName("attachMenu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Attach files…")).triggered.connect(self.attach_asked)
+        menu.addAction(self.tr("Document collections…")).triggered.connect(self.collections_asked)
+        menu.popup(self._attach.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
 
     def _clicked(self) -> None:
         if self._busy:

@@ -1,0 +1,121 @@
+"""What the window asks of the collections, each as a piece of work for a process of its own (`processes.worker`).
+
+Nothing heavy is imported with this module: the window imports it, and what it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from desktop_app.documents.embedder import Embedder
+    from desktop_app.documents.store import Store
+
+Tell = Callable[[Any], None]
+By = Literal["both", "words", "meaning"]
+
+
+@dataclass(frozen=True)
+class CollectionState:
+    """A collection as the window shows it."""
+
+    name: str
+    sources: tuple[str, ...]
+    files: int
+    passages: int
+    failed: tuple[tuple[str, str], ...]
+    """Files that could not be read, with the reason."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far indexing is."""
+
+    part: float
+    """0 to 1, of the phase."""
+    reading: str
+    """The file that is read; "": vectors are made."""
+
+
+@dataclass(frozen=True)
+class ShownPassage:
+    """A passage that would be used for a question."""
+
+    file: str
+    page: int
+    text: str
+    score: float
+    lexical: float | None
+    vector: float | None
+
+
+def overview(tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
+    """Return all collections."""
+    with ExitStack() as stack:
+        store = _store(stack)
+        return [_state(store, collection.name) for collection in store.collections()]
+
+
+def update(name: str, sources: tuple[Path, ...], tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
+    """Add files and folders to a collection, index what is new or changed at idle priority, and return all collections."""
+    from desktop_app.documents.indexing import Indexer, IndexProgress
+
+    def show(progress: IndexProgress) -> None:
+        if progress.all_passages:
+            tell(Progress(progress.passages / progress.all_passages, ""))
+        else:
+            tell(Progress(progress.files / max(1, progress.all_files), progress.path))
+
+    with ExitStack() as stack:
+        store = _store(stack)
+        store.add(name, list(sources))
+        Indexer(store, _embedder(stack, idle=True), on_progress=show, stopped=stopped).update(name)
+    return overview(tell, stopped)
+
+
+def remove(name: str, tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
+    """Remove a collection and return the others."""
+    with ExitStack() as stack:
+        _store(stack).remove(name)
+    return overview(tell, stopped)
+
+
+def search(name: str, question: str, by: By, count: int, tell: Tell, stopped: Callable[[], bool]) -> list[ShownPassage]:
+    """Return the passages that would be used for a question."""
+    from desktop_app.documents.retrieval import RetrievalSettings, Retriever
+
+    settings = RetrievalSettings(count, lexical=by != "meaning", vector=by != "words")
+    with ExitStack() as stack:
+        store = _store(stack)
+        embedder = _embedder(stack, idle=False) if settings.vector else None
+        found = Retriever(store, embedder).search([store.collection(name).id], question, settings)
+    return [
+        ShownPassage(f.passage.path, f.passage.page, f.passage.text, f.score, f.lexical, f.vector)
+        for f in found
+        if f.relevant
+    ]
+
+
+def _store(stack: ExitStack) -> Store:
+    from desktop_app.documents.store import Store
+    from desktop_app.paths import documents_file
+
+    return stack.enter_context(Store(documents_file()))
+
+
+def _embedder(stack: ExitStack, *, idle: bool) -> Embedder | None:
+    from desktop_app.documents.embedder import Embedder
+    from desktop_app.library.embedding_model import bundled_embedding_model
+
+    model = bundled_embedding_model()
+    return None if model is None else stack.enter_context(Embedder(model, idle=idle))
+
+
+def _state(store: Store, name: str) -> CollectionState:
+    collection = store.collection(name)
+    failed = tuple((file.path, str(file.error)) for file in store.files(name) if file.error is not None)
+    return CollectionState(name, collection.sources, collection.files, collection.passages, failed)

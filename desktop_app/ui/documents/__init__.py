@@ -1,0 +1,1 @@
+"""Document collections in the window: what is in them, and which passages a question would get."""

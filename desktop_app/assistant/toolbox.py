@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from desktop_app.assistant.mcp.configuration import Server
+from desktop_app.assistant.mcp.connection import Connection, ServerFailed
 from desktop_app.assistant.tool import Tool
 from desktop_app.assistant.tools.calculator import calculator
 from desktop_app.assistant.tools.clock import clock
@@ -53,18 +55,37 @@ class Toolbox:
 
     tools: list[Tool]
     interpreter: Interpreter | None = None
+    connections: Sequence[Connection] = ()
 
     def close(self) -> None:
         """End the processes of tools."""
+        for connection in self.connections:
+            connection.close()
         if self.interpreter is not None:
             self.interpreter.close()
 
 
-def open_toolbox(chosen: Chosen, work_folder: Path) -> Toolbox:
-    """Return the tools that are on; `work_folder` is the chat's, and the granted folders may be read by Python too."""
+def open_toolbox(
+    chosen: Chosen, work_folder: Path, servers: Mapping[str, Server], on_failure: Callable[[ServerFailed], None]
+) -> Toolbox:
+    """Return the tools that are on.
+
+    Args:
+        chosen: the application's own; Python may read the granted folders, too.
+        work_folder: the chat's.
+        servers: MCP servers, which are connected.
+        on_failure: hears of each that cannot be; the others' tools are there.
+    """
     interpreter = Interpreter(work_folder, chosen.folders) if PYTHON in chosen.names else None
     tools = [*built_in(chosen, work_folder), *((interpreter.tool(),) if interpreter else ())]
-    return Toolbox(without_duplicates(tools), interpreter)
+    connections: list[Connection] = []
+    for name, server in servers.items():
+        try:
+            connections.append(Connection(name, server))
+        except ServerFailed as failure:
+            on_failure(failure)
+    tools += [tool for connection in connections for tool in connection.tools]
+    return Toolbox(without_duplicates(tools), interpreter, connections)
 
 
 def built_in(chosen: Chosen, work_folder: Path) -> list[Tool]:

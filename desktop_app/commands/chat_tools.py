@@ -8,10 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from desktop_app.assistant.approvals import Approvals, Asked, Decision
 from desktop_app.assistant.loop import Assistant
+from desktop_app.assistant.mcp.configuration import read_servers
 from desktop_app.assistant.tool import Tool
 from desktop_app.assistant.toolbox import NAMES, Toolbox, chosen_from, open_toolbox
 from desktop_app.chat.conversation import Message
@@ -34,6 +36,9 @@ def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="LIST",
         help=f"let the model use tools: {', '.join(NAMES)}, separated by commas; files=FOLDER grants a folder for reading",
+    )
+    parser.add_argument(
+        "--mcp", type=Path, metavar="FILE.json", help="MCP servers whose tools the model may use (mcpServers)"
     )
     parser.add_argument("--yes", action="store_true", help="allow every call of a tool without asking")
 
@@ -92,7 +97,12 @@ def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
 @contextmanager
 def toolbox_of(arguments: argparse.Namespace, conversation: str) -> Iterator[Toolbox]:
     """Open the tools that the options turn on, and end what they keep open; raises `ZhiyinError`."""
-    toolbox = open_toolbox(chosen_from(arguments.tools), work_folder(conversation))
+    toolbox = open_toolbox(
+        chosen_from(arguments.tools),
+        work_folder(conversation),
+        {} if arguments.mcp is None else read_servers(arguments.mcp),
+        lambda failure: say(f"zhiyin: {failure}"),
+    )
     if toolbox.interpreter is not None and not toolbox.interpreter.is_confined:
         say("zhiyin: this system cannot confine Python to a folder; a small interpreter without files runs instead.")
     try:

@@ -168,6 +168,30 @@
         <translation>这个模型的 KV 缓存不能使用 {kind}；请使用 f16。</translation>
     </message>
     <message>
+        <source>The MCP server {name} cannot be used ({reason}); look at its log, or switch it off.</source>
+        <translation>MCP 服务器 {name} 无法使用（{reason}）；请查看它的日志，或把它关掉。</translation>
+    </message>
+    <message>
+        <source>The MCP server {name} did not answer within {seconds} seconds.</source>
+        <translation>MCP 服务器 {name} 在 {seconds} 秒内没有应答。</translation>
+    </message>
+    <message>
+        <source>The MCP server {name} does not answer; look at its log, or switch it off.</source>
+        <translation>MCP 服务器 {name} 没有应答；请查看它的日志，或把它关掉。</translation>
+    </message>
+    <message>
+        <source>The MCP server {name} failed ({reason}).</source>
+        <translation>MCP 服务器 {name} 出错（{reason}）。</translation>
+    </message>
+    <message>
+        <source>The MCP server {name} has ended.</source>
+        <translation>MCP 服务器 {name} 已经结束。</translation>
+    </message>
+    <message>
+        <source>The MCP server {name} was ended: {reason}.</source>
+        <translation>MCP 服务器 {name} 已被结束：{reason}。</translation>
+    </message>
+    <message>
         <source>The argument {name} must be a text.</source>
         <translation>参数 {name} 必须是文本。</translation>
     </message>
@@ -1980,6 +2004,10 @@
         <translation>{path} 不是文件夹；请指定已有的文件夹。</translation>
     </message>
     <message>
+        <source>{path} is no list of MCP servers ({reason}); correct it.</source>
+        <translation>{path} 不是 MCP 服务器列表（{reason}）；请改正。</translation>
+    </message>
+    <message>
         <source>{path} is no ordinary file.</source>
         <translation>{path} 不是普通文件。</translation>
     </message>
@@ -2190,6 +2218,10 @@
     <message>
         <source>{path} must hold a list of objects, such as [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}].</source>
         <translation>{path} 必须是对象的列表，例如 [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}]。</translation>
+    </message>
+    <message>
+        <source>{path} names no MCP servers; it must hold {{&quot;mcpServers&quot;: {{…}}}}.</source>
+        <translation>{path} 没有列出 MCP 服务器；应包含 {{&quot;mcpServers&quot;: {{…}}}}。</translation>
     </message>
     <message>
         <source>{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.</source>
@@ -2526,6 +2558,10 @@
     <message>
         <source>{path}: tensor {tensor} is {type} where F32 is needed; convert the model again.</source>
         <translation>{path}：张量 {tensor} 是 {type}，而这里需要 F32；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path}: the MCP server {name} needs either a command or an http address; correct it.</source>
+        <translation>{path}：MCP 服务器 {name} 需要一个命令或一个 http 地址（二者之一）；请改正。</translation>
     </message>
     <message>
         <source>{path}: the alpha_pattern {pattern!r} is malformed ({reason}); correct it.</source>

@@ -1,0 +1,65 @@
+"""Which MCP servers there are: the `mcpServers` JSON that other programs use, too (VS Code calls it `servers`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from models.errors import BadFile
+from models.regular_file import read_regular
+from models.untrusted_json import InvalidJSON, decode
+
+_NAME = re.compile(r"[\w .\-]{1,64}\Z")
+_HTTP = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One server: a program that speaks on its standard input and output, or an address."""
+
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    """Variables beside a few harmless ones of the system."""
+    cwd: str | None = None
+    url: str = ""
+    headers: dict[str, str] = {}
+    disabled: bool = False
+
+
+class _File(msgspec.Struct, frozen=True, rename={"mcp_servers": "mcpServers"}):
+    mcp_servers: dict[str, Server] | None = None
+    servers: dict[str, Server] | None = None
+
+
+def read_servers(path: Path) -> Mapping[str, Server]:
+    """Return the servers that a file names, those switched off left out.
+
+    Raises:
+        BadFile: it cannot be read, is not such JSON, or a server in it has neither a program nor an address.
+    """
+    try:
+        found = decode(read_regular(path), _File)
+    except OSError as error:
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
+    except InvalidJSON as error:
+        raise BadFile(
+            "{path} is no list of MCP servers ({reason}); correct it.", path=path, reason=error.reason
+        ) from error
+    servers = found.mcp_servers if found.mcp_servers is not None else found.servers
+    if servers is None:
+        raise BadFile('{path} names no MCP servers; it must hold {{"mcpServers": {{…}}}}.', path=path)
+    for name, server in servers.items():
+        if (
+            not _NAME.match(name)
+            or bool(server.command) == bool(server.url)
+            or (server.url and not _HTTP.match(server.url))
+        ):
+            raise BadFile(
+                "{path}: the MCP server {name} needs either a command or an http address; correct it.",
+                path=path,
+                name=name[:64],
+            )
+    return {name: server for name, server in servers.items() if not server.disabled}

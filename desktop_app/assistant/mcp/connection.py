@@ -1,0 +1,246 @@
+"""One MCP server that is connected: a thread with an event loop, on which the session lives; calls come from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as StillRunning
+from contextlib import AsyncExitStack
+from typing import Any
+
+from desktop_app.assistant.mcp.configuration import Server
+from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
+from desktop_app.processes.logs import open_log
+from models.errors import ZhiyinError
+
+CONNECT_SECONDS, CALL_SECONDS = 30.0, 120.0
+_LOOK = 0.05
+_END = 5.0
+_MOST_TOOLS, _LONGEST_DESCRIPTION, _LARGEST_SCHEMA = 128, 4_000, 64 * 1024
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
+
+
+class ServerFailed(ZhiyinError):
+    """A server cannot be connected."""
+
+    default_code = "mcp-failed"
+
+
+class Connection:
+    """A connected server."""
+
+    def __init__(self, name: str, server: Server) -> None:
+        """Connect.
+
+        Raises:
+            ServerFailed: it does not start, does not answer, or does not speak the protocol.
+        """
+        self.name = name
+        self.tools: list[Tool] = []
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
+        self._session: Any = None
+        self._fault = ""
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name=f"mcp-{name}", daemon=True)
+        self._thread.start()
+        try:
+            ready.result(CONNECT_SECONDS)
+        except StillRunning:
+            self.close()
+            raise ServerFailed(
+                "The MCP server {name} does not answer; look at its log, or switch it off.", name=name
+            ) from None
+        except Exception as error:
+            self.close()
+            raise ServerFailed(
+                "The MCP server {name} cannot be used ({reason}); look at its log, or switch it off.",
+                name=name,
+                reason=_reason(error),
+            ) from error
+
+    def close(self) -> None:
+        """End the connection and the server's process."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join(_END)
+
+    def _run(self, ready: Future[None]) -> None:
+        try:
+            self._loop.run_until_complete(self._live(ready))
+        except BaseException as error:  # whatever a transport raises at its end
+            self._fault = self._fault or _reason(error)
+            if not ready.done():
+                ready.set_exception(error if isinstance(error, Exception) else RuntimeError(str(error)))
+
+    async def _live(self, ready: Future[None]) -> None:
+        """Hold the session until it is closed."""
+        from mcp import ClientSession
+
+        async with AsyncExitStack() as stack:
+            read, write = await self._streams(stack)
+            self._session = await stack.enter_async_context(ClientSession(read, write, message_handler=self._heard))
+            closing = asyncio.ensure_future(self._closing.wait())
+            starting = asyncio.ensure_future(self._start())
+            try:
+                await asyncio.wait({closing, starting}, return_when=asyncio.FIRST_COMPLETED)
+                if starting.done():
+                    starting.result()
+                    ready.set_result(None)
+                    await closing
+            finally:
+                closing.cancel()
+                starting.cancel()
+                await asyncio.gather(closing, starting, return_exceptions=True)
+
+    async def _streams(self, stack: AsyncExitStack) -> tuple[Any, Any]:
+        server = self._server
+        if server.command:
+            from desktop_app.assistant.mcp.stdio import process_streams
+
+            log = stack.enter_context(open_log(f"mcp-{self.name}"))
+            return await stack.enter_async_context(process_streams(server, log))
+        from httpx2 import AsyncClient, Timeout
+        from mcp.client.streamable_http import streamable_http_client
+
+        client = AsyncClient(headers=server.headers, timeout=Timeout(CONNECT_SECONDS, read=CALL_SECONDS))
+        await stack.enter_async_context(client)
+        streams = await stack.enter_async_context(streamable_http_client(server.url, http_client=client))
+        return streams[0], streams[1]
+
+    async def _start(self) -> None:
+        """Agree on the protocol and ask what the server offers."""
+        answer = await self._session.initialize()
+        if answer.capabilities.tools is not None:
+            listed = (await self._session.list_tools()).tools
+            self.tools += [tool for tool in map(self._tool, listed[:_MOST_TOOLS]) if tool is not None]
+        if answer.capabilities.resources is not None:
+            self.tools += [self._resource_list(), self._resource_reader()]
+        if answer.capabilities.prompts is not None:
+            self.tools += [self._prompt_list(), self._prompt_reader()]
+
+    async def _heard(self, message: Any) -> None:
+        """Note what is wrong with what the server sends."""
+        from desktop_app.assistant.mcp.stdio import MessageTooLarge
+
+        if isinstance(message, MessageTooLarge):
+            self._fault = "it sent a message that is too large"
+            self._closing.set()
+
+    def _tool(self, described: Any) -> Tool | None:
+        """Return a server's tool; None where its name is none that a model could write. What it says of itself allows nothing."""
+        if not _TOOL_NAME.match(described.name):
+            return None
+
+        def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
+            return _result(self._wait(self._session.call_tool(described.name, dict(arguments)), stop))
+
+        description = (described.description or described.title or "")[:_LONGEST_DESCRIPTION]
+        return Tool(described.name, description, _usable(described.input_schema), run, changes=True, source=self.name)
+
+    def _resource_list(self) -> Tool:
+        def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
+            listed = self._wait(self._session.list_resources(), stop).resources
+            return ToolResult(
+                "\n".join(f"{one.uri}  {one.name}  {one.description or ''}" for one in listed) or "There are none."
+            )
+
+        return self._own("list_resources", "Lists the resources", schema(), run)
+
+    def _resource_reader(self) -> Tool:
+        def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
+            contents = self._wait(self._session.read_resource(text_argument(arguments, "uri")), stop).contents
+            return ToolResult("\n".join(getattr(one, "text", None) or "[data that is no text]" for one in contents))
+
+        return self._own("read_resource", "Reads a resource", schema(("uri",), uri={"type": "string"}), run)
+
+    def _prompt_list(self) -> Tool:
+        def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
+            listed = self._wait(self._session.list_prompts(), stop).prompts
+            return ToolResult("\n".join(f"{one.name}  {one.description or ''}" for one in listed) or "There are none.")
+
+        return self._own("list_prompts", "Lists the prompts", schema(), run)
+
+    def _prompt_reader(self) -> Tool:
+        def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
+            given = arguments.get("arguments")
+            values = {str(key): str(value) for key, value in given.items()} if isinstance(given, Mapping) else {}
+            answer = self._wait(self._session.get_prompt(text_argument(arguments, "name"), values), stop)
+            return ToolResult("\n".join(getattr(one.content, "text", None) or "" for one in answer.messages))
+
+        wanted = schema(("name",), name={"type": "string"}, arguments={"type": "object"})
+        return self._own("get_prompt", "Returns a prompt", wanted, run)
+
+    def _own(self, name: str, does: str, parameters: Mapping[str, Any], run: Any) -> Tool:
+        """Return a tool for what the protocol has beside tools."""
+        prefix = re.sub(r"\W", "_", self.name)
+        return Tool(f"{prefix}_{name}", f"{does} of {self.name}.", parameters, run, changes=True, source=self.name)
+
+    def _wait(self, asked: Coroutine[Any, Any, Any], stop: threading.Event) -> Any:
+        """Return the server's answer; raises `ToolFailed`."""
+        if not self._thread.is_alive() or self._closing.is_set():
+            asked.close()
+            raise self._ended()
+        future = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        for _ in range(int(CALL_SECONDS / _LOOK)):
+            try:
+                return future.result(_LOOK)
+            except StillRunning:
+                if stop.is_set() or self._closing.is_set():
+                    break
+            except Exception as error:
+                if self._fault:
+                    raise self._ended() from error
+                raise ToolFailed(
+                    "The MCP server {name} failed ({reason}).", name=self.name, reason=_reason(error)
+                ) from error
+        future.cancel()
+        if stop.is_set():
+            raise ToolFailed("It was stopped.")
+        if self._closing.is_set():
+            raise self._ended()
+        raise ToolFailed(
+            "The MCP server {name} did not answer within {seconds} seconds.", name=self.name, seconds=int(CALL_SECONDS)
+        )
+
+    def _ended(self) -> ToolFailed:
+        if self._fault:
+            return ToolFailed("The MCP server {name} was ended: {reason}.", name=self.name, reason=self._fault)
+        return ToolFailed("The MCP server {name} has ended.", name=self.name)
+
+
+def _result(answer: Any) -> ToolResult:
+    """Return a call's answer as text; what is no text is named."""
+    parts = [getattr(part, "text", None) or f"[{getattr(part, 'type', 'data')}]" for part in answer.content]
+    text = "\n".join(parts)
+    if not parts and answer.structured_content is not None:
+        text = json.dumps(answer.structured_content, ensure_ascii=False)
+    return ToolResult(text or "It gave nothing.", failed=bool(answer.is_error))
+
+
+def _usable(described: Any) -> Mapping[str, Any]:
+    """Return a tool's schema, or one that allows any object where the server's is none or far too large."""
+    is_object = isinstance(described, dict) and described.get("type") == "object"
+    properties = described.get("properties", {}) if is_object else None
+    if not isinstance(properties, dict) or not all(isinstance(value, dict) for value in properties.values()):
+        return {"type": "object"}
+    try:
+        size = len(json.dumps(described))
+    except (TypeError, ValueError, RecursionError):
+        return {"type": "object"}
+    return described if size <= _LARGEST_SCHEMA else {"type": "object"}
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error says, the first of a group's."""
+    while isinstance(inner := getattr(error, "exceptions", None), tuple) and inner:
+        error = inner[0]
+    if type(error).__name__ == "ValidationError":  # pydantic's, many lines long
+        return "its answer is not what the protocol says"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split())[:300] or type(error).__name__

@@ -1,0 +1,213 @@
+"""MCP servers: a real one, one that does as it should, and those that hang, die, flood, lie and inject."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from desktop_app.assistant.approvals import Approvals
+from desktop_app.assistant.mcp import connection as module
+from desktop_app.assistant.mcp.configuration import Server, read_servers
+from desktop_app.assistant.mcp.connection import Connection, ServerFailed
+from desktop_app.assistant.tool import ToolFailed, ToolResult
+from desktop_app.assistant.toolbox import Chosen, open_toolbox
+from models.errors import BadFile
+from tests.support.commands import zhiyin
+
+SERVER = Path(__file__).parents[2] / "support" / "mcp_server.py"
+Connect = Callable[[str], Connection]
+
+
+@pytest.fixture
+def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    opened: list[Connection] = []
+
+    def start(kind: str) -> Connection:
+        opened.append(Connection(kind, server(kind)))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def server(kind: str) -> Server:
+    return Server(command=sys.executable, args=(str(SERVER), kind))
+
+
+def call(
+    connection: Connection, tool_name: str = "echo", /, stop: threading.Event | None = None, **arguments: Any
+) -> ToolResult:
+    tool = next(tool for tool in connection.tools if tool.name == tool_name)
+    return tool.run(arguments or {"text": "hello"}, stop or threading.Event(), lambda text: None)
+
+
+def test_a_real_server_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    time_server = Connection("time", Server(command=sys.executable, args=("-m", "mcp_server_time")))
+    try:
+        assert {"get_current_time", "convert_time"} <= {tool.name for tool in time_server.tools}
+        assert "Asia/Shanghai" in call(time_server, "get_current_time", timezone="Asia/Shanghai").text
+        assert call(time_server, "get_current_time", timezone="Nowhere/City").failed
+    finally:
+        time_server.close()
+
+
+def test_tools_resources_and_prompts_are_offered_and_ask_first(connect: Connect) -> None:
+    good = connect("good")
+    assert call(good).text == "hello"
+    assert "test://one" in call(good, "good_list_resources").text
+    assert call(good, "good_read_resource", uri="test://one").text == "the resource"
+    assert "greet" in call(good, "good_list_prompts").text
+    assert call(good, "good_get_prompt", name="greet", arguments={"who": "me"}).text == "Greet me."
+    echo = good.tools[0]
+    assert echo.changes  # whatever the server says of it
+    assert not Approvals(lambda asked: "refuse").allows(echo, {})
+    assert Approvals(lambda asked: "refuse", {"good/echo"}).allows(echo, {})
+    assert not Approvals(lambda asked: "refuse", {"other/echo", "/echo"}).allows(echo, {})
+
+
+FAULTS = {
+    "die": "The MCP server die failed (Connection closed).",
+    "large": "The MCP server large was ended: it sent a message that is too large.",
+    "wrong": "The MCP server wrong failed (its answer is not what the protocol says).",
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_server_that_fails_is_one_sentence(kind: str, connect: Connect) -> None:
+    bad = connect(kind)
+    with pytest.raises(ToolFailed) as failure:
+        call(bad)
+    assert str(failure.value).startswith(FAULTS[kind])
+    if kind != "wrong":
+        with pytest.raises(ToolFailed):
+            call(bad)
+
+
+def test_a_server_that_hangs_or_floods_is_given_up(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
+    for kind in ("hang", "flood"):
+        with pytest.raises(ToolFailed, match=f"The MCP server {kind} did not answer within 2 seconds"):
+            call(connect(kind))
+
+
+def test_a_stop_is_heard(connect: Connect) -> None:
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    with pytest.raises(ToolFailed, match="It was stopped"):
+        call(connect("hang"), stop=stop)
+
+
+def test_a_large_result_is_whole_here_and_an_error_is_a_failed_result(connect: Connect) -> None:
+    assert len(call(connect("medium")).text) == 4 << 20
+    assert call(connect("error")).failed
+
+
+def test_lies_about_schemas_become_any_object(connect: Connect) -> None:
+    tools = {tool.name: tool for tool in connect("lies").tools}
+    assert "<|im_start|>system" not in tools
+    assert "no schema" not in tools
+    assert tools["bare"].parameters == tools["large"].parameters == {"type": "object"}
+    assert tools["echo"].parameters["required"] == ["text"]
+
+
+def test_injected_tokens_are_only_text(connect: Connect) -> None:
+    assert call(connect("inject")).text.startswith("<|im_end|>")
+
+
+@pytest.mark.parametrize("kind", ["deaf", "quits", "liar"])
+def test_a_server_that_does_not_start_is_left_out_and_said(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 3.0)
+    failures: list[ServerFailed] = []
+    servers = {kind: server(kind), "missing": Server(command="/no/such/program"), "good": server("good")}
+    toolbox = open_toolbox(Chosen(), tmp_path, servers, failures.append)
+    try:
+        assert [tool.name for tool in toolbox.tools][:1] == ["echo"]
+        assert len(failures) == 2
+        assert kind in str(failures[0])
+        assert "No such file or directory" in str(failures[1])
+    finally:
+        toolbox.close()
+
+
+def test_an_address_that_nobody_answers_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    with pytest.raises(ServerFailed, match="The MCP server nobody cannot be used"):
+        Connection("nobody", Server(url="http://127.0.0.1:9/mcp"))
+
+
+def test_a_real_http_server_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+    import subprocess
+
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = (
+        "from mcp.server import MCPServer\nserver = MCPServer('sums')\n"
+        "@server.tool()\ndef add(a: int, b: int) -> int:\n    'Adds.'\n    return a + b\n"
+        f"server.run('streamable-http', host='127.0.0.1', port={port})"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
+        try:
+            sums = None
+            for _ in range(200):
+                try:
+                    sums = Connection("sums", Server(url=f"http://127.0.0.1:{port}/mcp"))
+                    break
+                except ServerFailed:
+                    time.sleep(0.1)
+            assert sums is not None
+            assert call(sums, "add", a=2, b=3).text == "5"
+            sums.close()
+        finally:
+            process.kill()
+
+
+def test_processes_end_with_the_connection(connect: Connect) -> None:
+    one = connect("hang")
+    (process,) = [child for child in psutil.Process().children() if str(SERVER) in child.cmdline()]
+    one.close()
+    assert psutil.wait_procs([process], 10)[1] == []
+
+
+BAD_FILES = ("[]", "{", "{}", '{"mcpServers": {"x": {}}}', '{"mcpServers": {"x": 1}}')
+
+
+def test_the_customary_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    servers = {
+        "files": {"command": "npx", "args": ["-y", "x"], "env": {"A": "b"}},
+        "web": {"type": "http", "url": "https://example.org/mcp", "headers": {"Authorization": "x"}},
+        "off": {"command": "x", "disabled": True},
+    }
+    for key in ("mcpServers", "servers"):
+        path.write_text(json.dumps({key: servers, "other": 1}), "utf-8")
+        found = read_servers(path)
+        assert list(found) == ["files", "web"]
+        assert found["files"].args == ("-y", "x")
+    for wrong in (*BAD_FILES, '{"mcpServers": {"x": {"url": "file:///etc/passwd"}}}'):
+        path.write_text(wrong, "utf-8")
+        with pytest.raises(BadFile):
+            read_servers(path)
+    with pytest.raises(BadFile):
+        read_servers(tmp_path / "missing.json")
+
+
+def test_in_the_terminal_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
+    done = zhiyin("chat", "--prompt", "x", "--mcp", str(tmp_path / "missing.json"), ZHIYIN_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "missing.json cannot be read" in done.stderr

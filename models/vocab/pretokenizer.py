@@ -96,6 +96,18 @@ NAMED_RULES: dict[str, Rules] = {
 }
 """llama.cpp's name -> rules, one name where several behave alike (hunyuan, megrez, stablelm2 … cut as qwen2 does)."""
 
+_SPACES_OUTSIDE_ASCII = Sentence(
+    "Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher's: llama.cpp does not take "
+    "them for spaces with this tokenizer."
+)
+LIMITS: dict[str, Sentence] = {
+    "tekken": Sentence(
+        "Words with combining marks, as in Hindi, Thai and Arabic with vowel signs, become other tokens than the publisher's: "
+        "llama.cpp cuts them at the marks with this tokenizer."
+    ),
+    **dict.fromkeys(("deepseek-llm", "deepseek-coder", "falcon"), _SPACES_OUTSIDE_ASCII),
+}
+"""What llama.cpp does otherwise than rules that it has a name for."""
 _GLM_MARK = "[gMASK]"
 _LONGEST = 4000
 """Characters of expressions that are compared; the longest known ones have 500."""
@@ -116,13 +128,13 @@ def name_pretokenizer(step: Step | None, *, ignore_merges: bool, added: Iterable
 
 
 def name_rules(rules: Rules) -> tuple[str, Sentence | None]:
-    """Return llama.cpp's name for rules, and a warning unless they are exactly the named ones."""
+    """Return llama.cpp's name for rules, and a warning unless it cuts exactly so."""
     for name, named in NAMED_RULES.items():
         if named == rules:
-            return name, None
+            return name, LIMITS.get(name)
     same = [name for name, named in NAMED_RULES.items() if named.expressions == rules.expressions]
     if same:  # looking whole pieces up matters only for tokens that merging does not reach
-        return same[0], None
+        return same[0], LIMITS.get(same[0])
     shown = json.dumps(rules.expressions, ensure_ascii=False)[:300]
     nearest = max(NAMED_RULES, key=lambda name: _likeness(rules, NAMED_RULES[name]))
     common = _likeness(rules, NAMED_RULES[nearest])[0]

@@ -136,6 +136,10 @@
         <translation>请说明要搜索什么。</translation>
     </message>
     <message>
+        <source>Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher&apos;s: llama.cpp does not take them for spaces with this tokenizer.</source>
+        <translation>ASCII 以外的空格（例如全角空格）得到的词元会与发布者的不同：llama.cpp 对这种分词器不把它们当作空格。</translation>
+    </message>
+    <message>
         <source>Standard input holds no text for --prompt -; give it a file or a pipe that does.</source>
         <translation>标准输入里没有可供 --prompt - 使用的文字；请用管道或重定向传入内容。</translation>
     </message>
@@ -606,6 +610,10 @@
     <message>
         <source>Without an original there is nothing to draw; name one by --against.</source>
         <translation>没有原模型就没有可画的内容；请用 --against 指定原模型。</translation>
+    </message>
+    <message>
+        <source>Words with combining marks, as in Hindi, Thai and Arabic with vowel signs, become other tokens than the publisher&apos;s: llama.cpp cuts them at the marks with this tokenizer.</source>
+        <translation>含组合符号的单词（例如印地语、泰语和带元音符号的阿拉伯语）得到的词元会与发布者的不同：llama.cpp 对这种分词器会在符号处切开。</translation>
     </message>
     <message>
         <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>

@@ -64,6 +64,7 @@ class LlamaVocabulary:
             pointer: llama.cpp's.
             header: the file's, whose values may be wrong.
         """
+        self._header = header
         said = self._said = header.metadata
         self._vocab = pointer
         kind = llama.llama_vocab_type(pointer)
@@ -164,7 +165,7 @@ class LlamaVocabulary:
         types = self._file_types
         if len(types) != len(self._attributes):
             types = [_type_of(attributes) for attributes in self._attributes]
-        for token in self._ids(self._said.get(ADDED)):
+        for token in self._listed(ADDED):
             types[token] = TokenType.USER_DEFINED
         return types
 
@@ -202,11 +203,11 @@ class LlamaVocabulary:
     @cached_property
     def _ends(self) -> frozenset[int]:
         """What ends a reply: as the file says, else as llama.cpp guesses, ordinary tokens left out."""
-        if (said := self._ids(self._said.get(ENDS))) or self._empty:
+        if (said := self._listed(ENDS)) or self._empty:
             return frozenset(said)
         candidates = {*self._control.values(), llama.llama_vocab_eos(self._vocab), llama.llama_vocab_eot(self._vocab)}
         guessed = (token for token in candidates if llama.llama_vocab_is_eog(self._vocab, token))
-        return frozenset((*guessed, *self._ids(self._said.get(_OLD_ENDS))))
+        return frozenset((*guessed, *self._listed(_OLD_ENDS)))
 
     @cached_property
     def _sections(self) -> Sections:
@@ -216,11 +217,11 @@ class LlamaVocabulary:
             space = SpacePrefix(said.get(SPACE_PREFIX, self._usual_space().value))
         with suppress(ValueError, TypeError):
             normalization = TextNormalization.of_json(said[NORMALIZER]) if NORMALIZER in said else None
-        cutting = self._ids(said.get(ADDED))
+        cutting = self._listed(ADDED)
         if SPACE_PREFIX not in said and self._kind == llama.LLAMA_VOCAB_TYPE_SPM:
             cutting = [token for token, kind in enumerate(self._types) if kind == TokenType.USER_DEFINED]
         cutting = [*cutting, *(token for token in self._ordinary if self._types[token] == TokenType.USER_DEFINED)]
-        traits = {name: frozenset(self._ids(said.get(key))) for name, key in TRAITS.items()}
+        traits = {name: frozenset(self._listed(key)) for name, key in TRAITS.items()}
         tokens = [(text, token, True) for text, token in self._control.items()]
         tokens += [(self._raw_text(token), token, False) for token in cutting]
         added = {
@@ -281,6 +282,10 @@ class LlamaVocabulary:
         for markup in self._demoted.values():
             text = text.replace(markup, f"{markup[0]}{CUT}{markup[1:]}")
         return text.split(CUT) if self._demoted else [text]
+
+    def _listed(self, key: str) -> list[int]:
+        """Return ids that the file lists; [] where it lists none, or what are none."""
+        return self._ids(read_numbers(self._header, key))
 
     def _ids(self, value: Any) -> list[int]:
         ids = value if isinstance(value, list) else []

@@ -14,7 +14,7 @@ from tokenizers import pre_tokenizers
 
 from models.config import Config
 from models.vocab import read_vocabulary
-from models.vocab.pretokenizer import NAMED_RULES, Rules, name_pretokenizer, name_rules
+from models.vocab.pretokenizer import LIMITS, NAMED_RULES, Rules, name_pretokenizer, name_rules
 from models.vocab.structures import Step
 from models.vocab.vocabulary import Vocabulary
 from tests.support.vocabularies import encode, load, varied_texts
@@ -33,7 +33,6 @@ LEFT_OUT = {
     "deepseek-llm": r"[^\S\t\n\r\f\v ]",
     "deepseek-coder": r"[^\S\t\n\r\f\v ]",
     "falcon": r"[^\S\t\n\r\f\v ]",
-    "gpt-4o": r"\p{M}",
     "tekken": r"\p{M}",
 }
 
@@ -61,7 +60,7 @@ def test_named_rules_cut_as_llama_cpp(name: str, merged_across: tokenizers.Token
     document["model"]["ignore_merges"] = rules.ignore_merges
     (tmp_path / "tokenizer.json").write_text(json.dumps(document), "utf-8")
     vocabulary = read_vocabulary(tmp_path, Config({}))
-    assert (vocabulary.pre, vocabulary.warnings) == (name, ())
+    assert (vocabulary.pre, vocabulary.warnings) == (name, (LIMITS[name],) if name in LEFT_OUT else ())
     reference = tokenizers.Tokenizer.from_str(json.dumps(document))
     found = load(vocabulary, tmp_path)
     left_out = regex.compile(LEFT_OUT.get(name, r"(?!)"))
@@ -89,7 +88,7 @@ PUBLISHED: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_forms_are_recognised(name: str) -> None:
     steps = msgspec.convert({"type": "Sequence", "pretokenizers": PUBLISHED[name]}, Step)
-    assert name_pretokenizer(steps, ignore_merges=False, added=()) == (name, None)
+    assert name_pretokenizer(steps, ignore_merges=False, added=()) == (name, LIMITS.get(name))
 
 
 @pytest.mark.parametrize(

@@ -305,3 +305,9 @@ def test_surplus_tokens_are_left_out(document: dict[str, Any], tmp_path: Path) -
     found = load(vocabulary, tmp_path)
     assert encode(found, INST, special=True) == [size - 1]
     assert [number for number in range(found.size) if found.is_end(number)] == [2]
+
+
+def test_very_many_added_tokens(document: dict[str, Any], tmp_path: Path) -> None:
+    """Long arrays of a GGUF file are skipped when its header is read."""
+    tokens = [(f"<u{number}>", {"special": False, "single_word": True}) for number in range(1500)]
+    assert_equal(tmp_path, with_tokens(document, *tokens), ["a <u7>b <u1499> c<u3>", *TEXTS[:5]])

@@ -14,6 +14,7 @@ from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.library.installed import BrokenModel, InstalledModel, Library
+from desktop_app.library.other_programs import found_models
 from desktop_app.library.packs import SUFFIX, pack, read_pack, unpack
 from desktop_app.paths import models_folder
 from models.dynamic_rotary import RULE
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_model(actions.add_parser(name, parents=[shared], help=help_text))
     importer = actions.add_parser("import", parents=[shared], help="add a GGUF file where it lies")
     importer.add_argument("file", type=Path, metavar="FILE", help="a GGUF file; of a split model, the first one")
+    actions.add_parser(
+        "found", parents=[shared], help="list the models that other programs keep here; import takes their paths"
+    )
     packer = actions.add_parser("pack", parents=[shared], help="write a model into one file for another computer")
     add_model(packer)
     packer.add_argument("--out", type=Path, metavar="FILE", help=f"where to; without it NAME{SUFFIX} here")
@@ -46,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         _info(library, arguments)
     elif arguments.action == "remove":
         _remove(library, arguments.model)
+    elif arguments.action == "found":
+        _print_found(as_json=arguments.json)
     elif arguments.action == "pack":
         _pack(library, arguments)
     elif arguments.action == "unpack":
@@ -71,6 +77,18 @@ def _remove(library: Library, name: str) -> None:
     if isinstance(model, BrokenModel) and not removal.files:
         what = "its file was gone" if not model.path.exists() else what
     say(f"Removed {model.name}; {what}.")
+
+
+def _print_found(*, as_json: bool) -> None:
+    found = found_models()
+    if as_json:
+        print_json([asdict(model) | {"path": str(model.path)} for model in found])
+        return
+    print_table(
+        (model.program, visible(model.name), human_bytes(model.bytes), visible(str(model.path))) for model in found
+    )
+    if not found:
+        say("No models of other programs were found.")
 
 
 def _pack(library: Library, arguments: argparse.Namespace) -> None:

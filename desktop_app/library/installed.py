@@ -47,6 +47,7 @@ from desktop_app.library.file_names import (
     shown_name,
 )
 from desktop_app.library.origins import Origins
+from desktop_app.library.other_programs import name_of_blob
 from desktop_app.library.packs import is_pack, unpack
 from desktop_app.library.scan import find_models
 from desktop_app.paths import downloads_folder
@@ -312,7 +313,9 @@ class Library:
             raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or str(error)) from error
         key = (str(path), status.st_size, status.st_mtime_ns)
         if key not in self._described:
-            self._described[key] = _described(read_gguf_header(path, arrays=False), status.st_mtime)
+            model = _described(read_gguf_header(path, arrays=False), status.st_mtime)
+            blob = name_of_blob(path)
+            self._described[key] = replace(model, name=visible(blob)) if blob else model
         return self._described[key]
 
     def _broken(self, path: Path, error: ZhiyinError) -> BrokenModel:

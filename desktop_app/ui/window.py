@@ -337,6 +337,7 @@ class MainWindow(QMainWindow):
     def add_model(self) -> None:
         """Let the user choose a file, a folder, or a repository."""
         dialog = AddDialog(self, self._pasted)
+        self.services.library.find_others(dialog.show_found)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.paths_chosen.connect(self.import_files)
         dialog.repository_named.connect(self._look_at)

@@ -2838,6 +2838,10 @@
         <translation>模型</translation>
     </message>
     <message>
+        <source>Models of other programs, used where they lie:</source>
+        <translation>其他程序的模型（在原处直接使用）：</translation>
+    </message>
+    <message>
         <source>On Hugging Face or ModelScope</source>
         <translation>Hugging Face 或魔搭社区上的</translation>
     </message>
@@ -2848,6 +2852,10 @@
     <message>
         <source>The name of a model, or the address of its page. Nothing is downloaded yet.</source>
         <translation>模型的名称，或它的网页地址。此时还不会下载。</translation>
+    </message>
+    <message>
+        <source>Use</source>
+        <translation>使用</translation>
     </message>
     <message>
         <source>owner/name or address</source>

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.library.installed import Entry, InstalledModel, Library, Listing, Removal
+from desktop_app.library.other_programs import FoundModel, found_models
 from desktop_app.ui.bridges.background import Background
 
 
@@ -47,6 +48,15 @@ class LibraryBridge(QObject):
             self._background.run(lambda: None, lambda _: self.imported.emit(model))  # after the list is read
 
         self._background.run(lambda: self._library.import_file(path), done, self._refused)
+
+    def find_others(self, on_done: Callable[[list[FoundModel]], None]) -> None:
+        """Look for the models of other programs that are not on the list yet."""
+
+        def find() -> list[FoundModel]:
+            known = {model.path for model in self._library.models()}
+            return [model for model in found_models() if model.path not in known]
+
+        self._background.run(find, on_done, self._refused)
 
     def add(
         self, path: Path, on_done: Callable[[InstalledModel], None], on_failed: Callable[[Exception], None]

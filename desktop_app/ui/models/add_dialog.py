@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import (
+    QComboBox,
     QDialogButtonBox,
     QFileDialog,
     QHBoxLayout,
@@ -13,8 +16,11 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from converter.hub.address import HubAddress, read_address
+from desktop_app.library.other_programs import FoundModel
+from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from models.errors import ZhiyinError
@@ -47,6 +53,9 @@ class AddDialog(FittingDialog):
         self._file.clicked.connect(self._ask_for_files)
         self._folder.clicked.connect(self._ask_for_folder)
         self._look.clicked.connect(self._take_name)
+        self._others, self._found, self._use = QLabel(), QComboBox(), QPushButton()
+        self._others.setObjectName("muted")
+        self._use.clicked.connect(lambda: self._take_paths([self._found.currentData()]))
         self._name = QLineEdit(clearButtonEnabled=True)
         self._name.setObjectName("repository")
         self._name.textChanged.connect(self._name_changed)
@@ -58,6 +67,16 @@ class AddDialog(FittingDialog):
         self._name.setText(name)
         self._name.selectAll()
         self._name.setFocus()
+
+    def show_found(self, models: Sequence[FoundModel]) -> None:
+        """Offer the models that other programs keep on this computer."""
+        if not models or not isValid(self):
+            return
+        for model in models:
+            self._found.addItem(f"{model.name} · {model.program} · {size(model.bytes)}", str(model.path))
+        for widget in (self._others, self._found, self._use):
+            widget.show()
+        self.fit()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
@@ -71,6 +90,12 @@ class AddDialog(FittingDialog):
         ways.addWidget(self._file)
         ways.addWidget(self._folder)
         ways.addStretch()
+        others = QHBoxLayout()
+        others.setSpacing(8)
+        others.addWidget(self._found, 1)
+        others.addWidget(self._use)
+        for widget in (self._others, self._found, self._use):
+            widget.hide()
         name = QHBoxLayout()
         name.setSpacing(8)
         name.addWidget(self._name, 1)
@@ -82,6 +107,8 @@ class AddDialog(FittingDialog):
         layout.addWidget(self._here)
         layout.addWidget(self._here_hint)
         layout.addLayout(ways)
+        layout.addWidget(self._others)
+        layout.addLayout(others)
         layout.addSpacing(12)
         layout.addWidget(self._hub)
         layout.addWidget(self._hub_hint)
@@ -98,6 +125,9 @@ class AddDialog(FittingDialog):
         )
         self._file.setText(self.tr("File…"))
         self._folder.setText(self.tr("Folder…"))
+        self._others.setText(self.tr("Models of other programs, used where they lie:"))
+        self._found.setAccessibleName(self._others.text())
+        self._use.setText(self.tr("Use"))
         self._hub.setText(self.tr("On Hugging Face or ModelScope"))
         self._hub_hint.setText(self.tr("The name of a model, or the address of its page. Nothing is downloaded yet."))
         self._name.setPlaceholderText(self.tr("owner/name or address"))

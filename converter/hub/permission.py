@@ -58,6 +58,11 @@ def permitted() -> Iterator[None]:
         _permitted.reset(token)
 
 
+def permit_thread() -> None:
+    """Let this thread connect to other computers for its whole life: pools of threads inherit no permission."""
+    _permitted.set(True)
+
+
 def guard(is_offline: Callable[[], bool], listener: Callable[[Contact], None]) -> None:
     """Forbid this process every connection without permission, and every one while the user wants none; for its whole life.
 
@@ -92,13 +97,14 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _check(host: Any) -> None:
     """Raise where this host must not be asked or looked up now."""
-    if _is_this_computer(host) or (_permitted.get() and not _gate.is_offline()):
+    if is_this_computer(host) or (_permitted.get() and not _gate.is_offline()):
         return
     reason = "the offline switch is on" if _gate.is_offline() else "no part of Zhiyin but its downloads may"
     raise PermissionError(errno.EACCES, f"no connection to {host}: {reason}")
 
 
-def _is_this_computer(host: Any) -> bool:
+def is_this_computer(host: Any) -> bool:
+    """Tell whether a name or an address is this computer's own."""
     text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     if text is None or text == "localhost":
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,15 +55,18 @@ class Toolbox:
     """A chat's tools, with what they keep open."""
 
     tools: list[Tool]
+    work_folder: Path
     interpreter: Interpreter | None = None
     connections: Sequence[Connection] = ()
 
     def close(self) -> None:
-        """End the processes of tools."""
+        """End the processes of tools; a work folder without a file that anybody sees is removed."""
         for connection in self.connections:
             connection.close()
         if self.interpreter is not None:
             self.interpreter.close()
+        if self.work_folder.is_dir() and all(path.name.startswith(".") for path in self.work_folder.iterdir()):
+            shutil.rmtree(self.work_folder, ignore_errors=True)
 
 
 def open_toolbox(
@@ -85,7 +89,7 @@ def open_toolbox(
         except ServerFailed as failure:
             on_failure(failure)
     tools += [tool for connection in connections for tool in connection.tools]
-    return Toolbox(without_duplicates(tools), interpreter, connections)
+    return Toolbox(without_duplicates(tools), work_folder, interpreter, connections)
 
 
 def built_in(chosen: Chosen, work_folder: Path) -> list[Tool]:

@@ -192,6 +192,10 @@
         <translation>MCP 服务器 {name} 已经结束。</translation>
     </message>
     <message>
+        <source>The MCP server {name} is on another computer ({host}), and the offline switch is on; switch it off to use it.</source>
+        <translation>MCP 服务器 {name} 在另一台电脑上（{host}），而现在是离线状态；要使用它，请关闭离线开关。</translation>
+    </message>
+    <message>
         <source>The MCP server {name} was ended: {reason}.</source>
         <translation>MCP 服务器 {name} 已被结束：{reason}。</translation>
     </message>

@@ -7,11 +7,13 @@ import json
 import re
 import threading
 from collections.abc import Coroutine, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
+from converter.hub.permission import Contact, is_this_computer, note, permit_thread, permitted, switched_off
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
 from desktop_app.processes.logs import open_log
@@ -42,7 +44,11 @@ class Connection:
         self.name = name
         self.tools: list[Tool] = []
         self._server = server
+        if server.url:
+            self._refuse_offline(server.url)
         self._loop = asyncio.new_event_loop()
+        # Names are looked up on these threads, which do not inherit a permission.
+        self._loop.set_default_executor(ThreadPoolExecutor(2, initializer=permit_thread if server.url else None))
         self._closing = asyncio.Event()
         self._session: Any = None
         self._fault = ""
@@ -63,6 +69,19 @@ class Connection:
                 name=name,
                 reason=_reason(error),
             ) from error
+
+    def _refuse_offline(self, url: str) -> None:
+        """Raise where the user wants no connections, and note the one that is made otherwise."""
+        address = urlsplit(url)
+        host = address.hostname or ""
+        if switched_off() and not is_this_computer(host):
+            raise ServerFailed(
+                "The MCP server {name} is on another computer ({host}), and the offline switch is on; switch it off to use it.",
+                name=self.name,
+                host=host,
+            )
+        port = address.port or (443 if address.scheme.lower() == "https" else 80)
+        note(Contact(host, port, address.path, 0, "done"))
 
     def close(self) -> None:
         """End the connection and the server's process."""
@@ -108,6 +127,7 @@ class Connection:
         from httpx2 import AsyncClient, Timeout
         from mcp.client.streamable_http import streamable_http_client
 
+        stack.enter_context(permitted())
         client = AsyncClient(headers=server.headers, timeout=Timeout(CONNECT_SECONDS, read=CALL_SECONDS))
         await stack.enter_async_context(client)
         streams = await stack.enter_async_context(streamable_http_client(server.url, http_client=client))

@@ -80,7 +80,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             yield running
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", ["qwen", "harmony", *(pytest.param(name, marks=pytest.mark.slow) for name in ("llama", "glm"))]
+)
 def test_a_model_calls_the_calculator_and_answers(name: str, engine: Engine, tmp_path: Path) -> None:
     _, _, call, answer = MODELS[name]
     loaded(engine, model_of(name, tmp_path))

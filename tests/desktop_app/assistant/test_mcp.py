@@ -149,6 +149,15 @@ def test_an_address_that_nobody_answers_at_is_said(tmp_path: Path, monkeypatch: 
         Connection("nobody", Server(url="http://127.0.0.1:9/mcp"))
 
 
+def test_with_the_offline_switch_on_no_other_computer_is_contacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "switched_off", lambda: True)
+    with pytest.raises(ServerFailed, match="the offline switch is on"):
+        Connection("far", Server(url="http://192.0.2.1/mcp"))
+
+
 def test_a_real_http_server_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
     import subprocess

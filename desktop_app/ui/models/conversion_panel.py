@@ -283,7 +283,9 @@ class ConversionPanel(QScrollArea):
         self.setVisible(bool(self._cards))
         most = round(self.window().height() * _MOST)
         if self._cards:
-            self.setFixedHeight(min(self._column.totalHeightForWidth(self.width()), most))
+            wraps = self._column.hasHeightForWidth()  # a job that waits shows one line
+            needed = self._column.totalHeightForWidth(self.width()) if wraps else self._column.totalSizeHint().height()
+            self.setFixedHeight(min(needed, most))
 
     def _add(self, job: ConversionJob) -> None:
         card = self._cards[job] = ConversionCard(job)

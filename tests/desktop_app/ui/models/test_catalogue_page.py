@@ -18,6 +18,7 @@ from desktop_app.system.memory_limits import MainMemory
 from desktop_app.system.read_speed import ReadSpeed
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row, words_of
 from desktop_app.ui.models.catalogue_page import CataloguePage
+from desktop_app.ui.models.conversion_panel import ConversionPanel
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
 from tests.support.hub_server import HubServer
@@ -183,7 +184,8 @@ def test_a_model_is_got_and_talked_to(
     (job,) = person.services.conversions.jobs
     assert job.request.quant == "Q8_0"
     assert not rows(person)[0].can_act, "it is under way"
-    assert words_of(rows(person)[0]).button == "Fetching 0 %"
+    assert words_of(rows(person)[0]).button == "waits", "a large download can still be undone"
+    person.wait(lambda: words_of(rows(person)[0]).button != "waits")
     person.wait(lambda: job.is_over)
     assert (job.state, job.error) == ("done", None)
     person.wait(lambda: words_of(rows(person)[0]).button == "Chat")
@@ -241,6 +243,7 @@ def test_a_large_download_can_be_undone_before_it_begins(person: Person) -> None
     assert (job.held, job.state, person.services.conversions.current) == (True, "waiting", None)
     run_events(30)
     assert person.find(CatalogueList).visualRect(person.find(CatalogueList).model().index(0, 0)) == before
+    assert person.find(ConversionPanel).height() > 40, "what can be undone is seen"
     person.click("Undo")
     assert (job.state, person.services.conversions.jobs) == ("cancelled", [])
 

@@ -16,6 +16,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from desktop_app.sequences import rounded_context, snapshot_count
 from models.dynamic_rotary import INTERNLM, RULE, is_beyond_trained_context
+from models.embedding import ENCODERS
 from models.family import Metadata
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
@@ -170,6 +171,8 @@ def footprint(
     state = recurrent_state(architecture, parameters)
     embedded = _FLOAT * _batch(run) * _number(parameters.get("embedding_length"))
     cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
+    if architecture in ENCODERS:  # each token sees all others at once: nothing is remembered
+        cache = [0] * count
     recurrent = count if state else sum(_delta_rules(parameters))
     whole = recurrent * (state or _delta_state(parameters))
     return Footprint(

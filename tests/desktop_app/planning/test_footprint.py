@@ -116,3 +116,9 @@ def test_nonsense_in_a_file_counts_nothing() -> None:
 
 def test_contexts_are_rounded_up() -> None:
     assert [rounded_context(count) for count in (1, 256, 257)] == [256, 256, 512]
+
+
+def test_models_that_make_vectors_have_no_cache() -> None:
+    parameters = {"block_count": 6, "embedding_length": 384, "attention.head_count": 12, "feed_forward_length": 1536}
+    assert sum(footprint("bert", parameters, [], RunShape(512)).cache) == 0
+    assert sum(footprint("llama", parameters, [], RunShape(512)).cache) > 0

@@ -27,6 +27,7 @@ from desktop_app.server.openai.completions import completions
 from desktop_app.server.openai.embeddings import embeddings
 from desktop_app.server.openai.models import list_models, show_model
 from desktop_app.server.openai.responses import responses
+from desktop_app.server.openapi import openapi
 from desktop_app.server.serving import Services
 
 ROUTES = (
@@ -46,6 +47,7 @@ ROUTES = (
     Route("/api/show", ollama_models.show, methods=["POST"]),
     Route("/api/ps", ollama_models.running, methods=["GET"]),
     Route("/api/version", ollama_models.server_version, methods=["GET"]),
+    Route("/openapi.json", openapi, methods=["GET"]),
     Route("/", ollama_models.alive, methods=["GET"]),
 )
 

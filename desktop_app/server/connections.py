@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from functools import cache
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST_CONNECTIONS = 1024
+_MOST_CONNECTIONS = 1024
 """Further ones are closed at once."""
 _HEADER_SECONDS = 15.0
 """Within which a connection's first request has its headers."""
@@ -20,7 +22,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or close it where there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > most_connections():
             transport.abort()
         else:
             self._waiting = self.loop.call_later(_HEADER_SECONDS, self._close_silent)
@@ -45,3 +47,13 @@ class BoundedProtocol(H11Protocol):
         self._waiting = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+
+@cache
+def most_connections() -> int:
+    """Return how many connections are kept: half of the files that the system lets this process open, at most."""
+    if sys.platform == "win32":
+        return _MOST_CONNECTIONS
+    import resource
+
+    return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)

@@ -62,6 +62,8 @@ async def show(request: Request) -> Response:
     template = header.text("tokenizer.chat_template") or ""
     facts = template_facts(template)
     capabilities = ["completion", *(["tools"] if facts.tools else []), *(["thinking"] if facts.reasoning else [])]
+    if model.measures:
+        capabilities = ["embedding"]
     return json_response(
         {
             "modelfile": f"FROM {model.label}\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from desktop_app.server.connections import most_connections
 from tests.support.commands import zhiyin
 from tests.support.random_llama import random_llama
 from tests.support.serving import STARTER, Served, served
@@ -207,3 +209,21 @@ def test_a_model_that_does_not_fit_gets_the_planners_sentence(tmp_path: Path) ->
         answer = httpx2.post(running.address + CHAT, json=body, timeout=60)
     assert answer.status_code == 503
     assert "more than is free now" in answer.json()["error"]["message"]
+
+
+def test_more_connections_than_are_kept_are_closed_and_the_others_served(open_server: Served) -> None:
+    parts = urlsplit(open_server.address)
+    held = []
+    try:
+        for _ in range(most_connections() + 20):
+            held.append(socket.create_connection((parts.hostname, parts.port or 0), 20))
+        held[-1].settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            assert held[-1].recv(1) == b""
+        for connection in held[:50]:
+            connection.close()
+        answers = (asked(open_server, {}).status_code for _ in range(3))
+        assert list(answers) == [200, 200, 200]
+    finally:
+        for connection in held:
+            connection.close()

@@ -24,7 +24,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from tests.data.transformers.weights import IDS, values
 
 _FOLDER = Path(__file__).parent
-_SIZES = {
+SIZES = {
     "vocab_size": 48, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 256, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
 }  # fmt: skip
@@ -51,7 +51,7 @@ _GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 16}
 _YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 10000.0}
 _ROUNDED = {"rope_parameters": _YARN | {"truncate": True}}  # llama.cpp rounds always: models.families.gpt_oss
 _TIED, _UNTIED = {"tie_word_embeddings": True}, {"tie_word_embeddings": False}
-_CASES: dict[str, dict[str, Any]] = {
+CASES: dict[str, dict[str, Any]] = {
     "deepseek_v2": _LATENT | _ROUTED | {"q_lora_rank": None, "first_k_dense_replace": 1, "num_hidden_layers": 3},
     "deepseek_v3": _LATENT | _ROUTED | {"first_k_dense_replace": 1, "n_routed_experts": 8, "n_group": 2},
     "deepseek_v3 tied": _LATENT | _ROUTED | {"first_k_dense_replace": 1} | _TIED,
@@ -112,9 +112,9 @@ def main() -> None:
     """Write both files."""
     transformers.logging.set_verbosity_error()
     cases, logits = {}, {}
-    for name, said in _CASES.items():
+    for name, said in CASES.items():
         model_type = name.partition(" ")[0]
-        config = CONFIG_MAPPING[model_type](**(_SIZES | said))
+        config = CONFIG_MAPPING[model_type](**(SIZES | said))
         with tempfile.TemporaryDirectory() as folder:
             cases[name], logits[name] = _case(Path(folder), config)
         print(name)

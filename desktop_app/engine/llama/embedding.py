@@ -80,9 +80,8 @@ class EmbeddingRunner:
         self.info = self._describe(header, trained, time.perf_counter() - start)
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        """Return token ids."""
-        ids = self.vocabulary.tokenize(text, add_special=add_special, special=special)
-        return [*ids, *self.vocabulary.closing] if add_special else ids
+        """Return token ids, without `vocabulary.closing`."""
+        return self.vocabulary.tokenize(text, add_special=add_special, special=special)
 
     def embed(self, texts: Sequence[str], role: str, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """Return float32 [len(texts), dimensions]; texts that are too long are cut, as the publisher's code does.
@@ -135,7 +134,7 @@ class EmbeddingRunner:
 
     def _ids(self, text: str) -> list[int]:
         """Return a text's tokens, cut behind the last one that fits, with the ones at its ends."""
-        ids = self.tokenize(text, add_special=True, special=False)
+        ids = [*self.tokenize(text, add_special=True, special=False), *self.vocabulary.closing]
         if len(ids) > self._most:
             tail = self._tail()
             ids = [*ids[: self._most - len(tail)], *tail]
@@ -154,7 +153,8 @@ class EmbeddingRunner:
             asked, read = (self.tokenize(part, add_special=False, special=False) for part in (query, text))
             room = max(0, self._room - len(before) - len(between) - len(after) - len(asked))
             return [*before, *asked, *between, *read[:room], *after][: self._room]
-        asked = self.tokenize(query, add_special=True, special=False)[: self._room // 2]
+        asked = self.tokenize(query, add_special=True, special=False)
+        asked = [*asked, *self.vocabulary.closing][: self._room // 2]
         tail = self._tail()
         read = self.tokenize(text, add_special=False, special=False)
         room = self._room - len(asked) - 2 * len(tail)

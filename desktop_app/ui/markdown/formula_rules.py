@@ -21,6 +21,8 @@ _SIGN = re.compile(r"[\\^_=+<>{}]")
 _CHINESE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 _PROSE = re.compile(r"[A-Za-z]{2,}\s+[A-Za-z]{2,}")
 _MOST_LINES = 100
+_OPENING = re.compile(r"^[ >]*(?:\\\[|\$\$|\\begin\{)", re.MULTILINE)
+_BLANK_LINE = re.compile(r"^[ >\t]*\n", re.MULTILINE)
 _FULL_STOPS = ".,;:，。；："
 
 
@@ -30,6 +32,18 @@ def add_formulas(parser: MarkdownIt) -> None:
     parser.block.ruler.before("fence", "formula", _block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
 
 
+def may_become_formula(text: str) -> bool:
+    """Tell whether more lines may make the end of a text, which are blocks by now, a part of one formula."""
+    end = len(text)
+    for _ in range(_MOST_LINES):
+        end = text.rfind("\n", 0, end)
+        if end < 0:
+            break
+    lines = text[end + 1 :]
+    blank = max((match.end() for match in _BLANK_LINE.finditer(lines)), default=0)
+    return _OPENING.search(lines, blank) is not None
+
+
 def _is_formula(text: str, *, display: bool = False) -> bool:
     if not text.strip() or (_CHINESE.search(text) and "\\" not in text):
         return False
@@ -37,16 +51,16 @@ def _is_formula(text: str, *, display: bool = False) -> bool:
 
 
 def _inline(state: StateInline, silent: bool) -> bool:
-    source, start = state.src[: state.posMax], state.pos
-    opening = source[start : start + 2]
+    source, start, last = state.src, state.pos, state.posMax
+    opening = source[start : min(start + 2, last)]
     if opening in _CLOSING:
-        end = source.find(_CLOSING[opening], start + 2)
+        end = source.find(_CLOSING[opening], start + 2, last)
         content, after = source[start + 2 : end], end + 2
         display = opening != "\\("
         if end < 0 or not _is_formula(content, display=display):
             return False
     else:
-        match = _DOLLARS.match(source, start)
+        match = _DOLLARS.match(source, start, last)
         if match is None or not _is_formula(match[1]):
             return False
         content, after, display = match[1], match.end(), False

@@ -1,4 +1,4 @@
-"""Markdown to blocks that the window can draw. No HTML is made or understood; nothing is loaded.
+"""Markdown to blocks that the window can draw. No HTML is made or understood; nothing is loaded (growing texts: `streaming.py`).
 
 A line break stays a line break, as people expect of a chat (poems, addresses).
 """
@@ -6,17 +6,19 @@ A line break stays a line break, as people expect of a chat (poems, addresses).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Literal
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from desktop_app.ui.markdown.emphasis_rules import add_emphasis
 from desktop_app.ui.markdown.formula import formula
 from desktop_app.ui.markdown.formula_rules import add_formulas
+from desktop_app.ui.markdown.segments import cuts
 from desktop_app.ui.markdown.span import Span, Spans
 
 Kind = Literal["paragraph", "heading", "code", "table", "rule", "formula"]
@@ -24,9 +26,32 @@ Kind = Literal["paragraph", "heading", "code", "table", "rule", "formula"]
 _URL = re.compile(r"https?://[^\s<>\"'`，。；：！？、）】」]*[^\s<>\"'`，。；：！？、）】」.,;:!?)\]*_~]")
 _TASK = re.compile(r"\[([ xX])\] ")
 _BULLETS = "•◦▪"
+_PARTING = ("formula_display", "cut")
+_LEVEL_IN_LIST = 2
+"""Of markdown-it's tokens: a paragraph of an item of a list that lies in nothing else."""
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 add_formulas(_PARSER)
 add_emphasis(_PARSER)
+CONTINUED = "continued"
+"""In the parser's environment: the text goes on from the middle of a paragraph, and a character stands for what was before."""
+
+
+def _inline_in_pieces(state: StateCore) -> None:
+    """Parse the texts of blocks: long ones in pieces, whose first ones stay as they are while the text grows."""
+    continued = state.env.pop(CONTINUED, False)
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        text, continued = token.content[continued:], False
+        token.children = []
+        places = [0, *cuts(text), len(text)]
+        for start, end in pairwise(places):
+            if start:
+                token.children.append(Token("cut", "", 0))
+            state.md.inline.parse(text[start:end], state.md, state.env, token.children)
+
+
+_PARSER.core.ruler.at("inline", _inline_in_pieces)
 
 
 @dataclass(frozen=True)
@@ -52,51 +77,18 @@ class Block:
     """Of a table; the first one is its head."""
     alignments: tuple[str, ...] = ()
     """left, center or right for each column."""
+    continued: bool = False
+    """A paragraph that goes on from the block before: it was too long for one."""
 
 
 def parse(text: str) -> list[Block]:
     """Return the blocks of a text."""
-    return _Walker().walk(_PARSER.parse(text))
+    return Walker().walk(tokens_of(text))
 
 
-class StreamingParser:
-    """Parses a growing text; closed top-level blocks are not parsed again."""
-
-    def __init__(self) -> None:
-        """Begin with an empty text."""
-        self._closed: list[Block] = []
-        self._offset = 0
-
-    def update(self, text: str) -> list[Block]:
-        """Return the blocks of `text`, which begins with the text of the last call."""
-        tail = text[self._offset :]
-        tokens = _PARSER.parse(tail)
-        last = _start_of_last_block(tokens)
-        start_line = tokens[last].map[0] if last and tokens[last].map else 0  # type: ignore[index]
-        if start_line and not _is_open(tokens[last]):
-            start = _line_offset(tail, start_line)
-            # A line that is still being written may yet turn out to continue the block before it.
-            if "\n" in tail[start:]:
-                self._closed += _Walker().walk(tokens[:last])
-                self._offset += start
-                tokens = tokens[last:]
-        return [*self._closed, *_Walker().walk(tokens)]
-
-
-def _start_of_last_block(tokens: Sequence[Token]) -> int:
-    return next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i].level == 0 and tokens[i].nesting >= 0), 0)
-
-
-def _is_open(token: Token) -> bool:
-    """Return whether the next character may turn a block into a part of the one before it."""
-    return bool(token.meta.get("open"))
-
-
-def _line_offset(text: str, line: int) -> int:
-    offset = 0
-    for _ in range(line):
-        offset = text.index("\n", offset) + 1
-    return offset
+def tokens_of(text: str, *, continued: bool = False) -> list[Token]:
+    """Return markdown-it's tokens; `continued`: the first character stands for the beginning of a paragraph."""
+    return _PARSER.parse(text, {CONTINUED: True} if continued else {})
 
 
 @dataclass
@@ -105,13 +97,18 @@ class _List:
     number: int | None = None
 
 
-class _Walker:
+class Walker:
     """Turns markdown-it's nested tokens into a flat list of blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quote: int = 0, continued: bool = False) -> None:
+        """`quote`: how many quotes all of it lies in; `continued`: it begins in the middle of a paragraph."""
+        self.of_list: list[int] = []
+        """Which blocks are tight as long as the outermost list is."""
         self._blocks: list[Block] = []
         self._lists: list[_List] = []
-        self._quote = 0
+        self._quote = quote
+        self._continued = continued
+        self._in_list = False
         self._marker = ""
         self._tight = False
         self._heading = 0
@@ -119,7 +116,8 @@ class _Walker:
         self._alignments: list[str] = []
         self._in_table = False
 
-    def walk(self, tokens: Sequence[Token]) -> list[Block]:
+    def walk(self, tokens: Iterable[Token]) -> list[Block]:
+        """Return the blocks of markdown-it's tokens."""
         for token in tokens:
             handler = getattr(self, f"_{token.type}", None)
             if handler is not None:
@@ -127,6 +125,8 @@ class _Walker:
         return self._blocks
 
     def _add(self, block: Block) -> None:
+        if self._in_list:
+            self.of_list.append(len(self._blocks))
         self._blocks.append(
             replace(block, depth=len(self._lists), marker=self._marker, quote=self._quote, tight=self._tight)
         )
@@ -136,7 +136,7 @@ class _Walker:
         self._lists.append(_List(_BULLETS[min(len(self._lists), len(_BULLETS) - 1)]))
 
     def _ordered_list_open(self, token: Token) -> None:
-        self._lists.append(_List("", int(token.attrGet("start") or 1)))
+        self._lists.append(_List("", first_number(token)))
 
     def _list_close(self, token: Token) -> None:
         self._lists.pop()
@@ -168,6 +168,10 @@ class _Walker:
 
     def _paragraph_open(self, token: Token) -> None:
         self._tight = token.hidden
+        self._in_list = token.level == _LEVEL_IN_LIST and token.hidden
+
+    def _paragraph_close(self, token: Token) -> None:
+        self._in_list = False
 
     def _heading_open(self, token: Token) -> None:
         self._heading = int(token.tag[1])
@@ -188,20 +192,24 @@ class _Walker:
             self._add_paragraph(children)
 
     def _add_paragraph(self, children: Sequence[Token]) -> None:
-        """Add a paragraph; formulas that are to stand alone part it."""
-        tight = self._tight
-        for apart, group in groupby(children, key=lambda child: child.type == "formula_display"):
+        """Add a paragraph; formulas that are to stand alone part it, and cuts where it is long."""
+        tight, continued = self._tight, self._continued
+        self._continued = False
+        for kind, group in groupby(children, key=lambda child: child.type if child.type in _PARTING else ""):
             members = list(group)
             self._tight = tight
-            if apart:
+            if kind == "formula_display":
+                continued = False
                 for member in members:
                     self._formula_block(member)
+            elif kind == "cut":
+                continued = True
             else:
                 spans = _spans(members)
-                if apart_from_others := len(members) < len(children):
+                if apart_from_others := continued or len(members) < len(children):
                     spans = _stripped(spans)
                 if spans or not apart_from_others:
-                    self._add(Block("paragraph", spans))
+                    self._add(Block("paragraph", spans, continued=continued))
 
     def _formula_block(self, token: Token) -> None:
         self._add(Block("formula", formula(token.content.strip())))
@@ -229,6 +237,12 @@ class _Walker:
         self._in_table = False
         rows = tuple(tuple(row) for row in self._rows)
         self._add(Block("table", rows=rows, alignments=tuple(self._alignments)))
+
+
+def first_number(ordered_list: Token) -> int:
+    """Return what an ordered list counts from."""
+    start = ordered_list.attrGet("start")
+    return 1 if start is None else int(start)
 
 
 def _spans(children: Sequence[Token]) -> Spans:

@@ -275,6 +275,8 @@ def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharForm
 
 def _gap(before: Block, block: Block) -> int:
     """Return the pixels between two blocks."""
+    if block.continued:
+        return 0
     if block.kind == "heading":
         return _HEADING_GAP
     return _TIGHT_GAP if block.tight and before.depth else _PARAGRAPH_GAP

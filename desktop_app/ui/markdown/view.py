@@ -11,12 +11,15 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop_app.sequences import common_prefix
 from desktop_app.ui.markdown.code_box import CodeBox
-from desktop_app.ui.markdown.parser import Block, StreamingParser
+from desktop_app.ui.markdown.parser import Block
 from desktop_app.ui.markdown.rich_text import RichText, TableText
+from desktop_app.ui.markdown.streaming import StreamingParser
 
 _PAUSE_MS = 4
 _AT_ONCE = 0.002
 """Seconds for parsing and making widgets before the window takes its turn."""
+_SETTLED_MS = 300
+"""After so long without more text, what was shown as it is is parsed."""
 _PIECE = 500
 """Characters that are parsed in about that time."""
 
@@ -36,6 +39,8 @@ class MarkdownView(QWidget):
         self._next = 0
         self._builder = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build)
+        self._settler = QTimer(self, singleShot=True, interval=_SETTLED_MS)
+        self._settler.timeout.connect(self._settle)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(12)
@@ -76,13 +81,23 @@ class MarkdownView(QWidget):
             self._next += 1
         elif whole:
             self._drop_parts_from(len(self._runs))
+            if self._parser.parsed < len(self._text):
+                self._settler.start()
             return False
         else:
             self._parsed = min(self._parsed + _PIECE, len(self._text))
-            runs = _runs(self._parser.update(self._text[: self._parsed]))
-            self._next = min(self._next, common_prefix(self._runs, runs))
-            self._runs = runs
+            self._show(self._parser.update(self._text[: self._parsed]))
         return True
+
+    def _settle(self) -> None:
+        if self._parsed == len(self._text):
+            self._show(self._parser.update(self._text, whole=True))
+            self._build()
+
+    def _show(self, blocks: list[Block]) -> None:
+        runs = _runs(blocks)
+        self._next = min(self._next, common_prefix(self._runs, runs))
+        self._runs = runs
 
     def _drop_parts_from(self, index: int) -> None:
         for part in self._parts[index:]:

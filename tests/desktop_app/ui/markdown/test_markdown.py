@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desktop_app.ui.markdown.parser import Block, StreamingParser, parse, safe_link
+from desktop_app.ui.markdown.parser import Block, parse, safe_link
 from desktop_app.ui.markdown.span import Span
+from desktop_app.ui.markdown.streaming import StreamingParser
 
 TEXT = """# Title
 

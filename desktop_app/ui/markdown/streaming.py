@@ -1,0 +1,275 @@
+"""Markdown of a growing text: what is closed is not parsed again, within an unfinished list, table, quote or paragraph either.
+
+The rest of an unfinished block is parsed behind a few characters of Markdown that open the same block (`_Open.prefix`). What can
+be closed nowhere and has grown long (code, a list in a list) is parsed when it has grown by a share of its length, and shown as
+it is until then: so the characters that are parsed stay in proportion to the text's length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from markdown_it.token import Token
+
+from desktop_app.ui.markdown.formula_rules import may_become_formula
+from desktop_app.ui.markdown.parser import Block, Walker, first_number, tokens_of
+from desktop_app.ui.markdown.segments import cuts
+from desktop_app.ui.markdown.span import Span
+
+_SHORT = 1500
+"""Characters that are parsed whenever one is added."""
+_SHARE = 8
+"""More are parsed when so much of their length was added."""
+_QUOTED = re.compile(r" {0,3}>")
+_LARGEST_NUMBER = 999_999_999
+"""Of a list's item in Markdown."""
+
+
+@dataclass
+class _Open:
+    """An unfinished block, a part of which is closed; this one is none."""
+
+    prefix: str = ""
+    """Markdown that opens the same block, in front of what is parsed."""
+    closed: list[Block] = field(default_factory=list)
+
+    @property
+    def lines(self) -> int:
+        """Of the prefix."""
+        return self.prefix.count("\n")
+
+    def blocks(self, tokens: Sequence[Token]) -> list[Block]:
+        """Return the whole block, of which these are the last tokens."""
+        return [*self.closed, *Walker().walk(tokens)]
+
+
+@dataclass
+class _OpenParagraph(_Open):
+    """`prefix` is the beginning of the paragraph, and is not parsed with it (`parser.CONTINUED`)."""
+
+    prefix: str = "x"
+
+    def blocks(self, tokens: Sequence[Token]) -> list[Block]:
+        """Return the whole paragraph."""
+        return [*self.closed, *Walker(continued=True).walk(tokens)]
+
+
+@dataclass
+class _OpenTable(_Open):
+    """`prefix` is the table's head, `closed` its rows so far as one block."""
+
+    def blocks(self, tokens: Sequence[Token]) -> list[Block]:
+        """Return the whole table."""
+        [rest] = Walker().walk(tokens)
+        return [replace(rest, rows=self.closed[0].rows + rest.rows[1:])]
+
+
+@dataclass
+class _OpenList(_Open):
+    """`prefix` is an item, after which the others go on; where a blank line is in it, the list is not tight any more."""
+
+    loosened: list[Block] = field(default_factory=list)
+    """`closed`, should the list still turn out not to be tight."""
+
+    def add(self, tokens: Sequence[Token], first: int, last: int) -> None:
+        """Close a part's blocks from `first` on, but for the `last` ones."""
+        tight, loose = _both(tokens)
+        self.closed += tight[first : len(tight) - last]
+        self.loosened += loose[first : len(loose) - last]
+
+    def blocks(self, tokens: Sequence[Token]) -> list[Block]:
+        """Return the whole list, tight or not."""
+        rest = Walker().walk(tokens)[1:]
+        return [*(self.closed if _is_tight(tokens) else self.loosened), *rest]
+
+
+class StreamingParser:
+    """Parses a growing text."""
+
+    def __init__(self) -> None:
+        """Begin with an empty text."""
+        self._closed: list[Block] = []
+        self._offset = 0
+        self._open = _Open()
+        self._parsed = 0
+        self._blocks: list[Block] = []
+
+    @property
+    def parsed(self) -> int:
+        """Characters of the last text that its blocks were parsed from; what follows them was shown as it is."""
+        return self._parsed
+
+    def update(self, text: str, *, whole: bool = False) -> list[Block]:
+        """Return the blocks of `text`, which begins with the text of the last call; `whole`: with nothing left as it is."""
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        added, unfinished = len(text) - self._parsed, len(text) - self._offset
+        if not added:
+            return self._blocks
+        if not whole and unfinished > _SHORT and added * _SHARE < unfinished:
+            return _with_rest(self._blocks, text[self._parsed :])
+        self._parsed = len(text)
+        self._blocks = self._parse(text[self._offset :])
+        return self._blocks
+
+    def _parse(self, tail: str) -> list[Block]:
+        opened = self._open
+        tokens = tokens_of(opened.prefix + tail, continued=isinstance(opened, _OpenParagraph))
+        groups = _top_level(tokens)
+        if not groups:
+            return [*self._closed, *opened.blocks([])] if opened.closed else self._closed[:]
+        last = groups[-1]
+        start = _offset_of(last[0], tail, opened.lines)
+        if len(groups) > 1 and _is_settled(last[0], tail, opened.lines) and not may_become_formula(tail[:start]):
+            for group in groups[:-1]:
+                self._closed += self._open.blocks(group)
+                self._open = _Open()
+            self._offset += start
+            return [*self._closed, *self._last_block(last, tail[start:], opened.lines + tail.count("\n", 0, start))]
+        blocks = list(self._closed)
+        for group in groups[:-1]:
+            blocks += opened.blocks(group)
+            opened = _Open()
+        if len(groups) > 1:
+            return blocks + opened.blocks(last)
+        return blocks + self._last_block(last, tail, opened.lines)
+
+    def _last_block(self, tokens: list[Token], tail: str, lines: int) -> list[Block]:
+        """Return the unfinished block, and close what can be of it.
+
+        Args:
+            tokens: its own.
+            tail: the text that it begins, without the prefix.
+            lines: of what was parsed before `tail`.
+        """
+        blocks = self._open.blocks(tokens)
+        match tokens[0].type:
+            case "bullet_list_open" | "ordered_list_open":
+                self._close_items(tokens, tail, lines)
+            case "table_open":
+                self._close_rows(tokens, blocks[-1], tail, lines)
+            case "blockquote_open":
+                self._close_quoted(tokens, tail, lines)
+            case "paragraph_open":
+                self._close_pieces(tokens, blocks, tail, lines)
+        return blocks
+
+    def _close_items(self, tokens: list[Token], tail: str, lines: int) -> None:
+        items = [token for token in tokens if token.type == "list_item_open" and token.level == 1]
+        own = items[1:] if isinstance(self._open, _OpenList) else items
+        if len(own) < 2 or not _is_settled(own[-1], tail, lines):
+            return
+        start = _offset_of(own[-1], tail, lines)
+        mark = tokens[0].markup
+        if tokens[0].type == "ordered_list_open":
+            number = first_number(tokens[0]) + len(items) - 2
+            if number > _LARGEST_NUMBER:
+                return
+            mark = f"{number}{mark}"
+        first = int(isinstance(self._open, _OpenList))
+        # An item behind them says whether these are tight; the one that is there may itself be what is not.
+        part = _top_level(tokens_of(f"{self._open.prefix}{tail[:start]}{mark} x\n"))[0]
+        opened = self._open if isinstance(self._open, _OpenList) else _OpenList()
+        opened.add(part, first, 1)
+        # As far to the right as an item may stand: none that follows lies in it.
+        opened.prefix = f"   {mark} x\n" if _is_tight(part) else f"   {mark} x\n\n"
+        self._open = opened
+        self._offset += start
+
+    def _close_rows(self, tokens: list[Token], block: Block, tail: str, lines: int) -> None:
+        begin, end = (line - lines for line in tokens[0].map or (0, 0))
+        if not isinstance(self._open, _OpenTable):
+            start = _line_offset(tail, begin)
+            head = tail[start : _line_offset(tail, begin + 2)] if tail.count("\n", start) > 1 else ""
+            begin += 2
+        else:
+            head, begin = self._open.prefix, 0
+        complete = min(end, tail.count("\n")) - begin
+        if complete <= 0 or not head:
+            return
+        rows = block.rows if complete == end - begin else block.rows[: complete - (end - begin)]
+        self._open = _OpenTable(head, [replace(block, rows=rows)])
+        self._offset += _line_offset(tail, begin + complete)
+
+    def _close_quoted(self, tokens: list[Token], tail: str, lines: int) -> None:
+        children = [i for i, token in enumerate(tokens) if token.level == 1 and token.nesting >= 0 and token.map]
+        if len(children) < 2 or not _is_settled(tokens[children[-1]], tail, lines):
+            return
+        start = _offset_of(tokens[children[-1]], tail, lines)
+        if _QUOTED.match(tail, start) and not may_become_formula(tail[:start]):
+            self._closed += Walker(quote=1).walk(tokens[1 : children[-1]])
+            self._offset += start
+
+    def _close_pieces(self, tokens: list[Token], blocks: list[Block], tail: str, lines: int) -> None:
+        before = len(self._open.prefix) if isinstance(self._open, _OpenParagraph) else 0
+        content = tokens[1].content[before:]
+        places = cuts(content)
+        begin = 0 if before else _offset_of(tokens[0], tail, lines)
+        if not before:
+            begin += len(tail) - begin - len(tail[begin:].lstrip())
+        if places and tail.startswith(content, begin):
+            self._open = _OpenParagraph(closed=blocks[: len(blocks) - _blocks_of_last_piece(tokens[1])])
+            self._offset += begin + places[-1]
+
+
+def _blocks_of_last_piece(inline: Token) -> int:
+    """Return how many blocks the last piece of a paragraph became."""
+    children = inline.children or []
+    last = max(index for index, child in enumerate(children) if child.type == "cut")
+    return len(Walker(continued=True).walk([Token("inline", "", 0, children=children[last + 1 :])]))
+
+
+def _both(tokens: Sequence[Token]) -> tuple[list[Block], list[Block]]:
+    """Return a list's blocks as they are, and as they would be were it not tight."""
+    walker = Walker()
+    blocks = walker.walk(tokens)
+    loose = list(blocks)
+    for index in walker.of_list:
+        loose[index] = replace(loose[index], tight=False)
+    return blocks, loose
+
+
+def _is_tight(tokens: Sequence[Token]) -> bool:
+    """Tell whether a list is, whose first or last item is a paragraph."""
+    return any(token.type == "paragraph_open" and token.level == 2 and token.hidden for token in tokens)
+
+
+def _top_level(tokens: Sequence[Token]) -> list[list[Token]]:
+    """Return the tokens of each block that lies in no other."""
+    groups: list[list[Token]] = []
+    for token in tokens:
+        if token.level == 0 and token.nesting >= 0:
+            groups.append([])
+        groups[-1].append(token)
+    return groups
+
+
+def _is_settled(token: Token, tail: str, lines: int) -> bool:
+    """Tell whether a block stays one: a line that is still being written may yet continue the block before it."""
+    return bool(token.map) and not token.meta.get("open") and "\n" in tail[_offset_of(token, tail, lines) :]
+
+
+def _offset_of(token: Token, tail: str, lines: int) -> int:
+    """Return where a block begins in the text behind `lines` of prefix."""
+    return _line_offset(tail, (token.map or [0])[0] - lines)
+
+
+def _line_offset(text: str, line: int) -> int:
+    offset = 0
+    for _ in range(line):
+        offset = text.index("\n", offset) + 1
+    return offset
+
+
+def _with_rest(blocks: list[Block], rest: str) -> list[Block]:
+    """Return blocks with a text that is not parsed yet."""
+    if not blocks:
+        return [Block("paragraph", (Span(rest),))]
+    last = blocks[-1]
+    if last.kind == "code":
+        return [*blocks[:-1], replace(last, text=last.text + rest)]
+    if last.kind == "paragraph":
+        return [*blocks[:-1], replace(last, spans=(*last.spans, Span(rest)))]
+    return [*blocks, Block("paragraph", (Span(rest),))]

@@ -1,0 +1,131 @@
+"""A growing text: what the whole text gives, for work in proportion to its length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from desktop_app.ui.markdown import parser as parser_module
+from desktop_app.ui.markdown.parser import Block, parse
+from desktop_app.ui.markdown.streaming import StreamingParser
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "- a\n",
+                "- ",
+                "* b\n",
+                "+ c\n",
+                "1. a\n",
+                "2. b\n",
+                "0. z\n",
+                "7) c\n",
+                "  - n\n",
+                "   1. m\n",
+                "\n",
+                "\n",
+                "a\n",
+                "  more\n",
+                "    deep\n",
+                "> q\n",
+                "> - i\n",
+                "> ",
+                ">\n",
+                "> # h\n",
+                "| a | b |\n",
+                "|-|:-:|\n",
+                "| 1 | **2** |\n",
+                "|x",
+                "# h\n",
+                "---\n",
+                "===\n",
+                "```\n",
+                "- [x] t\n",
+                "- ```\n",
+                "  ```\n",
+                "-\n",
+                "1.\n",
+                "\\[ a\n",
+                "x = 1 \\]\n",
+            ]
+        ),
+        max_size=14,
+    )
+)
+def test_unfinished_blocks_are_what_the_whole_text_gives(pieces: list[str]) -> None:
+    parser, text = StreamingParser(), ""
+    for piece in pieces:
+        text += piece
+        assert parser.update(text) == parse(text), text
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The lengths of all that markdown-it is given."""
+    lengths: list[int] = []
+    real = parser_module._PARSER.parse
+
+    def parse_and_count(text: str, env: object = None) -> object:
+        lengths.append(len(text))
+        return real(text, env)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parser_module._PARSER, "parse", parse_and_count)
+    yield lengths
+
+
+TEXTS = {
+    "list": "- an item with **bold** text\n",
+    "loose list": "1. an item\n\n   and more of it\n\n",
+    "nested list": "- an item\n  - one in it\n  - another\n",
+    "one item with a list": "  - one in it\n",
+    "table": "| a cell | `another` |\n",
+    "quote": "> a quoted paragraph\n>\n",
+    "quoted list": "> - an item in a quote\n",
+    "quoted lines": "> a line of one paragraph\n",
+    "brackets": "[",
+    "bracket pairs": "[] ",
+    "links": "[a link](https://example.org) and\n",
+    "emphasis": "*a* **b** ",
+    "open emphasis": "*a _b ",
+    "code": "a line of code\n",
+    "paragraph": "words of a paragraph without an end ",
+    "lines": "a line of a poem\n",
+    "dollars": "$a ",
+    "formulas": "\\(x^2\\) ",
+}
+BEGINNINGS = {"table": "| a | b |\n|---|---|\n", "code": "```python\n", "one item with a list": "- an item\n"}
+
+
+def work(kind: str, length: int, parsed: list[int]) -> int:
+    parsed.clear()
+    parser, piece = StreamingParser(), TEXTS[kind]
+    text = BEGINNINGS.get(kind, "") + piece * (length // len(piece))
+    for end in range(0, len(text), 50):
+        parser.update(text[:end])
+    blocks = parser.update(text, whole=True)
+    done = sum(parsed)
+    assert shown(blocks) == shown(parse(text))
+    return done
+
+
+def shown(blocks: list[Block]) -> list[object]:
+    """Without the runs of a text, which may part at other places."""
+    return [
+        ("".join(s.text for s in b.spans), b.kind, b.depth, b.marker, b.quote, b.text, len(b.rows), b.tight)
+        for b in blocks
+    ]
+
+
+@pytest.mark.parametrize("kind", list(TEXTS))
+def test_the_work_grows_with_the_length(kind: str, parsed: list[int]) -> None:
+    """Counted in characters that markdown-it parses; the first lengths are those parsed whole each time."""
+    done = [work(kind, length, parsed) for length in (5_000, 10_000, 20_000)]
+    ratios = [more / less for less, more in pairwise(done)]
+    assert max(ratios) <= 2.2, (done, ratios)

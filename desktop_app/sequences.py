@@ -13,7 +13,7 @@ def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
     """Return with how many equal items both begin."""
     count = 0
     for one, other in zip(first, second, strict=False):
-        if one != other:
+        if one is not other and one != other:
             break
         count += 1
     return count

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
     QTextFormat,
     QTextFrameFormat,
     QTextOption,
+    QTextTable,
     QTextTableFormat,
     QWheelEvent,
 )
@@ -90,6 +91,10 @@ class RichText(QTextBrowser):
         self._blocks = list(blocks)
         has_link = any(span.link for block in blocks for span in block.spans)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus if has_link else Qt.FocusPolicy.NoFocus)  # Tab visits links
+
+    def same_blocks(self, blocks: Sequence[Block]) -> int:
+        """Return how many of the blocks are shown already."""
+        return common_prefix(self._blocks, blocks)
 
     def set_plain(self, text: str) -> None:
         """Show a text as it is."""
@@ -191,6 +196,7 @@ class TableText(RichText):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty."""
+        self._table: QTextTable | None = None
         super().__init__(parent)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.horizontalScrollBar().rangeChanged.connect(self._fit)
@@ -199,28 +205,43 @@ class TableText(RichText):
         """Show one table."""
         if list(blocks) == self._blocks:
             return
-        self._blocks = list(blocks)
-        self.document().clear()
-        block = blocks[0]
+        before, self._blocks = self._blocks, list(blocks)
+        block, columns = blocks[0], len(blocks[0].rows[0])
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
-        columns = max(len(row) for row in block.rows)
-        table = cursor.insertTable(len(block.rows), columns, _table_format())
-        for i, row in enumerate(block.rows):
-            for j, spans in enumerate(row[:columns]):
-                cell = table.cellAt(i, j)
-                style = QTextCharFormat()
-                style.setForeground(QColor(theme.current().text))
-                if i == 0:
-                    style.setFontWeight(QFont.Weight.DemiBold)
-                place = cell.firstCursorPosition()
-                alignment = block.alignments[j] if j < len(block.alignments) else "left"
-                paragraph = QTextBlockFormat()
-                paragraph.setAlignment(_ALIGNMENTS.get(alignment, Qt.AlignmentFlag.AlignLeft))
-                place.setBlockFormat(paragraph)
-                insert_spans(place, spans, style)
+        first = self._kept_rows(before[0], block) if before and self._table is not None else 0
+        if self._table is None or not first:
+            self.document().clear()
+            cursor = QTextCursor(self.document())
+            self._table = cursor.insertTable(len(block.rows), columns, _table_format())
+        elif len(block.rows) > self._table.rows():
+            self._table.appendRows(len(block.rows) - self._table.rows())
+        for row in range(first, len(block.rows)):
+            self._fill_row(self._table, row, block)
         cursor.endEditBlock()
         self._fit()
+
+    def _kept_rows(self, before: Block, block: Block) -> int:
+        """Return how many rows stay as they are where a table grew by its end; 0: it is drawn anew."""
+        same = common_prefix(before.rows, block.rows)
+        is_longer = len(block.rows) >= len(before.rows) and len(block.rows[0]) == len(before.rows[0])
+        return same if is_longer and before.alignments == block.alignments and same >= len(before.rows) - 1 else 0
+
+    def _fill_row(self, table: QTextTable, row: int, block: Block) -> None:
+        for column, spans in enumerate(block.rows[row][: table.columns()]):
+            cell = table.cellAt(row, column)
+            style = QTextCharFormat()
+            style.setForeground(QColor(theme.current().text))
+            if row == 0:
+                style.setFontWeight(QFont.Weight.DemiBold)
+            place = cell.firstCursorPosition()
+            place.setPosition(cell.lastPosition(), QTextCursor.MoveMode.KeepAnchor)
+            place.removeSelectedText()
+            alignment = block.alignments[column] if column < len(block.alignments) else "left"
+            paragraph = QTextBlockFormat()
+            paragraph.setAlignment(_ALIGNMENTS.get(alignment, Qt.AlignmentFlag.AlignLeft))
+            place.setBlockFormat(paragraph)
+            insert_spans(place, spans, style)
 
     def _fit(self) -> None:
         bar = self.horizontalScrollBar()

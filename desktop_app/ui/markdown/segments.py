@@ -7,34 +7,39 @@ from __future__ import annotations
 
 import re
 
-_PLACE = re.compile(r"[\s\[\]*_`~$\\<&!]|[。！？；]")
+_PLACE = re.compile(r"[\s\[\]\\<&!]|\*+|_+|`+|~+|\$+|[。！？；]")
 _WEIGHT = 20
-"""A character of markup takes about as long as so many others."""
-_LONG, _LONGEST = 10_000, 16_000
+"""A mark takes about as long as so many other characters."""
+_LONG, _LONGEST = 5_000, 8_000
 """Weight from which on a cut is looked for, and at which one is made."""
 
 
 def cuts(text: str) -> list[int]:
     """Return where a text is cut: positions in ascending order; those of a longer text begin with those of a shorter one."""
-    if len(text) * _WEIGHT < _LONGEST:
+    if len(text) * (1 + _WEIGHT) < _LONG:
         return []
     found: list[int] = []
-    segment = _Segment(0)
-    for match in _PLACE.finditer(text):
+    while (cut := _next_cut(text, found[-1] if found else 0)) is not None:
+        found.append(cut)
+    return found
+
+
+def _next_cut(text: str, start: int) -> int | None:
+    """Return where the piece that begins at `start` ends; None: it is not long enough."""
+    segment = _Segment(start)
+    for match in _PLACE.finditer(text, start):
         position = match.start()
-        while segment.weight(position) >= _LONGEST:
-            segment = _cut(found, segment.forced_cut())
+        if segment.weight(position) >= _LONGEST:
+            return segment.forced_cut()
         if match[0].isspace() or match[0] in "。！？；":
             here = position if match[0].isspace() else position + 1
             if segment.is_closed and segment.weight(position) >= _LONG:
-                segment = _cut(found, here)
-            elif segment.weight(position) >= _LONG // 2:
+                return here
+            if segment.weight(position) >= _LONG // 2:
                 segment.possible = here
         else:
-            segment.mark(match[0], position)
-    while segment.weight(len(text)) >= _LONGEST:
-        segment = _cut(found, segment.forced_cut())
-    return found
+            segment.mark(match[0][0], position)
+    return segment.forced_cut() if segment.weight(len(text)) >= _LONGEST else None
 
 
 class _Segment:
@@ -65,8 +70,3 @@ class _Segment:
         self._brackets += (character == "[") - (character == "]")
         if character in self._counts:
             self._counts[character] += 1
-
-
-def _cut(found: list[int], position: int) -> _Segment:
-    found.append(position)
-    return _Segment(position)

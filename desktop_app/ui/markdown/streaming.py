@@ -20,7 +20,7 @@ from desktop_app.ui.markdown.span import Span
 
 _SHORT = 1500
 """Characters that are parsed whenever one is added."""
-_SHARE = 8
+_SHARE = 16
 """More are parsed when so much of their length was added."""
 _QUOTED = re.compile(r" {0,3}>")
 _LARGEST_NUMBER = 999_999_999
@@ -115,26 +115,27 @@ class StreamingParser:
         return self._blocks
 
     def _parse(self, tail: str) -> list[Block]:
-        opened = self._open
-        tokens = tokens_of(opened.prefix + tail, continued=isinstance(opened, _OpenParagraph))
-        groups = _top_level(tokens)
+        groups = _top_level(tokens_of(self._open.prefix + tail, continued=isinstance(self._open, _OpenParagraph)))
         if not groups:
-            return [*self._closed, *opened.blocks([])] if opened.closed else self._closed[:]
-        last = groups[-1]
-        start = _offset_of(last[0], tail, opened.lines)
-        if len(groups) > 1 and _is_settled(last[0], tail, opened.lines) and not may_become_formula(tail[:start]):
-            for group in groups[:-1]:
+            return self._closed[:]
+        opened = self._open
+        keep = _last_settled([group[0] for group in groups], tail, opened.lines)
+        start = _offset_of(groups[keep][0], tail, opened.lines)
+        lines = opened.lines
+        if keep and not may_become_formula(tail[:start]):
+            for group in groups[:keep]:
                 self._closed += self._open.blocks(group)
                 self._open = _Open()
             self._offset += start
-            return [*self._closed, *self._last_block(last, tail[start:], opened.lines + tail.count("\n", 0, start))]
-        blocks = list(self._closed)
-        for group in groups[:-1]:
-            blocks += opened.blocks(group)
-            opened = _Open()
-        if len(groups) > 1:
-            return blocks + opened.blocks(last)
-        return blocks + self._last_block(last, tail, opened.lines)
+            lines += tail.count("\n", 0, start)
+            groups, tail = groups[keep:], tail[start:]
+        if len(groups) == 1:
+            return [*self._closed, *self._last_block(groups[0], tail, lines)]
+        first, *others = groups
+        blocks = [*self._closed, *self._open.blocks(first)]
+        for group in others:
+            blocks += _Open().blocks(group)
+        return blocks
 
     def _last_block(self, tokens: list[Token], tail: str, lines: int) -> list[Block]:
         """Return the unfinished block, and close what can be of it.
@@ -158,17 +159,17 @@ class StreamingParser:
 
     def _close_items(self, tokens: list[Token], tail: str, lines: int) -> None:
         items = [token for token in tokens if token.type == "list_item_open" and token.level == 1]
-        own = items[1:] if isinstance(self._open, _OpenList) else items
-        if len(own) < 2 or not _is_settled(own[-1], tail, lines):
+        first = int(isinstance(self._open, _OpenList))
+        keep = _last_settled(items[first:], tail, lines) + first
+        if keep == first:
             return
-        start = _offset_of(own[-1], tail, lines)
+        start = _offset_of(items[keep], tail, lines)
         mark = tokens[0].markup
         if tokens[0].type == "ordered_list_open":
-            number = first_number(tokens[0]) + len(items) - 2
+            number = first_number(tokens[0]) + keep - 1
             if number > _LARGEST_NUMBER:
                 return
             mark = f"{number}{mark}"
-        first = int(isinstance(self._open, _OpenList))
         # An item behind them says whether these are tight; the one that is there may itself be what is not.
         part = _top_level(tokens_of(f"{self._open.prefix}{tail[:start]}{mark} x\n"))[0]
         opened = self._open if isinstance(self._open, _OpenList) else _OpenList()
@@ -195,11 +196,10 @@ class StreamingParser:
 
     def _close_quoted(self, tokens: list[Token], tail: str, lines: int) -> None:
         children = [i for i, token in enumerate(tokens) if token.level == 1 and token.nesting >= 0 and token.map]
-        if len(children) < 2 or not _is_settled(tokens[children[-1]], tail, lines):
-            return
-        start = _offset_of(tokens[children[-1]], tail, lines)
-        if _QUOTED.match(tail, start) and not may_become_formula(tail[:start]):
-            self._closed += Walker(quote=1).walk(tokens[1 : children[-1]])
+        keep = _last_settled([tokens[child] for child in children], tail, lines)
+        start = _offset_of(tokens[children[keep]], tail, lines) if keep else 0
+        if keep and _QUOTED.match(tail, start) and not may_become_formula(tail[:start]):
+            self._closed += Walker(quote=1).walk(tokens[1 : children[keep]])
             self._offset += start
 
     def _close_pieces(self, tokens: list[Token], blocks: list[Block], tail: str, lines: int) -> None:
@@ -246,9 +246,13 @@ def _top_level(tokens: Sequence[Token]) -> list[list[Token]]:
     return groups
 
 
-def _is_settled(token: Token, tail: str, lines: int) -> bool:
-    """Tell whether a block stays one: a line that is still being written may yet continue the block before it."""
-    return bool(token.map) and not token.meta.get("open") and "\n" in tail[_offset_of(token, tail, lines) :]
+def _last_settled(blocks: Sequence[Token], tail: str, lines: int) -> int:
+    """Return the index of the last block that stays one: a line that is being written may yet continue the one before it."""
+    for index in range(len(blocks) - 1, 0, -1):
+        block = blocks[index]
+        if block.map and not block.meta.get("open") and "\n" in tail[_offset_of(block, tail, lines) :]:
+            return index
+    return 0
 
 
 def _offset_of(token: Token, tail: str, lines: int) -> int:

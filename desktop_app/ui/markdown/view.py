@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from PySide6.QtCore import QTimer
@@ -18,9 +19,13 @@ from desktop_app.ui.markdown.streaming import StreamingParser
 _PAUSE_MS = 4
 _AT_ONCE = 0.002
 """Seconds for parsing and making widgets before the window takes its turn."""
+_BLOCKS = 10
+"""Paragraphs that are drawn in about that time."""
+_ROWS = 25
+"""Of one table."""
 _SETTLED_MS = 300
 """After so long without more text, what was shown as it is is parsed."""
-_PIECE = 500
+_PIECE = 300
 """Characters that are parsed in about that time."""
 
 
@@ -76,9 +81,7 @@ class MarkdownView(QWidget):
         """Fill a part or parse a piece; return False when all is done."""
         whole = self._parsed == len(self._text)
         if self._next < len(self._runs) - (not whole):  # the last one may still turn into something else
-            kind, blocks = self._runs[self._next]
-            _fill(self._part(self._next, _WIDGETS[kind]), blocks)
-            self._next += 1
+            self._fill_some(*self._runs[self._next])
         elif whole:
             self._drop_parts_from(len(self._runs))
             if self._parser.parsed < len(self._text):
@@ -88,6 +91,18 @@ class MarkdownView(QWidget):
             self._parsed = min(self._parsed + _PIECE, len(self._text))
             self._show(self._parser.update(self._text[: self._parsed]))
         return True
+
+    def _fill_some(self, kind: str, blocks: list[Block]) -> None:
+        """Fill a part, or of one with many paragraphs as many as take no longer than a frame."""
+        widget = self._part(self._next, _WIDGETS[kind])
+        if isinstance(widget, CodeBox):
+            widget.set_code(blocks[0].text, blocks[0].language)
+        elif isinstance(widget, RichText):
+            count = widget.same_blocks(blocks) + _BLOCKS
+            widget.set_blocks(blocks[:count])
+            if count < len(blocks):
+                return
+        self._next += 1
 
     def _settle(self) -> None:
         if self._parsed == len(self._text):
@@ -131,12 +146,15 @@ def _runs(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
     runs: list[tuple[str, list[Block]]] = []
     for kind, group in groupby(blocks, key=lambda block: block.kind if block.kind in ("code", "table") else "text"):
         members = list(group)
-        runs += [(kind, members)] if kind == "text" else [(kind, [member]) for member in members]
+        runs += (
+            [(kind, members)] if kind == "text" else [(kind, [part]) for member in members for part in _parts(member)]
+        )
     return runs
 
 
-def _fill(widget: QWidget, blocks: list[Block]) -> None:
-    if isinstance(widget, CodeBox):
-        widget.set_code(blocks[0].text, blocks[0].language)
-    elif isinstance(widget, RichText):
-        widget.set_blocks(blocks)
+def _parts(block: Block) -> list[Block]:
+    """Return a long table as several with the same head: Qt lays a table out as a whole whenever it changes."""
+    head, rows = block.rows[:1], block.rows[1:]
+    if len(rows) <= _ROWS:
+        return [block]
+    return [replace(block, rows=head + rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]

@@ -107,7 +107,7 @@ def work(kind: str, length: int, parsed: list[int]) -> int:
     parsed.clear()
     parser, piece = StreamingParser(), TEXTS[kind]
     text = BEGINNINGS.get(kind, "") + piece * (length // len(piece))
-    for end in range(0, len(text), 320):
+    for end in range(0, len(text), 160):
         parser.update(text[:end])
     blocks = parser.update(text, whole=True)
     done = sum(parsed)

@@ -64,6 +64,10 @@
         <translation>引擎组件需要在知音的源码目录中构建；请改用 `zhiyin engine add FILE` 添加现成的组件。</translation>
     </message>
     <message>
+        <source>Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become free first; {ways}.</source>
+        <translation>即使用 {quant} 和{context}，也需要 {size:size}，而现在腾不出内存：要先空出 {missing:size}；{ways}。</translation>
+    </message>
+    <message>
         <source>Even {quant} with {context} needs {size:size}, {missing:size} more than is free now; {ways}.</source>
         <translation>即使用 {quant} 和{context}，也需要 {size:size}，比现在空闲的多 {missing:size}；{ways}。</translation>
     </message>

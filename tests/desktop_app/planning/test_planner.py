@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -251,6 +252,11 @@ def test_what_does_not_fit_is_refused_with_the_smallest_that_would() -> None:
     assert found.best is None
     assert str(found.reason).startswith(
         "Even Q4_K_M with 8192 tokens of context needs 6.2 GB, 1.1 GB more than is free now"
+    )
+    full = plan(model(LLAMA_8B, "Q4_K_M"), laptop(8, used=7.9), context=8192)
+    assert re.match(
+        "Even Q4_K_M with 8192 tokens of context needs 6.2 GB, but no memory can be spared now: 6.[3-9] GB have to become free",
+        str(full.reason),
     )
     nothing = plan(model(LLAMA_13B), COMPUTERS["8 GB laptop"])
     assert nothing.best is None

@@ -15,6 +15,8 @@ from models.errors import BadFile
 from models.sentence import Sentence
 
 _TOKENS = (0, 1, 2, 3)
+_ALONE = 7
+"""Tokens that are tried one by one where the first ones together become no numbers."""
 _CONTEXT = 64
 _CHAT = ({"role": "user", "content": "知音"},)
 
@@ -46,6 +48,9 @@ def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
             return _measured(engine, info)
         ids = tuple(token for token in _TOKENS if token < info.vocabulary_size)
         engine.submit(Logits(ids, out)).result()
+        # A row of zeros, as padding has one, becomes NaN where a norm adds no epsilon: that says nothing of the other tokens.
+        if not np.isfinite(np.load(out)).all():
+            ids = _computed_alone(engine, info.vocabulary_size, out)
         if info.chat:
             _check_template(engine)
     except EngineFailed as error:
@@ -62,8 +67,21 @@ def _decode(engine: Engine, path: Path, out: Path) -> Sentence:
         raise BadFile(
             "The converted file was thrown away, because the engine died of it: {reason}", reason=error
         ) from error
-    _check_finite(np.load(out))
     return Sentence("The engine loaded it and decoded {count} tokens.", count=len(ids))
+
+
+def _computed_alone(engine: Engine, vocabulary_size: int, out: Path) -> tuple[int]:
+    """Return the first of some tokens from all over the vocabulary that a model computes numbers for.
+
+    Raises:
+        BadFile: there is none.
+    """
+    for part in range(1, _ALONE + 1):
+        token = part * (vocabulary_size - 1) // _ALONE
+        engine.submit(Logits((token,), out)).result()
+        if np.isfinite(np.load(out)).all():
+            return (token,)
+    raise _not_finite()
 
 
 def _measured(engine: Engine, info: ModelInfo) -> Sentence:
@@ -78,10 +96,14 @@ def _measured(engine: Engine, info: ModelInfo) -> Sentence:
 
 def _check_finite(values: np.ndarray) -> None:
     if not np.isfinite(values).all():
-        raise BadFile(
-            "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
-            "overflows this type: choose another --quant."
-        )
+        raise _not_finite()
+
+
+def _not_finite() -> BadFile:
+    return BadFile(
+        "The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or "
+        "overflows this type: choose another --quant."
+    )
 
 
 def _check_template(engine: Engine) -> None:

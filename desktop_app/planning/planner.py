@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from desktop_app.planning.footprint import (
     Footprint,
@@ -541,21 +540,24 @@ def _refusal(smallest: RunConfiguration, fixes: Sequence[RunConfiguration]) -> S
         else Sentence("a {type} cache fits", type=fix.kv_type)
         for fix in fixes
     )
-    values: dict[str, Any] = {
-        "quant": smallest.quant,
-        "context": _context(smallest),
-        "size": smallest.bytes,
-        "missing": smallest.shortfall,
-        "ways": ways or Sentence("close other programs or choose a smaller model"),
-    }
+    ways = ways or (Sentence("close other programs or choose a smaller model"),)
     if smallest.shortfall > smallest.bytes:  # less is free than the reserve
         return Sentence(
             "Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become "
             "free first; {ways}.",
-            **values,
+            quant=smallest.quant,
+            context=_context(smallest),
+            size=smallest.bytes,
+            missing=smallest.shortfall,
+            ways=ways,
         )
     return Sentence(
-        "Even {quant} with {context} needs {size:size}, {missing:size} more than is free now; {ways}.", **values
+        "Even {quant} with {context} needs {size:size}, {missing:size} more than is free now; {ways}.",
+        quant=smallest.quant,
+        context=_context(smallest),
+        size=smallest.bytes,
+        missing=smallest.shortfall,
+        ways=ways,
     )
 
 

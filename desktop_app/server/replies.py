@@ -177,6 +177,8 @@ def new_id() -> str:
 
 
 def _calls(calls: Sequence[Mapping[str, Any]]) -> list[Call]:
+    """Return the calls of a reply, broken ones left out: a client would make them with arguments that the model never gave."""
+    calls = [call for call in calls if "fault" not in call]
     return [
         Call(number, f"call_{new_id()}", str(call["function"]["name"]), str(call["function"]["arguments"]))
         for number, call in enumerate(calls)

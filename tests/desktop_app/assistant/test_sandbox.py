@@ -144,6 +144,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         (root / name).mkdir()
     (root / "secret.txt").write_text("secret", "utf-8")
     (root / "attached.txt").write_text("attached", "utf-8")
+    (root / "secret.txt").chmod(0o644)
     os.utime(root / "secret.txt", (1_000_000, 1_000_000))
     contacted: list[str] = []
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as server:

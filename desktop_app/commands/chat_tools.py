@@ -23,6 +23,7 @@ from desktop_app.commands.session import Session
 from desktop_app.commands.terminal import say
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.paths import work_folder
+from models.errors import ZhiyinError
 from models.visible import visible
 
 _LONGEST = 2000
@@ -97,6 +98,10 @@ def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
 @contextmanager
 def toolbox_of(arguments: argparse.Namespace, conversation: str) -> Iterator[Toolbox]:
     """Open the tools that the options turn on, and end what they keep open; raises `ZhiyinError`."""
+    if arguments.schema is not None and (arguments.tools or arguments.mcp):
+        raise ZhiyinError(
+            "A schema holds the whole reply, so that no tool can be called; leave out --schema, or the tools."
+        )
     toolbox = open_toolbox(
         chosen_from(arguments.tools),
         work_folder(conversation),

@@ -32,6 +32,10 @@
         <translation>有一条消息含有 {kind} 类型的内容，这个模型的对话格式容不下它；请去掉这部分。</translation>
     </message>
     <message>
+        <source>A schema holds the whole reply, so that no tool can be called; leave out --schema, or the tools.</source>
+        <translation>schema 约束整条回答，因此无法调用工具；请去掉 --schema，或不用工具。</translation>
+    </message>
+    <message>
         <source>A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or unset it.</source>
         <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
     </message>

@@ -18,3 +18,11 @@ def test_wrong_tools_are_refused_before_a_model_is_loaded(tmp_path: Path) -> Non
     done = zhiyin("chat", "--prompt", "x", "--tools", "nothing", ZHIYIN_HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no tool nothing; choose among calculator" in done.stderr
+
+
+def test_a_schema_and_tools_exclude_each_other(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text("{}", "utf-8")
+    said = ("chat", "--prompt", "x", "--tools", "time", "--schema", str(tmp_path / "schema.json"))
+    done = zhiyin(*said, ZHIYIN_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "A schema holds the whole reply" in done.stderr

@@ -46,6 +46,8 @@ from models.sentence import Sentence
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
 _PIECE_ELEMENTS = 2 * 1024 * 1024
+_SAMPLED = 8
+"""Rows that `sampled_rows` reads side by side."""
 _NUMPY_TYPES = {
     "float32": GGMLQuantizationType.F32,
     "float16": GGMLQuantizationType.F16,
@@ -119,9 +121,16 @@ def convert(
 
 def plan(request: ConvertRequest) -> ConversionPlan:
     """Return what `convert` would do, reading headers only."""
+    with opened(request) as (_, planned):
+        return planned
+
+
+@contextmanager
+def opened(request: ConvertRequest) -> Iterator[tuple[Checkpoint, ConversionPlan]]:
+    """Lend a request's checkpoint and its plan."""
     checkpoint = _open(request)
     try:
-        return _plan(request, checkpoint)
+        yield checkpoint, _plan(request, checkpoint)
     finally:
         checkpoint.close()
 
@@ -359,6 +368,27 @@ def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterato
                     yield _Piece(placed, piece, chosen, True, aligned(placed.size) - placed.size)
 
 
+def sampled_rows(tensor: OutputTensor, checkpoint: Checkpoint, most: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield rows from all over a tensor, some at a time: the first one's number, and float32 [some, row length].
+
+    Args:
+        tensor: of at least two dimensions.
+        checkpoint: where it is made from.
+        most: rows, together.
+    """
+    rows = _rows(
+        tensor, GGMLQuantizationType.Q8_0, checkpoint
+    )  # of a plain type it would return the bytes, to be copied
+    count = len(rows.values)
+    blocks = min(max(1, most // _SAMPLED), max(1, count // _SAMPLED))
+    for block in range(blocks):
+        start = block * count // blocks
+        part = rows.cut(start, min(start + _SAMPLED, count))
+        values = _widened(part)
+        _check_finite(tensor.name, values)
+        yield start, values
+
+
 def _rows(tensor: OutputTensor, target: GGMLQuantizationType, checkpoint: Checkpoint) -> _Rows:
     length = tensor.shape[-1] if tensor.shape else 1
     if isinstance(checkpoint, GGUFFile):
@@ -420,9 +450,7 @@ def _made(tensor: OutputTensor, checkpoint: Checkpoint) -> np.ndarray:
 def _encode(piece: _Piece) -> np.ndarray:
     """Return the piece's bytes in the file: uint8 [n, row bytes]."""
     type_, length, encoding = piece.placed.type, piece.rows.length, piece.rows.encoding
-    values = np.asarray(piece.rows.values)
-    if piece.rows.transform is not None:
-        values = piece.rows.transform(values, *map(np.asarray, piece.rows.beside))
+    values = _transformed(piece.rows)
     if (_NUMPY_TYPES.get(values.dtype.name) if encoding is None else encoding) is type_:
         return np.ascontiguousarray(values).view(np.uint8)
     wide = widen(values) if encoding is None else dequantize(values, encoding, length)
@@ -432,6 +460,17 @@ def _encode(piece: _Piece) -> np.ndarray:
     out = np.empty((len(values), row_bytes(type_, length)), np.uint8)
     quantize(wide, type_, out, piece.importance)
     return out
+
+
+def _transformed(rows: _Rows) -> np.ndarray:
+    values = np.asarray(rows.values)
+    return values if rows.transform is None else rows.transform(values, *map(np.asarray, rows.beside))
+
+
+def _widened(rows: _Rows) -> np.ndarray:
+    """Return float32 [n, row length]."""
+    values = _transformed(rows)
+    return widen(values) if rows.encoding is None else dequantize(values, rows.encoding, rows.length)
 
 
 def _check_finite(name: str, values: np.ndarray) -> None:

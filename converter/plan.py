@@ -18,6 +18,7 @@ from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.gguf_writer import Encoded, Int32, Layout, UInt16, lay_out
 from converter.importance import Importance, read_importance
 from converter.metadata import Parameters, base_model, count_parameters, file_name, general_metadata, requantized_name
+from converter.mixtures import MIXTURE_KEY, Mixture
 from converter.recipes import Recipe, find_override, find_recipe, is_lossy, tensor_types
 from models.chat import chat_formats
 from models.config import Config
@@ -75,6 +76,8 @@ class ConvertRequest:
     """`NAME=TYPE` each."""
     allow_requantize: bool = False
     """Quantize again what was quantized with loss already."""
+    mixture: Mixture | None = None
+    """Types by measurement in place of the recipe's."""
     split_max_size: int = 0
     """Most bytes of tensors in one file; 0: one file."""
     lora: tuple[Path, ...] = ()
@@ -177,11 +180,14 @@ def plan_conversion(request: ConvertRequest, checkpoint: Convertible) -> Convers
             model.parameters,
             importance=importance is not None,
             overrides=overrides,
+            chosen_types=None if request.mixture is None else request.mixture.types,
             stored=model.stored,
         )
         if model.stored is not None and not request.allow_requantize:
             _refuse_second_loss(request.source, model, types)
         metadata = model.metadata | (importance.metadata if importance is not None else {})
+        if request.mixture is not None:
+            metadata |= {MIXTURE_KEY: request.mixture.text()}
         parts = _parts(model, metadata, types, request.split_max_size)
         return ConversionPlan(
             request=request,

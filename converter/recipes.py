@@ -184,6 +184,7 @@ def tensor_types(
     *,
     importance: bool = False,
     overrides: Sequence[Override] = (),
+    chosen_types: Mapping[str, Type] | None = None,
     stored: Mapping[str, Type] | None = None,
 ) -> list[Type]:
     """Return the type of each tensor, in their order.
@@ -195,6 +196,7 @@ def tensor_types(
         parameters: hyperparameters without the architecture's prefix; head counts, experts and layers matter.
         importance: an importance matrix is used.
         overrides: what the user chose; the first that matches counts.
+        chosen_types: of a mixture by measurement, by the tensor's name; what it does not name has the recipe's type.
         stored: the types in the GGUF file that is quantized again; what is never quantized keeps them.
     """
     tied = all(tensor.name != "output.weight" for tensor in tensors)
@@ -209,7 +211,9 @@ def tensor_types(
     for tensor in sorted(tensors, key=lambda tensor: (_layer_of(tensor.name), tensor.name)):
         kept = _kept_type(tensor, recipe, stored)
         override = next((o.type for o in overrides if o.pattern.search(tensor.name)), None)
-        if kept is not None and (override is None or not _can_change(tensor)):
+        if override is None and chosen_types is not None:
+            override = chosen_types.get(tensor.name)
+        if kept is not None and (override is None or not can_change(tensor)):
             chosen[tensor.name] = kept
             continue
         if override is not None:
@@ -232,7 +236,7 @@ def tensor_types(
     return [chosen[tensor.name] for tensor in tensors]
 
 
-def _can_change(tensor: OutputTensor) -> bool:
+def can_change(tensor: OutputTensor) -> bool:
     """Tell whether a user may choose this tensor's type: runners read the others element by element."""
     return _kept_type(replace(tensor, encoding=None), Recipe("Q8_0"), None) is None
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from converter.atomic_write import write_file
 from converter.hub.manifest import in_use
-from converter.pipeline import ConversionResult, ConvertRequest, convert, plan
+from converter.mixtures import Mixture, read_mixture
+from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
 from desktop_app.commands.imatrix import PHASES
 from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
-from desktop_app.commands.options import add_json, add_threads, add_weights
+from desktop_app.commands.options import add_json, add_threads, add_weights, real
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
+from desktop_app.engine.client import Engine
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.planning.automatic import fitted
+from desktop_app.planning.computer import computer_now
 from desktop_app.quality.importance import lent_importance
+from desktop_app.quality.mixing import bytes_of_bits, bytes_that_fit, measure_costs, plan_within
+from models.errors import ZhiyinError
+from models.system_errors import cannot_write
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -30,7 +38,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="a checkpoint's or adapter's folder, a file of weights (.pth …), a GGUF file, ORG/NAME or modelscope:ORG/NAME",
     )
-    parser.add_argument("--quant", default="auto", help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …")
+    parser.add_argument(
+        "--quant",
+        default="auto",
+        help="auto, F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M …; fit: a mixture for what is free",
+    )
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--size",
+        type=_bytes,
+        metavar="N[M|G]",
+        help="the best mixture of types for a file of this size, by measuring this model",
+    )
+    budget.add_argument(
+        "--bits", type=real(2, 16), metavar="N", help="the same, for so many bits for each weight on average"
+    )
+    budget.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="a mixture that --save-recipe wrote, or that of another GGUF file"
+    )
+    parser.add_argument("--save-recipe", type=Path, metavar="FILE.json", help="write the mixture, for --recipe")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
     parser.add_argument("--tokenizer", metavar="PATH", help="folder of another tokenizer, or none")
     add_weights(parser)
@@ -55,6 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, with a progress line on stderr."""
     source, adapters = sources(arguments)
+    if _is_measured(arguments) and (adapters or arguments.as_adapter):
+        raise ZhiyinError(
+            "A mixture is measured on the model itself; merge the adapter first, then convert the result with --size or --bits."
+        )
+    if arguments.save_recipe is not None and not (_is_measured(arguments) or arguments.recipe):
+        raise ZhiyinError("There is no mixture to save; give --size, --bits or --quant fit too.")
     with in_use(source, *adapters), _importance(arguments, source) as imatrix:
         return _convert(arguments, source, adapters, imatrix)
 
@@ -62,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _importance(arguments: argparse.Namespace, source: Path) -> Iterator[Path | None]:
     """Lend the importance matrix that is asked for; made here, it is that of the source without adapters."""
-    if arguments.imatrix != "auto":
+    if arguments.imatrix != "auto" and not (_is_measured(arguments) and arguments.imatrix is None):
         yield None if arguments.imatrix is None else Path(arguments.imatrix)
         return
     line = ProgressLine()
@@ -78,7 +110,7 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
     request = ConvertRequest(
         source=source,
         out=arguments.out,
-        quant=arguments.quant,
+        quant="auto" if _is_measured(arguments) else arguments.quant,
         tokenizer=_tokenizer(arguments.tokenizer),
         threads=arguments.threads,
         imatrix=imatrix,
@@ -88,10 +120,12 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
         lora=adapters,
         as_adapter=arguments.as_adapter,
         weights=arguments.weights,
+        mixture=None if arguments.recipe is None else read_mixture(arguments.recipe),
     )
-    planned = plan(request)
-    if request.quant == "auto":
-        planned = fitted(planned)
+    planned = _planned(arguments, request)
+    mixture = planned.request.mixture
+    if arguments.save_recipe is not None and mixture is not None:
+        _save(arguments.save_recipe, mixture)
     if adapters:
         show_plan(planned)
     smoke = None if request.as_adapter else smoke_load
@@ -104,15 +138,52 @@ def _convert(arguments: argparse.Namespace, source: Path, adapters: tuple[Path, 
     return 0
 
 
+def _is_measured(arguments: argparse.Namespace) -> bool:
+    """Tell whether a mixture is to be found by measuring the model."""
+    return arguments.size is not None or arguments.bits is not None or arguments.quant.lower() == "fit"
+
+
+def _planned(arguments: argparse.Namespace, request: ConvertRequest) -> ConversionPlan:
+    if not _is_measured(arguments):
+        planned = plan(request)
+        return fitted(planned) if request.quant == "auto" and request.mixture is None else planned
+    assert request.imatrix is not None  # noqa: S101 - `_importance` made one
+    line = ProgressLine()
+    plan(request)  # what cannot be converted is refused before anything is measured
+    try:
+        costs = measure_costs(request, request.imatrix, lambda part, phase: line.show(part, PHASES[phase]))
+    finally:
+        line.clear()
+    if arguments.size is not None:
+        size = arguments.size
+    elif arguments.bits is not None:
+        size = bytes_of_bits(request, arguments.bits)
+    else:
+        with Engine() as engine:
+            size = bytes_that_fit(request, costs, computer_now(engine))
+    planned = plan_within(request, costs, size)
+    mixture = planned.request.mixture
+    if mixture is not None and mixture.predicted_kl is not None:
+        say(f"Predicted KL divergence from the original: {mixture.predicted_kl:.4f}.")
+    return planned
+
+
+def _save(path: Path, mixture: Mixture) -> None:
+    try:
+        write_file(path, lambda file: file.write(mixture.text().encode()))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def _tokenizer(given: str | None) -> Path | str | None:
     return given if given in (None, "none") else Path(str(given))
 
 
 def _bytes(text: str) -> int:
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500M or 2G")
-    return int(number) * _UNITS[unit]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)B?", text.upper())
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500M or 2.5G")
+    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def _report(result: ConversionResult, *, as_json: bool) -> None:

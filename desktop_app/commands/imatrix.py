@@ -18,7 +18,13 @@ from desktop_app.quality.references import runnable
 from desktop_app.quality.texts import BUILT_IN
 from models.errors import BadFile
 
-PHASES = {"convert": "converting to F16", "load": "loading", "read": "reading the text"}
+PHASES = {
+    "convert": "converting to F16",
+    "load": "loading",
+    "read": "reading the text",
+    "sensitivity": "measuring the tensors",
+    "probe": "measuring the answers",
+}
 _SMALLEST_CONTEXT = 16
 """llama.cpp passes over smaller batches."""
 

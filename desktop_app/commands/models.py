@@ -16,7 +16,8 @@ from desktop_app.commands.terminal import human_bytes, print_json, print_table, 
 from desktop_app.library.installed import BrokenModel, InstalledModel, Library
 from desktop_app.library.other_programs import found_models
 from desktop_app.library.packs import SUFFIX, pack, read_pack, unpack
-from desktop_app.paths import models_folder
+from desktop_app.paths import models_folder, qualities_file
+from desktop_app.quality.kept import Qualities, in_words
 from models.dynamic_rotary import RULE
 from models.visible import visible
 
@@ -115,11 +116,15 @@ def _info(library: Library, arguments: argparse.Namespace) -> None:
     beyond_trained_context = RULE in header.parameters
     facts = {**asdict(model), "tensors": len(header.tensors), "beyond_trained_context": beyond_trained_context}
     facts["metadata"] = _plain(header.metadata)
+    kept = Qualities(qualities_file()).of(model.path)
+    facts["quality"] = None if kept is None else asdict(kept)
     if arguments.json:
         print_json(facts)
         return
     rows = [("name", model.name), ("path", str(model.path)), ("size", human_bytes(model.bytes))]
     rows += [("quantization", model.file_type or "?"), ("tensors", str(len(header.tensors)))]
+    if kept is not None:
+        rows.append(("quality", f"{in_words(kept.same_top)} KL divergence from {kept.reference}: {kept.kl_mean:.4f}"))
     if beyond_trained_context:
         trained = header.parameter("context_length")
         rows.append(

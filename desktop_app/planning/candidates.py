@@ -14,6 +14,7 @@ from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.ggml_types import row_bytes
 from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import ArrayLength, GGUFHeader
+from converter.mixtures import Mixture
 from converter.plan import Quantizable
 from converter.recipes import Recipe, find_recipe
 from desktop_app.planning.footprint import TensorSize
@@ -95,16 +96,28 @@ def quantizable(blueprint: Blueprint) -> Quantizable:
 
 def model_of_quantizable(source: Quantizable, quants: Sequence[str] = ()) -> Model:
     """Return what is about to be converted in the given quantizations, or in all that are worth choosing."""
-    candidates = []
-    for quant in quants or worth_choosing(source.usual):
-        recipe = find_recipe(quant)
-        entries = [
-            (tensor.name, tensor.shape, type_, row_bytes(type_, tensor.shape[-1]) * prod(tensor.shape[:-1]))
-            for tensor, type_ in zip(source.tensors, source.types_of(recipe), strict=True)
-        ]
-        sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
-        embedding = _embedding_type((name, type_) for name, _, type_, _ in entries)
-        candidates.append(Candidate(recipe.name, sizes, _read_bytes(entries, source.parameters), embedding))
+    recipes = map(find_recipe, quants or worth_choosing(source.usual))
+    return _model(source, [_candidate_of(source, recipe.name, source.types_of(recipe)) for recipe in recipes])
+
+
+def model_of_mixture(source: Quantizable, mixture: Mixture) -> Model:
+    """Return what is about to be converted to a mixture by measurement."""
+    exact = source.types_of(find_recipe("F16"))
+    types = [mixture.types.get(tensor.name, type_) for tensor, type_ in zip(source.tensors, exact, strict=True)]
+    return _model(source, [_candidate_of(source, "mixture", types)])
+
+
+def _candidate_of(source: Quantizable, quant: str, types: Sequence[GGMLQuantizationType]) -> Candidate:
+    entries = [
+        (tensor.name, tensor.shape, type_, row_bytes(type_, tensor.shape[-1]) * prod(tensor.shape[:-1]))
+        for tensor, type_ in zip(source.tensors, types, strict=True)
+    ]
+    sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
+    embedding = _embedding_type((name, type_) for name, _, type_, _ in entries)
+    return Candidate(quant, sizes, _read_bytes(entries, source.parameters), embedding)
+
+
+def _model(source: Quantizable, candidates: Sequence[Candidate]) -> Model:
     tokens = source.parameters.get("vocab_size")
     return Model(
         architecture=source.architecture,

@@ -65,10 +65,20 @@ def measure_quality(
         Cancelled: `cancelled` said so, between two chunks.
         ZhiyinError: one sentence.
     """
-    check_context(request.model, request.context)
     with Engine() as engine:
-        run = _Run(engine, request, on_progress, cancelled)
-        return run.against_reference(request.reference) if request.reference is not None else run.alone()
+        return measure_in(engine, request, on_progress, cancelled)
+
+
+def measure_in(
+    engine: Engine,
+    request: MeasureRequest,
+    on_progress: Listener = lambda *_: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Measurement:
+    """Do what `measure_quality` does in an engine that is there; the model stays loaded."""
+    check_context(request.model, request.context)
+    run = _Run(engine, request, on_progress, cancelled)
+    return run.against_reference(request.reference) if request.reference is not None else run.alone()
 
 
 def check_context(path: Path, context: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 _FOLDER = "texts"
 _MEASURED = ("measure_en.txt", "measure_zh.txt")
 _PROSE = ("calibrate_en.txt", "calibrate_zh.txt", "calibrate_code.txt", "calibrate_maths.txt")
+_PROBED = (900, 150, 400, 200)
+"""Characters of each that `probe_text` takes."""
 _DIALOGUES = "calibrate_dialogues.json"
 BUILT_IN = Path("texts")
 """What errors name where the text is one of these."""
@@ -29,6 +31,11 @@ def calibration_dialogues() -> list[list[dict[str, Any]]]:
     """Return chats, each a list of messages with `role` and `content`."""
     chats: list[list[dict[str, Any]]] = json.loads(_read(_DIALOGUES))
     return chats
+
+
+def probe_text() -> str:
+    """Return a short part of the prose to calibrate on, some of each kind."""
+    return "\n\n".join(_read(name)[:count] for name, count in zip(_PROSE, _PROBED, strict=True))
 
 
 def _read(name: str) -> str:

@@ -32,6 +32,10 @@
         <translation>有一条消息含有 {kind} 类型的内容，这个模型的对话格式容不下它；请去掉这部分。</translation>
     </message>
     <message>
+        <source>A mixture is measured on the model itself; merge the adapter first, then convert the result with --size or --bits.</source>
+        <translation>混合量化要在模型本身上测量；请先合并适配器，再用 --size 或 --bits 转换合并后的模型。</translation>
+    </message>
+    <message>
         <source>A schema holds the whole reply, so that no tool can be called; leave out --schema, or the tools.</source>
         <translation>schema 约束整条回答，因此无法调用工具；请去掉 --schema，或不用工具。</translation>
     </message>
@@ -52,6 +56,10 @@
         <translation>LoRA 很小，保持浮点格式；请选择 --quant {types}，或省略这个选项。</translation>
     </message>
     <message>
+        <source>An adapter stays in full precision; leave out --size, --bits and --quant fit.</source>
+        <translation>适配器保持全精度；请去掉 --size、--bits 和 --quant fit。</translation>
+    </message>
+    <message>
         <source>Base: {base} ({family})</source>
         <translation>底座：{base}（{family}）</translation>
     </message>
@@ -66,6 +74,10 @@
     <message>
         <source>Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead.</source>
         <translation>引擎组件需要在知音的源码目录中构建；请改用 `zhiyin engine add FILE` 添加现成的组件。</translation>
+    </message>
+    <message>
+        <source>Even the smallest mixture has {smallest:size} of weights, and {budget:size} are allowed; allow more, or choose a smaller model.</source>
+        <translation>最小的混合量化也有 {smallest:size} 的权重，而只允许 {budget:size}；请放宽限制，或换一个更小的模型。</translation>
     </message>
     <message>
         <source>Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become free first; {ways}.</source>
@@ -116,6 +128,10 @@
         <translation>之前没有使用过引擎组件；`zhiyin engine list` 会列出已有的组件。</translation>
     </message>
     <message>
+        <source>No mixture of exactly that size was found; ask for a slightly larger one.</source>
+        <translation>没有找到恰好这个大小的混合量化；请把大小放宽一点。</translation>
+    </message>
+    <message>
         <source>No model is installed; convert or import one first (zhiyin convert, zhiyin models import).</source>
         <translation>还没有安装模型；请先转换或导入一个（zhiyin convert、zhiyin models import）。</translation>
     </message>
@@ -126,6 +142,10 @@
     <message>
         <source>No reply can be held to this JSON schema ({reason}); simplify it.</source>
         <translation>无法让回答符合这个 JSON Schema（{reason}）；请简化它。</translation>
+    </message>
+    <message>
+        <source>Not even the smallest mixture fits: {reason}</source>
+        <translation>最小的混合量化也放不下：{reason}</translation>
     </message>
     <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another with --host and --port, or end the program that uses it.</source>
@@ -538,6 +558,10 @@
     <message>
         <source>There is no installed model named {name!r}; `zhiyin models` lists them.</source>
         <translation>没有安装名为 {name!r} 的模型；`zhiyin models` 会列出已安装的模型。</translation>
+    </message>
+    <message>
+        <source>There is no mixture to save; give --size, --bits or --quant fit too.</source>
+        <translation>没有可保存的混合量化；请同时给出 --size、--bits 或 --quant fit。</translation>
     </message>
     <message>
         <source>There is no model and no file named {path!r}; the installed models are: {names}.</source>
@@ -2028,6 +2052,10 @@
         <translation>{path} 不是 MCP 服务器列表（{reason}）；请改正。</translation>
     </message>
     <message>
+        <source>{path} is no mixture that Zhiyin exported; name one, or a GGUF file.</source>
+        <translation>{path} 不是知音导出的混合量化方案；请指定这样的文件，或一个 GGUF 文件。</translation>
+    </message>
+    <message>
         <source>{path} is no ordinary file.</source>
         <translation>{path} 不是普通文件。</translation>
     </message>
@@ -2238,6 +2266,10 @@
     <message>
         <source>{path} must hold a list of objects, such as [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}].</source>
         <translation>{path} 必须是对象的列表，例如 [{{&quot;role&quot;: &quot;user&quot;, &quot;content&quot;: &quot;Hello&quot;}}]。</translation>
+    </message>
+    <message>
+        <source>{path} names a type {type} that there is not; export it again.</source>
+        <translation>{path} 里的类型 {type} 不存在；请重新导出。</translation>
     </message>
     <message>
         <source>{path} names no MCP servers; it must hold {{&quot;mcpServers&quot;: {{…}}}}.</source>

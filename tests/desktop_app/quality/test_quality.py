@@ -16,7 +16,7 @@ from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Tokenize
 from desktop_app.engine.results import Divergences
-from desktop_app.paths import data_folder, references_folder
+from desktop_app.paths import data_folder, qualities_file, references_folder
 from desktop_app.quality.chunks import cut_chunks
 from desktop_app.quality.figures import percentiles, quality_of
 from desktop_app.quality.kept import Qualities, in_words
@@ -175,3 +175,11 @@ def test_our_own_text_is_long_enough(starter_gguf: Path) -> None:
     with Engine() as engine:
         engine.submit(Load(starter_gguf, LoadSettings(context=512))).result(60)
         assert len(engine.submit(Tokenize(measuring_text())).result(60).ids) > 3000
+
+
+def test_the_list_tells_what_was_measured(starter_gguf: Path) -> None:
+    quality = quality_of(Divergences([1.0, 2.0], [1.0, 1.5], [0.25, 0.5], [True, False]))
+    Qualities(qualities_file()).keep(starter_gguf, Path("original"), quality)
+    told = zhiyin("models", "info", str(starter_gguf)).stdout
+    assert "It answers like the original in 50 of 100 tokens. KL divergence from original: 0.3750" in told
+    assert json.loads(zhiyin("models", "info", str(starter_gguf), "--json").stdout)["quality"]["tokens"] == 2

@@ -1,0 +1,92 @@
+"""How much each type takes of each tensor: the squared error of a layer's output, estimated on a sample of its rows.
+
+Where x is what the layer reads, W its matrix and Q what a type makes of it, the error of the output is the sum over rows and
+columns of E[x²] (W - Q)², by the importance matrix's E[x²] and without the products of different columns, as in llama.cpp's
+quantizing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from gguf.constants import GGML_QUANT_SIZES
+from gguf.constants import GGMLQuantizationType as Type
+
+from converter.checkpoint import Checkpoint
+from converter.ggml import dequantize, quantize, widen
+from converter.ggml_types import row_bytes
+from converter.gguf_writer import aligned
+from converter.importance import Importance
+from converter.pipeline import sampled_rows
+from converter.recipes import can_change
+from models.family import OutputTensor
+
+CANDIDATES = (
+    *(Type.Q2_K, Type.Q3_K, Type.IQ4_XS, Type.IQ4_NL, Type.Q4_0, Type.Q4_K, Type.Q4_1),
+    *(Type.Q5_0, Type.Q5_K, Type.Q5_1, Type.Q6_K, Type.Q8_0, Type.F16),
+)
+"""Types that every build of llama.cpp computes with, fast on every processor."""
+_SAMPLE = 96
+"""Rows of a tensor that are quantized for its estimate."""
+
+
+@dataclass(frozen=True)
+class TensorErrors:
+    """What each type that a tensor may have takes of it."""
+
+    name: str
+    layer: int
+    """-1: it belongs to none."""
+    sizes: dict[Type, int]
+    """Bytes in the file, with the padding after them."""
+    errors: dict[Type, float]
+
+
+def tensor_errors(
+    tensors: Sequence[OutputTensor],
+    checkpoint: Checkpoint,
+    importance: Importance,
+    threads: int,
+    on_tensor: Callable[[int], None],
+) -> list[TensorErrors]:
+    """Return the errors of all tensors that may be quantized; `on_tensor` hears how many are done, and may raise."""
+    found = []
+    with ThreadPoolExecutor(threads, "sensitivity") as pool:
+        for done, tensor in enumerate(tensors):
+            on_tensor(done)
+            if can_change(tensor):
+                found.append(_measured(tensor, checkpoint, importance, pool))
+    return found
+
+
+def _measured(
+    tensor: OutputTensor, checkpoint: Checkpoint, importance: Importance, pool: ThreadPoolExecutor
+) -> TensorErrors:
+    length, count = tensor.shape[-1], int(np.prod(tensor.shape[:-1]))
+    weights = importance.of(tensor.name, tensor.shape)
+    blocks = 1 if weights is None else len(weights)
+    samples = [
+        (None if weights is None else weights[place * blocks // count], rows)
+        for place, rows in sampled_rows(tensor, checkpoint, _SAMPLE)
+    ]
+    scale = count / sum(len(rows) for _, rows in samples)
+    types = [type_ for type_ in CANDIDATES if length % GGML_QUANT_SIZES[type_][0] == 0]
+    errors = pool.map(lambda type_: scale * sum(_error(rows, type_, weight) for weight, rows in samples), types)
+    match = tensor.name.split(".")
+    return TensorErrors(
+        name=tensor.name,
+        layer=int(match[1]) if match[0] == "blk" else -1,
+        sizes={type_: aligned(count * row_bytes(type_, length)) for type_ in types},
+        errors=dict(zip(types, errors, strict=True)),
+    )
+
+
+def _error(rows: np.ndarray, type_: Type, weights: np.ndarray | None) -> float:
+    out = np.empty((len(rows), row_bytes(type_, rows.shape[1])), np.uint8)
+    quantize(rows, type_, out, weights)
+    back = widen(out.view(np.float16)) if type_ is Type.F16 else dequantize(out, type_, rows.shape[1])
+    columns = ((rows - back) ** 2).sum(axis=0, dtype=np.float64)
+    return float(columns.sum() if weights is None else columns @ weights)

@@ -1,0 +1,220 @@
+"""Finds the mixture of types that loses least within a number of bytes, by measuring this very model.
+
+The error that each type makes in each tensor is computed (`converter.sensitivity`); how much KL divergence such an error causes
+is measured for groups of tensors, one at a time, end to end: all of a group are quantized coarsely, all else is left alone. Both
+together are what each type of each tensor costs, and `converter.mixtures` chooses. Divergences of small errors add up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+from gguf.constants import GGMLQuantizationType as Type
+
+from converter.atomic_write import unfinished_folder
+from converter.checkpoint.gguf_file import GGUFFile
+from converter.ggml_types import row_bytes
+from converter.importance import read_importance
+from converter.mixtures import Mixture, Option, choose
+from converter.pipeline import ConvertRequest, convert, opened, plan
+from converter.plan import ConversionPlan, Quantizable
+from converter.recipes import Recipe, find_recipe, recipe_names
+from converter.sensitivity import TensorErrors, tensor_errors
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Unload
+from desktop_app.paths import data_folder
+from desktop_app.planning.candidates import model_of_mixture
+from desktop_app.planning.planner import Computer
+from desktop_app.planning.planner import plan as placed
+from desktop_app.quality.measurement import MeasureRequest, measure_in
+from desktop_app.quality.references import runnable
+from desktop_app.quality.texts import BUILT_IN, probe_text
+from models.errors import ZhiyinError
+from models.system_errors import cannot_write
+
+_DEPTHS = 2
+"""Groups of layers, from the first to the last, in which a kind of tensor is probed by itself."""
+_PROBED = (Type.Q3_K, Type.Q4_0)
+"""What a group is quantized to for its probe: the first that divides its rows. Much coarser, and divergences do not add up."""
+_CONTEXT = 128
+"""Tokens in a chunk of the probes' text."""
+_LEAST_DIVERGENCE = 1e-6
+"""Nats; less is rounding."""
+_TRIES = 8
+
+Listener = Callable[[float, str], None]
+"""Hears of the part that is done (0 to 1), and of the phase ("convert", "sensitivity", "probe")."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What each type of each tensor costs."""
+
+    options: Mapping[str, Sequence[Option]]
+
+    def mixture(self, budget: int) -> Mixture:
+        """Return the best mixture whose tensors have at most `budget` bytes."""
+        chosen = choose(self.options, budget)
+        return Mixture(
+            {name: option.type for name, option in chosen.items()}, sum(option.cost for option in chosen.values())
+        )
+
+    def predicted(self, types: Mapping[str, Type]) -> float:
+        """Return the mean KL divergence that is predicted for any choice of types, in nats."""
+        costs = {(name, option.type): option.cost for name, options in self.options.items() for option in options}
+        return sum(costs[name, type_] for name, type_ in types.items() if name in self.options)
+
+
+def measure_costs(request: ConvertRequest, imatrix: Path, on_progress: Listener = lambda *_: None) -> Costs:
+    """Measure what each type of each tensor of a source costs.
+
+    Args:
+        request: the source, and how it is converted; its types do not matter.
+        imatrix: the source's importance matrix.
+        on_progress: see `Listener`; what it raises ends the work.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    importance = read_importance(imatrix)
+    with opened(request) as (checkpoint, planned):
+        quantizable = _quantizable(planned)
+        count = len(quantizable.tensors)
+        errors = tensor_errors(
+            quantizable.tensors,
+            checkpoint,
+            importance,
+            request.threads or os.cpu_count() or 1,
+            lambda done: on_progress(done / count, "sensitivity"),
+        )
+        stored = dict(checkpoint.types) if isinstance(checkpoint, GGUFFile) else None
+    groups = _groups(errors)
+    factors: dict[str, float] = {}
+    exact = replace(request, quant="F16", imatrix=imatrix, out=None, allow_requantize=True)
+    with _reference(request, on_progress) as reference, Engine() as engine:
+        for number, (group, members) in enumerate(groups.items()):
+            on_progress(number / len(groups), "probe")
+            probed = {member.name: _probe_type(member) for member in members}
+            divergence = _probe(engine, replace(exact, mixture=Mixture((stored or {}) | probed)), reference)
+            factors[group] = max(_LEAST_DIVERGENCE, divergence) / sum(m.errors[probed[m.name]] for m in members)
+    options = {
+        member.name: [Option(t, member.sizes[t], factors[group] * member.errors[t]) for t in member.sizes]
+        for group, members in groups.items()
+        for member in members
+    }
+    return Costs(options)
+
+
+def plan_within(request: ConvertRequest, costs: Costs, size: int) -> ConversionPlan:
+    """Return the plan of the best mixture whose file has at most `size` bytes.
+
+    Raises:
+        ZhiyinError: even the smallest file is larger.
+    """
+    budget = size - _fixed(request, costs)
+    for _ in range(_TRIES):
+        mixture = costs.mixture(budget)
+        planned = _named(request, mixture)
+        if planned.size <= size:
+            return planned
+        budget -= planned.size - size  # the mixture in the header has another length
+    raise ZhiyinError("No mixture of exactly that size was found; ask for a slightly larger one.")
+
+
+def bytes_that_fit(request: ConvertRequest, costs: Costs, computer: Computer) -> int:
+    """Return the bytes of the largest file that the planner still finds room for on a computer, to a thousandth.
+
+    Raises:
+        ZhiyinError: not even the smallest one fits; the sentence says what it lacks.
+    """
+    quantizable = _quantizable(plan(replace(request, quant="F16", mixture=None)))
+    sizes = [[option.size for option in options] for options in costs.options.values()]
+    least, most = sum(map(min, sizes)), sum(map(max, sizes))
+    smallest = placed(model_of_mixture(quantizable, costs.mixture(least)), computer)
+    if smallest.best is None:
+        raise ZhiyinError("Not even the smallest mixture fits: {reason}", reason=smallest.reason)
+    step = max(1, least // 1000)
+    while most - least > step:
+        middle = (least + most) // 2
+        fits = placed(model_of_mixture(quantizable, costs.mixture(middle)), computer).best is not None
+        least, most = (middle, most) if fits else (least, middle)
+    return least + _fixed(request, costs)
+
+
+def bytes_of_bits(request: ConvertRequest, bits: float) -> int:
+    """Return the bytes of a file whose weights have so many bits on average."""
+    planned = plan(replace(request, quant="F32", mixture=None, allow_requantize=True))
+    elements = sum(placed.size for part in planned.parts for placed in part.layout.tensors) // 4
+    header = sum(len(part.layout.header) for part in planned.parts)
+    return int(header + elements * bits / 8)
+
+
+def _fixed(request: ConvertRequest, costs: Costs) -> int:
+    """Return the bytes of a file besides the tensors that a mixture is chosen for."""
+    smallest = {name: min(options, key=lambda option: option.size) for name, options in costs.options.items()}
+    mixture = Mixture({name: option.type for name, option in smallest.items()})
+    return plan(replace(request, quant="F16", mixture=mixture)).size - sum(o.size for o in smallest.values())
+
+
+def _named(request: ConvertRequest, mixture: Mixture) -> ConversionPlan:
+    """Return a mixture's plan, with the file type of the recipe that is nearest in size."""
+    planned = plan(replace(request, quant="F16", mixture=mixture))
+    quantizable = _quantizable(planned)
+    size = sum(placed.size for part in planned.parts for placed in part.layout.tensors)
+    nearest = min(map(find_recipe, recipe_names()), key=lambda recipe: abs(_bytes(quantizable, recipe) - size))
+    return plan(replace(request, quant=nearest.name, mixture=mixture))
+
+
+def _bytes(quantizable: Quantizable, recipe: Recipe) -> int:
+    types = quantizable.types_of(recipe)
+    return sum(
+        row_bytes(type_, t.shape[-1]) * prod(t.shape[:-1]) for t, type_ in zip(quantizable.tensors, types, strict=True)
+    )
+
+
+def _quantizable(planned: ConversionPlan) -> Quantizable:
+    if planned.quantizable is None:
+        raise ZhiyinError("An adapter stays in full precision; leave out --size, --bits and --quant fit.")
+    return planned.quantizable
+
+
+@contextmanager
+def _reference(request: ConvertRequest, on_progress: Listener) -> Iterator[Path]:
+    with runnable(
+        request.source, lambda progress: on_progress(progress.bytes_done / max(1, progress.bytes_total), "convert")
+    ) as path:
+        yield path
+
+
+def _groups(errors: Sequence[TensorErrors]) -> dict[str, list[TensorErrors]]:
+    """Return tensors of one kind and one depth together."""
+    layers = 1 + max((tensor.layer for tensor in errors), default=0)
+    groups: defaultdict[str, list[TensorErrors]] = defaultdict(list)
+    for tensor in errors:
+        kind = tensor.name.split(".", 2)[-1] if tensor.layer >= 0 else tensor.name
+        groups[f"{kind} {max(0, tensor.layer) * _DEPTHS // layers}"].append(tensor)
+    return groups
+
+
+def _probe_type(tensor: TensorErrors) -> Type:
+    return next((type_ for type_ in _PROBED if type_ in tensor.sizes), min(tensor.sizes, key=lambda t: tensor.sizes[t]))
+
+
+def _probe(engine: Engine, request: ConvertRequest, reference: Path) -> float:
+    """Return the mean KL divergence of a conversion, which is removed again."""
+    target = data_folder() / "probe.gguf"
+    try:
+        with unfinished_folder(target) as folder:
+            model = convert(replace(request, out=folder / target.name)).path
+            found = measure_in(engine, MeasureRequest(model, probe_text(), BUILT_IN, reference, _CONTEXT))
+            engine.submit(Unload()).result()  # Windows removes no file that is mapped
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    assert found.quality.kl_mean is not None  # noqa: S101 - it has a reference
+    return found.quality.kl_mean

@@ -14,7 +14,8 @@ from converter.importance import Importance
 from converter.mixtures import MIXTURE_KEY, Mixture, Option, choose, read_mixture
 from converter.pipeline import ConvertRequest, convert, opened, plan
 from converter.sensitivity import CANDIDATES, TensorErrors, tensor_errors
-from desktop_app.quality.mixing import Costs, bytes_of_bits, plan_within
+from desktop_app.planning.planner import Computer
+from desktop_app.quality.mixing import Costs, bytes_of_bits, bytes_that_fit, plan_within
 from models.errors import BadFile, Cancelled, ZhiyinError
 from tests.support.random_gguf import write_mixture
 
@@ -134,6 +135,28 @@ def test_files_have_the_size_that_was_asked_for(source: Path, costs: Costs, tmp_
     size = bytes_of_bits(request, 5.0)
     made = convert(plan_within(request, costs, size))
     assert 0.995 * size <= made.path.stat().st_size <= size
+
+
+def test_a_mixture_fills_what_is_free(source: Path, costs: Costs, tmp_path: Path) -> None:
+    """The planner finds room for it, and for hardly more."""
+    request = ConvertRequest(source, tmp_path / "out.gguf")
+    largest = plan(ConvertRequest(source, quant="F16")).size
+
+    def fitting(free: int) -> int:
+        computer = Computer(free_bytes=free, total_bytes=4_000_000_000, process_bytes=50_000_000)
+        try:
+            return bytes_that_fit(request, costs, computer)
+        except ZhiyinError as error:
+            assert "Not even the smallest mixture fits" in str(error)
+            return 0
+
+    least = next(free for free in range(200_000_000, 4_000_000_000, 1_000_000) if fitting(free))
+    sizes = [fitting(least + more) for more in range(0, 3_000_000, 1_000_000)]
+    for before, after in itertools.pairwise(sizes):
+        assert after < largest
+        assert after - before == pytest.approx(1_000_000, rel=0.05), "a byte that is free is a byte of weights"
+    assert all(plan_within(request, costs, size).size <= size for size in sizes)
+    assert fitting(2_000_000_000) == pytest.approx(largest, rel=0.01), "all of it fits"
 
 
 def test_a_mixture_is_exported_and_used_again(source: Path, costs: Costs, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_repository_with_several_models_asks_for_one(
     dialog = dialog_of(person)
     models = dialog.findChild(QListWidget)
     assert [models.item(row).text().split(" ")[0] for row in range(2)] == ["black.safetensors", "green.safetensors"]
-    person.click("Go on", dialog)
+    person.click("Continue converting", dialog)
     person.wait(lambda: "LLaMA" in person.sentences(dialog))
     person.click("Download", dialog)
     person.wait(lambda: len(names(person)) == 1)
@@ -193,7 +193,7 @@ def test_closing_during_a_conversion_asks_first(person: Person, tmp_path: Path) 
     job = person.services.conversions.start(checkpoint(tmp_path / "tea"), "Q8_0")
     person.window.close()
     assert person.window.isVisible()
-    person.click("Go on", person.find(QMessageBox, "closing"))
+    person.click("Continue converting", person.find(QMessageBox, "closing"))
     person.wait(lambda: job.is_over)
     assert job.state == "done"
     job = person.services.conversions.start(tmp_path / "tea", "Q4_K_M")

@@ -247,7 +247,7 @@ def test_a_fault_of_our_own_is_said_in_one_sentence_with_the_details_apart(perso
     assert "TypeError" in shown
     person.window.resize(person.window.minimumSize())
     run_events(50)
-    assert person.find(ConversionPanel).geometry().bottom() < person.find(QStackedWidget).geometry().top()
+    assert person.find(ConversionPanel).geometry().top() > person.find(QStackedWidget).geometry().bottom()
     person.click("Copy code", card)
     assert QGuiApplication.clipboard().text() == job.details
     person.click("Details", card)

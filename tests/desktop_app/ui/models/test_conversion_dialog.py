@@ -159,7 +159,7 @@ def test_a_repository_with_several_models_asks_for_one(
     dialog = dialog_of(person)
     models = dialog.findChild(QListWidget)
     assert [models.item(row).text().split(" ")[0] for row in range(2)] == ["black.safetensors", "green.safetensors"]
-    person.click("Continue converting", dialog)
+    person.click("Go on", dialog)
     person.wait(lambda: "LLaMA" in person.sentences(dialog))
     person.click("Download", dialog)
     person.wait(lambda: len(names(person)) == 1)

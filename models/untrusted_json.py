@@ -38,6 +38,8 @@ _MISMATCH = re.compile(
 
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<key>.*)`)?")
+WHOLE = "it"
+"""The key of a value that is the text as a whole."""
 
 
 class InvalidJSON(ValueError):
@@ -186,7 +188,7 @@ def _mismatch(error: msgspec.ValidationError) -> InvalidJSON:
         key = found["missing"] if key == "$" else f"{key}.{found['missing']}"
         return InvalidJSON(str(error), key=key)
     wanted = found["type"] + (found["range"] or "").rstrip()
-    return InvalidJSON(str(error), key="it" if key == "$" else key, wanted=wanted, found=found["found"] or "")
+    return InvalidJSON(str(error), key=WHOLE if key == "$" else key, wanted=wanted, found=found["found"] or "")
 
 
 def _is_deep(value: Any) -> bool:

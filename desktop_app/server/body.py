@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from desktop_app.server.errors import APIError
 from models import untrusted_json
-from models.untrusted_json import InvalidJSON
+from models.untrusted_json import WHOLE, InvalidJSON
 
 T = TypeVar("T")
 
@@ -73,5 +73,7 @@ def _refusal(error: InvalidJSON) -> APIError:
         message = f"Missing required parameter: '{error.key}'."
         return APIError(400, message, code="missing_required_parameter", param=error.key)
     found = f", not {error.found}" if error.found else ""
+    if error.key == WHOLE:
+        return APIError(400, f"The body of the request must be a JSON {error.wanted}{found}.", code="invalid_value")
     message = f"Invalid value for '{error.key}': it must be {error.wanted}{found}."
     return APIError(400, message, code="invalid_value", param=error.key)

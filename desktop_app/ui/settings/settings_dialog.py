@@ -47,6 +47,8 @@ CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 """What is offered, in tokens, besides "Automatic"."""
 _ROW = 30
 _INDENT = 9
+_AROUND = 44
+"""Pixels beside the text of an item in a box's list, with the scroll bar."""
 REPLIES, DOWNLOADS, KEYS = 1, 3, 4
 """The pages on which the context, the address of downloads and the keys are."""
 _SAMPLING = (*RECOMMENDED, "seed", "max_tokens")
@@ -77,6 +79,7 @@ class SettingsDialog(FittingDialog):
         self._language = self._combo("language", ["system", *LANGUAGES])
         self._send_key = self._combo("send_key", ["enter", "ctrl_enter"])
         self._context = self._combo("context", sorted({0, *CONTEXTS, settings.context}))
+        self._context.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._prompt = QPlainTextEdit(settings.system_prompt)
         self._prompt.setTabChangesFocus(True)
         self._prompt.setFixedHeight(96)
@@ -237,6 +240,9 @@ class SettingsDialog(FittingDialog):
             self._context.setItemText(row, self._context_words(context))
             if isinstance(items, QStandardItemModel):
                 items.item(row).setEnabled(context == self._settings.context or self._is_possible(context))
+        widths = self._context.fontMetrics()
+        longest = max(widths.horizontalAdvance(self._context.itemText(row)) for row in range(self._context.count()))
+        self._context.view().setMinimumWidth(longest + _AROUND)
 
     def _is_possible(self, context: int) -> bool:
         way = self._costs.get(context)

@@ -227,3 +227,9 @@ def test_more_connections_than_are_kept_are_closed_and_the_others_served(open_se
     finally:
         for connection in held:
             connection.close()
+
+
+def test_a_body_that_is_no_object_is_said_to_be_that(server: Served) -> None:
+    answer = httpx2.post(server.address + CHAT, content=b"[]")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, None)
+    assert answer.json()["error"]["message"] == "The body of the request must be a JSON object, not array."

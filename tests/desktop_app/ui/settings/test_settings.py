@@ -286,6 +286,10 @@ def test_contexts_that_the_model_was_not_made_for_cannot_be_chosen(person: Perso
     assert texts[0] == "Automatic"
     assert texts[-1] == "131,072 tokens · the model was made for 8,192 at most"
     assert possible == [True] * 4 + [False] * 4
+    page = box.parentWidget()
+    person.wait(page.isVisible)
+    assert page.width() == page.parentWidget().width(), "nothing is cut off at the right"
+    assert box.view().minimumWidth() >= box.fontMetrics().horizontalAdvance(texts[-1])
     person.find(SettingsDialog).close()
 
 

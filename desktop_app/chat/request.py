@@ -96,6 +96,18 @@ def report_moved_system(info: ModelInfo, messages: Sequence[Mapping[str, Any]]) 
         )
 
 
+def report_base_model(info: ModelInfo) -> None:
+    """Say once that a model without a chat format was made to continue texts, not to answer."""
+    if not info.chat and not info.chat_format:
+        reports.say(
+            ZhiyinError(
+                "{name} is a base model: it continues your text and does not answer questions; choose a model for chats "
+                "(often called Instruct or Chat) to ask it something.",
+                name=info.name,
+            )
+        )
+
+
 def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[str, Any]]:
     """Return what the model is to read: no empty replies, never two turns of one role in a row, each call with its result.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.chat.conversation import Conversation, Message, Role
-from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_moved_system
+from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_base_model, report_moved_system
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         toolbox_of(arguments, conversation.id) as toolbox,
         loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session,
     ):
+        report_base_model(session.info)
         acting = ToolChat(session, options, toolbox.tools, allow_all=arguments.yes) if toolbox.tools else None
         chat = _Chat(session.engine, session.info, options, model.sampling, acting, conversation)
         if prompt is not None:

@@ -674,6 +674,7 @@ class MainWindow(QMainWindow):
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
         self._remedies.model_changed(state)
         if state.kind == "ready":
+            self._composer.set_continues(state.info is not None and not state.info.chat)
             self._remedies.offer_contexts()
             self._find_options()
             self._refresh_catalogue()

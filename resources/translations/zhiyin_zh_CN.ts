@@ -1324,6 +1324,10 @@
         <translation>{name} 中有两个文件在本机会成为同一个文件（{file} 和 {other}）；未下载任何内容：请从别处获取该模型。</translation>
     </message>
     <message>
+        <source>{name} is a base model: it continues your text and does not answer questions; choose a model for chats (often called Instruct or Chat) to ask it something.</source>
+        <translation>{name} 是基座模型：它只会续写文字，不会回答问题；要提问，请选择对话模型（名称中常带 Instruct 或 Chat）。</translation>
+    </message>
+    <message>
         <source>{name} is being downloaded or converted by another Zhiyin; wait for it.</source>
         <translation>另一个知音正在下载或转换 {name}；请等它完成。</translation>
     </message>
@@ -3213,6 +3217,10 @@
     <message>
         <source>Attach files…</source>
         <translation>添加附件…</translation>
+    </message>
+    <message>
+        <source>Begin a text, which this model continues</source>
+        <translation>写个开头，由模型续写</translation>
     </message>
     <message>
         <source>Ctrl+Enter sends, Enter begins a new line</source>

@@ -17,7 +17,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.history import Deleted
-from desktop_app.chat.request import options_from, reply_request, report_moved_system
+from desktop_app.chat.request import options_from, reply_request, report_base_model, report_moved_system
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.engine.results import Reply
 from desktop_app.paths import chat_state_file
@@ -402,6 +402,7 @@ class ChatSession(QObject):
             state=chat_state_file(reply.message.conversation),
         )
         if self._models.state.info is not None:
+            report_base_model(self._models.state.info)
             report_moved_system(self._models.state.info, request.messages)
         reply.call = self._engine.submit(
             request,

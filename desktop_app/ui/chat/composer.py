@@ -41,6 +41,7 @@ class Composer(QFrame):
         super().__init__(parent)
         self.setObjectName("composer")
         self._busy = False
+        self._continues = False
         self._editor = MessageEdit()
         self._editor.submitted.connect(self._send)
         self._editor.files_pasted.connect(self.files_pasted)
@@ -102,6 +103,11 @@ class Composer(QFrame):
         self._busy = busy
         self._retranslate()
 
+    def set_continues(self, continues: bool) -> None:
+        """Ask for the beginning of a text: the model is a base model, which continues it."""
+        self._continues = continues
+        self._retranslate()
+
     def show_thinking(self, thinking: bool | None) -> None:
         """Show whether the next reply begins with a thought; None: the model leaves no choice."""
         self._thinking.show_choice(thinking)
@@ -135,7 +141,8 @@ class Composer(QFrame):
         else:
             keys = self.tr("Ctrl+Enter sends, Enter begins a new line")
         self._editor.setToolTip(keys)
-        self._editor.set_hint(self.tr("Write a message"), keys)
+        begin = self.tr("Begin a text, which this model continues") if self._continues else self.tr("Write a message")
+        self._editor.set_hint(begin, keys)
         self._refresh()
 
     def _refresh(self) -> None:

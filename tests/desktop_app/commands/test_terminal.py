@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGUFWriter
+from gguf.scripts import gguf_new_metadata
 
 from desktop_app.commands import streams, terminal
 from desktop_app.commands.streams import decode_text
 from desktop_app.commands.terminal import ProgressLine, columns_of, cut_to_columns, print_json
 from models.visible import visible_lines
+from tests.support.commands import zhiyin
+from tests.support.gguf_reader import GGUFReader
 
 pty = pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 EDITOR = """
@@ -242,3 +245,15 @@ def test_ctrl_c_while_a_model_loads_ends_with_the_shells_code(seconds: float, st
         output = chat.read_to_end()
         assert chat.process.wait() in (130, -signal.SIGINT)
     assert b"Traceback" not in output
+
+
+def test_a_base_model_is_said_to_continue_texts(starter_gguf: Path, tmp_path: Path) -> None:
+    """The starter without its template, as a base model is published."""
+    base = tmp_path / "tiny-base.gguf"
+    reader, writer = GGUFReader(starter_gguf), GGUFWriter(base, "llama")
+    gguf_new_metadata.copy_with_new_metadata(reader, writer, {}, ["tokenizer.chat_template"])
+    done = zhiyin("chat", "-m", str(base), "--prompt", "Once upon a time", "--max-tokens", "4", "--ctx", "256")
+    assert done.returncode == 0, done.stderr
+    assert "is a base model: it continues your text" in done.stderr
+    again = zhiyin("chat", "-m", str(starter_gguf), "--prompt", "Hello", "--max-tokens", "2", "--ctx", "256")
+    assert "base model" not in again.stderr

@@ -36,7 +36,22 @@ def losses(logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
     return np.log(np.exp(rows).sum(1)) - rows[np.arange(len(wanted)), wanted]
 
 
+def test_perplexity_of_floats_is_the_one_of_the_logits(tmp_path: Path) -> None:
+    config, weights = random_llama(vocab_size=320)
+    write_checkpoint(tmp_path / "from", config, weights)
+    path = convert(ConvertRequest(tmp_path / "from", tmp_path / "float.gguf", "F32", tokenizer="none")).path
+    chunks = [[int(number) for number in row] for row in np.random.default_rng(7).integers(0, 320, (3, 64))]
+    with Engine() as engine:
+        engine.submit(Load(path, LoadSettings(context=64, kv_type="f32", threads=2))).result(60)
+        exact = measure(engine, chunks)
+        wanted = np.concatenate([losses(loaded_logits(engine, chunk, tmp_path / "x.npy"), chunk) for chunk in chunks])
+    perplexity = np.exp(wanted.mean())
+    assert exact.perplexity == pytest.approx(perplexity, rel=1e-5)
+    assert exact.error == pytest.approx(perplexity * wanted.std() / np.sqrt(len(wanted) - 1), rel=1e-5)
+
+
 def test_perplexity_is_the_one_of_the_logits(starter_gguf: Path, tmp_path: Path) -> None:
+    """Of 4-bit weights nearly: on some processors ggml multiplies them with batches of another size in another way."""
     text = tmp_path / "text.txt"
     text.write_text(TEXT[3000:3700], "utf-8")
     with Engine() as engine:
@@ -48,8 +63,7 @@ def test_perplexity_is_the_one_of_the_logits(starter_gguf: Path, tmp_path: Path)
         wanted = np.concatenate([losses(loaded_logits(engine, chunk, tmp_path / "x.npy"), chunk) for chunk in chunks])
     perplexity = np.exp(wanted.mean())
     assert len(chunks) >= 2
-    assert exact.perplexity == pytest.approx(perplexity, rel=1e-5)
-    assert exact.error == pytest.approx(perplexity * wanted.std() / np.sqrt(len(wanted) - 1), rel=1e-5)
+    assert exact.perplexity == pytest.approx(perplexity, rel=0.02)
     done = zhiyin("perplexity", STARTER, str(text), "--ctx", "64")
     found = re.search(r"^perplexity +([0-9.]+) ± [0-9.]+\nscored +(\d+) tokens in (\d+) chunks of 64\n$", done.stdout)
     assert found is not None, done

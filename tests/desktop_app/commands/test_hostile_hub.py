@@ -48,7 +48,13 @@ def bounded(command: str, server: HubServer, data_home: Path, *more: str) -> str
     assert sentence.startswith("zhiyin: ")
     assert "Traceback" not in said
     assert not any(unicodedata.category(mark) in ("Cc", "Cf", "Cs", "Zl", "Zp") for mark in sentence), ascii(said)
-    assert {path.name for path in data_home.rglob("*") if path.is_file()} <= {LOCK, NOTE, "engine.log", "worker.log"}
+    assert {path.name for path in data_home.rglob("*") if path.is_file()} <= {
+        LOCK,
+        NOTE,
+        "engine.log",
+        "worker.log",
+        "network.jsonl",
+    }
     return sentence
 
 

@@ -145,7 +145,11 @@ def endless_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_renderer_ends_with_the_engine(killed: str, endless_template: Path) -> None:
     command = [sys.executable, "-c", RENDERING, endless_template]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
-        engine, renderer = children_of(parent)
+        children = children_of(parent)
+        while len(children) < 2:  # the renderer starts with the first prompt
+            time.sleep(0.01)
+            children = psutil.Process(parent.pid).children(recursive=True)
+        engine, renderer = children
         busy = renderer.cpu_times().user + 0.3
         while renderer.cpu_times().user < busy:
             time.sleep(0.01)

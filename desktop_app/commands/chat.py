@@ -92,8 +92,10 @@ def _prompt(given: str) -> str:
     """Return what --prompt asks: standard input where it is "-", else the text of a pipe or file with the question below it.
 
     Raises:
-        ZhiyinError: "-" was given, and there is nothing.
+        ZhiyinError: there is no text.
     """
+    if not given.strip():
+        raise ZhiyinError("--prompt is empty; give it a text, or - for standard input.")
     if given == "-":
         text = piped_text()
         if not text.strip():

@@ -80,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, with a progress line on stderr."""
+    if (arguments.size is not None or arguments.bits is not None) and arguments.quant.lower() not in ("auto", "fit"):
+        raise ZhiyinError(
+            "--quant {quant} names the types, and --size and --bits choose them; leave one of them out.",
+            quant=arguments.quant,
+        )
     source, adapters = sources(arguments)
     if _is_measured(arguments) and (adapters or arguments.as_adapter):
         raise ZhiyinError(

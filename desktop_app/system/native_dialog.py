@@ -7,9 +7,11 @@ import shutil
 import stat
 import subprocess
 import sys
+import textwrap
 from contextlib import suppress
 
 _TITLE = "Zhiyin 知音"
+_WIDTH = 72
 _TOOLS = {
     "zenity": ("--error", "--no-markup", "--width=520", f"--title={_TITLE}", "--text={text}"),
     "kdialog": (f"--title={_TITLE}", "--error", "{text}"),
@@ -32,12 +34,18 @@ def show_message(text: str) -> bool:
         if path is None:
             continue
         with suppress(OSError):
-            words = [argument.format(text=text) for argument in arguments]
+            shown = _plain(text) if tool == "xmessage" else text
+            words = [argument.format(text=shown) for argument in arguments]
             if subprocess.run(
                 [path, *words], check=False, stdin=subprocess.DEVNULL, capture_output=True, env=_system_environment()
             ).returncode in (0, 1):
                 return True
     return False
+
+
+def _plain(text: str) -> str:
+    """Return a text for X's oldest dialog, which breaks no lines and has no Chinese: the paragraphs in English, broken."""
+    return "\n\n".join(textwrap.fill(part, _WIDTH) for part in text.split("\n\n") if part.isascii())
 
 
 def _system_environment() -> dict[str, str]:

@@ -8,6 +8,14 @@
         <translation>--adapter 需要知道用在哪个模型上；请用 -m 指定。</translation>
     </message>
     <message>
+        <source>--prompt is empty; give it a text, or - for standard input.</source>
+        <translation>--prompt 为空；请给出文字，或用 - 表示标准输入。</translation>
+    </message>
+    <message>
+        <source>--quant {quant} names the types, and --size and --bits choose them; leave one of them out.</source>
+        <translation>--quant {quant} 指定了量化类型，而 --size 和 --bits 会自行选择；请只保留其中一种。</translation>
+    </message>
+    <message>
         <source>--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.</source>
         <translation>--tensor-type {text} 的格式应为 NAME=TYPE，其中 TYPE 为 {types} 之一。</translation>
     </message>

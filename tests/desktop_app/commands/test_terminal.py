@@ -257,3 +257,13 @@ def test_a_base_model_is_said_to_continue_texts(starter_gguf: Path, tmp_path: Pa
     assert "is a base model: it continues your text" in done.stderr
     again = zhiyin("chat", "-m", str(starter_gguf), "--prompt", "Hello", "--max-tokens", "2", "--ctx", "256")
     assert "base model" not in again.stderr
+
+
+def test_an_empty_prompt_and_two_ways_to_choose_types_are_refused(tmp_path: Path) -> None:
+    for words, sentence in (
+        (("chat", "--prompt", " "), "--prompt is empty"),
+        (("convert", str(tmp_path), "--bits", "4.5", "--quant", "Q8_0"), "leave one of them out"),
+    ):
+        done = zhiyin(*words)
+        assert done.returncode == 1
+        assert sentence in done.stderr

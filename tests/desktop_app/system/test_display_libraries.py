@@ -13,6 +13,7 @@ import pytest
 from desktop_app.system import display_libraries
 from desktop_app.system.display import missing_package
 from desktop_app.system.display_libraries import _known, how_to_install, missing_libraries
+from desktop_app.system.native_dialog import _plain
 from tests.support.commands import without_display
 
 ABSENT = {
@@ -96,3 +97,11 @@ def test_after_a_double_click_a_dialog_says_it(tmp_path: Path, double_click: boo
     else:
         assert "Going on as `zhiyin chat`" in done.stderr
         assert not shown.exists()
+
+
+def test_the_oldest_dialog_gets_short_lines_without_chinese() -> None:
+    text = f"Zhiyin cannot open its window: {'libabsent.so.1, ' * 20}\n\n知音无法打开窗口"
+    shown = _plain(text)
+    assert shown.isascii()
+    assert max(map(len, shown.splitlines())) <= 72
+    assert shown.count("libabsent.so.1") == 20

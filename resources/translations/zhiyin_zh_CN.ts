@@ -3120,6 +3120,10 @@
         <translation>请根据下面的段落回答，并注明用到的段落编号。</translation>
     </message>
     <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
         <source>Document collections</source>
         <translation>文档库</translation>
     </message>

@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
-    QDialog,
     QFileDialog,
     QHBoxLayout,
     QInputDialog,
@@ -27,13 +26,15 @@ from desktop_app.documents.service import By, CollectionState, Progress, ShownPa
 from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from models.errors import Cancelled
 
 _COUNT = 6
+_WIDTH = 820
 _WAYS: tuple[By, ...] = ("both", "words", "meaning")
 
 
-class CollectionsDialog(QDialog):
+class CollectionsDialog(FittingDialog):
     """The page of all collections, and below it the passages for a question."""
 
     passages_chosen = Signal(str, str)
@@ -41,7 +42,7 @@ class CollectionsDialog(QDialog):
 
     def __init__(self, bridge: CollectionsBridge, parent: QWidget | None = None) -> None:
         """Show what the bridge knows, and have it look again."""
-        super().__init__(parent)
+        super().__init__(_WIDTH, parent)
         self.setObjectName("collections")
         self._bridge = bridge
         self._found: list[ShownPassage] = []
@@ -67,6 +68,9 @@ class CollectionsDialog(QDialog):
         self._search_button, self._use = QPushButton(), QPushButton()
         self._search_button.clicked.connect(self._search)
         self._use.clicked.connect(self._choose)
+        self._close = QPushButton()
+        self._close.setAutoDefault(False)
+        self._close.clicked.connect(self.reject)
         self._passages = QPlainTextEdit()
         self._passages.setObjectName("passages")
         self._passages.setReadOnly(True)
@@ -113,7 +117,7 @@ class CollectionsDialog(QDialog):
         layout.addWidget(self._bar)
         layout.addLayout(asked)
         layout.addWidget(self._passages, 3)
-        self.resize(820, 560)
+        layout.addWidget(self._close, 0, Qt.AlignmentFlag.AlignRight)
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Document collections"))
@@ -123,6 +127,7 @@ class CollectionsDialog(QDialog):
         self._look.setText(self.tr("Look for changes"))
         self._remove.setText(self.tr("Remove…"))
         self._stop.setText(self.tr("Pause"))
+        self._close.setText(self.tr("Close"))
         self._question.setPlaceholderText(self.tr("Which passages would a question get?"))
         self._question.setAccessibleName(self.tr("Which passages would a question get?"))
         chosen = max(0, self._way.currentIndex())

@@ -51,3 +51,11 @@ def test_a_collection_is_made_searched_and_put_into_the_message(open_window: Ope
     person.wait(lambda: idle(person))
     assert person.services.collections.collections == []
     assert (files / "tea.txt").exists()
+
+
+def test_the_dialog_has_a_way_out(open_window: OpenWindow) -> None:
+    person = open_window()
+    dialog = open_dialog(person)
+    person.wait(lambda: idle(person))
+    person.click("Close", dialog)
+    assert not dialog.isVisible()

@@ -88,9 +88,10 @@ def connections() -> list[Entry]:
 
 
 def _append(path: Path, line: bytes) -> None:
-    with locked(path):
-        if path.is_file() and path.stat().st_size > _LARGEST:
+    """Add a line by one write, which the system does whole; a thread that ends in the middle leaves no lock."""
+    if path.is_file() and path.stat().st_size > _LARGEST:
+        with locked(path):
             text = path.read_text("utf-8", errors="replace")
             write_locked(path, text[text.index("\n", len(text) // 2) + 1 :])
-        with path.open("ab") as file:
-            file.write(line)
+    with path.open("ab", buffering=0) as file:
+        file.write(line)

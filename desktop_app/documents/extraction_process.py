@@ -22,7 +22,7 @@ import msgspec
 
 from desktop_app.documents.document import ANSWERS, Answer, Document, ExtractionFailed
 from desktop_app.processes.lifetime import end_with_parent
-from desktop_app.processes.start import private_stdout, start
+from desktop_app.processes.start import end, private_stdout, start
 from models.errors import ZhiyinError, error_from_data
 from models.system_errors import as_zhiyin_error
 
@@ -78,11 +78,7 @@ class Extractor:
         """End the process, whatever it does."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    cast(BinaryIO, pipe).close()
+            end(process)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from desktop_app.processes.lifetime import end_with_parent
-from desktop_app.processes.start import private_stdout, start
+from desktop_app.processes.start import end, private_stdout, start
 from models.chat.template_facts import LARGEST_PROMPT, MEGABYTE, TemplateLimit, check_size
 from models.errors import ZhiyinError, error_from_data
 from models.visible import visible
@@ -85,11 +85,7 @@ class Renderer:
         """End the process, whatever it does."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    cast(BinaryIO, pipe).close()
+            end(process)
 
     def _running(self) -> subprocess.Popen[bytes]:
         """Return the process as soon as it takes requests: its start counts for no template."""

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import weakref
+from contextlib import suppress
 from typing import IO, BinaryIO
 
 
@@ -75,3 +76,13 @@ def _python_flags() -> list[str]:
     if sys.pycache_prefix:
         flags += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
     return flags
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process at once, whatever it does, and close the pipes to it."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()

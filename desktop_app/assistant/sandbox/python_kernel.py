@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
-from desktop_app.processes.start import own_command
+from desktop_app.processes.start import end, own_command
 
 RUN_SECONDS = 120.0
 """Of one run."""
@@ -82,11 +82,7 @@ class PythonKernel:
         """End the process; variables are gone."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    cast(BinaryIO, pipe).close()
+            end(process)
 
     def _started(self) -> subprocess.Popen[bytes]:
         """Return the running process."""

@@ -18,6 +18,7 @@ _MOST_MEMBERS = 20_000
 _MOST_RATIO = 300
 _SMALL = 8 * 1024 * 1024
 """Bytes that a member of an archive may have however well it was packed."""
+_STEP = 1 << 20
 _ARCHIVES = (kinds.WORD, kinds.SLIDES, kinds.SHEETS, kinds.EPUB)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
@@ -34,24 +35,39 @@ def extract(path: Path) -> Document:
         raise ExtractionFailed("{path} is of a kind that Zhiyin does not read; save it as PDF or text.", path=path)
     if path.stat().st_size > _LARGEST:
         raise ExtractionFailed("{path} is larger than {count} MB; split it.", path=path, count=_LARGEST >> 20)
-    if kind in _ARCHIVES:
-        _check_archive(path)
-    scanned = cut = False
-    if kind == kinds.PDF:
-        from desktop_app.documents.formats.pdf import pdf_pages
-
-        pages, scanned, cut = pdf_pages(path, MOST_CHARACTERS)
-    else:
-        try:
-            pages = _reader(kind)(path)
-        except (ExtractionFailed, OSError, MemoryError):
-            raise
-        except Exception as error:  # what libraries raise at damaged files is not listed anywhere
-            raise ExtractionFailed(
-                "{path} is damaged ({reason}); save it again.", path=path, reason=type(error).__name__
-            ) from error
+    pages, scanned, cut = _read(kind, path)
     pages, shortened = _within(pages)
     return Document(pages, _title(pages), scanned, cut or shortened)
+
+
+def _read(kind: str, path: Path) -> tuple[list[Page], bool, bool]:
+    """Return a file's pages, whether they are pictures without text, and whether some were left out."""
+    try:
+        if kind in _ARCHIVES:
+            _check_archive(path)
+        if kind == kinds.PDF:
+            from desktop_app.documents.formats.pdf import pdf_pages
+
+            return pdf_pages(path, MOST_CHARACTERS)
+        return _reader(kind)(path), False, False
+    except (ExtractionFailed, MemoryError):
+        raise
+    except Exception as error:  # what libraries raise at damaged files is not listed anywhere; OSError is among it
+        _read_through(path)
+        raise ExtractionFailed(
+            "{path} is damaged ({reason}); save it again.", path=path, reason=type(error).__name__
+        ) from error
+
+
+def _read_through(path: Path) -> None:
+    """Read all of a file: what the disk says counts more than what a library made of it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        while file.read(_STEP):
+            pass
 
 
 def _reader(kind: str) -> Callable[[Path], list[Page]]:
@@ -79,7 +95,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ExtractionFailed("{path} is damaged or protected by a password; save it again.", path=path) from error
     unpacked = sum(member.file_size for member in members)
     bombs = (m for m in members if m.file_size > _SMALL and m.file_size > _MOST_RATIO * max(1, m.compress_size))

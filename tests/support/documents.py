@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,3 +120,37 @@ def write_entities(path: Path) -> Path:
         for name, data in members.items():
             archive.writestr(name, data)
     return path
+
+
+def damaged_document(good: bytes, rng: random.Random) -> bytes:
+    """Return a document with damages: bytes anywhere, its end missing, the directory of its archive, or a member's text."""
+    way = rng.randrange(4)
+    if way == 1:
+        return _with_wrong_bytes(good[: rng.randrange(len(good))], rng, 0, 20)
+    if way >= 2 and good.startswith(b"PK"):
+        if way == 2:
+            return _with_wrong_bytes(good, rng, good.rindex(b"PK\x01\x02"), 1 + rng.randrange(6))
+        return _with_a_damaged_member(good, rng)
+    return _with_wrong_bytes(good, rng, 0, 1 + rng.randrange(20))
+
+
+def _with_wrong_bytes(data: bytes, rng: random.Random, start: int, count: int) -> bytes:
+    wrong = bytearray(data)
+    for _ in range(count if wrong else 0):
+        wrong[rng.randrange(start, len(wrong))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+    return bytes(wrong)
+
+
+def _with_a_damaged_member(good: bytes, rng: random.Random) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(good)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice([name for name, data in members.items() if data])
+    if rng.randrange(6):
+        members[name] = _with_wrong_bytes(members[name], rng, 0, 1 + rng.randrange(4))
+    else:
+        del members[name]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return out.getvalue()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from desktop_app.documents.extraction import extract
 from desktop_app.documents.extraction_process import Extractor
 from models.errors import ZhiyinError
 from tests.support.documents import (
+    damaged_document,
     write_bomb,
     write_entities,
     write_epub,
@@ -138,31 +142,75 @@ def test_a_file_that_takes_too_long_or_too_much_is_given_up(tmp_path: Path) -> N
         frugal.extract(path)
 
 
-def test_damaged_files_are_said_to_be_damaged(tmp_path: Path) -> None:
-    rng = random.Random(4)
-    made = [
-        write_word(tmp_path / "a.docx"),
-        write_slides(tmp_path / "a.pptx"),
-        write_sheets(tmp_path / "a.xlsx"),
-        write_epub(tmp_path / "a.epub"),
-        write_pdf(tmp_path / "a.pdf", ["one", "two"]),
+def good_documents(folder: Path) -> list[Path]:
+    texts = {
+        "a.html": "<html><body><h1>题</h1><table><tr><td>1</td></tr></table></body></html>".encode("gbk"),
+        "a.csv": 'a;b\n1;"二"\n'.encode(),
+        "a.md": "# 题\n\n```\ncode\n```\n| a | b |\n| - | - |\n".encode(),
+        "a.txt": CHINESE.encode("utf-16"),
+        "a.py": b"def main() -> None:\n    pass\n",
+    }
+    for name, data in texts.items():
+        (folder / name).write_bytes(data)
+    return [
+        write_word(folder / "a.docx"),
+        write_slides(folder / "a.pptx"),
+        write_sheets(folder / "a.xlsx"),
+        write_epub(folder / "a.epub"),
+        write_pdf(folder / "a.pdf", ["one", "two"]),
+        *(folder / name for name in texts),
     ]
-    for path in made:
+
+
+def check_damaged(folder: Path, seed: int, count: int) -> None:
+    """Whatever is damaged in a document of any kind, it is read or said to be damaged."""
+    rng = random.Random(seed)
+    for path in good_documents(folder):
         good = path.read_bytes()
-        for number in range(12):
-            data = bytearray(good[: rng.randrange(len(good))] if number % 2 else good)
-            for _ in range(20):
-                if data:
-                    data[rng.randrange(len(data))] = rng.randrange(256)
-            path.write_bytes(data)
+        for _ in range(count):
+            path.write_bytes(damaged_document(good, rng))
             try:
                 extract(path)
             except ExtractionFailed as error:
                 assert path.name in str(error)
+
+
+def test_damaged_files_are_said_to_be_damaged(tmp_path: Path) -> None:
+    check_damaged(tmp_path, 4, 12)
     for name in ("empty.docx", "empty.pdf", "empty.epub"):
         (tmp_path / name).write_bytes(b"")
         with pytest.raises(ExtractionFailed, match=name):
             extract(tmp_path / name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_two_thousand_damages_of_each_kind(seed: int, tmp_path: Path) -> None:
+    check_damaged(tmp_path, seed, 400)
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.pptx", "a.xlsx", "a.epub"])
+def test_an_archive_whose_places_are_wrong_is_damaged_and_a_failing_disk_is_no_damage(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = next(path for path in good_documents(tmp_path) if path.name == name)
+
+    def seek(*_: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    with monkeypatch.context() as patch:  # as the system answers a place before the beginning of a file
+        patch.setattr(zipfile._SharedFile, "seek", seek, raising=True)
+        patch.setattr(zipfile._SharedFile, "read", seek, raising=True)
+        with pytest.raises(ExtractionFailed, match="damaged"):
+            extract(path)
+    path.chmod(0)
+    if not os.access(path, os.R_OK):
+        with pytest.raises(PermissionError):
+            extract(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        extract(path)
 
 
 def test_other_files_are_refused(extractor: Extractor, tmp_path: Path) -> None:

@@ -185,11 +185,12 @@ class History:
             self._write("DELETE FROM conversations WHERE id = ? AND deleted IS NOT NULL", (conversation,))
 
     def _forget_old_states(self) -> None:
-        known = {identifier for (identifier,) in self._database.execute("SELECT id FROM conversations")}
+        rows = self._database.execute("SELECT id FROM conversations WHERE deleted IS NULL")
+        known = {identifier for (identifier,) in rows}
         self._forget_states(known, "*.npz")  # no unfinished files: the engine may be writing the last reply's state
 
     def _forget_states(self, known: set[str], pattern: str) -> None:
-        """Remove what recurrent models remember of chats that are no more (`desktop_app.engine.state.chat_states`)."""
+        """Remove what recurrent models remember of chats that are not `known` (`desktop_app.engine.state.chat_states`)."""
         if self._path is not None:
             with suppress(OSError):
                 for file in (self._path.parent / STATES).glob(pattern):

@@ -61,7 +61,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Prompt
 engine = Engine()
 engine.submit(Load(sys.argv[1], LoadSettings(context=256))).result(60)
-job = engine.submit(Prompt(({"role": "user", "content": "Hi"},) * 2))
+job = engine.submit(Prompt(({"role": "user", "content": "endless"},)))
 print("begun", engine.pid, flush=True)
 try:
     job.result(600)
@@ -134,9 +134,9 @@ def test_the_engine_ends_with_its_parent(during: str, starter_gguf: Path) -> Non
 
 @pytest.fixture(scope="module")
 def endless_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose template computes for hours in C at the second message."""
+    """A model whose template computes for hours in C at a word that only the test sends: loading renders probes."""
     folder = tmp_path_factory.mktemp("endless")
-    template = "{% if messages|length > 1 %}{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}{% endif %}"
+    template = "{% if messages[-1].content == 'endless' %}{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}{% endif %}"
     source = baichuan_chat(folder / "source", generation=None, template=template)
     return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Iterator
@@ -183,8 +184,11 @@ def test_a_renderer_that_was_killed_comes_back(renderer: Renderer) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="counts descriptors as POSIX does")
 def test_renderers_leave_nothing_open() -> None:
     this = psutil.Process()
+    gc.collect()  # what other tests left
     before = this.num_fds(), len(this.children())
     for _ in range(3):
         with Renderer() as one:
             one.render(PLAIN, CHAT, path=FILE)
-    assert (this.num_fds(), len(this.children())) == before
+    files, children = this.num_fds(), len(this.children())
+    assert files <= before[0]  # another test's files may be closed meanwhile
+    assert children == before[1]

@@ -31,6 +31,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Generate]:
     return requests
 
 
+def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Let a pipe with these lines be standard input."""
+    text = "".join(f"{line}\n" for line in lines)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8"))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -51,7 +57,7 @@ def test_window_and_terminal_send_the_same(
     person.close()
     asked.clear()
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(QUESTIONS) + "\n"))
+    type_in(monkeypatch, *QUESTIONS)
     assert main(["chat"]) == 0
     assert asked == from_window
     assert len(asked) == len(QUESTIONS)
@@ -61,6 +67,7 @@ def test_options_of_the_command_come_before_the_settings(
     open_window: OpenWindow, asked: list[Generate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_window(system_prompt="You answer in French.", top_k=7, max_tokens=5).close()
+    type_in(monkeypatch)
     assert main(["chat", "--prompt", "Hi", "--system", "", "--top-k", "9", "--max-tokens", "2"]) == 0
     (request,) = asked
     assert [message["role"] for message in request.messages] == ["user"]

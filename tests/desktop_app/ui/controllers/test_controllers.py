@@ -69,7 +69,7 @@ def test_a_draft_is_stored_at_a_pause_and_at_once(services: Services) -> None:
 
 
 def test_files_go_where_they_belong(services: Services, starter_gguf: Path, tmp_path: Path) -> None:
-    importing = ImportController(services.library)
+    importing = ImportController(services.library, services.documents)
     texts: list[tuple[str, str]] = []
     large: list[str] = []
     adapters: list[Path] = []

@@ -1,6 +1,8 @@
 """The loop: a model's calls are made, their results go back to it, until it answers. Runs on any thread that may wait.
 
-Every step is stored as it happens. A stop ends the reply that is being written or the tool that is running, and the loop.
+Every step is stored as it happens: a call before it is made and when it ended, a reply while it is written. Whoever was killed
+can go on with what is stored, and no call is made twice. A stop ends the reply that is being written or the tool that is running,
+and the loop.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as StillRunning
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,9 +25,9 @@ from desktop_app.assistant.tool import Tool, ToolResult
 from desktop_app.chat.conversation import Message, State
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.request import ReplyOptions, reply_request
-from desktop_app.chat.steps import Call, begun, calls_of, calls_of_reply, ended, open_calls, result_text
+from desktop_app.chat.steps import Call, begun, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
 from desktop_app.engine.client import Engine, Job
-from desktop_app.engine.protocol import Generate, Tokenize, Update
+from desktop_app.engine.protocol import Generate, Text, Tokenize, Update
 from desktop_app.engine.results import Reply
 from models.errors import ZhiyinError
 
@@ -35,13 +38,15 @@ _LOOK = 0.05
 _ABANDON = 5.0
 """Seconds that a tool gets to end after a stop."""
 _RETRIES = 3
+_SAVE = 1.0
+"""Seconds between two times that a reply is stored while it is written."""
 
 
 class Listener(Protocol):
-    """Hears of the steps, on the loop's thread."""
+    """Hears of the steps, on the loop's thread, those that are stored after they were."""
 
     def step(self, message: Message) -> None:
-        """A message began, ended or is to be stored otherwise."""
+        """A message began or ended. One of a call begins before the user is asked for it."""
         ...
 
     def update(self, message: Message, update: Update) -> None:
@@ -64,6 +69,8 @@ class Assistant:
     approvals: Approvals
     options: ReplyOptions
     recommended: Mapping[str, float]
+    store: Callable[[Message], None]
+    """Puts a message on the disk before it returns; raises `ZhiyinError`, which ends the loop."""
     listener: Listener
     model: str = ""
     """Its name, for the messages."""
@@ -75,9 +82,10 @@ class Assistant:
         """Go on with a branch that ends in a message of the user, or in the middle of an assistant's work; return what came.
 
         Raises:
-            ZhiyinError: the engine refuses or ends; the message of the reply is stored as failed before.
+            ZhiyinError: the engine refuses or ends, and the message of the reply is stored as failed before; or nothing can
+                be stored.
         """
-        branch = list(path)
+        branch = resumable(path)
         first = len(branch)
         steps = 0
         while not self.stop.is_set():
@@ -100,7 +108,8 @@ class Assistant:
         try:
             reply = self._generated(branch, message, with_tools)
         except ZhiyinError as error:
-            self.listener.step(replace(message, state="failed", facts=failure_facts(error)))
+            with suppress(ZhiyinError):  # the first one is said
+                self._keep(replace(message, state="failed", facts=failure_facts(error)))
             raise
         made = sum(len(calls_of(earlier)) for earlier in branch)
         calls = calls_of_reply(reply, made) if with_tools and reply.reason != "cancelled" else []
@@ -111,8 +120,13 @@ class Assistant:
         )
         state: State = "stopped" if reply.reason == "cancelled" else "done"
         message = replace(message, content=reply.text, state=state, facts=facts)
-        self.listener.step(message)
+        self._keep(message)
         return message
+
+    def _keep(self, message: Message) -> None:
+        """Store a step and tell of it."""
+        self.store(message)
+        self.listener.step(message)
 
     def _generated(self, branch: Sequence[Message], message: Message, with_tools: bool) -> Reply:
         """Ask the engine; where the results do not fit after all, with shorter ones."""
@@ -129,8 +143,24 @@ class Assistant:
         raise AssertionError("unreachable")
 
     def _wait(self, request: Generate, message: Message) -> Reply:
-        """Wait for a reply, passing on what comes and a stop."""
-        job: Job[Reply] = self.engine.submit(request, lambda update: self.listener.update(message, update))
+        """Wait for a reply, storing what there is of it, passing on what comes and a stop."""
+        written: list[str] = []
+
+        def heard(update: Update) -> None:
+            if isinstance(update, Text):
+                written.append(update.text)
+            self.listener.update(message, update)
+
+        job: Job[Reply] = self.engine.submit(request, heard)
+        try:
+            self.store(message)  # while the model reads: it costs no time before the first word
+            return self._followed(job, message, written)
+        except BaseException:
+            job.cancel()
+            raise
+
+    def _followed(self, job: Job[Reply], message: Message, written: Sequence[str]) -> Reply:
+        stored, next_time = 0, time.monotonic() + _SAVE
         while True:
             try:
                 return job.result(_LOOK)
@@ -140,6 +170,9 @@ class Assistant:
                 if self.stop.is_set():
                     job.cancel()
                     return job.result()
+            if time.monotonic() > next_time and len(written) > stored:
+                stored, next_time = len(written), time.monotonic() + _SAVE
+                self.store(replace(message, content="".join(written[:stored])))
 
     def _make(self, calls: Sequence[Call], branch: list[Message]) -> None:
         """Make calls one after the other, each a message at the end of the branch."""
@@ -153,10 +186,14 @@ class Assistant:
             state: State = "stopped" if self.stop.is_set() else "failed" if result.failed else "done"
             message = ended(message, text, state, result.files)
             branch.append(message)
-            self.listener.step(message)
+            self._keep(message)
 
     def _called(self, call: Call, message: Message) -> ToolResult:
-        """Return what a call gives: an error is a result as well, which tells the model what was wrong."""
+        """Return what a call gives: an error is a result as well, which tells the model what was wrong.
+
+        A call is stored when the user allowed it and before it is made: one that was asked for only is asked for again after a
+        kill, one that may have done something is not made again.
+        """
         tool = next((tool for tool in self.tools if tool.name == call.name), None)
         if call.fault or tool is None:
             return ToolResult(call.fault or f"There is no tool named {call.name!r} in this chat now.", failed=True)
@@ -164,6 +201,9 @@ class Assistant:
             return ToolResult(
                 "The user did not allow this call. Go on without it, or ask what they would like.", failed=True
             )
+        if self.stop.is_set():
+            return ToolResult("", failed=True)
+        self.store(message)
         return run_tool(tool, call.arguments, self.stop, lambda text: self.listener.output(message, text))
 
     def _fitted(self, text: str, branch: Sequence[Message]) -> str:
@@ -176,7 +216,10 @@ class Assistant:
         if len(text.encode("utf-8", "replace")) <= most:  # no token is shorter than a byte
             return text
         text = fitting(text, 0, 1)
-        tokens = len(self.engine.submit(Tokenize(text, add_special=False, special=False)).result().ids)
+        try:
+            tokens = len(self.engine.submit(Tokenize(text, add_special=False, special=False)).result().ids)
+        except ZhiyinError:  # the engine died meanwhile; what the tool gave is kept all the same
+            tokens = len(text.encode("utf-8", "replace"))
         return fitting(text, tokens, most)
 
 

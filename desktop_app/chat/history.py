@@ -79,6 +79,7 @@ _SAVE_MESSAGE = f"""
 INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state, model = excluded.model, facts = excluded.facts
 """  # noqa: S608  (constants only)
+_SHOW = "UPDATE conversations SET leaf = ?, updated = ? WHERE id = ?"
 
 
 _SEARCH = r"""
@@ -123,6 +124,12 @@ class History:
         if self._owner:
             self._forget_states({conversation.id for conversation in self.conversations()}, "*")
 
+    def share(self) -> None:
+        """Let a window have the folder from now on: what it tidies up is not this process's."""
+        self._owner = False
+        self._release()
+        self._lock = None
+
     def close(self) -> None:
         """Close the file."""
         if self._owner:
@@ -162,6 +169,12 @@ class History:
     def save_message(self, message: Message) -> None:
         """Add a message or replace what is stored of it."""
         self._write(_SAVE_MESSAGE, message_row(message))
+
+    def save_step(self, message: Message) -> None:
+        """Save a message that ends the branch that is shown, in one transaction: it can be found whatever happens next."""
+        with self._clear_errors(), self._database:
+            self._database.execute(_SAVE_MESSAGE, message_row(message))
+            self._database.execute(_SHOW, (message.id, time.time(), message.conversation))
 
     def delete(self, conversation: str) -> None:
         """Put a conversation into the trash; `restore` brings it back for `TRASH_DAYS`."""

@@ -108,4 +108,11 @@ def open_calls(path: Sequence[Message]) -> tuple[Message, list[Call]] | None:
 
 def is_unfinished(path: Sequence[Message]) -> bool:
     """Tell whether a branch ends in the middle of an assistant's work, which can go on."""
-    return bool(path) and (path[-1].role == "tool" or bool(calls_of(path[-1])))
+    branch = resumable(path)
+    return bool(branch) and (branch[-1].role == "tool" or bool(calls_of(branch[-1])))
+
+
+def resumable(path: Sequence[Message]) -> list[Message]:
+    """Return a branch without a reply at its end that was cut off: it is written anew, as another version."""
+    cut = bool(path) and path[-1].role == "assistant" and path[-1].state != "done"
+    return list(path[:-1] if cut else path)

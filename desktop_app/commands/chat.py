@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_base_model, report_moved_system
+from desktop_app.chat.steps import is_unfinished, resumable
+from desktop_app.commands.chat_record import ChatRecord, open_record
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
@@ -71,18 +73,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
     options = _options(arguments, load_settings(settings_file()))
-    conversation = Conversation()
     model = find_model(arguments.model)
     prompt = None if arguments.prompt is None else _prompt(arguments.prompt)
     settings = LoadSettings(threads=arguments.threads)
+    has_record = bool(arguments.tools or arguments.mcp or arguments.go_on)
     with (
         unread_input_kept() if prompt is None and is_typed() else nullcontext(),
-        toolbox_of(arguments, conversation.id) as toolbox,
+        open_record(last=arguments.go_on) if has_record else nullcontext() as record,
+        toolbox_of(arguments, record.conversation.id if record else "") as toolbox,
         loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session,
     ):
         report_base_model(session.info)
-        acting = ToolChat(session, options, toolbox.tools, allow_all=arguments.yes) if toolbox.tools else None
-        chat = _Chat(session.engine, session.info, options, model.sampling, acting, conversation)
+        acting = ToolChat(session, options, toolbox.tools, record.step, allow_all=arguments.yes) if record else None
+        chat = _Chat(session.engine, session.info, options, model.sampling, acting, record)
+        chat.go_on()
         if prompt is not None:
             return INTERRUPTED if chat.ask(prompt) == "cancelled" else 0
         return _converse(chat)
@@ -143,9 +147,23 @@ class _Chat:
     options: ReplyOptions
     recommended: Mapping[str, float]
     acting: ToolChat | None = None
-    """Answers where tools are on."""
-    conversation: Conversation = field(default_factory=Conversation)
+    """Answers where the chat is recorded."""
+    record: ChatRecord | None = None
     messages: list[Message] = field(default_factory=list)
+    _new: Conversation = field(default_factory=Conversation)
+
+    def go_on(self) -> None:
+        """Take up what is recorded, and finish what was cut off."""
+        if self.record is not None:
+            self.messages = list(self.record.path)
+        if self.acting is not None and is_unfinished(self.messages):
+            self._act(resumable(self.messages))
+
+    def _act(self, path: list[Message]) -> str:
+        """Let the model answer a branch, with tools; return why it ended."""
+        self.messages = path
+        self.messages += cast(ToolChat, self.acting).answer(path)
+        return "cancelled" if self.messages[-1].state == "stopped" else "end"
 
     def ask(self, text: str) -> str:
         """Print the reply to a message, and return why it ended; a message whose reply failed is forgotten."""
@@ -154,9 +172,9 @@ class _Chat:
         try:
             request = reply_request(self.messages, self.options, self.recommended)
             report_moved_system(self.info, request.messages)
-            if self.acting is not None:
-                self.messages += self.acting.answer(self.messages)
-                return "cancelled" if self.messages[-1].state == "stopped" else "end"
+            if self.record is not None:
+                self.record.question(asked)
+                return self._act(self.messages)
             result = _print_reply(self.engine, request)
         except (EngineDied, EngineFailed):
             self.messages.pop()
@@ -166,7 +184,8 @@ class _Chat:
 
     def _message(self, role: Role, text: str) -> Message:
         parent = self.messages[-1].id if self.messages else None
-        return Message(self.conversation.id, parent, role, text)
+        chat = self._new if self.record is None else self.record.conversation
+        return Message(chat.id, parent, role, text)
 
 
 def _converse(chat: _Chat) -> int:

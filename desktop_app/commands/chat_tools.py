@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ _ANSWERS: Mapping[str, Decision] = {"y": "once", "yes": "once", "c": "chat"}
 
 
 def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --tools and --yes."""
+    """Declare --tools and what belongs to them."""
     parser.add_argument(
         "--tools",
         default="",
@@ -42,16 +42,30 @@ def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
         "--mcp", type=Path, metavar="FILE.json", help="MCP servers whose tools the model may use (mcpServers)"
     )
     parser.add_argument("--yes", action="store_true", help="allow every call of a tool without asking")
+    parser.add_argument(
+        "--continue",
+        dest="go_on",
+        action="store_true",
+        help="go on with the chat used last, in the window or with tools, and finish what was cut off in it",
+    )
 
 
 class ToolChat:
     """What `zhiyin chat` needs to let a model use tools."""
 
-    def __init__(self, session: Session, options: ReplyOptions, tools: Sequence[Tool], *, allow_all: bool) -> None:
-        """Take a loaded model and the tools that are on."""
+    def __init__(
+        self,
+        session: Session,
+        options: ReplyOptions,
+        tools: Sequence[Tool],
+        store: Callable[[Message], None],
+        *,
+        allow_all: bool,
+    ) -> None:
+        """Take a loaded model, the tools that are on, and what stores the steps."""
         approvals = Approvals((lambda asked: "chat") if allow_all else _ask)
         self._session, self._options = session, options
-        self._tools, self._approvals = tools, approvals
+        self._tools, self._approvals, self._store = tools, approvals, store
 
     def answer(self, path: Sequence[Message]) -> list[Message]:
         """Print the answer to a branch's last message, and the steps to it on stderr; return the messages that came.
@@ -66,6 +80,7 @@ class ToolChat:
             self._approvals,
             self._options,
             session.model.sampling,
+            self._store,
             _Printer(),
             session.info.name,
         )
@@ -98,7 +113,7 @@ def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
 @contextmanager
 def toolbox_of(arguments: argparse.Namespace, conversation: str) -> Iterator[Toolbox]:
     """Open the tools that the options turn on, and end what they keep open; raises `ZhiyinError`."""
-    if arguments.schema is not None and (arguments.tools or arguments.mcp):
+    if arguments.schema is not None and (arguments.tools or arguments.mcp or arguments.go_on):
         raise ZhiyinError(
             "A schema holds the whole reply, so that no tool can be called; leave out --schema, or the tools."
         )

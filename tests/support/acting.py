@@ -23,11 +23,15 @@ class Notes:
 
     def __init__(self) -> None:
         self.steps: list[Message] = []
+        self.kept: list[Message] = []
         self.text = ""
         self.begun = threading.Event()
 
     def step(self, message: Message) -> None:
         self.steps.append(message)
+
+    def store(self, message: Message) -> None:
+        self.kept.append(message)
 
     def update(self, message: Message, update: Update) -> None:
         if isinstance(update, Text):
@@ -48,7 +52,8 @@ def question(text: str = "6 * 7?") -> Message:
 
 def assistant(engine: Any, tools: Sequence[Tool], notes: Notes, context: int = CONTEXT, **more: Any) -> Assistant:
     approvals = more.pop("approvals", None) or Approvals(lambda asked: "refuse")
-    return Assistant(engine, context, tools, approvals, ReplyOptions(), {"temperature": 0.0}, notes, **more)
+    store = more.pop("store", notes.store)
+    return Assistant(engine, context, tools, approvals, ReplyOptions(), {"temperature": 0.0}, store, notes, **more)
 
 
 def loaded(engine: Engine, path: Path, context: int = CONTEXT) -> Engine:

@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from converter.pipeline import ConvertRequest, convert
 from desktop_app.assistant.approvals import Approvals
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.tool import Output, Tool, ToolResult, schema
@@ -24,34 +22,15 @@ from desktop_app.chat.conversation import Message
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Tokenize
 from tests.support.acting import CONTEXT, Notes, assistant, loaded, question
-from tests.support.answering import write_answering
-from tests.support.random_llama import random_llama
 from tests.support.scripted_engine import ScriptedEngine
-
-TEMPLATE = (
-    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A random tiny model that knows no tools, so that its calls are JSON."""
-    folder = tmp_path_factory.mktemp("tiny")
-    source = write_answering(
-        folder / "checkpoint",
-        partial(random_llama, max_position_embeddings=CONTEXT),
-        (),
-        control=("<|im_end|>", "<|im_start|>"),
-        words=(),
-        ends=("<|im_end|>",),
-        template=TEMPLATE,
-    )
-    path = convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
+def engine(tiny_model: Path) -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZHIYIN_HOME", str(folder))
+        patch.setenv("ZHIYIN_HOME", str(tiny_model.parent))
         with Engine() as running:
-            yield loaded(running, path)
+            yield loaded(running, tiny_model)
 
 
 def call_of(name: str, **arguments: Any) -> str:

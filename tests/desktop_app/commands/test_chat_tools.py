@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
+from desktop_app.chat.conversation import Conversation, Message, MessageTree
+from desktop_app.chat.history import History
 from tests.support.commands import zhiyin
 
 
@@ -26,3 +29,28 @@ def test_a_schema_and_tools_exclude_each_other(tmp_path: Path) -> None:
     done = zhiyin(*said, ZHIYIN_HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert "A schema holds the whole reply" in done.stderr
+
+
+def test_a_chat_with_tools_is_stored_and_what_was_cut_off_in_it_is_finished(starter_gguf: Path, tmp_path: Path) -> None:
+    call = {"id": "call00000", "name": "calculator", "arguments": {"expression": "6 * 7"}}
+    with closing(History(tmp_path / "chats.sqlite3")) as history:
+        history.save_conversation(Conversation("chat", "Sums", leaf="asks"))
+        history.save_message(Message("chat", None, "user", "6 * 7?", "asks"))
+        history.save_step(Message("chat", "asks", "assistant", "", "calls", facts={"tool_calls": [call]}))
+    said = ("chat", "-m", str(starter_gguf), "--prompt", "Thanks.", "--max-tokens", "8", "--ctx", "2048")
+    done = zhiyin(*said, "--temperature", "0", "--continue", "--tools", "calculator", ZHIYIN_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert 'calculator(expression="6 * 7")' in done.stderr
+    with closing(History(tmp_path / "chats.sqlite3")) as history:
+        (chat,) = history.conversations()
+        branch = MessageTree(history.messages("chat")).path(chat.leaf)
+    assert [message.role for message in branch[:4]] == ["user", "assistant", "tool", "assistant"]
+    assert branch[2].content == "42"
+    assert "Thanks." in [message.content for message in branch]
+    assert branch[-1].role == "assistant"
+
+
+def test_without_a_chat_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
+    done = zhiyin("chat", "--prompt", "x", "--continue", ZHIYIN_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "zhiyin: There is no chat to go on with; leave out --continue.\n"

@@ -113,6 +113,8 @@ class Assistant:
             raise
         made = sum(len(calls_of(earlier)) for earlier in branch)
         calls = calls_of_reply(reply, made) if with_tools and reply.reason != "cancelled" else []
+        if reply.reason in ("length", "full"):  # a call that was cut off there would be cut off again
+            calls = [call for call in calls if not call.fault]
         facts = (
             _facts(reply)
             | {"context": self.context}

@@ -556,6 +556,10 @@
         <translation>有多个模型叫 {name!r}；请使用以下名称之一：{labels}。</translation>
     </message>
     <message>
+        <source>There is no chat to go on with; leave out --continue.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no collection {name!r}; `zhiyin docs list` lists them.</source>
         <translation>没有名为 {name!r} 的文档库；`zhiyin docs list` 会列出所有文档库。</translation>
     </message>

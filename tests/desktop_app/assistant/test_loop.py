@@ -111,6 +111,13 @@ def test_the_steps_have_a_limit(engine: Engine, monkeypatch: pytest.MonkeyPatch)
     assert sum(message.role == "tool" for message in came) == 3
 
 
+def test_a_call_that_the_longest_reply_cuts_off_ends_the_loop(engine: Engine) -> None:
+    scripted = ScriptedEngine(engine, [call_of("calculator", expression="1 + " * 800 + "1"), "never said"])
+    (reply,) = assistant(scripted.as_engine(), [calculator()], Notes()).run([question()])
+    assert reply.facts["reason"] == "length"
+    assert scripted.script == ["never said"]
+
+
 def waiting_tool(begun: threading.Event, ended: threading.Event) -> Tool:
     def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
         begun.set()

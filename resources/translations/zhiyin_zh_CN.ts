@@ -557,7 +557,7 @@
     </message>
     <message>
         <source>There is no chat to go on with; leave out --continue.</source>
-        <translation type="unfinished"></translation>
+        <translation>没有可以继续的对话；请去掉 --continue。</translation>
     </message>
     <message>
         <source>There is no collection {name!r}; `zhiyin docs list` lists them.</source>

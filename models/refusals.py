@@ -17,7 +17,8 @@ _METHODS = {
     "exl2": "EXL2",
     "mxfp4": "MXFP4",
 }
-_SECTIONS = ("quantization_config", "compression_config")
+SECTIONS = ("quantization_config", "compression_config")
+"""Where a configuration says how its weights were quantized."""
 _SCALED_FLOATS = ("float-quantized", "naive-quantized")
 """Formats of compressed-tensors whose weights are 8-bit floats with scales beside them."""
 _SENSES = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config", "audio", "thinker_config")
@@ -48,8 +49,8 @@ def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
         UnsupportedModel: they were; the sentence names the method.
     """
     whole = config.section("text_config") if "text_config" in config else config
-    within = config if any(key in config for key in _SECTIONS) else whole
-    written = within.section(*_SECTIONS)
+    within = config if any(key in config for key in SECTIONS) else whole
+    written = within.section(*SECTIONS)
     method = written.str("quant_method", default="").lower()
     if not method and (written.data.get("load_in_4bit") or written.data.get("load_in_8bit")):
         method = "bitsandbytes"

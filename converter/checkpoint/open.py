@@ -10,7 +10,7 @@ from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint, is_meta_layout
 from converter.checkpoint.modules import ModulesCheckpoint
-from converter.checkpoint.scaled import ScaledCheckpoint, scales_of
+from converter.checkpoint.scaled import ScaledCheckpoint, block_size, scales_of
 from converter.checkpoint.weight_files import TORCH_SUFFIXES, is_weight_file, open_weight_file, open_weights
 from converter.gguf_header import is_named_gguf
 from models.config import Config
@@ -33,7 +33,7 @@ def open_checkpoint(source: Path, weights: Path | None = None) -> Checkpoint:
     if not source.exists():
         raise BadFile("{path} does not exist; name the folder of a checkpoint.", path=source)
     if not source.is_dir():
-        return _scaled(_open_file(source))
+        return _scaled(source, _open_file(source))
     if weights is None and is_meta_layout(source):
         return MetaCheckpoint(source)
     checkpoint = open_weights(source, weights)
@@ -42,11 +42,15 @@ def open_checkpoint(source: Path, weights: Path | None = None) -> Checkpoint:
         return ModulesCheckpoint(
             checkpoint, {module.folder: open_weights(source / module.folder) for module in modules.dense}
         )
-    return _scaled(checkpoint)
+    return _scaled(source, checkpoint)
 
 
-def _scaled(checkpoint: Checkpoint) -> Checkpoint:
-    return ScaledCheckpoint(checkpoint) if scales_of(checkpoint) else checkpoint
+def _scaled(source: Path, checkpoint: Checkpoint) -> Checkpoint:
+    if not scales_of(checkpoint):
+        return checkpoint
+    path = checkpoint_folder(source) / "config.json"
+    said = Config(read_object(path), str(path)) if path.is_file() else Config({})
+    return ScaledCheckpoint(checkpoint, block_size(said))
 
 
 def checkpoint_folder(source: Path) -> Path:

@@ -1,7 +1,8 @@
 """Checkpoints published in 8-bit floats: each weight's scales lie beside it, and reading multiplies them in.
 
-Two customs: `X.weight_scale_inv`, one scale for each block of 128 x 128 (DeepSeek-V3's inference/kernel.py), and
-`X.weight_scale`, one for the tensor or one for each row.
+Two customs: `X.weight_scale_inv`, one scale for each block (DeepSeek-V3's inference/kernel.py; 128 x 128 where the
+configuration's `weight_block_size` or compressed-tensors' `block_structure` says nothing else), and `X.weight_scale`, one for the
+tensor or one for each row.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor
 from converter.checkpoint.source_file import Rows
+from models.config import Config
 from models.errors import BadFile
+from models.family import Shape
+from models.refusals import SECTIONS
 
-_BLOCK = 128
+Block = tuple[int, int]
+"""Rows and columns that share a scale."""
+USUAL_BLOCK: Block = (128, 128)
+_SIZES = (16, 32, 64, 128, 256, 512, 1024)
 _SUFFIXES = ("_scale_inv", "_scale")
 _EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2")
 
@@ -23,14 +30,15 @@ _EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2")
 class ScaledCheckpoint:
     """Another checkpoint, whose scaled tensors appear as float32 and whose scales do not appear."""
 
-    def __init__(self, inner: Checkpoint) -> None:
-        """Find the scales by their names.
+    def __init__(self, inner: Checkpoint, block: Block = USUAL_BLOCK) -> None:
+        """Find the scales by their names; `block` is what the configuration says.
 
         Raises:
             BadFile: scales do not fit their tensor.
         """
         self._inner = inner
         self._scales = scales_of(inner)
+        self._block = _fitting_block(inner, self._scales, block)
         hidden = set(self._scales.values())
         self.tensors: Mapping[str, StoredTensor] = {
             name: StoredTensor(np.dtype(np.float32), tensor.shape) if name in self._scales else tensor
@@ -38,7 +46,7 @@ class ScaledCheckpoint:
             if name not in hidden
         }
         for name, scale in self._scales.items():
-            if not _fits(inner.tensors[name].shape, inner.tensors[scale].shape):
+            if not _steps(inner.tensors[name].shape, inner.tensors[scale].shape, self._block):
                 raise BadFile(
                     "{path}: {tensor} does not fit its tensor; download the checkpoint again.",
                     path=inner.path,
@@ -59,7 +67,10 @@ class ScaledCheckpoint:
         values, scale = self._inner.rows(name), self._scales.get(name)
         if scale is None:
             return values
-        return _ScaledRows(values, self._inner.read(scale).astype(np.float32), self.tensors[name].shape)
+        shape = self.tensors[name].shape
+        factors = self._inner.read(scale).astype(np.float32)
+        factors = factors.reshape(*factors.shape, *(1 for _ in shape[factors.ndim :]))
+        return _ScaledRows(values, factors, shape, _steps(shape, factors.shape, self._block))
 
     def check(self) -> None:
         """Raise `BadFile` where a file was changed since it was opened."""
@@ -82,9 +93,53 @@ def scales_of(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def _fits(shape: tuple[int, ...], scale: tuple[int, ...]) -> bool:
-    blocks = tuple(-(-n // _BLOCK) for n in shape)
-    return len(shape) == 2 and scale in ((), (1,), (1, 1), (shape[0],), (shape[0], 1), blocks)
+def block_size(config: Config) -> Block:
+    """Return the rows and columns that share a scale, as a published configuration says it.
+
+    Raises:
+        BadFile: what it says is none.
+    """
+    whole = config.section("text_config") if "text_config" in config else config
+    within = config if any(key in config for key in SECTIONS) else whole
+    section = within.section(*SECTIONS)
+    said = section.entries("weight_block_size", int)
+    if said is None:
+        groups = section.section("config_groups")
+        weights = [groups.section(name).section("weights") for name in groups.data if name not in ("", "format")]
+        said = next((found for one in weights if (found := one.entries("block_structure", int))), None)
+    if not said:
+        return USUAL_BLOCK
+    if len(said) != 2 or min(said) < 1:
+        raise BadFile(
+            "{path} says that {size} weights share a scale, which are no rows and columns; download it again.",
+            path=config.origin,
+            size=str(said)[:40],
+        )
+    return said[0], said[1]
+
+
+def _steps(shape: Shape, scale: Shape, block: Block) -> tuple[int, ...]:
+    """Return for each axis of a tensor how many entries share a scale; () where the scales do not fit."""
+    per_row = (*scale, *(1 for _ in shape[len(scale) :]))
+    if len(shape) < 2 or len(per_row) != len(shape):
+        return ()
+    usual = (*(1 for _ in shape[2:]), *block)
+    steps = []
+    for axis, (size, count, step) in enumerate(zip(shape, per_row, usual, strict=True)):
+        whole = all(number == 1 for number in per_row[axis:])
+        steps.append(max(size, 1) if whole else 1 if count == size else step)
+        if -(-size // steps[-1]) != count:
+            return ()
+    return tuple(steps)
+
+
+def _fitting_block(inner: Checkpoint, scales: Mapping[str, str], block: Block) -> Block:
+    """Return how many rows and columns share a scale: as was said, or where that does not fit, the square that fits all."""
+    shapes = {(inner.tensors[name].shape, inner.tensors[scale].shape) for name, scale in scales.items()}
+    fitting = (
+        size for size in (block, *((size, size) for size in _SIZES)) if all(_steps(*pair, size) for pair in shapes)
+    )
+    return next(fitting, block)
 
 
 class _ScaledRows:
@@ -92,11 +147,12 @@ class _ScaledRows:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, values: Rows, scale: np.ndarray, shape: tuple[int, ...], start: int = 0) -> None:
-        """Take rows of a tensor of a shape, all its scales, and which row is the first."""
+    def __init__(self, values: Rows, scale: np.ndarray, shape: Shape, steps: tuple[int, ...], start: int = 0) -> None:
+        """Take rows of a tensor of a shape, its scales, how many entries of each axis share one, and which row is the first."""
         self._values = values
         self._scale = scale
         self._shape = shape
+        self._steps = steps
         self._start = start
 
     def __len__(self) -> int:
@@ -104,15 +160,13 @@ class _ScaledRows:
 
     def __getitem__(self, rows: slice) -> _ScaledRows:
         start, _, _ = rows.indices(len(self))
-        return _ScaledRows(self._values[rows], self._scale, self._shape, self._start + start)
+        return _ScaledRows(self._values[rows], self._scale, self._shape, self._steps, self._start + start)
 
     def __array__(self, dtype: np.dtype[np.float32] | None = None, copy: bool | None = None) -> np.ndarray:
         result = np.asarray(self._values).astype(np.float32)
-        rows = np.arange(self._start, self._start + len(result))
-        if self._scale.size == 1:
-            result *= self._scale.reshape(())
-        elif self._scale.size == self._shape[0]:
-            result *= self._scale.reshape(-1, 1)[rows]
-        else:
-            result *= np.repeat(self._scale[rows // _BLOCK], _BLOCK, axis=1)[:, : self._shape[1]]
+        scale = self._scale[np.arange(self._start, self._start + len(result)) // self._steps[0]]
+        for axis, (size, step) in enumerate(zip(self._shape, self._steps, strict=True)):
+            if axis and 1 < step < size:
+                scale = np.repeat(scale, step, axis).take(np.arange(size), axis)
+        result *= scale
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import gguf
 import ml_dtypes
@@ -220,4 +221,47 @@ def test_eight_bit_floats_are_scaled(tmp_path: Path) -> None:
     assert checkpoint.read("d.weight").dtype == ml_dtypes.float8_e4m3fn
     write_safetensors(tmp_path / "model.safetensors", tensors | {"a.weight_scale_inv": blocks[:1]})
     with pytest.raises(BadFile, match="weight_scale_inv"):
+        open_checkpoint(tmp_path)
+
+
+SAYINGS: dict[str, dict[str, Any]] = {
+    "at the top": {"quantization_config": {"quant_method": "fp8", "weight_block_size": [32, 48]}},
+    "of the part for text": {"text_config": {"quantization_config": {"weight_block_size": [32, 48]}}},
+    "compressed-tensors": {
+        "compression_config": {
+            "config_groups": {"group_0": {"weights": {"strategy": "block", "block_structure": [32, 48]}}}
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("saying", SAYINGS)
+@pytest.mark.parametrize("shape", [(200, 300), (3, 200, 300)])
+def test_eight_bit_floats_are_scaled_by_blocks_of_any_size(tmp_path: Path, saying: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(shape).astype(ml_dtypes.float8_e4m3fn)
+    blocks = rng.random((*shape[:-2], 7, 7), np.float32)
+    write_checkpoint(tmp_path, SAYINGS[saying], {"a.weight": values, "a.weight_scale_inv": blocks})
+    scale = np.repeat(np.repeat(blocks, 32, -2), 48, -1)[..., :200, :300]
+    checkpoint = open_checkpoint(tmp_path)
+    np.testing.assert_array_equal(checkpoint.read("a.weight"), values.astype(np.float32) * scale)
+    part = np.asarray(checkpoint.rows("a.weight")[1:3])
+    np.testing.assert_array_equal(part, (values.astype(np.float32) * scale)[1:3])
+
+
+def test_eight_bit_floats_without_a_said_size_are_scaled_by_the_square_that_fits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((200, 300)).astype(ml_dtypes.float8_e4m3fn)
+    powers = (2.0 ** rng.integers(-8, 1, (4, 5))).astype(ml_dtypes.float8_e8m0fnu)
+    write_checkpoint(tmp_path, {}, {"a.weight": values, "a.weight_scale_inv": powers})
+    scale = np.repeat(np.repeat(powers.astype(np.float32), 64, 0), 64, 1)[:200, :300]
+    np.testing.assert_array_equal(open_checkpoint(tmp_path).read("a.weight"), values.astype(np.float32) * scale)
+
+
+@pytest.mark.parametrize("size", [[0, 128], [128], [128, 128, 128]])
+def test_sizes_of_blocks_that_are_none_are_refused(tmp_path: Path, size: list[int]) -> None:
+    values = np.ones((200, 300), ml_dtypes.float8_e4m3fn)
+    said = {"quantization_config": {"weight_block_size": size}}
+    write_checkpoint(tmp_path, said, {"a.weight": values, "a.weight_scale_inv": np.ones((2, 3), np.float32)})
+    with pytest.raises(BadFile, match="rows and columns"):
         open_checkpoint(tmp_path)

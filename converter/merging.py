@@ -30,7 +30,6 @@ from models.vocab import read_vocabulary
 _LLAMA_SIZES = {4096: "7B", 5120: "13B", 6656: "33B", 8192: "65B"}
 """Of LLaMA 1, by its width."""
 _CHINESE_LLAMA_ROWS, _CHINESE_ALPACA_ROWS = 49953, 49954
-_VOCABULARY_KEYS = ("vocab_size", "padded_vocab_size")
 _FEW_TOKENS = 16
 _SAMPLED_ROWS = 64
 
@@ -402,8 +401,7 @@ def _width(stage: Stage, width: int) -> Sentence | int:
 
 
 def _with_vocabulary(stage: Stage) -> Config:
-    sizes = {key: stage.rows for key in _VOCABULARY_KEYS if key in stage.config}
-    return stage.config.changed(**sizes, tie_word_embeddings=stage.tied)
+    return stage.config.with_vocabulary(stage.rows).changed(tie_word_embeddings=stage.tied)
 
 
 def _tokenizer(stage: Stage) -> Path:

@@ -17,10 +17,12 @@ from models.untrusted_json import MOST_TOKENS
 T = TypeVar("T")
 
 _LARGEST_INT = 2**31 - 1
+_ROWS = ("vocab_size", "padded_vocab_size")
+"""Keys that say how many rows the embeddings have."""
 _LARGEST = {
     **dict.fromkeys(("num_hidden_layers", "num_layers"), 1000),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 1024),
-    **dict.fromkeys(("vocab_size", "padded_vocab_size"), MOST_TOKENS),
+    **dict.fromkeys(_ROWS, MOST_TOKENS),
 }
 """What is planned one by one before the tensors are looked for: an absurd number would take all memory."""
 _LARGEST_FLOAT = 3.4e38
@@ -76,6 +78,11 @@ class Config:
     def replaced(self, data: Mapping[builtins.str, Any]) -> Config:
         """Return a copy that holds other values only."""
         return Config(data, self.origin, self.generation, self.folder, self.code, self.modules)
+
+    def with_vocabulary(self, rows: builtins.int) -> Config:
+        """Return a copy for embeddings of so many rows, in the part for text, too."""
+        data, part = _with_rows(self.data, rows), self.data.get("text_config")
+        return self.replaced(data | ({"text_config": _with_rows(part, rows)} if isinstance(part, Mapping) else {}))
 
     def also_named(self, *names: builtins.str) -> Config:
         """Return a copy that goes by further names, too: those of adapters that were merged into the model."""
@@ -182,6 +189,10 @@ class Config:
             value=shown,
             wanted=wanted,
         )
+
+
+def _with_rows(data: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    return {key: rows if key in _ROWS and value is not None else value for key, value in data.items()}
 
 
 def _whole(value: Any) -> int | None:

@@ -206,12 +206,14 @@ def with_intermediate_size(config: Config, ratio: float) -> Config:
 
 
 def frame(weights: Weights, rows: int, hidden: int) -> list[OutputTensor]:
-    """Return the tensors outside the blocks: embedding, its norm, last norm, head."""
+    """Return the tensors outside the blocks: embedding, its norm, last norm, head (which transformers does not save if tied)."""
+    tied = "head.weight" not in weights and weights.stored_name("emb.weight") != "emb.weight"
+    head = "emb.weight" if tied else "head.weight"
     return [
         weights.tensor("token_embd.weight", "emb.weight", rows, hidden),
         *weights.affine("token_embd_norm", "blocks.0.ln0", hidden),
         *weights.affine("output_norm", "ln_out", hidden),
-        weights.tensor("output.weight", "head.weight", rows, hidden),
+        weights.tensor("output.weight", head, rows, hidden),
     ]
 
 

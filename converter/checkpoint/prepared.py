@@ -12,6 +12,7 @@ from converter.checkpoint import Checkpoint, StoredTensor
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint
 from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.quantized import is_float
 from converter.checkpoint.source_file import Rows
 from converter.checkpoint.usual_names import usual_names, without_wrappers
 from converter.ggml import widen
@@ -98,12 +99,56 @@ def _prepared(source: Path, inner: Checkpoint) -> PreparedCheckpoint:
     named = {usual[name]: own for name, own in stored.items()}
     if len(named) < len(stored):
         raise BadFile("{path} holds tensors twice, under several names; save the model by itself.", path=source)
+    config, rows_notes = _by_its_rows(inner, named, config, family)
     config, notes, named = _by_its_head(inner, named, config, family)
-    return PreparedCheckpoint(inner, named, config, notes)
+    return PreparedCheckpoint(inner, named, config, (*rows_notes, *notes))
 
 
 def _names(blueprint: Blueprint) -> set[str]:
     return {source.name for tensor in blueprint.tensors for source in tensor.sources}
+
+
+def _by_its_rows(
+    inner: Checkpoint, stored: Mapping[str, str], config: Config, family: Family
+) -> tuple[Config, tuple[Sentence, ...]]:
+    """Let the tensors decide how many tokens there are; a tokenizer of another size is cut or filled up to them.
+
+    Raises:
+        BadFile: embeddings and output head have different numbers of rows.
+    """
+    if config.origin == str(inner.path):
+        return config, ()  # it was read off the tensors
+    blueprint = family.blueprint(config.changed(tie_word_embeddings=False), None)
+    sources = {source.name: source for tensor in blueprint.tensors for source in tensor.sources}
+    named = [name for name in dict.fromkeys(vocabulary_tensors(blueprint)) if name in stored]
+    found = {name: inner.tensors[stored[name]] for name in named if is_float(inner.tensors[stored[name]])}
+    sizes = {
+        name: tensor.shape[0]
+        for name, tensor in found.items()
+        if len(tensor.shape) == 2 and tensor.shape[1:] == sources[name].shape[1:]
+    }
+    if len(set(sizes.values())) > 1:
+        (first, one), (second, other) = sizes.items()
+        raise BadFile(
+            "{path}: {first} has {one} rows, and {second} has {other}, though both belong to one vocabulary; the checkpoint is "
+            "damaged: get it again.",
+            path=inner.path,
+            first=first,
+            one=one,
+            second=second,
+            other=other,
+        )
+    planned = {name: sources[name].shape[0] for name in sizes}
+    differing = next((name for name in sizes if sizes[name] != planned[name]), None)
+    if differing is None:
+        return config, ()
+    note = Sentence(
+        "{tensor} has {rows} rows, so the model has as many tokens, though config.json says {said}.",
+        tensor=differing,
+        rows=sizes[differing],
+        said=planned[differing],
+    )
+    return config.with_vocabulary(sizes[differing]), (note,)
 
 
 def _by_its_head(
@@ -120,7 +165,7 @@ def _by_its_head(
 
     if embeddings not in stored:
         swapped = {embeddings: stored[head]} if head in stored and is_tied(config, None) else {}
-        return config, (), stored | swapped
+        return config, _of_own_names(shapes, config, family), stored | swapped
     if head not in stored:
         missed = is_tied(config, shapes) and not is_tied(config, None)
         return config, (_without_head(head, embeddings),) if missed else (), stored
@@ -129,6 +174,14 @@ def _by_its_head(
     if alike is is_tied(config, shapes) or alike is not is_tied(decided, shapes):
         return config, (), stored
     return decided, (_decided(head, embeddings, alike=alike),), stored
+
+
+def _of_own_names(shapes: Mapping[str, Shape], config: Config, family: Family) -> tuple[Sentence, ...]:
+    """Say of RWKV, whose names differ by layout, that the embeddings are its head where nothing ties them."""
+    embeddings, head = vocabulary_tensors(family.blueprint(config, shapes))
+    if embeddings != head or embeddings not in shapes or config.bool("tie_word_embeddings", default=False):
+        return ()
+    return (_without_head("head.weight", embeddings),)
 
 
 def vocabulary_tensors(blueprint: Blueprint) -> tuple[str, str]:

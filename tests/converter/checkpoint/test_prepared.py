@@ -122,3 +122,16 @@ def test_a_missing_head_is_said(tmp_path: Path) -> None:
     weights = {name: values for name, values in WEIGHTS.items() if name != HEAD}
     notes = open_prepared(write_checkpoint(tmp_path, CONFIG | {"tie_word_embeddings": False}, weights)).notes
     assert "has no lm_head.weight" in str(notes[0])
+
+
+@pytest.mark.parametrize("said", [CONFIG["vocab_size"] - 8, CONFIG["vocab_size"] + 40])
+def test_the_embeddings_rows_count_before_config_json(engine: Engine, tmp_path: Path, said: int) -> None:
+    error, warnings = error_of(engine, tmp_path, WEIGHTS, vocab_size=said)
+    assert error < 1e-4
+    assert [warning.partition(",")[0] for warning in warnings] == [f"{EMBEDDINGS} has {CONFIG['vocab_size']} rows"]
+
+
+def test_embeddings_and_head_of_different_rows_are_refused(tmp_path: Path) -> None:
+    weights = WEIGHTS | {HEAD: np.pad(WEIGHTS[HEAD], ((0, 8), (0, 0)))}
+    with pytest.raises(ZhiyinError, match=rf"{EMBEDDINGS} has .* rows, and {HEAD} "):
+        open_prepared(write_checkpoint(tmp_path, CONFIG, weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,20 @@ def test_hugging_face_layouts_give_the_same_file(version: str, tmp_path: Path) -
     same_file(tmp_path, tensors, CLASSES[version], hugging_face(version, tensors))
 
 
+@pytest.mark.parametrize("said", [True, False])
+@pytest.mark.parametrize("version", CLASSES)
+def test_a_head_that_is_not_stored_is_the_embedding(version: str, said: bool, tmp_path: Path) -> None:
+    tensors = random_rwkv(version, 1)
+    tied = tensors | {"head.weight": tensors["emb.weight"]}
+    stored = hugging_face(version, {name: value for name, value in tensors.items() if name != "head.weight"})
+    warnings = same_file(tmp_path, tied, CLASSES[version], stored, tie_word_embeddings=said)
+    assert [warning for warning in warnings if "has no head.weight" in warning] == [
+        "The checkpoint has no head.weight, and config.json does not tie it to "
+        f"{'rwkv' if version != '7' else 'model'}.embeddings.weight, which takes its place: answers make sense only where the "
+        "model was trained so."
+    ] * (not said)
+
+
 def test_the_first_layout_of_rwkv7_gives_the_same_file(tmp_path: Path) -> None:
     tensors = random_rwkv("7", 1)
     same_file(tmp_path, tensors, "Rwkv7ForCausalLM", early(tensors))
@@ -252,17 +267,21 @@ def test_a_configuration_alone_gives_the_sizes(name: str, config: dict, inner: i
     assert sizes.get("wkv.head_size", 64) == 64
 
 
-def same_file(tmp_path: Path, tensors: dict[str, np.ndarray], name: str, renamed: dict[str, np.ndarray]) -> None:
+def same_file(
+    tmp_path: Path, tensors: dict[str, np.ndarray], name: str, renamed: dict[str, np.ndarray], **said: Any
+) -> list[str]:
+    """Hold the converted file to that of the publisher's layout; return the conversion's warnings."""
     original = converted(tmp_path, tensors)
-    folder = write_checkpoint(tmp_path / "checkpoint", {"architectures": [name]}, renamed)
+    folder = write_checkpoint(tmp_path / "checkpoint", {"architectures": [name]} | said, renamed)
     out = tmp_path / "hugging-face.gguf"
-    convert(ConvertRequest(folder, out, "F32", tokenizer="none"))
+    result = convert(ConvertRequest(folder, out, "F32", tokenizer="none"))
     headers = [read_gguf_header(path) for path in (original, out)]
     data = [path.read_bytes()[header.data_offset :] for path, header in zip((original, out), headers, strict=True)]
     assert data[0] == data[1]
     prefix = headers[0].architecture
     sizes = [{k: v for k, v in header.metadata.items() if k.startswith(prefix)} for header in headers]
     assert sizes[0] == sizes[1]
+    return [str(warning) for warning in result.warnings]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -27,6 +27,7 @@ from converter.recipes import find_recipe
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
 from models.layers import is_stacked, row_order, stacked
+from models.refusals import without_quantization
 from models.sentence import Sentence
 
 _TYPES = ("F16", "F32", "BF16")
@@ -101,8 +102,7 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
         if quantized_by(checkpoint.tensors) is not None:
             shapes = None  # packed weights have other shapes; those of the layers follow from the rest
         checkpoint.close()
-    plain = {key: value for key, value in config.data.items() if key != "quantization_config"}
-    config = config.replaced(plain)
+    config = without_quantization(config)
     stage = stage_of(base, config, shapes)
     blueprint = stage.family.blueprint(config, shapes)
     outputs: dict[str, list[OutputTensor]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models.config import Config
 from models.errors import UnsupportedModel
 
@@ -63,6 +65,15 @@ def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
             path=config.origin,
             method=_METHODS.get(method, method[:40]),
         )
+
+
+def without_quantization(config: Config) -> Config:
+    """Return a configuration without what it says of how its weights were quantized."""
+    plain = {key: value for key, value in config.data.items() if key not in SECTIONS}
+    part = plain.get("text_config")
+    if isinstance(part, Mapping):
+        plain["text_config"] = {key: value for key, value in part.items() if key not in SECTIONS}
+    return config.replaced(plain)
 
 
 def refuse_other_senses(config: Config) -> None:

@@ -7,7 +7,7 @@ untrusted: offsets, sizes and shapes are checked before anything is read.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -100,23 +100,46 @@ class SafetensorsFile:
         self._file.close()
 
 
+def tensors_of_header(path: Path, size: int, read: Callable[[int, int], bytes]) -> dict[str, StoredTensor]:
+    """Return the tensors of a file that lies elsewhere.
+
+    Args:
+        path: names it in sentences.
+        size: its bytes.
+        read: returns so many bytes from a place on.
+
+    Raises:
+        BadFile: it is damaged.
+    """
+    return {name: slot.stored for name, slot in _slots(path, size, read).items()}
+
+
 def _read_header(path: Path, size: int) -> dict[str, _Slot]:
     try:
         with open_regular(path) as file:
-            prefix = file.read(8)
-            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-            if _LARGEST_HEADER < length <= size - 8:
-                raise BadFile(
-                    "{path} has a header of {count} bytes, which no model needs; download it again.",
-                    path=path,
-                    count=length,
-                )
-            if not 2 <= length <= size - 8:
-                raise BadFile("{path} is truncated or no safetensors file; download it again.", path=path)
-            data = file.read(length)
-        header = decode(data, dict[str, msgspec.Raw])
+
+            def read(start: int, count: int) -> bytes:
+                file.seek(start)
+                return file.read(count)
+
+            return _slots(path, size, read)
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+
+
+def _slots(path: Path, size: int, read: Callable[[int, int], bytes]) -> dict[str, _Slot]:
+    prefix = read(0, 8) if size >= 8 else b""
+    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    if _LARGEST_HEADER < length <= size - 8:
+        raise BadFile(
+            "{path} has a header of {count} bytes, which no model needs; download it again.",
+            path=path,
+            count=length,
+        )
+    if not 2 <= length <= size - 8:
+        raise BadFile("{path} is truncated or no safetensors file; download it again.", path=path)
+    try:
+        header = decode(read(8, length), dict[str, msgspec.Raw])
     except InvalidJSON as error:
         raise BadFile("{path} has a damaged header; download it again.", path=path) from error
     start = 8 + length

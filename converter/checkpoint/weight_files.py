@@ -161,8 +161,9 @@ def _sets(folder: Path, layout: _Layout) -> list[WeightSet]:
     """Return the sets of one layout, the usual single file first, then what the index lists."""
     files = next((there for pattern in layout.patterns if (there := _weights(folder, pattern))), [])
     found: list[WeightSet] = []
-    if (folder / layout.index_name).is_file():
-        listed = _listed(folder / layout.index_name, layout.reader)
+    index = folder / layout.index_name
+    if index.is_file() and (_names_in(index) or not files):
+        listed = _listed(index, layout.reader)
         rest = [path for path in files if path not in listed.files]
         if listed.files or not rest:  # otherwise the index was left behind when its files were removed
             found.append(listed)

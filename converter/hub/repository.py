@@ -35,6 +35,7 @@ from converter.hub.network_errors import DISABLED, ELSEWHERE, Offline, Refused, 
 from converter.hub.network_settings import BadSetting
 from converter.hub.permission import SWITCH
 from converter.hub.remote_headers import read_headers
+from converter.hub.remote_weights import as_stored
 from converter.hub.selection import (
     USUAL_ENCODINGS,
     DownloadSelection,
@@ -297,8 +298,13 @@ class _Repository:
     def preview(self) -> Preview:
         """Return what would be fetched."""
         commit, files = self._files()
+        names = {file.name: file for file in files if file.top}
         try:
             choice = self._choose(files)
+            wanted = choice.files
+            if choice.index:
+                weight_map = self._weight_map(commit, names[choice.index])
+                wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
         except SeveralModels as error:
             return Preview(
                 self.name,
@@ -308,11 +314,6 @@ class _Repository:
             )
         if choice.source.lower().endswith(".gguf"):
             return self._preview_gguf(commit, choice, files)
-        names = {file.name: file for file in files if file.top}
-        wanted = choice.files
-        if choice.index:
-            weight_map = self._weight_map(commit, names[choice.index])
-            wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
         nature = self._nature(commit, names)
         return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
 
@@ -351,7 +352,17 @@ class _Repository:
         if "config.json" not in names:
             return None
         found = self._read(commit, names["config.json"], dict[str, Any])
-        return understood(Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2]))
+        config = understood(Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2]))
+        return as_stored(self.name, config, names, partial(self._part, commit))
+
+    def _part(self, commit: str, file: RemoteFile, first: int, last: int) -> bytes:
+        """Return bytes of a file, the last one included; of a file that is here already nothing is fetched."""
+        path = self.folder / file.name
+        if _size(path) != file.size:
+            return read_part(self.host.connection, self.host.url(commit, file), file, first, last)
+        with path.open("rb") as stream:
+            stream.seek(first)
+            return stream.read(last + 1 - first)
 
     def _converted_before(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Path | None:
         """Return the model that was made of what was chosen, as it is now, where one will do."""
@@ -406,17 +417,7 @@ class _Repository:
         self, commit: str, models: Mapping[str, Sequence[RemoteFile]]
     ) -> tuple[RemoteHeaders, tuple[ZhiyinError, ...]]:
         """Return what `read_headers` does; of files that are here already nothing is fetched."""
-        connection = self.host.connection
-
-        def read(file: RemoteFile, first: int, last: int) -> bytes:
-            path = self.folder / file.name
-            if _size(path) != file.size:
-                return read_part(connection, self.host.url(commit, file), file, first, last)
-            with path.open("rb") as stream:
-                stream.seek(first)
-                return stream.read(last + 1 - first)
-
-        return read_headers(self.name, models, read, connection.stop)
+        return read_headers(self.name, models, partial(self._part, commit), self.host.connection.stop)
 
     def _fetch_all(
         self,

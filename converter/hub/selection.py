@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -34,6 +34,7 @@ _WEIGHTS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
 )
 """(index, names without one), from the best to the last resort: only one of them is taken."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_NUMBER = re.compile(r"-\d{5}(-of-\d{5}\.\w+)$")
 _NOT_A_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix|vocab)([-_.]|$)", re.IGNORECASE)
 _ENCODING = re.compile(r"[-_.](BF16|F(?:P)?16|F(?:P)?32|(?:UD-)?(?:I?Q|TQ)\d\w*|MXFP4\w*)$", re.IGNORECASE)
 USUAL_ENCODINGS = (
@@ -146,6 +147,11 @@ def listed_weights(
     by_name = {file.name: file for file in files if file.top}
     names = sorted({name for name in weight_map.values() if isinstance(name, str)})
     missing = [name for name in names if name not in by_name]
+    listed = [by_name[name] for name in names if name in by_name]
+    patterns = next(group for known, group in _WEIGHTS if known == index)
+    others = _sets({name: file for name, file in by_name.items() if file not in listed}, patterns)
+    if len(others) == 1 and missing and not any("/" in name or "\\" in name for name in names):
+        return tuple(others[0])  # the index was left behind
     if missing or not names:
         raise BadFile(
             "{name} lacks files that its {index} lists ({names}); choose another revision or repository.",
@@ -153,7 +159,44 @@ def listed_weights(
             index=index,
             names=", ".join(missing)[:80] or "-",
         )
-    return tuple(by_name[name] for name in names)
+    if others:
+        raise _two_sets(repository, listed, others[0])
+    return tuple(listed)
+
+
+def _sets(files: Mapping[str, RemoteFile], patterns: Iterable[str]) -> list[list[RemoteFile]]:
+    """Return the files that match patterns, those that are parts of one model together, and only whole models."""
+    groups: dict[str, list[RemoteFile]] = {}
+    for pattern in patterns:
+        for name in sorted(files):
+            if re.fullmatch(pattern, name):
+                stem = PurePosixPath(name).stem
+                count = match[0].rpartition("-")[2] if (match := _SHARD.search(stem)) else ""
+                groups.setdefault(_SHARD.sub("", stem) + count, []).append(files[name])
+    return [group for group in groups.values() if len(group) == _parts_of(group[0].name)]
+
+
+def _parts_of(name: str) -> int:
+    match = _SHARD.search(PurePosixPath(name).stem)
+    return int(match[0].rpartition("-")[2]) if match else 1
+
+
+def _two_sets(repository: str, one: Sequence[RemoteFile], other: Sequence[RemoteFile]) -> SeveralModels:
+    """Return the question which of two sets is meant; each goes by its first file, and is as large as all of its files."""
+    first, second = (replace(files[0], size=size_of(files)) for files in (one, other))
+    return SeveralModels(
+        "{name} holds two sets of weights; say which one is meant: {name}/{first} or {name}/{second}.",
+        (first, second),
+        name=repository,
+        first=first.name,
+        second=second.name,
+    )
+
+
+def is_model_file(name: str) -> bool:
+    """Tell by its name whether a file at the top holds weights of a model, or a part of them."""
+    patterns = (pattern for index, group in _WEIGHTS for pattern in group if not pattern.startswith("adapter_model"))
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
 def is_small(name: str) -> bool:
@@ -176,7 +219,7 @@ def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequ
             file=named,
             files=_listing(usable),
         )
-    group = [file for file in files if _model_of(file.name) == _model_of(named)] if named.endswith(".gguf") else [found]
+    group = [file for file in files if _series_of(file.name) == _series_of(named)]
     return FileSelection((*(file for file in small if file not in group), *group), min(file.name for file in group))
 
 
@@ -185,6 +228,8 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
     for index, patterns in _WEIGHTS:
         if index is not None and index in top:
             return FileSelection((*small, top[index]), "", index)
+        if index is not None and len(sets := _sets(top, patterns)) > 1:
+            raise _two_sets(repository, *sets[:2])
         for pattern in patterns:
             found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
             if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):
@@ -214,6 +259,11 @@ def gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
         encoding = match[1].upper().replace("FP", "F") if match else model
         found.setdefault(encoding if encoding not in found else model, parts)
     return found
+
+
+def _series_of(name: str) -> str:
+    """Return what the names of the parts of one model have in common."""
+    return _NUMBER.sub(r"\1", name)
 
 
 def _model_of(name: str) -> str:

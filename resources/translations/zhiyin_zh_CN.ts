@@ -1336,6 +1336,10 @@
         <translation>{name} 中有两个文件在本机会成为同一个文件（{file} 和 {other}）；未下载任何内容：请从别处获取该模型。</translation>
     </message>
     <message>
+        <source>{name} holds two sets of weights; say which one is meant: {name}/{first} or {name}/{second}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{name} is a base model: it continues your text and does not answer questions; choose a model for chats (often called Instruct or Chat) to ask it something.</source>
         <translation>{name} 是基座模型：它只会续写文字，不会回答问题；要提问，请选择对话模型（名称中常带 Instruct 或 Chat）。</translation>
     </message>
@@ -2316,6 +2320,10 @@
         <translation>{path} 中的张量 {tensor} 与另一个分片重复；请重新下载全部分片。</translation>
     </message>
     <message>
+        <source>{path} says that {size} weights share a scale, which are no rows and columns; download it again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path} says {key!r} is {value}, but it must be {wanted}; download it again.</source>
         <translation>{path} 中 {key!r} 的值是 {value}，但必须是{wanted}；请重新下载。</translation>
     </message>
@@ -2680,6 +2688,10 @@
         <translation>{path}：总共 {count} 个专家，超过任何模型；请重新下载。</translation>
     </message>
     <message>
+        <source>{path}: {first} has {one} rows, and {second} has {other}, though both belong to one vocabulary; the checkpoint is damaged: get it again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.</source>
         <translation>{path}：{heads} 个 Mamba 头分为 {groups} 组，与 {channels} 个通道不符；请重新下载。</translation>
     </message>
@@ -2802,6 +2814,10 @@
     <message>
         <source>{size:size} of {free:size} free on {device}</source>
         <translation>{device} 空闲的 {free:size} 中占用 {size:size}</translation>
+    </message>
+    <message>
+        <source>{tensor} has {rows} rows, so the model has as many tokens, though config.json says {said}.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{text!r} is not a repository; write it as ORG/NAME.</source>

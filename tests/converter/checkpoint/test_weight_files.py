@@ -159,3 +159,9 @@ def test_files_with_other_tensors_belong_together(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, NEW[0], {name: NEW[1][name] for name in names[:5]})
     write_safetensors(tmp_path / "more.safetensors", {name: NEW[1][name] for name in names[5:]})
     assert is_of(NEW, read(tmp_path))
+
+
+def test_an_index_that_lists_nothing_is_left_aside(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, *NEW)
+    (tmp_path / INDEX).write_text('{"metadata": {}, "weight_map": {}}')
+    assert is_of(NEW, read(tmp_path))

@@ -1,0 +1,54 @@
+"""What the headers of a repository's safetensors say of its weights, before any weight is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from converter.checkpoint import StoredTensor
+from converter.checkpoint.quantized import is_float, quantized_by
+from converter.checkpoint.safetensors import tensors_of_header
+from converter.hub.remote_headers import ReadPart
+from converter.hub.selection import RemoteFile, is_model_file
+from models.config import Config
+from models.errors import UnsupportedModel, ZhiyinError
+from models.families import family_of
+from models.refusals import SECTIONS, without_quantization
+
+
+def as_stored(repository: str, config: Config, files: Mapping[str, RemoteFile], read: ReadPart) -> Config:
+    """Return a repository's configuration without a `quantization_config` that its tensors do not bear out.
+
+    Where that says nothing against the model nothing is read; otherwise the headers of the first and the last file of weights.
+
+    Args:
+        repository: its name, for sentences.
+        config: as `understood`.
+        files: of its top folder, by name.
+        read: fetches bytes of one.
+    """
+    part = config.section("text_config")
+    if not any(key in one for key in SECTIONS for one in (config, part)) or not _is_refused(config):
+        return config
+    weights = sorted(name for name in files if is_model_file(name) and name.endswith(".safetensors"))
+    try:
+        headers = [_tensors(repository, files[name], read) for name in {*weights[:1], *weights[-1:]}]
+    except ZhiyinError:
+        return config
+    plain = bool(headers) and all(all(map(is_float, one.values())) and quantized_by(one) is None for one in headers)
+    return without_quantization(config) if plain else config
+
+
+def _is_refused(config: Config) -> bool:
+    try:
+        family_of(config)
+    except UnsupportedModel:
+        return True
+    return False
+
+
+def _tensors(repository: str, file: RemoteFile, read: ReadPart) -> dict[str, StoredTensor]:
+    def fetch(start: int, count: int) -> bytes:
+        return read(file, start, start + count - 1)
+
+    return tensors_of_header(Path(repository, file.name), file.size, fetch)

@@ -1337,7 +1337,7 @@
     </message>
     <message>
         <source>{name} holds two sets of weights; say which one is meant: {name}/{first} or {name}/{second}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 中有两套权重，请指明要用哪一套：{name}/{first} 或 {name}/{second}。</translation>
     </message>
     <message>
         <source>{name} is a base model: it continues your text and does not answer questions; choose a model for chats (often called Instruct or Chat) to ask it something.</source>
@@ -2321,7 +2321,7 @@
     </message>
     <message>
         <source>{path} says that {size} weights share a scale, which are no rows and columns; download it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 说 {size} 个权重共用一个缩放系数，但这不是行数和列数；请重新下载。</translation>
     </message>
     <message>
         <source>{path} says {key!r} is {value}, but it must be {wanted}; download it again.</source>
@@ -2689,7 +2689,7 @@
     </message>
     <message>
         <source>{path}: {first} has {one} rows, and {second} has {other}, though both belong to one vocabulary; the checkpoint is damaged: get it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path}：{first} 有 {one} 行，而 {second} 有 {other} 行，但两者属于同一个词表；这个 checkpoint 已损坏，请重新获取。</translation>
     </message>
     <message>
         <source>{path}: {heads} Mamba heads in {groups} groups do not fit {channels} channels; download it again.</source>
@@ -2817,7 +2817,7 @@
     </message>
     <message>
         <source>{tensor} has {rows} rows, so the model has as many tokens, though config.json says {said}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{tensor} 有 {rows} 行，因此模型有同样多的 token，尽管 config.json 写的是 {said}。</translation>
     </message>
     <message>
         <source>{text!r} is not a repository; write it as ORG/NAME.</source>

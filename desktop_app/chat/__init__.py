@@ -1,6 +1,6 @@
 """Chats without a window.
 
-Messages as a tree (`conversation`), their SQLite file (`history`), reasoning and answer told apart (`reasoning`), what is sent
-for a reply (`request`), text files that are attached (`text_file`) and export (`export`). No Qt here: the window and the
-terminal share this code.
+Messages as a tree (`conversation`), what is attached to them (`attachment`), their SQLite file (`history`), reasoning and
+answer told apart (`reasoning`), what is sent for a reply (`request`), text files that are attached (`text_file`) and export
+(`export`). No Qt here: the window and the terminal share this code.
 """

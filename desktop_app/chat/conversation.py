@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from desktop_app.chat.attachment import Attachment, Draft, new_id, whole_text
 
 Role = Literal["user", "assistant", "tool"]
 """tool: the result of a call (`desktop_app.chat.steps`)."""
@@ -15,11 +16,6 @@ State = Literal["done", "streaming", "stopped", "failed", "interrupted"]
 
 _TITLE_LENGTH = 60
 _READ_FOR_TITLE = 2000
-
-
-def new_id() -> str:
-    """Return an identifier that no other message or conversation has."""
-    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,13 @@ class Conversation:
     """Whether replies begin with a thought, where the model leaves the choice; None: as it does by itself."""
     effort: str = ""
     """How long to think (`models.chat.harmony.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
+    attachments: tuple[Attachment, ...] = ()
+    """Of the draft."""
+
+    @property
+    def unsent(self) -> Draft:
+        """The draft with what goes with it."""
+        return Draft(self.draft, self.attachments)
 
     @property
     def begun(self) -> bool:
@@ -62,6 +65,17 @@ class Message:
     """The name of the model that wrote it."""
     facts: dict[str, Any] = field(default_factory=dict)
     """tokens, seconds, prompt_tokens, prompt_seconds, reason: see `engine.protocol.Reply`; context: that it was written in."""
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def written(self) -> Draft:
+        """What the user wrote, as it was before it was sent."""
+        return Draft(self.content, self.attachments)
+
+    @property
+    def whole(self) -> str:
+        """The message as a model reads it."""
+        return whole_text(self.content, self.attachments) if self.attachments else self.content
 
 
 class MessageTree:
@@ -110,8 +124,9 @@ class MessageTree:
         return message
 
 
-def title_from(text: str) -> str:
-    """Return a conversation's title: the first line of its first message, cut at a word."""
+def title_from(message: Draft) -> str:
+    """Return a conversation's title: what was typed first, cut at a word; where nothing was, the first attachment's name."""
+    text = message.text.strip() or next((one.name or one.text for one in message.attachments), "")
     line = " ".join(text[:_READ_FOR_TITLE].split())
     if len(line) <= _TITLE_LENGTH:
         return line

@@ -18,7 +18,7 @@ def as_markdown(title: str, messages: Sequence[Message], person: str, model: str
     parts = [f"# {title}"]
     for message in messages:
         if message.role == "user":
-            parts += [f"## {person}", message.content.strip()]
+            parts += [f"## {person}", message.whole.strip()]
         elif message.role == "tool":
             fence = "`" * 4
             parts.append(f"**{message.facts.get('tool', '')}**\n\n{fence}\n{result_text(message).strip()}\n{fence}")

@@ -13,14 +13,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from desktop_app.chat.attachment import Attachment
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.mending import Recovery, adopt_orphans, foreign_keys_off, mend
 from desktop_app.chat.rows import (
+    ATTACHMENT_COLUMNS,
     CONVERSATION_COLUMNS,
     MESSAGE_COLUMNS,
+    attachment_of,
+    attachment_rows,
     conversation_of,
     conversation_row,
     message_of,
@@ -67,7 +71,21 @@ _SCHEMA_2 = "ALTER TABLE conversations ADD COLUMN thinking INTEGER;"
 
 _SCHEMA_3 = "ALTER TABLE conversations ADD COLUMN effort TEXT NOT NULL DEFAULT '';"
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+_SCHEMA_4 = """
+CREATE TABLE attachments (
+    id TEXT PRIMARY KEY,
+    conversation TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+    message TEXT REFERENCES messages(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX attachments_by_conversation ON attachments(conversation, message);
+CREATE INDEX attachments_by_message ON attachments(message);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
 _SAVE_CONVERSATION = f"""
@@ -80,12 +98,20 @@ INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state, model = excluded.model, facts = excluded.facts
 """  # noqa: S608  (constants only)
 _SHOW = "UPDATE conversations SET leaf = ?, updated = ? WHERE id = ?"
-
+_SAVE_ATTACHMENT = f"""
+INSERT INTO attachments ({ATTACHMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET message = excluded.message, position = excluded.position
+"""  # noqa: S608  (constants only)
+_ATTACHMENTS = "SELECT {of}, name, kind, text, id FROM attachments WHERE {which} ORDER BY position"
 
 _SEARCH = r"""
-SELECT id FROM conversations WHERE title LIKE ? ESCAPE '\'
-UNION SELECT conversation FROM messages WHERE content LIKE ? ESCAPE '\'
+SELECT id FROM conversations WHERE title LIKE :words ESCAPE '\'
+UNION SELECT conversation FROM messages WHERE content LIKE :words ESCAPE '\'
+UNION SELECT conversation FROM attachments
+WHERE message IS NOT NULL AND (name LIKE :words ESCAPE '\' OR text LIKE :words ESCAPE '\')
 """
+_Step = tuple[str, tuple[object, ...]]
+"""A statement and its values."""
 
 
 class HistoryError(ZhiyinError):
@@ -144,7 +170,9 @@ class History:
             rows = self._database.execute(
                 f"SELECT {CONVERSATION_COLUMNS} FROM conversations WHERE deleted IS NULL ORDER BY updated DESC"  # noqa: S608
             ).fetchall()
-        return [conversation_of(row) for row in rows]
+            drafts = self._attachments("conversation", "message IS NULL")
+        chats = map(conversation_of, rows)
+        return [replace(chat, attachments=tuple(drafts.get(chat.id, ()))) for chat in chats]
 
     def messages(self, conversation: str) -> list[Message]:
         """Return all messages of a conversation, all branches, in the order in which they were made."""
@@ -153,36 +181,43 @@ class History:
                 f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE conversation = ? ORDER BY created, rowid",  # noqa: S608
                 (conversation,),
             ).fetchall()
-        return [message_of(row) for row in rows]
+            attached = self._attachments("message", "conversation = ? AND message IS NOT NULL", conversation)
+        messages = map(message_of, rows)
+        return [
+            replace(message, attachments=tuple(attached[message.id])) if message.id in attached else message
+            for message in messages
+        ]
 
     def search(self, words: str) -> set[str]:
         """Return the conversations whose title or a message, of whichever branch, holds a text; A to Z in either case."""
         pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
         with self._clear_errors():
-            rows = self._database.execute(_SEARCH, (pattern, pattern)).fetchall()
+            rows = self._database.execute(_SEARCH, {"words": pattern}).fetchall()
         return {identifier for (identifier,) in rows}
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""
-        self._write(_SAVE_CONVERSATION, conversation_row(conversation))
+        self._write(*_conversation_steps(conversation))
 
     def save_message(self, message: Message) -> None:
-        """Add a message or replace what is stored of it."""
-        self._write(_SAVE_MESSAGE, message_row(message))
+        """Add a message or replace what is stored of it; what is attached to it never changes."""
+        self._write(*_message_steps(message))
+
+    def save_sent(self, conversation: Conversation, message: Message) -> None:
+        """Store a message that was the conversation's draft until now."""
+        self._write(*_conversation_steps(conversation), *_message_steps(message))
 
     def save_step(self, message: Message) -> None:
         """Save a message that ends the branch that is shown, in one transaction: it can be found whatever happens next."""
-        with self._clear_errors(), self._database:
-            self._database.execute(_SAVE_MESSAGE, message_row(message))
-            self._database.execute(_SHOW, (message.id, time.time(), message.conversation))
+        self._write(*_message_steps(message), (_SHOW, (message.id, time.time(), message.conversation)))
 
     def delete(self, conversation: str) -> None:
         """Put a conversation into the trash; `restore` brings it back for `TRASH_DAYS`."""
-        self._write("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), conversation))
+        self._write(("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), conversation)))
 
     def restore(self, conversation: str) -> None:
         """Undo `delete`."""
-        self._write("UPDATE conversations SET deleted = NULL WHERE id = ?", (conversation,))
+        self._write(("UPDATE conversations SET deleted = NULL WHERE id = ?", (conversation,)))
 
     def trash(self) -> list[Deleted]:
         """Return the deleted conversations, the last one first."""
@@ -194,8 +229,8 @@ class History:
 
     def forget(self, conversations: Sequence[str]) -> None:
         """Delete conversations of the trash for good."""
-        for conversation in conversations:
-            self._write("DELETE FROM conversations WHERE id = ? AND deleted IS NOT NULL", (conversation,))
+        statement = "DELETE FROM conversations WHERE id = ? AND deleted IS NOT NULL"
+        self._write(*((statement, (conversation,)) for conversation in conversations))
 
     def _forget_old_states(self) -> None:
         rows = self._database.execute("SELECT id FROM conversations WHERE deleted IS NULL")
@@ -210,9 +245,18 @@ class History:
                     if file.stem not in known:
                         file.unlink()
 
-    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+    def _attachments(self, of: str, which: str, *values: str) -> dict[str, list[Attachment]]:
+        """Return attachments by what they belong to."""
+        found: dict[str, list[Attachment]] = {}
+        for belongs_to, *row in self._database.execute(_ATTACHMENTS.format(of=of, which=which), values):
+            found.setdefault(belongs_to, []).append(attachment_of(tuple(row)))
+        return found
+
+    def _write(self, *steps: _Step) -> None:
+        """Do all of them or none."""
         with self._clear_errors(), self._database:
-            self._database.execute(statement, values)
+            for statement, values in steps:
+                self._database.execute(statement, values)
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -241,6 +285,22 @@ class History:
             yield
         except (sqlite3.Error, OSError) as error:
             raise _explained(error, self._path) from error
+
+
+def _conversation_steps(conversation: Conversation) -> list[_Step]:
+    """Return what stores a conversation and what goes with its draft."""
+    kept = [one.id for one in conversation.attachments]
+    others = f"conversation = ? AND message IS NULL AND id NOT IN ({', '.join('?' * len(kept))})"
+    return [
+        (_SAVE_CONVERSATION, conversation_row(conversation)),
+        (f"DELETE FROM attachments WHERE {others}", (conversation.id, *kept)),  # noqa: S608  (marks only)
+        *((_SAVE_ATTACHMENT, row) for row in attachment_rows(conversation.id, None, conversation.attachments)),
+    ]
+
+
+def _message_steps(message: Message) -> list[_Step]:
+    rows = attachment_rows(message.conversation, message.id, message.attachments)
+    return [(_SAVE_MESSAGE, message_row(message)), *((_SAVE_ATTACHMENT, row) for row in rows)]
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
@@ -319,6 +379,7 @@ def _recover(path: Path) -> Recovery:
         with database:
             conversations = _salvage(path, database, "conversations", f"{CONVERSATION_COLUMNS}, deleted")
             messages = _salvage(path, database, "messages", MESSAGE_COLUMNS)
+            _salvage(path, database, "attachments", ATTACHMENT_COLUMNS)
             adopt_orphans(database)
         database.execute("PRAGMA journal_mode = DELETE")  # the whole of it is in one file
     aside = free_path(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))

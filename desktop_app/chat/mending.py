@@ -111,10 +111,12 @@ def foreign_keys_off(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def adopt_orphans(database: sqlite3.Connection) -> None:
-    """Give messages whose chat is lost a new one."""
+    """Give messages whose chat is lost a new one, and attachments whose message is lost to their chat's draft."""
     database.execute(
         "INSERT INTO conversations (id, title, created, updated, leaf) SELECT conversation, substr(content, 1, 60), "
         "min(created), max(created), (SELECT id FROM messages AS last WHERE last.conversation = messages.conversation "
         "ORDER BY created DESC, rowid DESC LIMIT 1) FROM messages "
         "WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation"
     )
+    database.execute("DELETE FROM attachments WHERE conversation NOT IN (SELECT id FROM conversations)")
+    database.execute("UPDATE attachments SET message = NULL WHERE message NOT IN (SELECT id FROM messages)")

@@ -125,7 +125,7 @@ def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[st
             waiting = [call for call in waiting if call.id != message.facts.get("call")]
             continue
         turns += [_missing(call) for call in waiting]
-        parts = split_reasoning(message.content) if message.role == "assistant" else Parts("", message.content)
+        parts = split_reasoning(message.content) if message.role == "assistant" else Parts("", message.whole)
         waiting = calls_of(message)
         if waiting:
             reasoning = {"reasoning_content": parts.reasoning} if parts.reasoning and number > asked else {}

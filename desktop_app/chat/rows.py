@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast, get_args
 
+from desktop_app.chat.attachment import TEXT, Attachment
 from desktop_app.chat.conversation import Conversation, Message, Role, State
 from desktop_app.chat.failure import failure_of
 from models.chat.harmony import EFFORTS
 
 CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort"
 MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
+ATTACHMENT_COLUMNS = "id, conversation, message, position, name, kind, text"
 
 _NUMBERS = frozenset(("tokens", "seconds", "prompt_tokens", "reused_tokens", "prompt_seconds", "context"))
 _ROLES, _STATES = frozenset(get_args(Role)), frozenset(get_args(State))
@@ -74,6 +76,20 @@ def message_of(row: tuple[Any, ...]) -> Message:
 def message_row(message: Message) -> tuple[Any, ...]:
     """Return what is stored of a message, in the order of its columns."""
     return (*_columns(message), json.dumps(message.facts))
+
+
+def attachment_of(row: tuple[Any, ...]) -> Attachment:
+    """Return an attachment of its name, kind, text and id; what is damaged in its row has its default."""
+    name, kind, text, identifier = row
+    return Attachment(_text(name), _text(text), kind if isinstance(kind, str) and kind else TEXT, _text(identifier))
+
+
+def attachment_rows(conversation: str, message: str | None, attachments: Sequence[Attachment]) -> list[tuple[Any, ...]]:
+    """Return what is stored of the attachments of a message, or of a chat's draft, in the order of their columns."""
+    return [
+        (one.id, conversation, message, position, one.name, one.kind, one.text)
+        for position, one in enumerate(attachments)
+    ]
 
 
 def _columns(message: Message) -> tuple[Any, ...]:

@@ -27,7 +27,10 @@ class ChatRecord:
         """Store a question, and the chat with its first one."""
         if not self.conversation.begun:
             self.conversation = replace(
-                self.conversation, title=title_from(message.content), leaf=message.id, updated=time.time()
+                self.conversation,
+                title=title_from(message.written),
+                leaf=message.id,
+                updated=time.time(),
             )
             self._history.save_conversation(self.conversation)
         self.step(message)

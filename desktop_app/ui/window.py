@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
 )
 
 from converter.hub.address import HubAddress
+from desktop_app.chat.attachment import PASSAGES, Attachment, Draft
 from desktop_app.chat.export import file_name
 from desktop_app.documents.kinds import name_patterns
 from desktop_app.library.catalogue import CatalogueOffer
@@ -139,7 +140,7 @@ class MainWindow(QMainWindow):
     def _make_controllers(self) -> None:
         services = self.services
         self._notices = NoticeController(services, self._notice, self._undo, self)
-        self._drafts = DraftController(services.chats, lambda: self._composer.text, self)
+        self._drafts = DraftController(services.chats, self._composer, self)
         self._importing = ImportController(services.library, services.documents, self)
         self._remedies = RemedyController(services, self._notice, self)
         self._chat_actions = ChatActions(services.chats, self._notices, self)
@@ -208,7 +209,7 @@ class MainWindow(QMainWindow):
         self._picker.import_asked.connect(self.add_model)
         self._picker.removal_asked.connect(self._removal.ask)
         self._welcome.import_asked.connect(self.add_model)
-        self._welcome.suggested.connect(self._send)
+        self._welcome.suggested.connect(lambda text: self._send(Draft(text)))
         self._composer.edited.connect(self._drafts.edited)
         self._composer.sent.connect(self._send)
         self._composer.stopped.connect(chats.stop)
@@ -226,7 +227,6 @@ class MainWindow(QMainWindow):
         self._connect_controllers()
         chats.listed.connect(self._list_chats)
         chats.opened.connect(self._chat_opened)
-        chats.draft_found.connect(lambda draft: self._composer.set_text(draft + self._composer.text))
         chats.added.connect(lambda _: self._show_page())
         chats.busy_changed.connect(self._composer.set_busy)
         chats.ended.connect(lambda _: self._remedies.offer_contexts())
@@ -366,11 +366,11 @@ class MainWindow(QMainWindow):
         """Show the document collections; passages of them may go into the message."""
         dialog = CollectionsDialog(self.services.collections, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.passages_chosen.connect(self._attach)
+        dialog.passages_chosen.connect(lambda name, text: self._attach(Attachment(name, text, PASSAGES)))
         dialog.open()
 
-    def _attach(self, name: str, text: str) -> None:
-        self._composer.attach(name, text)
+    def _attach(self, attachment: Attachment) -> None:
+        self._composer.attach(attachment)
         self._close_catalogue()
 
     def convert(self, request: InstallRequest) -> None:
@@ -496,9 +496,9 @@ class MainWindow(QMainWindow):
         self._writing.show()
         self._pages.setCurrentWidget(self._view if self.services.chats.path else self._welcome)
 
-    def _send(self, text: str) -> None:
+    def _send(self, draft: Draft) -> None:
         if self.services.library.is_read and not self.services.library.models:
-            self._composer.set_text(text)
+            self._composer.set_draft(draft)
             self._notice.say(
                 self.tr("Choose or add a model first."),
                 (self.tr("Get models"), self.open_catalogue),
@@ -506,7 +506,7 @@ class MainWindow(QMainWindow):
                 topic="model",
             )
             return
-        self.services.chats.send(text)
+        self.services.chats.send(draft.text, draft.attachments)
 
     def _open_chat(self, conversation: str) -> None:
         self._drafts.keep()
@@ -518,7 +518,6 @@ class MainWindow(QMainWindow):
         self.services.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode()
 
     def _chat_opened(self) -> None:
-        self._composer.set_text(self.services.chats.current.draft)
         self._show_thinking()
         self._show_page()
         self._remedies.offer_contexts()
@@ -585,6 +584,7 @@ class MainWindow(QMainWindow):
         self._focus.go_home()
 
     def _delete_chat(self, conversation: str) -> None:
+        self._drafts.keep()
         self._chat_actions.delete(conversation)
         self._composer.let_undo_go()
 

@@ -2939,6 +2939,28 @@
     </message>
 </context>
 <context>
+    <name>AttachmentChip</name>
+    <message>
+        <source>Long text</source>
+        <translation>长文本</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>{name} · {count} characters</source>
+        <translation>{name} · {count} 个字符</translation>
+    </message>
+</context>
+<context>
+    <name>AttachmentDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+</context>
+<context>
     <name>Catalogue</name>
     <message>
         <source>Chat</source>
@@ -4050,6 +4072,13 @@
     </message>
 </context>
 <context>
+    <name>PartedText</name>
+    <message>
+        <source>Show more ({count} characters)</source>
+        <translation>显示更多（还有 {count} 个字符）</translation>
+    </message>
+</context>
+<context>
     <name>QAbstractFileIconProvider</name>
     <message>
         <source>Drive</source>
@@ -4080,10 +4109,6 @@
     <message>
         <source>Edit</source>
         <translation>编辑</translation>
-    </message>
-    <message>
-        <source>Show more ({count} characters)</source>
-        <translation>显示更多（还有 {count} 个字符）</translation>
     </message>
     <message>
         <source>You wrote</source>
@@ -4601,21 +4626,6 @@
     <message>
         <source>Send</source>
         <translation>发送</translation>
-    </message>
-</context>
-<context>
-    <name>_LongText</name>
-    <message>
-        <source>Long text</source>
-        <translation>长文本</translation>
-    </message>
-    <message>
-        <source>Remove</source>
-        <translation>移除</translation>
-    </message>
-    <message>
-        <source>{name} · {count} characters</source>
-        <translation>{name} · {count} 个字符</translation>
     </message>
 </context>
 </TS>

@@ -19,6 +19,7 @@ from desktop_app.library.source_facts import SourceFacts
 from desktop_app.paths import settings_file
 from desktop_app.settings import Settings, save_settings
 from desktop_app.ui.app import create_window, make_application
+from desktop_app.ui.chat.attachment_chip import AttachmentDialog
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
@@ -84,6 +85,7 @@ def dialogs(window: MainWindow, folder: Path) -> dict[str, Callable[[], QDialog]
         "adapter": lambda: opened(AdapterDialog(conversions, adapter, window)),
         "deletion": lambda: opened(DeletionQuestion(kept, conversions, window)),
         "removal": lambda: opened(RemovalQuestion(removal, window, in_use=True)),
+        "attachment": lambda: opened(AttachmentDialog("a name.txt", WORDS * 20, window)),
         "closing": closing,
     }
 

@@ -79,6 +79,10 @@ class HistoryBridge(QObject):
         """Write a message."""
         self._write(("message", message.id), lambda history: history.save_message(message))
 
+    def save_sent(self, conversation: Conversation, message: Message) -> None:
+        """Write a message that was the conversation's draft until now."""
+        self._write(("message", message.id), lambda history: history.save_sent(conversation, message))
+
     def delete(self, conversation: str) -> None:
         """Take a chat off the list."""
         self._write(("deleted", conversation), lambda history: history.delete(conversation))

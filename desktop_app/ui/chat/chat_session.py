@@ -14,6 +14,7 @@ from typing import Any, Literal
 from msgspec.structs import asdict
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.history import Deleted
@@ -69,8 +70,8 @@ class ChatSession(QObject):
     """Whether the open chat has a reply that is being written or waits; also sent when another chat's reply ended."""
     turn_came = Signal(str)
     """The id of a reply that waited, and begins now."""
-    draft_found = Signal(str)
-    """What was typed in the new chat before the application ended, and not sent."""
+    draft_found = Signal(Draft)
+    """What was written in the new chat before the application ended, and not sent."""
 
     def __init__(
         self,
@@ -222,13 +223,14 @@ class ChatSession(QObject):
             self._deleted.pop(conversation, None)
         self._history.forget(conversations)
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, attachments: Sequence[Attachment] = ()) -> None:
         """Send a message and ask for a reply."""
-        self._ask(text, self.current.leaf)
+        self._ask(Draft(text, tuple(attachments)), self.current.leaf)
 
-    def edit(self, message: str, text: str) -> None:
-        """Send another version of a question; the old one stays as a branch."""
-        self._ask(text, self.tree[message].parent)
+    def edit(self, message: str, changed: Draft) -> None:
+        """Send another version of a question; the old one stays as a branch with what is attached to it."""
+        attachments = tuple(one.copy() for one in changed.attachments)
+        self._ask(replace(changed, attachments=attachments), self.tree[message].parent)
 
     def regenerate(self, message: str) -> None:
         """Ask for another version of a reply; the old one stays as a branch."""
@@ -264,11 +266,11 @@ class ChatSession(QObject):
         self._settings.effort = effort
         self._choose(effort=effort)
 
-    def save_draft(self, text: str) -> None:
-        """Keep what was typed and not sent; the new chat's is stored too, though the chat is not on the list."""
-        if text == self.current.draft:
+    def save_draft(self, draft: Draft) -> None:
+        """Keep what was written and not sent; the new chat's is stored too, though the chat is not on the list."""
+        if draft == self.current.unsent:
             return
-        self.current = replace(self.current, draft=text)
+        self.current = replace(self.current, draft=draft.text, attachments=draft.attachments)
         if self.current.id in self._all:
             self._all[self.current.id] = self.current
         else:
@@ -310,7 +312,7 @@ class ChatSession(QObject):
         self._new = unsent
         if at_its_beginning:
             self.current = self._fresh()
-            self.draft_found.emit(unsent.draft)
+            self.draft_found.emit(unsent.unsent)
 
     def _show(self, conversation: Conversation, tree: MessageTree) -> None:
         self.current, self.tree = conversation, tree
@@ -320,23 +322,27 @@ class ChatSession(QObject):
         self.listed.emit()
 
     def _store(self, conversation: Conversation) -> None:
+        self._note(conversation)
+        self._history.save_conversation(conversation)
+
+    def _note(self, conversation: Conversation) -> None:
         self._all[conversation.id] = conversation
         if conversation.id == self.current.id:
             self.current = conversation
-        self._history.save_conversation(conversation)
         self.listed.emit()
 
-    def _ask(self, text: str, parent: str | None) -> None:
-        if self.busy_here or not text.strip():
+    def _ask(self, draft: Draft, parent: str | None) -> None:
+        if self.busy_here or draft.is_blank:
             return
         if self.current.id not in self._all:
             self._new = Conversation()
-        question = Message(self.current.id, parent, "user", text)
+        question = Message(self.current.id, parent, "user", draft.text.strip(), attachments=draft.attachments)
         branched = parent != self.current.leaf
-        title = self.current.title or title_from(text)
+        title = self.current.title or title_from(draft)
         self.tree.put(question)
-        self._store(replace(self.current, title=title, leaf=question.id, updated=time.time(), draft=""))
-        self._history.save_message(question)
+        sent = replace(self.current, title=title, leaf=question.id, updated=time.time(), draft="", attachments=())
+        self._note(sent)
+        self._history.save_sent(sent, question)
         if branched:
             self.opened.emit()
         else:

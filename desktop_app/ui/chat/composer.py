@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QPoint, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
+from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.ui.chat.effort_menu import EffortMenu
 from desktop_app.ui.chat.message_edit import LINE, MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
@@ -20,7 +21,7 @@ class Composer(QFrame):
     """A box with the text and the button that sends it, or stops the reply under way."""
 
     edited = Signal()
-    sent = Signal(str)
+    sent = Signal(Draft)
     stopped = Signal()
     files_pasted = Signal(list)
     attach_asked = Signal()
@@ -82,21 +83,21 @@ class Composer(QFrame):
         self._retranslate()
 
     @property
-    def text(self) -> str:
+    def draft(self) -> Draft:
         """The message as far as it is written."""
-        return self._field.text
+        return self._field.draft
 
-    def set_text(self, text: str) -> None:
+    def set_draft(self, draft: Draft) -> None:
         """Replace the message; the cursor goes to the end."""
-        self._field.set_text(text)
+        self._field.set_draft(draft)
 
     def let_undo_go(self) -> None:
         """Let the next Ctrl+Z undo what was done elsewhere, not what was typed before."""
         self._editor.document().clearUndoRedoStacks()
 
-    def attach(self, name: str, text: str) -> None:
-        """Put a text file into the message."""
-        self._field.attach(name, text)
+    def attach(self, attachment: Attachment) -> None:
+        """Put a file or another text into the message."""
+        self._field.attach(attachment)
 
     def set_busy(self, busy: bool) -> None:
         """Show the stop button while a reply is being written."""
@@ -170,7 +171,7 @@ class Composer(QFrame):
             self._send()
 
     def _send(self) -> None:
-        text = self.text.strip()
-        if text and not self._busy:
-            self.set_text("")
-            self.sent.emit(text)
+        draft = self.draft
+        if not draft.is_blank and not self._busy:
+            self.set_draft(Draft())
+            self.sent.emit(draft)

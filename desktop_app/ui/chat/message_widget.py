@@ -51,7 +51,7 @@ class MessageWidget(QWidget):
 
     def text_to_copy(self) -> str:
         """Return what the copy button copies."""
-        return self.message.content
+        return self.message.content or self.message.whole
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""

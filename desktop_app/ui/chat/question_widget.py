@@ -8,17 +8,15 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
+from desktop_app.chat.attachment import Draft
 from desktop_app.chat.conversation import Message
+from desktop_app.ui.chat.attachment_chip import AttachmentChip
 from desktop_app.ui.chat.message_edit import MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
-from desktop_app.ui.i18n.formats import number
-from desktop_app.ui.markdown.rich_text import RichText
+from desktop_app.ui.chat.parted_text import PartedText
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 
-_MEASURED = 400
-_FIRST, _PART = 3000, 6000
-"""Characters of a long message that are shown at first, when its reply is made as well, and with each click."""
 _BUBBLE_PADDING = 30
 _BUBBLE_SHARE = 0.82
 
@@ -26,7 +24,7 @@ _BUBBLE_SHARE = 0.82
 class QuestionWidget(MessageWidget):
     """The user's message, which can be edited and sent again."""
 
-    edited = Signal(str, str)
+    edited = Signal(str, Draft)
 
     def __init__(self, message: Message, versions: Versions) -> None:
         """Show a message."""
@@ -36,10 +34,10 @@ class QuestionWidget(MessageWidget):
         self._inside = QVBoxLayout(self._bubble)
         self._inside.setContentsMargins(14, 5, 14, 11)  # the lines' extra height is above them
         self._inside.setSpacing(0)
-        self._shown = 0
-        self._natural = 0
-        self._more: QPushButton | None = None  # made for long messages only
-        self._show_more()
+        self._text = PartedText(message.content)
+        self._text.widened.connect(self._fit)
+        self._inside.addWidget(self._text)
+        self._chips = [AttachmentChip(one, removable=False) for one in message.attachments]
         self._edit = IconButton("edit", size=16)
         self._edit.clicked.connect(self.begin_editing)
         self._editor: _Editor | None = None  # made when it is needed: most questions are never changed
@@ -50,12 +48,16 @@ class QuestionWidget(MessageWidget):
         self.add_versions()
         self._column = QVBoxLayout()
         self._column.setContentsMargins(PADDING, 0, PADDING, 0)  # the icons below are in line with the bubble
+        self._column.setSpacing(4)
+        for chip in self._chips:
+            self._column.addWidget(chip, 0, Qt.AlignmentFlag.AlignRight)
         self._column.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 6)
         layout.setSpacing(3)
         layout.addLayout(self._column)
         layout.addLayout(self._actions)
+        self._show_text(True)
         self.retranslate()
 
     @property
@@ -75,7 +77,7 @@ class QuestionWidget(MessageWidget):
         super().retranslate()
         self.setAccessibleName(self.tr("You wrote"))
         self._edit.set_words(self.tr("Edit"))
-        self._name_more()
+        self._text.retranslate()
         if self._editor is not None:
             self._editor.retranslate()
 
@@ -85,33 +87,8 @@ class QuestionWidget(MessageWidget):
         self._fit()
 
     def _fit(self) -> None:
-        self._bubble.setFixedWidth(max(48, min(self._natural, int(self.width() * _BUBBLE_SHARE))))
-
-    def _show_more(self) -> None:
-        """Show the next part of the message: as much as is laid out within a frame."""
-        content, start = self.message.content, self._shown
-        end = self._shown = _end_of_part(content, start)
-        part = content[start:end] if end == len(content) else content[start:end].removesuffix("\n")
-        text = RichText()
-        text.set_plain(part)
-        metrics = text.fontMetrics()
-        widest = max(metrics.horizontalAdvance(line[:_MEASURED].expandtabs()) for line in part.split("\n"))
-        self._natural = max(self._natural, widest + _BUBBLE_PADDING + 4)
-        self._inside.insertWidget(self._inside.count() - (self._more is not None), text)
-        if self._more is None and end < len(content):
-            self._more = QPushButton()
-            self._more.setObjectName("more")
-            self._more.clicked.connect(self._show_more)
-            self._inside.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)
-        self._fit()
-        self._name_more()
-
-    def _name_more(self) -> None:
-        if self._more is not None:
-            left = len(self.message.content) - self._shown
-            self._more.setText(self.tr("Show more ({count} characters)").format(count=number(left, 0)))
-            self._more.setVisible(left > 0)
-            self._natural = max(self._natural, self._more.sizeHint().width() + _BUBBLE_PADDING)
+        natural = self._text.natural_width + _BUBBLE_PADDING
+        self._bubble.setFixedWidth(max(48, min(natural, int(self.width() * _BUBBLE_SHARE))))
 
     def begin_editing(self) -> None:
         """Open the box in which the message is changed."""
@@ -124,11 +101,11 @@ class QuestionWidget(MessageWidget):
         self._column.insertWidget(0, editor)
         editor.show()  # now, so that it can take the keyboard
         self._show_text(False)
-        editor.begin(self.message.content)
+        editor.begin(self.message.written)
 
-    def _confirm(self, text: str) -> None:
+    def _confirm(self, draft: Draft) -> None:
         self._end_editing()
-        self.edited.emit(self.message.id, text)
+        self.edited.emit(self.message.id, draft)
 
     def _end_editing(self) -> None:
         if self._editor is not None:
@@ -138,23 +115,15 @@ class QuestionWidget(MessageWidget):
         self._show_text(True)
 
     def _show_text(self, shown: bool) -> None:
-        for widget in (self._bubble, self._copy, self._edit):
+        for widget in (*self._chips, self._copy, self._edit):
             widget.setVisible(shown)
-
-
-def _end_of_part(text: str, start: int) -> int:
-    """Return where a part of a long text ends: after a line, if there is one in its second half."""
-    size = _PART if start else _FIRST
-    if len(text) - start <= size + size // 2:
-        return len(text)
-    line = text.rfind("\n", start + size // 2, start + size)
-    return line + 1 if line >= 0 else start + size
+        self._bubble.setVisible(shown and bool(self.message.content))
 
 
 class _Editor(QFrame):
     """The box in which a question is changed."""
 
-    confirmed = Signal(str)
+    confirmed = Signal(Draft)
     cancelled = Signal()
 
     def __init__(self) -> None:
@@ -181,8 +150,8 @@ class _Editor(QFrame):
         layout.addLayout(buttons)
         self.retranslate()
 
-    def begin(self, text: str) -> None:
-        self._field.set_text(text)
+    def begin(self, draft: Draft) -> None:
+        self._field.set_draft(draft)
         self._text.setFocus()
 
     def set_busy(self, busy: bool) -> None:
@@ -211,4 +180,4 @@ class _Editor(QFrame):
 
     def _confirm(self) -> None:
         if self._send.isEnabled():
-            self.confirmed.emit(self._field.text.strip())
+            self.confirmed.emit(self._field.draft)

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from converter.checkpoint.lora import is_adapter
+from desktop_app.chat.attachment import TEXT, Attachment
 from desktop_app.chat.text_file import LARGEST, TextTooLarge, read_text_file
 from desktop_app.documents import kinds
 from desktop_app.documents.document import Document, without_text
@@ -25,8 +26,8 @@ _EXTRACTED = (kinds.PDF, kinds.WORD, kinds.SLIDES, kinds.SHEETS, kinds.EPUB, kin
 class ImportController(QObject):
     """Finds out what files are, and says where each belongs."""
 
-    text_found = Signal(str, str)
-    """A file's name and its text, for the message."""
+    text_found = Signal(Attachment)
+    """A file's text, for the message."""
     text_too_large = Signal(str)
     document_failed = Signal(Exception)
     """A document holds no text that can be read; the error says why."""
@@ -65,7 +66,7 @@ class ImportController(QObject):
             elif len(text) > LARGEST:
                 self.text_too_large.emit(path.name)
             else:
-                self.text_found.emit(path.name, text)
+                self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT))
 
         self._documents.extract(path, read, self.document_failed.emit)
 
@@ -76,5 +77,5 @@ class ImportController(QObject):
             self.text_too_large.emit(path.name)
             return True
         if text:
-            self.text_found.emit(path.name, text)
+            self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT))
         return bool(text)

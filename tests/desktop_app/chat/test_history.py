@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import desktop_app.chat.history
+from desktop_app.chat.attachment import Attachment
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.history import History, HistoryError
 from desktop_app.processes.folder_lock import own
@@ -23,6 +24,7 @@ from desktop_app.processes.folder_lock import own
 _OTHER = """
 import sys
 from pathlib import Path
+from desktop_app.chat.attachment import Attachment
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.history import History
 history = History(Path(sys.argv[1]))
@@ -85,6 +87,48 @@ def test_chats_are_found_by_title_and_by_every_message(path: Path) -> None:
         assert found("%") == {"100 % and a_b"}
         history.delete(chats["Poems"].id)
         assert found("茶") == set()
+
+
+NOTES, POEM = Attachment("notes.txt", "Tea is a drink.", "text", "n"), Attachment("", "床前明月光", "pasted", "p")
+
+
+def test_attachments_belong_to_their_draft_then_to_their_message(path: Path) -> None:
+    with closing(History(path)) as history:
+        chat = Conversation("kept", "kept", draft="Sum this up", attachments=(NOTES, POEM))
+        history.save_conversation(chat)
+        history.save_conversation(replace(chat, attachments=(POEM, NOTES)))
+    with closing(History(path)) as history:
+        [chat] = history.conversations()
+        assert chat.attachments == (POEM, NOTES)
+        assert history.search("drink") == set()
+        history.save_sent(
+            replace(chat, draft="", attachments=()), Message("kept", None, "user", "Sum up", "q", attachments=(NOTES,))
+        )
+        history.save_message(Message("kept", "q", "assistant", "Tea.", "a"))
+    with closing(History(path)) as history:
+        assert [chat.attachments for chat in history.conversations()] == [()]
+        assert [message.attachments for message in history.messages("kept")] == [(NOTES,), ()]
+        assert history.search("drink") == history.search("notes.t") == {"kept"}
+        history.delete("kept")
+        history.forget(["kept"])
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM attachments").fetchall() == [(0,)]
+
+
+def test_attachments_of_a_message_that_is_lost_go_to_the_draft(path: Path) -> None:
+    with closing(History(path)) as history:
+        history.save_conversation(Conversation("kept", title="kept"))
+        history.save_message(Message("kept", None, "user", "Hello", "q", attachments=(NOTES,)))
+        history.save_message(Message("kept", "q", "user", "And this", "r", attachments=(POEM,)))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM messages WHERE id = 'q'")
+    with pytest.MonkeyPatch.context() as patch:
+        checks = iter([_malformed, *[desktop_app.chat.history._check] * 2])
+        patch.setattr(desktop_app.chat.history, "_check", lambda database: next(checks)(database))  # noqa: PLW0108
+        History(path).close()
+    with closing(History(path)) as history:
+        assert [chat.attachments for chat in history.conversations()] == [(NOTES,)]
+        assert [message.attachments for message in history.messages("kept")] == [(POEM,)]
 
 
 def test_a_second_process_leaves_the_firsts_undo_and_reply_alone(path: Path) -> None:
@@ -241,7 +285,8 @@ def test_the_first_versions_chats_are_read(path: Path, spoil: Callable[[Path], o
         [old] = history.conversations()
         assert (old.title, old.draft, old.thinking, old.effort) == ("Old", "half a thought", None, "")
         assert len(history.messages("old")) > 200
-        history.save_conversation(replace(old, thinking=False, effort="high"))
+        history.save_conversation(replace(old, thinking=False, effort="high", attachments=(NOTES,)))
+        assert history.conversations()[0].attachments == (NOTES,)
         assert [(chat.thinking, chat.effort) for chat in history.conversations()] == [(False, "high")]
 
 

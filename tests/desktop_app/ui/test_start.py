@@ -31,10 +31,11 @@ from tests.support.window import LONG, Person, run_events
 ROOT = Path(__file__).parents[3]
 _WRITING = f"""
 from PySide6.QtCore import QTimer
+from desktop_app.chat.attachment import Draft
 from desktop_app.ui import app
 from desktop_app.ui.window import MainWindow
 def begin(window):
-    window._composer.set_text("half a thought")
+    window._composer.set_draft(Draft("half a thought"))
     window.services.chats.send({LONG!r})
     window.services.chats.grown.connect(lambda _, text: print(len(text), flush=True))
 show = MainWindow.show

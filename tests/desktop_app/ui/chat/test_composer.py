@@ -8,8 +8,9 @@ import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QInputMethodEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
 
+from desktop_app.chat.attachment import Draft, whole_text
 from desktop_app.chat.conversation import Message
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.message_edit import MessageEdit
@@ -21,6 +22,11 @@ from tests.support.window import run_events
 ENTER = Qt.Key.Key_Return
 
 
+def text_of(composer: Composer) -> str:
+    """The message as a model would read it."""
+    return whole_text(composer.draft.text, composer.draft.attachments)
+
+
 @pytest.fixture
 def composer(application: QApplication) -> Composer:
     composer = Composer()
@@ -28,7 +34,7 @@ def composer(application: QApplication) -> Composer:
     composer.resize(500, 60)
     composer.show()
     composer.sent_texts = []
-    composer.sent.connect(composer.sent_texts.append)
+    composer.sent.connect(lambda draft: composer.sent_texts.append(whole_text(draft.text, draft.attachments)))
     composer.edit = composer.findChild(MessageEdit)
     return composer
 
@@ -37,7 +43,7 @@ def test_enter_sends_and_empties(composer: Composer) -> None:
     QTest.keyClicks(composer.edit, "Hello")
     QTest.keyClick(composer.edit, ENTER)
     assert composer.sent_texts == ["Hello"]
-    assert composer.text == ""
+    assert text_of(composer) == ""
 
 
 def test_the_keypads_enter_sends_too(composer: Composer) -> None:
@@ -50,7 +56,7 @@ def test_shift_enter_begins_a_line(composer: Composer) -> None:
     QTest.keyClicks(composer.edit, "one")
     QTest.keyClick(composer.edit, ENTER, Qt.KeyboardModifier.ShiftModifier)
     QTest.keyClicks(composer.edit, "two")
-    assert composer.text == "one\ntwo"
+    assert text_of(composer) == "one\ntwo"
     assert composer.sent_texts == []
     QTest.keyClick(composer.edit, ENTER)
     assert composer.sent_texts == ["one\ntwo"]
@@ -60,7 +66,7 @@ def test_with_ctrl_enter_as_the_key_enter_begins_a_line(composer: Composer) -> N
     composer.set_send_key("ctrl_enter")
     QTest.keyClicks(composer.edit, "one")
     QTest.keyClick(composer.edit, ENTER)
-    assert (composer.text, composer.sent_texts) == ("one\n", [])
+    assert (composer.draft.text, composer.sent_texts) == ("one\n", [])
     QTest.keyClick(composer.edit, ENTER, Qt.KeyboardModifier.ControlModifier)
     assert composer.sent_texts == ["one"]
 
@@ -74,11 +80,11 @@ def test_blank_text_is_not_sent(composer: Composer) -> None:
 def test_enter_does_not_send_while_an_input_method_composes(composer: Composer) -> None:
     QApplication.sendEvent(composer.edit, QInputMethodEvent("ni'hao", []))
     QTest.keyClick(composer.edit, ENTER)
-    assert (composer.text, composer.sent_texts) == ("", [])
+    assert (text_of(composer), composer.sent_texts) == ("", [])
     committed = QInputMethodEvent("", [])
     committed.setCommitString("你好")
     QApplication.sendEvent(composer.edit, committed)
-    assert composer.text == "你好"
+    assert text_of(composer) == "你好"
     QTest.keyClick(composer.edit, ENTER)
     assert composer.sent_texts == ["你好"]
 
@@ -87,7 +93,7 @@ def test_nothing_is_sent_while_a_reply_is_written(composer: Composer) -> None:
     composer.set_busy(True)
     QTest.keyClicks(composer.edit, "next")
     QTest.keyClick(composer.edit, ENTER)
-    assert (composer.text, composer.sent_texts) == ("next", [])
+    assert (text_of(composer), composer.sent_texts) == ("next", [])
 
 
 def test_pasted_files_are_passed_on_and_text_is_plain(composer: Composer, tmp_path: Path) -> None:
@@ -101,19 +107,19 @@ def test_pasted_files_are_passed_on_and_text_is_plain(composer: Composer, tmp_pa
     mime.setHtml("<b>bold</b>")
     mime.setText("bold")
     composer.edit.insertFromMimeData(mime)
-    assert composer.text == "bold"
+    assert text_of(composer) == "bold"
 
 
 def test_grows_with_its_lines_up_to_a_limit(composer: Composer) -> None:
     heights = []
     for count in (1, 3, 9, 30):
-        composer.set_text("\n".join(["第一行 line"] * count))
+        composer.set_draft(Draft("\n".join(["第一行 line"] * count)))
         heights.append(composer.edit.height())
     assert heights[0] < heights[1] < heights[2] == heights[3]
 
 
 def test_no_line_of_chinese_is_cut_off(composer: Composer) -> None:
-    composer.set_text("你好\n第二行\n第三行")
+    composer.set_draft(Draft("你好\n第二行\n第三行"))
     edit = composer.edit
     bottom = edit.cursorRect().bottom()
     assert edit.verticalScrollBar().maximum() == 0
@@ -122,7 +128,7 @@ def test_no_line_of_chinese_is_cut_off(composer: Composer) -> None:
 
 @pytest.mark.parametrize("text", ["a line", "一行字"])
 def test_one_line_stands_in_the_middle(composer: Composer, text: str) -> None:
-    composer.set_text(text)
+    composer.set_draft(Draft(text))
     edit = composer.edit
     middle = edit.viewport().mapTo(edit, edit.cursorRect().center()).y()
     assert abs(middle - edit.height() / 2) <= 2
@@ -154,13 +160,13 @@ def test_a_long_text_is_part_of_the_message_without_being_laid_out(composer: Com
     QTest.keyClicks(composer.edit, "Sum this up:")
     paste(composer, text)
     assert composer.edit.toPlainText() == "Sum this up:"
-    [label] = [label.text() for label in composer.findChildren(QLabel) if "characters" in label.text()]
-    assert str(len(text)) in label.replace(",", "")
+    [chip] = composer.findChildren(QPushButton, "attachmentName")
+    assert f"Long text · {len(text)} characters" == chip.text().replace(",", "")
     QTest.keyClick(composer.edit, ENTER)
-    assert composer.sent_texts == [f"Sum this up:\n\n{text}".strip()]
-    assert composer.text == ""
-    composer.set_text(f"Sum this up:\n\n{text}")  # a draft
-    assert composer.text == f"Sum this up:\n\n{text}"
+    assert composer.sent_texts == [f"Sum this up:\n\n{text}"]
+    assert text_of(composer) == ""
+    composer.set_draft(Draft(f"Sum this up:\n\n{text}"))  # a draft
+    assert text_of(composer) == f"Sum this up:\n\n{text}"
     assert len(composer.edit.toPlainText()) < 100
 
 
@@ -171,7 +177,7 @@ def test_a_long_text_alone_can_be_sent_and_removed(composer: Composer) -> None:
     assert send.isEnabled()
     for button in [b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Remove"]:
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-    assert composer.text == ""
+    assert text_of(composer) == ""
     assert not send.isEnabled()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PySide6.QtWidgets import QApplication
 
+from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.engine.client import EngineFailed
 from desktop_app.library.install import InstallRequest
 from desktop_app.ui.controllers.chat_actions import ChatActions
@@ -42,6 +44,16 @@ class Said:
             self.text = ""
 
 
+@dataclass
+class Written:
+    """A message box without a window."""
+
+    draft: Draft
+
+    def set_draft(self, draft: Draft) -> None:
+        self.draft = draft
+
+
 @pytest.fixture
 def services(application: QApplication, data_home: Path) -> Iterator[Services]:
     made = Services(application)
@@ -59,22 +71,22 @@ def wait(condition: Any) -> None:
 
 
 def test_a_draft_is_stored_at_a_pause_and_at_once(services: Services) -> None:
-    typed = ["Half a"]
-    drafts = DraftController(services.chats, lambda: typed[0])
+    writing = Written(Draft("Half a"))
+    drafts = DraftController(services.chats, writing)
     drafts.edited()
     wait(lambda: services.chats.current.draft == "Half a")
-    typed[0] = "Half a sentence"
+    writing.set_draft(Draft("Half a sentence"))
     drafts.keep()
     assert services.chats.current.draft == "Half a sentence"
 
 
 def test_files_go_where_they_belong(services: Services, starter_gguf: Path, tmp_path: Path) -> None:
     importing = ImportController(services.library, services.documents)
-    texts: list[tuple[str, str]] = []
+    texts: list[Attachment] = []
     large: list[str] = []
     adapters: list[Path] = []
     asked: list[InstallRequest] = []
-    importing.text_found.connect(lambda name, text: texts.append((name, text)))
+    importing.text_found.connect(texts.append)
     importing.text_too_large.connect(large.append)
     importing.adapter_found.connect(adapters.append)
     importing.conversion_asked.connect(asked.append)
@@ -88,7 +100,7 @@ def test_files_go_where_they_belong(services: Services, starter_gguf: Path, tmp_
     shutil.copy(starter_gguf, tmp_path / "Mine.gguf")
     wait(lambda: services.library.is_read)
     importing.take([str(tmp_path / name) for name in ("notes.txt", "book.txt", "lora", "model", "Mine.gguf")])
-    assert texts == [("notes.txt", "Tea is a drink.")]
+    assert [(text.name, text.text, text.kind) for text in texts] == [("notes.txt", "Tea is a drink.", "text")]
     assert large == ["book.txt"]
     assert adapters == [tmp_path / "lora"]
     assert [request.source for request in asked] == [tmp_path / "model"]

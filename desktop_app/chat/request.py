@@ -13,6 +13,7 @@ from typing import Any
 from desktop_app import reports
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import was_too_large
+from desktop_app.chat.grounding import Grounding, question_texts
 from desktop_app.chat.reasoning import Parts, split_reasoning
 from desktop_app.chat.steps import NOT_MADE, Call, calls_of, result_text
 from desktop_app.engine.protocol import Generate, SamplingSettings
@@ -54,7 +55,11 @@ def options_from(settings: Settings) -> ReplyOptions:
 
 
 def reply_request(
-    path: Sequence[Message], options: ReplyOptions, recommended: Mapping[str, float], state: Path | None = None
+    path: Sequence[Message],
+    options: ReplyOptions,
+    recommended: Mapping[str, float],
+    state: Path | None = None,
+    grounding: Grounding | None = None,
 ) -> Generate:
     """Return the request for a reply to the last message.
 
@@ -63,9 +68,10 @@ def reply_request(
         options: what the user chose.
         recommended: the sampling that the model's publisher recommends, by name.
         state: as in `Generate`.
+        grounding: what the model is to read of documents.
     """
     return Generate(
-        tuple(prompt_messages(path, options.system_prompt)),
+        tuple(prompt_messages(path, options.system_prompt, grounding)),
         sampling(options, recommended),
         state=state,
         thinking=options.thinking,
@@ -108,24 +114,31 @@ def report_base_model(info: ModelInfo) -> None:
         )
 
 
-def prompt_messages(path: Sequence[Message], system_prompt: str) -> list[dict[str, Any]]:
+def read_again(path: Sequence[Message]) -> list[Message]:
+    """Return the messages that the model is to read: a question that was too large would be so with every later message."""
+    unread = {reply.parent for reply in path if reply.role == "assistant" and was_too_large(reply)}
+    return [message for message in path if message.id not in unread]
+
+
+def prompt_messages(
+    path: Sequence[Message], system_prompt: str, grounding: Grounding | None = None
+) -> list[dict[str, Any]]:
     """Return what the model is to read: no empty replies, never two turns of one role in a row, each call with its result.
 
     Reasoning is left out, but for that of the steps after the last question: between its calls a model goes on with it.
     """
+    path = read_again(path)
+    texts = question_texts(path, grounding)
     turns: list[dict[str, Any]] = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
     asked = max((number for number, message in enumerate(path) if message.role == "user"), default=-1)
-    unread = {reply.parent for reply in path if reply.role == "assistant" and was_too_large(reply)}
     waiting: list[Call] = []
     for number, message in enumerate(path):
-        if message.id in unread:
-            continue  # it would be too large for the model again, with every later message
         if message.role == "tool":
             turns.append(_result(message))
             waiting = [call for call in waiting if call.id != message.facts.get("call")]
             continue
         turns += [_missing(call) for call in waiting]
-        parts = split_reasoning(message.content) if message.role == "assistant" else Parts("", message.whole)
+        parts = split_reasoning(message.content) if message.role == "assistant" else Parts("", texts[message.id])
         waiting = calls_of(message)
         if waiting:
             reasoning = {"reasoning_content": parts.reasoning} if parts.reasoning and number > asked else {}

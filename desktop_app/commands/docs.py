@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+from desktop_app.chat.conversation import Message
+from desktop_app.chat.grounding import Quotation, cited, source_words
+from desktop_app.chat.request import prompt_messages
 from desktop_app.commands.options import add_json, whole
 from desktop_app.commands.session import find_model, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, print_json, print_table, say
-from desktop_app.documents.answering import cited, prompt_of, source_of
 from desktop_app.documents.embedder import Embedder
+from desktop_app.documents.fitting import Chat, costs_of
+from desktop_app.documents.grounding import Grounder, quotation
 from desktop_app.documents.indexing import Indexer, IndexProgress
 from desktop_app.documents.retrieval import Found, RetrievalSettings, Retriever
 from desktop_app.documents.store import Collection, Store
@@ -156,7 +159,7 @@ def _search(store: Store, arguments: argparse.Namespace) -> int:
         print_json([entry.facts() for entry in found])
         return 0
     for number, entry in enumerate(found, 1):
-        print(f"[{number}] {visible(source_of(entry))}  {_scores(entry)}")
+        print(f"[{number}] {visible(source_words(quotation(entry, number)))}  {_scores(entry)}")
         print(f"    {visible(' '.join(entry.passage.text.split())[:_SHOWN])}")
     if not found:
         say("Nothing was found.")
@@ -170,23 +173,34 @@ def _scores(entry: Found) -> str:
 
 
 def _found(store: Store, arguments: argparse.Namespace) -> list[Found]:
-    numbers = [store.collection(name.strip()).id for name in arguments.collection.split(",") if name.strip()]
-    settings = RetrievalSettings(
-        count=arguments.count, lexical=arguments.by != "meaning", vector=arguments.by != "words"
-    )
+    numbers = [store.collection(name).id for name in _names(arguments)]
+    settings = _settings(arguments)
     with ExitStack() as stack:
         embedder = _embedder(stack) if settings.vector else None
         return Retriever(store, embedder).search(numbers, arguments.question, settings)
 
 
+def _names(arguments: argparse.Namespace) -> list[str]:
+    return [name.strip() for name in arguments.collection.split(",") if name.strip()]
+
+
+def _settings(arguments: argparse.Namespace) -> RetrievalSettings:
+    return RetrievalSettings(count=arguments.count, lexical=arguments.by != "meaning", vector=arguments.by != "words")
+
+
 def _ask(store: Store, arguments: argparse.Namespace) -> int:
-    passages = [entry for entry in _found(store, arguments) if entry.relevant]
-    if not passages:
-        say("Nothing in these documents has to do with the question; the model is told so.")
+    settings, question = _settings(arguments), Message("", None, "user", arguments.question)
     model = find_model(arguments.model)
-    with loaded_by_plan(model, LoadSettings(), _PASSAGE_CONTEXT) as session:
-        passages = _that_fit(passages, session.info.context or _PASSAGE_CONTEXT)
-        message = {"role": "user", "content": prompt_of(arguments.question, passages)}
+    with ExitStack() as stack:
+        session = stack.enter_context(loaded_by_plan(model, LoadSettings(), _PASSAGE_CONTEXT))
+        embedder = _embedder(stack) if settings.vector else None
+        context = session.info.context
+        chat = Chat([question], _names(arguments))
+        costs = costs_of(chat, session.count_tokens)
+        grounding = Grounder(store, embedder, settings).ground(chat, context, costs)
+        quotations = grounding.quotations if grounding is not None else ()
+        if not quotations:
+            say("Nothing in these documents has to do with the question; the model is told so.")
 
         def write(update: Update) -> None:
             if isinstance(update, Text) and not arguments.json:
@@ -194,27 +208,26 @@ def _ask(store: Store, arguments: argparse.Namespace) -> int:
                 sys.stdout.flush()
 
         sampling = replace(SamplingSettings(), temperature=0.2, max_tokens=1024)
-        reply = session.engine.submit(Generate((message,), sampling), write).result()
-    used = cited(reply.text, len(passages))
+        messages = tuple(prompt_messages([question], "", grounding))
+        reply = session.engine.submit(Generate(messages, sampling), write).result()
+    used = cited(reply.text, [one.number for one in quotations])
     if arguments.json:
-        sources = [{"number": n, **entry.facts(), "cited": n in used} for n, entry in enumerate(passages, 1)]
+        sources = [{**_quotation_facts(one), "cited": one.number in used} for one in quotations]
         print_json({"answer": reply.text, "passages": sources})
         return 0
     print()
-    for number, entry in enumerate(passages, 1):
-        print(f"[{number}] {visible(source_of(entry))}")
+    for one in quotations:
+        print(f"[{one.number}] {visible(source_words(one))}")
     return 0
 
 
-def _that_fit(passages: Sequence[Found], context: int) -> list[Found]:
-    """Return the best passages that leave half of the context to question and answer."""
-    from desktop_app.documents.chunking import size
-
-    kept: list[Found] = []
-    room = context / 2
-    for entry in passages:
-        room -= 1.3 * size(entry.passage.text)
-        if room < 0 and kept:
-            break
-        kept.append(entry)
-    return kept
+def _quotation_facts(quotation: Quotation) -> dict[str, object]:
+    return {
+        "number": quotation.number,
+        "file": quotation.path,
+        "page": quotation.page or None,
+        "text": quotation.text,
+        "score": quotation.score,
+        "lexical": quotation.lexical,
+        "vector": quotation.vector,
+    }

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 from desktop_app import reports
 from desktop_app.commands.terminal import ProgressLine, say
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Update
+from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Tokenize, Update
 from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed import AmbiguousModel, Entry, InstalledModel, Library, first_model
 from desktop_app.paths import models_folder, settings_file
@@ -105,6 +105,10 @@ class Session:
     model: InstalledModel
     info: ModelInfo
     planned: PlannedLoad
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has for the model."""
+        return len(self.engine.submit(Tokenize(text, add_special=False, special=False)).result().ids)
 
 
 @contextmanager

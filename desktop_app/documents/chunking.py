@@ -11,6 +11,8 @@ from desktop_app.documents.document import Block, Document, Kind
 TARGET = 200
 """About so many tokens has a passage; embedding models cut longer ones off."""
 MOST = 300
+_LEAST = 50
+"""A page with so many tokens is apart from the next one, so that a passage's page is the one on which it stands."""
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 _SENTENCE_END = re.compile(r"(?<=[。！？；…])[”’」』）]*|(?<=[.!?;])[\"')\]]*\s+|\n+")
 _MOST_HEADING = 120
@@ -30,14 +32,20 @@ class Passage:
 
 def size(text: str) -> float:
     """Return about how many tokens a text has: one for each Chinese character, one for four others."""
-    wide = len(_WIDE.findall(text))
+    wide = wide_characters(text)
     return wide + (len(text) - wide) / 4
+
+
+def wide_characters(text: str) -> int:
+    """Return how many characters of a text are Chinese, Japanese or Korean."""
+    return len(_WIDE.findall(text))
 
 
 def passages(document: Document) -> list[Passage]:
     """Return a document's passages in their order; each text is in one of them."""
     builder = _Builder()
     for page in document.pages:
+        builder.turn()
         for block in page.blocks:
             builder.add(block, page.number)
     builder.flush()
@@ -51,6 +59,11 @@ class _Builder:
         self._parts: list[str] = []
         self._size = 0.0
         self._pages = (0, 0)
+
+    def turn(self) -> None:
+        """Begin another page."""
+        if self._size >= _LEAST:
+            self.flush()
 
     def add(self, block: Block, page: int) -> None:
         if block.kind is Kind.HEADING:

@@ -91,8 +91,14 @@ class Indexer:
                 if error is not None:
                     self._tell(IndexProgress(done + 1, len(changed), 0, 0, path, error))
         if self._embedder is not None:
-            self._store.set_model(collection.id, self._embedder.name)
-            self._embed(collection.id, name, len(changed))
+            files = len(changed)
+            embed(
+                self._store,
+                self._embedder,
+                name,
+                lambda made, everything: self._tell(IndexProgress(files, files, made, everything)),
+                self._stopped,
+            )
         return self._store.collection(name)
 
     def _read(self, collection: int, path: str, extractor: Extractor) -> ZhiyinError | None:
@@ -118,19 +124,43 @@ class Indexer:
         self._store.put(collection, path, status, found, pages=pages, error=error)
         return error
 
-    def _embed(self, collection: int, name: str, files: int) -> None:
-        assert self._embedder is not None  # noqa: S101 - the caller looked
-        while waiting := self._store.without_vectors(collection, _AT_ONCE):
-            self._check()
-            texts = [f"{headings}\n{text}" if headings else text for _, headings, text in waiting]
-            vectors = self._embedder.vectors(texts, "document")
-            self._store.put_vectors([number for number, _, _ in waiting], vectors)
-            now = self._store.collection(name)
-            self._tell(IndexProgress(files, files, now.passages - now.waiting, now.passages))
-
     def _check(self) -> None:
-        if self._stopped():
-            raise Cancelled("Indexing was stopped; it goes on from there next time.")
+        _check(self._stopped)
+
+
+def embed(
+    store: Store,
+    embedder: Embedder,
+    name: str,
+    on_progress: Callable[[int, int], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Make the vectors that a collection lacks; what is made stays when it is stopped.
+
+    Args:
+        store: of the collection.
+        embedder: makes the vectors.
+        name: of the collection.
+        on_progress: hears how many passages have a vector, and how many there are.
+        stopped: True stops the work.
+
+    Raises:
+        Cancelled: it was stopped.
+    """
+    collection = store.collection(name)
+    store.set_model(collection.id, embedder.name)
+    made, last = store.collection(name).with_vector, 0
+    while waiting := store.without_vectors(collection.id, _AT_ONCE, last):
+        _check(stopped)
+        texts = [f"{headings}\n{text}" if headings else text for _, headings, text in waiting]
+        store.put_vectors([number for number, _, _ in waiting], embedder.vectors(texts, "document"))
+        made, last = made + len(waiting), waiting[-1][0]
+        on_progress(made, max(made, collection.passages))
+
+
+def _check(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise Cancelled("Indexing was stopped; it goes on from there next time.")
 
 
 def _files_of(sources: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, int]]]:

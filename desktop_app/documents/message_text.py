@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desktop_app.chat.attachment_parts import page_mark
 from desktop_app.documents.document import Document
 
 
@@ -12,6 +13,5 @@ def message_text(document: Document) -> str:
     parts = []
     for page in document.pages:
         if page.blocks:
-            name = f" {page.name}" if page.name else ""
-            parts.append(f"[p. {page.number}{name}]\n{page.text.strip()}")
+            parts.append(f"{page_mark(page.number, page.name)}\n{page.text.strip()}")
     return "\n\n".join(parts)

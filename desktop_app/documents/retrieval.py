@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from desktop_app.documents.background import CHINESE, OTHER, is_wide
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.store import Store, StoredPassage
 from desktop_app.documents.words import index_terms, query_terms, stem
@@ -20,8 +21,13 @@ _RANK = 60
 _POOL = 50
 """Passages of each ranking that are put together."""
 _NO_NUMBERS, _NO_VECTORS = np.empty(0, np.int64), np.empty((0, 0), np.float32)
-RELEVANT = 0.82
-"""The cosine below which multilingual-e5-small's vectors have nothing to do with each other; between any two it is above 0.7."""
+_NEARER = 0.05
+"""So much nearer than sentences about anything (`background.py`) is a passage that has to do with a question."""
+_ABOVE = 0.04
+"""And so much nearer than half of the passages, where there are many."""
+_MANY = 20
+_HELD = 0.04
+"""The square of the part of a question's words, rare ones counting more, that such a passage holds."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,8 @@ class Found:
     """The cosine; None: there are no vectors."""
     last: int = 0
     """The number of the last joined passage in its file."""
-
-    @property
-    def relevant(self) -> bool:
-        """Whether it has to do with the question at all."""
-        return self.lexical is not None or (self.vector or 0) >= RELEVANT
+    relevant: bool = True
+    """It has to do with the question at all."""
 
     def facts(self) -> dict[str, Any]:
         """Return what `zhiyin docs search --json` prints."""
@@ -74,18 +77,30 @@ class Retriever:
         self._store = store
         self._embedder = embedder
         self._cached: tuple[Any, np.ndarray, np.ndarray] | None = None
+        self._background: np.ndarray | None = None
 
     def search(
-        self, collections: Sequence[int], question: str, settings: RetrievalSettings | None = None
+        self,
+        collections: Sequence[int],
+        question: str,
+        settings: RetrievalSettings | None = None,
+        without: Sequence[str] = (),
     ) -> list[Found]:
         """Return the passages for a question, the best ones first; the same text is never there twice.
+
+        Args:
+            collections: their numbers.
+            question: what is asked.
+            settings: how passages are chosen.
+            without: texts whose parts are left out; one space stands for each gap in them.
 
         Raises:
             ZhiyinError: the store or the embedding model fails.
         """
         chosen = settings or RetrievalSettings()
         lexical = dict(self._store.lexical(collections, query_terms(question), _POOL)) if chosen.lexical else {}
-        vector, cosines = self._by_meaning(collections, question, lexical) if chosen.vector else ({}, {})
+        asked = self._asked(question) if chosen.vector else None
+        vector, cosines, middle = self._by_meaning(collections, asked, lexical)
         weights = self._coverage(query_terms(question), list(lexical)) if vector else {}
         scores: dict[int, float] = {}
         for ranking, weight in ((lexical, weights), (vector, {})):
@@ -94,13 +109,16 @@ class Retriever:
                 scores[number] = scores.get(number, 0.0) + weight.get(number, 1.0) / (_RANK + rank)
         best = sorted(scores, key=lambda number: -scores[number])
         stored = self._store.passages(best[: 4 * chosen.count])
-        found = [
-            Found(stored[number], scores[number], lexical.get(number), cosines.get(number), stored[number].number)
-            for number in best
-            if number in stored
-        ]
-        found = _without_repetitions(found)[: chosen.count]
-        return self._joined(found) if chosen.neighbours else found
+        nearer = self._baseline(asked)
+        found = []
+        for number in filter(stored.__contains__, best):
+            passage, cosine = stored[number], cosines.get(number)
+            least = max(nearer[is_wide(passage.text)] + _NEARER, middle + _ABOVE)
+            near = cosine is not None and cosine >= least
+            held = number in lexical and weights.get(number, 1.0) >= _HELD
+            found.append(Found(passage, scores[number], lexical.get(number), cosine, passage.number, near or held))
+        found = _new(found, without)[: chosen.count]
+        return _joined(found) if chosen.neighbours else found
 
     def _coverage(self, terms: list[str], passages: Sequence[int]) -> dict[int, float]:
         """Return how much of a question the words that each passage holds make up, squared; rare words count more."""
@@ -112,22 +130,36 @@ class Retriever:
             found[number] = (sum(rarities[term] for term in terms if stem(term) in held) / total) ** 2
         return found
 
+    def _asked(self, question: str) -> np.ndarray | None:
+        """Return the question's vector; None: nothing can be compared."""
+        if self._embedder is None or not question.strip():
+            return None
+        vector: np.ndarray = self._embedder.vectors([question], "query")[0]
+        return vector
+
+    def _baseline(self, asked: np.ndarray | None) -> tuple[float, float]:
+        """Return the mean cosine of a question and sentences about anything: in other languages, and in Chinese."""
+        if asked is None or self._embedder is None:
+            return 0.0, 0.0
+        if self._background is None:
+            self._background = self._embedder.vectors([*OTHER, *CHINESE], "document")
+        cosines = self._background @ asked
+        return float(cosines[: len(OTHER)].mean()), float(cosines[len(OTHER) :].mean())
+
     def _by_meaning(
-        self, collections: Sequence[int], question: str, others: Collection[int]
-    ) -> tuple[dict[int, float], dict[int, float]]:
-        """Return the nearest passages with their cosines, and these together with those of other passages."""
-        numbers, vectors = self._vectors(collections) if self._embedder is not None else (_NO_NUMBERS, _NO_VECTORS)
-        if self._embedder is None or not len(numbers) or not question.strip():
-            return {}, {}
-        asked = self._embedder.vectors([question], "query")[0]
-        if vectors.shape[1] != len(asked):
-            return {}, {}
+        self, collections: Sequence[int], asked: np.ndarray | None, others: Collection[int]
+    ) -> tuple[dict[int, float], dict[int, float], float]:
+        """Return the nearest passages with their cosines, these together with those of other passages, and the median of all."""
+        numbers, vectors = self._vectors(collections) if asked is not None else (_NO_NUMBERS, _NO_VECTORS)
+        if asked is None or not len(numbers) or vectors.shape[1] != len(asked):
+            return {}, {}, 0.0
         cosines = vectors @ asked
         count = min(_POOL, len(cosines))
         nearest = np.argpartition(-cosines, count - 1)[:count]
         found = {int(numbers[place]): float(cosines[place]) for place in nearest}
         places = np.flatnonzero(np.isin(numbers, list(others)))
-        return found, found | {int(numbers[place]): float(cosines[place]) for place in places}
+        middle = float(np.median(cosines)) if len(cosines) >= _MANY else 0.0
+        return found, found | {int(numbers[place]): float(cosines[place]) for place in places}, middle
 
     def _vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         key = (tuple(collections), self._store.state())
@@ -135,22 +167,20 @@ class Retriever:
             self._cached = (key, *self._store.vectors(collections))
         return self._cached[1:]
 
-    def _joined(self, found: list[Found]) -> list[Found]:
-        """Join passages that follow each other in a file, in the place of the better one."""
-        joined: list[Found] = []
-        for entry in found:
-            for place, other in enumerate(joined):
-                if other.passage.file != entry.passage.file:
-                    continue
-                if entry.passage.number == other.last + 1:
-                    joined[place] = _together(other, entry, other)
-                    break
-                if entry.last == other.passage.number - 1:
-                    joined[place] = _together(entry, other, other)
-                    break
-            else:
-                joined.append(entry)
-        return joined
+
+def _joined(found: list[Found]) -> list[Found]:
+    """Join passages that follow each other in a file, in the place of the best one of them."""
+    places = {(entry.passage.file, entry.passage.number): place for place, entry in enumerate(found)}
+    joined: list[tuple[int, Found]] = []
+    for (file, number), place in sorted(places.items()):
+        entry = found[place]
+        before, first = joined[-1] if joined else (0, None)
+        if first is not None and (first.passage.file, first.last + 1, first.relevant) == (file, number, entry.relevant):
+            joined.pop()
+            joined.append((min(before, place), _together(first, entry, first if before < place else entry)))
+        else:
+            joined.append((place, entry))
+    return [entry for _, entry in sorted(joined, key=lambda pair: pair[0])]
 
 
 def _together(first: Found, second: Found, better: Found) -> Found:
@@ -162,12 +192,13 @@ def _together(first: Found, second: Found, better: Found) -> Found:
     return replace(better, passage=passage, last=second.last)
 
 
-def _without_repetitions(found: list[Found]) -> list[Found]:
+def _new(found: list[Found], without: Sequence[str]) -> list[Found]:
+    """Return passages without repetitions, and without those that are parts of other texts."""
     seen: set[str] = set()
     kept = []
     for entry in found:
         text = " ".join(entry.passage.text.split())
-        if text not in seen:
+        if text not in seen and not any(text in other for other in without):
             seen.add(text)
             kept.append(entry)
     return kept

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,10 @@ from desktop_app.documents.chunking import Passage
 from desktop_app.documents.words import index_terms, match_expression
 from models.errors import ZhiyinError, error_from_data
 
-VERSION = 1
 _BUSY_SECONDS = 20.0
 _COUNTED = 2000
 """Passages with a term that are counted at most: more of them make no difference to its weight."""
-_SCHEMA = """
+_SCHEMA_1 = """
 CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, model TEXT NOT NULL DEFAULT '');
 CREATE TABLE sources (
     collection INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE,
@@ -57,6 +56,10 @@ CREATE INDEX passages_of_files ON passages(file, number);
 CREATE TABLE vectors (passage INTEGER PRIMARY KEY REFERENCES passages(id) ON DELETE CASCADE, data BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(terms, content='', tokenize='porter unicode61 remove_diacritics 2');
 """
+_SCHEMA_2 = "ALTER TABLE collections ADD COLUMN chat TEXT NOT NULL DEFAULT ''"
+MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
+"""The scripts that lead from version n to n + 1. Append; never change one that was published."""
+VERSION = len(MIGRATIONS)
 
 
 class StoreError(ZhiyinError):
@@ -85,6 +88,11 @@ class Collection:
     failed: int
     model: str
     """The embedding model's file name, "" before the first vector."""
+
+    @property
+    def with_vector(self) -> int:
+        """Passages that have a vector."""
+        return self.passages - self.waiting
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,9 @@ class Store:
     def collections(self) -> list[Collection]:
         """Return all collections by name."""
         with self._clear_errors():
-            names = [name for (name,) in self._database.execute("SELECT name FROM collections ORDER BY name")]
+            names = [
+                name for (name,) in self._database.execute("SELECT name FROM collections WHERE chat = '' ORDER BY name")
+            ]
         return [self.collection(name) for name in names]
 
     def collection(self, name: str) -> Collection:
@@ -210,6 +220,39 @@ class Store:
             StoredFile(number, path, size, modified, pages, characters, _error(error))
             for number, path, size, modified, pages, characters, error in rows
         ]
+
+    # Attachments of chats that do not fit a context
+
+    def attached(self, chat: str, attachment: str) -> Collection | None:
+        """Return what was made of a chat's attachment; None: nothing, or not all of it."""
+        with self._clear_errors():
+            row = self._database.execute(
+                "SELECT 1 FROM collections JOIN files ON files.collection = collections.id WHERE name = ? AND chat = ?",
+                (_hidden(attachment), chat),
+            ).fetchone()
+        return None if row is None else self.collection(_hidden(attachment))
+
+    def attach(self, chat: str, attachment: str, name: str, passages: Sequence[Passage]) -> Collection:
+        """Store the passages of a chat's attachment in a collection of its own, which no list shows.
+
+        Args:
+            chat: whose end is the attachment's, too.
+            attachment: its key.
+            name: of the file.
+            passages: of its text.
+        """
+        hidden = _hidden(attachment)
+        with self._writing():
+            self._database.execute("INSERT OR IGNORE INTO collections (name, chat) VALUES (?, ?)", (hidden, chat))
+        self.put(self.collection(hidden).id, name, (0, 0), passages)
+        return self.collection(hidden)
+
+    def forget_chats(self, known: Container[str]) -> None:
+        """Remove what was made of attachments of chats that are gone."""
+        with self._clear_errors():
+            rows = self._database.execute("SELECT name, chat FROM collections WHERE chat != ''").fetchall()
+        for name in [name for name, chat in rows if chat not in known]:
+            self.remove(name)
 
     # What indexing writes
 
@@ -262,13 +305,13 @@ class Store:
             self._forget_passages(file)
             self._database.execute("DELETE FROM files WHERE id = ?", (file,))
 
-    def without_vectors(self, collection: int, count: int) -> list[tuple[int, str, str]]:
-        """Return some passages that lack a vector: number, headings, text."""
+    def without_vectors(self, collection: int, count: int, after: int = 0) -> list[tuple[int, str, str]]:
+        """Return some passages behind the number `after` that lack a vector: number, headings, text."""
         with self._clear_errors():
             return self._database.execute(
                 f"SELECT passages.id, headings, text {_OF_COLLECTION} "
-                "AND passages.id NOT IN (SELECT passage FROM vectors) ORDER BY passages.id LIMIT ?",
-                (collection, count),
+                "AND passages.id > ? AND passages.id NOT IN (SELECT passage FROM vectors) ORDER BY passages.id LIMIT ?",
+                (collection, after, count),
             ).fetchall()
 
     def put_vectors(self, passages: Sequence[int], vectors: np.ndarray) -> None:
@@ -363,15 +406,6 @@ class Store:
             ).fetchall()
         return {row[0]: StoredPassage(*row) for row in rows}
 
-    def neighbour(self, passage: StoredPassage, step: int) -> StoredPassage | None:
-        """Return the passage that comes `step` behind one in its file."""
-        with self._clear_errors():
-            row = self._database.execute(
-                f"SELECT {_COLUMNS} WHERE passages.file = ? AND passages.number = ?",
-                (passage.file, passage.number + step),
-            ).fetchone()
-        return None if row is None else StoredPassage(*row)
-
     # Below
 
     def _number(self, name: str) -> int:
@@ -398,10 +432,10 @@ class Store:
         if version < VERSION:
             with self._writing():
                 (version,) = self._database.execute("PRAGMA user_version").fetchone()
-                if version < VERSION:  # no other process has made it meanwhile
-                    for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
+                for script in MIGRATIONS[version:]:  # none, where another process has run them meanwhile
+                    for statement in filter(None, map(str.strip, script.split(";"))):
                         self._database.execute(statement)
-                    self._database.execute(f"PRAGMA user_version = {VERSION}")
+                self._database.execute(f"PRAGMA user_version = {VERSION}")
 
     def _shrink(self) -> None:
         """Give back the room of what was removed."""
@@ -437,6 +471,11 @@ _COLUMNS = (
     "passages.id, passages.file, files.path, passages.number, passages.page, passages.last_page, passages.headings, "
     "passages.text FROM passages JOIN files ON files.id = passages.file"
 )
+
+
+def _hidden(attachment: str) -> str:
+    """Return the name of an attachment's collection, which nobody can type."""
+    return f"\0{attachment}"
 
 
 def _marks(values: Sequence[Any]) -> str:

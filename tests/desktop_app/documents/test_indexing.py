@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.documents.chunking import Passage
 from desktop_app.documents.indexing import Indexer
 from desktop_app.documents.retrieval import RetrievalSettings, Retriever
-from desktop_app.documents.store import NoCollection, Store, StoreError
+from desktop_app.documents.store import MIGRATIONS, NoCollection, Store, StoreError
 from tests.support.documents import write_pdf, write_word
 
 WORDS = RetrievalSettings(vector=False, neighbours=False)
@@ -168,6 +169,30 @@ def test_a_damaged_or_newer_file_is_said(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(StoreError, match="newer"):
         Store(path)
+
+
+def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "documents.sqlite3"
+    database = sqlite3.connect(path)
+    database.executescript(MIGRATIONS[0])
+    database.executescript("PRAGMA user_version = 1; INSERT INTO collections (name) VALUES ('old');")
+    database.close()
+    with Store(path) as store:
+        assert [collection.name for collection in store.collections()] == ["old"]
+        store.attach("chat", "key", "a.txt", [Passage("words", 0, 0)])
+
+
+def test_attachments_are_on_no_list_and_go_with_their_chat(store: Store, folder: Path) -> None:
+    store.add("notes", [folder])
+    for chat in ("one", "two"):
+        store.attach(chat, f"key {chat}", "book.pdf", [Passage(f"secret of {chat}", 1, 1)])
+    assert [collection.name for collection in store.collections()] == ["notes"]
+    assert store.attached("one", "key two") is None
+    store.forget_chats({"two"})
+    assert store.attached("one", "key one") is None
+    kept = store.attached("two", "key two")
+    assert kept is not None and kept.passages == 1
+    check_whole(store)
 
 
 def test_two_programs_index_at_once(folder: Path, tmp_path: Path) -> None:

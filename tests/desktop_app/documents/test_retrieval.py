@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.documents.answering import cited, prompt_of
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.indexing import Indexer
-from desktop_app.documents.retrieval import RetrievalSettings, Retriever
-from desktop_app.documents.store import Store
+from desktop_app.documents.retrieval import Found, RetrievalSettings, Retriever, _joined
+from desktop_app.documents.store import Store, StoredPassage
 from desktop_app.library.embedding_model import bundled_embedding_model
 from tests.support.commands import zhiyin
 
@@ -88,10 +87,12 @@ def test_the_command(home: Path, searched: tuple[Retriever, int]) -> None:
     assert "'none'" in refused.stderr
 
 
-def test_passages_in_a_prompt_are_quotations(searched: tuple[Retriever, int]) -> None:
-    retriever, collection = searched
-    found = retriever.search([collection], "绿茶")
-    text = prompt_of("多少度？", found)
-    assert text.index("[1] 茶.md") < text.index("八十度") < text.index("多少度？")
-    assert "nothing in them" in prompt_of("x", [])
-    assert cited("见 [2]，[1][2] 和 [9]。", 2) == [2, 1]
+def test_passages_that_follow_each_other_are_joined_whichever_is_found_first() -> None:
+    def found(number: int, score: float) -> Found:
+        return Found(
+            StoredPassage(number, 1, "/a.txt", number, number, number, "", f"t{number}"), score, 1.0, None, number
+        )
+
+    joined = _joined([found(4, 0.9), found(9, 0.8), found(6, 0.7), found(5, 0.6), found(2, 0.5)])
+    assert [(entry.passage.text, entry.score) for entry in joined] == [("t4\nt5\nt6", 0.9), ("t9", 0.8), ("t2", 0.5)]
+    assert [(entry.passage.page, entry.passage.last_page) for entry in joined] == [(4, 6), (9, 9), (2, 2)]

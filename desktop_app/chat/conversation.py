@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from desktop_app.chat.attachment import Attachment, Draft, new_id, whole_text
+from desktop_app.chat.choices import Choices
 
 Role = Literal["user", "assistant", "tool"]
 """tool: the result of a call (`desktop_app.chat.steps`)."""
 State = Literal["done", "streaming", "stopped", "failed", "interrupted"]
 """streaming: being written; stopped: by the user; failed: by the engine; interrupted: the application ended meanwhile."""
+Named = Literal["", "model", "user"]
+"""Who gave a chat its title; "": it is the beginning of the first message."""
 
 _TITLE_LENGTH = 60
 _READ_FOR_TITLE = 2000
@@ -37,6 +40,12 @@ class Conversation:
     """How long to think (`models.chat.harmony.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
     attachments: tuple[Attachment, ...] = ()
     """Of the draft."""
+    pinned: bool = False
+    folder: str | None = None
+    """The id of the folder that it is kept in (`desktop_app.chat.folders`)."""
+    named: Named = ""
+    choices: Choices = field(default_factory=Choices)
+    """What was chosen for this chat alone."""
 
     @property
     def unsent(self) -> Draft:

@@ -18,15 +18,19 @@ from pathlib import Path
 
 from desktop_app.chat.attachment import Attachment
 from desktop_app.chat.conversation import Conversation, Message
+from desktop_app.chat.folders import Folder
 from desktop_app.chat.mending import Recovery, adopt_orphans, foreign_keys_off, mend
 from desktop_app.chat.rows import (
     ATTACHMENT_COLUMNS,
     CONVERSATION_COLUMNS,
+    FOLDER_COLUMNS,
     MESSAGE_COLUMNS,
     attachment_of,
     attachment_rows,
     conversation_of,
     conversation_row,
+    folder_of,
+    marks,
     message_of,
     message_row,
     time_of,
@@ -85,13 +89,30 @@ CREATE INDEX attachments_by_conversation ON attachments(conversation, message);
 CREATE INDEX attachments_by_message ON attachments(message);
 """
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
+_SCHEMA_5 = """
+CREATE TABLE folders (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    closed INTEGER NOT NULL DEFAULT 0
+);
+ALTER TABLE conversations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN folder TEXT REFERENCES folders(id) ON DELETE SET NULL;
+ALTER TABLE conversations ADD COLUMN named TEXT NOT NULL DEFAULT '';
+ALTER TABLE conversations ADD COLUMN choices TEXT NOT NULL DEFAULT '{}';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
+_KEPT = ("id", "created")
 _SAVE_CONVERSATION = f"""
-INSERT INTO conversations ({CONVERSATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT(id) DO UPDATE SET title = excluded.title, updated = excluded.updated, leaf = excluded.leaf, draft = excluded.draft,
-thinking = excluded.thinking, effort = excluded.effort
+INSERT INTO conversations ({CONVERSATION_COLUMNS}) VALUES ({marks(CONVERSATION_COLUMNS)}) ON CONFLICT(id) DO UPDATE SET
+{", ".join(f"{name} = excluded.{name}" for name in CONVERSATION_COLUMNS.split(", ") if name not in _KEPT)}
+"""  # noqa: S608  (constants only)
+_SAVE_FOLDER = f"""
+INSERT INTO folders ({FOLDER_COLUMNS}) VALUES (?, ?, ?, ?)
+ON CONFLICT(id) DO UPDATE SET name = excluded.name, position = excluded.position, closed = excluded.closed
 """  # noqa: S608  (constants only)
 _SAVE_MESSAGE = f"""
 INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -210,6 +231,20 @@ class History:
     def save_step(self, message: Message) -> None:
         """Save a message that ends the branch that is shown, in one transaction: it can be found whatever happens next."""
         self._write(*_message_steps(message), (_SHOW, (message.id, time.time(), message.conversation)))
+
+    def folders(self) -> list[Folder]:
+        """Return the folders of the list of chats, in order."""
+        with self._clear_errors():
+            rows = self._database.execute(f"SELECT {FOLDER_COLUMNS} FROM folders ORDER BY position").fetchall()  # noqa: S608
+        return [folder_of(row) for row in rows]
+
+    def save_folders(self, folders: Sequence[Folder]) -> None:
+        """Add folders or replace what is stored of them."""
+        self._write(*((_SAVE_FOLDER, (one.id, one.name, one.position, int(one.closed))) for one in folders))
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder; its chats stay, outside of it."""
+        self._write(("DELETE FROM folders WHERE id = ?", (folder,)))
 
     def delete(self, conversation: str) -> None:
         """Put a conversation into the trash; `restore` brings it back for `TRASH_DAYS`."""
@@ -377,6 +412,7 @@ def _recover(path: Path) -> Recovery:
     _remove(new)
     with closing(_open(new)) as database:
         with database:
+            _salvage(path, database, "folders", FOLDER_COLUMNS)
             conversations = _salvage(path, database, "conversations", f"{CONVERSATION_COLUMNS}, deleted")
             messages = _salvage(path, database, "messages", MESSAGE_COLUMNS)
             _salvage(path, database, "attachments", ATTACHMENT_COLUMNS)
@@ -414,8 +450,7 @@ def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str
     ):
         source.text_factory = _decoded
         columns = _shared_columns(source, table, columns)
-        marks = ", ".join("?" for _ in columns.split(","))
-        insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+        insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks(columns)})"  # noqa: S608
         for order in ("ASC", "DESC"):
             with suppress(sqlite3.DatabaseError):
                 for row in source.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY rowid {order}"):  # noqa: S608

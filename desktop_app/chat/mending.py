@@ -17,6 +17,7 @@ from desktop_app.chat.rows import (
     conversation_row,
     is_whole,
     lost_parents,
+    marks,
     message_of,
     message_row,
 )
@@ -27,7 +28,7 @@ _CONTENT = "CASE typeof(content) WHEN 'text' THEN '' ELSE content END"
 _CONVERSATIONS = f"SELECT rowid, {CONVERSATION_COLUMNS} FROM conversations"  # noqa: S608  (constants only)
 _MESSAGES = f"SELECT rowid, {MESSAGE_COLUMNS} FROM messages ORDER BY created, rowid".replace("content", _CONTENT)  # noqa: S608
 _MEND_CONVERSATION = (
-    f"UPDATE OR IGNORE conversations SET ({CONVERSATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?) WHERE rowid = ?"  # noqa: S608
+    f"UPDATE OR IGNORE conversations SET ({CONVERSATION_COLUMNS}) = ({marks(CONVERSATION_COLUMNS)}) WHERE rowid = ?"  # noqa: S608
 )
 _MEND_MESSAGE = (
     f"UPDATE OR IGNORE messages SET ({MESSAGE_COLUMNS}) = (?, ?, ?, "  # noqa: S608
@@ -118,5 +119,6 @@ def adopt_orphans(database: sqlite3.Connection) -> None:
         "ORDER BY created DESC, rowid DESC LIMIT 1) FROM messages "
         "WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation"
     )
+    database.execute("UPDATE conversations SET folder = NULL WHERE folder NOT IN (SELECT id FROM folders)")
     database.execute("DELETE FROM attachments WHERE conversation NOT IN (SELECT id FROM conversations)")
     database.execute("UPDATE attachments SET message = NULL WHERE message NOT IN (SELECT id FROM messages)")

@@ -6,12 +6,12 @@ The window and `zhiyin chat` both ask through `reply_request`, so that the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from desktop_app import reports
-from desktop_app.chat.conversation import Message
+from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.failure import was_too_large
 from desktop_app.chat.grounding import Grounding, question_texts
 from desktop_app.chat.reasoning import Parts, split_reasoning
@@ -51,6 +51,22 @@ def options_from(settings: Settings) -> ReplyOptions:
         max_tokens=settings.max_tokens,
         thinking=settings.thinking,
         effort=settings.effort,
+    )
+
+
+def options_for(settings: Settings, chat: Conversation) -> ReplyOptions:
+    """Return what counts for a chat: what was chosen for it, else what the settings say."""
+    general, own = options_from(settings), chat.choices
+    sampling = dict(own.sampling)
+    seed, most = sampling.pop("seed", None), sampling.pop("max_tokens", None)
+    return replace(
+        general,
+        system_prompt=general.system_prompt if own.instructions is None else own.instructions,
+        sampling={**general.sampling, **sampling},
+        seed=general.seed if seed is None else None if seed < 0 else int(seed),
+        max_tokens=general.max_tokens if most is None else int(most),
+        thinking=chat.thinking,
+        effort=chat.effort,
     )
 
 

@@ -9,24 +9,32 @@ from contextlib import suppress
 from typing import Any, cast, get_args
 
 from desktop_app.chat.attachment import TEXT, Attachment
-from desktop_app.chat.conversation import Conversation, Message, Role, State
+from desktop_app.chat.choices import choices_from
+from desktop_app.chat.conversation import Conversation, Message, Named, Role, State
 from desktop_app.chat.failure import failure_of
+from desktop_app.chat.folders import Folder
 from models.chat.harmony import EFFORTS
 
-CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort"
+CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices"
 MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
+FOLDER_COLUMNS = "id, name, position, closed"
 ATTACHMENT_COLUMNS = "id, conversation, message, position, name, kind, text"
 
 _NUMBERS = frozenset(("tokens", "seconds", "prompt_tokens", "reused_tokens", "prompt_seconds", "context"))
-_ROLES, _STATES = frozenset(get_args(Role)), frozenset(get_args(State))
+_ROLES, _STATES, _NAMED = (frozenset(get_args(words)) for words in (Role, State, Named))
 _LATEST = 2.0**33
 """Seconds since 1970: the year 2242, which every calendar knows."""
 _MOST = 2.0**53
 
 
+def marks(columns: str) -> str:
+    """Return a statement's marks for the values of columns."""
+    return ", ".join("?" for _ in columns.split(","))
+
+
 def conversation_of(row: tuple[Any, ...]) -> Conversation:
     """Return a chat; what is damaged in its row has its default."""
-    identifier, title, created, updated, leaf, draft, thinking, effort = row
+    identifier, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices = row
     return Conversation(
         _text(identifier),
         _text(title),
@@ -36,6 +44,10 @@ def conversation_of(row: tuple[Any, ...]) -> Conversation:
         _text(draft),
         bool(thinking) if thinking in (0, 1) else None,
         effort if effort in EFFORTS else "",
+        pinned=pinned == 1,
+        folder=folder if isinstance(folder, str) else None,
+        named=cast(Named, named if isinstance(named, str) and named in _NAMED else ""),
+        choices=choices_from(_decoded(choices)),
     )
 
 
@@ -50,6 +62,10 @@ def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
         conversation.draft,
         conversation.thinking,
         conversation.effort,
+        int(conversation.pinned),
+        conversation.folder,
+        conversation.named,
+        json.dumps(conversation.choices.stored(), sort_keys=True),
     )
 
 
@@ -76,6 +92,12 @@ def message_of(row: tuple[Any, ...]) -> Message:
 def message_row(message: Message) -> tuple[Any, ...]:
     """Return what is stored of a message, in the order of its columns."""
     return (*_columns(message), json.dumps(message.facts))
+
+
+def folder_of(row: tuple[Any, ...]) -> Folder:
+    """Return a folder; what is damaged in its row has its default."""
+    identifier, name, position, closed = row
+    return Folder(_text(name), position if type(position) is int else 0, closed == 1, _text(identifier))
 
 
 def attachment_of(row: tuple[Any, ...]) -> Attachment:

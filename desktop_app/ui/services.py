@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
-from desktop_app.chat.conversation import Message
+from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.library.installed import InstalledModel, Removal, first_model
 from desktop_app.network import ASKED, OFFLINE, is_offline, switch
 from desktop_app.paths import database_file, models_folder, settings_file
@@ -22,8 +22,9 @@ from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
-from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.ui.controllers.folders import FolderController
+from desktop_app.ui.controllers.titles import TitleController
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.models.model_session import ModelSession
 from desktop_app.ui.widgets.theme import ThemeKeeper
@@ -56,7 +57,9 @@ class Services(QObject):
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
-        self.server = ServerBridge(self.settings, self)
+        self.chats.model_of = self._model_of
+        self.folders = FolderController(self.chats, self.history, self)
+        self.titles = TitleController(self.engine, self.models, self.chats, self.settings, self)
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         if file is not None:
@@ -72,6 +75,7 @@ class Services(QObject):
     def choose_model(self, model: InstalledModel) -> None:
         """Load a model and remember it for the next start."""
         self.settings.model = model.identifier
+        self.chats.choose(model=model.identifier)
         self.save_settings()
         self.models.choose(model)
 
@@ -148,7 +152,6 @@ class Services(QObject):
         self.conversions.close()
         self.catalogue.close()
         self.engine_parts.close()
-        self.server.close()
         self.save_settings()
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()
@@ -160,6 +163,10 @@ class Services(QObject):
     def _reply_ended(self, message: Message) -> None:
         if message.state != "failed":
             self.models.record()
+
+    def _model_of(self, chat: Conversation) -> InstalledModel | None:
+        models = self.library.models
+        return next((model for model in models if model.identifier == chat.choices.model), None)
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""

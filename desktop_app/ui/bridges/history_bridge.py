@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from converter.atomic_write import write_atomically
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.export import as_markdown
+from desktop_app.chat.folders import Folder
 from desktop_app.chat.history import Deleted, History, HistoryError
 from desktop_app.chat.mending import Recovery
 from desktop_app.ui.bridges.background import Background
@@ -82,6 +83,18 @@ class HistoryBridge(QObject):
     def save_sent(self, conversation: Conversation, message: Message) -> None:
         """Write a message that was the conversation's draft until now."""
         self._write(("message", message.id), lambda history: history.save_sent(conversation, message))
+
+    def folders(self, on_done: Callable[[list[Folder]], None]) -> None:
+        """Read the folders of the list."""
+        self._background.run(lambda: self._opened().folders(), on_done, self._report)
+
+    def save_folders(self, folders: Sequence[Folder]) -> None:
+        """Write folders, all that there are."""
+        self._write(("folders", ""), lambda history: history.save_folders(folders))
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder; its chats stay."""
+        self._write(("folder", folder), lambda history: history.delete_folder(folder))
 
     def delete(self, conversation: str) -> None:
         """Take a chat off the list."""

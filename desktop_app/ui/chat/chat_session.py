@@ -18,9 +18,10 @@ from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.history import Deleted
-from desktop_app.chat.request import options_from, reply_request, report_base_model, report_moved_system
+from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.engine.results import Reply
+from desktop_app.library.installed import InstalledModel
 from desktop_app.paths import chat_state_file
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
@@ -90,6 +91,8 @@ class ChatSession(QObject):
         self._waiting: list[_Reply] = []
         self._unseen: set[str] = set()
         """Chats with a new reply that nobody has looked at."""
+        self.model_of: Callable[[Conversation], InstalledModel | None] = lambda _: None
+        """Finds the model that a chat remembers; None: it remembers none, or that is here no more."""
         self._saver = QTimer(self, interval=_SAVE_MS)
         self._saver.timeout.connect(self.keep)
         self._new = Conversation()
@@ -187,9 +190,19 @@ class ChatSession(QObject):
         self._history.export(self._all[conversation], path, speakers, on_done, on_failed)
 
     def rename(self, conversation: str, title: str) -> None:
-        """Give a chat another title."""
+        """Give a chat another title, which no model replaces."""
         if title.strip():
-            self._store(replace(self._all[conversation], title=title.strip()))
+            self.change(conversation, title=title.strip(), named="user")
+
+    def change(self, conversation: str, **fields: Any) -> None:
+        """Change what a chat of the list is: its title, its folder, what was chosen for it, whether it is pinned."""
+        self._store(replace(self._all[conversation], **fields))
+
+    def choose(self, **choices: Any) -> None:
+        """Change what was chosen for the open chat alone (`Choices`); a new one is stored with its first message."""
+        self.current = replace(self.current, choices=replace(self.current.choices, **choices))
+        if self.current.id in self._all:
+            self._store(self.current)
 
     def delete(self, conversation: str) -> None:
         """Put a chat into the trash; `restore` brings it back."""
@@ -371,9 +384,12 @@ class ChatSession(QObject):
         return self._reply
 
     def _start(self, reply: _Reply) -> None:
-        if self._models.state.kind == "ready":
+        state, wanted = self._models.state, self.model_of(self._all[reply.message.conversation])
+        if wanted is not None and (state.model is None or state.model.path != wanted.path):
+            self._models.choose(wanted)
+        elif state.kind == "ready":
             self._generate(reply)
-        elif self._models.state.kind == "failed":
+        elif state.kind == "failed":
             self._models.reload()
 
     def _reply_in(self, conversation: str) -> _Reply | None:
@@ -400,7 +416,9 @@ class ChatSession(QObject):
         model = self._models.state.model
         reply.message = replace(reply.message, model=model.name if model else "")
         chat = self._all[reply.message.conversation]
-        options = replace(options_from(self._settings), thinking=chat.thinking, effort=chat.effort)
+        if model is not None and model.identifier != chat.choices.model:
+            self.change(chat.id, choices=replace(chat.choices, model=model.identifier))
+        options = options_for(self._settings, chat)
         request = reply_request(
             reply.tree.path(reply.message.parent),
             options,

@@ -1,0 +1,78 @@
+"""What was chosen for one chat alone: its model, instructions, sampling, assistant and tools. The rest is as in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from desktop_app.settings import RANGES, RECOMMENDED
+
+SAMPLED = (*RECOMMENDED, "seed", "max_tokens")
+"""What may be set of the sampling."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Of one chat; whatever is left open is as in the settings."""
+
+    model: str = ""
+    """As `desktop_app.library.installed` identifies it; "": the one that is loaded."""
+    instructions: str | None = None
+    """Instead of the settings' system prompt; "": none at all."""
+    sampling: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Some of `SAMPLED`."""
+    assistant: str = ""
+    """The id of the assistant (`desktop_app.chat.assistants`) that the chat began with."""
+    tools: tuple[str, ...] | None = None
+    """The names of the tools that are on; None: as in the settings."""
+    collections: tuple[str, ...] = ()
+    """The document collections that questions are looked up in."""
+
+    def stored(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as JSON has it."""
+        usual = asdict(Choices())
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value != usual[name]
+        }
+
+
+def choices_from(stored: Any) -> Choices:
+    """Return stored choices; what is damaged in them has its default."""
+    if not isinstance(stored, Mapping):
+        return Choices()
+    known = {entry.name for entry in fields(Choices)}
+    good = {name: value for name, value in stored.items() if name in known and _GOOD[name](value)}
+    for name in ("tools", "collections"):
+        if isinstance(good.get(name), list):
+            good[name] = tuple(good[name])
+    if "sampling" in good:
+        good["sampling"] = {name: value for name, value in good["sampling"].items() if _is_sampled(name, value)}
+    return Choices(**good)
+
+
+def _is_sampled(name: Any, value: Any) -> bool:
+    if name not in SAMPLED or type(value) not in (int, float):
+        return False
+    low, high = RANGES[name]
+    return low <= value <= high and (name not in ("top_k", "seed", "max_tokens") or type(value) is int)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_is_text, value))
+
+
+_GOOD = {
+    "model": _is_text,
+    "instructions": lambda value: value is None or isinstance(value, str),
+    "sampling": lambda value: isinstance(value, Mapping),
+    "assistant": _is_text,
+    "tools": lambda value: value is None or _are_texts(value),
+    "collections": _are_texts,
+}

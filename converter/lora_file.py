@@ -26,7 +26,7 @@ from converter.plan import ConversionPlan, ConvertRequest, Part
 from converter.recipes import find_recipe
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
-from models.layers import is_stacked, row_order, stacked
+from models.layers import is_stacked, row_order, stack_row_order, stacked
 from models.refusals import without_quantization
 from models.sentence import Sentence
 
@@ -53,7 +53,7 @@ def plan_adapter(request: ConvertRequest) -> ConversionPlan:
     left_out = bring_to_usual_names(stage, adapter)
     _refuse_what_only_merging_does(stage, adapter)
     check_changes(stage, adapter)
-    alpha = adapter.config.float("lora_alpha") or 1.0
+    alpha = adapter.config.float("lora_alpha", default=1.0) or 1.0
     tensors = (
         *(tensor for name in adapter.low_rank for tensor in _pairs(adapter, name, outputs, alpha)),
         *_experts(adapter, outputs, alpha),
@@ -115,6 +115,10 @@ def _of_base(base: Path) -> tuple[Stage, dict[str, list[OutputTensor]], str]:
 def _refuse_what_only_merging_does(stage: Stage, adapter: Adapter) -> None:
     if adapter.whole:
         reason = Sentence("it brings whole tensors ({tensor})", tensor=next(iter(adapter.whole))[:80])
+    elif adapter.rows:
+        reason = Sentence("it replaces rows of {tensor}", tensor=next(iter(adapter.rows))[:80])
+    elif adapter.biases:
+        reason = Sentence("it adds to biases ({tensor})", tensor=next(iter(adapter.biases))[:80])
     elif any(change.magnitude is not None for change in adapter.low_rank.values()):
         reason = Sentence("it is a DoRA, whose lengths depend on the base's weights")
     elif stage.tied and {stage.embeddings, stage.head} & adapter.low_rank.keys():
@@ -135,6 +139,9 @@ def _pairs(adapter: Adapter, name: str, outputs: dict[str, list[OutputTensor]], 
     a, b = (Source(key, adapter.weights.tensors[key].shape) for key in (change.a, change.b))
     factor = _factor(change, alpha)
     for tensor in outputs.get(name, ()):
+        if change.experts and change.expert is None:
+            yield from _of_stack(adapter, name, tensor, factor)
+            continue
         if tensor.name == "token_embd.weight":
             yield OutputTensor(f"{tensor.name}.lora_a", a.shape[::-1], (a,), np.transpose)
             yield OutputTensor(f"{tensor.name}.lora_b", b.shape, (b,), _left(np.arange(b.shape[0]), factor))
@@ -143,12 +150,7 @@ def _pairs(adapter: Adapter, name: str, outputs: dict[str, list[OutputTensor]], 
             continue
         order = row_order(tensor, flipped=change.flipped)
         if order is None:
-            raise UnsupportedModel(
-                "{adapter} changes {tensor}, whose values the converter rearranges so that llama.cpp cannot apply "
-                "the change to a loaded model; merge the adapter with --lora instead.",
-                adapter=adapter.path,
-                tensor=name[:100],
-            )
+            raise _rearranged(adapter, name)
         yield OutputTensor(f"{tensor.name}.lora_a", a.shape, (a,))
         yield OutputTensor(f"{tensor.name}.lora_b", (len(order), change.rank), (b,), _left(order, factor))
 
@@ -168,9 +170,45 @@ def _experts(adapter: Adapter, outputs: dict[str, list[OutputTensor]], alpha: fl
                 tensor=tensor.name,
             )
         rank, (rows, columns) = changes[0].rank, changes[0].shape
+        if changes[0].experts:
+            factor = _factor(changes[0], alpha)
+            yield from _halves(adapter, tensor.name, changes[0], np.arange(rows) + (changes[0].rows.start or 0), factor)
+            continue
         yield stacked(f"{tensor.name}.lora_a", tuple(change.a for change in changes), rank, columns)
         whole = stacked(f"{tensor.name}.lora_b", tuple(change.b for change in changes), rows, rank)
         yield replace(whole, transform=partial(_scaled_stack, factor=np.float32(_factor(changes[0], alpha))))
+
+
+def _of_stack(adapter: Adapter, name: str, tensor: OutputTensor, factor: float) -> Iterator[OutputTensor]:
+    """Yield the pair of experts that the checkpoint has in one tensor, too."""
+    change = adapter.low_rank[name]
+    order = stack_row_order(tensor, flipped=change.flipped)
+    if order is None:
+        raise _rearranged(adapter, name)
+    yield from _halves(adapter, tensor.name, change, order, factor)
+
+
+def _halves(adapter: Adapter, name: str, change: LowRank, rows: np.ndarray, factor: float) -> Iterator[OutputTensor]:
+    """Yield the pair of all experts' changes, of which PEFT has A [experts · rank, in] and B [out, rank · experts]."""
+    a, b = (Source(key, adapter.weights.tensors[key].shape) for key in (change.a, change.b))
+    stack = (change.experts, change.rank)
+    yield OutputTensor(f"{name}.lora_a", (*stack, a.shape[1]), (a,), partial(np.reshape, shape=(*stack, a.shape[1])))
+    split = partial(_split, rows=rows, experts=change.experts, factor=np.float32(factor))
+    yield OutputTensor(f"{name}.lora_b", (change.experts, len(rows), change.rank), (b,), split)
+
+
+def _split(b: np.ndarray, *, rows: np.ndarray, experts: int, factor: np.float32) -> np.ndarray:
+    each: np.ndarray = b[rows].reshape(len(rows), -1, experts).transpose(2, 0, 1)
+    return each if factor == 1 else widen(each) * factor
+
+
+def _rearranged(adapter: Adapter, name: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        "{adapter} changes {tensor}, whose values the converter rearranges so that llama.cpp cannot apply "
+        "the change to a loaded model; merge the adapter with --lora instead.",
+        adapter=adapter.path,
+        tensor=name[:100],
+    )
 
 
 def _factor(change: LowRank, alpha: float) -> float:

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, shape_text
-from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
+from converter.checkpoint.lora import Adapter, is_adapter
+from converter.checkpoint.merged import MergedCheckpoint
 from converter.checkpoint.open import checkpoint_folder, read_config
 from converter.checkpoint.prepared import PreparedCheckpoint, open_prepared, vocabulary_tensors
 from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.checkpoint.usual_names import is_of_other_part, usual_names
 from converter.gguf_header import is_named_gguf
+from converter.packed_experts import spread_over_experts
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.families import family_of
@@ -165,7 +167,7 @@ def bring_to_usual_names(stage: Stage, adapter: Adapter) -> Sentence | None:
     Returns:
         what was left out, or None.
     """
-    named = tuple(dict.fromkeys((*adapter.low_rank, *adapter.whole)))
+    named = adapter.changed
     blueprint = stage.family.blueprint(stage.config, None)
     wanted = {source.name for tensor in blueprint.tensors for source in tensor.sources} | {stage.embeddings, stage.head}
     usual = usual_names(wanted, named)
@@ -175,6 +177,7 @@ def bring_to_usual_names(stage: Stage, adapter: Adapter) -> Sentence | None:
     else:
         kept = usual
     adapter.rename(kept)
+    spread_over_experts(adapter, stage.shapes)
     if len(kept) == len(named):
         return None
     return Sentence(
@@ -187,8 +190,9 @@ def bring_to_usual_names(stage: Stage, adapter: Adapter) -> Sentence | None:
 def check_changes(stage: Stage, adapter: Adapter) -> None:
     """Raise `ZhiyinError` when an adapter changes matrices that the model so far does not have, or of other shapes."""
     _check_shapes(stage, adapter)
-    wanted = (*adapter.low_rank, *adapter.whole)
-    missing = [name for name in wanted if name not in stage.shapes and name != stage.head]
+    wanted = adapter.changed
+    new = {*adapter.biases, stage.head}
+    missing = [name for name in wanted if name not in stage.shapes and name not in new]
     if missing:
         raise _missing(stage, adapter, missing, len(wanted))
 
@@ -203,6 +207,14 @@ def _check_shapes(stage: Stage, adapter: Adapter) -> None:
     for name, shape in brought.items():
         known = stage.shapes.get(name, shape)
         if shape[1:] != known[1:] or (name not in vocabulary and shape != known):
+            raise _wrong_shape(stage, adapter, name, shape)
+    for name, rows in adapter.rows.items():
+        shape, known = adapter.weights.tensors[rows.key].shape, shapes.get(name, ())
+        if name in shapes and (len(shape) != 2 or shape[1:] != known[1:] or max(rows.indices, default=0) >= known[0]):
+            raise _wrong_shape(stage, adapter, name, shape)
+    for name, bias in adapter.biases.items():
+        shape = adapter.weights.tensors[bias.key].shape
+        if shape != shapes.get(name, shapes.get(f"{name.removesuffix('bias')}weight", (0,))[:1]):
             raise _wrong_shape(stage, adapter, name, shape)
 
 
@@ -244,7 +256,7 @@ def _unties(stage: Stage, adapter: Adapter) -> bool:
     """
     if not stage.tied or adapter.config.bool("ensure_weight_tying", default=False):
         return False
-    if stage.head in adapter.low_rank or stage.embeddings in adapter.low_rank:
+    if {stage.head, stage.embeddings} & adapter.low_rank.keys() or stage.head in adapter.rows:
         return True
     if stage.head in adapter.whole:
         return not _same(adapter, stage.head, stage.embeddings)
@@ -267,6 +279,8 @@ def _replace_whole(stage: Stage, adapter: Adapter) -> None:
     rows = stage.rows
     for name, key in adapter.whole.items():
         stage.shapes[name] = adapter.weights.tensors[key].shape
+    for name, bias in adapter.biases.items():
+        stage.shapes[name] = adapter.weights.tensors[bias.key].shape
     if stage.embeddings not in adapter.whole or stage.rows >= rows:
         return
     used = _token_count(stage, _tokenizer(stage))
@@ -349,13 +363,7 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
     )
 
 
-def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> ZhiyinError:
-    if adapter.config.data.get("target_parameters") and any("expert" in name for name in missing):
-        return UnsupportedModel(
-            "{adapter} changes all experts of a layer at once (target_parameters), which Zhiyin does not merge; merge it "
-            "with PEFT, then convert the result.",
-            adapter=adapter.path,
-        )
+def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> BadFile:
     return BadFile(
         "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are "
         "missing there); name the base that it was trained on.",

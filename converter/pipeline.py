@@ -23,7 +23,8 @@ from gguf.constants import GGMLQuantizationType
 from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
-from converter.checkpoint.lora import Adapter, MergedCheckpoint, is_adapter
+from converter.checkpoint.lora import Adapter, is_adapter
+from converter.checkpoint.merged import MergedCheckpoint
 from converter.checkpoint.open import read_config
 from converter.checkpoint.prepared import open_prepared
 from converter.checkpoint.source_file import FileState, JoinedRows, Rows, StoredRows

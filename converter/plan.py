@@ -11,7 +11,7 @@ from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
-from converter.checkpoint.lora import MergedCheckpoint
+from converter.checkpoint.merged import MergedCheckpoint
 from converter.checkpoint.open import checkpoint_folder, published_name
 from converter.checkpoint.prepared import PreparedCheckpoint
 from converter.checkpoint.quantized import refuse_quantized_tensors

@@ -101,6 +101,24 @@ def row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarray | No
     return order if np.array_equal(order * 2, found[:, 0]) else None
 
 
+def stack_row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarray | None:
+    """Return which rows of each matrix in its only source a stack of experts consists of; None: it is not made so.
+
+    Args:
+        tensor: one source, both [experts, ...].
+        flipped: the source has matrices (in, out), and their columns count as rows.
+    """
+    if len(tensor.sources) != 1 or len(tensor.shape) != 3 or len(tensor.sources[0].shape) != 3:
+        return None
+    shape = tensor.sources[0].shape
+    numbers = np.arange(shape[2]) if flipped else np.arange(shape[1])[:, None]
+    probe = np.broadcast_to(numbers, shape)  # takes no memory, nor does a transform that cuts or turns it
+    found = probe if tensor.transform is None else tensor.transform(probe)
+    if found.shape != tensor.shape or not np.array_equal(found[0, :, 0], found[-1, :, -1]):
+        return None
+    return found[0, :, 0]
+
+
 def _rows(packed: np.ndarray, *, start: int, count: int, then: Transform | None) -> np.ndarray:
     part = packed[start : start + count]
     return part if then is None else then(part)

@@ -9,32 +9,34 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from converter.checkpoint import Checkpoint, StoredTensor, shape_text
+from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.other_adapters import refuse_other_adapters, refuse_other_programs
 from converter.checkpoint.safetensors import SafetensorsFile
-from converter.checkpoint.source_file import Rows
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from converter.ggml import widen
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.family import Shape
-from models.sentence import Sentence
 from models.untrusted_json import read_object
 
 CONFIG_FILE = "adapter_config.json"
 _WEIGHTS = (("adapter_model.safetensors", SafetensorsFile), ("adapter_model.bin", TorchPickleFile))
 _LONGEST_NAME = 255
+_LORA, _TOKENS_ALONE = "LORA", "TRAINABLE_TOKENS"
 _PREFIX = "base_model.model."
 _PART = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)"
-    r"(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?"
+    r"(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight|(?<=lora_B)\.bias|(?<=lora_B\.default)\.bias)?"
 )
-_WRAPPERS = re.compile(r"\.modules_to_save\.(?:[^.]+\.(?=weight$|bias$))?|\.base_layer\.")
+_TOKENS = re.compile(r"(?P<module>.+?)(?:\.token_adapter)?\.trainable_tokens_delta(?:\.[^.]+)?")
+_BASE_LAYERS = re.compile(r"\.base_layer(?=\.|$)")
+_PARAMETERS = ("gate_up_proj", "down_proj", "weight")
+_WRAPPERS = re.compile(r"\.modules_to_save\.(?:[^.]+\.(?=weight$|bias$))?|\.(?:token_adapter\.)?base_layer\.")
 _REPEAT = re.compile(r"[*+{]")
 _MOST_STEPS = 1_000_000_000
 """Of matching names, estimated from above."""
@@ -45,9 +47,10 @@ _PLAIN_OPTIONS = frozenset(
     (
         "alpha_pattern", "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying", "eva_config",
         "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform",
-        "loftq_config", "lora_alpha", "lora_dropout", "lora_ga_config", "megatron_config", "megatron_core", "modules_to_save",
+        "loftq_config", "lora_alpha", "lora_bias", "lora_dropout", "lora_ga_config", "megatron_config", "megatron_core",
+        "modules_to_save",
         "peft_type", "peft_version", "qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules",
-        "target_parameters", "task_type", "use_dora", "use_qalora", "use_rslora",
+        "target_parameters", "task_type", "token_indices", "trainable_token_indices", "use_dora", "use_qalora", "use_rslora",
     )
 )  # fmt: skip
 """Options of PEFT's LoraConfig (0.21) that ask for nothing but a change of the base's weights, as it is read here."""
@@ -70,6 +73,30 @@ class LowRank:
     """up is A transposed and down B transposed: embeddings, and layers stored as (in, out)."""
     magnitude: str | None = None
     """DoRA: the name of the lengths of the layer's outputs: rows, or columns where `flipped`."""
+    experts: int = 0
+    """A and B hold the factors of so many experts, PEFT's `target_parameters`; then all this is of each of them."""
+    expert: int | None = None
+    """The one whose matrix this is; None: the matrices of all lie in one tensor."""
+    rows: slice = field(default_factory=lambda: slice(None))
+    """Of the matrix of an expert that was trained, those which its own matrix is."""
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows of a matrix that take the place of the base's: PEFT's `trainable_token_indices`."""
+
+    key: str
+    """Their name in the adapter."""
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AddedBias:
+    """A vector that is added to a layer's bias, which the base may lack: PEFT's `lora_bias`."""
+
+    key: str
+    """Its name in the adapter."""
+    scale: float
 
 
 class Adapter:
@@ -94,16 +121,24 @@ class Adapter:
         refuse_other_programs(path, self.weights)
         self._refuse_empty()
         self._alphas = self._read_alphas()
+        self._halves: dict[str, np.ndarray] = {}
         self.low_rank: dict[str, LowRank] = {}
         """By the name of the base's tensor."""
         self.whole: dict[str, str] = {}
         """Tensors that take the place of the base's: name in the base -> name in the adapter (`modules_to_save`, biases)."""
+        self.rows: dict[str, NewRows] = {}
+        """By the name of the base's tensor."""
+        self.biases: dict[str, AddedBias] = {}
+        """By the name of the base's tensor."""
         parts: dict[str, dict[str, str]] = {}
         for key in self.weights.tensors:
             self._sort(key, parts)
         self._refuse_slow_patterns(parts)
         for module, found in parts.items():
-            self.low_rank[f"{module}.weight"] = self._paired(module, found)
+            bias = found.pop("bias", None)
+            change = self.low_rank[f"{module}.weight"] = self._paired(module, found)
+            if bias is not None:
+                self.biases[f"{module}.bias"] = AddedBias(bias, change.scale)
 
     @property
     def base_name(self) -> str:
@@ -112,14 +147,47 @@ class Adapter:
         return name if len(name) <= _LONGEST_NAME and name.isprintable() else ""
 
     def factors(self, change: LowRank) -> tuple[np.ndarray, np.ndarray]:
-        """Return up [rows, rank] and down [rank, columns] in float32, the scale not applied."""
-        a, b = widen(self.weights.read(change.a)), widen(self.weights.read(change.b))
-        return (a.T, b.T) if change.flipped else (b, a)
+        """Return up [rows, rank] and down [rank, columns] in float32, the scale not applied; of a stack, of each expert."""
+        a, b = self._half(change.a), self._half(change.b)
+        if not change.experts:
+            return (a.T, b.T) if change.flipped else (b, a)
+        down = a.reshape(change.experts, change.rank, -1)
+        up = b.reshape(len(b), change.rank, change.experts).transpose(2, 0, 1)
+        if change.expert is not None:
+            return up[change.expert, change.rows], down[change.expert]
+        return (down.swapaxes(1, 2), up.swapaxes(1, 2)) if change.flipped else (up, down)
+
+    def _half(self, key: str) -> np.ndarray:
+        if key not in self._halves:  # those of a layer's experts are asked for one after the other
+            self._halves = dict([*self._halves.items()][-1:]) | {key: widen(self.weights.read(key))}
+        return self._halves[key]
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The names of all tensors of the base that it changes."""
+        return tuple(dict.fromkeys((*self.low_rank, *self.whole, *self.rows, *self.biases)))
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Take other names of the base's tensors; what `names` does not have is dropped."""
         self.low_rank = {names[name]: change for name, change in self.low_rank.items() if name in names}
         self.whole = {names[name]: key for name, key in self.whole.items() if name in names}
+        self.rows = {names[name]: rows for name, rows in self.rows.items() if name in names}
+        self.biases = {names[name]: bias for name, bias in self.biases.items() if name in names}
+
+    @property
+    def kind(self) -> str:
+        """PEFT's name of the method."""
+        return self.config.str("peft_type", default=_LORA)
+
+    def target_parameters(self, module: str) -> tuple[str, ...]:
+        """Return the parameters of a module that PEFT changed as such, in the order in which it wraps them.
+
+        Source: peft, tuners/tuners_utils.py, `_inject_parameters`: as transformers' modules declare them.
+        """
+        said = self.config.data.get("target_parameters")
+        wanted = tuple(text for text in said if isinstance(text, str)) if isinstance(said, list) else ()
+        named = ((name, f"{module}.{name}") for name in _PARAMETERS)
+        return tuple(name for name, key in named if any(f".{key}".endswith(f".{text}") for text in wanted))
 
     def _refuse_empty(self) -> None:
         empty = next((name for name, tensor in self.weights.tensors.items() if 0 in tensor.shape), None)
@@ -135,10 +203,17 @@ class Adapter:
         name = key.removeprefix(_PREFIX)
         match = _PART.fullmatch(name) if len(name) <= _LONGEST_TENSOR_NAME else None
         if match is not None:
-            module = match["module"].removesuffix(".base_layer")
-            parts.setdefault(module, {})[match["part"].replace("embedding_", "")] = key
+            # below packed experts each "base_layer" is another of their parameters: `converter.packed_experts`
+            inner = match["module"].removesuffix(".base_layer")
+            module = match["module"] if self.target_parameters(_BASE_LAYERS.sub("", inner)) else inner
+            part = "bias" if name.endswith(".bias") else match["part"].replace("embedding_", "")
+            parts.setdefault(module, {})[part] = key
             if "embedding" in match["part"]:
                 parts[module]["embedding"] = key
+            return
+        tokens = _TOKENS.fullmatch(name) if len(name) <= _LONGEST_TENSOR_NAME else None
+        if tokens is not None:
+            self.rows[f"{tokens['module']}.weight"] = NewRows(key, self._token_indices(tokens["module"], key))
             return
         if ".original_module." in name:
             return  # the base's own, saved by the way
@@ -151,6 +226,24 @@ class Adapter:
                 name=name[:100],
             )
         self.whole[target] = key
+
+    def _token_indices(self, module: str, key: str) -> tuple[int, ...]:
+        """Return which rows of a module's matrix the adapter replaces."""
+        said = self.config.data.get("token_indices" if self.kind == _TOKENS_ALONE else "trainable_token_indices")
+        if isinstance(said, Mapping):
+            said = next((value for name, value in said.items() if f".{module}".endswith(f".{name}")), None)
+        rows = self.weights.tensors[key].shape[:1]
+        if (
+            not isinstance(said, list)
+            or not all(type(index) is int and index >= 0 for index in said)
+            or rows != (len(said),)
+        ):
+            raise BadFile(
+                "{path} does not say of which tokens it has rows of {module} (trainable_token_indices); download it again.",
+                path=self.config.origin,
+                module=module[:100],
+            )
+        return tuple(said)
 
     def _paired(self, module: str, found: Mapping[str, str]) -> LowRank:
         if "lora_A" not in found or "lora_B" not in found:
@@ -184,10 +277,11 @@ class Adapter:
                 path=self.path,
                 module=module[:100],
             )
-        scale = self._scale(module, a[0])
+        scale = self.scale(f"{module}.weight" if self.target_parameters(module) else module, a[0])
         return LowRank((rows, columns), a[0], scale, found["lora_A"], found["lora_B"], flipped, magnitude)
 
-    def _scale(self, module: str, rank: int) -> float:
+    def scale(self, module: str, rank: int) -> float:
+        """Return what the product of the two halves is multiplied by, where a module has a rank."""
         alpha = next((alpha for pattern, alpha in self._alphas if pattern.fullmatch(module)), None)
         if alpha is None:
             alpha = self.config.float("lora_alpha")
@@ -235,167 +329,9 @@ def is_adapter(path: Path) -> bool:
     return all(file.name.startswith("adapter") for file in weights)
 
 
-class MergedCheckpoint:
-    """A base and the adapters on it, in their order, as one checkpoint.
-
-    Nothing is merged before it is read. A change [rows, columns] is computed in float32 for the rows that are asked for, so that
-    beside one tensor of the base only its two thin factors are in memory.
-    """
-
-    def __init__(
-        self,
-        base: Checkpoint,
-        adapters: tuple[Adapter, ...],
-        config: Config,
-        tokenizer: Path,
-        copies: Mapping[str, str],
-        steps: tuple[Sentence, ...],
-        notes: tuple[Sentence, ...] = (),
-    ) -> None:
-        """Join them; `converter.merging.open_merged` has checked that they fit.
-
-        Args:
-            base: the checkpoint below.
-            adapters: each was trained on the result of the ones before it.
-            config: the base's configuration with the merged model's vocabulary.
-            tokenizer: the folder whose tokenizer counts.
-            copies: tensors that the base lacks and what they begin as: a head that was tied to the embeddings.
-            steps: what is merged.
-            notes: what was done with the base that a user should know.
-        """
-        self._base = base
-        self.adapters = adapters
-        self.config = config
-        self.tokenizer = tokenizer
-        self.steps = steps
-        self.notes = notes
-        self._origins: dict[str, tuple[Checkpoint, str]] = {
-            **{name: (base, name) for name in base.tensors},
-            **{name: (base, source) for name, source in copies.items()},
-        }
-        self._changes: dict[str, list[tuple[Adapter, LowRank]]] = {}
-        for adapter in adapters:
-            for name, key in adapter.whole.items():
-                self._origins[name] = adapter.weights, key
-                self._changes.pop(name, None)
-            for name, change in adapter.low_rank.items():
-                self._changes.setdefault(name, []).append((adapter, change))
-        self.tensors: Mapping[str, StoredTensor] = {
-            name: StoredTensor(
-                np.dtype(np.float32) if name in self._changes else home.tensors[key].dtype, home.tensors[key].shape
-            )
-            for name, (home, key) in self._origins.items()
-        }
-
-    @property
-    def path(self) -> Path:
-        """The base's folder or file."""
-        return self._base.path
-
-    def read(self, name: str) -> np.ndarray:
-        """Return one tensor, merged whole where an adapter changes it."""
-        rows = self.merged_rows(name)
-        if rows is not None:
-            return np.asarray(rows)
-        home, key = self._origins[name]
-        values = home.read(key)
-        for adapter, change in self._changes.get(name, ()):
-            values = _changed(widen(values), _Factors.of(adapter, change), slice(None))
-        return values
-
-    def rows(self, name: str) -> Rows:
-        """Return one tensor, its rows read and merged when they are used, where that can be."""
-        if name not in self._changes:
-            home, key = self._origins[name]
-            return home.rows(key)
-        merged = self.merged_rows(name)
-        return self.read(name) if merged is None else merged
-
-    def merged_rows(self, name: str, order: np.ndarray | None = None) -> MergedRows | None:
-        """Return a tensor's rows, in another order where one is given, each merged when it is asked for.
-
-        None: no adapter changes the tensor, or a row's values depend on other rows (DoRA by columns).
-        """
-        changes = self._changes.get(name)
-        if not changes or any(change.flipped and change.magnitude is not None for _, change in changes):
-            return None
-        home, key = self._origins[name]
-        factors = [_Factors.of(adapter, change) for adapter, change in changes]
-        return MergedRows(home.read(key), factors, np.arange(len(factors[0].up)) if order is None else order)
-
-    def check(self) -> None:
-        """Raise `BadFile` where a file was changed since it was opened."""
-        self._base.check()
-        for adapter in self.adapters:
-            adapter.weights.check()
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._base.close()
-        for adapter in self.adapters:
-            adapter.weights.close()
-
-
-@dataclass(frozen=True)
-class _Factors:
-    """A change in memory."""
-
-    up: np.ndarray
-    """float32 [rows, rank], the scale applied."""
-    down: np.ndarray
-    """float32 [rank, columns]."""
-    magnitude: np.ndarray | None
-    """float32 [rows], or [columns] where `by_column`."""
-    by_column: bool
-
-    @staticmethod
-    def of(adapter: Adapter, change: LowRank) -> _Factors:
-        up, down = adapter.factors(change)
-        magnitude = None if change.magnitude is None else widen(adapter.weights.read(change.magnitude))
-        return _Factors(up * np.float32(change.scale), np.ascontiguousarray(down), magnitude, change.flipped)
-
-
-class MergedRows:
-    """Float32 rows that are merged when NumPy asks for them; slicing gives another such object."""
-
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, origin: np.ndarray, factors: list[_Factors], order: np.ndarray) -> None:
-        """Take W [n, columns], its changes one after the other, and which of the n rows these are."""
-        self._origin = origin
-        self._factors = factors
-        self._order = order
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, rows: slice) -> MergedRows:
-        return MergedRows(self._origin, self._factors, self._order[rows])
-
-    def __array__(self, dtype: np.dtype[np.float32] | None = None, copy: bool | None = None) -> np.ndarray:
-        values = widen(self._origin[self._order])
-        for factors in self._factors:
-            values = _changed(values, factors, self._order)
-        return values
-
-
-def _changed(values: np.ndarray, factors: _Factors, rows: np.ndarray | slice) -> np.ndarray:
-    """Return W + up · down for some rows; DoRA then sets each row's (or column's) length."""
-    merged: np.ndarray = factors.up[rows] @ factors.down
-    merged += values
-    if factors.magnitude is None:
-        return merged
-    axis = 0 if factors.by_column else 1
-    length = np.sqrt(np.einsum("ij,ij->j" if factors.by_column else "ij,ij->i", merged, merged, dtype=np.float64))
-    chosen = factors.magnitude if factors.by_column else factors.magnitude[rows]
-    with np.errstate(all="ignore"):  # a row of zeros has no direction; the NaN is reported with the tensor's name
-        merged *= np.expand_dims((chosen / length).astype(np.float32), axis)
-    return merged
-
-
 def _refuse_other_kinds(config: Config) -> None:
-    kind = config.str("peft_type", default="LORA")
-    if kind != "LORA":
+    kind = config.str("peft_type", default=_LORA)
+    if kind not in (_LORA, _TOKENS_ALONE):
         raise UnsupportedModel(
             "{path} describes an adapter of the kind {kind}; Zhiyin merges LoRA only.",
             path=config.origin,

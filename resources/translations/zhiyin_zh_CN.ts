@@ -772,6 +772,10 @@
         <translation>ggml 写入了 {written} 字节，而应为 {expected} 字节；请重新安装知音。</translation>
     </message>
     <message>
+        <source>it adds to biases ({tensor})</source>
+        <translation>它对偏置（{tensor}）做加法</translation>
+    </message>
+    <message>
         <source>it brings whole tensors ({tensor})</source>
         <translation>它带来完整的张量（{tensor}）</translation>
     </message>
@@ -818,6 +822,10 @@
     <message>
         <source>it is nested too deeply</source>
         <translation>嵌套层次过深</translation>
+    </message>
+    <message>
+        <source>it replaces rows of {tensor}</source>
+        <translation>它替换了 {tensor} 的若干行</translation>
     </message>
     <message>
         <source>its alignment is {alignment}</source>
@@ -964,12 +972,12 @@
         <translation>{adapter} 带来 {count} 个词元的词向量，但输出头有 {head_count} 个；保存这个 LoRA 时遗漏了其中之一：请重新获取。</translation>
     </message>
     <message>
-        <source>{adapter} changes all experts of a layer at once (target_parameters), which Zhiyin does not merge; merge it with PEFT, then convert the result.</source>
-        <translation>{adapter} 同时改动一层的全部专家（target_parameters），知音不能合并；请用 PEFT 合并后再转换。</translation>
-    </message>
-    <message>
         <source>{adapter} changes the parts for images or sound, too ({count} tensors), and this goes with them.</source>
         <translation>{adapter} 还改动了处理图像或声音的部分（{count} 个张量），这些改动随那些部分一起略去。</translation>
+    </message>
+    <message>
+        <source>{adapter} changes {parameter}, all experts of a layer at once (target_parameters), and the base has no experts in floats that it fits; name the base that it was trained on, in BF16.</source>
+        <translation>{adapter} 改动 {parameter}，即一次改动一层的所有专家（target_parameters），而底座没有与之相配的浮点专家；请指定训练时所用底座的 BF16 版本。</translation>
     </message>
     <message>
         <source>{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are missing there); name the base that it was trained on.</source>
@@ -1650,6 +1658,10 @@
     <message>
         <source>{path} does not hold the reference&apos;s distributions for this text; delete it and measure again.</source>
         <translation>{path} 里没有原模型对这段文本的概率分布；请删除它，然后重新测量。</translation>
+    </message>
+    <message>
+        <source>{path} does not say of which tokens it has rows of {module} (trainable_token_indices); download it again.</source>
+        <translation>{path} 没有说明它带的 {module} 的各行属于哪些 token（trainable_token_indices）；请重新下载。</translation>
     </message>
     <message>
         <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>

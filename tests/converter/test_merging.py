@@ -11,7 +11,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from converter.checkpoint.lora import Adapter, MergedCheckpoint
+from converter.checkpoint.lora import Adapter
+from converter.checkpoint.merged import MergedCheckpoint
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.pipeline import ConvertRequest, convert, plan
 from desktop_app.engine.client import Engine
@@ -325,7 +326,7 @@ def test_adapters_of_other_kinds_are_refused(config: dict[str, Any], words: str,
     [
         (lambda t: t.pop(next(iter(t))), "one half"),
         (lambda t: t.update({next(iter(t)): np.zeros((3, 64), np.float32)}), "do not fit"),
-        (lambda t: t.update({"base_model.model.x.lora_B.bias": np.zeros(3, np.float32)}), "no part of a LoRA"),
+        (lambda t: t.update({"base_model.model.x.lora_C.bias": np.zeros(3, np.float32)}), "no part of a LoRA"),
         (lambda t: t.update({"base_model.model.x.weight": np.zeros(3, np.float32)}), "does not have"),
         (lambda t: t.clear(), "no tensors"),
     ],

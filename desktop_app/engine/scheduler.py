@@ -11,20 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from desktop_app.engine.generation import Generation
+from desktop_app.engine.prompt_budget import PromptBudget
 from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ProgressCallback, Runner, RunningSequence
 from desktop_app.sequences import common_prefix
 from models.errors import Cancelled
-
-_FIRST_PART = 16
-"""Tokens of a prompt read beside running replies while nothing was measured."""
-_SMALLEST_PART = 4
-_PROMPT_SHARE = 1.0
-"""Seconds of a step that go into prompts, for each second that it takes without."""
-_STEP_SECONDS = 0.1
-"""Of a step in which several prompts alone are read: a stop is heard between steps."""
-_NEWEST = 0.2
-"""Weight of the newest measurement in an average."""
 
 
 @dataclass
@@ -55,7 +46,7 @@ class Scheduler:
         self._running: list[Running] = []
         self._last_use = dict.fromkeys(range(len(runner.sequences)), 0)
         self._uses = 0
-        self._budget = _Budget(runner.batch)
+        self._budget = PromptBudget(runner.batch)
 
     @property
     def running(self) -> frozenset[int]:
@@ -142,40 +133,3 @@ class Scheduler:
         ended = [run for run in self._running if run.ended is not None]
         self._running = [run for run in self._running if run.ended is None]
         return ended
-
-
-class _Budget:
-    """How many tokens of prompts a step has time for, by what the last steps took."""
-
-    def __init__(self, batch: int) -> None:
-        self._batch = batch
-        self._step_seconds: dict[int, float] = {}
-        """By the number of replies: what a step without prompts takes."""
-        self._token_seconds = 0.0
-        """A token of a prompt."""
-
-    def prompt_tokens(self, replies: int, prompts: int) -> int:
-        """Return how many tokens of prompts go beside so many replies."""
-        most = self._batch - replies
-        if not replies:
-            if prompts < 2 or not self._token_seconds:
-                return most
-            return max(_FIRST_PART, min(most, int(_STEP_SECONDS / self._token_seconds)))
-        step = self._step_seconds.get(replies) or max(self._step_seconds.values(), default=0.0)
-        if not step or not self._token_seconds:
-            return min(most, _FIRST_PART)
-        return max(_SMALLEST_PART, min(most, int(_PROMPT_SHARE * step / self._token_seconds)))
-
-    def note(self, counts: Sequence[int], seconds: float) -> None:
-        """Take note of a step: the tokens of each sequence in it, and what it took."""
-        replies, read = sum(count == 1 for count in counts), sum(count for count in counts if count > 1)
-        if not read:
-            self._step_seconds[replies] = _mean(self._step_seconds.get(replies, 0.0), seconds)
-            return
-        beside = self._step_seconds.get(replies, 0.0) if replies else 0.0
-        if not replies or beside:
-            self._token_seconds = _mean(self._token_seconds, max(seconds - beside, 0.0) / read)
-
-
-def _mean(before: float, newest: float) -> float:
-    return newest if not before else (1 - _NEWEST) * before + _NEWEST * newest

@@ -88,6 +88,7 @@ _OWN_PROCESSES = {
     "--renderer": "desktop_app.processes.renderer",
     "--python": "desktop_app.assistant.sandbox.kernel",
     "--extractor": "desktop_app.documents.extraction_process",
+    "--server": "desktop_app.server.process",
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""

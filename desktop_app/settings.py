@@ -25,6 +25,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "repeat_penalty": (1.0, 2.0),
     "seed": (-1, (1 << 31) - 1),
     "max_tokens": (0, 1 << 20),
+    "server_port": (1, 65535),
 }
 """The least and the greatest value of each number."""
 RECOMMENDED = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
@@ -70,6 +71,10 @@ class Settings:
     """Whether replies of a new chat begin with a thought: what was chosen last; None: as the model does by itself."""
     effort: str = ""
     """How long replies of a new chat think: what was chosen last; "": as the model does by itself."""
+    server_port: int = 8484
+    """Of the local server, where the window's switch starts it."""
+    server_network: bool = False
+    """The local server answers other computers too."""
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True

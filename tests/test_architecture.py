@@ -68,6 +68,7 @@ PROCESSES = {
     "desktop_app.documents.extraction_process",
     "desktop_app.engine.server",
     "desktop_app.engine.parts.trial_process",
+    "desktop_app.server.process",
 }
 """Begun by `cli`, each in a process of its own."""
 PLAIN = (

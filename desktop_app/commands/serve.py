@@ -11,9 +11,8 @@ from desktop_app.commands.session import add_adapter_argument, find_model
 from desktop_app.commands.terminal import say
 from desktop_app.engine.protocol import MOST_SEQUENCES
 from desktop_app.paths import models_folder
+from desktop_app.server.process import PORT
 from models.errors import ZhiyinError
-
-PORT = 8484
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

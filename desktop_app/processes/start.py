@@ -25,7 +25,7 @@ def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     """Start this application as `zhiyin MODE` with pipes for its standard input and output; it ends with this process.
 
     Args:
-        mode: `--engine`, `--worker`, `--renderer` or `--extractor`.
+        mode: `--engine`, `--worker`, `--renderer`, `--extractor` or `--server`.
         errors: takes its standard error; None: this process's own.
 
     Raises:

@@ -100,8 +100,7 @@ class _Server(uvicorn.Server):
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ZhiyinError:
     return ZhiyinError(
-        "Nothing can listen on {host} port {port} ({reason}); choose another with --host and --port, or end the program that "
-        "uses it.",
+        "Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.",
         host=host,
         port=str(port),
         reason=error.strerror or str(error),

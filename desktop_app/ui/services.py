@@ -22,6 +22,7 @@ from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.controllers.folders import FolderController
 from desktop_app.ui.controllers.titles import TitleController
@@ -60,6 +61,7 @@ class Services(QObject):
         self.chats.model_of = self._model_of
         self.folders = FolderController(self.chats, self.history, self)
         self.titles = TitleController(self.engine, self.models, self.chats, self.settings, self)
+        self.server = ServerBridge(self.settings, self)
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         if file is not None:
@@ -152,6 +154,7 @@ class Services(QObject):
         self.conversions.close()
         self.catalogue.close()
         self.engine_parts.close()
+        self.server.close()
         self.save_settings()
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()

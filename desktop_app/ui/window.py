@@ -62,6 +62,7 @@ from desktop_app.ui.models.conversion_panel import ConversionPanel
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.models.removal_question import RemovalQuestion
+from desktop_app.ui.server.lamp import ServerLamp
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.settings_dialog import CONTEXTS, DOWNLOADS, KEYS, REPLIES, SettingsDialog
 from desktop_app.ui.widgets.fitting_dialog import bounded, move_onto_screen
@@ -154,6 +155,7 @@ class MainWindow(QMainWindow):
         bar.addWidget(self._new)
         bar.addWidget(self._picker)
         bar.addStretch()
+        bar.addWidget(ServerLamp(self.services.server))
         writing = QVBoxLayout()
         writing.setContentsMargins(20, 0, 20, 16)
         writing.setSpacing(8)

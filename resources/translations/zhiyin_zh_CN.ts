@@ -156,8 +156,8 @@
         <translation>最小的混合量化也放不下：{reason}</translation>
     </message>
     <message>
-        <source>Nothing can listen on {host} port {port} ({reason}); choose another with --host and --port, or end the program that uses it.</source>
-        <translation>无法监听 {host} 的端口 {port}（{reason}）；请用 --host 和 --port 换一个，或结束占用它的程序。</translation>
+        <source>Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.</source>
+        <translation>无法在 {host} 的端口 {port} 上监听（{reason}）；请换一个地址或端口，或关闭占用它的程序。</translation>
     </message>
     <message>
         <source>Past {context} tokens this model takes no adapters while it runs; load it with no larger context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
@@ -410,6 +410,10 @@
     <message>
         <source>The grammar has a mistake, or is too complicated; correct it.</source>
         <translation>语法有误或过于复杂；请改正。</translation>
+    </message>
+    <message>
+        <source>The local server ended by itself; switch it on again.</source>
+        <translation>本地服务器意外退出；请重新启动它。</translation>
     </message>
     <message>
         <source>The memory ran out while computing; load the model with a smaller context, or close other programs.</source>
@@ -4260,6 +4264,100 @@
     <message>
         <source>{speed} tokens/s</source>
         <translation>{speed} 词元/秒</translation>
+    </message>
+</context>
+<context>
+    <name>ServerDialog</name>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>Answer other computers of the network too (they need the key)</source>
+        <translation>也响应局域网内的其他电脑（需要密钥）</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Duration</source>
+        <translation>用时</translation>
+    </message>
+    <message>
+        <source>It does not run</source>
+        <translation>未运行</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>密钥</translation>
+    </message>
+    <message>
+        <source>Last requests</source>
+        <translation>最近的请求</translation>
+    </message>
+    <message>
+        <source>Local server</source>
+        <translation>本地服务器</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Nobody has asked yet.</source>
+        <translation>还没有收到请求。</translation>
+    </message>
+    <message>
+        <source>Other programs on this computer can use your models: editors, note-taking and translation programs, anything that speaks OpenAI&apos;s, Anthropic&apos;s or Ollama&apos;s protocol. Nothing of what they say is written down.</source>
+        <translation>本机的其他程序可以使用您的模型：编辑器、笔记软件、翻译工具，凡是支持 OpenAI、Anthropic 或 Ollama 接口的都可以。它们发送的内容不会被记录。</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>端口</translation>
+    </message>
+    <message>
+        <source>Program</source>
+        <translation>程序</translation>
+    </message>
+    <message>
+        <source>Start the server</source>
+        <translation>启动服务器</translation>
+    </message>
+    <message>
+        <source>Starting …</source>
+        <translation>正在启动…</translation>
+    </message>
+    <message>
+        <source>Stop the server</source>
+        <translation>停止服务器</translation>
+    </message>
+    <message>
+        <source>Time</source>
+        <translation>时间</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>refused ({status})</source>
+        <translation>已拒绝（{status}）</translation>
+    </message>
+</context>
+<context>
+    <name>ServerLamp</name>
+    <message>
+        <source>Answer other programs</source>
+        <translation>供其他程序使用</translation>
+    </message>
+    <message>
+        <source>Other programs are answered at {address}</source>
+        <translation>正在 {address} 响应其他程序</translation>
     </message>
 </context>
 <context>

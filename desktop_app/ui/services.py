@@ -36,6 +36,8 @@ class Services(QObject):
     """The engine, the models, the chats, the conversions and the settings of one running application."""
 
     settings_not_saved = Signal(Exception)
+    setting_changed = Signal(str)
+    """The setting of this name counts from now on."""
     reported = Signal(ZhiyinError)
     """`desktop_app.reports`, from any thread."""
 
@@ -64,6 +66,7 @@ class Services(QObject):
         self.server = ServerBridge(self.settings, self)
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
+        self.library.imported.connect(self.choose_model)
         if file is not None:
             self.library.import_file(file)
             self._begun = True
@@ -123,6 +126,7 @@ class Services(QObject):
             self._languages.choose(self.settings.language)
         elif name == "network":
             self._switch_network()
+        self.setting_changed.emit(name)
 
     def _switch_network(self) -> None:
         try:

@@ -3141,6 +3141,29 @@
     </message>
 </context>
 <context>
+    <name>ClosingQuestion</name>
+    <message>
+        <source>A model is still being downloaded or converted.</source>
+        <translation>还有模型正在下载或转换。</translation>
+    </message>
+    <message>
+        <source>Continue converting</source>
+        <translation>继续转换</translation>
+    </message>
+    <message>
+        <source>Continue downloading</source>
+        <translation>继续下载</translation>
+    </message>
+    <message>
+        <source>Stop and close</source>
+        <translation>停止并关闭</translation>
+    </message>
+    <message>
+        <source>What was downloaded is kept for the next try; a conversion begins anew.</source>
+        <translation>已下载的部分会保留，下次可以接着下载；转换则要重新开始。</translation>
+    </message>
+</context>
+<context>
     <name>CodeBox</name>
     <message>
         <source>Code</source>
@@ -3609,6 +3632,25 @@
     </message>
 </context>
 <context>
+    <name>Dialogs</name>
+    <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
+        <source>Documents</source>
+        <translation>文档</translation>
+    </message>
+    <message>
+        <source>Export the chat</source>
+        <translation>导出对话</translation>
+    </message>
+</context>
+<context>
     <name>DownloadsRow</name>
     <message>
         <source>Delete…</source>
@@ -3617,6 +3659,13 @@
     <message>
         <source>Downloads that are converted already take {size}.</source>
         <translation>已经转换完的下载文件占用 {size}。</translation>
+    </message>
+</context>
+<context>
+    <name>DropArea</name>
+    <message>
+        <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
+        <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
     </message>
 </context>
 <context>
@@ -3825,6 +3874,17 @@
     </message>
 </context>
 <context>
+    <name>Frame</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Show or hide the chats</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
+</context>
+<context>
     <name>HostButtons</name>
     <message>
         <source>Try {host}</source>
@@ -3935,72 +3995,12 @@
 <context>
     <name>MainWindow</name>
     <message>
-        <source>A model is still being downloaded or converted.</source>
-        <translation>还有模型正在下载或转换。</translation>
-    </message>
-    <message>
-        <source>Add a model…</source>
-        <translation>添加模型…</translation>
-    </message>
-    <message>
-        <source>All files</source>
-        <translation>所有文件</translation>
-    </message>
-    <message>
-        <source>Attach files</source>
-        <translation>添加附件</translation>
-    </message>
-    <message>
-        <source>Choose or add a model first.</source>
-        <translation>请先选择或添加一个模型。</translation>
-    </message>
-    <message>
-        <source>Continue converting</source>
-        <translation>继续转换</translation>
-    </message>
-    <message>
-        <source>Continue downloading</source>
-        <translation>继续下载</translation>
-    </message>
-    <message>
-        <source>Documents</source>
-        <translation>文档</translation>
-    </message>
-    <message>
-        <source>Drop a text file to talk about it, or a model: a GGUF file, a checkpoint to convert, a LoRA adapter to merge</source>
-        <translation>松开即可：把文本文件放进消息，或导入 GGUF 文件、转换模型文件夹、合并 LoRA</translation>
-    </message>
-    <message>
-        <source>Export the chat</source>
-        <translation>导出对话</translation>
-    </message>
-    <message>
-        <source>Get models</source>
-        <translation>获取模型</translation>
-    </message>
-    <message>
         <source>Loading the model…</source>
         <translation>正在加载模型…</translation>
     </message>
     <message>
-        <source>New chat</source>
-        <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Show or hide the chats</source>
-        <translation>显示或隐藏对话列表</translation>
-    </message>
-    <message>
-        <source>Stop and close</source>
-        <translation>停止并关闭</translation>
-    </message>
-    <message>
         <source>Thinking…</source>
         <translation>正在思考…</translation>
-    </message>
-    <message>
-        <source>What was downloaded is kept for the next try; a conversion begins anew.</source>
-        <translation>已下载的部分会保留，下次可以接着下载；转换则要重新开始。</translation>
     </message>
 </context>
 <context>
@@ -4054,6 +4054,18 @@
 </context>
 <context>
     <name>NoticeController</name>
+    <message>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>Choose or add a model first.</source>
+        <translation>请先选择或添加一个模型。</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
     <message>
         <source>The file of your chats was damaged. What could be read was saved; the damaged file is {file}.</source>
         <translation>对话文件已损坏。可读取的内容已经恢复；损坏的文件保存在 {file}。</translation>

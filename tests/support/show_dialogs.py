@@ -74,7 +74,7 @@ def dialogs(window: MainWindow, folder: Path) -> dict[str, Callable[[], QDialog]
         return newest(window, SettingsDialog)
 
     def closing() -> QDialog:
-        window._ask_whether_to_stop()
+        window._dialogs.closing()
         return newest(window, QDialog)
 
     removal = Removal(BrokenModel("a-broken-model", folder / "model.gguf", ZhiyinError(WORDS)), (), None)

@@ -1,30 +1,70 @@
-"""Deleting a chat, which can be undone, and writing one into a file."""
+"""What the user does with chats: opening, sending, deleting (which can be undone), writing one into a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
-from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.chat.attachment import Draft
+from desktop_app.library.installed import InstalledModel
+from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.services import Services
 
 _DELETED = "deleted-chat"
 """The notice's topic."""
 
 
 class ChatActions(QObject):
-    """Acts on chats of the list, and says what was done."""
+    """Acts on chats, and says what was done."""
 
-    def __init__(self, chats: ChatSession, notices: NoticeController, parent: QObject | None = None) -> None:
-        """Act on `chats`."""
+    begun = Signal()
+    """An empty chat was asked for."""
+    turned = Signal()
+    """Another chat was asked for: its page belongs in front."""
+    model_missing = Signal(Draft)
+    """A message cannot be sent, because no model is installed."""
+
+    def __init__(
+        self, services: Services, drafts: DraftController, notices: NoticeController, parent: QObject | None = None
+    ) -> None:
+        """Keep what is typed in `drafts` before another chat is opened."""
         super().__init__(parent)
-        self._chats, self._notices = chats, notices
+        self._services, self._drafts, self._notices = services, drafts, notices
+        self._chats = services.chats
         self._undoable: list[str] = []
+
+    def new(self) -> None:
+        """Open an empty chat."""
+        self._drafts.keep()
+        self._chats.new()
+        self.begun.emit()
+        self.turned.emit()
+
+    def open(self, conversation: str) -> None:
+        """Open a chat of the list."""
+        self._drafts.keep()
+        self._chats.open(conversation)
+        self.turned.emit()
+
+    def new_with(self, model: InstalledModel) -> None:
+        """Open an empty chat with a model."""
+        self._services.choose_model(model)
+        self.new()
+
+    def send(self, draft: Draft) -> None:
+        """Send a message in the open chat."""
+        library = self._services.library
+        if library.is_read and not library.models:
+            self.model_missing.emit(draft)
+        else:
+            self._chats.send(draft.text, draft.attachments)
 
     def delete(self, conversation: str) -> None:
         """Put a chat into the trash."""
+        self._drafts.keep()
         self._chats.delete(conversation)
         self._undoable.append(conversation)
         undo = (self.tr("Undo"), self.undo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from PySide6.QtCore import QObject
@@ -48,6 +49,7 @@ class NoticeController(QObject):
         self._services = services
         services.catalogue.failed.connect(lambda error: warnings.say(translated(error)))
         services.library.refused.connect(self.import_refused)
+        services.library.imported.connect(self.imported)
         services.history.troubled.connect(self._not_saved)
         services.history.recovered.connect(lambda: warnings.withdraw("history"))
         services.history.damaged.connect(self._history_damaged)
@@ -61,6 +63,11 @@ class NoticeController(QObject):
     def imported(self, model: InstalledModel) -> None:
         """Say that a model is on the list."""
         self.news.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
+
+    def model_missing(self, get: Callable[[], None], add: Callable[[], None]) -> None:
+        """Say that a message needs a model, with the two ways to one."""
+        ways = (self.tr("Get models"), get), (self.tr("Add a model…"), add)
+        self.warnings.say(self.tr("Choose or add a model first."), *ways, topic="model")
 
     def text_too_large(self, name: str) -> None:
         """Say that a text does not fit into a message."""

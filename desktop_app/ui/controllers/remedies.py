@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.chat.failure import failure_facts, failure_of
-from desktop_app.ui.chat.reply_failure import Contexts
+from desktop_app.ui.chat.reply_failure import Contexts, Remedy
 from desktop_app.ui.controllers.notices import Notices
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import fix_words
@@ -22,6 +22,13 @@ class RemedyController(QObject):
 
     contexts_found = Signal(Contexts)
     """The contexts that the newest reply may offer."""
+    edit_asked = Signal(str)
+    """The question with this id is to be shortened."""
+    new_chat_asked = Signal()
+    settings_asked = Signal()
+    """The settings that limit replies are to be shown."""
+    models_asked = Signal()
+    """The list of models is to be shown."""
 
     def __init__(self, services: Services, notices: Notices, parent: QObject | None = None) -> None:
         """Say failed loads through `notices`."""
@@ -29,6 +36,29 @@ class RemedyController(QObject):
         self._services = services
         self._notices = notices
         self._contexts = Contexts(False)
+        services.models.changed.connect(self._follow)
+        services.chats.opened.connect(self.offer_contexts)
+        services.chats.ended.connect(lambda _: self.offer_contexts())
+
+    def apply(self, message: str, remedy: Remedy) -> None:
+        """Do what the user chose below a reply that failed."""
+        chats = self._services.chats
+        match remedy:
+            case "retry":
+                chats.regenerate(message)
+            case "smaller":
+                self.use_smaller_context()
+            case "larger":
+                self.use_larger_context()
+                chats.regenerate(message)
+            case "shorten":
+                self.edit_asked.emit(chats.tree[message].parent or "")
+            case "new_chat":
+                self.new_chat_asked.emit()
+            case "settings":
+                self.settings_asked.emit()
+            case "models":
+                self.models_asked.emit()
 
     def model_changed(self, state: EngineState) -> None:
         """Say why a load failed with its ways out, or withdraw that."""
@@ -60,6 +90,11 @@ class RemedyController(QObject):
             self._services.save_settings()
         else:
             models.reload()  # a recurrent model has no context to shorten
+
+    def _follow(self, state: EngineState) -> None:
+        self.model_changed(state)
+        if state.kind == "ready":
+            self.offer_contexts()
 
     def _found(self, contexts: Contexts) -> None:
         self._contexts = contexts

@@ -56,7 +56,7 @@ def in_new_chat(person: Person) -> None:
 
 def in_a_chat(person: Person) -> None:
     person.window.new_chat()
-    person.window._open_chat(next(c.id for c in person.services.chats.conversations if c.title == "First"))
+    person.window._chat_actions.open(next(c.id for c in person.services.chats.conversations if c.title == "First"))
     person.wait(lambda: len(person.messages) == 2)
     assert len(person.widgets) == 2
 
@@ -152,7 +152,7 @@ def test_after_every_button(reader: Person, state: Callable[[Person], None], way
         dismiss()
         assert_next_keys_are_text(reader, f"{name} by {way} {state.__name__}")
         end_replies(reader)
-        reader.window._show_sidebar(True)
+        reader.window._frame.show_sidebar(True)
 
 
 @pytest.mark.parametrize("state", STATES[:3])

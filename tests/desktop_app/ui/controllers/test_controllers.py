@@ -15,11 +15,14 @@ from PySide6.QtWidgets import QApplication
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.engine.client import EngineFailed
 from desktop_app.library.install import InstallRequest
+from desktop_app.library.installed import Listing
 from desktop_app.ui.controllers.chat_actions import ChatActions
 from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.importing import ImportController
+from desktop_app.ui.controllers.model_actions import ModelActions
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.controllers.remedies import RemedyController
+from desktop_app.ui.controllers.thinking import ThinkingController
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.services import Services
 from tests.support.window import run_events
@@ -60,6 +63,11 @@ def services(application: QApplication, data_home: Path) -> Iterator[Services]:
     yield made
     made.close()
     made.deleteLater()
+
+
+def make_chat_actions(services: Services, warnings: Said, news: Said, typed: str = "") -> ChatActions:
+    drafts = DraftController(services.chats, Written(Draft(typed)))
+    return ChatActions(services, drafts, NoticeController(services, warnings, news))
 
 
 def wait(condition: Any) -> None:
@@ -126,7 +134,7 @@ def test_remedies_of_a_failed_load_go_by_its_code(services: Services) -> None:
 
 def test_a_deleted_chat_can_be_brought_back(services: Services) -> None:
     warnings, news = Said(), Said()
-    actions = ChatActions(services.chats, NoticeController(services, warnings, news))
+    actions = make_chat_actions(services, warnings, news)
     wait(lambda: services.models.state.kind == "ready")
     services.settings.max_tokens = 4
     services.chats.send("Hello")
@@ -149,3 +157,65 @@ def test_what_was_found_damaged_is_said_once_each_below_what_was_said_before(ser
     assert warnings.text == ""
     notices.text_too_large("book.txt")
     assert warnings.text.startswith("book.txt is too large for a message")
+
+
+def test_another_chat_is_opened_with_what_was_typed_kept(services: Services) -> None:
+    actions = make_chat_actions(services, Said(), Said(), typed="Half a thought")
+    turned: list[str] = []
+    actions.turned.connect(lambda: turned.append(services.chats.current.id))
+    wait(lambda: services.models.state.kind == "ready")
+    services.settings.max_tokens = 4
+    services.chats.send("Hello")
+    wait(lambda: not services.chats.busy)
+    first = services.chats.current.id
+    actions.new()
+    assert services.chats.current.id != first
+    wait(lambda: [chat.draft for chat in services.chats.conversations if chat.id == first] == ["Half a thought"])
+    actions.open(first)
+    wait(lambda: services.chats.current.id == first)
+    assert len(turned) == 2
+
+
+def test_a_message_without_any_model_is_given_back(services: Services) -> None:
+    actions, missing = make_chat_actions(services, Said(), Said()), []
+    actions.model_missing.connect(missing.append)
+    wait(lambda: services.library.is_read)
+    services.library.listing = Listing([], [])
+    actions.send(Draft("Hello"))
+    assert missing == [Draft("Hello")]
+    assert services.chats.path == []
+
+
+def test_remedies_of_a_reply_say_what_is_to_be_shown(services: Services) -> None:
+    remedies = RemedyController(services, Said())
+    shown: list[str] = []
+    remedies.new_chat_asked.connect(lambda: shown.append("chat"))
+    remedies.settings_asked.connect(lambda: shown.append("settings"))
+    remedies.models_asked.connect(lambda: shown.append("models"))
+    for remedy in ("new_chat", "settings", "models"):
+        remedies.apply("a message", remedy)
+    assert shown == ["chat", "settings", "models"]
+
+
+def test_what_fits_is_asked_once_at_a_time(services: Services) -> None:
+    actions, answers = ModelActions(services), []
+    wait(lambda: services.models.state.kind == "ready")
+    actions.options_found.connect(answers.append)
+    wait(lambda: answers)
+    answers.clear()
+    for _ in range(5):
+        actions.find_options()
+    wait(lambda: len(answers) == 2)
+    run_events(300)
+    assert len(answers) == 2
+    assert list(answers[0]) == [model.path for model in services.library.models]
+
+
+def test_thinking_is_what_the_chat_or_the_model_says(services: Services) -> None:
+    thinking, shown = ThinkingController(services), []
+    thinking.thinking_shown.connect(shown.append)
+    thinking.effort_shown.connect(shown.append)
+    wait(lambda: services.models.state.kind == "ready")
+    assert shown[-2:] == [None, ""]  # the starter model does not think
+    thinking.choose(True)
+    assert services.chats.current.thinking is True

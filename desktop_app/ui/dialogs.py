@@ -1,0 +1,161 @@
+"""The dialogs of the window: each is opened here, and what the user answers goes where it belongs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QStandardPaths, Qt, Signal
+from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
+
+from converter.hub.address import HubAddress
+from desktop_app.chat.attachment import PASSAGES, Attachment
+from desktop_app.chat.export import file_name
+from desktop_app.documents.kinds import name_patterns
+from desktop_app.library.install import InstallRequest
+from desktop_app.library.installed import Removal
+from desktop_app.ui.chat.trash_dialog import TrashDialog
+from desktop_app.ui.controllers.notices import NoticeController
+from desktop_app.ui.documents.collections_dialog import CollectionsDialog
+from desktop_app.ui.models.adapter_dialog import AdapterDialog
+from desktop_app.ui.models.add_dialog import AddDialog
+from desktop_app.ui.models.closing_question import ClosingQuestion
+from desktop_app.ui.models.conversion_dialog import ConversionDialog
+from desktop_app.ui.models.removal_question import RemovalQuestion
+from desktop_app.ui.services import Services
+from desktop_app.ui.settings.settings_dialog import CONTEXTS, DOWNLOADS, KEYS, REPLIES, SettingsDialog
+from models.errors import ZhiyinError
+
+
+class Dialogs(QObject):
+    """Opens dialogs over a window."""
+
+    paths_chosen = Signal(list)
+    """Files or folders, for the message or the library."""
+    text_chosen = Signal(Attachment)
+    """A text, such as passages out of the user's documents, for the message."""
+    export_chosen = Signal(str, Path)
+    """A chat's id and the file that it goes into."""
+    removal_agreed = Signal(Removal, bool)
+    """A model to be removed, and whether its download goes too."""
+    closing_agreed = Signal()
+    """The window may be closed, and what is under way stopped."""
+
+    def __init__(self, services: Services, notices: NoticeController, window: QWidget) -> None:
+        """Dialogs are modal to `window`."""
+        super().__init__(window)
+        self._services, self._notices, self._window = services, notices, window
+        self._pasted = ""
+        """The repository that was asked for and not fetched, as the user wrote it."""
+
+    def settings(self, page: int = 0) -> None:
+        """Show the settings, at one of their pages."""
+        services = self._services
+        dialog = SettingsDialog(
+            services.settings, services.models.state, services.conversions, services.engine_parts, self._window
+        )
+        services.models.find_contexts(CONTEXTS, dialog.show_contexts)
+        dialog.show_page(page)
+        dialog.changed.connect(services.apply_setting)
+        context = services.settings.context
+        dialog.finished.connect(lambda: self._settings_closed(context))
+        self._open(dialog)
+
+    def reply_settings(self) -> None:
+        """Show the settings of replies."""
+        self.settings(REPLIES)
+
+    def download_settings(self) -> None:
+        """Show the settings of downloads."""
+        self.settings(DOWNLOADS)
+
+    def keys(self) -> None:
+        """Show the keys that work in the window."""
+        self.settings(KEYS)
+
+    def add_model(self) -> None:
+        """Let the user choose a file, a folder, or a repository."""
+        dialog = AddDialog(self._window, self._pasted)
+        self._services.library.find_others(dialog.show_found)
+        dialog.paths_chosen.connect(self.paths_chosen.emit)
+        dialog.repository_named.connect(self._look_at)
+        self._open(dialog)
+
+    def convert(self, request: InstallRequest) -> None:
+        """Show what a source is, and convert or download it as the user likes."""
+        dialog = ConversionDialog(self._services.conversions, request, self._window)
+        dialog.accepted.connect(self._forget_pasted)
+        self._open(dialog)
+
+    def merge_adapter(self, path: Path) -> None:
+        """Show what an adapter is made for, and merge it into that."""
+        try:
+            dialog = AdapterDialog(self._services.conversions, path, self._window)
+        except ZhiyinError as error:
+            self._notices.import_refused(error)
+            return
+        self._open(dialog)
+
+    def attach(self) -> None:
+        """Let the user choose documents for the message."""
+        dialog = QFileDialog(self._window, self.tr("Attach files"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        documents, everything = self.tr("Documents"), self.tr("All files")
+        dialog.setNameFilters([f"{documents} ({name_patterns()})", f"{everything} (*)"])
+        dialog.filesSelected.connect(self.paths_chosen.emit)
+        self._open(dialog)
+
+    def collections(self) -> None:
+        """Show the document collections; passages of them may go into the message."""
+        dialog = CollectionsDialog(self._services.collections, self._window)
+        dialog.passages_chosen.connect(lambda name, text: self.text_chosen.emit(Attachment(name, text, PASSAGES)))
+        self._open(dialog)
+
+    def export(self, conversation: str) -> None:
+        """Let the user choose where a chat is written to."""
+        name = file_name(self._services.chats.title_of(conversation))
+        folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+        dialog = QFileDialog(self._window, self.tr("Export the chat"), folder, "Markdown (*.md)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("md")
+        dialog.selectFile(name)
+        dialog.fileSelected.connect(lambda path: self.export_chosen.emit(conversation, Path(path)))
+        self._open(dialog)
+
+    def trash(self) -> None:
+        """Show the chats that were deleted in the last 30 days."""
+        self._open(TrashDialog(self._services.chats, self._window))
+
+    def removal(self, removal: Removal, in_use: bool) -> None:
+        """Ask whether a model is to be removed."""
+        question = RemovalQuestion(removal, self._window, in_use=in_use)
+        question.agreed.connect(partial(self.removal_agreed.emit, removal))
+        question.open()
+
+    def closing(self) -> None:
+        """Ask whether what is under way may stop."""
+        if self._window.findChild(ClosingQuestion) is not None:
+            return
+        job = self._services.conversions.current
+        downloads = job is not None and job.progress is not None and job.progress.phase == "downloading"
+        question = ClosingQuestion(self._window, downloads=downloads)
+        question.agreed.connect(self.closing_agreed)
+        question.open()
+
+    @staticmethod
+    def _open(dialog: QDialog) -> None:
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _look_at(self, address: HubAddress, pasted: str) -> None:
+        """Show what a repository is; what was written of it stays until it is fetched."""
+        self._pasted = pasted
+        self.convert(InstallRequest(address.repository, revision=address.revision, endpoint=address.endpoint))
+
+    def _forget_pasted(self) -> None:
+        self._pasted = ""
+
+    def _settings_closed(self, old_context: int) -> None:
+        self._services.save_settings()
+        if self._services.settings.context != old_context:
+            self._services.models.apply_settings()

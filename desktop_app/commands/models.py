@@ -13,7 +13,8 @@ from converter.gguf_header import ArrayLength, read_gguf_header
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
-from desktop_app.library.installed import BrokenModel, InstalledModel, Library
+from desktop_app.library.installed import Library
+from desktop_app.library.installed_model import BrokenModel, InstalledModel
 from desktop_app.library.other_programs import found_models
 from desktop_app.library.packs import SUFFIX, pack, read_pack, unpack
 from desktop_app.paths import models_folder, qualities_file

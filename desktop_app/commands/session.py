@@ -15,7 +15,10 @@ from desktop_app.commands.terminal import ProgressLine, say
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Tokenize, Update
 from desktop_app.engine.results import ModelInfo
-from desktop_app.library.installed import AmbiguousModel, Entry, InstalledModel, Library, first_model
+from desktop_app.library.first_model import first_model
+from desktop_app.library.installed import Library
+from desktop_app.library.installed_model import Entry, InstalledModel
+from desktop_app.library.model_names import AmbiguousModel
 from desktop_app.paths import models_folder, settings_file
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
 from desktop_app.settings import load_settings

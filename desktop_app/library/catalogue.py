@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 from converter.hub.manifest import converted_from
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import downloads_folder, free_space
 from desktop_app.planning.catalogue_sizes import FOLDER, Sizes, read_sizes
 from desktop_app.planning.footprint import recurrent_state

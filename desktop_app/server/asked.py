@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from desktop_app.engine.protocol import SamplingSettings
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.server.errors import APIError
 
 _SEED_BITS = 0x7FFFFFFF

@@ -19,7 +19,9 @@ from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings
 from desktop_app.engine.results import ModelInfo
 from desktop_app.library.embedding_model import NAME as BUNDLED_EMBEDDING
 from desktop_app.library.embedding_model import bundled_embedding_model
-from desktop_app.library.installed import AmbiguousModel, InstalledModel, Library
+from desktop_app.library.installed import Library
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.model_names import AmbiguousModel
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
 from desktop_app.server.errors import APIError, as_api_error, model_not_found
 from models.errors import ZhiyinError

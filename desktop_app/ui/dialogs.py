@@ -13,7 +13,7 @@ from desktop_app.chat.attachment import PASSAGES, Attachment
 from desktop_app.chat.export import file_name
 from desktop_app.documents.kinds import name_patterns
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.installed import Removal
+from desktop_app.library.removal import Removal
 from desktop_app.ui.chat.trash_dialog import TrashDialog
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.documents.collections_dialog import CollectionsDialog

@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
 from desktop_app.chat.conversation import Conversation, Message
-from desktop_app.library.installed import InstalledModel, Removal, first_model
+from desktop_app.library.first_model import first_model
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.removal import Removal
 from desktop_app.network import ASKED, OFFLINE, is_offline, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings

@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QAbstractButton, QDialog, QMainWindow, QWidget
 
 from converter.hub.cleanup import KeptDownload
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.installed import BrokenModel, Removal
+from desktop_app.library.installed_model import BrokenModel
+from desktop_app.library.removal import Removal
 from desktop_app.library.source_facts import SourceFacts
 from desktop_app.paths import settings_file
 from desktop_app.settings import Settings, save_settings

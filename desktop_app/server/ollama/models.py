@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError
 from desktop_app.server.serving import json_response, services

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.engine.results import Reply
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.server.asked import sampling_settings, stop_texts
 from desktop_app.server.errors import APIError
 

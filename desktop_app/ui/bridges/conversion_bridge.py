@@ -20,7 +20,7 @@ from converter.progress import Progress
 from desktop_app.library.catalogue import catalogue
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import Installed, InstallRequest, install_in_process
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.other_hosts import OtherHost, other_hosts
 from desktop_app.library.source_facts import Assessment, SourceFacts, look_and_tell
 from desktop_app.paths import downloads_folder

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.installed import Entry, InstalledModel, Library, Listing, Removal
+from desktop_app.library.installed import Library
+from desktop_app.library.installed_model import Entry, InstalledModel, Listing
 from desktop_app.library.other_programs import FoundModel, found_models
+from desktop_app.library.removal import Removal
 from desktop_app.ui.bridges.background import Background
 
 

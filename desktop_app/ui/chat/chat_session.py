@@ -21,7 +21,7 @@ from desktop_app.chat.history import Deleted
 from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.engine.results import Reply
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import chat_state_file
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge

@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.chat.attachment import Draft
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.i18n.sentences import translated

@@ -8,7 +8,7 @@ from typing import Protocol
 from PySide6.QtCore import QObject
 
 from desktop_app.chat.mending import Recovery
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.notice import Action, Kind

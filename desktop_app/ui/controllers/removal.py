@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.installed import Entry, Removal
+from desktop_app.library.installed_model import Entry
+from desktop_app.library.removal import Removal
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services

@@ -6,7 +6,7 @@ import datetime
 
 from PySide6.QtCore import QCoreApplication, QDate, QLocale
 
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 
 
 def size(count: int) -> str:

@@ -23,7 +23,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QMouseEvent, Q
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from desktop_app.library.catalogue import CatalogueOffer
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.focus import is_written
 from desktop_app.ui.models.catalogue_labels import cost, everything, nature, purpose, shortage
 from desktop_app.ui.models.fit import COLOURS, verdict_words

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from desktop_app.library.catalogue import CatalogueOffer, Overview
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.bridges.conversion_bridge import ConversionJob
 from desktop_app.ui.chat.chat_view import COLUMN
 from desktop_app.ui.models.catalogue_labels import search_text

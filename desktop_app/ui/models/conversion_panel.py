@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from converter.hub.cleanup import KeptDownload
 from converter.progress import Progress
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.other_hosts import OtherHost
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
 from desktop_app.ui.i18n.formats import duration, number, size

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
-from desktop_app.library.installed import BrokenModel, Entry, InstalledModel
+from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel
 from desktop_app.planning.planner import RunConfiguration
 from desktop_app.ui.i18n.formats import model_details, size
 from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words

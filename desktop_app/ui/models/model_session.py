@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.engine.client import EngineExit
 from desktop_app.engine.protocol import Load, LoadSettings, Progress, Unload, Update
 from desktop_app.engine.results import ModelInfo
-from desktop_app.library.installed import InstalledModel
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.source_facts import Assessment, SourceFacts, judge
 from desktop_app.planning.load_plan import PlannedLoad
 from desktop_app.planning.planner import DOES_NOT_FIT, Computer, RunConfiguration

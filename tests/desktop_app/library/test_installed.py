@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.library.installed import (
-    AmbiguousModel,
-    BrokenModel,
-    InstalledModel,
-    Library,
-    finished_models,
-    first_model,
-)
+from desktop_app.library.first_model import first_model
+from desktop_app.library.installed import Library, finished_models
+from desktop_app.library.installed_model import BrokenModel, InstalledModel
+from desktop_app.library.model_names import AmbiguousModel
 from desktop_app.paths import models_folder
 from models.errors import BadFile, ZhiyinError
 from tests.support.tiny_gguf import tiny_gguf

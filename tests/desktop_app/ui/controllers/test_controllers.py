@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.engine.client import EngineFailed
 from desktop_app.library.install import InstallRequest
-from desktop_app.library.installed import Listing
+from desktop_app.library.installed_model import Listing
 from desktop_app.ui.controllers.chat_actions import ChatActions
 from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.importing import ImportController

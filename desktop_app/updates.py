@@ -82,7 +82,7 @@ def read_release(address: str) -> Release:
         BadFile: it is damaged, of a newer format, or not signed by the makers.
         ZhiyinError: it cannot be read or reached.
     """
-    data, signature = _read(address, _MANIFEST_BYTES), _read(f"{address}.sig", SIGNATURE_BYTES)
+    data, signature = _read(address, _MANIFEST_BYTES), _read_signature(address)
     if not is_signed(data, signature):
         raise BadFile("{path} is not signed by the makers of Zhiyin; nothing of it is used.", path=address)
     try:
@@ -166,6 +166,17 @@ def _is_web(address: str) -> bool:
 
 def _connection(address: str) -> Connection:
     return Connection(address, {}, {})
+
+
+def _read_signature(address: str) -> bytes:
+    signature = f"{address}.sig"
+    if not _is_web(address) and not Path(signature).exists():
+        raise BadFile(
+            "{path} has no signature beside it ({signature}); get both files of the release.",
+            path=address,
+            signature=Path(signature).name,
+        )
+    return _read(signature, SIGNATURE_BYTES)
 
 
 def _read(address: str, most: int) -> bytes:

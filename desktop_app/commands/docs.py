@@ -13,7 +13,7 @@ from desktop_app.chat.grounding import Quotation, cited, source_words
 from desktop_app.chat.request import prompt_messages
 from desktop_app.commands.options import add_json, whole
 from desktop_app.commands.session import find_model, loaded_by_plan
-from desktop_app.commands.terminal import ProgressLine, print_json, print_table, say
+from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.fitting import Chat, costs_of
 from desktop_app.documents.grounding import Grounder, quotation
@@ -86,7 +86,7 @@ def _add(store: Store, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_facts(collection))
     else:
-        say(f"{collection.name}: {collection.files} files, {collection.passages} passages, {collection.failed} failed.")
+        say(f"{collection.name}: {_counts(collection)}, {collection.failed} failed.")
     return 0
 
 
@@ -105,7 +105,8 @@ def _list(store: Store, arguments: argparse.Namespace) -> int:
             print_json([_facts(collection) for collection in collections])
         else:
             print_table(
-                (c.name, f"{c.files} files", f"{c.passages} passages", f"{c.failed} failed") for c in collections
+                (c.name, counted(c.files, "file"), counted(c.passages, "passage"), f"{c.failed} failed")
+                for c in collections
             )
         return 0
     files = store.files(arguments.collection)
@@ -124,9 +125,14 @@ def _list(store: Store, arguments: argparse.Namespace) -> int:
         )
     else:
         print_table(
-            (visible(file.path), f"{file.pages} pages" if file.pages else "", str(file.error or "")) for file in files
+            (visible(file.path), counted(file.pages, "page") if file.pages else "", str(file.error or ""))
+            for file in files
         )
     return 0
+
+
+def _counts(collection: Collection) -> str:
+    return f"{counted(collection.files, 'file')}, {counted(collection.passages, 'passage')}"
 
 
 def _facts(collection: Collection) -> dict[str, object]:
@@ -149,7 +155,7 @@ def _remove(store: Store, arguments: argparse.Namespace) -> int:
     for path in arguments.path:
         store.remove_source(arguments.collection, str(path.expanduser().resolve()))
     collection = Indexer(store, None).update(arguments.collection)
-    say(f"{collection.name}: {collection.files} files, {collection.passages} passages.")
+    say(f"{collection.name}: {_counts(collection)}.")
     return 0
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 
 from desktop_app.commands.options import add_json, add_model, add_threads, whole
-from desktop_app.commands.session import loaded
+from desktop_app.commands.session import find_model, load
 from desktop_app.commands.terminal import print_json
+from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LONGEST_CONTEXT, Embed, LoadSettings
 from desktop_app.library.embedding_model import NAME, bundled_embedding_model
+from desktop_app.library.installed_model import InstalledModel
+from models.errors import ZhiyinError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one vector a line."""
-    settings = LoadSettings(context=arguments.ctx, threads=arguments.threads)
-    model = bundled_embedding_model() if arguments.model == NAME else None
-    with loaded(arguments.model if model is None else str(model), settings) as engine:
+    if not all(text.strip() for text in arguments.text):
+        raise ZhiyinError("A text without a word has no vector; give each text at least one.")
+    model = _model(arguments.model)
+    with Engine() as engine:
+        load(engine, model, LoadSettings(context=arguments.ctx, threads=arguments.threads), ())
         rows = engine.submit(Embed(tuple(arguments.text), arguments.role)).result().rows()
     if arguments.json:
         print_json({"model": arguments.model, "vectors": rows})
@@ -44,3 +49,16 @@ def run(arguments: argparse.Namespace) -> int:
         for row in rows:
             print(" ".join(f"{value:.7g}" for value in row))
     return 0
+
+
+def _model(name: str) -> InstalledModel:
+    """Return the model that the user named, which may be the one that comes along."""
+    bundled = bundled_embedding_model() if name == NAME else None
+    model = find_model(name if bundled is None else str(bundled), also=(NAME,))
+    if not model.measures:
+        raise ZhiyinError(
+            "{name} writes texts and makes no vectors; choose an embedding model, such as {other}.",
+            name=name,
+            other=NAME,
+        )
+    return model

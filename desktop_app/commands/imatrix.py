@@ -8,7 +8,7 @@ from pathlib import Path
 from converter.gguf_header import is_gguf
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model
-from desktop_app.commands.terminal import ProgressLine, print_json, print_table, say
+from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
 from desktop_app.engine.protocol import LONGEST_CONTEXT
 from desktop_app.engine.results import Coverage
 from desktop_app.quality.chunks import read_text
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"path": str(out), "entries": made.entries, "chunks": made.chunks, "experts": made.experts})
         return 0
-    say(f"{made.entries} tensors, from {made.chunks} chunks of {arguments.ctx} tokens.")
+    say(f"{counted(made.entries, 'tensor')}, from {counted(made.chunks, 'chunk')} of {arguments.ctx} tokens.")
     _print_experts(made)
     print(out)
     return 0

@@ -12,7 +12,7 @@ import msgspec
 from converter.gguf_header import ArrayLength, read_gguf_header
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
-from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
+from desktop_app.commands.terminal import counted, human_bytes, print_json, print_table, say
 from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import BrokenModel, InstalledModel
 from desktop_app.library.other_programs import found_models
@@ -101,7 +101,7 @@ def _pack(library: Library, arguments: argparse.Namespace) -> None:
         print_json({"path": str(target), **msgspec.to_builtins(made)})
     else:
         print(visible(str(target)))
-        say(f"{len(made.files)} files, {human_bytes(sum(file.size for file in made.files.values()))}.")
+        say(f"{counted(len(made.files), 'file')}, {human_bytes(sum(file.size for file in made.files.values()))}.")
 
 
 def _print_models(models: list[InstalledModel], *, as_json: bool) -> None:

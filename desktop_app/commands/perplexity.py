@@ -15,7 +15,7 @@ from pathlib import Path
 
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model, loaded
-from desktop_app.commands.terminal import ProgressLine, print_json, print_table
+from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSettings, Score
 from desktop_app.quality.chunks import cut_chunks, read_text
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(
             [
                 ("perplexity", f"{found.perplexity:.4f} ± {found.error:.4f}"),
-                ("scored", f"{found.scored_tokens} tokens in {found.chunks} chunks of {found.context}"),
+                ("scored", f"{found.scored_tokens} tokens in {counted(found.chunks, 'chunk')} of {found.context}"),
             ]
         )
     return 0

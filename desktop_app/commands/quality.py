@@ -15,7 +15,7 @@ from converter.hub.manifest import in_use
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments, local_path
-from desktop_app.commands.terminal import ProgressLine, print_json, print_table, say
+from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
 from desktop_app.engine.protocol import LONGEST_CONTEXT
 from desktop_app.library.installed import Library
 from desktop_app.library.origins import checkpoint_of
@@ -139,7 +139,7 @@ def _print(found: Measurement) -> None:
                 (label, _text(name, value), *(("", "") if interval is None else (_text(name, v) for v in interval)))
             )
     print_table(rows)
-    print_table([("scored", f"{quality.tokens} tokens in {found.chunks} chunks of {found.context}")])
+    print_table([("scored", f"{quality.tokens} tokens in {counted(found.chunks, 'chunk')} of {found.context}")])
     if quality.same_top is not None:
         print(in_words(quality.same_top))
 

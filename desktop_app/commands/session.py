@@ -28,11 +28,16 @@ from models.visible import visible
 T = TypeVar("T")
 
 
-def find_model(name: str | None) -> InstalledModel:
-    """Return the model that the user named, or the one to begin with; where a name is not enough, ask."""
+def find_model(name: str | None, *, also: Sequence[str] = ()) -> InstalledModel:
+    """Return the model that the user named, or the one to begin with; where a name is not enough, ask.
+
+    Args:
+        name: of the model, or its path.
+        also: names that the command knows besides, listed where there is no such model.
+    """
     library = Library(models_folder())
     if name:
-        return ask_which(lambda: library.find(name))
+        return ask_which(lambda: library.find(name, also=also))
     model, missed = first_model(library.listing(), load_settings(settings_file()).model)
     if missed is not None:
         reports.say(missed)

@@ -74,6 +74,11 @@ def say(text: str) -> None:
     write_error_text(visible_lines(text) + "\n")
 
 
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in English: 1 file, 2 files."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def human_bytes(count: float) -> str:
     """Return a size as people write it: 4.1 GB (decimal units, as shops and file managers use them)."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -66,8 +66,12 @@ class Library:
         """Return all models by name."""
         return self.listing().models
 
-    def find(self, name_or_path: str) -> InstalledModel:
+    def find(self, name_or_path: str, *, also: Sequence[str] = ()) -> InstalledModel:
         """Return the model with a name, or the GGUF file at a path.
+
+        Args:
+            name_or_path: as the user typed it.
+            also: further names, which the sentence lists where nothing is found.
 
         Raises:
             AmbiguousModel: several models have the name.
@@ -81,7 +85,7 @@ class Library:
             if known is None and (not found or is_gguf(path)):
                 known = self._descriptions.of(part_paths(path)[0])
             found += [known] if known is not None and known not in found else []
-        return self._only(name_or_path, found or named(listing.broken, name_or_path), listing)
+        return self._only(name_or_path, found or named(listing.broken, name_or_path), listing, also)
 
     def find_installed(self, name_or_path: str) -> Entry:
         """Return what is on the list with a name or path, also where it cannot be used.
@@ -135,7 +139,7 @@ class Library:
         """Take a model off the list and delete the files that are named."""
         remove_model(removal, self._imported, with_download=with_download)
 
-    def _only(self, name: str, found: Sequence[Entry], listing: Listing) -> InstalledModel:
+    def _only(self, name: str, found: Sequence[Entry], listing: Listing, also: Sequence[str]) -> InstalledModel:
         """Return the one model that was found; raises where there is none, or more than one."""
         if found:
             entry = the_one(name, found)
@@ -147,7 +151,7 @@ class Library:
         raise ZhiyinError(
             "There is no model and no file named {path!r}; the installed models are: {names}.",
             path=name,
-            names=tuple(model.label for model in listing.models) or Sentence("none yet"),
+            names=(*(model.label for model in listing.models), *also) or Sentence("none yet"),
         )
 
 

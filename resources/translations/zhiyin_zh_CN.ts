@@ -52,6 +52,10 @@
         <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
     </message>
     <message>
+        <source>A text without a word has no vector; give each text at least one.</source>
+        <translation>没有文字的文本没有向量；请让每段文本至少有一个词。</translation>
+    </message>
+    <message>
         <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
         <translation>第 {number} 个 LoRA：{path} {changes}；此后词表为 {count:,}</translation>
     </message>
@@ -1432,6 +1436,10 @@
         <translation>{name} 训练时的上下文是 {context} 个词元；请把 --ctx 设为 {context} 或更小。</translation>
     </message>
     <message>
+        <source>{name} writes texts and makes no vectors; choose an embedding model, such as {other}.</source>
+        <translation>{name} 用来生成文本，不能生成向量；请选择嵌入模型，例如 {other}。</translation>
+    </message>
+    <message>
         <source>{name} writes texts and makes no vectors; choose an embedding model.</source>
         <translation>{name} 写文字，不计算向量；请选择向量模型。</translation>
     </message>
@@ -1710,6 +1718,10 @@
     <message>
         <source>{path} has another content than listed.</source>
         <translation>{path} 的内容与清单不符。</translation>
+    </message>
+    <message>
+        <source>{path} has no signature beside it ({signature}); get both files of the release.</source>
+        <translation>{path} 旁边没有签名文件（{signature}）；请把该版本的两个文件都取来。</translation>
     </message>
     <message>
         <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
@@ -3181,6 +3193,14 @@
 <context>
     <name>CollectionsDialog</name>
     <message>
+        <source>1 file</source>
+        <translation>1 个文件</translation>
+    </message>
+    <message>
+        <source>1 passage</source>
+        <translation>1 个段落</translation>
+    </message>
+    <message>
         <source>A collection is a named set of files and folders, whose passages answer your questions.</source>
         <translation>文档库是一组起了名字的文件和文件夹，回答问题时会用到其中的段落。</translation>
     </message>
@@ -3293,8 +3313,12 @@
         <translation>字词 {words}，意思 {meaning}</translation>
     </message>
     <message>
-        <source>{files} files, {passages} passages</source>
-        <translation>{files} 个文件，{passages} 个段落</translation>
+        <source>{count} files</source>
+        <translation>{count} 个文件</translation>
+    </message>
+    <message>
+        <source>{count} passages</source>
+        <translation>{count} 个段落</translation>
     </message>
     <message>
         <source>{name}, page {page}</source>

@@ -124,6 +124,12 @@ def test_what_the_makers_did_not_sign_is_not_used(release: Path) -> None:
         read_release(str(path))
 
 
+def test_a_description_without_its_signature_is_said_to_lack_it(release: Path) -> None:
+    (release / f"{MANIFEST}.sig").unlink()
+    with pytest.raises(BadFile, match=r"has no signature beside it \(update.json.sig\)"):
+        read_release(str(release / MANIFEST))
+
+
 def test_without_a_key_nothing_is_believed(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("desktop_app.release_key.RELEASE_KEY", tmp_path / "absent")
     with pytest.raises(BadFile, match="is not signed by the makers"):

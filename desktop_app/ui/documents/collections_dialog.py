@@ -161,8 +161,13 @@ class CollectionsDialog(FittingDialog):
                 self.tr("A collection is a named set of files and folders, whose passages answer your questions.")
             )
             return
-        counted = self.tr("{files} files, {passages} passages").format(
-            files=number(chosen.files, 0), passages=number(chosen.passages, 0)
+        files = self.tr("1 file") if chosen.files == 1 else self.tr("{count} files")
+        passages = self.tr("1 passage") if chosen.passages == 1 else self.tr("{count} passages")
+        counted = " · ".join(
+            (
+                files.format(count=number(chosen.files, 0)),
+                passages.format(count=number(chosen.passages, 0)),
+            )
         )
         failed = [reason for _, reason in chosen.failed[:20]]
         self._facts.setText("\n".join([counted, *chosen.sources, *failed]))

@@ -17,7 +17,7 @@ from gguf.scripts import gguf_new_metadata
 
 from desktop_app.commands import streams, terminal
 from desktop_app.commands.streams import decode_text
-from desktop_app.commands.terminal import ProgressLine, columns_of, cut_to_columns, print_json
+from desktop_app.commands.terminal import ProgressLine, columns_of, counted, cut_to_columns, print_json
 from models.visible import visible_lines
 from tests.support.commands import zhiyin
 from tests.support.gguf_reader import GGUFReader
@@ -267,3 +267,7 @@ def test_an_empty_prompt_and_two_ways_to_choose_types_are_refused(tmp_path: Path
         done = zhiyin(*words)
         assert done.returncode == 1
         assert sentence in done.stderr
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [counted(count, "file") for count in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

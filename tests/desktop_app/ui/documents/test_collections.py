@@ -46,7 +46,7 @@ def test_a_collection_is_made_searched_and_put_into_the_message(open_window: Ope
     person.wait(lambda: "apple tree" in passages.toPlainText())
     assert "[1] house.pdf, page" in passages.toPlainText()
     dialog._use.click()
-    person.wait(lambda: "House & home ·" in person.sentences())
+    person.wait(lambda: any("House && home ·" in words for words in person.buttons()))
     person.services.collections.remove("House & home")
     person.wait(lambda: idle(person))
     assert person.services.collections.collections == []

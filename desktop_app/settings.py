@@ -68,7 +68,7 @@ class Settings:
     """The longest reply; 0: until the model ends or the context is full."""
     system_prompt: str = ""
     thinking: bool | None = None
-    """Whether replies of a new chat begin with a thought: what was chosen last; None: as the model does by itself."""
+    """Whether replies of a new chat begin with reasoning: what was chosen last; None: as the model does by itself."""
     effort: str = ""
     """How long replies of a new chat think: what was chosen last; "": as the model does by itself."""
     server_port: int = 8484

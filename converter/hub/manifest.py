@@ -124,7 +124,7 @@ def folders_of(downloads: Path, repository: str) -> list[Path]:
 
 
 def note_conversion(folder: Path, source: Path, commit: str, quant: str, made: Path) -> None:
-    """Note what was converted from a download, so that the same wish finds it again.
+    """Note what was converted from a download, so that the same request finds it again.
 
     Args:
         folder: of the download.
@@ -152,16 +152,16 @@ def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> t
 def converted_from(folder: Path, file: str = "") -> list[Path]:
     """Return what was converted from a download, or from one of several models in it, and may still be there."""
     entries = _conversions(read_manifest(folder))
-    found = (entry for wish, entry in entries.items() if not file or wish.startswith(f"{file} "))
+    found = (entry for key, entry in entries.items() if not file or key.startswith(f"{file} "))
     return [Path(entry["path"]) for entry in found if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
 
 
 def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
     """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
     found: dict[str, list[Path]] = {}
-    for wish, entry in _conversions(read_manifest(folder)).items():
+    for key, entry in _conversions(read_manifest(folder)).items():
         if isinstance(entry, dict) and isinstance(entry.get("path"), str) and is_there(Path(entry["path"])):
-            found.setdefault(wish.rpartition(" ")[0], []).append(Path(entry["path"]))
+            found.setdefault(key.rpartition(" ")[0], []).append(Path(entry["path"]))
     return found
 
 

@@ -36,7 +36,7 @@ def read_headers(
 
     Args:
         repository: its name, for sentences.
-        models: by their encoding, each with all its parts.
+        models: by their quant, each with all its parts.
         read: fetches; called by several threads.
         stop: ends what `read` does on other threads.
 
@@ -54,7 +54,7 @@ def read_headers(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    headers = {encoding: header for encoding, header in zip(models, found, strict=True) if isinstance(header, tuple)}
+    headers = {quant: header for quant, header in zip(models, found, strict=True) if isinstance(header, tuple)}
     return headers, tuple(error for error in found if isinstance(error, ZhiyinError))
 
 

@@ -11,8 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +19,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from converter.hub.address import MODELSCOPE_PREFIX
-from converter.hub.hosts import Host, find_host
+from converter.hub.failures import explained
+from converter.hub.hosts import find_host
 from converter.hub.manifest import (
     LOCK,
     alone,
@@ -31,14 +31,13 @@ from converter.hub.manifest import (
     write_manifest,
 )
 from converter.hub.names import check_kept_names, check_names
-from converter.hub.network_errors import DISABLED, ELSEWHERE, Offline, Refused, Unreachable
+from converter.hub.network_errors import Unreachable
 from converter.hub.network_settings import BadSetting
-from converter.hub.permission import SWITCH
 from converter.hub.remote_headers import read_headers
 from converter.hub.remote_weights import as_stored
+from converter.hub.request import Download, DownloadRequest, Outline, Preview
 from converter.hub.selection import (
-    USUAL_ENCODINGS,
-    DownloadSelection,
+    USUAL_QUANTS,
     FileSelection,
     RemoteFile,
     RemoteHeaders,
@@ -54,8 +53,6 @@ from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListene
 from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import understood
-from models.sentence import Sentence
-from models.system_errors import cannot_write
 from models.untrusted_json import InvalidJSON, decode, read_bytes
 
 T = TypeVar("T")
@@ -83,82 +80,6 @@ _MOST_INDEX = 32 * 1024 * 1024
 """Bytes of what is read into memory: the largest published are a fifth of that."""
 
 
-@dataclass(frozen=True)
-class DownloadRequest:
-    """What to fetch."""
-
-    repository: str
-    """ORG/NAME, or ORG/NAME/FILE for one model of several; with "modelscope:" in front, on ModelScope."""
-    downloads: Path
-    """The folder of all downloads."""
-    revision: str = ""
-    """A branch, tag or commit; "": the main branch."""
-    endpoint: str = ""
-    """Address of the Hub, a mirror or ModelScope; "": `HF_ENDPOINT`, or huggingface.co."""
-    wish: DownloadSelection = field(default_factory=DownloadSelection)
-    """What to take of several things."""
-    token: str | bool = field(default=True, repr=False)
-    """The user's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
-
-
-@dataclass(frozen=True)
-class Download:
-    """What is here now."""
-
-    source: Path
-    """What to convert or load: the folder, or a file in it."""
-    folder: Path
-    """Everything of the repository."""
-    repository: str
-    commit: str
-    files: tuple[Path, ...]
-    bytes: int
-    """Of all files."""
-    fetched: int
-    """Bytes that came over the network this time."""
-    made: Path | None = None
-    """What was converted of it before, where that is all that is wanted (`request.wish.converted`); then no file is fetched."""
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a repository is, before anything of it is kept here."""
-
-    repository: str
-    source: str
-    """The file that is the model; "": the whole folder."""
-    bytes: int
-    """Still to be fetched."""
-    weights: int = 0
-    """Bytes of the weights alone, whatever is here already."""
-    config: Config | None = None
-    """None: it has no config.json, or comes as GGUF."""
-    has_template: bool | None = None
-    """A chat template lies beside it; None: that is not known before it is here."""
-    encodings: Mapping[str, int] = field(default_factory=dict)
-    """Where it comes as GGUF: the bytes of each quantization."""
-    encoding: str = ""
-    """The one that `source` has."""
-    headers: RemoteHeaders = field(default_factory=dict)
-    """Where it comes as GGUF: the headers of each quantization's parts, as far as they can be read."""
-    unread: tuple[ZhiyinError, ...] = ()
-    """Why headers cannot be read."""
-    models: Mapping[str, int] = field(default_factory=dict)
-    """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What a quantization is chosen by."""
-
-    config: Config | None = None
-    """None: it has no config.json, or comes as GGUF."""
-    encodings: Mapping[str, int] = field(default_factory=dict)
-    """Where it comes as several GGUF models: the bytes of each quantization."""
-    headers: RemoteHeaders = field(default_factory=dict)
-    """As in `Preview`."""
-
-
 def outline(request: DownloadRequest) -> Outline:
     """Look at a repository's config.json, or at the headers of its GGUF files; nothing is kept.
 
@@ -166,7 +87,7 @@ def outline(request: DownloadRequest) -> Outline:
         ZhiyinError: one sentence.
     """
     repository = _Repository(request)
-    with _explained(repository):
+    with repository.explained():
         return repository.outline()
 
 
@@ -177,7 +98,7 @@ def preview(request: DownloadRequest) -> Preview:
         ZhiyinError: one sentence.
     """
     repository = _Repository(request)
-    with _explained(repository):
+    with repository.explained():
         return repository.preview()
 
 
@@ -212,7 +133,7 @@ def download(
             raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
 
     repository.host.connection.on_wait(_Waiting(on_progress, check))
-    with _explained(repository), repository.locked():
+    with repository.explained(), repository.locked():
         return repository.download(on_progress, check)
 
 
@@ -319,16 +240,16 @@ class _Repository:
 
     def _preview_gguf(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Preview:
         models = gguf_models(choice.files if self.file else files)
-        wish = self.request.wish.encodings
-        asked = {name: parts for name, parts in models.items() if wish is USUAL_ENCODINGS or name in wish or self.file}
+        wanted = self.request.selection.quants
+        asked = {name: parts for name, parts in models.items() if wanted is USUAL_QUANTS or name in wanted or self.file}
         headers, unread = self._headers(commit, asked)
         return Preview(
             self.name,
             choice.source,
             self._missing(choice.files),
             weights_bytes(choice.files),
-            encodings={encoding: size_of(parts) for encoding, parts in models.items()},
-            encoding=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
+            quants={quant: size_of(parts) for quant, parts in models.items()},
+            quant=next((name for name, parts in models.items() if parts[0].name == choice.source), ""),
             headers=headers,
             unread=unread,
         )
@@ -366,7 +287,7 @@ class _Repository:
 
     def _converted_before(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Path | None:
         """Return the model that was made of what was chosen, as it is now, where one will do."""
-        quant = self.request.wish.converted
+        quant = self.request.selection.converted
         if not quant or choice.source not in conversions_by_source(self.folder):
             return None
         made, current = earlier_conversion(self.folder, self.folder / choice.source, commit, quant)
@@ -392,6 +313,10 @@ class _Repository:
                 "{name}: {file} is not valid JSON; choose another repository.", name=self.name, file=file.name
             ) from error
 
+    def explained(self) -> AbstractContextManager[None]:
+        """Say what a failure means for this repository."""
+        return explained(self.name, self.request.revision, self.folder, self.host)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes off the folder; a name with a slip in it leaves none."""
@@ -411,7 +336,7 @@ class _Repository:
         return str(note.get("commit", "")), files
 
     def _choose(self, files: Sequence[RemoteFile]) -> FileSelection:
-        return choose(self.name, files, self.file, self.request.wish)
+        return choose(self.name, files, self.file, self.request.selection)
 
     def _headers(
         self, commit: str, models: Mapping[str, Sequence[RemoteFile]]
@@ -477,131 +402,6 @@ class _Repository:
                 folder=self.folder,
                 free=free / 1000000000.0,
             )
-
-
-@contextmanager
-def _explained(repository: _Repository) -> Iterator[None]:
-    """Say what a refusal or the system means for this repository; close the connections at the end."""
-    try:
-        yield
-    except Refused as error:
-        raise _refusal(repository, error) from error
-    except Offline as error:
-        if error.values["setting"] == SWITCH:
-            raise ZhiyinError(
-                "{name} is not here whole, and Zhiyin is switched to offline; `zhiyin network asked`, or Settings, ends that.",
-                code=error.code,
-                name=repository.name,
-            ) from error
-        raise ZhiyinError(
-            "{name} is not here whole, and {setting} forbids fetching it; unset it.",
-            code=error.code,
-            name=repository.name,
-            setting=error.values["setting"],
-        ) from error
-    except OSError as error:
-        raise cannot_write(repository.folder, error) from error
-    finally:
-        repository.host.connection.close()
-
-
-def _refusal(repository: _Repository, error: Refused) -> ZhiyinError:
-    """Say why a host refuses, and what to do."""
-    name, host, kind = repository.name, repository.host, error.values["kind"]
-    if kind == "GatedRepo":
-        return _gated(name, host)
-    if kind == "RepoNotFound":
-        return _no_repository(name, host)
-    if kind == DISABLED:
-        return ZhiyinError(
-            "{name} was disabled by the Hub; choose another repository.", code=Refused.default_code, name=name
-        )
-    if kind == "RevisionNotFound":
-        return ZhiyinError(
-            "{name} has no revision {revision!r}; {page} lists its branches and tags.",
-            code=Refused.default_code,
-            name=name,
-            revision=repository.request.revision,
-            page=host.page,
-        )
-    return _by_status(name, host, error.values["status"])
-
-
-def _gated(name: str, host: Host) -> ZhiyinError:
-    if host.token:
-        return ZhiyinError(
-            "{name} is gated: your token's account has no access yet, so accept its licence at {page}, then try again.",
-            code="gated",
-            name=name,
-            page=host.page,
-        )
-    return ZhiyinError(
-        "{name} is gated: accept its licence at {page}, {get_token}, then try again.",
-        code="gated",
-        name=name,
-        page=host.page,
-        get_token=_get_token(host),
-    )
-
-
-def _no_repository(name: str, host: Host) -> ZhiyinError:
-    if host.token:
-        return ZhiyinError(
-            "There is no repository {name} at {endpoint} for you; check the name, or if it is private, take the token of an "
-            "account that may see it.",
-            code=Refused.default_code,
-            name=name,
-            endpoint=host.endpoint,
-        )
-    return ZhiyinError(
-        "There is no repository {name} at {endpoint} for you; check the name, or if it is private, {get_token}.",
-        code=Refused.default_code,
-        name=name,
-        endpoint=host.endpoint,
-        get_token=_get_token(host),
-    )
-
-
-def _by_status(name: str, host: Host, status: int) -> ZhiyinError:
-    endpoint = host.endpoint
-    if status == 401:
-        return ZhiyinError(
-            "{endpoint} refuses the token ({status}) for {name}; {get_token}.",
-            code=Refused.default_code,
-            endpoint=endpoint,
-            status=status,
-            name=name,
-            get_token=_get_token(host),
-        )
-    if status == 403:
-        return ZhiyinError(
-            "{endpoint} forbids access to {name} ({status}); look at {page}, and {get_token}.",
-            code=Refused.default_code,
-            endpoint=endpoint,
-            name=name,
-            status=status,
-            page=host.page,
-            get_token=_get_token(host),
-        )
-    if status == 404:
-        return ZhiyinError(
-            "{endpoint} says that {name} or one of its files is not there; choose another --revision or --endpoint.",
-            code=Refused.default_code,
-            endpoint=endpoint,
-            name=name,
-        )
-    return ZhiyinError(
-        "{endpoint} does not give {name} ({status}); {elsewhere}.",
-        code=Refused.default_code,
-        endpoint=endpoint,
-        name=name,
-        status=status,
-        elsewhere=ELSEWHERE,
-    )
-
-
-def _get_token(host: Host) -> Sentence:
-    return Sentence("make a token at {page} and set {variable} to it", page=host.tokens, variable=host.variable)
 
 
 def _size(path: Path) -> int:

@@ -37,12 +37,12 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _NUMBER = re.compile(r"-\d{5}(-of-\d{5}\.\w+)$")
 _NOT_A_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix|vocab)([-_.]|$)", re.IGNORECASE)
 _ENCODING = re.compile(r"[-_.](BF16|F(?:P)?16|F(?:P)?32|(?:UD-)?(?:I?Q|TQ)\d\w*|MXFP4\w*)$", re.IGNORECASE)
-USUAL_ENCODINGS = (
+USUAL_QUANTS = (
     "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_XS", "IQ4_NL", "Q4_1", "Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0", "Q3_K_M",
     "Q3_K_L", "Q3_K_S", "Q2_K", "F16", "BF16", "F32",
 )  # fmt: skip
 """What to take of a GGUF repository when the user leaves it to us, the best first."""
-LOSSLESS_ENCODINGS = ("F32", "BF16", "F16", "Q8_0")
+LOSSLESS_QUANTS = ("F32", "BF16", "F16", "Q8_0")
 """What a GGUF file may be quantized again from."""
 
 
@@ -84,14 +84,14 @@ class FileSelection:
 
 
 RemoteHeaders = Mapping[str, tuple[GGUFHeader, ...]]
-"""The headers of GGUF models, one a part, by the model's encoding."""
+"""The headers of GGUF models, one a part, by the model's quant."""
 
 
 @dataclass(frozen=True)
 class DownloadSelection:
     """What is wanted of a repository that offers several things."""
 
-    encodings: Sequence[str] = USUAL_ENCODINGS
+    quants: Sequence[str] = USUAL_QUANTS
     """What may be taken of GGUF files, the best first."""
     checkpoint: bool = True
     """A checkpoint to convert will do."""
@@ -99,16 +99,16 @@ class DownloadSelection:
     """A model that was converted to this quantization before will do without the checkpoint; "": none will."""
 
 
-def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: DownloadSelection) -> FileSelection:
+def choose(repository: str, files: Sequence[RemoteFile], named: str, selection: DownloadSelection) -> FileSelection:
     """Choose what to fetch.
 
-    A checkpoint is taken before GGUF files, unless a GGUF file of the one encoding that was asked for is there.
+    A checkpoint is taken before GGUF files, unless a GGUF file of the one quant that was asked for is there.
 
     Args:
         repository: its name, for sentences.
         files: all its files.
         named: a file in it that the user named; "": none.
-        wish: what is wanted of it.
+        selection: what is wanted of it.
 
     Raises:
         ZhiyinError: there is nothing to use.
@@ -116,22 +116,22 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, wish: Downl
     small = [file for file in files if _SMALL.fullmatch(file.name)]
     if named:
         return _named(repository, files, named, small)
-    checkpoint = _checkpoint(repository, files, small) if wish.checkpoint else None
+    checkpoint = _checkpoint(repository, files, small) if selection.checkpoint else None
     models = gguf_models(files)
-    if checkpoint is not None and not (len(wish.encodings) == 1 and wish.encodings[0] in models):
+    if checkpoint is not None and not (len(selection.quants) == 1 and selection.quants[0] in models):
         return checkpoint
     if not models:
-        if not wish.checkpoint:
+        if not selection.checkpoint:
             raise ZhiyinError(
                 "{name} holds no {quant}; choose another repository or --quant.",
                 name=repository,
-                quant=wish.encodings[0],
+                quant=selection.quants[0],
             )
         raise ZhiyinError(
             "{name} holds no weights that Zhiyin knows (.safetensors, .bin, .pth, .gguf); choose another repository or --quant.",
             name=repository,
         )
-    chosen = _gguf(repository, models, wish)
+    chosen = _gguf(repository, models, selection)
     card = [file for file in small if file.name.startswith(("README", "LICENSE"))]
     return FileSelection((*chosen, *card), chosen[0].name)
 
@@ -248,7 +248,7 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
 
 
 def gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
-    """Return the GGUF models of a repository by their encoding, each with all its parts."""
+    """Return the GGUF models of a repository by their quant, each with all its parts."""
     by_model: dict[str, list[RemoteFile]] = {}
     for file in sorted(files, key=lambda file: file.name):
         if file.name.lower().endswith(".gguf") and not _NOT_A_MODEL.search(PurePosixPath(file.name).stem):
@@ -256,8 +256,8 @@ def gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
     found: dict[str, list[RemoteFile]] = {}
     for model, parts in by_model.items():
         match = _ENCODING.search(model)
-        encoding = match[1].upper().replace("FP", "F") if match else model
-        found.setdefault(encoding if encoding not in found else model, parts)
+        quant = match[1].upper().replace("FP", "F") if match else model
+        found.setdefault(quant if quant not in found else model, parts)
     return found
 
 
@@ -271,13 +271,13 @@ def _model_of(name: str) -> str:
     return _SHARD.sub("", name.removesuffix(".gguf"))
 
 
-def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], wish: DownloadSelection) -> list[RemoteFile]:
-    wanted = [models[encoding] for encoding in wish.encodings if encoding in models]
-    if not wanted and wish.encodings is not USUAL_ENCODINGS:
+def _gguf(repository: str, models: Mapping[str, list[RemoteFile]], selection: DownloadSelection) -> list[RemoteFile]:
+    wanted = [models[quant] for quant in selection.quants if quant in models]
+    if not wanted and selection.quants is not USUAL_QUANTS:
         raise ZhiyinError(
             "{name} has no {wanted} file; it has {there}: take one of these with zhiyin pull {name} --quant.",
             name=repository,
-            wanted=" or ".join(wish.encodings),
+            wanted=" or ".join(selection.quants),
             there=_listing(list(models)),
         )
     return wanted[0] if wanted else min(models.values(), key=size_of)

@@ -35,7 +35,7 @@ class Conversation:
     draft: str = ""
     """What was typed and not sent."""
     thinking: bool | None = None
-    """Whether replies begin with a thought, where the model leaves the choice; None: as it does by itself."""
+    """Whether replies begin with reasoning, where the model leaves the choice; None: as it does by itself."""
     effort: str = ""
     """How long to think (`models.chat.harmony.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
     attachments: tuple[Attachment, ...] = ()

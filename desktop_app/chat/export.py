@@ -13,12 +13,12 @@ _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _LONGEST_NAME = 60
 
 
-def as_markdown(title: str, messages: Sequence[Message], person: str, model: str) -> str:
-    """Return a branch of a chat, the model's thoughts quoted; `person` and `model` say who speaks, in the user's language."""
+def as_markdown(title: str, messages: Sequence[Message], user: str, model: str) -> str:
+    """Return a branch of a chat, the model's thoughts quoted; `user` and `model` say who speaks, in the user's language."""
     parts = [f"# {title}"]
     for message in messages:
         if message.role == "user":
-            parts += [f"## {person}", message.whole.strip()]
+            parts += [f"## {user}", message.whole.strip()]
         elif message.role == "tool":
             fence = "`" * 4
             parts.append(f"**{message.facts.get('tool', '')}**\n\n{fence}\n{result_text(message).strip()}\n{fence}")

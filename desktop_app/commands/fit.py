@@ -19,7 +19,7 @@ from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
 from desktop_app.library.catalogue import catalogue, weights_bytes
-from desktop_app.library.install import wish_for
+from desktop_app.library.install import selection_for
 from desktop_app.paths import downloads_folder, loads_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_headers
@@ -172,13 +172,14 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
 
 def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     """Return a model of the Hub by its configuration alone, or by the headers of its GGUF files."""
-    from converter.hub.repository import DownloadRequest, preview
+    from converter.hub.repository import preview
+    from converter.hub.request import DownloadRequest
 
-    name, wish = arguments.source, wish_for(quant) if quant else DownloadSelection()
-    found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, wish))
+    name, selection = arguments.source, selection_for(quant) if quant else DownloadSelection()
+    found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, selection))
     if found.headers:
         origin = f"{name}: by the headers of its GGUF files; no weights were fetched."
-        return Asked(model_of_headers(found.headers), origin, None, found.encodings, found.unread)
+        return Asked(model_of_headers(found.headers), origin, None, found.quants, found.unread)
     if found.unread:
         raise found.unread[0]
     if found.models:

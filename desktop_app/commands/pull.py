@@ -17,7 +17,7 @@ from desktop_app.paths import models_folder
 from models.sentence import Sentence
 
 if TYPE_CHECKING:
-    from converter.hub.repository import Download
+    from converter.hub.request import Download
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.hub.selection import LOSSLESS_ENCODINGS, DownloadSelection
+from converter.hub.selection import LOSSLESS_QUANTS, DownloadSelection
 from converter.progress import Progress
 from desktop_app.commands.terminal import ProgressLine, human_bytes, say
 from desktop_app.paths import downloads_folder
 
 if TYPE_CHECKING:
-    from converter.hub.repository import Download
+    from converter.hub.request import Download
 
-CHECKPOINT = DownloadSelection(LOSSLESS_ENCODINGS)
+CHECKPOINT = DownloadSelection(LOSSLESS_QUANTS)
 """What can be converted."""
 
 
@@ -26,18 +26,19 @@ def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def fetch(arguments: argparse.Namespace, repository: str, wish: DownloadSelection = CHECKPOINT) -> Download:
+def fetch(arguments: argparse.Namespace, repository: str, selection: DownloadSelection = CHECKPOINT) -> Download:
     """Fetch a repository with a progress line on stderr.
 
     Args:
         arguments: with `revision` and `endpoint`.
         repository: ORG/NAME, or ORG/NAME/FILE; with "modelscope:" in front, on ModelScope.
-        wish: what to take of several things.
+        selection: what to take of several things.
     """
     # The library for the Hub takes a third of a second to import; converting a folder does without.
-    from converter.hub.repository import DownloadRequest, download
+    from converter.hub.repository import download
+    from converter.hub.request import DownloadRequest
 
-    request = DownloadRequest(repository, downloads_folder(), arguments.revision, arguments.endpoint, wish)
+    request = DownloadRequest(repository, downloads_folder(), arguments.revision, arguments.endpoint, selection)
     line = ProgressLine()
     try:
         done = download(request, lambda progress: show_progress(line, progress, "files"))

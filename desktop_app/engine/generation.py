@@ -81,7 +81,7 @@ def generation(
         prompt: token ids.
         sampling: how tokens are chosen.
         on_text: hears of the reply's pieces, the first one at once, the others at most 30 times a second.
-        shown: what becomes of the tokens before anybody sees their text; None: nothing.
+        shown: post-processing of the generated tokens; None: none.
         settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
         on_token: hears of each token of the reply while the logits that it was chosen from are there.
 

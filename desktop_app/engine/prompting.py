@@ -118,7 +118,7 @@ class Prompting:
         return common_prefix(self.tokens(following), prompt)
 
     def thinks_by_itself(self) -> bool | None:
-        """Return whether replies begin with a thought where nobody asks for it; None: the template leaves no choice.
+        """Return whether replies begin with reasoning where nobody asks for it; None: the template leaves no choice.
 
         Where the prompt as it is asks neither for a thought nor for none, the model decides: that counts as thinking.
         """

@@ -148,7 +148,7 @@ class Prompt(Request[RenderedPrompt], frozen=True, tag="prompt"):
     tools: tuple[Mapping[str, Any], ...] = ()
     """In OpenAI's form."""
     thinking: bool | None = None
-    """Whether the reply begins with a thought, where the template leaves the choice; None: as the template does."""
+    """Whether the reply begins with reasoning, where the template leaves the choice; None: as the template does."""
     effort: str = ""
     """How long to think (`models.chat.harmony.EFFORTS`), where the template leaves that choice; "": as the template does."""
 

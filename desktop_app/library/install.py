@@ -29,7 +29,7 @@ from models.sentence import Sentence
 from models.system_errors import cannot_write
 
 if TYPE_CHECKING:
-    from converter.hub.repository import Download, DownloadRequest
+    from converter.hub.request import Download, DownloadRequest
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def install(
     from converter.hub.repository import download
 
     wanted = _download_request(request)
-    done = download(replace(wanted, wish=_wish(request, wanted)), on_progress, cancelled)
+    done = download(replace(wanted, selection=_selection(request, wanted)), on_progress, cancelled)
     if on_fetched is not None:
         on_fetched(done)
     if done.made is not None or is_named_gguf(done.source):
@@ -108,7 +108,7 @@ def install(
 
 
 def _download_request(request: InstallRequest) -> DownloadRequest:
-    from converter.hub.repository import DownloadRequest
+    from converter.hub.request import DownloadRequest
 
     source = str(request.source)
     return DownloadRequest(source, downloads_folder(), request.revision, request.endpoint, token=request.token)
@@ -135,20 +135,20 @@ def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[
     return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
 
 
-def _wish(request: InstallRequest, wanted: DownloadRequest) -> DownloadSelection:
+def _selection(request: InstallRequest, wanted: DownloadRequest) -> DownloadSelection:
     """Return what to take of a repository; with "auto" what this computer runs best of it, by its headers."""
     from converter.hub.repository import outline
 
     if request.quant != "auto":
-        wish = wish_for(request.quant)
-    elif (found := outline(wanted)).encodings:
-        return DownloadSelection((choose_file(found.encodings, found.headers, request.computer),), checkpoint=False)
+        selection = selection_for(request.quant)
+    elif (found := outline(wanted)).quants:
+        return DownloadSelection((choose_file(found.quants, found.headers, request.computer),), checkpoint=False)
     else:
-        wish = DownloadSelection(converted=quant_by_configuration(found.config, request.computer))
-    return replace(wish, converted="") if request.lora else wish
+        selection = DownloadSelection(converted=quant_by_configuration(found.config, request.computer))
+    return replace(selection, converted="") if request.lora else selection
 
 
-def wish_for(quant: str) -> DownloadSelection:
+def selection_for(quant: str) -> DownloadSelection:
     """Return what to take of a repository for a quantization that was named."""
     is_recipe = quant in recipe_names()
     return DownloadSelection((quant,), checkpoint=is_recipe, converted=quant if is_recipe else "")

@@ -30,7 +30,7 @@ from models.sentence import Sentence
 
 
 class Library:
-    """The models that this person has, found by reading GGUF headers only."""
+    """The installed models, found by reading GGUF headers only."""
 
     def __init__(self, folder: Path) -> None:
         """Look after `folder`; imported files stay where they are and are listed in it."""

@@ -151,14 +151,15 @@ def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -
 
 def _of_repository(request: InstallRequest) -> SourceFacts:
     # The library for the Hub takes a third of a second to import; converting a folder does without.
-    from converter.hub.repository import DownloadRequest, preview
+    from converter.hub.repository import preview
+    from converter.hub.request import DownloadRequest
 
     name = str(request.source)
     found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint, token=request.token))
     facts = SourceFacts(request, name, download=found.bytes, models=found.models)
-    if found.encodings:
-        offers = dict(sorted(found.encodings.items(), key=lambda offer: -offer[1]))
-        facts = replace(facts, offers=offers, usual=found.encoding, exact=True, ready=True, warnings=found.unread)
+    if found.quants:
+        offers = dict(sorted(found.quants.items(), key=lambda offer: -offer[1]))
+        facts = replace(facts, offers=offers, usual=found.quant, exact=True, ready=True, warnings=found.unread)
         return replace(facts, model=model_of_files(found.headers))
     if found.config is None:
         return facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from converter.hub.selection import USUAL_ENCODINGS, RemoteHeaders
+from converter.hub.selection import USUAL_QUANTS, RemoteHeaders
 from converter.plan import ConversionPlan
 from desktop_app.engine.client import Engine
 from desktop_app.planning.candidates import model_of_config, model_of_headers, model_of_quantizable
@@ -46,7 +46,7 @@ def choose_file(sizes: Mapping[str, int], headers: RemoteHeaders, computer: Comp
     """Return which of the GGUF files of a repository to fetch.
 
     Args:
-        sizes: bytes of each, by its encoding.
+        sizes: bytes of each, by its quant.
         headers: of those that can be read.
         computer: what to choose for; None: this computer as it is now.
     """
@@ -70,7 +70,7 @@ def chosen_quant(model: Model, found: Plan) -> str:
 
 def choose_by_size(sizes: Mapping[str, int], computer: Computer) -> str:
     """Return the most usual quantization whose file fits in what one device has free, or the smallest one."""
-    usual = [quant for quant in USUAL_ENCODINGS if quant in sizes] or sorted(sizes, key=lambda quant: sizes[quant])
+    usual = [quant for quant in USUAL_QUANTS if quant in sizes] or sorted(sizes, key=lambda quant: sizes[quant])
     room = weights_room(computer)
     return next((quant for quant in usual if sizes[quant] <= room), min(usual, key=lambda quant: sizes[quant]))
 

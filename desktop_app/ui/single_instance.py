@@ -60,8 +60,8 @@ class SingleInstance(QObject):
                 socket.abort()
             return
         with suppress(ValueError, TypeError, KeyError):
-            wish = json.loads(bytes(socket.readLine().data()))
-            file, token = str(wish["file"]), str(wish["token"])
+            request = json.loads(bytes(socket.readLine().data()))
+            file, token = str(request["file"]), str(request["token"])
             socket.write(b"ok\n")
             socket.flush()
             if token:
@@ -100,8 +100,8 @@ def _ask(folder: Path, file: Path | None) -> bool:
     socket.connectToServer(_address(folder))
     if not socket.waitForConnected(_ANSWER_MS):
         return False
-    wish = {"file": str(file.absolute()) if file is not None else "", "token": os.environ.get(_ACTIVATION, "")}
-    socket.write(json.dumps(wish).encode() + b"\n")
+    request = {"file": str(file.absolute()) if file is not None else "", "token": os.environ.get(_ACTIVATION, "")}
+    socket.write(json.dumps(request).encode() + b"\n")
     return socket.waitForReadyRead(_ANSWER_MS) and socket.readLine().data() == b"ok\n"
 
 

@@ -21,7 +21,7 @@ from models.family import Blueprint, Family, OutputTensor
 from models.rotary import read_rotary
 from models.shared_experts import feed_forward, read_routing
 
-_TURNING = 0.5
+_ROTARY_PART = 0.5
 """Part of each head that rotates, where the configuration is silent."""
 
 
@@ -29,7 +29,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     config = config if "first_k_dense_replace" in config else config.changed(first_k_dense_replace=1)
     require_silu(config)
     sizes = read_sizes(config)
-    outside = config.float("partial_rotary_factor", default=_TURNING, minimum=0.01, maximum=1)
+    outside = config.float("partial_rotary_factor", default=_ROTARY_PART, minimum=0.01, maximum=1)
     scaling = config.section("rope_parameters", "rope_scaling")
     rotary_dim = int(sizes.head_dim * scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1))
     rotary = read_rotary(config, rotary_dim, factors=False)

@@ -46,7 +46,7 @@ _DEFAULTS: dict[str, Any] = {
 """What transformers takes where a configuration is silent."""
 _SHARED = "expert_shared_feed_forward_length"
 _INTERVAL = 4
-_TURNING = 0.25
+_ROTARY_PART = 0.25
 """Part of each head that rotates, where the configuration is silent."""
 
 
@@ -61,7 +61,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes, delta = read_sizes(config), _Delta(config)
     recurrent = _recurrent_layers(config, sizes.layers)
     scaling = config.section("rope_parameters", "rope_scaling")
-    outside = config.float("partial_rotary_factor", default=_TURNING, minimum=0.01, maximum=1)
+    outside = config.float("partial_rotary_factor", default=_ROTARY_PART, minimum=0.01, maximum=1)
     part = scaling.float("partial_rotary_factor", default=outside, minimum=0.01, maximum=1)
     rotary_dim = int(sizes.head_dim * part)
     rotary = read_rotary(config, rotary_dim, factors=False)

@@ -40,7 +40,7 @@ class Weights:
     """The tensors that an architecture asked for."""
 
     def __init__(self, header: GGUFHeader, backends: Backends, placement: Placement, *, mapped: bool) -> None:
-        """Read the heads of all parts; `mapped`: leave the CPU's tensors in the file's pages, if all of them can be.
+        """Read the headers of all parts; `mapped`: leave the CPU's tensors in the file's pages, if all of them can be.
 
         Raises:
             BadFile: a part is missing or damaged.

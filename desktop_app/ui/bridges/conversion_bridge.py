@@ -163,7 +163,7 @@ class ConversionBridge(QObject):
 
     def judge(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what this computer can run of a source; None: it cannot be known."""
-        self._models.find_judgement(facts, on_done)
+        self._models.find_assessment(facts, on_done)
 
     def other_hosts(self, request: InstallRequest, error: Exception | None) -> list[OtherHost]:
         """Return where else a source may be fetched from that failed; []: another host would not help."""

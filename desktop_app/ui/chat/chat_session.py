@@ -270,7 +270,7 @@ class ChatSession(QObject):
                 self._end(reply, "stopped", {})
 
     def set_thinking(self, thinking: bool) -> None:
-        """Choose whether the next replies of the open chat, and of new ones, begin with a thought."""
+        """Choose whether the next replies of the open chat, and of new ones, begin with reasoning."""
         self._settings.thinking = thinking
         self._choose(thinking=thinking)
 

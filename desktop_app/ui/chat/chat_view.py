@@ -147,7 +147,7 @@ class ChatView(QScrollArea):
                 widget.wait_for(self._words_of_waiting(widget.message))
 
     def set_contexts(self, contexts: Contexts) -> None:
-        """CatalogueOffer other contexts where a reply failed."""
+        """Offer other contexts where a reply failed."""
         if contexts != self.contexts:
             self.contexts = contexts
             for widget in self._widgets:

@@ -110,7 +110,7 @@ class Composer(QFrame):
         self._retranslate()
 
     def show_thinking(self, thinking: bool | None) -> None:
-        """Show whether the next reply begins with a thought; None: the model leaves no choice."""
+        """Show whether the next reply begins with reasoning; None: the model leaves no choice."""
         self._thinking.show_choice(thinking)
 
     def show_effort(self, effort: str) -> None:

@@ -41,7 +41,7 @@ class Contexts:
 
 
 class ReplyFailure(QFrame):
-    """What went wrong, and the ways out."""
+    """What went wrong, and the remedies."""
 
     chosen = Signal(str)
     """A `Remedy`."""
@@ -78,7 +78,7 @@ class ReplyFailure(QFrame):
         self._show_ways()
 
     def set_contexts(self, contexts: Contexts) -> None:
-        """CatalogueOffer the contexts that fit now."""
+        """Offer the contexts that fit now."""
         self._contexts = contexts
         self.retranslate()
         self._show_ways()

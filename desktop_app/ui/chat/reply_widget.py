@@ -90,7 +90,7 @@ class ReplyWidget(MessageWidget):
         self._refresh()
 
     def set_contexts(self, contexts: Contexts) -> None:
-        """CatalogueOffer other contexts where the reply failed."""
+        """Offer other contexts where the reply failed."""
         self._contexts = contexts
         if self._failure is not None:
             self._failure.set_contexts(contexts)

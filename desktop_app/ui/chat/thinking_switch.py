@@ -18,7 +18,7 @@ class ThinkingSwitch(ChoiceButton):
     """A button that stays down while the model is to think; not there for models without the choice."""
 
     chosen = Signal(bool)
-    """The user wants the next replies to begin with a thought, or not."""
+    """The user wants the next replies to begin with reasoning, or not."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin hidden: no model is known yet."""

@@ -1,4 +1,4 @@
-"""Ways out of a load that failed or was refused, and of a context that is full."""
+"""Remedies of a load that failed or was refused, and of a context that is full."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RemedyController(QObject):
                 self.models_asked.emit()
 
     def model_changed(self, state: EngineState) -> None:
-        """Say why a load failed with its ways out, or withdraw that."""
+        """Say why a load failed with its remedies, or withdraw that."""
         if state.error is not None:
             self._load_failed(state, state.error)
         elif state.kind in ("none", "ready"):
@@ -117,6 +117,6 @@ class RemedyController(QObject):
     def _loads_that_fit(self, state: EngineState) -> list[Action]:
         models = self._services.models
         fixes = [option for option in state.planned.plan.alternatives if not option.shortfall] if state.planned else []
-        wishes = [(fix_words(fix), LoadOverrides(fix.context, fix.kv_type)) for fix in fixes]
-        wishes.append((self.tr("Load it all the same"), LoadOverrides(insist=True)))
-        return [(words, partial(models.reload_with, wish)) for words, wish in wishes]
+        choices = [(fix_words(fix), LoadOverrides(fix.context, fix.kv_type)) for fix in fixes]
+        choices.append((self.tr("Load it all the same"), LoadOverrides(insist=True)))
+        return [(words, partial(models.reload_with, overrides)) for words, overrides in choices]

@@ -1,4 +1,4 @@
-"""Other words for the core's sentences where those name a terminal's options: the window has its own ways out.
+"""Other words for the core's sentences where those name a terminal's options: the window has its own remedies.
 
 Keys are the core's templates. Only English needs this: a translation is made for the window anyway, because no terminal shows it.
 """

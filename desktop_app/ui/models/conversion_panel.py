@@ -149,7 +149,7 @@ class ConversionCard(QFrame):
         self._elsewhere.offer(hosts)
 
     def offer_to_delete(self, download: KeptDownload | None) -> None:
-        """CatalogueOffer to delete what the model was made of; None: nothing is left of it, or it was here before."""
+        """Offer to delete what the model was made of; None: nothing is left of it, or it was here before."""
         self._download = download
         self._delete.setVisible(download is not None)
         if download is not None:

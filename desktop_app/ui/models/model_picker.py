@@ -50,7 +50,7 @@ class ModelPicker(QToolButton):
         self._refresh()
 
     def set_models(self, models: list[InstalledModel], broken: list[BrokenModel]) -> None:
-        """CatalogueOffer these models, and to remove those that cannot be used."""
+        """Offer these models, and to remove those that cannot be used."""
         self._models, self._broken = models, broken
         self._fill()
 

@@ -76,20 +76,20 @@ class ModelSession(QObject):
         self._engine = engine
         self._settings = settings
         self._turn = 0
-        self._wish = LoadOverrides()
+        self._overrides = LoadOverrides()
         self._in_engine: PlannedLoad | None = None
         self._recorded = True
         self.state = EngineState()
         engine.exited.connect(self._exited)
 
-    def choose(self, model: InstalledModel, wish: LoadOverrides | None = None) -> None:
+    def choose(self, model: InstalledModel, overrides: LoadOverrides | None = None) -> None:
         """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
         self._turn += 1
         turn = self._turn
-        self._wish = wish or LoadOverrides()
-        insist = self._wish.insist or bool(self._wish.context or self._settings.context)
+        self._overrides = overrides or LoadOverrides()
+        insist = self._overrides.insist or bool(self._overrides.context or self._settings.context)
         context = self._context()
-        settings = LoadSettings(kv_type=self._wish.kv_type)
+        settings = LoadSettings(kv_type=self._overrides.kv_type)
         self._set(EngineState("loading", model, context=context or 0))
 
         def planned(plan: PlannedLoad) -> None:
@@ -122,12 +122,12 @@ class ModelSession(QObject):
     def reload(self) -> None:
         """Load the current model again, as it was wished."""
         if self.state.model is not None:
-            self.choose(self.state.model, self._wish)
+            self.choose(self.state.model, self._overrides)
 
-    def reload_with(self, wish: LoadOverrides) -> None:
+    def reload_with(self, overrides: LoadOverrides) -> None:
         """Load the current model in another way, this time only."""
         if self.state.model is not None:
-            self.choose(self.state.model, wish)
+            self.choose(self.state.model, overrides)
 
     def apply_settings(self) -> None:
         """Load the current model again, with the settings as they are now."""
@@ -148,7 +148,7 @@ class ModelSession(QObject):
         if model is None or not larger:
             on_done(0)
             return
-        path, settings = model.path, LoadSettings(kv_type=self._wish.kv_type)
+        path, settings = model.path, LoadSettings(kv_type=self._overrides.kv_type)
         self._engine.plan(
             lambda planner: planner.plan(path, settings, context=larger, current=current),
             lambda found: on_done(larger if found.plan.best is not None else 0),
@@ -161,7 +161,7 @@ class ModelSession(QObject):
         if model is None:
             on_done({})
             return
-        settings = LoadSettings(kv_type=self._wish.kv_type)
+        settings = LoadSettings(kv_type=self._overrides.kv_type)
         self._engine.plan(
             lambda planner: planner.contexts(model.path, settings, contexts, current=current),
             on_done,
@@ -179,7 +179,7 @@ class ModelSession(QObject):
         current = self._in_engine
         self._engine.plan(lambda planner: planner.computer(current, with_speed=True), on_done, on_failed)
 
-    def find_judgement(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
+    def find_assessment(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what could be run of a source; the counting too is left to the planner's thread."""
         current = self._in_engine
         self._engine.plan(
@@ -196,7 +196,7 @@ class ModelSession(QObject):
         )
 
     def _context(self) -> int | None:
-        return self._wish.context or self._settings.context or None
+        return self._overrides.context or self._settings.context or None
 
     def _load(self, turn: int, model: InstalledModel, settings: LoadSettings, planned: PlannedLoad | None) -> None:
         self._set(replace(self.state, context=settings.context, planned=planned))

@@ -12,7 +12,8 @@ import pytest
 from converter.hub import connection as hub_connection
 from converter.hub import transfer as hub_transfer
 from converter.hub.manifest import LOCK, NOTE
-from converter.hub.repository import DownloadRequest, download, preview
+from converter.hub.repository import download, preview
+from converter.hub.request import DownloadRequest
 from models.errors import ZhiyinError
 from tests.support import hostile_answers as hostile
 from tests.support.hostile_answers import answer, entry, listing, weights

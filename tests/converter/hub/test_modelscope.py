@@ -12,7 +12,8 @@ from converter.gguf_header import read_gguf_header
 from converter.hub import hosts as hub_hosts
 from converter.hub import transfer as hub_transfer
 from converter.hub.manifest import read_origin
-from converter.hub.repository import Download, DownloadRequest, download, is_repository, preview
+from converter.hub.repository import download, is_repository, preview
+from converter.hub.request import Download, DownloadRequest
 from models.errors import Cancelled, ZhiyinError
 from tests.support.hub_server import HubServer, Repository
 from tests.support.sparse_gguf import sparse_gguf

@@ -15,8 +15,9 @@ import pytest
 from converter.hub import repository as hub
 from converter.hub import transfer as hub_transfer
 from converter.hub.address import MODELSCOPE, HubAddress, read_address
-from converter.hub.repository import Download, DownloadRequest, download, is_repository
-from converter.hub.selection import LOSSLESS_ENCODINGS, USUAL_ENCODINGS, DownloadSelection
+from converter.hub.repository import download, is_repository
+from converter.hub.request import Download, DownloadRequest
+from converter.hub.selection import LOSSLESS_QUANTS, USUAL_QUANTS, DownloadSelection
 from converter.progress import Progress
 from models.errors import Cancelled, ZhiyinError
 from tests.support.hub_server import HubServer, Repository
@@ -157,19 +158,19 @@ GGUF = {
 
 
 @pytest.mark.parametrize(
-    ("encodings", "wanted"),
+    ("quants", "wanted"),
     [
-        (USUAL_ENCODINGS, {"m-Q4_K_M.gguf"}),
+        (USUAL_QUANTS, {"m-Q4_K_M.gguf"}),
         (("Q8_0",), {"m-Q8_0.gguf"}),
         (("BF16",), {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
-        (LOSSLESS_ENCODINGS, {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
+        (LOSSLESS_QUANTS, {"m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"}),
     ],
 )
 def test_a_gguf_of_the_wanted_kind(
-    server: HubServer, tmp_path: Path, encodings: tuple[str, ...], wanted: set[str]
+    server: HubServer, tmp_path: Path, quants: tuple[str, ...], wanted: set[str]
 ) -> None:
     put(server, GGUF)
-    done = get(server, tmp_path, wish=DownloadSelection(encodings))
+    done = get(server, tmp_path, selection=DownloadSelection(quants))
     assert names(done) == wanted | {"README.md"}
     assert done.source.name == min(wanted)
     assert done.source.read_bytes() == GGUF[done.source.relative_to(tmp_path / "org--model-1B").as_posix()]
@@ -178,27 +179,27 @@ def test_a_gguf_of_the_wanted_kind(
 def test_a_kind_that_is_not_there(server: HubServer, tmp_path: Path) -> None:
     put(server, GGUF)
     with pytest.raises(ZhiyinError, match=r"no Q5_K_M file; it has BF16, Q2_K, Q4_K_M, Q8_0"):
-        get(server, tmp_path, wish=DownloadSelection(("Q5_K_M",)))
+        get(server, tmp_path, selection=DownloadSelection(("Q5_K_M",)))
 
 
 def test_a_checkpoint_comes_before_gguf_unless_the_kind_is_asked_for(server: HubServer, tmp_path: Path) -> None:
     put(server, sharded() | GGUF)
     assert get(server, tmp_path).source == tmp_path / "org--model-1B"
-    assert get(server, tmp_path, wish=DownloadSelection(("Q8_0",))).source.name == "m-Q8_0.gguf"
-    assert get(server, tmp_path, wish=DownloadSelection(("Q6_K",))).source == tmp_path / "org--model-1B"
+    assert get(server, tmp_path, selection=DownloadSelection(("Q8_0",))).source.name == "m-Q8_0.gguf"
+    assert get(server, tmp_path, selection=DownloadSelection(("Q6_K",))).source == tmp_path / "org--model-1B"
 
 
 def test_a_kind_that_only_a_ready_file_can_have(server: HubServer, tmp_path: Path) -> None:
     put(server, sharded() | GGUF | {"m-UD-Q4_K_XL.gguf": b"dynamic"})
     assert (
-        get(server, tmp_path, wish=DownloadSelection(("UD-Q4_K_XL",), checkpoint=False)).source.name
+        get(server, tmp_path, selection=DownloadSelection(("UD-Q4_K_XL",), checkpoint=False)).source.name
         == "m-UD-Q4_K_XL.gguf"
     )
     with pytest.raises(ZhiyinError, match="has no Q9 file; it has"):
-        get(server, tmp_path, wish=DownloadSelection(("Q9",), checkpoint=False))
+        get(server, tmp_path, selection=DownloadSelection(("Q9",), checkpoint=False))
     put(server, sharded())
     with pytest.raises(ZhiyinError, match="holds no Q9; choose another repository or --quant"):
-        get(server, tmp_path, wish=DownloadSelection(("Q9",), checkpoint=False))
+        get(server, tmp_path, selection=DownloadSelection(("Q9",), checkpoint=False))
 
 
 def test_no_weights(server: HubServer, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from converter.checkpoint.open import open_checkpoint
 from converter.hub import repository as hub
-from converter.hub.repository import Download, DownloadRequest, Preview, download
+from converter.hub.repository import download
+from converter.hub.request import Download, DownloadRequest, Preview
 from models.errors import ZhiyinError
 from models.families import family_of
 from tests.support.checkpoints import write_safetensors

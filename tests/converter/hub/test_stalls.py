@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from converter import progress as progress_module
-from converter.hub.repository import DownloadRequest, download
+from converter.hub.repository import download
+from converter.hub.request import DownloadRequest
 from converter.progress import Meter, Progress
 from models.errors import Cancelled
 from tests.support import hostile_answers as hostile

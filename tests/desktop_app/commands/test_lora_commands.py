@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.hub.repository import DownloadRequest, download
+from converter.hub.repository import download
+from converter.hub.request import DownloadRequest
 from desktop_app.paths import downloads_folder
 from tests.reference.llama import forward
 from tests.reference.lora import with_adapter

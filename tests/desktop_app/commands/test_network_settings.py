@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.hub.repository import DownloadRequest, preview
+from converter.hub.repository import preview
+from converter.hub.request import DownloadRequest
 from desktop_app.cli import main
 from desktop_app.paths import downloads_folder
 from models.errors import ZhiyinError

@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QApplication
 
 from converter import pipeline
 from converter.hub import repository as hub
-from converter.hub.repository import DownloadRequest, download, preview
+from converter.hub.repository import download, preview
+from converter.hub.request import DownloadRequest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.source_facts import facts_of

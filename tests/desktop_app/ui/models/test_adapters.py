@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QFileDialog, QLabel
 
-from converter.hub.repository import DownloadRequest, download
+from converter.hub.repository import download
+from converter.hub.request import DownloadRequest
 from converter.pipeline import ConvertRequest, plan
 from desktop_app.library.catalogue import catalogue
 from desktop_app.paths import downloads_folder

@@ -1,0 +1,87 @@
+"""What is asked of a repository, and what is known of it: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from converter.hub.selection import DownloadSelection, RemoteHeaders
+from models.config import Config
+from models.errors import ZhiyinError
+
+
+@dataclass(frozen=True)
+class DownloadRequest:
+    """What to fetch."""
+
+    repository: str
+    """ORG/NAME, or ORG/NAME/FILE for one model of several; with "modelscope:" in front, on ModelScope."""
+    downloads: Path
+    """The folder of all downloads."""
+    revision: str = ""
+    """A branch, tag or commit; "": the main branch."""
+    endpoint: str = ""
+    """Address of the Hub, a mirror or ModelScope; "": `HF_ENDPOINT`, or huggingface.co."""
+    selection: DownloadSelection = field(default_factory=DownloadSelection)
+    """What to take of several things."""
+    token: str | bool = field(default=True, repr=False)
+    """The user's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What is here now."""
+
+    source: Path
+    """What to convert or load: the folder, or a file in it."""
+    folder: Path
+    """Everything of the repository."""
+    repository: str
+    commit: str
+    files: tuple[Path, ...]
+    bytes: int
+    """Of all files."""
+    fetched: int
+    """Bytes that came over the network this time."""
+    made: Path | None = None
+    """What was converted of it before, where that alone is wanted (`selection.converted`); then no file is fetched."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a repository is, before anything of it is kept here."""
+
+    repository: str
+    source: str
+    """The file that is the model; "": the whole folder."""
+    bytes: int
+    """Still to be fetched."""
+    weights: int = 0
+    """Bytes of the weights alone, whatever is here already."""
+    config: Config | None = None
+    """None: it has no config.json, or comes as GGUF."""
+    has_template: bool | None = None
+    """A chat template lies beside it; None: that is not known before it is here."""
+    quants: Mapping[str, int] = field(default_factory=dict)
+    """Where it comes as GGUF: the bytes of each quantization."""
+    quant: str = ""
+    """The one that `source` has."""
+    headers: RemoteHeaders = field(default_factory=dict)
+    """Where it comes as GGUF: the headers of each quantization's parts, as far as they can be read."""
+    unread: tuple[ZhiyinError, ...] = ()
+    """Why headers cannot be read."""
+    models: Mapping[str, int] = field(default_factory=dict)
+    """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a quantization is chosen by."""
+
+    config: Config | None = None
+    """None: it has no config.json, or comes as GGUF."""
+    quants: Mapping[str, int] = field(default_factory=dict)
+    """Where it comes as several GGUF models: the bytes of each quantization."""
+    headers: RemoteHeaders = field(default_factory=dict)
+    """As in `Preview`."""

@@ -256,3 +256,13 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
 
 def test_the_lock_file_is_not_tracked() -> None:
     assert ROOT / "uv.lock" not in tracked_files()
+
+
+def test_the_documents_name_files_that_are_there() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in tracked_files()}
+    for page in (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"):
+        named = re.findall(r"`([\w./-]+\.py)`", page.read_text("utf-8"))
+        gone = [
+            name for name in named if "NAME" not in name and not any(f"/{path}".endswith(f"/{name}") for path in names)
+        ]
+        assert gone == [], page

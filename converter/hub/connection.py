@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -44,6 +45,14 @@ _QUEUED = 8
 _ENCODINGS = ("", "identity", "gzip", "deflate")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _OK = (httpx2.codes.OK, httpx2.codes.PARTIAL_CONTENT)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is: an address, and whether a host outside of this computer's network led there."""
+
+    url: str
+    from_outside: bool = False
 
 
 class Connection:
@@ -104,7 +113,7 @@ class Connection:
     @contextmanager
     def stream(
         self,
-        url: str,
+        url: str | Place,
         headers: Mapping[str, str],
         tick: Callable[[], None] | None = None,
         *,
@@ -113,7 +122,7 @@ class Connection:
         """Give an answer whose content is still on its way.
 
         Args:
-            url: where.
+            url: where; `Answer.place` is where it was in the end.
             headers: besides the connection's.
             tick: called about ten times a second while nothing comes; may raise to stop. None: what `on_wait` was given.
             also: statuses that are answers too, besides 200 and 206.
@@ -136,7 +145,7 @@ class Connection:
                 setting=setting,
                 reason=Sentence("{setting} forbids it", setting=setting),
             )
-        request = _Request(self, url, headers)
+        request = _Request(self, url if isinstance(url, Place) else Place(url), headers)
         answer = Answer(request, tick or self._check)
         try:
             answer.begin((*_OK, *also))
@@ -176,6 +185,11 @@ class Answer:
     def status(self) -> int:
         """The HTTP status."""
         return self._response.status_code
+
+    @property
+    def place(self) -> Place:
+        """Where it comes from, after redirects."""
+        return self._request.place
 
     def header(self, name: str) -> str:
         """Return a header's value, "" where it is missing.
@@ -272,21 +286,26 @@ class _GivenUp(Exception):
 class _Request:
     """A request on a thread of its own."""
 
-    def __init__(self, connection: Connection, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, connection: Connection, place: Place, headers: Mapping[str, str]) -> None:
         self._connection = connection
         self._headers = {"Accept-Encoding": "identity", **headers}
         self._items: queue.Queue[Any] = queue.Queue(_QUEUED)
         self._given_up = threading.Event()
         self._socket: socket.socket | None = None
-        self._came_from_outside = False
+        self._came_from_outside = place.from_outside
         self._phase: Phase = "connecting"
         self._is_new = True
         self._received = 0
         self.waited = 0.0
         """Seconds that the last `take` waited."""
-        self.url = url
+        self.url = place.url
         self.proxy: Proxy | None = None
         threading.Thread(target=self._run, name="hub", daemon=True).start()
+
+    @property
+    def place(self) -> Place:
+        """What is asked now."""
+        return Place(self.url, self._came_from_outside)
 
     @property
     def host(self) -> str:

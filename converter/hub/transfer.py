@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,13 +17,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from converter.hub.connection import Answer, Connection
-from converter.hub.network_errors import ELSEWHERE, BadAnswer, Unreachable
+from converter.hub.connection import Answer, Connection, Place
+from converter.hub.network_errors import ELSEWHERE, BadAnswer, Refused, Unreachable
+from converter.hub.parts import PART, PartsInOrder
 from converter.hub.selection import RemoteFile
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
 _CHUNK = 1024 * 1024
+_SEVERAL_FROM = 2 * PART
+"""Bytes that are missing: with less, several connections bring nothing."""
 _RANGE = 8 * 1024**3
 """Most bytes of one answer."""
 _ATTEMPTS = 5
@@ -170,27 +174,36 @@ class _Transfer:
         """Fetch until all bytes are there, in as many attempts as it takes while there is progress."""
         with self._partial.open("a+b") as stream:
             self._read_what_is_there(stream)
-            failures = 0
+            if self._file.size - self._have >= _SEVERAL_FROM:
+                self._fetch_parts(stream)
+            patience = _Patience(self._file)
             while self._have < self._file.size:
                 before = self._have
                 try:
                     self._request(stream)
                 except Unreachable as error:
-                    weight = 2 if error.code == "stalled" else 1  # which took its time already
-                    failures = 0 if self._have - before >= _PROGRESS else failures + weight
-                    if failures >= _ATTEMPTS:
-                        raise Interrupted(
-                            "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same "
-                            "command again and it goes on from there.",
-                            code=error.code,
-                            name=self._file.name,
-                            have=self._have,
-                            size=self._file.size,
-                            reason=error.values["reason"],
-                        ) from error
-                    self._wait(PAUSE * 2**failures)
+                    self._wait(patience.pause_after(error, self._have - before, self._have))
             stream.flush()
             os.fsync(stream.fileno())
+
+    def _fetch_parts(self, stream: Any) -> None:
+        """Fetch by several connections what is missing; where the host sends whole files only, nothing."""
+        source = _PartSource(self._connection, self._url, self._file)
+        parts = PartsInOrder(source.fetch, self._have, self._file.size, self._came)
+        try:
+            for data in parts:
+                stream.write(data)
+                self.digest.update(data)
+                self._have += len(data)
+        except _WholeFileOnly:
+            pass
+        finally:
+            if parts.lost:
+                self._count(-parts.lost)
+
+    def _came(self, count: int) -> None:
+        self._check()
+        self._count(count)
 
     def _read_what_is_there(self, stream: Any) -> None:
         stream.seek(0)
@@ -220,12 +233,7 @@ class _Transfer:
                 self._have += len(piece)
                 self._count(len(piece))
         if self._have <= last:
-            raise Unreachable(
-                "{host} sends less than it says; {elsewhere}.",
-                reason=Sentence("the connection was closed early"),
-                host=urlsplit(self._url).hostname,
-                elsewhere=ELSEWHERE,
-            )
+            raise _closed_early(self._url)
 
     def _start_again(self, stream: Any) -> None:
         stream.seek(0)
@@ -244,6 +252,108 @@ class _Transfer:
         while (left := end - time.monotonic()) > 0:
             self._tick()
             time.sleep(min(left, 0.1))
+
+
+class _Patience:
+    """How often a file, or a part of one, is asked for again."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self._failures = 0
+
+    def pause_after(self, error: Unreachable, progress: int, have: int) -> float:
+        """Return the seconds to wait before the next attempt.
+
+        Args:
+            error: what ended the last one.
+            progress: bytes that it brought.
+            have: bytes of the file that are here.
+
+        Raises:
+            Interrupted: that was one too many.
+        """
+        weight = 2 if error.code == "stalled" else 1  # which took its time already
+        self._failures = 0 if progress >= _PROGRESS else self._failures + weight
+        if self._failures >= _ATTEMPTS:
+            raise Interrupted(
+                "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same command again and it goes "
+                "on from there.",
+                code=error.code,
+                name=self._file.name,
+                have=have,
+                size=self._file.size,
+                reason=error.values["reason"],
+            ) from error
+        return PAUSE * 2.0**self._failures
+
+
+class _WholeFileOnly(Exception):
+    """The host sends no parts."""
+
+
+class _Unwanted(Exception):
+    """Nobody waits for the part any more."""
+
+
+class _PartSource:
+    """Fetches parts of one file, on any thread; where the host redirects to is asked once for all of them."""
+
+    def __init__(self, connection: Connection, url: str, file: RemoteFile) -> None:
+        self._connection = connection
+        self._url = url
+        self._file = file
+        self._place = Place(url)
+
+    def fetch(self, first: int, end: int, count: Callable[[int], None], stop: threading.Event) -> bytes:
+        """Return the bytes from `first` to before `end`; what came is kept between attempts."""
+        data, patience = bytearray(), _Patience(self._file)
+        while len(data) < end - first:
+            before = len(data)
+            try:
+                self._request(first, end, data, count, stop)
+            except Unreachable as error:
+                pause = patience.pause_after(error, len(data) - before, first + len(data))
+                if stop.wait(pause):
+                    raise _Unwanted from error
+        return bytes(data)
+
+    def _request(
+        self, first: int, end: int, data: bytearray, count: Callable[[int], None], stop: threading.Event
+    ) -> None:
+        def tick() -> None:
+            if stop.is_set():
+                raise _Unwanted
+
+        start, last, place = first + len(data), end - 1, self._place
+        try:
+            with self._connection.stream(place, {"Range": f"bytes={start}-{last}"}, tick) as answer:
+                if not _is_part(answer):
+                    raise _WholeFileOnly
+                _check_part(answer, self._file, start, last)
+                self._place = answer.place
+                for chunk in answer.pieces():
+                    tick()
+                    piece = chunk[: end - first - len(data)]
+                    if not piece:
+                        break
+                    data += piece
+                    count(len(piece))
+        except Refused:
+            if place.url == self._url:
+                raise
+            self._place = Place(self._url)  # what the host redirected to is good for some minutes only
+            return
+        if len(data) < end - first:
+            raise _closed_early(self._url)
+
+
+def _closed_early(url: str) -> Unreachable:
+    return Unreachable(
+        "{host} sends less than it says; {elsewhere}.",
+        reason=Sentence("the connection was closed early"),
+        host=urlsplit(url).hostname,
+        elsewhere=ELSEWHERE,
+    )
 
 
 def _digest(file: RemoteFile) -> Any:

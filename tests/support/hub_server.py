@@ -18,6 +18,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
 from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
+
+_PIECE = 64 * 1024
 
 
 @dataclass
@@ -65,6 +68,10 @@ class Faults:
     status: int = 0
     """Answer the next `status_count` requests for files with this."""
     status_count: int = 0
+    delay: float = 0.0
+    """Seconds before each answer."""
+    bytes_per_second: float = 0.0
+    """Of each connection; 0: as fast as it goes."""
 
 
 @dataclass
@@ -305,6 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         faults = self.server_hub.faults
+        time.sleep(faults.delay)
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -321,4 +329,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.server_hub.sent += len(body)
         with suppress(ConnectionError):  # a client may go when it has read enough
+            self._write(body)
+
+    def _write(self, body: bytes) -> None:
+        """Send a body at the speed that the server gives a connection."""
+        speed, begin = self.server_hub.faults.bytes_per_second, time.monotonic()
+        if not speed:
             self.wfile.write(body)
+            return
+        for start in range(0, len(body), _PIECE):
+            self.wfile.write(body[start : start + _PIECE])
+            time.sleep(max(0.0, begin + (start + _PIECE) / speed - time.monotonic()))

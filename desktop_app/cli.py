@@ -21,6 +21,7 @@ from desktop_app.commands.streams import prepare_streams, redirect_to_null, show
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.paths import data_folder
 from desktop_app.processes.logs import open_log
+from desktop_app.processes.start import restore_library_path
 from desktop_app.system.display import missing_package, why_no_window
 from desktop_app.system.display_libraries import missing_libraries
 from desktop_app.system.native_dialog import show_message, started_by_double_click
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         import multiprocessing
 
         multiprocessing.freeze_support()
+        restore_library_path()
     arguments = sys.argv[1:] if argv is None else argv
     prepare_streams()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:

@@ -1,20 +1,30 @@
 #!/bin/bash
 # From a clean clone to dist/: the engine parts of this system, the bundle, and its installers.
 #
-#     bash packaging/build.sh [--without-starter]
+#     bash packaging/build.sh [--models "starter embedding"]
 #
-# Needs uv and a C++ compiler; for Vulkan a recent glslc (Debian 13's, or the Vulkan SDK's) with Vulkan's headers and SPIRV-Headers.
+# Needs uv and a C++ compiler; for Vulkan a recent glslc with Vulkan's headers and SPIRV-Headers: the system's (Debian 13), or those
+# of the Vulkan SDK (VULKAN_SDK). On an older Debian packaging/linux/vulkan_sdk.sh fetches them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+is_recent() { "$1" --version 2>/dev/null | grep -qE 'shaderc v?20(2[4-9]|[3-9][0-9])'; }
+
 parts=(base)
-if [ "$(uname)" != Darwin ] && glslc --version 2>/dev/null | grep -qE 'shaderc v?20(2[4-9]|[3-9][0-9])'; then
-    parts+=(vulkan)
-else
-    [ "$(uname)" = Darwin ] || echo "Vulkan is left out: there is no glslc here that is recent enough (2024 or later)." >&2
+if [ "$(uname)" != Darwin ]; then
+    if [ -z "${VULKAN_SDK:-}" ] && ! is_recent glslc && command -v apt-get dpkg-deb >/dev/null; then
+        VULKAN_SDK=$PWD/build/vulkan-sdk
+        export VULKAN_SDK
+        is_recent "$VULKAN_SDK/bin/glslc" || packaging/linux/vulkan_sdk.sh "$VULKAN_SDK" || true
+    fi
+    if is_recent "${VULKAN_SDK:+$VULKAN_SDK/bin/}glslc"; then
+        parts+=(vulkan)
+    else
+        echo "Vulkan is left out: there is no glslc here that is recent enough (2024 or later)." >&2
+    fi
 fi
-if [ "${1:-}" = --without-starter ]; then
-    export ZHIYIN_WITHOUT_STARTER=1
+if [ "${1:-}" = --models ]; then
+    export ZHIYIN_MODELS=$2
 fi
 
 uv run --group engine python packaging/engine/build.py "${parts[@]}"

@@ -21,6 +21,17 @@ def own_command(mode: str) -> list[str]:
     return [sys.executable, *_python_flags(), "-m", "desktop_app.cli", mode]
 
 
+def restore_library_path() -> None:
+    """Let the system's programs that a bundle starts (a browser, dialogs, MCP servers) find the system's own libraries.
+
+    The bundle's program was started with a search path of its own, which this process has read and no child should.
+    """
+    original = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    if original:
+        os.environ["LD_LIBRARY_PATH"] = original
+
+
 def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     """Start this application as `zhiyin MODE` with pipes for its standard input and output; it ends with this process.
 

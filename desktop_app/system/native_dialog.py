@@ -37,7 +37,7 @@ def show_message(text: str) -> bool:
             shown = _plain(text) if tool == "xmessage" else text
             words = [argument.format(text=shown) for argument in arguments]
             if subprocess.run(
-                [path, *words], check=False, stdin=subprocess.DEVNULL, capture_output=True, env=_system_environment()
+                [path, *words], check=False, stdin=subprocess.DEVNULL, capture_output=True
             ).returncode in (0, 1):
                 return True
     return False
@@ -46,17 +46,6 @@ def show_message(text: str) -> bool:
 def _plain(text: str) -> str:
     """Return a text for X's oldest dialog, which breaks no lines and has no Chinese: the paragraphs in English, broken."""
     return "\n\n".join(textwrap.fill(part, _WIDTH) for part in text.split("\n\n") if part.isascii())
-
-
-def _system_environment() -> dict[str, str]:
-    """Return the environment in which the system's programs find the system's libraries: a bundle's own are for itself."""
-    environment = dict(os.environ)
-    if getattr(sys, "frozen", False):
-        environment.pop("LD_LIBRARY_PATH", None)
-        original = environment.pop("LD_LIBRARY_PATH_ORIG", None)
-        if original is not None:
-            environment["LD_LIBRARY_PATH"] = original
-    return environment
 
 
 def _reads_nothing() -> bool:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -44,10 +45,13 @@ SHARED = [
     *(f"-DLLAMA_BUILD_{name}=OFF" for name in ("COMMON", "TESTS", "EXAMPLES", "TOOLS", "SERVER", "APP")),
 ]
 # On arm64 Windows llama.cpp has no variants.
-VARIANTS = not (sys.platform == "win32" and platform.machine().lower() in ("arm64", "aarch64"))
+HAS_VARIANTS = not (sys.platform == "win32" and platform.machine().lower() in ("arm64", "aarch64"))
+# Variants of x86 for servers' processors, and for one that was hardly sold: with the next one below they are nearly as fast, and
+# the newest computes wrongly with AMX on some. Ten stay.
+LEFT_OUT = ("cannonlake", "cascadelake", "cooperlake", "sapphirerapids")
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     # options of CMake, targets ([]: everything)
-    "base": ([f"-DGGML_CPU_ALL_VARIANTS={'ON' if VARIANTS else 'OFF'}"], []),
+    "base": ([f"-DGGML_CPU_ALL_VARIANTS={'ON' if HAS_VARIANTS else 'OFF'}"], []),
     "vulkan": (["-DGGML_CPU=OFF", "-DGGML_VULKAN=ON"], ["ggml-vulkan"]),
     "cuda": (["-DGGML_CPU=OFF", "-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF"], ["ggml-cuda"]),
 }
@@ -73,16 +77,29 @@ def sources(folder: Path) -> tuple[Path, str]:
     wanted = f"{PACKAGE}=={version()}"
     found = list(folder.glob(f"llama_cpp_python-{version()}.tar.gz"))
     if not found:
-        run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-binary=:all:", "--no-deps", wanted, "-d", folder]
-        )
+        # Of this package alone the sources: pip would compile CMake otherwise, which it needs to read the version.
+        from_source = f"--no-binary={PACKAGE}"
+        run([sys.executable, "-m", "pip", "download", "--quiet", from_source, "--no-deps", wanted, "-d", folder])
         found = list(folder.glob(f"llama_cpp_python-{version()}.tar.gz"))
     unpacked = folder / f"llama_cpp_python-{version()}"
     if not unpacked.is_dir():
         with tempfile.TemporaryDirectory(dir=folder) as temporary, tarfile.open(found[0]) as archive:
             archive.extractall(temporary, filter="data")
+            leave_variants_out(
+                Path(temporary) / unpacked.name / "vendor" / "llama.cpp" / "ggml" / "src" / "CMakeLists.txt"
+            )
             (Path(temporary) / unpacked.name).rename(unpacked)
     return unpacked / "vendor" / "llama.cpp", hashlib.sha256(found[0].read_bytes()).hexdigest()
+
+
+def leave_variants_out(recipe: Path) -> None:
+    """Take the variants that are not wanted from the list of ggml's own recipe, which has no option for it."""
+    text = recipe.read_text("utf-8")
+    for name in LEFT_OUT:
+        text, found = re.subn(rf"^ *ggml_add_cpu_backend_variant\({name} [^)]*\)\n", "", text, flags=re.MULTILINE)
+        if found != 1:
+            raise SystemExit(f"{recipe} has no variant {name}")
+    recipe.write_text(text, "utf-8")
 
 
 def build(part: str, source: Path, work: Path, options: Iterable[str]) -> Path:

@@ -44,6 +44,10 @@
         <translation>混合量化要在模型本身上测量；请先合并适配器，再用 --size 或 --bits 转换合并后的模型。</translation>
     </message>
     <message>
+        <source>A reply was not held to its schema: {text}</source>
+        <translation>回复未遵守指定的模式：{text}</translation>
+    </message>
+    <message>
         <source>A schema holds the whole reply, so that no tool can be called; leave out --schema, or the tools.</source>
         <translation>schema 约束整条回答，因此无法调用工具；请去掉 --schema，或不用工具。</translation>
     </message>
@@ -162,6 +166,10 @@
     <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.</source>
         <translation>无法在 {host} 的端口 {port} 上监听（{reason}）；请换一个地址或端口，或关闭占用它的程序。</translation>
+    </message>
+    <message>
+        <source>Parts of this installation do not work ({parts}); install it again.</source>
+        <translation>此安装中有部件无法工作（{parts}）；请重新安装。</translation>
     </message>
     <message>
         <source>Past {context} tokens this model takes no adapters while it runs; load it with no larger context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
@@ -958,6 +966,10 @@
     <message>
         <source>true or false</source>
         <translation> true 或 false</translation>
+    </message>
+    <message>
+        <source>unexpected: {found}</source>
+        <translation>与预期不符：{found}</translation>
     </message>
     <message>
         <source>with the offline switch on something asked for a socket: {events}</source>

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from desktop_app.library.installed import Library
+from desktop_app.smoke_parts import TRIALS
 from tests.support.commands import zhiyin
 
 
@@ -16,6 +17,7 @@ def test_it_loads_generates_and_draws_and_leaves_the_data_folder_alone(data_home
     facts = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert facts["tokens"] == 8
+    assert set(facts["parts"]) == {trial.name for trial in TRIALS}
     assert facts["text"].strip()
     assert facts["window"]["width"] >= 640
     assert facts["window"]["png_bytes"] > 10_000

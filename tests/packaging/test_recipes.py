@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import plistlib
 import re
 import shutil
@@ -16,23 +15,16 @@ from types import ModuleType
 import pytest
 import yaml
 
+from tests.support.scripts import load_script
+
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
 WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
 
 
-def load(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def windows() -> ModuleType:
-    return load("zhiyin_windows", PACKAGING / "windows" / "make.py")
+    return load_script(PACKAGING / "windows" / "make.py")
 
 
 @pytest.fixture

@@ -78,7 +78,8 @@ def _limit() -> None:
 def _libraries() -> list[Path]:
     """Return where Python and its libraries are."""
     if getattr(sys, "frozen", False):
-        return [Path(sys._MEIPASS), *map(Path, _PLACES)]  # type: ignore[attr-defined]
+        # The modules are inside the program's own file.
+        return [Path(sys._MEIPASS), Path(sys.executable), *map(Path, _PLACES)]  # type: ignore[attr-defined]
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return [*map(Path, sorted(path for path in paths if path)), Path(sys.base_prefix, "lib"), *map(Path, _PLACES)]
 

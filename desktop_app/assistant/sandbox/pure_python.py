@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desktop_app.assistant.tool import Output, ToolResult
@@ -62,9 +64,15 @@ class PurePython:
         from pydantic_monty import Monty
 
         if self._session is None:
-            pool = self._stack.enter_context(Monty())
+            pool = self._stack.enter_context(Monty(binary_path=_program()))
             self._session = self._stack.enter_context(pool.checkout(limits=_LIMITS))
         return self._session
+
+
+def _program() -> str | None:
+    """Return where a bundle has the interpreter's program; None: its package finds it."""
+    folder = getattr(sys, "_MEIPASS", None)
+    return None if folder is None else str(Path(folder, "monty", "monty.exe" if os.name == "nt" else "monty"))
 
 
 class _Texts:

@@ -1,0 +1,17 @@
+"""Loads a script of packaging/, which is no package, as a module."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+
+def load_script(path: Path) -> ModuleType:
+    """Return the script as a module, run but for its `__main__`."""
+    spec = importlib.util.spec_from_file_location(f"zhiyin_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

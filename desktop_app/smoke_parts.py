@@ -65,11 +65,7 @@ def try_parts(folder: Path) -> dict[str, str]:
 
 def _documents(folder: Path) -> str:
     """Extract the text of one file of each kind."""
-    files = [_write_pdf(folder / "a.pdf"), _write_word(folder / "a.docx"), _write_slides(folder / "a.pptx")]
-    files += [_write_sheets(folder / "a.xlsx"), _write_epub(folder / "a.epub")]
-    for name, encoding in (("a.txt", "gb18030"), ("a.html", "utf-8"), ("a.csv", "utf-16")):
-        files.append(folder / name)
-        files[-1].write_bytes("知音是一个离线的助手，文档留在这台电脑上。\n".encode(encoding))
+    files = write_documents(folder)
     with Extractor() as extractor:
         for path in files:
             document = extractor.extract(path)
@@ -269,6 +265,16 @@ def _check_run(result: ToolResult, value: str) -> None:
 
 def _ignore(text: str) -> None:
     """Take output that nobody reads."""
+
+
+def write_documents(folder: Path) -> list[Path]:
+    """Write a small file of each kind, and return them."""
+    files = [_write_pdf(folder / "a.pdf"), _write_word(folder / "a.docx"), _write_slides(folder / "a.pptx")]
+    files += [_write_sheets(folder / "a.xlsx"), _write_epub(folder / "a.epub")]
+    for name, encoding in (("a.txt", "gb18030"), ("a.html", "utf-8"), ("a.csv", "utf-16")):
+        files.append(folder / name)
+        files[-1].write_bytes("知音是一个离线的助手，文档留在这台电脑上。\n".encode(encoding))
+    return files
 
 
 def _write_pdf(path: Path) -> Path:

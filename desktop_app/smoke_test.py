@@ -21,7 +21,8 @@ from desktop_app.commands.doctor import versions
 from desktop_app.commands.terminal import print_json
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, SamplingSettings
-from desktop_app.library.installed import InstalledModel, Library
+from desktop_app.library.installed import Library
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import models_folder
 from desktop_app.processes.worker import Tell, in_process
 from desktop_app.smoke_parts import try_parts

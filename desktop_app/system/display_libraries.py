@@ -1,4 +1,4 @@
-"""The system's libraries that Qt's window stands on, on Linux: all that are missing at once, and what installs them."""
+"""The system's libraries that window and engine stand on, on Linux: all that are missing at once, and what installs them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _COMMON = {
     "libdbus-1.so.3": _Packages("libdbus-1-3", "dbus-libs", "dbus"),
     "libglib-2.0.so.0": _Packages("libglib2.0-0", "glib2", "glib2"),
     "libxkbcommon.so.0": _Packages("libxkbcommon0", "libxkbcommon", "libxkbcommon"),
+    "libstdc++.so.6": _Packages("libstdc++6", "libstdc++", "gcc-libs"),
+    "libgomp.so.1": _Packages("libgomp1", "libgomp", "gcc-libs"),  # llama.cpp's
 }
 _X11 = {
     "libX11.so.6": _Packages("libx11-6", "libX11", "libx11"),
@@ -60,7 +62,7 @@ _RELATED = {"ubuntu": "debian", "rhel": "fedora", "centos": "fedora"}
 
 
 def missing_libraries() -> list[str]:
-    """Return the names of all libraries that Qt would not find, those for X11 or Wayland as this session has it."""
+    """Return the names of all libraries that Qt and llama.cpp would not find, those for X11 or Wayland as this session has it."""
     wanted = _COMMON | (_WAYLAND if os.environ.get("WAYLAND_DISPLAY") else _X11)
     return [name for name in wanted if not _loads(name)]
 

@@ -13,8 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 
-# What a program of Qt needs of the system, beyond what every desktop's C library brings.
-deb_depends="libc6 (>= 2.34), libstdc++6 (>= 12), libgcc-s1, libgl1, libegl1, libfontconfig1, libfreetype6, libdbus-1-3, \
+# What a program of Qt needs of the system. The C library is as new as the newest symbol that a file of the bundle takes.
+glibc=$(uv run --project "$root" python "$here/symbol_floor.py" "$bundle" --print GLIBC)
+deb_depends="libc6 (>= $glibc), libstdc++6 (>= 12), libgcc-s1, libgl1, libegl1, libfontconfig1, libfreetype6, libdbus-1-3, \
 libglib2.0-0t64 | libglib2.0-0, libx11-6, libx11-xcb1, libxcb1, libxkbcommon0, libxkbcommon-x11-0, libxcb-cursor0, libxcb-icccm4, \
 libxcb-image0, libxcb-keysyms1, libxcb-randr0, libxcb-render-util0, libxcb-shape0, libxcb-xkb1, libwayland-client0, \
 libwayland-cursor0, libwayland-egl1, libgomp1, zlib1g"
@@ -62,7 +63,7 @@ EOF
 }
 
 make_rpm() {
-    rpmbuild -bb --quiet --define "_topdir $work/rpm" --define "version_ $version" --define "tree $tree" \
+    rpmbuild -bb --quiet --define "_topdir $work/rpm" --define "version_ $version" --define "glibc $glibc" --define "tree $tree" \
         --define "_rpmdir $out" --define "_binary_payload w$level.zstdio" --define "_build_name_fmt zhiyin-%{version}-%{release}.%{arch}.rpm" "$here/zhiyin.spec.rpm"
 }
 

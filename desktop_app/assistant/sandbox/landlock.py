@@ -14,6 +14,7 @@ from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION, _PATH_BENEATH = 1, 1
+_PR_SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
@@ -54,7 +55,8 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
             _allow(ruleset, path, _READ & handled)
         for path in writable:
             _allow(ruleset, path, (_READ | _WRITE) & handled)
-        if _call(_RESTRICT_SELF, ruleset, 0) < 0:
+        # Without it only an administrator may restrict itself.
+        if ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _call(_RESTRICT_SELF, ruleset, 0) < 0:
             raise OSError(ctypes.get_errno(), "landlock_restrict_self")
     finally:
         os.close(ruleset)

@@ -32,6 +32,8 @@ _ALWAYS = ("model_type", "transformers_version", "dtype")
 def main() -> None:
     """Write the folders and print how many there are of each case."""
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)  # the models are tiny
     target, only = Path(sys.argv[1]), sys.argv[2:]
     for name, said in CASES.items():
         model_type = name.partition(" ")[0]
@@ -71,12 +73,12 @@ def _logits(folder: Path) -> np.ndarray | None:
         model, said = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
         )
-    except Exception:  # whatever keeps transformers from loading it
+        if said["missing_keys"] or said["unexpected_keys"] or said["mismatched_keys"]:
+            return None
+        with torch.no_grad():
+            found: np.ndarray = model.eval()(input_ids=torch.tensor([IDS])).logits[0].numpy()
+    except Exception:  # whatever keeps transformers from loading or computing it
         return None
-    if said["missing_keys"] or said["unexpected_keys"] or said["mismatched_keys"]:
-        return None
-    with torch.no_grad():
-        found: np.ndarray = model.eval()(input_ids=torch.tensor([IDS])).logits[0].numpy()
     return found.astype(np.float32)
 
 

@@ -1,6 +1,9 @@
-"""Renders the templates that llama.cpp's sources hold with transformers, and notes what came out: prompts.json.
+"""Renders published templates with transformers, and notes what came out.
 
-    python make.py LLAMA_CPP_SOURCE
+    python make.py LLAMA_CPP_SOURCE/models/templates [NOTED.json]
+
+Without a second name, prompts.json beside this file. Another folder of *.jinja, such as the templates that the package xinference
+has in its models' descriptions, is noted elsewhere for `tests.benchmarks.compare_templates`.
 
 Needs transformers (written with transformers 5.24.0). A prompt is noted by its SHA-256, "" where the template refuses
 the chat.
@@ -27,9 +30,10 @@ TOKENIZER = PreTrainedTokenizerFast(
 def main() -> None:
     cases = json.loads((HERE / "cases.json").read_text("utf-8"))
     noted: dict[str, dict[str, str]] = {}
-    for file in sorted((Path(sys.argv[1]) / "models" / "templates").glob("*.jinja")):
+    for file in sorted(Path(sys.argv[1]).glob("*.jinja")):
         noted[file.name] = {name: rendered(file.read_text("utf-8"), case) for name, case in cases.items()}
-    (HERE / "prompts.json").write_text(json.dumps(noted, indent=1) + "\n", "utf-8")
+    out = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / "prompts.json"
+    out.write_text(json.dumps(noted, indent=1) + "\n", "utf-8")
 
 
 def rendered(template: str, case: dict) -> str:

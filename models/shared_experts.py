@@ -22,6 +22,8 @@ def read_routing(config: Config, *, sigmoid: bool) -> Metadata:
     """
     count, used = config.int("n_routed_experts", minimum=2), config.int("num_experts_per_tok", minimum=1)
     groups = config.int("n_group", default=1, minimum=1)
+    if config.int("topk_group", default=0) == groups:
+        groups = 1  # all of them are looked at
     if groups > 1 and not sigmoid:
         raise UnsupportedModel(
             "{path}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite.",

@@ -72,7 +72,7 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
         architecture=architecture,
         parameters=decoder_parameters(config, sizes)
         | rotary.parameters
-        | _windows(config, sizes)
+        | _windows(config, sizes, int(rotary.parameters["context_length"]), second=second)
         | _capping(config, always=second),
         tensors=text_tensors(tensors, shapes),
         vocabulary_size=sizes.vocabulary,
@@ -132,8 +132,8 @@ def _plus_one(weight: np.ndarray) -> np.ndarray:
     return np.asarray(weight.astype(np.float32) + 1)
 
 
-def _windows(config: Config, sizes: Sizes) -> Metadata:
-    """Return which layers see a window only, and the rotary base in them."""
+def _windows(config: Config, sizes: Sizes, context: int, *, second: bool) -> Metadata:
+    """Return which layers see a window only, and the rotary base in them; where none does, one as wide as the context."""
     listed = config.entries("layer_types", str)
     if listed is None:
         every = config.int("sliding_window_pattern", "_sliding_window_pattern", minimum=1)
@@ -146,6 +146,11 @@ def _windows(config: Config, sizes: Sizes) -> Metadata:
             path=config.origin,
             layers=sizes.layers,
         )
+    if not any(
+        pattern
+    ):  # llama.cpp refuses a list without one, and takes a window of its own for Gemma 2 where there is none
+        every_layer = {"attention.sliding_window": context, "attention.sliding_window_pattern": [True] * sizes.layers}
+        return every_layer if second else {}
     outside = config.float("rope_local_base_freq", default=10000.0, minimum=1)
     local = (
         config.section("rope_parameters").section("sliding_attention").float("rope_theta", default=outside, minimum=1)

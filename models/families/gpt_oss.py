@@ -61,9 +61,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         | experts.parameters
         | {
             "attention.layer_norm_rms_epsilon": config.float("rms_norm_eps", default=1e-5, minimum=0),
-            "attention.sliding_window": config.int("sliding_window", default=128, minimum=1),
-            "attention.sliding_window_pattern": _windows(config, sizes.layers),
-        },
+        }
+        | _windows(config, sizes.layers, int(rotary.parameters["context_length"])),
         tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,
@@ -97,19 +96,23 @@ def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
     return rotary if is_rounded else Rotary(rotary.parameters, warnings=(*rotary.warnings, _ROUNDED))
 
 
-def _windows(config: Config, layers: int) -> list[bool]:
+def _windows(config: Config, layers: int, context: int) -> Metadata:
     """Return which layers see a window only: every second one, beginning with the first, where nothing else is said."""
     listed = config.entries("layer_types", str)
-    if listed is None:
-        return [layer % 2 == 0 for layer in range(layers)]
     kinds = {"sliding_attention": True, "full_attention": False}
+    if listed is None:
+        listed = [("sliding_attention", "full_attention")[layer % 2] for layer in range(layers)]
     if len(listed) != layers or not all(kind in kinds for kind in listed):
         raise BadFile(
             "{path}: 'layer_types' must have {layers} entries, sliding or full; download it again.",
             path=config.origin,
             layers=layers,
         )
-    return [kinds[kind] for kind in listed]
+    pattern = [kinds[kind] for kind in listed]
+    window = config.int("sliding_window", default=128, minimum=1)
+    if not any(pattern):  # llama.cpp refuses such a list
+        pattern, window = [True] * layers, context
+    return {"attention.sliding_window": window, "attention.sliding_window_pattern": pattern}
 
 
 class _Experts:

@@ -7,6 +7,7 @@ them. Gate and up are packed in one matrix, of every expert, too.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -157,6 +158,13 @@ class _Mixer:
                 "'mamba_proj_bias' only.",
                 path=config.origin,
                 factor=_EXPANSION,
+            )
+        limits = [
+            number for number in config.entries("time_step_limit", object) or () if isinstance(number, (int, float))
+        ]
+        if any(0 < number < math.inf for number in limits):
+            raise UnsupportedModel(
+                "{path}: llama.cpp computes Granite 4 without 'time_step_limit' only.", path=config.origin
             )
         if self._inner % self._heads or self._inner % self._groups or self._heads % self._groups:
             raise BadFile(

@@ -19,6 +19,8 @@ BOUND = 5e-3
 CASES = {
     "Gemma-2-2b": random_gemma2(),
     "Gemma-3-1b": random_gemma3(),
+    "Gemma 2 without windows": random_gemma2(sliding_window_pattern=1),
+    "Gemma 3 without windows": random_gemma3(sliding_window_pattern=1),
     "Gemma-3-4b's positions": random_gemma3(rope_scaling={"factor": 8.0, "rope_type": "linear"}),
 }
 

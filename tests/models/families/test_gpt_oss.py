@@ -22,6 +22,7 @@ from tests.support.random_gpt_oss import YARN, random_gpt_oss
 CASES = {
     "as published": random_gpt_oss(),
     "widened": random_gpt_oss(packed=False),
+    "no window in any layer": random_gpt_oss(layer_types=["full_attention"] * random_gpt_oss()[0]["num_hidden_layers"]),
     "whole bounds": random_gpt_oss(rope_scaling=YARN | {"truncate": True}),
 }
 

@@ -36,6 +36,8 @@ def test_logits_agree_with_the_reference(case: str, engine: Engine, tmp_path: Pa
     [
         {"mamba_expand": 3},
         {"mamba_proj_bias": True},
+        {"time_step_limit": [0.0, 1.0]},
+        {"time_step_limit": [0.01, {"__float__": "Infinity"}]},
         {"mamba_n_heads": 7},
         {"layer_types": ["mamba"]},
         {"layer_types": ["mamba", "window", "attention", "mamba"]},

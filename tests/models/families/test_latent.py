@@ -38,6 +38,7 @@ DEEPSEEK = {
     "V2-Lite": random_deepseek(rope_scaling=YARN),
     "V2-Lite, as many layers": random_deepseek(num_hidden_layers=27, first_k_dense_replace=20),
     "V3": random_deepseek3(rope_scaling=YARN | {"mscale": 1.0, "mscale_all_dim": 1.0}),
+    "V3, all groups": random_deepseek3(topk_group=4),
     "GLM-4.7-Flash, whose width is no multiple of its heads": random_deepseek3(
         architectures=["Glm4MoeLiteForCausalLM"],
         n_group=1,

@@ -23,7 +23,9 @@ from models.family import Blueprint, Family, Shape
 from models.sentence import Sentence
 
 _ROWS_AT_ONCE = 4096
-_OF_AN_ADAPTER = re.compile(r"\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)\b")
+_OF_AN_ADAPTER = re.compile(
+    r"\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)\b|\.modules_to_save\.|\.trainable_tokens_delta\b"
+)
 
 
 class PreparedCheckpoint:

@@ -1,6 +1,6 @@
 """Tensor names of wrapped or cut-out models, as the whole model alone would have them.
 
-torch.compile, data-parallel training, FSDP, DeepSpeed and trainers that put a model into another one write their names in front
+torch.compile, data-parallel training, FSDP, DeepSpeed, PEFT and trainers that put a model into another one write names in front
 of its tensors or between; a model that was saved without its head has the names of its inner part.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from models.errors import UnsupportedModel
 
 _WRAPPERS = re.compile(
-    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|_wrapped_module)\."
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|_wrapped_module|base_layer)\."
 )
 """Parts of names that only wrappers have, wherever they stand."""
 _OTHER_PARTS = re.compile(

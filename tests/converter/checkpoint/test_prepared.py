@@ -47,6 +47,7 @@ NAMINGS: dict[str, Callable[[str], str]] = {
     "Lightning": lambda name: f"model.{name}",
     "DeepSpeed": lambda name: f"_forward_module.model.{name}",
     "a trainer's": lambda name: f"policy.backbone.{name}",
+    "PEFT, its adapter elsewhere": lambda name: name.replace("q_proj.", "q_proj.base_layer."),
     "value head": lambda name: f"pretrained_model.{name}",
     "language model": lambda name: f"language_model.{name}",
     "language model, new": lambda name: name.replace("model.", "model.language_model."),
@@ -90,6 +91,15 @@ def test_an_unmerged_adapter_in_a_checkpoint_is_refused(tmp_path: Path) -> None:
     wrapped["base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"] = np.zeros((4, 64), np.float32)
     with pytest.raises(ZhiyinError, match="an adapter that was not merged"):
         open_prepared(write_checkpoint(tmp_path, CONFIG, wrapped))
+
+
+@pytest.mark.parametrize(
+    "beside", ["lm_head.modules_to_save.default.weight", "lm_head.token_adapter.trainable_tokens_delta"]
+)
+def test_whole_tensors_of_an_adapter_in_a_checkpoint_are_not_dropped(tmp_path: Path, beside: str) -> None:
+    weights = {name.replace("lm_head.", "lm_head.original_module."): values for name, values in WEIGHTS.items()}
+    with pytest.raises(ZhiyinError, match="an adapter that was not merged"):
+        open_prepared(write_checkpoint(tmp_path, CONFIG, weights | {beside: WEIGHTS[HEAD]}))
 
 
 def test_wrappers_are_taken_off_once() -> None:

@@ -38,7 +38,9 @@ class AddedTokens:
         if taken is None:
             self._ids.setdefault(token.content, token.id)
             self._texts[token.id] = token.content
-        if taken in (None, token.content):
+        if known not in (None, token.id) and known not in self.tokens:
+            self.tokens[known] = replace(token, id=known)  # the library keeps the id that the vocabulary gives a text
+        elif taken in (None, token.content):
             self.tokens[token.id] = token
 
     def name_special(self, texts: Iterable[str]) -> None:

@@ -133,6 +133,9 @@ class Step(msgspec.Struct):
     processors: list[Step] | None = None
     pattern: Pattern | None = None
     behavior: str | None = None
+    invert: bool | None = None
+    delimiter: str | None = None
+    length: int | None = None
     individual_digits: bool | None = None
     use_regex: bool | None = None
     prepend_scheme: str | None = None

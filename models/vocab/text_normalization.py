@@ -1,7 +1,7 @@
 """What a tokenizer.json does to characters before a text becomes pieces: its normaliser, run on our side.
 
 llama.cpp has none for byte-level BPE, and for sentencepiece's BPE only blanks written as U+2581. Source: huggingface/tokenizers,
-tokenizers/src/normalizers. Regular expressions are untrusted: only a character, or a set of them, with a count is taken.
+tokenizers/src/normalizers.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from models.vocab.publisher_regex import compiled
 from models.vocab.structures import Pattern, Step
 
 KEY = "zhiyin.tokenizer.normalizer"
 """GGUF key: the steps as JSON, for normalisers that are more than one Unicode normal form."""
 NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
-_SIMPLE = re.compile(
-    r"(?:[^\\\[\](){}|*+?.^$]|\\[sSdDwWtnrf]|\\[^\w\s]|\[\^?(?:[^\\\[\]&]|\\[sSdDwWtnrf]|\\[^\w\s])+\])"
-    r"(?:[+*]|\{\d{1,3}(?:,\d{0,3})?\})?"
-)
 _MOST_STEPS = 32
 
 Change = Callable[[str], str]
@@ -120,12 +117,7 @@ def _change(step: NormalizationStep) -> Change:
 def _replacing(step: NormalizationStep) -> Change:
     if not step.regex:
         return lambda text: text.replace(step.text, step.content)
-    if not _SIMPLE.fullmatch(step.text):
-        raise ValueError(f"{step.text} is not taken")
-    try:
-        expression = re.compile(step.text)
-    except re.error as error:
-        raise ValueError(str(error)) from error
+    expression = compiled(step.text)
     return lambda text: expression.sub(lambda _: step.content, text)
 
 
@@ -142,4 +134,15 @@ def _without_accents(text: str) -> str:
     return "".join(character for character in text if not unicodedata.category(character).startswith("M"))
 
 
-_SIMPLE_CHANGES: dict[str, Change] = {"Lowercase": _lowered, "StripAccents": _without_accents}
+def _without_control_characters(text: str) -> str:
+    return _LEFT_OUT.sub("", _BLANKS.sub(" ", text))
+
+
+_LEFT_OUT = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]")
+_BLANKS = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]")
+"""What "Nmt" leaves out and what it takes for blanks: normalizers/unicode.rs, `do_nmt`."""
+_SIMPLE_CHANGES: dict[str, Change] = {
+    "Lowercase": _lowered,
+    "StripAccents": _without_accents,
+    "Nmt": _without_control_characters,
+}

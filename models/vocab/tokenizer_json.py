@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from models.errors import BadFile, UnsupportedModel
 from models.sentence import Sentence
 from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes, read_struct
 from models.vocab.added_tokens import read_added_tokens
+from models.vocab.cutting import IGNORE_MERGES, as_json, cuts_of
+from models.vocab.cutting import KEY as CUTS
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.special import read_tokenizer_config
 from models.vocab.structures import BPE, AddedToken, AnyTokenizer, Pattern, Step, Tokenizer
@@ -123,14 +126,28 @@ def _vocabulary(path: Path, tokenizer: Tokenizer) -> Vocabulary:
         pre, warning = name_pretokenizer(
             tokenizer.pre_tokenizer, ignore_merges=tokenizer.model.ignore_merges, added=contents
         )
-        vocabulary = Vocabulary(model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges)
-        warnings = [] if warning is None else [warning]
+        cuts = {} if warning is None else _own_cuts(tokenizer)
+        vocabulary = Vocabulary(model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges, extra=cuts)
+        warnings = [] if warning is None or cuts else [warning]
     warnings += [*added.warnings(), *_of_model(path, tokenizer.model)]
     return with_text_rules(replace(vocabulary, added=added.tokens, warnings=tuple(warnings)), path, tokenizer)
 
 
+def _own_cuts(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the keys by which the engine cuts and merges by itself, where llama.cpp has no such rules; {}: nor have we."""
+    cuts = cuts_of(tokenizer.pre_tokenizer)
+    if cuts is None or tokenizer.model.continuing_subword_prefix or tokenizer.model.end_of_word_suffix:
+        return {}
+    return {CUTS: as_json(cuts)} | ({IGNORE_MERGES: True} if tokenizer.model.ignore_merges else {})
+
+
 def _of_model(path: Path, model: BPE) -> Iterator[Sentence]:
     """Yield what llama.cpp does not do of what a model asks for."""
+    if not model.byte_fallback and any(map(_BYTE_TOKEN.fullmatch, model.vocab)):
+        yield Sentence(
+            "{path} has one token for all that it does not know, and llama.cpp writes such characters as their bytes.",
+            path=path,
+        )
     if model.continuing_subword_prefix or model.end_of_word_suffix:
         yield Sentence(
             "{path} marks the parts of words ({mark}), which llama.cpp does not do for its kind; words become other tokens.",

@@ -12,7 +12,6 @@ from models.errors import BadFile
 from models.sentence import Sentence
 from models.vocab.sections import SpacePrefix
 from models.vocab.structures import AddedToken
-from models.vocab.text_normalization import KEY as NORMALIZER
 
 PREFIX = "zhiyin.tokenizer.prefix"
 """GGUF key: ids that begin every input, where they are more than the one that llama.cpp has a key for."""
@@ -193,8 +192,6 @@ class Vocabulary:
         added = self.added
         traits = {key: sorted(n for n, token in added.items() if getattr(token, name)) for name, key in TRAITS.items()}
         kept = {key: ids for key, ids in traits.items() if ids}
-        if self.space is None and not kept and NORMALIZER not in self.extra:
-            return {}
         cutting = sorted(number for number in added if self.types[number] is TokenType.USER_DEFINED)
         space = {} if self.space is None else {SPACE_PREFIX: self.space.value}
         return space | ({ADDED: cutting} if cutting else {}) | kept

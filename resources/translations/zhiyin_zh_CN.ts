@@ -1760,6 +1760,10 @@
         <translation>{path} 里没有 {key}；请重新下载。</translation>
     </message>
     <message>
+        <source>{path} has one token for all that it does not know, and llama.cpp writes such characters as their bytes.</source>
+        <translation>{path} 用同一个 token 表示所有不认识的内容，而 llama.cpp 会把这些字符写成字节。</translation>
+    </message>
+    <message>
         <source>{path} has one-dimensional positions, which no published ChatGLM-6B has.</source>
         <translation>{path} 使用一维位置编码，已发布的 ChatGLM-6B 都不是这样。</translation>
     </message>
@@ -2510,6 +2514,10 @@
     <message>
         <source>{path}: llama.cpp computes Granite 4 with experts only where it has Mamba layers.</source>
         <translation>{path}：llama.cpp 的 Granite 4 只有在带 Mamba 层时才支持专家。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes Granite 4 without &apos;time_step_limit&apos; only.</source>
+        <translation>{path}：llama.cpp 只能计算不带 &apos;time_step_limit&apos; 的 Granite 4。</translation>
     </message>
     <message>
         <source>{path}: llama.cpp computes Granite 4 without positions of type {kind!r}.</source>

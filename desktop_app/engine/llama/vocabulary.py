@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
-from converter.gguf_header import GGUFHeader, read_numbers
+from converter.gguf_header import GGUFHeader, read_numbers, read_texts
 from desktop_app.engine.llama.loading import load_model, overridden
 from models.errors import BadFile, ZhiyinError
 from models.vocab.byte_level import read
+from models.vocab.byte_pairs import BytePairs
+from models.vocab.cutting import IGNORE_MERGES, Cutting
+from models.vocab.cutting import KEY as CUTS
 from models.vocab.sections import CUT, AddedText, Sections, SpacePrefix
 from models.vocab.text_normalization import KEY as NORMALIZER
 from models.vocab.text_normalization import TextNormalization
@@ -109,10 +112,19 @@ class LlamaVocabulary:
         for part in self._sections.cut(text, special=special):
             if isinstance(part, int):
                 ids.append(part)
-                continue
-            for piece in self._apart(part):
-                ids += self._encoded(piece, add_special=False, special=False)
+            else:
+                ids += self._of_section(part)
         return ids
+
+    def _of_section(self, section: str) -> Iterator[int]:
+        """Yield the ids of what lies between added tokens."""
+        if self._own_rules is None:
+            for piece in self._apart(section):
+                yield from self._encoded(piece, add_special=False, special=False)
+            return
+        cutting, pairs = self._own_rules
+        for piece in cutting.pieces(section):
+            yield from pairs.tokenize(piece)
 
     def _wordpiece_tokenizer(self, said: Mapping[str, Any]) -> WordPieceTokenizer | None:
         """Return the tokenizer of a WordPiece vocabulary, None for others."""
@@ -208,6 +220,21 @@ class LlamaVocabulary:
         candidates = {*self._control.values(), llama.llama_vocab_eos(self._vocab), llama.llama_vocab_eot(self._vocab)}
         guessed = (token for token in candidates if llama.llama_vocab_is_eog(self._vocab, token))
         return frozenset((*guessed, *self._listed(_OLD_ENDS)))
+
+    @cached_property
+    def _own_rules(self) -> tuple[Cutting, BytePairs] | None:
+        """How texts become tokens where llama.cpp has no rules that cut as the publisher's do."""
+        if CUTS not in self._said or self._kind != llama.LLAMA_VOCAB_TYPE_BPE:
+            return None
+        try:
+            cutting = Cutting.of_json(self._said[CUTS])
+        except (ValueError, TypeError):
+            return None
+        ordinary = (token for token, kind in enumerate(self._types) if kind == TokenType.NORMAL)
+        lines = (text.decode("utf-8", "replace") for text in read_texts(self._header, "tokenizer.ggml.merges"))
+        merges = [(first, second) for first, _, second in (line.partition(" ") for line in lines)]
+        ids = {self._raw_text(token): token for token in ordinary}
+        return cutting, BytePairs(ids, merges, ignore_merges=self._said.get(IGNORE_MERGES) is True)
 
     @cached_property
     def _sections(self) -> Sections:

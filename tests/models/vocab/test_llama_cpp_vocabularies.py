@@ -16,7 +16,7 @@ import tokenizers
 from converter.gguf_header import read_gguf_header
 from models.config import Config
 from models.vocab import read_vocabulary
-from models.vocab.pretokenizer import LIMITS, NAMED_RULES
+from models.vocab.pretokenizer import NAMED_RULES
 from models.vocab.vocabulary import TokenType
 from tests.support.vocabularies import encode, llama_cpp_vocabularies, load, varied_texts
 
@@ -124,7 +124,7 @@ def test_byte_level_ids(name: str, tmp_path: Path) -> None:
     fields = fields_of(source)
     write_tokenizer_json(tmp_path, fields, *BYTE_LEVEL[name])
     vocabulary = read_vocabulary(tmp_path, Config({}))
-    assert vocabulary.warnings == ((LIMITS[vocabulary.pre],) if vocabulary.pre in LIMITS else ())
+    assert vocabulary.warnings == ()
     assert [str(token) for token in vocabulary.tokens] == fields["tokens"]
     assert vocabulary.merges == fields["merges"]
     found = load(vocabulary, tmp_path)

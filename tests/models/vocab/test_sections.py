@@ -124,6 +124,9 @@ NORMALIZERS: list[list[dict[str, Any]]] = [
     [{"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, BLANKS],
     [{"type": "Replace", "pattern": {"String": "''"}, "content": '"'}, {"type": "Prepend", "prepend": "▁"}, BLANKS],
     [{"type": "Strip", "strip_left": True, "strip_right": False}, BLANKS],
+    [{"type": "Nmt"}, BLANKS],
+    [{"type": "Replace", "pattern": {"Regex": "``|''|(?i:the)"}, "content": '"'}, BLANKS],
+    [{"type": "Replace", "pattern": {"Regex": r"\p{N}+(?=\P{L})| (?= )"}, "content": "0"}, BLANKS],
     [{"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}, {"type": "Prepend", "prepend": "▁"}, BLANKS],
 ]
 
@@ -139,9 +142,9 @@ def test_normalizers(steps: list[dict[str, Any]], document: dict[str, Any], tmp_
 @pytest.mark.parametrize(
     "step",
     [
-        {"type": "Nmt"},
+        {"type": "ByteLevel"},
         {"type": "Replace", "pattern": {"Regex": "(a+)+b"}, "content": ""},
-        {"type": "Replace", "pattern": {"Regex": r"\p{L}"}, "content": ""},
+        {"type": "Replace", "pattern": {"Regex": r"\p{Greek}"}, "content": ""},
     ],
 )
 def test_a_normalizer_that_is_not_known_is_said(step: dict[str, Any], document: dict[str, Any], tmp_path: Path) -> None:
@@ -170,6 +173,35 @@ def byte_level(**parts: Any) -> dict[str, Any]:
 )
 def test_byte_level(parts: dict[str, Any], tmp_path: Path) -> None:
     assert_equal(tmp_path, byte_level(**parts))
+
+
+def test_added_tokens_that_overlap_are_found_from_the_left(tmp_path: Path) -> None:
+    """llama.cpp takes the longest of a whole text first: " the" of two blanks before it."""
+    kept = {"special": False}
+    tokens = (
+        ("  ", kept),
+        ("    ", kept),
+        ("\n\n", kept),
+        (" the", kept),
+        ("<|a|><|b|>", {}),
+        ("<|a|>", {}),
+        ("|>", kept),
+    )
+    more = ["  the   the    the \n\n\n  x", "<|a|><|b|><|a|>|><|b|>"]
+    assert_equal(tmp_path, with_tokens(byte_level() | {"added_tokens": []}, *tokens), [*TEXTS, *more])
+
+
+def test_an_added_token_that_the_vocabulary_has_keeps_its_id(tmp_path: Path) -> None:
+    document = byte_level()
+    known = next(text for text in document["model"]["vocab"] if text.isalpha() and text.isascii() and len(text) > 1)
+    token = added(known, len(document["model"]["vocab"]), special=False)
+    document |= {"added_tokens": [token]}
+    assert_equal(tmp_path, document, [f"x{known}y {known} z"], warned="disagree about 1")
+
+
+def test_one_token_for_all_that_is_unknown_is_said(document: dict[str, Any], tmp_path: Path) -> None:
+    write(tmp_path, document | {"model": document["model"] | {"byte_fallback": False}} | metaspace("first"))
+    assert ["one token for all" in str(warning) for warning in read_vocabulary(tmp_path, Config({})).warnings] == [True]
 
 
 def test_marks_of_words_are_said(document: dict[str, Any], tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("model.ignore_merges", 1),
         ("added_tokens", {"a": 1}),
         ("added_tokens", [{"id": 10**9, "content": "a"}]),
-        ("added_tokens", [{"id": 400_000, "content": "a"}]),
+        ("added_tokens", [{"id": 400_000, "content": "new"}]),
         ("added_tokens", [{"id": -1, "content": "a"}]),
         ("added_tokens", [{"id": True, "content": "a"}]),
         ("added_tokens", [{"id": 5, "content": ["a"]}]),

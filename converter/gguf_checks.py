@@ -1,4 +1,4 @@
-"""What the header of a GGUF model claims, held against its own tensors and against what llama.cpp ends its process at.
+"""Checks the header of a GGUF model against its own tensors and against llama.cpp's assertions, which end the process.
 
 A file is untrusted: a count may be any number, whatever the file holds. What llama.cpp refuses by itself in one sentence is not
 repeated here. Sources: src/llama-model.cpp (`load_hparams`), src/llama-vocab.cpp (`load`, `tokenize`), ggml/src/gguf.cpp and the

@@ -1,4 +1,4 @@
-"""Checkpoints that no family can convert, told by their configuration, with the reason and the way out."""
+"""Checkpoints that no family can convert, recognised by their configuration, with the reason and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system refuses, each by what it says it is: a full disk, not allowed, read-only, a name too long, a fault."""
+"""The operating system's errors as sentences: disk full, not permitted, read-only, name too long, input/output error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transformers' configuration classes take for absent keys of config.json, and their further names of keys.
+"""Defaults and key aliases of transformers' configuration classes.
 
 Made by tests/benchmarks/read_transformers_configs.py from transformers 5.24.0; `models.transformers_words` applies it.
 """

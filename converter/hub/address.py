@@ -1,4 +1,4 @@
-"""What a user pastes of a model on the Hub or ModelScope: its name, or the address of one of its pages."""
+"""Parses what a user pastes: a repository's name on the Hub or ModelScope, or the address of one of its pages."""
 
 from __future__ import annotations
 

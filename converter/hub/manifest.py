@@ -1,4 +1,4 @@
-"""The note that a download leaves in its folder: where the files came from, and what each must be."""
+"""The manifest of a download, in its folder: where the files came from, and the digest of each."""
 
 from __future__ import annotations
 

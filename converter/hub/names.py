@@ -1,4 +1,4 @@
-"""Names of files as a host lists them: which of them this computer, and any other, can keep and show."""
+"""File names as a host lists them: which of them every operating system can store and show."""
 
 from __future__ import annotations
 

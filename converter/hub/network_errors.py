@@ -1,4 +1,4 @@
-"""What goes wrong between this computer and a host of models, each told by what it is: settings, network, proxy, host."""
+"""Network failures, classified by cause: settings, network, proxy, host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may connect to another computer: whoever has a permission, and nobody while the user wants none.
+"""Permission to open network connections: refused to code that has none, and to all code in offline mode.
 
 `guard` installs an audit hook (PEP 578) in a process, which hears of every connection and every name that Python's sockets are
 asked for, whatever library asks. Connections inside this computer (asyncio makes some of itself) are nobody's business.

@@ -1,4 +1,4 @@
-"""What a model thought and what it answered, told apart in the text of its reply."""
+"""Splits the text of a reply into reasoning and answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zhiyin bench`: how fast a model reads and writes here, and the memory that it takes, loaded as `zhiyin chat` would load it."""
+"""`zhiyin bench`: prompt and generation speed, and the memory that a model takes, loaded as `zhiyin chat` would load it."""
 
 from __future__ import annotations
 

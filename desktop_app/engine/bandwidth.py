@@ -1,4 +1,4 @@
-"""How fast this computer reads weights: ggml's own matrix products over more memory than the caches hold.
+"""Memory bandwidth: ggml's own matrix products over more memory than the processor's caches hold.
 
 Writing one token reads every weight once, so bytes per second here, for each quantized type, predict tokens per second. A
 plain copy would not: on few cores the arithmetic of small types is slower than the memory.

@@ -1,4 +1,4 @@
-"""How probable a model takes the tokens of a reply to be."""
+"""Log probabilities of a reply's tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `zhiyin perplexity` and `zhiyin bench` ask of a loaded model: how well it predicts a text, and how fast it is."""
+"""Measurements of a loaded model for `zhiyin perplexity` and `zhiyin bench`: perplexity, prompt and generation speed."""
 
 from __future__ import annotations
 

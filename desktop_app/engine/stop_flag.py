@@ -1,4 +1,4 @@
-"""How another thread makes a computation in ggml give up."""
+"""Aborts a computation in ggml from another thread."""
 
 from __future__ import annotations
 

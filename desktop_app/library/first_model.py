@@ -1,4 +1,4 @@
-"""The model that is loaded at the start."""
+"""Chooses the model that is loaded at the start."""
 
 from __future__ import annotations
 

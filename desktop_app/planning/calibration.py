@@ -1,4 +1,4 @@
-"""What loads really took on this computer, and what the next plan learns from it."""
+"""Calibration: the measured memory of earlier loads on this computer, and the corrections that follow for the next plan."""
 
 from __future__ import annotations
 

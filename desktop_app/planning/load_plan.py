@@ -1,4 +1,4 @@
-"""How models are loaded here: the planner's settings, and what a load really took, for the next plan."""
+"""Turns a plan into load settings, and records the measured memory of a load for the next plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures of single tokens say together: means, percentiles and their confidence intervals.
+"""Statistics over tokens: means, percentiles and their confidence intervals.
 
 Definitions: tools/perplexity of llama.cpp. Intervals are those of 95 %: 1.96 of llama.cpp's standard errors around a mean, and
 between two order statistics for a percentile (the binomial distribution in its normal approximation).

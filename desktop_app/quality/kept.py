@@ -1,4 +1,4 @@
-"""What was measured of models here, kept with them: a small file of the newest measurement of each."""
+"""The newest measurement of each model, in a small file."""
 
 from __future__ import annotations
 

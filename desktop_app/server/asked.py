@@ -1,4 +1,4 @@
-"""What the protocols have in common of a request: how tokens are chosen, and the texts in a message's content."""
+"""What requests of all protocols share: sampling, and the texts in a message's content."""
 
 from __future__ import annotations
 

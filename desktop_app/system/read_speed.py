@@ -1,4 +1,4 @@
-"""How fast this computer reads weights, as the engine measured it."""
+"""Memory bandwidth as the engine measured it: plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python's garbage collection at moments when nobody notices: a full one takes longer than a frame."""
+"""Runs Python's garbage collection while the window is idle: a full collection takes longer than a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends that come from outside: Ctrl+C, `kill`, a closed terminal, logging out, shutting the computer down."""
+"""Termination from outside: Ctrl+C, `kill`, a closed terminal, logging out, shutting the computer down."""
 
 from __future__ import annotations
 

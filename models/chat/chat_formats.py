@@ -1,4 +1,4 @@
-"""What a family's chats need beyond a template: messages before it, replies after it. A GGUF file names its chat_format."""
+"""What a family's chats need beyond a template: messages before it, replies after it. A GGUF file names its chat format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.chat.reply import ReplyText, ToolCall, called
 from models.chat.template_facts import template_facts
 
 KEY = "zhiyin.chat.dialect"
-"""GGUF key: the chat_format's name."""
+"""GGUF key: the chat format's name."""
 
 _TOKENS = re.compile(r"<\|\w+\|>")
 _HARMONY = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>"}
@@ -189,7 +189,7 @@ class ReplyReader:
 
 
 def prepared(messages: Messages, chat_format: ChatFormat | None, template: str) -> Messages:
-    """Return the messages with tool calls written as turns of the chat_format, unless the template knows OpenAI's form itself."""
+    """Return the messages with tool calls written as turns of the chat format, unless the template knows OpenAI's form itself."""
     if chat_format is not None and chat_format.turns is not None:
         return chat_format.turns(messages)
     if chat_format is None or chat_format.written is None or "tool_calls" in template:

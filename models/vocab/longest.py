@@ -1,4 +1,4 @@
-"""Where any of many texts stands in another one, in time that the number of texts does not multiply.
+"""Finds occurrences of many texts in another one, in time that does not grow with their number.
 
 A regular expression of thousands of alternatives tries them all at every place, for minutes where a vocabulary or a text is
 made for it, and Python runs nothing else meanwhile.

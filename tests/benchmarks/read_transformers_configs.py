@@ -28,7 +28,7 @@ _WITHOUT_EFFECT = (
     "pretraining_tp", "return_dict", "chunk_size_feed_forward", "is_encoder_decoder", "mamba_chunk_size", "mamba_d_head",
     "image_size", "mm_tokens", "rescale_every", "time_step_limit",
 )  # fmt: skip
-_HEAD = '''"""What transformers' configuration classes take for absent keys of config.json, and their further names of keys.
+_HEAD = '''"""Defaults and key aliases of transformers' configuration classes.
 
 Made by tests/benchmarks/read_transformers_configs.py from transformers {version}; `models.transformers_words` applies it.
 """

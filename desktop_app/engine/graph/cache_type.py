@@ -1,4 +1,4 @@
-"""The types in which keys and values are kept."""
+"""The ggml types of the key-value cache."""
 
 from __future__ import annotations
 

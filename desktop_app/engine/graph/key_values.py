@@ -1,4 +1,4 @@
-"""The keys and values that a model with attention remembers of its tokens: a column a token, layer by layer."""
+"""The key-value cache of the graph runner: a column a token, layer by layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recurrent model remembers of a chat, on disk: a chat of any length goes on without being read again.
+"""States of recurrent models on disk, one file a chat: a chat of any length continues without a new prefill.
 
 One file a chat, of two states: the one after the last reply, and the one where the last question begins, for another question or
 another answer. llama.cpp's are rounded to a quarter. It is a cache: whatever is damaged, or was written with another model, is

@@ -1,4 +1,4 @@
-"""What the buttons have in common that stand beside the message box where a model leaves a choice."""
+"""Base class of the buttons beside the message box for what a model leaves to the user: thinking, effort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The switch for models that can think before they answer and can leave it."""
+"""The switch for models whose thinking is optional."""
 
 from __future__ import annotations
 

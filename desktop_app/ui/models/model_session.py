@@ -1,4 +1,4 @@
-"""Which model is loaded, and how that stands."""
+"""The model in the engine: loading, unloading, and the state that the window shows."""
 
 from __future__ import annotations
 

@@ -29,6 +29,8 @@ class Attachment:
     kind: str = TEXT
     """`PASTED`, `PASSAGES`, or a kind of file (`desktop_app.documents.kinds`)."""
     id: str = field(default_factory=new_id)
+    path: str = ""
+    """Where the file lay when it was attached; "": there is none."""
 
     def copy(self) -> Attachment:
         """Return the same for another message."""

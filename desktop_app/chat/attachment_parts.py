@@ -38,6 +38,11 @@ def pages_of(text: str) -> list[Part]:
     return [Part(int(mark[1]), text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
 
 
+def page_count(text: str) -> int:
+    """Return how many numbered pages a text has."""
+    return len(_MARK.findall(text))
+
+
 def parts_of(attachment: Attachment) -> list[Part]:
     """Return what the numbers of a document that a model reads whole stand for."""
     pages = pages_of(attachment.text)

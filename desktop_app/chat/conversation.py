@@ -46,6 +46,8 @@ class Conversation:
     named: Named = ""
     choices: Choices = field(default_factory=Choices)
     """What was chosen for this chat alone."""
+    collections: tuple[str, ...] = ()
+    """The collections of documents that its replies are looked for in."""
 
     @property
     def unsent(self) -> Draft:

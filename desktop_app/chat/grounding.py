@@ -99,7 +99,7 @@ def parts_read(grounding: Grounding, path: Iterable[Message]) -> dict[int, Quota
 def numbered(attachment: Attachment, first: int) -> list[Quotation]:
     """Return the parts of an attachment with their numbers."""
     return [
-        Quotation(number, attachment.name, part.text, page=part.page, last_page=part.page)
+        Quotation(number, attachment.name, part.text, attachment.path, part.page, part.page)
         for number, part in enumerate(parts_of(attachment), first)
     ]
 

@@ -102,7 +102,12 @@ ALTER TABLE conversations ADD COLUMN named TEXT NOT NULL DEFAULT '';
 ALTER TABLE conversations ADD COLUMN choices TEXT NOT NULL DEFAULT '{}';
 """
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
+_SCHEMA_6 = """
+ALTER TABLE conversations ADD COLUMN collections TEXT NOT NULL DEFAULT '';
+ALTER TABLE attachments ADD COLUMN path TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
 _KEPT = ("id", "created")
@@ -120,10 +125,10 @@ ON CONFLICT(id) DO UPDATE SET content = excluded.content, state = excluded.state
 """  # noqa: S608  (constants only)
 _SHOW = "UPDATE conversations SET leaf = ?, updated = ? WHERE id = ?"
 _SAVE_ATTACHMENT = f"""
-INSERT INTO attachments ({ATTACHMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attachments ({ATTACHMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(id) DO UPDATE SET message = excluded.message, position = excluded.position
 """  # noqa: S608  (constants only)
-_ATTACHMENTS = "SELECT {of}, name, kind, text, id FROM attachments WHERE {which} ORDER BY position"
+_ATTACHMENTS = "SELECT {of}, name, kind, text, id, path FROM attachments WHERE {which} ORDER BY position"
 
 _SEARCH = r"""
 SELECT id FROM conversations WHERE title LIKE :words ESCAPE '\'

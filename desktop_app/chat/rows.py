@@ -15,10 +15,12 @@ from desktop_app.chat.failure import failure_of
 from desktop_app.chat.folders import Folder
 from models.chat.harmony import EFFORTS
 
-CONVERSATION_COLUMNS = "id, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices"
+CONVERSATION_COLUMNS = (
+    "id, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices, collections"
+)
 MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
 FOLDER_COLUMNS = "id, name, position, closed"
-ATTACHMENT_COLUMNS = "id, conversation, message, position, name, kind, text"
+ATTACHMENT_COLUMNS = "id, conversation, message, position, name, kind, text, path"
 
 _NUMBERS = frozenset(("tokens", "seconds", "prompt_tokens", "reused_tokens", "prompt_seconds", "context"))
 _ROLES, _STATES, _NAMED = (frozenset(get_args(words)) for words in (Role, State, Named))
@@ -34,7 +36,9 @@ def marks(columns: str) -> str:
 
 def conversation_of(row: tuple[Any, ...]) -> Conversation:
     """Return a chat; what is damaged in its row has its default."""
-    identifier, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices = row
+    identifier, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices, collections = (
+        row
+    )
     return Conversation(
         _text(identifier),
         _text(title),
@@ -48,6 +52,7 @@ def conversation_of(row: tuple[Any, ...]) -> Conversation:
         folder=folder if isinstance(folder, str) else None,
         named=cast(Named, named if isinstance(named, str) and named in _NAMED else ""),
         choices=choices_from(_decoded(choices)),
+        collections=_names(collections),
     )
 
 
@@ -66,6 +71,7 @@ def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
         conversation.folder,
         conversation.named,
         json.dumps(conversation.choices.stored(), sort_keys=True),
+        json.dumps(conversation.collections, ensure_ascii=False) if conversation.collections else "",
     )
 
 
@@ -101,15 +107,16 @@ def folder_of(row: tuple[Any, ...]) -> Folder:
 
 
 def attachment_of(row: tuple[Any, ...]) -> Attachment:
-    """Return an attachment of its name, kind, text and id; what is damaged in its row has its default."""
-    name, kind, text, identifier = row
-    return Attachment(_text(name), _text(text), kind if isinstance(kind, str) and kind else TEXT, _text(identifier))
+    """Return an attachment of its name, kind, text, id and path; what is damaged in its row has its default."""
+    name, kind, text, identifier, path = row
+    kind = kind if isinstance(kind, str) and kind else TEXT
+    return Attachment(_text(name), _text(text), kind, _text(identifier), _text(path))
 
 
 def attachment_rows(conversation: str, message: str | None, attachments: Sequence[Attachment]) -> list[tuple[Any, ...]]:
     """Return what is stored of the attachments of a message, or of a chat's draft, in the order of their columns."""
     return [
-        (one.id, conversation, message, position, one.name, one.kind, one.text)
+        (one.id, conversation, message, position, one.name, one.kind, one.text, one.path)
         for position, one in enumerate(attachments)
     ]
 
@@ -153,6 +160,11 @@ def lost_parents(parents: Mapping[str, str | None]) -> set[str]:
             lost.add(min(way[way.index(at) :], key=age.__getitem__))
         sound.update(path)
     return lost
+
+
+def _names(stored: Any) -> tuple[str, ...]:
+    found = _decoded(stored) if stored else None
+    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 
 
 def _text(value: Any) -> str:

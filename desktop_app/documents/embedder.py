@@ -57,7 +57,7 @@ class Embedder:
                 raise
             self._engine = engine
             if self._idle and engine.pid is not None:
-                _give_way(engine.pid)
+                give_way(engine.pid)
         return self._engine
 
     def __enter__(self) -> Embedder:
@@ -67,7 +67,7 @@ class Embedder:
         self.close()
 
 
-def _give_way(pid: int) -> None:
+def give_way(pid: int) -> None:
     """Lower a process's priority, all its threads included."""
     import psutil
 

@@ -53,7 +53,8 @@ class Grounder:
         fitting = fit(chat, context, costs)
         if not fitting.searched and not chat.collections:
             return fitting.grounding()
-        searched = [self._store.collection(name) for name in chat.collections]
+        known = {collection.name: collection for collection in self._store.collections()}
+        searched = [known[name] for name in chat.collections if name in known]  # others were removed meanwhile
         for one in fitting.searched:
             searched.append(self._indexed(chat.path[-1].conversation, one, on_progress, stopped))
         found = self._new(chat, [one.id for one in searched], {whole.attachment for whole in fitting.whole})
@@ -72,7 +73,9 @@ class Grounder:
         key = hashlib.sha256(attachment.text.encode("utf-8", "replace")).hexdigest()  # copies have ids of their own
         collection = self._store.attached(chat, key)
         if collection is None:
-            collection = self._store.attach(chat, key, attachment.name, passages(document_of(attachment)))
+            collection = self._store.attach(
+                chat, key, attachment.path or attachment.name, passages(document_of(attachment))
+            )
         if self._embedder is not None and collection.waiting:
 
             def show(made: int, everything: int) -> None:

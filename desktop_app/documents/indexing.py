@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ from desktop_app.documents.chunking import passages
 from desktop_app.documents.document import Document, without_text
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
-from desktop_app.documents.kinds import is_document
-from desktop_app.documents.store import Collection, Store, StoredFile
+from desktop_app.documents.sources import changes, status
+from desktop_app.documents.store import Collection, Store
 from models.errors import Cancelled, ZhiyinError
 from models.system_errors import as_zhiyin_error
 
-MOST_FILES = 50_000
 _AT_ONCE = 32
 """Passages whose vectors are made and stored together: as much is lost by a kill."""
 _TRIES = 3
@@ -78,11 +76,10 @@ class Indexer:
         """
         collection = self._store.collection(name)
         known = {file.path: file for file in self._store.files(name)}
-        found = dict(_files_of(collection.sources))
-        for path, file in known.items():
-            if path not in found and not _is_unreachable(path, collection.sources):
-                self._store.drop_file(file.id)
-        changed = [path for path, status in found.items() if _is_changed(known.get(path), status)]
+        gone, found = changes(collection.sources, {path: (file.bytes, file.modified) for path, file in known.items()})
+        for path in gone:
+            self._store.drop_file(known[path].id)
+        changed = list(found)
         with Extractor() as extractor:
             for done, path in enumerate(changed):
                 self._check()
@@ -102,12 +99,12 @@ class Indexer:
         return self._store.collection(name)
 
     def _read(self, collection: int, path: str, extractor: Extractor) -> ZhiyinError | None:
-        status = (0, 0)
+        before = (0, 0)
         document: Document | None = None
         error: ZhiyinError | None = None
         for _ in range(_TRIES):
             try:
-                status = _status(path)
+                before = status(path)
                 document, error = extractor.extract(Path(path), self._stopped), None
             except OSError as failure:
                 document, error = None, as_zhiyin_error(failure)
@@ -115,13 +112,13 @@ class Indexer:
                 document, error = None, failure
             self._check()
             with suppress(OSError):
-                if _status(path) == status:
+                if status(path) == before:
                     break
         if document is not None and document.scanned:
             error = without_text(Path(path))
         found = [] if document is None or error is not None else passages(document)
         pages = 0 if document is None else document.page_count
-        self._store.put(collection, path, status, found, pages=pages, error=error)
+        self._store.put(collection, path, before, found, pages=pages, error=error)
         return error
 
     def _check(self) -> None:
@@ -161,40 +158,3 @@ def embed(
 def _check(stopped: Callable[[], bool]) -> None:
     if stopped():
         raise Cancelled("Indexing was stopped; it goes on from there next time.")
-
-
-def _files_of(sources: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the documents in files and folders, with bytes and time of change; hidden ones and links are left out."""
-    count = 0
-    for source in sources:
-        paths = [source] if Path(source).is_file() else _walk(source)
-        for path in paths:
-            with suppress(OSError):
-                yield path, _status(path)
-                count += 1
-            if count >= MOST_FILES:
-                return
-
-
-def _walk(folder: str) -> Iterator[str]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root) / name
-            if not name.startswith((".", "~$")) and is_document(path) and path.is_file() and not path.is_symlink():
-                yield str(path)
-
-
-def _status(path: str) -> tuple[int, int]:
-    status = Path(path).stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _is_changed(known: StoredFile | None, status: tuple[int, int]) -> bool:
-    return known is None or (known.bytes, known.modified) != status
-
-
-def _is_unreachable(path: str, sources: tuple[str, ...]) -> bool:
-    """Tell whether a file is missing only because the disk of its source is: what was made of it stays."""
-    owner = next((s for s in sources if path == s or Path(path).is_relative_to(s)), None)
-    return owner is not None and not Path(owner).exists() and not Path(owner).parent.exists()

@@ -5,6 +5,7 @@ Nothing heavy is imported with this module: the window imports it, and what it r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from desktop_app.chat.grounding import Grounding
     from desktop_app.documents.embedder import Embedder
+    from desktop_app.documents.fitting import Chat, Costs
     from desktop_app.documents.store import Store
 
 Tell = Callable[[Any], None]
@@ -62,6 +65,7 @@ def overview(tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
 
 def update(name: str, sources: tuple[Path, ...], tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
     """Add files and folders to a collection, index what is new or changed at idle priority, and return all collections."""
+    from desktop_app.documents.embedder import give_way
     from desktop_app.documents.indexing import Indexer, IndexProgress
 
     def show(progress: IndexProgress) -> None:
@@ -70,6 +74,7 @@ def update(name: str, sources: tuple[Path, ...], tell: Tell, stopped: Callable[[
         else:
             tell(Progress(progress.files / max(1, progress.all_files), progress.path))
 
+    give_way(os.getpid())
     with ExitStack() as stack:
         store = _store(stack)
         store.add(name, list(sources))
@@ -98,6 +103,21 @@ def search(name: str, question: str, by: By, count: int, tell: Tell, stopped: Ca
         for f in found
         if f.relevant
     ]
+
+
+def ground(chat: Chat, context: int, costs: Costs, tell: Tell, stopped: Callable[[], bool]) -> Grounding | None:
+    """Return what a model is to read of documents for a reply."""
+    from desktop_app.documents.grounding import Grounder
+
+    with ExitStack() as stack:
+        grounder = Grounder(_store(stack), _embedder(stack, idle=False))
+        return grounder.ground(chat, context, costs, lambda name, part: tell(Progress(part, name)), stopped)
+
+
+def forget_chats(known: frozenset[str], tell: Tell, stopped: Callable[[], bool]) -> None:
+    """Remove what was made of attachments of chats that are gone."""
+    with ExitStack() as stack:
+        _store(stack).forget_chats(known)
 
 
 def _store(stack: ExitStack) -> Store:

@@ -238,7 +238,7 @@ class Store:
         Args:
             chat: whose end is the attachment's, too.
             attachment: its key.
-            name: of the file.
+            name: of the file, or its path.
             passages: of its text.
         """
         hidden = _hidden(attachment)

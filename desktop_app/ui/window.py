@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QMainWindow, QWidget
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.sidebar import Sidebar
+from desktop_app.ui.controllers.asking_documents import DocumentsController
 from desktop_app.ui.controllers.chat_actions import ChatActions
 from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.importing import ImportController
@@ -85,6 +86,7 @@ class MainWindow(QMainWindow):
         self._remedies = RemedyController(services, self._notice, self)
         self._chat_actions = ChatActions(services, self._drafts, self._notices, self)
         self._thinking = ThinkingController(services, self)
+        self._documents = DocumentsController(services, self)
         self._model_actions = ModelActions(services, self)
         self._removal = RemovalController(services, self._notices, self)
         self._dialogs = Dialogs(services, self._notices, self)
@@ -129,6 +131,9 @@ class MainWindow(QMainWindow):
         composer.collections_asked.connect(self._dialogs.collections)
         composer.thinking_chosen.connect(thinking.choose)
         composer.effort_chosen.connect(thinking.choose_effort)
+        composer.collections_chosen.connect(self._documents.choose)
+        self._documents.collections_shown.connect(composer.set_collections)
+        self._documents.context_shown.connect(composer.set_context)
         thinking.thinking_shown.connect(composer.show_thinking)
         thinking.effort_shown.connect(composer.show_effort)
         self._chat_actions.model_missing.connect(composer.set_draft)

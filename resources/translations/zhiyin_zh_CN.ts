@@ -2997,8 +2997,24 @@
         <translation>移除</translation>
     </message>
     <message>
-        <source>{name} · {count} characters</source>
-        <translation>{name} · {count} 个字符</translation>
+        <source>about {count} tokens</source>
+        <translation>约 {count} 个词元</translation>
+    </message>
+    <message>
+        <source>more than the context holds: it is searched</source>
+        <translation>超出上下文：将检索其中内容</translation>
+    </message>
+    <message>
+        <source>{count} characters</source>
+        <translation>{count} 个字符</translation>
+    </message>
+    <message>
+        <source>{count} pages</source>
+        <translation>{count} 页</translation>
+    </message>
+    <message>
+        <source>{percent} % of the context</source>
+        <translation>占上下文的 {percent}%</translation>
     </message>
 </context>
 <context>
@@ -3158,6 +3174,14 @@
     <message>
         <source>Chat</source>
         <translation>对话</translation>
+    </message>
+    <message>
+        <source>Looking into the documents…</source>
+        <translation>正在查阅文档…</translation>
+    </message>
+    <message>
+        <source>Preparing {name}… {percent} %</source>
+        <translation>正在准备 {name}… {percent}%</translation>
     </message>
     <message>
         <source>Reading… {percent} %</source>
@@ -3329,6 +3353,14 @@
         <translation>字词和意思</translation>
     </message>
     <message>
+        <source>before: [{place}]</source>
+        <translation>先前：[{place}]</translation>
+    </message>
+    <message>
+        <source>not found before</source>
+        <translation>先前未找到</translation>
+    </message>
+    <message>
         <source>words {words}, meaning {meaning}</source>
         <translation>字词 {words}，意思 {meaning}</translation>
     </message>
@@ -3347,6 +3379,14 @@
 </context>
 <context>
     <name>Composer</name>
+    <message>
+        <source>Answer from</source>
+        <translation>从文档库作答</translation>
+    </message>
+    <message>
+        <source>Answers from: {names}</source>
+        <translation>从文档库作答：{names}</translation>
+    </message>
     <message>
         <source>Attach files</source>
         <translation>添加附件</translation>
@@ -4151,6 +4191,17 @@
     </message>
 </context>
 <context>
+    <name>PassageDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Open the file</source>
+        <translation>打开文件</translation>
+    </message>
+</context>
+<context>
     <name>QAbstractFileIconProvider</name>
     <message>
         <source>Drive</source>
@@ -4652,6 +4703,33 @@
     <message>
         <source>writing</source>
         <translation>正在回复</translation>
+    </message>
+</context>
+<context>
+    <name>SourcesBox</name>
+    <message>
+        <source>Nothing in {names} has to do with the question.</source>
+        <translation>{names} 中没有与问题相关的内容。</translation>
+    </message>
+    <message>
+        <source>Read whole: {names}</source>
+        <translation>全文读入：{names}</translation>
+    </message>
+    <message>
+        <source>Searched by words alone: this installation has no embedding model.</source>
+        <translation>只按字词检索：此安装不带向量模型。</translation>
+    </message>
+    <message>
+        <source>Searched: {names} · passages used: {count}</source>
+        <translation>检索：{names} · 采用 {count} 段</translation>
+    </message>
+    <message>
+        <source>{name}, page {page}</source>
+        <translation>{name}，第 {page} 页</translation>
+    </message>
+    <message>
+        <source>{name}, pages {first} to {last}</source>
+        <translation>{name}，第 {first}–{last} 页</translation>
     </message>
 </context>
 <context>

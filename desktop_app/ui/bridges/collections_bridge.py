@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.documents import service
 from desktop_app.documents.service import By, CollectionState, Progress, ShownPassage
+from desktop_app.documents.watching import outdated
+from desktop_app.paths import documents_file
 from desktop_app.processes.worker import in_process
 from desktop_app.ui.bridges.background import Background
+
+_SOON_MS, _PAUSE_MS = 2000, 30_000
+"""Between the last work and a look for changes, and between two looks."""
+_RATIO = 50
+"""Looking takes at most one part in so many of the time."""
 
 
 class CollectionsBridge(QObject):
@@ -30,6 +38,13 @@ class CollectionsBridge(QObject):
         self.busy = False
         self._stop = threading.Event()
         self._background = Background("collections", self)
+        self._watching = Background("collections-watch", self)
+        self._left: set[str] = set()
+        """Collections that were paused or could not be indexed: they wait until the user asks."""
+        self._name = ""
+        """Of the collection that is indexed."""
+        self._timer = QTimer(self, singleShot=True)
+        self._timer.timeout.connect(self.look)
 
     def refresh(self) -> None:
         """Find out what there is."""
@@ -37,6 +52,27 @@ class CollectionsBridge(QObject):
 
     def update(self, name: str, sources: tuple[Path, ...] = ()) -> None:
         """Add files and folders to a collection, and index what is new or changed."""
+        self._left.discard(name)
+        self._index(name, sources)
+
+    def look(self) -> None:
+        """Look for collections whose files changed, and index the first one; the others follow."""
+        self._timer.stop()
+        if self.busy:
+            self._timer.start(_PAUSE_MS)
+            return
+        begun = time.monotonic()
+        left = frozenset(self._left)
+
+        def found(names: list[str]) -> None:
+            if names and not self.busy:
+                self._index(names[0])
+            self._timer.start(int(max(_PAUSE_MS, 1000 * _RATIO * (time.monotonic() - begun))))
+
+        self._watching.run(lambda: outdated(documents_file(), left), found, lambda error: None)
+
+    def _index(self, name: str, sources: tuple[Path, ...] = ()) -> None:
+        self._name = name
         self._run(partial(service.update, name, sources))
 
     def remove(self, name: str) -> None:
@@ -44,7 +80,8 @@ class CollectionsBridge(QObject):
         self._run(partial(service.remove, name))
 
     def stop(self) -> None:
-        """Stop indexing, which goes on from there another time."""
+        """Stop indexing, which goes on from there when it is asked for."""
+        self._left.add(self._name)
         self._stop.set()
 
     def search(
@@ -62,7 +99,9 @@ class CollectionsBridge(QObject):
 
     def close(self) -> None:
         """Stop what is under way and wait for it."""
+        self._timer.stop()
         self._stop.set()
+        self._watching.close()
         self._background.close()
 
     def _run(self, work: Any) -> None:
@@ -75,8 +114,11 @@ class CollectionsBridge(QObject):
     def _done(self, collections: list[CollectionState]) -> None:
         self.collections, self.busy = collections, False
         self.changed.emit()
+        if collections and not self._timer.isActive():
+            self._timer.start(_SOON_MS)
 
     def _failed(self, error: Exception) -> None:
         self.busy = False
+        self._left.add(self._name)
         self.changed.emit()
         self.failed.emit(error)

@@ -87,6 +87,10 @@ class EngineBridge(QObject):
         self._background.run(send, on_error=on_failed)
         return call
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has for the loaded model; this waits, and is for other threads than the window's."""
+        return len(self._engine.submit(protocol.Tokenize(text, add_special=False, special=False)).result().ids)
+
     def plan(
         self, work: Callable[[LoadPlanner], T], on_done: Callable[[T], None], on_failed: Callable[[Exception], None]
     ) -> None:

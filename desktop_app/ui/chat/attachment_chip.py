@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.chat.attachment import PASSAGES, PASTED, Attachment
+from desktop_app.chat.attachment_parts import page_count
+from desktop_app.documents.chunking import about_size
 from desktop_app.ui.chat.parted_text import PartedText
+from desktop_app.ui.chat.sources_box import shortened
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
@@ -14,7 +19,6 @@ from desktop_app.ui.widgets.icons import IconButton, icon
 
 _GLIMPSE = 400
 """Characters that a tip shows."""
-_LONGEST_NAME = 60
 _ICONS = {PASTED: "copy", PASSAGES: "search"}
 _WIDTH = 640
 
@@ -29,6 +33,7 @@ class AttachmentChip(QFrame):
         super().__init__()
         self.setObjectName("attachmentChip")
         self.attachment = attachment
+        self._context = 0
         self._look = QPushButton()
         self._look.setObjectName("attachmentName")
         self._look.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -57,7 +62,7 @@ class AttachmentChip(QFrame):
 
     def _retranslate(self) -> None:
         text = self.attachment.text
-        words = self.tr("{name} · {count} characters").format(name=_shortened(self.title), count=number(len(text), 0))
+        words = " · ".join([shortened(self.title), *self._facts()])
         self._look.setText(words.replace("&", "&&"))  # Qt would take it for the mark of a key
         self._look.setIcon(icon(_ICONS.get(self.attachment.kind, "file"), theme.current().muted, 16))
         self._look.setAccessibleName(words)
@@ -66,6 +71,26 @@ class AttachmentChip(QFrame):
         self._look.setToolTip(f"<p style='white-space:pre-wrap'>{glimpse}{more}</p>")
         if self._close is not None:
             self._close.set_words(self.tr("Remove"))
+
+    def _facts(self) -> list[str]:
+        """Return how long it is, and how much of the context that takes."""
+        text = self.attachment.text
+        if self.attachment.kind == PASTED:
+            return [self.tr("{count} characters").format(count=number(len(text), 0))]
+        tokens, pages = about_size(text), page_count(text)
+        facts = [self.tr("{count} pages").format(count=number(pages, 0))] if pages else []
+        facts.append(self.tr("about {count} tokens").format(count=number(tokens, 0)))
+        if self._context and tokens > self._context:
+            facts.append(self.tr("more than the context holds: it is searched"))
+        elif self._context:
+            facts.append(self.tr("{percent} % of the context").format(percent=math.ceil(100 * tokens / self._context)))
+        return facts
+
+    def set_context(self, context: int) -> None:
+        """Say how much of the context it takes; 0: that is not known."""
+        if context != self._context:
+            self._context = context
+            self._retranslate()
 
     def _show_text(self) -> None:
         dialog = AttachmentDialog(self.title, self.attachment.text, self.window())
@@ -89,9 +114,3 @@ class AttachmentDialog(FittingDialog):
         buttons.button(QDialogButtonBox.StandardButton.Close).setText(self.tr("Close"))
         buttons.rejected.connect(self.reject)
         self.set_content(page, buttons)
-
-
-def _shortened(name: str) -> str:
-    """Return a name as long as a line takes, with its ending, which tells what it is."""
-    half = _LONGEST_NAME // 2
-    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"

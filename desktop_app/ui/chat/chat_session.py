@@ -5,6 +5,7 @@ One reply is written at a time. Those that other chats ask for meanwhile wait in
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,14 +18,18 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
+from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.history import Deleted
 from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
+from desktop_app.documents.fitting import Chat
+from desktop_app.documents.service import Progress
 from desktop_app.engine.protocol import Text, Update
 from desktop_app.engine.results import Reply
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.paths import chat_state_file
+from desktop_app.paths import chat_state_file, documents_file
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
+from desktop_app.ui.bridges.grounding_bridge import GroundingBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.models.model_session import EngineState, ModelSession
 from models.system_errors import as_zhiyin_error
@@ -42,6 +47,8 @@ class _Reply:
     message: Message
     tree: MessageTree
     call: Call | None = None
+    search: threading.Event | None = None
+    """Set: what documents say is not looked for any more."""
     pieces: list[str] = field(default_factory=list)
     stopped: bool = False
 
@@ -65,6 +72,10 @@ class ChatSession(QObject):
     """A message's id and its whole text so far."""
     reading = Signal(str, float)
     """A reply's id, and how much of the prompt is read, 0 to 1."""
+    searching = Signal(str, Progress)
+    """A reply's id, and how far its documents are prepared; reading "": they are searched."""
+    grounded = Signal(Message)
+    """It is known what a reply is grounded in."""
     ended = Signal(Message)
     """A reply is complete, stopped or failed."""
     busy_changed = Signal(bool)
@@ -85,6 +96,7 @@ class ChatSession(QObject):
         """Begin with a new chat and read the list of old ones."""
         super().__init__(parent)
         self._engine, self._models, self._history, self._settings = engine, models, history, settings
+        self._grounding = GroundingBridge(engine, self)
         self._all: dict[str, Conversation] = {}
         self._deleted: dict[str, Conversation] = {}
         self._reply: _Reply | None = None
@@ -209,6 +221,8 @@ class ChatSession(QObject):
         self.stop(conversation)
         self._deleted[conversation] = self._all.pop(conversation)
         self._history.delete(conversation)
+        if documents_file().is_file():
+            self._grounding.forget_chats(frozenset(self._all))
         if conversation == self.current.id:
             self._show(self._fresh(), MessageTree())
         self.listed.emit()
@@ -264,6 +278,8 @@ class ChatSession(QObject):
         reply = self._reply_in(conversation or self.current.id)
         if reply is not None:
             reply.stopped = True
+            if reply.search is not None:
+                reply.search.set()
             if reply.call is not None:
                 reply.call.cancel()
             else:
@@ -278,6 +294,10 @@ class ChatSession(QObject):
         """Choose how long the next replies of the open chat, and of new ones, think."""
         self._settings.effort = effort
         self._choose(effort=effort)
+
+    def set_collections(self, names: Sequence[str]) -> None:
+        """Choose the collections of documents that the next replies of the open chat are looked for in."""
+        self._choose(collections=tuple(names))
 
     def save_draft(self, draft: Draft) -> None:
         """Keep what was written and not sent; the new chat's is stored too, though the chat is not on the list."""
@@ -301,11 +321,12 @@ class ChatSession(QObject):
         reply, self._reply = self._reply, None
         if reply is not None:
             self._history.save_message(replace(reply.message, content=reply.text, state="stopped"))
+        self._grounding.close()
 
     def _fresh(self) -> Conversation:
         return replace(self._new, thinking=self._settings.thinking, effort=self._settings.effort)
 
-    def _choose(self, **choice: bool | str) -> None:
+    def _choose(self, **choice: bool | str | tuple[str, ...]) -> None:
         """Note a choice for the open chat; a new one is stored with its first message."""
         self.current = replace(self.current, **choice)  # type: ignore[arg-type]  # names of its fields
         if self.current.id in self._all:
@@ -418,12 +439,51 @@ class ChatSession(QObject):
         chat = self._all[reply.message.conversation]
         if model is not None and model.identifier != chat.choices.model:
             self.change(chat.id, choices=replace(chat.choices, model=model.identifier))
+        system_prompt = options_for(self._settings, chat).system_prompt
+        asked = Chat(reply.tree.path(reply.message.parent), chat.collections, system_prompt)
+        info = self._models.state.info
+        if (asked.attachments or asked.collections) and info is not None and (info.chat or info.chat_format):
+            self._ground(reply, asked, info.context)
+        else:
+            self._request(reply, None)
+
+    def _ground(self, reply: _Reply, asked: Chat, context: int) -> None:
+        """Find out what the model is to read of documents, and then have it answer."""
+
+        def is_current() -> bool:
+            return reply is self._reply and reply.search is stop
+
+        def found(grounding: Grounding | None) -> None:
+            if is_current():
+                reply.search = None
+                if grounding is not None:
+                    reply.message = replace(reply.message, facts=grounding.stored())
+                    reply.tree.put(reply.message)
+                    if reply.message.conversation == self.current.id:
+                        self.grounded.emit(reply.message)
+                self._request(reply, grounding)
+
+        def tell(progress: Progress) -> None:
+            if is_current() and reply.message.conversation == self.current.id:
+                self.searching.emit(reply.message.id, progress)
+
+        def failed(error: Exception) -> None:
+            if is_current():
+                self._failed(reply, error)
+
+        reply.search = stop = self._grounding.ground(asked, context, tell, found, failed)
+        tell(Progress(0.0, ""))
+
+    def _request(self, reply: _Reply, grounding: Grounding | None) -> None:
+        model = self._models.state.model
+        chat = self._all[reply.message.conversation]
         options = options_for(self._settings, chat)
         request = reply_request(
             reply.tree.path(reply.message.parent),
             options,
             model.sampling if model else {},
-            state=chat_state_file(reply.message.conversation),
+            chat_state_file(reply.message.conversation),
+            grounding,
         )
         if self._models.state.info is not None:
             report_base_model(self._models.state.info)
@@ -464,7 +524,7 @@ class ChatSession(QObject):
             self._saver.stop()
         else:
             self._waiting.remove(reply)
-        message = replace(reply.message, content=reply.text, state=state, facts=facts)
+        message = replace(reply.message, content=reply.text, state=state, facts={**reply.message.facts, **facts})
         reply.tree.put(message)
         self._history.save_message(message)
         self.busy_changed.emit(self.busy_here)

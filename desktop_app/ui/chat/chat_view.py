@@ -10,11 +10,14 @@ from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QScroll
 from shiboken6 import delete
 
 from desktop_app.chat.conversation import Message
+from desktop_app.chat.grounding import grounding_of, parts_read
+from desktop_app.documents.service import Progress
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.chat.message_widget import Versions
 from desktop_app.ui.chat.question_widget import QuestionWidget
 from desktop_app.ui.chat.reply_failure import Contexts
 from desktop_app.ui.chat.reply_widget import ReplyWidget
+from desktop_app.ui.chat.sources_box import shortened
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 
 COLUMN = 780
@@ -96,6 +99,8 @@ class ChatView(QScrollArea):
         session.added.connect(self._add)
         session.grown.connect(self._grow)
         session.reading.connect(self._reading)
+        session.searching.connect(self._searching)
+        session.grounded.connect(self._ground)
         session.turn_came.connect(self._turn_came)
         session.ended.connect(self._end)
         session.busy_changed.connect(self._set_busy)
@@ -230,6 +235,7 @@ class ChatView(QScrollArea):
         widget.regenerate_asked.connect(self._session.regenerate)
         widget.remedy_chosen.connect(self.remedy_chosen)
         widget.set_contexts(self.contexts)
+        self._show_grounding(widget, message)
         if message.state == "streaming":
             widget.wait_for(self._words_of_waiting(message))
             if text := self._session.text_of(message):
@@ -269,6 +275,22 @@ class ChatView(QScrollArea):
     def _reading(self, message: str, part: float) -> None:
         if (widget := self._find(message)) and part < 1:
             widget.wait_for(self.tr("Reading… {percent} %").format(percent=round(part * 100)))
+
+    def _searching(self, message: str, progress: Progress) -> None:
+        if widget := self._find(message):
+            preparing = self.tr("Preparing {name}… {percent} %").format(
+                name=shortened(progress.reading), percent=round(progress.part * 100)
+            )
+            widget.wait_for(preparing if progress.reading else self.tr("Looking into the documents…"))
+
+    def _ground(self, message: Message) -> None:
+        if widget := self._find(message.id):
+            self._show_grounding(widget, message)
+            widget.wait_for(self._waiting_for)
+
+    def _show_grounding(self, widget: ReplyWidget, message: Message) -> None:
+        if (grounding := grounding_of(message)) is not None:
+            widget.ground(grounding, parts_read(grounding, self._session.tree.path(message.parent)))
 
     def _end(self, message: Message) -> None:
         if widget := self._find(message.id):

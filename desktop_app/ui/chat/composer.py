@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from PySide6.QtCore import QEvent, QPoint, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
@@ -11,6 +14,7 @@ from desktop_app.ui.chat.effort_menu import EffortMenu
 from desktop_app.ui.chat.message_edit import LINE, MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.thinking_switch import ThinkingSwitch
+from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
 
 _NARROW = 420
@@ -28,6 +32,8 @@ class Composer(QFrame):
     """The paperclip: the user wants to choose files."""
     collections_asked = Signal()
     """The user wants to see the document collections."""
+    collections_chosen = Signal(list)
+    """The names of those that this chat's answers are looked for in."""
     copy_asked = Signal()
     """Ctrl+C, and nothing is selected in the text."""
     undo_asked = Signal()
@@ -63,6 +69,11 @@ class Composer(QFrame):
         self._attach.setObjectName("attachButton")
         self._attach.setFixedSize(LINE, LINE)
         self._attach.clicked.connect(self._offer)
+        self._answers_from = ElidedLabel()
+        self._answers_from.setObjectName("muted")
+        self._answers_from.hide()
+        self._known: tuple[str, ...] = ()
+        self._chosen: tuple[str, ...] = ()
         self._button = IconButton("send", colour="on_accent", size=20)
         self._button.setObjectName("sendButton")
         self._button.setFixedSize(LINE, LINE)
@@ -77,6 +88,7 @@ class Composer(QFrame):
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
+        layout.addWidget(self._answers_from)
         layout.addLayout(row)
         self.setFocusProxy(self._editor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
@@ -109,6 +121,16 @@ class Composer(QFrame):
         self._continues = continues
         self._retranslate()
 
+    def set_context(self, context: int) -> None:
+        """Let attachments say how much of the model's context they take; 0: that is not known."""
+        self._field.set_context(context)
+
+    def set_collections(self, known: Sequence[str], chosen: Sequence[str]) -> None:
+        """Offer collections of documents, and show those that this chat uses."""
+        self._known, self._chosen = tuple(known), tuple(chosen)
+        self._answers_from.set_whole(self.tr("Answers from: {names}").format(names=", ".join(chosen)) if chosen else "")
+        self._answers_from.setVisible(bool(chosen))
+
     def show_thinking(self, thinking: bool | None) -> None:
         """Show whether the next reply begins with reasoning; None: the model leaves no choice."""
         self._thinking.show_choice(thinking)
@@ -137,6 +159,7 @@ class Composer(QFrame):
     def _retranslate(self) -> None:
         self._editor.setAccessibleName(self.tr("Message"))
         self._attach.set_words(self.tr("Attach files"))
+        self.set_collections(self._known, self._chosen)
         if self._editor.enter_sends:
             keys = self.tr("Enter sends, Shift+Enter begins a new line")
         else:
@@ -162,7 +185,18 @@ class Composer(QFrame):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction(self.tr("Attach files…")).triggered.connect(self.attach_asked)
         menu.addAction(self.tr("Document collections…")).triggered.connect(self.collections_asked)
+        if self._known:
+            menu.addSection(self.tr("Answer from"))
+        for name in self._known:
+            action = menu.addAction(name.replace("&", "&&"))
+            action.setCheckable(True)
+            action.setChecked(name in self._chosen)
+            action.toggled.connect(partial(self._choose_collection, name))
         menu.popup(self._attach.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
+
+    def _choose_collection(self, name: str, used: bool) -> None:
+        others = [other for other in self._chosen if other != name]
+        self.collections_chosen.emit([*others, name] if used else others)
 
     def _clicked(self) -> None:
         if self._busy:

@@ -24,6 +24,7 @@ class MessageField(QWidget):
         super().__init__()
         self._edit = edit
         self._chips: list[AttachmentChip] = []
+        self._context = 0
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(6)
@@ -42,6 +43,12 @@ class MessageField(QWidget):
         """There is nothing to send."""
         return not self._chips and not self._edit.toPlainText().strip()
 
+    def set_context(self, context: int) -> None:
+        """Let each attachment say how much of the model's context it takes; 0: that is not known."""
+        self._context = context
+        for chip in self._chips:
+            chip.set_context(context)
+
     def set_draft(self, draft: Draft) -> None:
         """Replace the message; the cursor goes to the end of what is typed."""
         for chip in tuple(self._chips):
@@ -58,6 +65,7 @@ class MessageField(QWidget):
     def attach(self, attachment: Attachment) -> None:
         """Put a text into the message, below what is typed; the model sees its name, too."""
         chip = AttachmentChip(attachment, removable=True)
+        chip.set_context(self._context)
         chip.removed.connect(lambda: self._remove(chip))
         self._chips.append(chip)
         self._column.insertWidget(self._column.count() - 1, chip)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QLabel, QVBoxLayout
 
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import failure_of
+from desktop_app.chat.grounding import Grounding, Quotation
 from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.reasoning_box import Thought
 from desktop_app.ui.chat.reply_failure import Contexts, ReplyFailure
+from desktop_app.ui.chat.sources_box import SourcesBox
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.markdown.view import MarkdownView
 from desktop_app.ui.widgets.elided_label import ElidedLabel
@@ -37,6 +40,7 @@ class ReplyWidget(MessageWidget):
         self._status.setObjectName("muted")
         self._thought: Thought | None = None  # these two are made when they are needed: most replies have neither
         self._failure: ReplyFailure | None = None
+        self._sources: SourcesBox | None = None
         self._busy = False
         self._contexts = Contexts()
         self._again = IconButton("regenerate", size=16)
@@ -76,6 +80,14 @@ class ReplyWidget(MessageWidget):
         if not self._frame.isActive():
             self._frame.start()
 
+    def ground(self, grounding: Grounding, parts: Mapping[int, Quotation]) -> None:
+        """Say what the reply is grounded in; `parts`: everything that its numbers stand for."""
+        if self._sources is None:
+            self._sources = SourcesBox()
+            self._column.addWidget(self._sources)
+        self._sources.ground(grounding, parts)
+        self._show_cited()
+
     def wait_for(self, words: str) -> None:
         """Say what happens before the first word comes."""
         self._waiting_for = words
@@ -113,6 +125,8 @@ class ReplyWidget(MessageWidget):
         self._again.set_words(self.tr("Answer again"))
         if self._thought is not None:
             self._thought.retranslate()
+        if self._sources is not None:
+            self._sources.retranslate()
         self._refresh()
 
     def _draw_waiting(self) -> None:
@@ -154,6 +168,12 @@ class ReplyWidget(MessageWidget):
             widget.setVisible(not writing)
         self._copy.setEnabled(self._answer.has_text)
         self._facts.set_whole(self._cost())
+        self._show_cited()
+
+    def _show_cited(self) -> None:
+        """List what the answer names as soon as it is whole."""
+        if self._sources is not None and self.message.state != "streaming":
+            self._sources.show_cited(self.message.content)
 
     def _show_failure(self, error: ZhiyinError) -> None:
         if self._failure is None:

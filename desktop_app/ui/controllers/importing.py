@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from converter.checkpoint.lora import is_adapter
 from desktop_app.chat.attachment import TEXT, Attachment
-from desktop_app.chat.text_file import LARGEST, TextTooLarge, read_text_file
+from desktop_app.chat.text_file import TextTooLarge, read_text_file
 from desktop_app.documents import kinds
 from desktop_app.documents.document import Document, without_text
 from desktop_app.documents.kinds import kind_of
@@ -63,10 +63,8 @@ class ImportController(QObject):
             text = message_text(document)
             if document.scanned or not text:
                 self.document_failed.emit(without_text(path))
-            elif len(text) > LARGEST:
-                self.text_too_large.emit(path.name)
             else:
-                self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT))
+                self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT, path=str(path.resolve())))
 
         self._documents.extract(path, read, self.document_failed.emit)
 
@@ -77,5 +75,5 @@ class ImportController(QObject):
             self.text_too_large.emit(path.name)
             return True
         if text:
-            self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT))
+            self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT, path=str(path.resolve())))
         return bool(text)

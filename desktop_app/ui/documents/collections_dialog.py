@@ -46,6 +46,9 @@ class CollectionsDialog(FittingDialog):
         self.setObjectName("collections")
         self._bridge = bridge
         self._found: list[ShownPassage] = []
+        self._places: dict[str, int] = {}
+        """Of the passages that the same question got the time before."""
+        self._asked = ("", "")
         self._list = QListWidget()
         self._list.setObjectName("collectionList")
         self._list.currentRowChanged.connect(self._show_chosen)
@@ -65,6 +68,7 @@ class CollectionsDialog(FittingDialog):
         self._question.setObjectName("question")
         self._question.returnPressed.connect(self._search)
         self._way = QComboBox()
+        self._way.activated.connect(self._search)
         self._search_button, self._use = QPushButton(), QPushButton()
         self._search_button.clicked.connect(self._search)
         self._use.clicked.connect(self._choose)
@@ -208,6 +212,9 @@ class CollectionsDialog(FittingDialog):
         question = self._question.text().strip()
         if question and self._search_button.isEnabled():
             self._passages.setPlainText(self.tr("Searching…"))
+            same = self._asked == (self._name, question)
+            self._places = {passage.text: place for place, passage in enumerate(self._found, 1)} if same else {}
+            self._asked = (self._name, question)
             way = _WAYS[max(0, self._way.currentIndex())]
             self._bridge.search(self._name, question, way, _COUNT, self._show_found, self._say)
 
@@ -221,7 +228,16 @@ class CollectionsDialog(FittingDialog):
         words = "–" if passage.lexical is None else number(passage.lexical, 2)
         meaning = "–" if passage.vector is None else number(passage.vector, 3)
         scores = self.tr("words {words}, meaning {meaning}").format(words=words, meaning=meaning)
-        return f"[{place}] {self._source(passage)} · {scores}\n{passage.text}"
+        return f"[{place}] {self._source(passage)} · {scores}{self._compared(place, passage)}\n{passage.text}"
+
+    def _compared(self, place: int, passage: ShownPassage) -> str:
+        """Return where a passage was before a setting was changed."""
+        if not self._places:
+            return ""
+        before = self._places.get(passage.text)
+        if before is None:
+            return " · " + self.tr("not found before")
+        return "" if before == place else " · " + self.tr("before: [{place}]").format(place=before)
 
     def _source(self, passage: ShownPassage) -> str:
         name = Path(passage.file).name

@@ -9,14 +9,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from desktop_app.documents.chunking import Passage
+from desktop_app.documents.document import Document
+from desktop_app.documents.embedder import Embedder
+from desktop_app.documents.extraction_process import Extractor
 from desktop_app.documents.indexing import Indexer
 from desktop_app.documents.retrieval import RetrievalSettings, Retriever
 from desktop_app.documents.store import MIGRATIONS, NoCollection, Store, StoreError
+from desktop_app.library.embedding_model import bundled_embedding_model
 from tests.support.documents import write_pdf, write_word
 
 WORDS = RetrievalSettings(vector=False, neighbours=False)
@@ -140,6 +145,57 @@ def test_kills_at_any_moment_leave_a_whole_index(folder: Path, tmp_path: Path) -
         assert collection.files == 8
         check_whole(store)
         assert all(files_with(store, f"word{number}x") == [f"note{number}.md"] for number in range(8))
+
+
+@pytest.mark.slow
+def test_kills_while_vectors_are_made_leave_a_whole_index(folder: Path, tmp_path: Path) -> None:
+    for number in range(8, 60):
+        (folder / f"note{number}.md").write_text(
+            f"# Note {number}\n\n" + f"word{number}x 第{number}号文件。\n\n" * 40, "utf-8"
+        )
+    model = bundled_embedding_model()
+    assert model is not None
+    path = tmp_path / "home/documents.sqlite3"
+    code = (
+        "import sys; from pathlib import Path; from desktop_app.documents.store import Store;"
+        "from desktop_app.documents.embedder import Embedder; from desktop_app.documents.indexing import Indexer;"
+        "s = Store(Path(sys.argv[1])); s.add('notes', [Path(sys.argv[2])]); e = Embedder(Path(sys.argv[3]));"
+        "e.vectors(['begin'], 'query'); print('begun', flush=True); Indexer(s, e).update('notes')"
+    )
+    rng = random.Random(int(os.environ.get("ZHIYIN_SEED", "8")))
+    for _ in range(20):
+        process = subprocess.Popen([sys.executable, "-c", code, path, folder, model], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 2))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    with Store(path) as store, Embedder(model) as embedder:
+        check_whole(store)
+        collection = Indexer(store, embedder).update("notes")
+        check_whole(store)
+        assert (collection.files, collection.waiting) == (60, 0)
+        assert all(files_with(store, f"word{number}x") == [f"note{number}.md"] for number in range(60))
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add("notes", [folder])
+    extract, changed = Extractor.extract, iter([True])
+
+    def extract_and_change(extractor: Extractor, path: Path, stopped: Callable[[], bool] | None = None) -> Document:
+        document = extract(extractor, path, stopped)
+        if path.name == "note2.md" and next(changed, False):
+            path.write_text("pears were added meanwhile", "utf-8")
+        return document
+
+    monkeypatch.setattr(Extractor, "extract", extract_and_change)
+    assert Indexer(store, None).update("notes").files == 8
+    assert files_with(store, "pears") == ["note2.md"]
+    assert files_with(store, "word2x") == []
+    check_whole(store)
 
 
 def test_a_full_disk_is_said_and_loses_nothing(store: Store, folder: Path) -> None:

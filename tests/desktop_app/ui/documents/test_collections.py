@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from PySide6.QtWidgets import QLabel, QLineEdit, QListWidget, QPlainTextEdit
@@ -45,12 +46,41 @@ def test_a_collection_is_made_searched_and_put_into_the_message(open_window: Ope
     question.returnPressed.emit()
     person.wait(lambda: "apple tree" in passages.toPlainText())
     assert "[1] house.pdf, page" in passages.toPlainText()
+    dialog._way.setCurrentIndex(1)
+    dialog._way.activated.emit(1)
+    person.wait(lambda: "Nothing in this collection" in passages.toPlainText())
+    question.setText("apple garden tea roof")
+    question.returnPressed.emit()
+    person.wait(lambda: "apple tree" in passages.toPlainText())
+    dialog._way.setCurrentIndex(2)
+    dialog._way.activated.emit(2)
+    person.wait(lambda: "not found before" in passages.toPlainText() or "before: [" in passages.toPlainText())
     dialog._use.click()
     person.wait(lambda: any("House && home ·" in words for words in person.buttons()))
     person.services.collections.remove("House & home")
     person.wait(lambda: idle(person))
     assert person.services.collections.collections == []
     assert (files / "tea.txt").exists()
+
+
+def test_a_changed_file_is_indexed_without_being_asked(open_window: OpenWindow, tmp_path: Path) -> None:
+    person = open_window()
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "tea.txt").write_text("绿茶要用八十度的水冲泡。", "utf-8")
+    collections = person.services.collections
+    collections.update("Tea", (files,))
+    person.wait(lambda: idle(person))
+    (files / "coffee.txt").write_text("Coffee is brewed with water of ninety degrees.", "utf-8")
+    os.utime(files / "coffee.txt", (1.6e9, 1.6e9))
+    collections.look()
+    person.wait(lambda: idle(person) and collections.collections[0].files == 2)
+    collections.update("Tea")
+    collections.stop()
+    person.wait(lambda: idle(person))
+    (files / "coffee.txt").unlink()
+    collections.look()
+    assert "Tea" in collections._left, "what was paused waits until it is asked for"
 
 
 def test_the_dialog_has_a_way_out(open_window: OpenWindow) -> None:

@@ -43,25 +43,26 @@ def test_a_text_file_goes_into_the_message(person: Person, tmp_path: Path) -> No
     (tmp_path / "笔记.md").write_text("# 茶\n绿茶和红茶", "gb18030")
     person.type("Summarise this.")
     drop(person, tmp_path / "笔记.md")
-    person.wait(lambda: "笔记.md · 9 characters" in person.sentences())
+    person.wait(lambda: any(words.startswith("笔记.md · about 7 tokens · 1 % of the") for words in person.buttons()))
     person.press(Qt.Key.Key_Return)
     person.wait(lambda: not person.busy)
-    assert person.messages[0] == ("user", "Summarise this.\n\n笔记.md:\n\n# 茶\n绿茶和红茶")
+    question = person.services.chats.path[0]
+    assert (question.content, question.whole) == ("Summarise this.", "Summarise this.\n\n笔记.md:\n\n# 茶\n绿茶和红茶")
     (tmp_path / "log.txt").write_text("line\n" * LARGEST)
     drop(person, tmp_path / "log.txt")
     assert "log.txt is too large for a message" in person.sentences()
-    assert "characters" not in person.sentences()
+    assert not any(words.startswith("log.txt") for words in person.buttons())
 
 
 def test_documents_go_into_the_message_with_their_pages(person: Person, tmp_path: Path) -> None:
     person.type("Which page?")
     drop(person, write_pdf(tmp_path / "book.pdf", ["First words here", "Second words there"]))
-    person.wait(lambda: "book.pdf ·" in person.sentences())
+    person.wait(lambda: any(words.startswith("book.pdf · 2 pages · about") for words in person.buttons()))
     drop(person, write_word(tmp_path / "报告.docx"))
-    person.wait(lambda: "报告.docx ·" in person.sentences())
+    person.wait(lambda: any(words.startswith("报告.docx ·") for words in person.buttons()))
     person.press(Qt.Key.Key_Return)
     person.wait(lambda: not person.busy)
-    text = person.messages[0][1]
+    text = person.services.chats.path[0].whole
     assert "book.pdf:\n\n[p. 1]\nFirst words here\n\n[p. 2]\nSecond words there" in text
     assert "上海 | 120" in text
 
@@ -72,7 +73,7 @@ def test_a_scan_and_a_damaged_document_are_said(person: Person, tmp_path: Path) 
     (tmp_path / "broken.docx").write_bytes(b"PK nothing")
     drop(person, tmp_path / "broken.docx")
     person.wait(lambda: "broken.docx is damaged" in person.sentences())
-    assert "characters" not in person.sentences()
+    assert not any(words.startswith("broken.docx ·") for words in person.buttons())
 
 
 def actions(person: Person) -> dict[str, QAction]:

@@ -1,14 +1,18 @@
-"""Text files of the user's own, to talk about: in UTF-8, in UTF-16, or as Chinese systems wrote them before (GB18030)."""
+"""Text files of the user's own, to talk about: in UTF-8, in UTF-16, or as Chinese systems wrote them before."""
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
 from pathlib import Path
 
+from desktop_app.chat.chinese_encoding import chinese_encoding
 from models.errors import ZhiyinError
 
 LARGEST = 1_000_000
 """Bytes: more text than most models keep in mind."""
+_GUESSED = 64 * 1024
+"""Bytes by which one of the Chinese encodings is chosen."""
 _MODELS = frozenset((".gguf", ".safetensors", ".pth", ".pt", ".bin", ".ckpt"))
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 
@@ -49,7 +53,10 @@ def _decoded(data: bytes) -> str:
     return ""
 
 
-def _encodings(data: bytes) -> tuple[str, ...]:
+def _encodings(data: bytes) -> Iterator[str]:
+    """Yield what the bytes may be, each only where it is asked for: telling the Chinese ones apart takes time."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ("utf-16",)
-    return () if _CONTROL.intersection(data) else ("utf-8-sig", "gb18030")
+        yield "utf-16"
+    elif not _CONTROL.intersection(data):
+        yield "utf-8-sig"
+        yield chinese_encoding(data[:_GUESSED]) or "gb18030"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charset_normalizer import from_bytes
 
+from desktop_app.chat.chinese_encoding import chinese_encoding
 from desktop_app.documents.document import Block, Kind, Page
 
 _BOMS = (
@@ -29,10 +30,6 @@ _ROWS = 30
 """Rows of a table in a block."""
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
-_COMMON = frozenset(
-    "的一是不了在人有我他这上们来到时大地为子中你说生国年着就那和要她出也得里后自以会個這們來時國說為會對過還沒發現後"
-)
-"""Characters by which Chinese in one of two encodings is told from nonsense in the other."""
 
 
 def read_text(path: Path) -> str:
@@ -58,20 +55,8 @@ def _encoding(data: bytes) -> str:
     """Return the encoding of bytes that are no UTF-8."""
     if len(data) >= 4 and max(data[0::2].count(0), data[1::2].count(0)) > len(data) // 8:  # UTF-16 without a mark
         return "utf-16-le" if data[1::2].count(0) > data[0::2].count(0) else "utf-16-be"
-    scored = []
-    for encoding in ("gb18030", "big5"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError as error:
-            if error.start < len(data) - 4:
-                continue
-            text = data[: error.start].decode(encoding, "ignore")
-        wide = sum("\u4e00" <= character <= "\u9fff" for character in text)
-        common = sum(character in _COMMON for character in text)
-        if wide and common * 20 >= wide:
-            scored.append((common / wide, encoding))
-    if scored:
-        return max(scored)[1]
+    if (chinese := chinese_encoding(data)) is not None:
+        return chinese
     best = from_bytes(data, cp_isolation=[*_CANDIDATES]).best()
     return "gb18030" if best is None else best.encoding
 

@@ -11,6 +11,12 @@ from desktop_app.chat.text_file import LARGEST, TextTooLarge, read_text_file
 TEXT = "第一行，知音。\nSecond line."
 
 
+def test_traditional_chinese_in_big5(tmp_path: Path) -> None:
+    text = "這是一個離線的助手，可以回答關於文件的問題。\n我們還沒有發現別的問題。"
+    (tmp_path / "a.txt").write_bytes(text.encode("big5"))
+    assert read_text_file(tmp_path / "a.txt") == text
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
 def test_the_encodings_that_people_have(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "笔记.txt"

@@ -92,7 +92,8 @@ chat_in_window() { # NAME PROGRAM
         reply=$(said) && [ -n "$reply" ] && break
     done
     DISPLAY=$display import -window root "$out/$1.replied.png"
-    pkill -TERM -P "$app" || true
+    # strace takes no signals itself; the program is its child.
+    kill -TERM "$(pgrep -P "$(pgrep -x -P "$app" strace)")"
     wait "$app" || true
     [ -n "$reply" ] || fail "no reply was kept; see $out/$1.replied.png"
     echo "replied: ${reply:0:120}"

@@ -33,6 +33,8 @@ _LLAMA_SIZES = {4096: "7B", 5120: "13B", 6656: "33B", 8192: "65B"}
 """Of LLaMA 1, by its width."""
 _CHINESE_LLAMA_ROWS, _CHINESE_ALPACA_ROWS = 49953, 49954
 _FEW_TOKENS = 16
+_VALUE_HEAD = re.compile(r"(?:^|\.)(?:v_head|value_head)\.")
+"""Of TRL's models with a value head."""
 _SAMPLED_ROWS = 64
 
 
@@ -176,10 +178,18 @@ def bring_to_usual_names(stage: Stage, adapter: Adapter) -> Sentence | None:
         kept = {name: other for name, other in usual.items() if other in wanted or not is_of_other_part(other)}
     else:
         kept = usual
+    values = [name for name in kept if _VALUE_HEAD.search(name)]
+    kept = {name: other for name, other in kept.items() if name not in values}
     adapter.rename(kept)
     spread_over_experts(adapter, stage.shapes)
     if len(kept) == len(named):
         return None
+    if len(kept) + len(values) == len(named):
+        return Sentence(
+            "{adapter} brings a head that rates texts while a model is trained ({tensor}), and this is left out.",
+            adapter=adapter.path,
+            tensor=values[0][:100],
+        )
     return Sentence(
         "{adapter} changes the parts for images or sound, too ({count} tensors), and this goes with them.",
         adapter=adapter.path,
@@ -363,7 +373,15 @@ def _wrong_shape(stage: Stage, adapter: Adapter, name: str, shape: Shape) -> Zhi
     )
 
 
-def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> BadFile:
+def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int) -> ZhiyinError:
+    inside = next((name for name in missing if f"{name.rsplit('.', 2)[0]}.weight" in stage.shapes), None)
+    if inside is not None:
+        return UnsupportedModel(
+            "{path} holds {name}, which is no part of a LoRA that can be merged; merge it with the program "
+            "that trained it, then convert the result.",
+            path=adapter.path,
+            name=inside[:100],
+        )
     return BadFile(
         "{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are "
         "missing there); name the base that it was trained on.",

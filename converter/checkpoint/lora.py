@@ -16,8 +16,10 @@ import numpy as np
 
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.other_adapters import refuse_other_adapters, refuse_other_programs
+from converter.checkpoint.quantized import is_float
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.torch_pickle import TorchPickleFile
+from converter.checkpoint.usual_names import WRAPPERS
 from converter.ggml import widen
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel
@@ -28,6 +30,7 @@ CONFIG_FILE = "adapter_config.json"
 _WEIGHTS = (("adapter_model.safetensors", SafetensorsFile), ("adapter_model.bin", TorchPickleFile))
 _LONGEST_NAME = 255
 _LORA, _TOKENS_ALONE = "LORA", "TRAINABLE_TOKENS"
+_JUDGING_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
 _PREFIX = "base_model.model."
 _PART = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)"
@@ -120,6 +123,7 @@ class Adapter:
         self.weights = _open_weights(path)
         refuse_other_programs(path, self.weights)
         self._refuse_empty()
+        self._refuse_whole_numbers()
         self._alphas = self._read_alphas()
         self._halves: dict[str, np.ndarray] = {}
         self.low_rank: dict[str, LowRank] = {}
@@ -199,8 +203,19 @@ class Adapter:
                 tensor=empty[:100],
             )
 
+    def _refuse_whole_numbers(self) -> None:
+        tensors = self.weights.tensors
+        found = next((name for name in tensors if "lora_" in name and not is_float(tensors[name])), None)
+        if found is not None:
+            raise UnsupportedModel(
+                "{path} is quantized: its tensor {tensor} holds {type} instead of floats; get the adapter as it was trained.",
+                path=self.path,
+                tensor=found[:100],
+                type=tensors[found].dtype.name,
+            )
+
     def _sort(self, key: str, parts: dict[str, dict[str, str]]) -> None:
-        name = key.removeprefix(_PREFIX)
+        name = WRAPPERS.sub("", key).removeprefix(_PREFIX)
         match = _PART.fullmatch(name) if len(name) <= _LONGEST_TENSOR_NAME else None
         if match is not None:
             # below packed experts each "base_layer" is another of their parameters: `converter.packed_experts`
@@ -330,6 +345,13 @@ def is_adapter(path: Path) -> bool:
 
 
 def _refuse_other_kinds(config: Config) -> None:
+    task = config.data.get("task_type")
+    if task in _JUDGING_TASKS:
+        raise UnsupportedModel(
+            "{path} is of an adapter that judges texts ({task}) and writes none; choose one for chats or for writing.",
+            path=config.origin,
+            task=str(task),
+        )
     kind = config.str("peft_type", default=_LORA)
     if kind not in (_LORA, _TOKENS_ALONE):
         raise UnsupportedModel(

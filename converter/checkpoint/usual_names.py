@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable
 
 from models.errors import UnsupportedModel
 
-_WRAPPERS = re.compile(
-    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|_wrapped_module|base_layer)\."
+WRAPPERS = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|_wrapped_module)\."
 )
 """Parts of names that only wrappers have, wherever they stand."""
+_BASE_LAYER = re.compile(r"(?<=\.)base_layer\.")
 _OTHER_PARTS = re.compile(
     r"vis|image|video|audio|speech|sound|tower|project|encoder|draft|mtp|eagle|medusa|ema\b|teacher|reference|reward|critic",
     re.IGNORECASE,
@@ -25,7 +26,7 @@ _OTHER_PARTS = re.compile(
 
 def without_wrappers(names: Iterable[str]) -> dict[str, str]:
     """Return stored names by what they are without wrappers' parts, and without a `module.` before every one of them."""
-    found = {_WRAPPERS.sub("", name): name for name in names}
+    found = {_BASE_LAYER.sub("", WRAPPERS.sub("", name)): name for name in names}
     while found and all(name.startswith("module.") for name in found):
         found = {name.removeprefix("module."): stored for name, stored in found.items()}
     return found

@@ -984,6 +984,10 @@
         <translation>{adapter}（训练时的底座是 {base}）</translation>
     </message>
     <message>
+        <source>{adapter} brings a head that rates texts while a model is trained ({tensor}), and this is left out.</source>
+        <translation>{adapter} 带有训练时给文本打分的输出头（{tensor}），已略去。</translation>
+    </message>
+    <message>
         <source>{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has been merged into the base, or the order is wrong; use the original base and name the adapters in the order of their training.</source>
         <translation>{adapter} 带来的词表大小是 {count}，但 {base} 已经有 {known}：底座里已经合并过类似的 LoRA，或者顺序不对；请使用原始底座，并按训练顺序合并。</translation>
     </message>
@@ -2216,6 +2220,10 @@
         <translation>{path} 属于度量文本、不生成文本的模型；请选择对话模型。</translation>
     </message>
     <message>
+        <source>{path} is of an adapter that judges texts ({task}) and writes none; choose one for chats or for writing.</source>
+        <translation>{path} 属于一个只评判文本（{task}）而不生成文本的适配器；请选择用于聊天或写作的适配器。</translation>
+    </message>
+    <message>
         <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
         <translation>{path} 是一个模型的 {count} 个部分之一，但被改了名；请把所有部分改回发布时的名称。</translation>
     </message>
@@ -2230,6 +2238,10 @@
     <message>
         <source>{path} is quantized already (tensor {tensor} is {type}), and quantizing it again loses more than either alone; convert the original checkpoint, or insist with --allow-requantize.</source>
         <translation>{path} 已经量化（张量 {tensor} 是 {type}），再次量化的损失大于任何一次单独的量化；请转换原始模型，或用 --allow-requantize 坚持转换。</translation>
+    </message>
+    <message>
+        <source>{path} is quantized: its tensor {tensor} holds {type} instead of floats; get the adapter as it was trained.</source>
+        <translation>{path} 已被量化：其张量 {tensor} 存的是 {type} 而不是浮点数；请获取训练时的原始适配器。</translation>
     </message>
     <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>

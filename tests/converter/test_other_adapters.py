@@ -131,3 +131,48 @@ def test_packed_experts_of_another_model_are_named(tmp_path: Path, as_adapter: b
             plan_adapter(ConvertRequest(base, lora=(lora,), as_adapter=True))
         else:
             open_merged(base, (lora,))
+
+
+WRAPPED = {
+    "FSDP": lambda name: name.replace("layers.0.", "layers.0._fsdp_wrapped_module."),
+    "checkpointed": lambda name: name.replace(".self_attn", "._checkpoint_wrapped_module.self_attn"),
+    "compiled": lambda name: f"_orig_mod.{name}",
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPED)
+def test_names_of_wrappers_are_taken_off(tmp_path: Path, wrapper: str) -> None:
+    base = write_checkpoint(tmp_path / "base", *random_llama(5))
+    plain, wrapped = (
+        open_merged(base, (write_adapter(tmp_path / name, tensors),)).adapters[0].low_rank
+        for name, tensors in (("plain", LORA), ("wrapped", {WRAPPED[wrapper](k): v for k, v in LORA.items()}))
+    )
+    assert wrapped.keys() == plain.keys()
+
+
+def test_a_value_head_is_left_out_and_said(tmp_path: Path) -> None:
+    base = write_checkpoint(tmp_path / "base", *random_llama(5))
+    tensors = LORA | {
+        "v_head.summary.weight": np.ones((1, 64), np.float32),
+        "v_head.summary.bias": np.ones(1, np.float32),
+    }
+    merged = open_merged(base, (write_adapter(tmp_path / "lora", tensors),))
+    assert ["rates texts" in str(note) for note in merged.notes] == [True]
+    assert not merged.adapters[0].whole
+
+
+@pytest.mark.parametrize("task", ["SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"])
+def test_adapters_that_judge_are_named(tmp_path: Path, task: str) -> None:
+    assert f"judges texts ({task})" in refusal(write_adapter(tmp_path, LORA, task_type=task))
+
+
+def test_adapters_in_whole_numbers_are_refused(tmp_path: Path) -> None:
+    tensors = {name: (values * 100).astype(np.int8) for name, values in LORA.items()}
+    assert "holds int8 instead of floats" in refusal(write_adapter(tmp_path, tensors))
+
+
+def test_a_tensor_inside_a_layer_is_of_another_method(tmp_path: Path) -> None:
+    base = write_checkpoint(tmp_path / "base", *random_llama(5))
+    other = {f"{PREFIX}model.layers.0.self_attn.q_proj.oft_R.weight": np.ones((4, 64), np.float32)}
+    with pytest.raises(ZhiyinError, match=r"oft_R.weight, which is no part of a LoRA"):
+        open_merged(base, (write_adapter(tmp_path / "lora", LORA | other),))

@@ -86,6 +86,8 @@ class TemplateForms:
         fitted = {**message, "tool_calls": [_with_arguments(call, kinds) for call in calls]}
         content = fitted.pop("content", ...)
         hides = (content is ... or content == "") and bool(contents) and content not in contents
+        if content is ... and not contents and not self._takes_absent(str(message.get("role"))):
+            content = ""
         return fitted | _content(contents[0] if hides else content)
 
     def _takes_text(self, role: str) -> bool:
@@ -183,10 +185,12 @@ def _plain(message: Message) -> dict[str, Any]:
 
 
 def _merged_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the system message in front of the first question."""
-    system, *others = messages
-    said = _text(system["content"]) if isinstance(system.get("content"), list) else str(system.get("content", ""))
-    if not said.strip():
+    """Put the system messages that a chat begins with in front of the first question."""
+    first_others = next((n for n, message in enumerate(messages) if message.get("role") != "system"), len(messages))
+    others = messages[first_others:]
+    texts = (_said(message.get("content", "")) for message in messages[:first_others])
+    said = _GAP.join(text for text in texts if text.strip())
+    if not said:
         return others
     first = next((number for number, message in enumerate(others) if message.get("role") == "user"), None)
     if first is None:
@@ -198,6 +202,10 @@ def _merged_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         merged = f"{said}{_GAP}{question}" if question else said
     others[first] = {**others[first], "content": merged}
     return others
+
+
+def _said(content: Any) -> str:
+    return _text(content) if isinstance(content, list) else str(content)
 
 
 def _text(parts: Iterable[Any]) -> str:

@@ -39,7 +39,9 @@ def read_chat_templates(folder: Path) -> ChatTemplates:
     Raises:
         BadFile: a file is damaged.
     """
-    found = _of_files(folder) or _of_config(folder) or _of_processor(folder)
+    sources = (_of_files, _of_config, _of_processor)
+    written = ({name: text for name, text in source(folder).items() if text.strip()} for source in sources)
+    found: dict[str, str] = next((texts for texts in written if texts), {})
     others = {name: text for name, text in found.items() if name != _DEFAULT and _NAME.fullmatch(name)}
     if _DEFAULT in found or not found:
         return ChatTemplates(found.get(_DEFAULT), others)

@@ -184,3 +184,14 @@ def test_a_chat_that_a_sound_template_cannot_render_is_not_the_models_fault() ->
         render(JOINED, [{"role": "user", "content": 5}])
     with pytest.raises(ZhiyinError, match="convert the model again"):
         render("{{ nothing.at.all }}", [ASK])
+
+
+@pytest.mark.parametrize("template", [REFUSING, SKIPPING])
+def test_several_system_messages_without_a_place_are_put_there_together(template: str) -> None:
+    more = {"role": "system", "content": [{"type": "text", "text": "In verse."}]}
+    assert render(template, [SYSTEM, more, ASK]) == "[user]Be brief.\n\nIn verse.\n\nWeather?"
+
+
+def test_a_call_without_content_is_no_fault_where_no_call_is_shown() -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": TEXT}}]}
+    assert render(JOINED, [ASK, call, ASK]) == "[user]Weather?[assistant][user]Weather?"

@@ -20,6 +20,9 @@ CASES = json.loads((FOLDER / "cases.json").read_text("utf-8"))
 NOTED = json.loads((FOLDER / "prompts.json").read_text("utf-8"))
 
 _NO_CONTENT = (
+    "LFM2-8B-A1B",
+    "LFM2.5-Instruct",
+    "microsoft-Phi-3.5-mini-instruct",
     "MiMo-VL",
     "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use",
     "NousResearch-Hermes-3-Llama-3.1-8B-tool_use",

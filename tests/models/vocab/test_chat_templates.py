@@ -109,3 +109,10 @@ def test_whether_a_system_message_has_a_place(template: str, takes: bool, tmp_pa
     file = convert(ConvertRequest(source, tmp_path / "model.gguf", "F32")).path
     with Engine() as engine:
         assert engine.submit(Load(file, LoadSettings(context=256, threads=1))).result(60).takes_system is takes
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_blank_templates_are_none(tmp_path: Path, blank: str) -> None:
+    assert read_chat_templates(written(tmp_path, {JINJA: blank})).default is None
+    written(tmp_path, {CONFIG: {"chat_template": PLAIN_CHAT}})
+    assert read_chat_templates(tmp_path).default == PLAIN_CHAT

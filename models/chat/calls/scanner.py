@@ -11,7 +11,7 @@ from models.chat.reply import ToolCall
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _MOST_CALLS = 64
-"""In one reply: what a model writes after them repeats itself."""
+"""In one reply: what a model writes after them repeats itself. So many openings that begin none are read, too."""
 
 
 class CallScanner:
@@ -25,6 +25,8 @@ class CallScanner:
         self._tools = tools
         self._held = ""
         self._state = self._in_reasoning if reasoning else self._at_start
+        self._false = 0
+        """Openings that began no call."""
         self._tried = 0
         """How much of a call was there when it was last read."""
 
@@ -111,7 +113,8 @@ class CallScanner:
         self.calls += read.calls
         taken = self._take(start + read.end)
         if not read.calls:  # it only looked like one
-            self._state = self._in_text
+            self._false += 1
+            self._state = self._in_text if self._false < _MOST_CALLS else self._in_rest
             return taken
         if len(self.calls) >= _MOST_CALLS:
             self._state = self._past_last
@@ -132,6 +135,10 @@ class CallScanner:
         """Leave out whatever comes."""
         self._held = ""
         return None
+
+    def _in_rest(self, final: bool) -> str | None:
+        """Show whatever comes: each further opening would be compared with all of the text behind it."""
+        return self._take(len(self._held)) or None
 
     def _before_open_end(self, texts: tuple[str, ...], final: bool) -> str | None:
         """Show what can no longer become the beginning of one of these texts, nor a space in front of it."""

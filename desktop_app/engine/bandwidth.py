@@ -1,18 +1,22 @@
-"""Memory bandwidth: ggml's own matrix products over more memory than the processor's caches hold.
+"""Memory bandwidth and arithmetic: ggml's own matrix products over more memory than the processor's caches hold.
 
-Writing one token reads every weight once, so bytes per second here, for each quantized type, predict tokens per second. A
-plain copy would not: on few cores the arithmetic of small types is slower than the memory.
+Writing one token reads every weight once, so seconds for each byte and each row here, for each quantized type, predict tokens
+per second. A plain copy would not: on few cores the arithmetic of small types is slower than the memory.
+
+Every thread multiplies on its own and counts its own processor time: other programs take turns with it, but the turns that they
+take are not in its account. Threads that wait for each other, as in a model, would count the waiting too.
 """
 
 from __future__ import annotations
 
 import ctypes
-import mmap
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from gguf.constants import GGMLQuantizationType
@@ -28,16 +32,32 @@ from desktop_app.engine.llama.log import begin_log
 from desktop_app.system.read_speed import TYPES, ReadSpeed
 from desktop_app.system.threads import thread_counts
 
-_SECONDS = 0.05
-"""For each type; with what comes before, all take about one and a half seconds."""
+_SECONDS = 0.03
+"""For each type and round; with what comes before, all take about two seconds."""
+_LONGEST = 0.25
+"""For each type and round where other programs leave little processor time."""
+_LEAST_SAMPLES = 12
+"""Of each shape and thread."""
+_ROUNDS = 2
+"""Of all types: one after the other, so that what disturbs for a moment disturbs one of them."""
 _WORTH_MORE_THREADS = 1.1
 """Times as fast: what computing on slow cores too must bring, for they are taken from other programs."""
-_COLUMNS = 4096
-_ROWS = 4096
 _WEIGHT_BYTES = 96 * 1024 * 1024
 """More than a laptop's caches hold: several matrices of a usual size."""
+_SAMPLE_BYTES = 4 * 1024 * 1024
+"""Multiplied by at once: as much as is timed well and is over long before another program's turn."""
 _CONTEXT_BYTES = 4 * 1024 * 1024
-"""For the graph and the products."""
+"""For the graphs and the products."""
+_FINE_CLOCK = 1e-6
+
+
+class _Shape(NamedTuple):
+    columns: int
+    rows: int
+
+
+_SHAPES = (_Shape(4096, 4096), _Shape(512, 2048))
+"""A large model's and a small one's: what a byte takes and what a row takes besides is told apart by them."""
 
 
 def measure() -> ReadSpeed:
@@ -47,54 +67,131 @@ def measure() -> ReadSpeed:
     """
     begin_log()  # or ggml would print what it repacks
     threads = _fastest_threads(thread_counts())
-    found = {name: _measure_type(GGMLQuantizationType[name], threads) for name in TYPES}
-    share = median(share for _, share in found.values())
-    return ReadSpeed({name: speed for name, (speed, _) in found.items()}, threads, share)
+    rounds = [{name: _measure_type(GGMLQuantizationType[name], threads) for name in TYPES} for _ in range(_ROUNDS)]
+    speeds, rows = {}, {}
+    for name in TYPES:
+        seconds = [min(shape) for shape in zip(*(found[name].together for found in rounds), strict=True)]
+        speeds[name], rows[name] = _told_apart(GGMLQuantizationType[name], seconds)
+    large = [[found[name].together[0] for found in rounds] for name in TYPES]
+    return ReadSpeed(speeds, threads, rows, median(max(times) / min(times) for times in large))
+
+
+def _told_apart(type_: GGMLQuantizationType, seconds: Sequence[float]) -> tuple[float, float]:
+    """Return bytes per second, and the seconds that each row takes besides, from those of both shapes' products."""
+    sizes = [[shape.rows * row_bytes(type_, shape.columns), shape.rows] for shape in _SHAPES]
+    of_a_byte, of_a_row = np.linalg.solve(sizes, seconds)
+    if of_a_byte <= 0 or of_a_row <= 0:
+        return sizes[0][0] / seconds[0], 0.0
+    return float(1 / of_a_byte), float(of_a_row)
 
 
 def _fastest_threads(counts: Sequence[int]) -> int:
     """Return the number of threads that reads the most usual type fastest; a larger one has to be worth its cores."""
     best, *larger = counts
     for count in larger:
-        speeds = [_measure_type(GGMLQuantizationType.Q4_K, threads)[0] for threads in (best, count)]
-        if speeds[1] > _WORTH_MORE_THREADS * speeds[0]:
+        times = [_measure_type(GGMLQuantizationType.Q4_K, threads).in_step for threads in (best, count)]
+        if _WORTH_MORE_THREADS * times[1] < times[0]:
             best = count
     return best
 
 
-def _measure_type(type_: GGMLQuantizationType, threads: int) -> tuple[float, float]:
-    """Return bytes per second, and the part of the cores' time that it got."""
-    size = _ROWS * row_bytes(type_, _COLUMNS)
-    count = max(1, _WEIGHT_BYTES // size)
-    with (
-        Context(count) as names,
-        closing(Buffers()) as buffers,
-        _memory(_CONTEXT_BYTES) as data,
-        _processor(threads) as processor,
-    ):
-        weights = [names.new(type_, _COLUMNS, _ROWS) for _ in range(count)]
-        buffers.allocate(names, _memory_of_weights(type_), weights=True)
-        _lay_together(ggml().ggml_get_data(weights[0].pointer), count * size)
-        numbers = np.random.default_rng(0).standard_normal((1, _COLUMNS), np.float32)
-        row = np.empty((1, size // _ROWS), np.uint8)
-        quantize(numbers, type_, row)
-        matrix = row.repeat(_ROWS, axis=0)
-        for weight in weights:
-            weight.write(matrix)
-        graph = _products(data, weights, numbers)
+@dataclass(frozen=True)
+class _Times:
+    """Seconds of processor time that a product took each thread, for each of `_SHAPES`."""
 
-        seconds, cores = _timed(lambda: ggml().ggml_backend_graph_compute(processor, graph))
-        return count * size / seconds, cores / threads
+    of_threads: Sequence[Sequence[float]]
+
+    @property
+    def together(self) -> list[float]:
+        """What a product takes all of them together."""
+        return [1 / sum(1 / seconds for seconds in shape) for shape in zip(*self.of_threads, strict=True)]
+
+    @property
+    def in_step(self) -> float:
+        """What a large product takes where all wait for the slowest."""
+        return max(seconds[0] for seconds in self.of_threads) / len(self.of_threads)
+
+
+def _measure_type(type_: GGMLQuantizationType, threads: int) -> _Times:
+    """Measure products with matrices of both shapes in turn, in several threads at once."""
+    with ExitStack() as stack:
+        names = stack.enter_context(Context(sum(_counts(type_, threads)) * threads))
+        weights = [
+            [
+                [names.new(type_, *shape) for _ in range(count)]
+                for shape, count in zip(_SHAPES, _counts(type_, threads), strict=True)
+            ]
+            for _ in range(threads)
+        ]
+        buffers = stack.enter_context(closing(Buffers()))
+        buffers.allocate(names, _memory_of_weights(type_), weights=True)
+        workers = [_Worker(type_, shapes, stack) for shapes in weights]
+        with ThreadPoolExecutor(threads) as pool:
+            return _Times(list(pool.map(_Worker.measure, workers)))
+
+
+def _counts(type_: GGMLQuantizationType, threads: int) -> list[int]:
+    """Return how many matrices of each shape a thread has."""
+    part = _WEIGHT_BYTES // len(_SHAPES) // threads
+    return [max(1, part // (shape.rows * row_bytes(type_, shape.columns))) for shape in _SHAPES]
+
+
+class _Worker:
+    """One thread's matrices, and graphs of some products each."""
+
+    def __init__(self, type_: GGMLQuantizationType, shapes: Sequence[Sequence[Tensor]], stack: ExitStack) -> None:
+        """Fill the matrices; the stack frees what is made."""
+        data = stack.enter_context(_memory(_CONTEXT_BYTES))
+        self._processor = stack.enter_context(_processor())
+        self._graphs: list[tuple[int, int, int]] = []
+        """Number of the shape, graph, products in it."""
+        for number, (shape, weights) in enumerate(zip(_SHAPES, shapes, strict=True)):
+            numbers = np.random.default_rng(0).standard_normal((1, shape.columns), np.float32)
+            row = np.empty((1, row_bytes(type_, shape.columns)), np.uint8)
+            quantize(numbers, type_, row)
+            matrix = row.repeat(shape.rows, axis=0)
+            for weight in weights:
+                weight.write(matrix)
+            at_once = max(1, _SAMPLE_BYTES // matrix.nbytes)
+            for start in range(0, len(weights), at_once):
+                some = weights[start : start + at_once]
+                self._graphs.append((number, _products(data, some, numbers), len(some)))
+
+    def measure(self) -> list[float]:
+        """Return the seconds that a product of each shape takes when little disturbs it."""
+        times: list[list[float]] = [[] for _ in _SHAPES]
+        clock = _clock()
+        began = time.perf_counter()
+        for _ in self._round(clock):  # brings the memory to this core
+            pass
+        while (now := time.perf_counter() - began) < _LONGEST:
+            if now > _SECONDS and min(map(len, times)) >= _LEAST_SAMPLES:
+                break
+            for number, seconds in self._round(clock):
+                times[number].append(seconds)
+        return [sorted(found)[len(found) // 4] for found in times]
+
+    def _round(self, clock: Callable[[], float]) -> Iterator[tuple[int, float]]:
+        for number, graph, products in self._graphs:
+            start = clock()
+            ggml().ggml_backend_graph_compute(self._processor, graph)
+            yield number, (clock() - start) / products
+
+
+def _clock() -> Callable[[], float]:
+    """Return what counts a thread's processor time; Windows counts it in steps that are longer than a sample."""
+    fine = time.get_clock_info("thread_time").resolution <= _FINE_CLOCK
+    return time.thread_time if fine else time.perf_counter
 
 
 @contextmanager
-def _processor(threads: int) -> Iterator[int]:
-    """Lend ggml's processor with a number of threads; its library may be a plug-in, whose own functions are not exported."""
+def _processor() -> Iterator[int]:
+    """Lend ggml's processor with one thread; its library may be a plug-in, whose own functions are not exported."""
     device = cpu_device()
     backend = ggml().ggml_backend_dev_init(device, None)
     set_threads = procedure(device, "ggml_backend_set_n_threads", "-pi")
     if set_threads is not None:
-        set_threads(backend, threads)
+        set_threads(backend, 1)
     try:
         yield backend
     finally:
@@ -104,7 +201,7 @@ def _processor(threads: int) -> Iterator[int]:
 def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:
     """Return a graph of the products of all weights with one vector."""
     c = ggml()
-    vector = c.ggml_new_tensor_1d(data, int(GGMLQuantizationType.F32), _COLUMNS)
+    vector = c.ggml_new_tensor_1d(data, int(GGMLQuantizationType.F32), numbers.size)
     ctypes.memmove(c.ggml_get_data(vector), numbers.ctypes.data, numbers.nbytes)
     graph = c.ggml_new_graph_custom(data, 2 * len(weights), False)
     for weight in weights:
@@ -114,34 +211,9 @@ def _products(data: int, weights: Sequence[Tensor], numbers: np.ndarray) -> int:
 
 def _memory_of_weights(type_: GGMLQuantizationType) -> int:
     """Return the buffer type in which the runners hold weights of a type on this processor."""
-    special = repacking_buffer_type(cpu_device(), type_, (_ROWS, _COLUMNS)) if has_working_repack() else None
+    shape = _SHAPES[0]
+    special = repacking_buffer_type(cpu_device(), type_, (shape.rows, shape.columns)) if has_working_repack() else None
     return special or int(ggml().ggml_backend_dev_buffer_type(cpu_device()))
-
-
-def _lay_together(address: int, size: int) -> None:
-    """Ask for large pages: a model's gigabytes lie in long stretches of memory, these few megabytes would in what is left over.
-
-    In a virtual machine scattered pages are read a fifth slower.
-    """
-    if sys.platform == "linux":
-        start = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
-        madvise = ctypes.CDLL(None).madvise
-        madvise(ctypes.c_void_p(start), ctypes.c_size_t(address + size - start), mmap.MADV_HUGEPAGE)
-
-
-def _timed(compute: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds that something takes when little disturbs it, and the cores that it kept busy."""
-    times: list[tuple[float, float]] = []
-    began, used = time.perf_counter(), time.process_time()
-    end = began + _SECONDS
-    while not times or times[-1][1] < end:
-        start = time.perf_counter()
-        compute()
-        now = time.perf_counter()
-        times.append((now - start, now))
-    cores = (time.process_time() - used) / (times[-1][1] - began)
-    fastest = sorted(seconds for seconds, _ in times)
-    return fastest[len(fastest) // 4], cores
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from converter.plan import Quantizable
 from converter.recipes import Recipe, find_recipe
 from desktop_app.planning.footprint import TensorSize
 from desktop_app.planning.planner import Candidate, Model
+from desktop_app.system.read_speed import Weights
 from models.config import Config
 from models.errors import ZhiyinError
 from models.families import family_of
@@ -70,7 +71,8 @@ def _candidate(quant: str, parts: Iterable[GGUFHeader], parameters: Metadata) ->
     return Candidate(
         quant,
         tuple(TensorSize(tensor.name, tensor.size) for tensor in tensors),
-        _read_bytes(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
+        _read_weights(((t.name, t.shape, t.type, t.size) for t in tensors), parameters),
+        _operations((t.name, t.shape) for t in tensors),
         _embedding_type((t.name, t.type) for t in tensors),
     )
 
@@ -114,7 +116,8 @@ def _candidate_of(source: Quantizable, quant: str, types: Sequence[GGMLQuantizat
     ]
     sizes = tuple(TensorSize(name, size) for name, _, _, size in entries)
     embedding = _embedding_type((name, type_) for name, _, type_, _ in entries)
-    return Candidate(quant, sizes, _read_bytes(entries, source.parameters), embedding)
+    operations = _operations((name, shape) for name, shape, _, _ in entries)
+    return Candidate(quant, sizes, _read_weights(entries, source.parameters), operations, embedding)
 
 
 def _model(source: Quantizable, candidates: Sequence[Candidate]) -> Model:
@@ -133,20 +136,28 @@ def worth_choosing(usual: Recipe) -> Sequence[str]:
     return LADDER if usual.name not in LADDER[:3] else LADDER[: LADDER.index(usual.name) + 1]
 
 
-def _read_bytes(
+def _read_weights(
     tensors: Iterable[tuple[str, Shape, GGMLQuantizationType, int]], parameters: Metadata
-) -> dict[str, int]:
-    """Return the bytes that one token reads, by type: of the experts only those in use, of the embedding one row."""
+) -> dict[str, Weights]:
+    """Return what one token is multiplied by, by type: of the experts only those in use, of the embedding one row."""
     entries = list(tensors)
     tied = all(name != "output.weight" for name, *_ in entries)
     experts, used = parameters.get("expert_count"), parameters.get("expert_used_count")
     part = used / experts if isinstance(experts, int) and isinstance(used, int) and experts else 1.0
-    read: Counter[str] = Counter()
-    for name, _, type_, size in entries:
+    sizes: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    for name, shape, type_, size in entries:
         if name.startswith("token_embd.") and not tied:
             continue
-        read[type_.name] += int(size * part) if "_exps." in name else size
-    return dict(read)
+        share = part if "_exps." in name else 1.0
+        sizes[type_.name] += int(size * share)
+        rows[type_.name] += int(prod(shape[:-1]) * share)
+    return {name: Weights(size, rows[name]) for name, size in sizes.items()}
+
+
+def _operations(tensors: Iterable[tuple[str, Shape]]) -> int:
+    """Return the operations that weights take part in: a norm's are a norm and a product, all others one of either kind."""
+    return sum(2 if len(shape) == 1 and name.endswith("norm.weight") else 1 for name, shape in tensors)
 
 
 def _embedding_type(tensors: Iterable[tuple[str, GGMLQuantizationType]]) -> str:

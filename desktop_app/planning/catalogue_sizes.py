@@ -18,6 +18,7 @@ from converter.atomic_write import write_atomically
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.footprint import TensorSize
 from desktop_app.planning.planner import Candidate, Model
+from desktop_app.system.read_speed import Weights
 from models.catalogue import read_catalogue
 from models.config import Config
 from models.errors import BadFile
@@ -94,7 +95,8 @@ def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
     blocks = [parts[str(number)] for number in range(sum(name.isdigit() for name in parts))]
     kinds = sorted(set(blocks))
     return {
-        "read": dict(candidate.read),
+        "read": candidate.read,
+        "operations": candidate.operations,
         "type": candidate.embedding_type,
         "embedding": parts[_EMBEDDING],
         "head": parts[_HEAD],
@@ -125,7 +127,8 @@ def _candidate(quant: str, data: dict[str, Any]) -> Candidate:
     outside = (TensorSize(_EMBEDDING, data["embedding"]), TensorSize(_OTHERS, data["others"]), *head)
     blocks = (data["kinds"][_DIGITS.index(digit)] for digit in data["blocks"])
     tensors = (TensorSize(f"blk.{number}.all", size) for number, size in enumerate(blocks))
-    return Candidate(quant, (*outside, *tensors), data["read"], data["type"])
+    read = {name: Weights(*numbers) for name, numbers in data["read"].items()}
+    return Candidate(quant, (*outside, *tensors), read, data["operations"], data["type"])
 
 
 if __name__ == "__main__":

@@ -173,8 +173,7 @@ def footprint(
     cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
     if architecture in ENCODERS:  # each token sees all others at once: nothing is remembered
         cache = [0] * count
-    recurrent = count if state else sum(_delta_rules(parameters))
-    whole = recurrent * (state or _delta_state(parameters))
+    whole = recurrent_blocks(architecture, parameters) * (state or _delta_state(parameters))
     return Footprint(
         blocks=tuple(blocks),
         embedding=embedding,
@@ -251,6 +250,13 @@ def recurrent_state(architecture: str, parameters: Metadata) -> int:
     if architecture == "rwkv4":
         return 5 * hidden * _FLOAT
     return (2 * hidden + hidden * size) * _FLOAT if size else 0
+
+
+def recurrent_blocks(architecture: str, parameters: Metadata) -> int:
+    """Return how many blocks have a recurrent state in the place of a cache."""
+    if recurrent_state(architecture, parameters):
+        return _number(parameters.get("block_count"))
+    return sum(_delta_rules(parameters))
 
 
 def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, live: Activations) -> int:

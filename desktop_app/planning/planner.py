@@ -20,8 +20,9 @@ from desktop_app.planning.footprint import (
     recurrent_state,
     uses_graph_runner,
 )
-from desktop_app.sequences import rounded_context, snapshot_count
-from desktop_app.system.read_speed import ReadSpeed
+from desktop_app.planning.token_time import seconds_of_token
+from desktop_app.sequences import snapshot_count
+from desktop_app.system.read_speed import ReadSpeed, Weights
 from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import ZhiyinError, refusal
 from models.family import Metadata
@@ -51,11 +52,6 @@ _ROWS_REARRANGED = 8
 """Of a matrix at once: ggml leaves others as they are (src/ggml-cpu/repack.cpp)."""
 _UNTOUCHED = 0.5
 """Of main memory, what is left free beside a model that is locked: no other program is driven out for it."""
-_EARLY = 512
-"""Tokens of a chat for which speeds are told."""
-_KERNEL_SECONDS = 6e-6
-"""Of one matrix product besides its reading: threads meet twice (measured on two cores)."""
-_PRODUCTS_PER_BLOCK = 12
 _ASSUMED_GPU_GAIN = 4.0
 """Of a GPU with memory of its own over the processor where nothing was measured: the least that such cards reach. Those that
 share main memory read the same memory."""
@@ -106,8 +102,10 @@ class Candidate:
 
     quant: str
     tensors: tuple[TensorSize, ...]
-    read: Mapping[str, int]
-    """Bytes that are read for one token, by ggml type."""
+    read: Mapping[str, Weights]
+    """What one token is multiplied by, by ggml type."""
+    operations: int = 0
+    """That weights take part in."""
     embedding_type: str = ""
     """Of the token embedding."""
 
@@ -323,7 +321,7 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         gpu_layers=gpu_layers,
         layers=layers,
         shares=(main, *(on_gpus[gpu.name] for gpu in computer.accelerators if gpu.name in on_gpus)),
-        tokens_per_second=_tokens_per_second(foot, candidate, computer, on_gpus, run),
+        tokens_per_second=_tokens_per_second(model, foot, candidate, computer, on_gpus),
         threads=computer.threads,
         mapped=mapped,
         locked=mapped and bool(kept) and not ours and _may_lock(main, computer),
@@ -444,17 +442,15 @@ def _layers_of(shares: Mapping[str, DeviceAllocation]) -> int:
 
 
 def _tokens_per_second(
-    foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, DeviceAllocation], run: RunShape
+    model: Model, foot: Footprint, candidate: Candidate, computer: Computer, shares: Mapping[str, DeviceAllocation]
 ) -> float | None:
-    """Return the speed of writing early in a chat that is alone: a token reads all weights and the filled part of the cache."""
+    """Return the speed of writing early in a chat that is alone; None: not known."""
     speed = computer.speed
     if speed is None or speed.disturbed:
         return None  # a wrong picture would put a larger quantization above a smaller one
     layers = len(foot.blocks)
-    seconds = sum(size / speed.of(type_) for type_, size in candidate.read.items())
-    filled = 1.0 if foot.recurrent else min(1.0, _EARLY / rounded_context(run.context))
-    seconds += sum(foot.cache) / run.parallel * filled / speed.of("F16")
-    left, total = 1.0, layers * _PRODUCTS_PER_BLOCK * _KERNEL_SECONDS
+    seconds = seconds_of_token(model.architecture, model.parameters, foot, candidate.read, candidate.operations, speed)
+    left, total = 1.0, 0.0
     for gpu in computer.accelerators:
         part = shares[gpu.name].layers / (layers + 1) if gpu.name in shares else 0.0
         assumed = 1.0 if gpu.unified_memory else _ASSUMED_GPU_GAIN

@@ -24,8 +24,8 @@ _TRIES = 3
 def read_speed(engine: Engine, cache: Path) -> ReadSpeed:
     """Return the speed measured on this computer before, or let the engine measure it now (about two seconds).
 
-    It is kept in `cache`. Where other programs were too busy it is measured a few times and again whenever it is asked for: they
-    only ever make it slower, so the fastest that was seen of each type is the nearest to the truth.
+    It is kept in `cache`. Where two measurements differ it is measured a few times and again whenever it is asked for: other
+    programs only ever make it slower, so the fastest that was seen of each type is the nearest to the truth.
     """
     stored = _stored(cache)
     speed = stored or measure(engine)
@@ -89,24 +89,33 @@ def _facts(measured: _Measured | None) -> dict[str, Any]:
     return {
         "computer": measured.computer,
         "bytes_per_second": speed.by_type,
+        "row_seconds": speed.row_seconds,
         "threads": speed.threads,
-        "processor_share": speed.processor_share,
+        "spread": speed.spread,
     }
 
 
 def _parsed(stored: Any) -> Parsed[_Measured | None]:
-    computer, speeds, threads = stored["computer"], stored["bytes_per_second"], stored["threads"]
-    share = float(stored["processor_share"])
-    speed = ReadSpeed({name: float(value) for name, value in speeds.items()}, threads, share)
-    numbers_are_good = all(0 < value < math.inf for value in speed.by_type.values()) and 0 <= share < math.inf
-    if not (isinstance(computer, str) and speeds and type(threads) is int and threads >= 0 and numbers_are_good):
+    computer, threads, spread = stored["computer"], stored["threads"], float(stored["spread"])
+    speeds, rows = (
+        {name: float(value) for name, value in stored[key].items()} for key in ("bytes_per_second", "row_seconds")
+    )
+    numbers_are_good = all(0 < value < math.inf for value in speeds.values()) and 1 <= spread < math.inf
+    rows_are_good = all(0 <= value < math.inf for value in rows.values())
+    count_is_good = type(threads) is int and threads >= 0
+    if not (isinstance(computer, str) and speeds and count_is_good and numbers_are_good and rows_are_good):
         raise ValueError(stored)
-    return Parsed(_Measured(computer, speed))
+    return Parsed(_Measured(computer, ReadSpeed(speeds, threads, rows, spread)))
 
 
 def _fastest(one: ReadSpeed, other: ReadSpeed) -> ReadSpeed:
-    speeds = {name: max(speed, other.by_type[name]) for name, speed in one.by_type.items()}
-    return replace(max(one, other, key=lambda speed: speed.processor_share), by_type=speeds)
+    """Return the faster of two measurements for each type."""
+    faster = {name: one if speed >= other.by_type[name] else other for name, speed in one.by_type.items()}
+    return replace(
+        min(one, other, key=lambda speed: speed.spread),
+        by_type={name: of.by_type[name] for name, of in faster.items()},
+        row_seconds={name: of.row_seconds.get(name, 0.0) for name, of in faster.items()},
+    )
 
 
 def _this_computer() -> str:

@@ -22,7 +22,7 @@ from desktop_app.system.read_speed import TYPES, ReadSpeed
 from models.errors import ZhiyinError
 
 GOOD_LOAD = {"device": "RAM", "model": "tea", "predicted": 100, "actual": 120}
-SPEED = ReadSpeed(dict.fromkeys(TYPES, 4e9), 2, 0.9)
+SPEED = ReadSpeed(dict.fromkeys(TYPES, 4e9), 2, dict.fromkeys(TYPES, 5e-9), 1.1)
 
 
 def _settings(path: Path) -> object:
@@ -159,7 +159,14 @@ def test_good_loads_survive_wrong_ones(tmp_path: Path, wrong: object, said: list
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"computer": 1}, {"threads": "2"}, {"threads": -1}, {"processor_share": []}, {"processor_share": math.nan}]
+    [
+        {"computer": 1},
+        {"threads": "2"},
+        {"threads": -1},
+        {"row_seconds": {"F16": -1}},
+        {"spread": []},
+        {"spread": math.nan},
+    ]
     + [{"bytes_per_second": value} for value in ({}, [], {"F16": "fast"}, {"F16": 0}, {"F16": math.inf}, 3)],
     ids=repr,
 )

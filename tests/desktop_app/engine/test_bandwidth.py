@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from gguf.constants import GGMLQuantizationType
 
+from converter.ggml_types import row_bytes
 from desktop_app.engine import bandwidth
 from desktop_app.engine.graph.builder import Context
 from desktop_app.system.read_speed import TYPES
@@ -13,7 +15,8 @@ from desktop_app.system.read_speed import TYPES
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandwidth, "_SECONDS", 0.001)
     monkeypatch.setattr(bandwidth, "_WEIGHT_BYTES", 1 << 20)
-    monkeypatch.setattr(bandwidth, "_ROWS", 64)
+    monkeypatch.setattr(bandwidth, "_SHAPES", (bandwidth._Shape(1024, 256), bandwidth._Shape(256, 64)))
+    monkeypatch.setattr(bandwidth, "_LEAST_SAMPLES", 1)
 
 
 def test_every_type_has_a_speed_and_graphs_go_on_in_the_same_process() -> None:
@@ -30,6 +33,30 @@ def test_a_fast_computer_measures_many_rounds(monkeypatch: pytest.MonkeyPatch) -
     assert bandwidth.measure().of("Q6_K") > 0
 
 
+def test_bytes_and_rows_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bandwidth, "thread_counts", lambda: (2,))
+    shapes = bandwidth._SHAPES
+
+    def measured(type_: GGMLQuantizationType, threads: int) -> bandwidth._Times:
+        sizes = [shape.rows * row_bytes(type_, shape.columns) for shape in shapes]
+        each = [size / 10e9 + shape.rows * 5e-9 for size, shape in zip(sizes, shapes, strict=True)]
+        return bandwidth._Times([each] * threads)
+
+    monkeypatch.setattr(bandwidth, "_measure_type", measured)
+    speed = bandwidth.measure()
+    assert speed.of("Q4_K") == pytest.approx(20e9)  # of both threads together
+    assert speed.row_seconds["Q4_K"] == pytest.approx(2.5e-9)
+    assert (speed.spread, speed.disturbed) == (1.0, False)
+
+
+def test_measurements_that_differ_are_no_true_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bandwidth, "thread_counts", lambda: (1,))
+    times = iter([0.001] * len(TYPES) + [0.002] * len(TYPES))
+    monkeypatch.setattr(bandwidth, "_measure_type", lambda *_: bandwidth._Times([[next(times)] * 2]))
+    speed = bandwidth.measure()
+    assert (speed.spread, speed.disturbed) == (2.0, True)
+
+
 @pytest.mark.parametrize(
     ("counts", "speeds", "best"),
     [
@@ -44,5 +71,10 @@ def test_slow_cores_compute_too_where_that_is_measured_to_be_faster(
     counts: tuple[int, ...], speeds: dict[int, float], best: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bandwidth, "thread_counts", lambda: counts)
-    monkeypatch.setattr(bandwidth, "_measure_type", lambda type_, threads: (speeds.get(threads, 1e9), 1.0))
+
+    def measured(_: object, threads: int) -> bandwidth._Times:
+        seconds = threads / speeds.get(threads, 1e9)
+        return bandwidth._Times([(seconds, seconds)] * threads)
+
+    monkeypatch.setattr(bandwidth, "_measure_type", measured)
     assert bandwidth.measure().threads == best

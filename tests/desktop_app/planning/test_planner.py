@@ -56,7 +56,7 @@ RWKV7_3B = {
 
 
 def speed(bytes_per_second: float) -> ReadSpeed:
-    return ReadSpeed({"F16": bytes_per_second, "Q4_K": bytes_per_second * 0.8})
+    return ReadSpeed({"F16": bytes_per_second, "Q4_K": bytes_per_second * 0.8}, 8)
 
 
 def laptop(memory: float, *gpus: Accelerator, used: float = 2.5) -> Computer:
@@ -113,15 +113,15 @@ CHOICES = """
 8 GB laptop           | 1B        | Q8_0   | 8192 | ram   | 0  | 512 | 8 | mapped
 8 GB laptop           | 8B        | Q3_K_M | 4096 | tight | 0  | 512 | 8 | read
 8 GB laptop           | 13B       | -      | -    | -     | -  | -   | - | -
-8 GB laptop           | RWKV-7 3B | Q8_0   | 0    | ram   | 0  | 512 | 8 | mapped
+8 GB laptop           | RWKV-7 3B | Q6_K   | 0    | ram   | 0  | 512 | 8 | mapped
 16 GB Windows         | 1B        | Q8_0   | 8192 | ram   | 0  | 512 | 6 | mapped, locked
 16 GB Windows         | 8B        | Q4_K_M | 8192 | ram   | 0  | 512 | 6 | read
 16 GB Windows         | 13B       | Q4_K_M | 4096 | tight | 0  | 512 | 6 | read
-16 GB Windows         | RWKV-7 3B | Q8_0   | 0    | ram   | 0  | 512 | 6 | mapped, locked
+16 GB Windows         | RWKV-7 3B | Q6_K   | 0    | ram   | 0  | 512 | 6 | mapped, locked
 16 GB laptop          | 1B        | Q8_0   | 8192 | ram   | 0  | 512 | 8 | mapped
 16 GB laptop          | 8B        | Q4_K_M | 8192 | ram   | 0  | 512 | 8 | read
 16 GB laptop          | 13B       | Q4_K_M | 4096 | tight | 0  | 512 | 8 | read
-16 GB laptop          | RWKV-7 3B | Q8_0   | 0    | ram   | 0  | 512 | 8 | mapped
+16 GB laptop          | RWKV-7 3B | Q6_K   | 0    | ram   | 0  | 512 | 8 | mapped
 16 GB, 6 GB CUDA      | 1B        | Q8_0   | 8192 | gpu   | 17 | 512 | 8 | mapped
 16 GB, 6 GB CUDA      | 8B        | Q6_K   | 8192 | ram   | 23 | 512 | 8 | mapped
 16 GB, 6 GB CUDA      | 13B       | Q4_K_M | 4096 | ram   | 19 | 512 | 8 | mapped
@@ -282,7 +282,7 @@ def test_a_mixture_of_experts_reads_only_those_in_use() -> None:
     config = LLAMA_8B | {"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 64, "num_experts_per_tok": 4}
     config |= {"moe_intermediate_size": 768, "head_dim": 128, "norm_topk_prob": True}
     candidate = model(config, "Q4_K_M").candidates[0]
-    assert sum(candidate.read.values()) < 0.2 * sum(tensor.bytes for tensor in candidate.tensors)
+    assert sum(read.bytes for read in candidate.read.values()) < 0.2 * sum(tensor.bytes for tensor in candidate.tensors)
 
 
 def test_a_family_that_breaks_with_four_bits_is_not_offered_any() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def engine() -> Iterator[Engine]:
 
 
 def test_a_speed_is_measured_once(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "_UNDISTURBED", 0.0)  # tests run beside other programs
+    monkeypatch.setattr(facts, "_STEADY", math.inf)  # tests run beside other programs
     first = read_speed(engine, tmp_path / "speed.json")
     monkeypatch.setattr(speed, "measure", lambda _: pytest.fail("measured again"))
     assert read_speed(engine, tmp_path / "speed.json").by_type == first.by_type
@@ -32,8 +33,9 @@ def test_beside_busy_programs_the_fastest_of_several_measurements_counts(
 ) -> None:
     """They only ever make it slower; and it is measured again until they are quiet."""
     store, names = tmp_path / "speed.json", TYPES
-    busy = [ReadSpeed(dict.fromkeys(names, 1e9) | {names[n]: 5e9}, 2, 0.4) for n in range(4)]
-    quiet = ReadSpeed(dict.fromkeys(names, 4e9), 2, 0.9)
+    rows = dict.fromkeys(names, 0.0)
+    busy = [ReadSpeed(dict.fromkeys(names, 1e9) | {names[n]: 5e9}, 2, rows, 3.0) for n in range(4)]
+    quiet = ReadSpeed(dict.fromkeys(names, 4e9), 2, dict.fromkeys(names, 1e-9), 1.1)
     measured = iter([*busy, quiet])
     monkeypatch.setattr(speed, "measure", lambda _: next(measured))
 

@@ -223,7 +223,7 @@ def test_what_the_disk_has_no_room_for_does_not_fit(person: Person, monkeypatch:
 def test_without_a_trustworthy_speed_the_smallest_come_first_and_it_is_said(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disturbed = ReadSpeed({"F16": 40.0 * GB, "Q4_K": 0.5 * GB}, processor_share=0.3)
+    disturbed = ReadSpeed({"F16": 40.0 * GB, "Q4_K": 0.5 * GB}, spread=3.0)
     monkeypatch.setattr("desktop_app.planning.computer.read_speed", lambda *_: disturbed)
     person.services.catalogue.refresh()
     person.wait(lambda: "too busy to measure its speed" in person.sentences())

@@ -95,7 +95,7 @@ def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
     blocks = [parts[str(number)] for number in range(sum(name.isdigit() for name in parts))]
     kinds = sorted(set(blocks))
     return {
-        "read": candidate.read,
+        "read": {name: list(weights) for name, weights in candidate.read.items()},
         "operations": candidate.operations,
         "type": candidate.embedding_type,
         "embedding": parts[_EMBEDDING],

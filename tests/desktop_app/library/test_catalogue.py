@@ -29,9 +29,9 @@ BADGES = """
 """Computer -> models that fit on the GPU, fit, are tight, are too large."""
 
 FIRST = """
-8 GB laptop      | Qwen3.5-4B Q5_K_M, Qwen3.5-2B Q8_0, Qwen3.5-0.8B Q8_0
+8 GB laptop      | Qwen3.5-2B Q8_0, Qwen3.5-0.8B Q8_0, granite-4.0-h-tiny Q4_K_M
 16 GB, 6 GB CUDA | Qwen3.5-9B Q6_K, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
-16 GB Mac        | Qwen3.5-9B Q8_0, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
+16 GB Mac        | Qwen3.5-9B Q6_K, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
 """
 """Computer -> what the list begins with."""
 

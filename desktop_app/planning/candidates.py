@@ -59,7 +59,8 @@ def model_of_headers(headers: Mapping[str, Sequence[GGUFHeader]]) -> Model:
         )
     candidates = [_candidate(quant, parts, parameters) for quant, parts in headers.items()]
     candidates.sort(key=lambda candidate: -sum(tensor.bytes for tensor in candidate.tensors))
-    return Model(first.architecture, parameters, _trained(parameters), tokens, tuple(candidates))
+    merges = "tokenizer.ggml.merges" in first.metadata
+    return Model(first.architecture, parameters, _trained(parameters), tokens, tuple(candidates), merges)
 
 
 def _shape_of(header: GGUFHeader) -> tuple[object, ...]:

@@ -121,6 +121,8 @@ class Model:
     """Entries of the tokenizer's vocabulary."""
     candidates: tuple[Candidate, ...]
     """From exact to small; one alone for a finished file."""
+    merges: bool = True
+    """The tokenizer has merge rules, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ def _spread(model: Model, candidate: Candidate, computer: Computer, run: RunShap
 
 
 def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> RunConfiguration:
-    foot = footprint(model.architecture, model.parameters, candidate.tensors, run, model.tokens)
+    foot = footprint(model.architecture, model.parameters, candidate.tensors, run, model.tokens, merges=model.merges)
     layers = len(foot.blocks)
     on_gpus = _offload(foot, computer)
     gpu_layers = sum(share.layers for share in on_gpus.values())

@@ -10,7 +10,9 @@ import llama_cpp.llama_cpp as llama
 import pytest
 from gguf.constants import GGMLQuantizationType
 
+from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.footprint import Footprint, RunShape, TensorSize, footprint, kv_cache
+from desktop_app.planning.planner import Computer, option
 from desktop_app.sequences import rounded_context
 from models.dynamic_rotary import RULE
 from tests.support.model_shapes import SHAPES
@@ -122,3 +124,17 @@ def test_models_that_make_vectors_have_no_cache() -> None:
     parameters = {"block_count": 6, "embedding_length": 384, "attention.head_count": 12, "feed_forward_length": 1536}
     assert sum(footprint("bert", parameters, [], RunShape(512)).cache) == 0
     assert sum(footprint("llama", parameters, [], RunShape(512)).cache) > 0
+
+
+def test_a_vocabulary_without_merge_rules_takes_less(tmp_path: Path) -> None:
+    """Gemma 3 has 262,144 tokens: with rules that it lacks, a twentieth of the whole model."""
+    shape = {**SHAPES["SmolLM2-135M"], "num_hidden_layers": 1, "vocab_size": 2000}
+    sizes = {}
+    for kind, more in (("llama", {}), ("gpt2", {"tokenizer.ggml.merges": ["a b"]})):
+        tokenizer = {"tokenizer.ggml.model": kind, "tokenizer.ggml.tokens": [f"t{n}" for n in range(2000)]}
+        path = tmp_path / f"{kind}.gguf"
+        sparse_gguf(shape, "Q8_0", path, tokenizer | more)
+        model = model_of_gguf(path)
+        found = option(model, model.candidates[0], Computer(1 << 40, 1 << 40, 0), 512)
+        sizes[kind] = found.bytes
+    assert sizes["gpt2"] - sizes["llama"] == 2000 * 80

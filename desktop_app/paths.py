@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -64,6 +65,23 @@ def chat_state_file(conversation: str) -> Path:
 def work_folder(conversation: str) -> Path:
     """Return the folder in which a chat's tools write; it need not exist."""
     return data_folder() / WORK / conversation
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a chat's work folder where nobody sees a file in it."""
+    with suppress(OSError):
+        if all(path.name.startswith(".") for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def approvals_file() -> Path:
+    """Return the file of the tools that may always be used without asking."""
+    return data_folder() / "approvals.json"
+
+
+def mcp_file() -> Path:
+    """Return the file of the MCP servers, in the form that other programs use, too (`mcpServers`)."""
+    return data_folder() / "mcp.json"
 
 
 def settings_file() -> Path:

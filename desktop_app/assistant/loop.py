@@ -24,8 +24,9 @@ from desktop_app.assistant.budget import fitting, room
 from desktop_app.assistant.tool import Tool, ToolResult
 from desktop_app.chat.conversation import Message, State
 from desktop_app.chat.failure import failure_facts
+from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.request import ReplyOptions, reply_request
-from desktop_app.chat.steps import Call, begun, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
+from desktop_app.chat.steps import Call, begin_call, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
 from desktop_app.engine.client import Engine, Job
 from desktop_app.engine.protocol import Generate, Text, Tokenize, Update
 from desktop_app.engine.results import Reply
@@ -77,9 +78,15 @@ class Assistant:
     state_file: Path | None = None
     """As in `Generate.state`."""
     stop: threading.Event = field(default_factory=threading.Event)
+    grounding: Grounding | None = None
+    """What the model is to read of documents, besides the messages."""
 
-    def run(self, path: Sequence[Message]) -> list[Message]:
+    def run(self, path: Sequence[Message], begun: Message | None = None) -> list[Message]:
         """Go on with a branch that ends in a message of the user, or in the middle of an assistant's work; return what came.
+
+        Args:
+            path: the branch.
+            begun: the message of the first reply, where it is there already.
 
         Raises:
             ZhiyinError: the engine refuses or ends, and the message of the reply is stored as failed before; or nothing can
@@ -95,28 +102,31 @@ class Assistant:
                 if self.stop.is_set():
                     break
             steps += 1
-            reply = self._reply(branch, with_tools=steps <= MOST_STEPS)
+            reply = self._reply(branch, begun, with_tools=steps <= MOST_STEPS)
+            begun = None
             branch.append(reply)
             if not calls_of(reply) or reply.state != "done":
                 break
         return branch[first:]
 
-    def _reply(self, branch: Sequence[Message], *, with_tools: bool) -> Message:
+    def _reply(self, branch: Sequence[Message], begun: Message | None, *, with_tools: bool) -> Message:
         """Let the model write its next reply."""
-        message = Message(branch[-1].conversation, branch[-1].id, "assistant", "", state="streaming", model=self.model)
+        message = begun or Message(branch[-1].conversation, branch[-1].id, "assistant", "", state="streaming")
+        message = replace(message, model=self.model)
         self.listener.step(message)
         try:
             reply = self._generated(branch, message, with_tools)
         except ZhiyinError as error:
             with suppress(ZhiyinError):  # the first one is said
-                self._keep(replace(message, state="failed", facts=failure_facts(error)))
+                self._keep(replace(message, state="failed", facts=message.facts | failure_facts(error)))
             raise
         made = sum(len(calls_of(earlier)) for earlier in branch)
         calls = calls_of_reply(reply, made) if with_tools and reply.reason != "cancelled" else []
         if reply.reason in ("length", "full"):  # a call that was cut off there would be cut off again
             calls = [call for call in calls if not call.fault]
         facts = (
-            _facts(reply)
+            message.facts
+            | _facts(reply)
             | {"context": self.context}
             | ({"tool_calls": [call.stored() for call in calls]} if calls else {})
         )
@@ -135,7 +145,7 @@ class Assistant:
         tools = tuple(tool.offer() for tool in self.tools) if with_tools else ()
         for attempt in range(_RETRIES + 1):
             shorter = [_halved(earlier, attempt) for earlier in branch]
-            request = reply_request(shorter, self.options, self.recommended, self.state_file)
+            request = reply_request(shorter, self.options, self.recommended, self.state_file, self.grounding)
             try:
                 return self._wait(with_fields(request, tools=tools), message)
             except ZhiyinError as error:
@@ -181,22 +191,22 @@ class Assistant:
         for call in calls:
             if self.stop.is_set():
                 return
-            message = begun(call, branch[-1])
+            tool = next((tool for tool in self.tools if tool.name == call.name), None)
+            message = begin_call(call, branch[-1], "" if tool is None else tool.source)
             self.listener.step(message)
-            result = self._called(call, message)
+            result = self._called(call, tool, message)
             text = self._fitted(result.text, branch)
             state: State = "stopped" if self.stop.is_set() else "failed" if result.failed else "done"
-            message = ended(message, text, state, result.files)
+            message = ended(message, text, state, result.files, result.tables)
             branch.append(message)
             self._keep(message)
 
-    def _called(self, call: Call, message: Message) -> ToolResult:
+    def _called(self, call: Call, tool: Tool | None, message: Message) -> ToolResult:
         """Return what a call gives: an error is a result as well, which tells the model what was wrong.
 
         A call is stored when the user allowed it and before it is made: one that was asked for only is asked for again after a
         kill, one that may have done something is not made again.
         """
-        tool = next((tool for tool in self.tools if tool.name == call.name), None)
         if call.fault or tool is None:
             return ToolResult(call.fault or f"There is no tool named {call.name!r} in this chat now.", failed=True)
         if not self.approvals.allows(tool, call.arguments):

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from desktop_app.chat.table import Table
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 Output = Callable[[str], None]
 """Hears of what a tool writes while it runs."""
@@ -29,6 +31,8 @@ class ToolResult:
     files: tuple[Path, ...] = ()
     """Figures and other files that were made."""
     failed: bool = False
+    tables: tuple[Table, ...] = ()
+    """For the user, who reads numbers in rows and columns more easily."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,15 @@ class Tool:
     """It changes something outside the chat: the user is asked first."""
     source: str = ""
     """Whose it is: "" for the application's own, else the MCP server's name."""
+    identity: str = ""
+    """Tells it from every other tool where its name and source do not."""
+    effect: Callable[[Mapping[str, Any]], Sentence] | None = None
+    """What a call would do, in the application's own words, for the user who is asked."""
 
     @property
     def key(self) -> str:
-        """What approvals are remembered by."""
-        return f"{self.source}/{self.name}"
+        """What approvals are remembered by: nothing that the tool says of itself."""
+        return self.identity or f"{self.source}/{self.name}"
 
     def offer(self) -> dict[str, Any]:
         """Return it as OpenAI's API offers tools."""

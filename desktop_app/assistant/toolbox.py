@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_app.assistant.mcp.configuration import Server
@@ -15,6 +14,7 @@ from desktop_app.assistant.tools.clock import clock
 from desktop_app.assistant.tools.folders import Folders
 from desktop_app.assistant.tools.python import Interpreter
 from desktop_app.assistant.tools.workspace import workspace
+from desktop_app.paths import remove_if_empty
 from models.errors import BadFile, ZhiyinError
 
 CALCULATOR, CLOCK, PYTHON, FILES, WRITE = "calculator", "time", "python", "files", "write"
@@ -65,8 +65,7 @@ class Toolbox:
             connection.close()
         if self.interpreter is not None:
             self.interpreter.close()
-        if self.work_folder.is_dir() and all(path.name.startswith(".") for path in self.work_folder.iterdir()):
-            shutil.rmtree(self.work_folder, ignore_errors=True)
+        remove_if_empty(self.work_folder)
 
 
 def open_toolbox(
@@ -111,7 +110,7 @@ def without_duplicates(tools: Sequence[Tool]) -> list[Tool]:
     result: dict[str, Tool] = {}
     for tool in tools:
         name = tool.name if tool.name not in result else f"{tool.source}_{tool.name}"
-        result.setdefault(name, Tool(name, tool.description, tool.parameters, tool.run, tool.changes, tool.source))
+        result.setdefault(name, replace(tool, name=name))
     return list(result.values())
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from desktop_app.chat.attachment import Attachment, Draft, new_id, whole_text
 from desktop_app.chat.choices import Choices
+from desktop_app.chat.tool_choice import ToolChoice
 
 Role = Literal["user", "assistant", "tool"]
 """tool: the result of a call (`desktop_app.chat.steps`)."""
@@ -38,6 +39,8 @@ class Conversation:
     """Whether replies begin with reasoning, where the model leaves the choice; None: as it does by itself."""
     effort: str = ""
     """How long to think (`models.chat.harmony.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
+    tools: ToolChoice = field(default_factory=ToolChoice)
+    """Which tools are on."""
     attachments: tuple[Attachment, ...] = ()
     """Of the draft."""
     pinned: bool = False

@@ -9,6 +9,7 @@ folder (`desktop_app.processes.folder_lock`): another one may still undo or go o
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,7 @@ from desktop_app.chat.rows import (
     message_row,
     time_of,
 )
-from desktop_app.paths import STATES
+from desktop_app.paths import STATES, WORK
 from desktop_app.processes.folder_lock import own
 from desktop_app.small_files import free_path
 from models.errors import ZhiyinError
@@ -107,7 +108,10 @@ ALTER TABLE conversations ADD COLUMN collections TEXT NOT NULL DEFAULT '';
 ALTER TABLE attachments ADD COLUMN path TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
+
+_SCHEMA_7 = "ALTER TABLE conversations ADD COLUMN tools TEXT NOT NULL DEFAULT '';"
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6, _SCHEMA_7)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
 _KEPT = ("id", "created")
@@ -174,7 +178,13 @@ class History:
             self._release()
             raise
         if self._owner:
-            self._forget_states({conversation.id for conversation in self.conversations()}, "*")
+            work = self._work_folders()
+            known = {conversation.id for conversation in self.conversations()}
+            self._forget_states(known, "*")
+            known |= {deleted.conversation.id for deleted in self.trash()}
+            for folder in work:
+                if folder.name not in known:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def share(self) -> None:
         """Let a window have the folder from now on: what it tidies up is not this process's."""
@@ -271,6 +281,12 @@ class History:
         """Delete conversations of the trash for good."""
         statement = "DELETE FROM conversations WHERE id = ? AND deleted IS NOT NULL"
         self._write(*((statement, (conversation,)) for conversation in conversations))
+
+    def _work_folders(self) -> list[Path]:
+        """Return the folders of what chats' tools made."""
+        with suppress(OSError):
+            return list((self._path.parent / WORK).iterdir()) if self._path is not None else []
+        return []
 
     def _forget_old_states(self) -> None:
         rows = self._database.execute("SELECT id FROM conversations WHERE deleted IS NULL")

@@ -13,10 +13,11 @@ from desktop_app.chat.choices import choices_from
 from desktop_app.chat.conversation import Conversation, Message, Named, Role, State
 from desktop_app.chat.failure import failure_of
 from desktop_app.chat.folders import Folder
+from desktop_app.chat.tool_choice import choice_from
 from models.chat.harmony import EFFORTS
 
 CONVERSATION_COLUMNS = (
-    "id, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices, collections"
+    "id, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices, collections, tools"
 )
 MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, model, facts"
 FOLDER_COLUMNS = "id, name, position, closed"
@@ -36,9 +37,8 @@ def marks(columns: str) -> str:
 
 def conversation_of(row: tuple[Any, ...]) -> Conversation:
     """Return a chat; what is damaged in its row has its default."""
-    identifier, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices, collections = (
-        row
-    )
+    identifier, title, created, updated, leaf, draft, thinking, effort, *more = row
+    pinned, folder, named, choices, collections, tools = more
     return Conversation(
         _text(identifier),
         _text(title),
@@ -53,6 +53,7 @@ def conversation_of(row: tuple[Any, ...]) -> Conversation:
         named=cast(Named, named if isinstance(named, str) and named in _NAMED else ""),
         choices=choices_from(_decoded(choices)),
         collections=_names(collections),
+        tools=choice_from(tools),
     )
 
 
@@ -72,6 +73,7 @@ def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
         conversation.named,
         json.dumps(conversation.choices.stored(), sort_keys=True),
         json.dumps(conversation.collections, ensure_ascii=False) if conversation.collections else "",
+        conversation.tools.stored(),
     )
 
 

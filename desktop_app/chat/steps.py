@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.chat.conversation import Message, State
+from desktop_app.chat.table import Table, table_from
 from desktop_app.engine.results import Reply
 
 _INTERRUPTED = (
@@ -67,18 +68,21 @@ def calls_of(message: Message) -> list[Call]:
     ]
 
 
-def begun(call: Call, parent: Message) -> Message:
-    """Return the message of a call that begins."""
-    facts = {"call": call.id, "tool": call.name, "arguments": dict(call.arguments)}
+def begin_call(call: Call, parent: Message, source: str) -> Message:
+    """Return the message of a call that begins; `source`: the MCP server whose tool it is, "" for our own."""
+    facts = {"call": call.id, "tool": call.name, "source": source, "arguments": dict(call.arguments)}
     return Message(parent.conversation, parent.id, "tool", "", state="streaming", facts=facts)
 
 
-def ended(message: Message, text: str, state: State, files: Sequence[Path] = ()) -> Message:
+def ended(
+    message: Message, text: str, state: State, files: Sequence[Path] = (), tables: Sequence[Table] = ()
+) -> Message:
     """Return the message of a call that ended: done, failed or stopped."""
     facts = {
         **message.facts,
         "seconds": max(0.0, time.time() - message.created),
         "files": [str(path) for path in files],
+        "tables": [table.stored() for table in tables],
     }
     return replace(message, content=text, state=state, facts=facts)
 
@@ -95,6 +99,13 @@ def files_of(message: Message) -> list[Path]:
     stored = message.facts.get("files")
     paths = [Path(name) for name in stored if isinstance(name, str)] if isinstance(stored, list) else []
     return [path for path in paths if path.is_file()]
+
+
+def tables_of(message: Message) -> list[Table]:
+    """Return the tables that a call gave; what is damaged in them is left out."""
+    stored = message.facts.get("tables")
+    found = stored if isinstance(stored, list) else []
+    return [table for table in map(table_from, found) if table is not None]
 
 
 def open_calls(path: Sequence[Message]) -> tuple[Message, list[Call]] | None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from desktop_app.assistant.approvals import Approvals, Asked, Decision
+from desktop_app.assistant.approvals import Approvals, Asked, Decision, always_allowed, remember_allowed
 from desktop_app.assistant.loop import Assistant
 from desktop_app.assistant.mcp.configuration import read_servers
 from desktop_app.assistant.tool import Tool
@@ -27,7 +27,7 @@ from models.errors import ZhiyinError
 from models.visible import visible
 
 _LONGEST = 2000
-_ANSWERS: Mapping[str, Decision] = {"y": "once", "yes": "once", "c": "chat"}
+_ANSWERS: Mapping[str, Decision] = {"y": "once", "yes": "once", "c": "chat", "a": "always"}
 
 
 def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,9 @@ class ToolChat:
         allow_all: bool,
     ) -> None:
         """Take a loaded model, the tools that are on, and what stores the steps."""
-        approvals = Approvals((lambda asked: "chat") if allow_all else _ask)
+        approvals = Approvals(
+            (lambda asked: "chat") if allow_all else _ask, set(always_allowed().read()), remember_allowed
+        )
         self._session, self._options = session, options
         self._tools, self._approvals, self._store = tools, approvals, store
 
@@ -163,6 +165,8 @@ def _ask(asked: Asked) -> Decision:
     say(
         f"{visible(asked.tool.name)} would do this{f' (of {visible(asked.tool.source)})' if asked.tool.source else ''}:"
     )
+    if asked.tool.effect is not None:
+        say(str(asked.tool.effect(asked.arguments)))
     for name, value in asked.arguments.items():
         say(
             f"  {visible(str(name))}: {visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))}"
@@ -170,7 +174,7 @@ def _ask(asked: Asked) -> Decision:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         say("It was not allowed: nobody is here to ask; --yes allows every call.")
         return "refuse"
-    print("Allow it? [y] once, [c] in this chat, [n] no: ", end="", file=sys.stderr, flush=True)
+    print("Allow it? [y] once, [c] in this chat, [a] always, [n] no: ", end="", file=sys.stderr, flush=True)
     return _ANSWERS.get(sys.stdin.readline().strip().lower(), "refuse")
 
 

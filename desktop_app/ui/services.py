@@ -16,6 +16,7 @@ from desktop_app.library.removal import Removal
 from desktop_app.network import ASKED, OFFLINE, is_offline, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
+from desktop_app.ui.bridges.assistant_bridge import AssistantBridge
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
 from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
@@ -58,7 +59,8 @@ class Services(QObject):
         self.collections = CollectionsBridge(self)
         self.history = HistoryBridge(database_file(), self)
         self.models = ModelSession(self.engine, self.settings, self)
-        self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self)
+        self.assistants = AssistantBridge(self.engine, self.history.save_step, self)
+        self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self.assistants, self)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
@@ -157,6 +159,7 @@ class Services(QObject):
         self._closed = True
         reports.listen(None)
         self.chats.close()
+        self.assistants.close()
         self.conversions.close()
         self.catalogue.close()
         self.engine_parts.close()

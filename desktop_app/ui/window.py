@@ -22,6 +22,7 @@ from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.controllers.remedies import RemedyController
 from desktop_app.ui.controllers.removal import RemovalController
 from desktop_app.ui.controllers.thinking import ThinkingController
+from desktop_app.ui.controllers.tools import ToolsController
 from desktop_app.ui.dialogs import Dialogs
 from desktop_app.ui.focus import FocusKeeper
 from desktop_app.ui.frame import Frame
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self._model_actions = ModelActions(services, self)
         self._removal = RemovalController(services, self._notices, self)
         self._dialogs = Dialogs(services, self._notices, self)
+        self._tools = ToolsController(services.chats, self._composer.tools, self._dialogs.settings, self)
 
     def _connect_chats(self) -> None:
         chats, actions, sidebar = self.services.chats, self._chat_actions, self._sidebar

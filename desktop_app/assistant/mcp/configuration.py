@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from converter.atomic_write import write_file
+from desktop_app.paths import mcp_file
 from models.errors import BadFile
 from models.regular_file import read_regular
 from models.untrusted_json import InvalidJSON, decode
@@ -16,7 +20,7 @@ _NAME = re.compile(r"[\w .\-]{1,64}\Z")
 _HTTP = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 
 
-class Server(msgspec.Struct, frozen=True):
+class Server(msgspec.Struct, frozen=True, omit_defaults=True):
     """One server: a program that speaks on its standard input and output, or an address."""
 
     command: str = ""
@@ -28,14 +32,31 @@ class Server(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     disabled: bool = False
 
+    @property
+    def digest(self) -> str:
+        """Tells this program or address from any other: what was allowed to it is allowed to no other."""
+        said = json.dumps([self.command, self.args, self.env, self.cwd, self.url, self.headers])
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
 
 class _File(msgspec.Struct, frozen=True, rename={"mcp_servers": "mcpServers"}):
     mcp_servers: dict[str, Server] | None = None
     servers: dict[str, Server] | None = None
 
 
-def read_servers(path: Path) -> Mapping[str, Server]:
-    """Return the servers that a file names, those switched off left out.
+def own_servers() -> Mapping[str, Server]:
+    """Return the servers of the settings, those switched off too; raises `BadFile`."""
+    return read_servers(mcp_file(), disabled=True) if mcp_file().exists() else {}
+
+
+def save_servers(servers: Mapping[str, Server]) -> None:
+    """Write the servers of the settings, for their owner's eyes: variables and headers may hold tokens. Raises OSError."""
+    text = msgspec.json.format(msgspec.json.encode({"mcpServers": dict(servers)}), indent=2)
+    write_file(mcp_file(), lambda file: file.write(text), private=True)
+
+
+def read_servers(path: Path, *, disabled: bool = False) -> Mapping[str, Server]:
+    """Return the servers that a file names, those switched off left out unless `disabled`.
 
     Raises:
         BadFile: it cannot be read, is not such JSON, or a server in it has neither a program nor an address.
@@ -62,4 +83,4 @@ def read_servers(path: Path) -> Mapping[str, Server]:
                 path=path,
                 name=name[:64],
             )
-    return {name: server for name, server in servers.items() if not server.disabled}
+    return {name: server for name, server in servers.items() if disabled or not server.disabled}

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
 from desktop_app.processes.logs import open_log
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 CONNECT_SECONDS, CALL_SECONDS = 30.0, 120.0
 _LOOK = 0.05
@@ -82,6 +84,11 @@ class Connection:
             )
         port = address.port or (443 if address.scheme.lower() == "https" else 80)
         note(Contact(host, port, address.path, 0, "done"))
+
+    @property
+    def is_alive(self) -> bool:
+        """The server can be asked."""
+        return self._thread.is_alive() and not self._closing.is_set()
 
     def close(self) -> None:
         """End the connection and the server's process."""
@@ -161,7 +168,7 @@ class Connection:
             return _result(self._wait(self._session.call_tool(described.name, dict(arguments)), stop))
 
         description = (described.description or described.title or "")[:_LONGEST_DESCRIPTION]
-        return Tool(described.name, description, _usable(described.input_schema), run, changes=True, source=self.name)
+        return self._asking(Tool(described.name, description, _usable(described.input_schema), run))
 
     def _resource_list(self) -> Tool:
         def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
@@ -199,7 +206,21 @@ class Connection:
     def _own(self, name: str, does: str, parameters: Mapping[str, Any], run: Any) -> Tool:
         """Return a tool for what the protocol has beside tools."""
         prefix = re.sub(r"\W", "_", self.name)
-        return Tool(f"{prefix}_{name}", f"{does} of {self.name}.", parameters, run, changes=True, source=self.name)
+        return self._asking(Tool(f"{prefix}_{name}", f"{does} of {self.name}.", parameters, run))
+
+    def _asking(self, tool: Tool) -> Tool:
+        """Return a tool of this server, which asks first whatever the server says of it."""
+        identity = f"{self.name}#{self._server.digest}/{tool.name}"
+        return replace(tool, changes=True, source=self.name, identity=identity, effect=self._effect)
+
+    def _effect(self, arguments: Mapping[str, Any]) -> Sentence:
+        server = self._server
+        if server.url:
+            return Sentence("This would be sent to {url} (MCP server {name}).", url=server.url, name=self.name)
+        program = " ".join((server.command, *server.args))
+        return Sentence(
+            "This would be given to the program {program} (MCP server {name}).", program=program, name=self.name
+        )
 
     def _wait(self, asked: Coroutine[Any, Any, Any], stop: threading.Event) -> Any:
         """Return the server's answer; raises `ToolFailed`."""

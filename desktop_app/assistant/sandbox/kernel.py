@@ -22,6 +22,7 @@ from types import CodeType
 from typing import Any, BinaryIO
 
 from desktop_app.assistant.sandbox import landlock, seccomp
+from desktop_app.chat.table import LONGEST_CELL, MOST_COLUMNS, MOST_ROWS
 from desktop_app.processes.start import private_stdout
 
 MEMORY, FILE, OPEN_FILES = 4 << 30, 256 << 20, 256
@@ -92,14 +93,16 @@ class Kernel:
         self._messages = messages
         self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
         self._runs = 0
+        self._table: dict[str, Any] | None = None
 
     def serve(self, pipe: BinaryIO) -> None:
         """Run one piece of code after the other until the pipe closes."""
         for line in pipe:
             self._runs += 1
             sys.stdout = sys.stderr = _Stream(self._messages)
+            self._table = None
             error, value = self._run(str(json.loads(line)["code"]))
-            _send(self._messages, kind="done", error=error[-_MOST_TEXT:], value=value)
+            _send(self._messages, kind="done", error=error[-_MOST_TEXT:], value=value, table=self._table)
 
     def _run(self, code: str) -> tuple[str, str]:
         """Return the traceback, "" where all went well, and the text of the last expression's value."""
@@ -109,7 +112,8 @@ class Kernel:
             body, last = _compiled(code, f"<run {self._runs}>")
             exec(body, self._names)  # noqa: S102 - this process exists for it
             if last is not None:
-                value = _shown(eval(last, self._names))  # noqa: S307
+                result = eval(last, self._names)  # noqa: S307
+                value, self._table = _shown(result), table_of(result)
             self._save_figures()
         except BaseException as error:  # SystemExit and interrupts too: the kernel goes on
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -143,6 +147,31 @@ def _shown(value: Any) -> str:
     return str(text)[:_LONGEST_VALUE]
 
 
+def table_of(value: Any) -> dict[str, Any] | None:
+    """Return a data frame (pandas, polars) or an array with columns as a table's plain values; None: it is none."""
+    try:
+        columns, rows = _columns_and_rows(value)
+        if not columns or len(columns) > MOST_COLUMNS:
+            return None
+        kept = [[str(cell)[:LONGEST_CELL] for cell in row] for row in rows[:MOST_ROWS]]
+    except Exception:  # anybody's class may call itself a data frame
+        return None
+    return {"columns": [str(name) for name in columns], "rows": kept, "left_out": len(rows) - len(kept)}
+
+
+def _columns_and_rows(value: Any) -> tuple[list[Any], list[Any]]:
+    names = getattr(getattr(value, "dtype", None), "names", None)
+    if names:  # a structured array of NumPy
+        return list(names), list(value.ravel())
+    if getattr(value, "ndim", 0) == 2 and not hasattr(value, "columns"):
+        return list(range(value.shape[1])), list(value)
+    if hasattr(value, "columns") and hasattr(value, "itertuples"):
+        return ["", *value.columns], [*value.itertuples()]
+    if hasattr(value, "columns") and hasattr(value, "rows"):
+        return list(value.columns), list(value.rows())
+    return [], []
+
+
 def _explained(error: BaseException) -> str:
     """Return a traceback without this module's own lines."""
     own = error.__traceback__
@@ -168,6 +197,6 @@ class _Stream(io.TextIOBase):
         return len(text)
 
 
-def _send(messages: BinaryIO, **fields: str) -> None:
+def _send(messages: BinaryIO, **fields: Any) -> None:
     messages.write(json.dumps(fields).encode() + b"\n")
     messages.flush()

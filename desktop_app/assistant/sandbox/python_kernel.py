@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
+from desktop_app.chat.table import table_from
 from desktop_app.processes.start import end, own_command
 
 RUN_SECONDS = 120.0
@@ -33,6 +34,7 @@ class _Message(msgspec.Struct):
     text: str = ""
     error: str = ""
     value: str = ""
+    table: dict[str, Any] | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Message)
@@ -76,7 +78,8 @@ class PythonKernel:
             made = [path for path, state in _files(self._work) if before.get(path) != state]
             parts = ("".join(texts).rstrip(), done.value, done.error.rstrip())
             text = "\n".join(part for part in parts if part) or "It ran and printed nothing."
-            return ToolResult(text, tuple(made), failed=bool(done.error))
+            table = table_from(done.table)
+            return ToolResult(text, tuple(made), bool(done.error), () if table is None else (table,))
 
     def close(self) -> None:
         """End the process; variables are gone."""

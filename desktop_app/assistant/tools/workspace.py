@@ -9,6 +9,7 @@ from typing import Any
 
 from converter.atomic_write import write_file
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
+from models.sentence import Sentence
 
 _LARGEST = 10 << 20
 _LONGEST_NAME = 200
@@ -24,7 +25,17 @@ def workspace(folder: Path) -> Tool:
         ),
         lambda arguments, stop, output: _write(folder, arguments, stop, output),
         changes=True,
+        effect=lambda arguments: _effect(folder, arguments),
     )
+
+
+def _effect(folder: Path, arguments: Mapping[str, Any]) -> Sentence:
+    """Say what would be written where."""
+    path = folder / Path(str(arguments.get("name", ""))).name
+    size = len(str(arguments.get("content", "")).encode("utf-8", "replace"))
+    if path.exists():
+        return Sentence("The file {path} would be replaced by one of {size} bytes.", path=path, size=size)
+    return Sentence("The file {path} would be written, with {size} bytes.", path=path, size=size)
 
 
 def _write(folder: Path, arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:

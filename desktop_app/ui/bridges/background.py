@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal
+
+T = TypeVar("T")
 
 
 class Background(QObject):
@@ -38,6 +40,10 @@ class Background(QObject):
     def post(self, function: Callable[[], None]) -> None:
         """Call a function on the window's thread, from any thread."""
         self._finished.emit(function)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function in its turn and return its result, or raise what it raises; for other threads than the window's."""
+        return self._executor.submit(function).result()
 
     def wait(self) -> None:
         """Return when all that was asked for so far is done; only for the moment when the system may end the process."""

@@ -59,6 +59,11 @@ class EngineBridge(QObject):
         """The engine's process id while it runs."""
         return self._engine.pid
 
+    @property
+    def engine(self) -> Engine:
+        """The engine itself, for threads that may wait."""
+        return self._engine
+
     def submit(
         self,
         request: protocol.Request[R],

@@ -96,6 +96,19 @@ class HistoryBridge(QObject):
         """Remove a folder; its chats stay."""
         self._write(("folder", folder), lambda history: history.delete_folder(folder))
 
+    def save_step(self, message: Message) -> None:
+        """Write a step of an assistant, after all that waits; for other threads than the window's.
+
+        Raises:
+            HistoryError: it is not on the disk.
+        """
+
+        def write() -> None:
+            self._save_waiting()
+            self._opened().save_step(message)
+
+        self._background.call(write)
+
     def delete(self, conversation: str) -> None:
         """Take a chat off the list."""
         self._write(("deleted", conversation), lambda history: history.delete(conversation))

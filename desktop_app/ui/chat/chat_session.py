@@ -15,12 +15,15 @@ from typing import Any, Literal
 from msgspec.structs import asdict
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from desktop_app.assistant.approvals import Asked, Decision
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.history import Deleted
 from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
+from desktop_app.chat.steps import is_unfinished, open_calls, resumable
+from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.documents.fitting import Chat
 from desktop_app.documents.service import Progress
 from desktop_app.engine.protocol import Text, Update
@@ -28,6 +31,7 @@ from desktop_app.engine.results import Reply
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import chat_state_file, documents_file
 from desktop_app.settings import Settings
+from desktop_app.ui.bridges.assistant_bridge import AssistantBridge, Hearing, Run, Work
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.bridges.grounding_bridge import GroundingBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
@@ -46,9 +50,14 @@ class _Reply:
 
     message: Message
     tree: MessageTree
-    call: Call | None = None
     search: threading.Event | None = None
     """Set: what documents say is not looked for any more."""
+
+    call: Call | Run | None = None
+    resumes: bool = False
+    """It goes on with calls that were not made: the message is the one with these calls, not one that is written."""
+    asked: Asked | None = None
+    """What the user is to allow, for the message."""
     pieces: list[str] = field(default_factory=list)
     stopped: bool = False
 
@@ -78,6 +87,12 @@ class ChatSession(QObject):
     """It is known what a reply is grounded in."""
     ended = Signal(Message)
     """A reply is complete, stopped or failed."""
+    changed = Signal(Message)
+    """A step of an assistant's work ended; it goes on."""
+    output = Signal(str, str)
+    """A message's id, and what its running tool wrote."""
+    asked = Signal(Message)
+    """A call waits for the user: see `asked_of`."""
     busy_changed = Signal(bool)
     """Whether the open chat has a reply that is being written or waits; also sent when another chat's reply ended."""
     turn_came = Signal(str)
@@ -91,12 +106,14 @@ class ChatSession(QObject):
         models: ModelSession,
         history: HistoryBridge,
         settings: Settings,
+        assistants: AssistantBridge,
         parent: QObject | None = None,
     ) -> None:
         """Begin with a new chat and read the list of old ones."""
         super().__init__(parent)
         self._engine, self._models, self._history, self._settings = engine, models, history, settings
         self._grounding = GroundingBridge(engine, self)
+        self._assistants = assistants
         self._all: dict[str, Conversation] = {}
         self._deleted: dict[str, Conversation] = {}
         self._reply: _Reply | None = None
@@ -150,7 +167,7 @@ class ChatSession(QObject):
 
     def text_of(self, message: Message) -> str:
         """Return a message's text, also while it is being written."""
-        if self._reply is not None and self._reply.message.id == message.id:
+        if self._reply is not None and self._reply.message.id == message.id and message.state == "streaming":
             return self._reply.text
         return message.content
 
@@ -176,7 +193,7 @@ class ChatSession(QObject):
             if conversation in self._all:
                 tree = MessageTree(messages)
                 stored = self._all[conversation]
-                leaf = stored.leaf if stored.leaf in tree else tree.newest_leaf()  # type: ignore[operator]
+                leaf = tree.newest_leaf(stored.leaf if stored.leaf in tree else None)  # type: ignore[operator]
                 self._show(replace(stored, leaf=leaf), tree)
 
         self._history.messages(conversation, show)
@@ -219,6 +236,7 @@ class ChatSession(QObject):
     def delete(self, conversation: str) -> None:
         """Put a chat into the trash; `restore` brings it back."""
         self.stop(conversation)
+        self._assistants.forget(conversation)
         self._deleted[conversation] = self._all.pop(conversation)
         self._history.delete(conversation)
         if documents_file().is_file():
@@ -267,6 +285,37 @@ class ChatSession(QObject):
             self.opened.emit()
             self._begin_reply()
 
+    @property
+    def can_go_on(self) -> bool:
+        """The open chat ends in the middle of an assistant's work."""
+        return not self.busy_here and is_unfinished(self.path) and resumable(self.path) == self.path
+
+    def go_on(self) -> None:
+        """Go on where an assistant's work was cut off; what was begun is not done again."""
+        if self.can_go_on:
+            last = self.path[-1]
+            pending = open_calls(self.path)
+            if pending is None or not pending[1]:
+                self._begin_reply()
+            else:
+                self._wait_for_turn(_Reply(last, self.tree, resumes=True))
+
+    def asked_of(self, message: str) -> Asked | None:
+        """Return what the user is to allow for a message; None: nothing."""
+        reply = self._reply
+        return reply.asked if reply is not None and reply.message.id == message else None
+
+    def answer(self, message: str, decision: Decision) -> None:
+        """Say whether a call may be made."""
+        reply = self._reply
+        if reply is not None and reply.message.id == message and isinstance(reply.call, Run):
+            reply.asked = None
+            reply.call.answer(message, decision)
+
+    def set_tools(self, choice: ToolChoice) -> None:
+        """Choose the tools that the open chat has on."""
+        self._choose(tools=choice)
+
     def choose_version(self, message: str) -> None:
         """Show the newest branch that goes through a message."""
         if not self.busy_here:
@@ -313,20 +362,20 @@ class ChatSession(QObject):
     def keep(self) -> None:
         """Store the reply that is being written as far as it is now; it goes on."""
         reply = self._reply
-        if reply is not None and reply.text:
+        if reply is not None and reply.text and not isinstance(reply.call, Run):  # that one stores by itself
             self._history.save_message(replace(reply.message, content=reply.text))
 
     def close(self) -> None:
         """Store the reply that is being written as far as it got."""
         reply, self._reply = self._reply, None
-        if reply is not None:
+        if reply is not None and not isinstance(reply.call, Run) and not reply.resumes:
             self._history.save_message(replace(reply.message, content=reply.text, state="stopped"))
         self._grounding.close()
 
     def _fresh(self) -> Conversation:
         return replace(self._new, thinking=self._settings.thinking, effort=self._settings.effort)
 
-    def _choose(self, **choice: bool | str | tuple[str, ...]) -> None:
+    def _choose(self, **choice: bool | str | tuple[str, ...] | ToolChoice) -> None:
         """Note a choice for the open chat; a new one is stored with its first message."""
         self.current = replace(self.current, **choice)  # type: ignore[arg-type]  # names of its fields
         if self.current.id in self._all:
@@ -386,12 +435,16 @@ class ChatSession(QObject):
     def _begin_reply(self) -> None:
         message = Message(self.current.id, self.current.leaf, "assistant", "", state="streaming")
         self.tree.put(message)
-        self._waiting.append(_Reply(message, self.tree))
         self._store(replace(self.current, leaf=message.id, updated=time.time()))
         self._history.save_message(message)
+        self._wait_for_turn(_Reply(message, self.tree))
+
+    def _wait_for_turn(self, reply: _Reply) -> None:
+        self._waiting.append(reply)
         begun = self._begin_next()
         self.listed.emit()
-        self.added.emit(message)
+        if not reply.resumes:
+            self.added.emit(reply.message)
         self.busy_changed.emit(True)
         if begun is not None:
             self._start(begun)
@@ -435,14 +488,16 @@ class ChatSession(QObject):
 
     def _generate(self, reply: _Reply) -> None:
         model = self._models.state.model
-        reply.message = replace(reply.message, model=model.name if model else "")
+        if not reply.resumes:
+            reply.message = replace(reply.message, model=model.name if model else "")
         chat = self._all[reply.message.conversation]
         if model is not None and model.identifier != chat.choices.model:
             self.change(chat.id, choices=replace(chat.choices, model=model.identifier))
         system_prompt = options_for(self._settings, chat).system_prompt
         asked = Chat(reply.tree.path(reply.message.parent), chat.collections, system_prompt)
         info = self._models.state.info
-        if (asked.attachments or asked.collections) and info is not None and (info.chat or info.chat_format):
+        has_documents = bool(asked.attachments or asked.collections) and not reply.resumes
+        if has_documents and info is not None and (info.chat or info.chat_format):
             self._ground(reply, asked, info.context)
         else:
             self._request(reply, None)
@@ -478,13 +533,14 @@ class ChatSession(QObject):
         model = self._models.state.model
         chat = self._all[reply.message.conversation]
         options = options_for(self._settings, chat)
-        request = reply_request(
-            reply.tree.path(reply.message.parent),
-            options,
-            model.sampling if model else {},
-            chat_state_file(reply.message.conversation),
-            grounding,
-        )
+        sampling = model.sampling if model else {}
+        path = reply.tree.path(reply.message.id if reply.resumes else reply.message.parent)
+        if chat.tools or is_unfinished(path):
+            begun = None if reply.resumes else reply.message
+            info = (self._models.state.context, model.name if model else "", chat_state_file(chat.id))
+            self._act(reply, Work(path, chat.tools, options, sampling, *info, begun, grounding))
+            return
+        request = reply_request(path, options, sampling, chat_state_file(chat.id), grounding)
         if self._models.state.info is not None:
             report_base_model(self._models.state.info)
             report_moved_system(self._models.state.info, request.messages)
@@ -494,6 +550,65 @@ class ChatSession(QObject):
             lambda result: self._done(reply, result),
             lambda error: self._failed(reply, error),
         )
+
+    def _act(self, reply: _Reply, work: Work) -> None:
+        """Let an assistant work: its steps become messages of the chat, which it stores by itself."""
+        hearing = Hearing(
+            lambda message: self._step(reply, message),
+            lambda message, update: self._update(reply, update),
+            lambda message, text: self._output(reply, message, text),
+            lambda message, asked: self._ask_user(reply, message, asked),
+            lambda: self._worked(reply),
+            lambda error: self._not_done(reply, error),
+        )
+        reply.call = self._assistants.begin(work, hearing)
+        if reply.stopped:
+            reply.call.cancel()
+
+    def _step(self, reply: _Reply, message: Message) -> None:
+        """Show a step that began or ended."""
+        if reply is not self._reply:
+            return
+        is_new = message.id not in reply.tree
+        reply.tree.put(message)
+        reply.message, reply.asked, reply.pieces = message, None, []
+        here = message.conversation == self.current.id
+        if message.conversation not in self._all:
+            return  # it was deleted meanwhile
+        if is_new:
+            chat = replace(self._all[message.conversation], leaf=message.id, updated=time.time())
+            self._all[chat.id] = chat
+            if here:
+                self.current = chat
+                self.added.emit(message)
+        elif here and message.state != "streaming":
+            self.changed.emit(message)
+
+    def _output(self, reply: _Reply, message: Message, text: str) -> None:
+        if reply is self._reply and message.conversation == self.current.id:
+            self.output.emit(message.id, text)
+
+    def _ask_user(self, reply: _Reply, message: Message, asked: Asked) -> None:
+        if reply is self._reply and reply.message.id == message.id:
+            reply.asked = asked
+            if message.conversation == self.current.id:
+                self.asked.emit(message)
+
+    def _worked(self, reply: _Reply) -> None:
+        if reply.message.state == "streaming":  # stopped before the first step
+            self._end(reply, "stopped", {})
+        else:
+            self._over(reply, reply.message)
+
+    def _not_done(self, reply: _Reply, error: Exception) -> None:
+        """Say why an assistant's work ended; the loop stored that where it could."""
+        if reply is not self._reply:
+            return
+        message = reply.message
+        if message.state == "streaming":
+            message = replace(message, state="failed", facts={**message.facts, **failure_facts(as_zhiyin_error(error))})
+            self._history.save_message(message)
+        self._over(reply, message)
 
     def _update(self, reply: _Reply, update: Update) -> None:
         if reply is not self._reply:
@@ -519,14 +634,22 @@ class ChatSession(QObject):
         self._end(reply, "failed", failure_facts(as_zhiyin_error(error)))
 
     def _end(self, reply: _Reply, state: Any, facts: dict[str, Any]) -> None:
+        message = reply.message
+        if not reply.resumes:
+            message = replace(message, content=reply.text, state=state, facts={**message.facts, **facts})
+            self._history.save_message(message)
+        self._over(reply, message)
+
+    def _over(self, reply: _Reply, message: Message) -> None:
+        """Show how a reply ended, and let the next one begin."""
         if reply is self._reply:
             self._reply = None
             self._saver.stop()
-        else:
+        elif reply in self._waiting:
             self._waiting.remove(reply)
-        message = replace(reply.message, content=reply.text, state=state, facts={**reply.message.facts, **facts})
+        else:
+            return
         reply.tree.put(message)
-        self._history.save_message(message)
         self.busy_changed.emit(self.busy_here)
         if message.conversation == self.current.id:
             self.ended.emit(message)

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from shiboken6 import delete
 
 from desktop_app.chat.conversation import Message
@@ -18,8 +29,11 @@ from desktop_app.ui.chat.question_widget import QuestionWidget
 from desktop_app.ui.chat.reply_failure import Contexts
 from desktop_app.ui.chat.reply_widget import ReplyWidget
 from desktop_app.ui.chat.sources_box import shortened
+from desktop_app.ui.chat.step_widget import StepWidget
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 
+Shown = QuestionWidget | ReplyWidget | StepWidget
+"""A message in the view."""
 COLUMN = 780
 """The widest column of text, in pixels: longer lines are hard to read."""
 _AT_ONCE = 0.002
@@ -46,7 +60,7 @@ class ChatView(QScrollArea):
         """Follow a session."""
         super().__init__(parent)
         self._session = session
-        self._widgets: list[QuestionWidget | ReplyWidget] = []
+        self._widgets: list[Shown] = []
         self._older: list[Message] = []
         self._wanted = _FIRST_SCREENS
         self._pinned = True
@@ -62,6 +76,8 @@ class ChatView(QScrollArea):
         self._column = QVBoxLayout()
         self._column.setContentsMargins(20 - PADDING, 12, 20 - PADDING, 20)
         self._column.setSpacing(2)
+        self._go_on = _go_on_button(session)
+        self._column.addWidget(self._go_on)
         self._column.addStretch(1)
         holder = QWidget()
         holder.setMaximumWidth(COLUMN)
@@ -103,6 +119,9 @@ class ChatView(QScrollArea):
         session.grounded.connect(self._ground)
         session.turn_came.connect(self._turn_came)
         session.ended.connect(self._end)
+        session.changed.connect(self._end)
+        session.output.connect(self._add_output)
+        session.asked.connect(self._ask)
         session.busy_changed.connect(self._set_busy)
 
     def rebuild(self) -> None:
@@ -189,6 +208,7 @@ class ChatView(QScrollArea):
 
     def _retranslate(self) -> None:
         self._to_end.set_words(self.tr("To the newest message"))
+        self._go_on.setText(self.tr("Go on"))
         self.setAccessibleName(self.tr("Chat"))
 
     def _build_older(self) -> None:
@@ -210,6 +230,7 @@ class ChatView(QScrollArea):
     def _open(self) -> None:
         """Show another path, whatever was on the picture."""
         self._uncover()
+        self._go_on.setVisible(self._session.can_go_on)
         self.rebuild()
 
     def _uncover(self) -> None:
@@ -219,8 +240,9 @@ class ChatView(QScrollArea):
             self._picture = None
             self._scrolled(self.verticalScrollBar().value())
 
-    def _make(self, message: Message) -> QuestionWidget | ReplyWidget:
-        widget = self._make_question(message) if message.role == "user" else self._make_reply(message)
+    def _make(self, message: Message) -> Shown:
+        makers: dict[str, Callable[[Message], Shown]] = {"user": self._make_question, "tool": self._make_step}
+        widget = makers.get(message.role, self._make_reply)(message)
         widget.version_chosen.connect(self._session.choose_version)
         widget.set_busy(self._session.busy_here)
         return widget
@@ -228,6 +250,13 @@ class ChatView(QScrollArea):
     def _make_question(self, message: Message) -> QuestionWidget:
         widget = QuestionWidget(message, self._versions(message))
         widget.edited.connect(self._session.edit)
+        return widget
+
+    def _make_step(self, message: Message) -> StepWidget:
+        widget = StepWidget(message, self._versions(message))
+        widget.answered.connect(self._session.answer)
+        if (asked := self._session.asked_of(message.id)) is not None:
+            widget.ask(asked)
         return widget
 
     def _make_reply(self, message: Message) -> ReplyWidget:
@@ -259,7 +288,7 @@ class ChatView(QScrollArea):
     def _add(self, message: Message) -> None:
         widget = self._make(message)
         self._widgets.append(widget)
-        self._column.insertWidget(self._column.count() - 1, widget)  # above the stretch
+        self._column.insertWidget(self._column.count() - 2, widget)  # above the button and the stretch
         self._pinned = True
 
     def _find(self, message: str) -> ReplyWidget | None:
@@ -293,10 +322,27 @@ class ChatView(QScrollArea):
             widget.ground(grounding, parts_read(grounding, self._session.tree.path(message.parent)))
 
     def _end(self, message: Message) -> None:
-        if widget := self._find(message.id):
-            widget.end(message)
+        for widget in (self._find(message.id), self._step(message.id)):
+            if widget is not None:
+                widget.end(message)
+
+    def _step(self, message: str) -> StepWidget | None:
+        for widget in reversed(self._widgets):
+            if widget.message.id == message and isinstance(widget, StepWidget):
+                return widget
+        return None
+
+    def _add_output(self, message: str, text: str) -> None:
+        if widget := self._step(message):
+            widget.add_output(text)
+
+    def _ask(self, message: Message) -> None:
+        asked = self._session.asked_of(message.id)
+        if (widget := self._step(message.id)) and asked is not None:
+            widget.ask(asked)
 
     def _set_busy(self, busy: bool) -> None:
+        self._go_on.setVisible(self._session.can_go_on)
         for widget in self._widgets:
             widget.set_busy(busy)
 
@@ -322,3 +368,13 @@ class ChatView(QScrollArea):
             bar.setValue(maximum)
         elif self._builder.isActive() or self._settling.isActive():  # something was inserted above what is being read
             bar.setValue(maximum - self._from_end)
+
+
+def _go_on_button(session: ChatSession) -> QPushButton:
+    """Return the button below a chat that ends in the middle of an assistant's work."""
+    button = QPushButton()
+    button.setObjectName("goOn")
+    button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+    button.clicked.connect(session.go_on)
+    button.hide()
+    return button

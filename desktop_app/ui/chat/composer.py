@@ -14,6 +14,7 @@ from desktop_app.ui.chat.effort_menu import EffortMenu
 from desktop_app.ui.chat.message_edit import LINE, MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.thinking_switch import ThinkingSwitch
+from desktop_app.ui.chat.tools_button import ToolsButton
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
 
@@ -60,11 +61,10 @@ class Composer(QFrame):
         self._field.changed.connect(self.edited)
         mark_focus(self, self._editor)
         self._thinking = ThinkingSwitch()
-        self._thinking.setFixedHeight(LINE)
         self._thinking.chosen.connect(self.thinking_chosen)
         self._effort = EffortMenu()
-        self._effort.setFixedHeight(LINE)
         self._effort.chosen.connect(self.effort_chosen)
+        self.tools = ToolsButton()
         self._attach = IconButton("attach", size=18)
         self._attach.setObjectName("attachButton")
         self._attach.setFixedSize(LINE, LINE)
@@ -83,8 +83,9 @@ class Composer(QFrame):
         row.setSpacing(8)
         row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._field, 1)
-        row.addWidget(self._thinking, 0, Qt.AlignmentFlag.AlignBottom)
-        row.addWidget(self._effort, 0, Qt.AlignmentFlag.AlignBottom)
+        for choice in (self.tools, self._thinking, self._effort):
+            choice.setFixedHeight(LINE)
+            row.addWidget(choice, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)

@@ -12,6 +12,7 @@ from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import failure_of
 from desktop_app.chat.grounding import Grounding, Quotation
 from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.chat.steps import calls_of
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.reasoning_box import Thought
 from desktop_app.ui.chat.reply_failure import Contexts, ReplyFailure
@@ -147,6 +148,7 @@ class ReplyWidget(MessageWidget):
     def _refresh(self) -> None:
         message = self.message
         writing = message.state == "streaming"
+        calls = bool(calls_of(message))
         self._answer.setVisible(self._answer.has_text)
         begun = self._answer.has_text or (self._thought is not None and self._thought.has_text)
         status = self._waiting_for if writing and not begun else ""
@@ -156,7 +158,7 @@ class ReplyWidget(MessageWidget):
             status = self.tr("Zhiyin was closed before this was finished.")
         elif message.facts.get("reason") == "length":
             status = self.tr("The reply reached the longest length that the settings allow.")
-        elif message.state == "done" and not begun:
+        elif message.state == "done" and not begun and not calls:
             status = self.tr("The model answered nothing.")
         self._status.setText(status)
         self._status.setVisible(bool(status))
@@ -164,8 +166,9 @@ class ReplyWidget(MessageWidget):
             self._show_failure(failure)
         elif message.facts.get("reason") == "full":
             self._show_failure(ZhiyinError("The context is full, so the reply ends here.", code="context-full"))
-        for widget in (self._copy, self._again):
-            widget.setVisible(not writing)
+        for widget in (self._copy, self._again, self._facts):
+            widget.setVisible(not writing and not calls)
+        self.setVisible(begun or not calls)  # its calls are the cards below
         self._copy.setEnabled(self._answer.has_text)
         self._facts.set_whole(self._cost())
         self._show_cited()

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from desktop_app.assistant.approvals import Approvals
 from desktop_app.assistant.mcp import connection as module
@@ -72,7 +73,9 @@ def test_tools_resources_and_prompts_are_offered_and_ask_first(connect: Connect)
     echo = good.tools[0]
     assert echo.changes  # whatever the server says of it
     assert not Approvals(lambda asked: "refuse").allows(echo, {})
-    assert Approvals(lambda asked: "refuse", {"good/echo"}).allows(echo, {})
+    assert Approvals(lambda asked: "refuse", {echo.key}).allows(echo, {})
+    other = replace(server("good"), args=(*server("good").args, "--other"))
+    assert f"good#{other.digest}/echo" != echo.key  # what is allowed to one program is not to another of its name
     assert not Approvals(lambda asked: "refuse", {"other/echo", "/echo"}).allows(echo, {})
 
 

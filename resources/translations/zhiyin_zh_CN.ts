@@ -416,6 +416,14 @@
         <translation>算式超过 {count} 个字符；请分步计算。</translation>
     </message>
     <message>
+        <source>The file {path} would be replaced by one of {size} bytes.</source>
+        <translation>将用一个 {size} 字节的文件替换 {path}。</translation>
+    </message>
+    <message>
+        <source>The file {path} would be written, with {size} bytes.</source>
+        <translation>将写入文件 {path}，共 {size} 字节。</translation>
+    </message>
+    <message>
         <source>The file&apos;s vocabulary is damaged ({reason}); convert the model again.</source>
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>
@@ -658,6 +666,14 @@
     <message>
         <source>This model&apos;s tokenizer cannot be held to a grammar; ask without a schema, or choose another model.</source>
         <translation>这个模型的分词器不支持语法约束；请不带 schema 提问，或换一个模型。</translation>
+    </message>
+    <message>
+        <source>This would be given to the program {program} (MCP server {name}).</source>
+        <translation>以下内容将交给程序 {program}（MCP 服务器 {name}）。</translation>
+    </message>
+    <message>
+        <source>This would be sent to {url} (MCP server {name}).</source>
+        <translation>以下内容将发送到 {url}（MCP 服务器 {name}）。</translation>
     </message>
     <message>
         <source>Token ids must lie between 0 and {last}, but {found}; correct --ids or --text.</source>
@@ -3188,6 +3204,10 @@
         <translation>对话</translation>
     </message>
     <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+    <message>
         <source>Looking into the documents…</source>
         <translation>正在查阅文档…</translation>
     </message>
@@ -4756,6 +4776,64 @@
     </message>
 </context>
 <context>
+    <name>StepQuestion</name>
+    <message>
+        <source>Allow in this chat</source>
+        <translation>在此对话中允许</translation>
+    </message>
+    <message>
+        <source>Allow once</source>
+        <translation>允许一次</translation>
+    </message>
+    <message>
+        <source>Always allow</source>
+        <translation>始终允许</translation>
+    </message>
+    <message>
+        <source>Do not allow</source>
+        <translation>不允许</translation>
+    </message>
+    <message>
+        <source>May “{tool}” do this?</source>
+        <translation>允许“{tool}”这样做吗？</translation>
+    </message>
+</context>
+<context>
+    <name>StepWidget</name>
+    <message>
+        <source>Result</source>
+        <translation>结果</translation>
+    </message>
+    <message>
+        <source>Step: {tool}</source>
+        <translation>步骤：{tool}</translation>
+    </message>
+    <message>
+        <source>asks you</source>
+        <translation>等待你的许可</translation>
+    </message>
+    <message>
+        <source>at work…</source>
+        <translation>进行中…</translation>
+    </message>
+    <message>
+        <source>cut off</source>
+        <translation>被中断</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>stopped</source>
+        <translation>已停止</translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+</context>
+<context>
     <name>ThinkingSwitch</name>
     <message>
         <source>Think</source>
@@ -4801,6 +4879,75 @@
     <message>
         <source>{text} ({keys})</source>
         <translation>{text}（{keys}）</translation>
+    </message>
+</context>
+<context>
+    <name>Tools</name>
+    <message>
+        <source>Calculator</source>
+        <translation>计算器</translation>
+    </message>
+    <message>
+        <source>Date and time</source>
+        <translation>日期和时间</translation>
+    </message>
+    <message>
+        <source>List a folder</source>
+        <translation>列出文件夹</translation>
+    </message>
+    <message>
+        <source>Python</source>
+        <translation>Python</translation>
+    </message>
+    <message>
+        <source>Read a file</source>
+        <translation>读取文件</translation>
+    </message>
+    <message>
+        <source>Search in files</source>
+        <translation>在文件中搜索</translation>
+    </message>
+    <message>
+        <source>Write a file</source>
+        <translation>写入文件</translation>
+    </message>
+    <message>
+        <source>Write files for this chat</source>
+        <translation>为此对话写入文件</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsButton</name>
+    <message>
+        <source>Let it read a folder…</source>
+        <translation>允许读取文件夹…</translation>
+    </message>
+    <message>
+        <source>MCP server {name}</source>
+        <translation>MCP 服务器 {name}</translation>
+    </message>
+    <message>
+        <source>Read in {folder}</source>
+        <translation>读取 {folder}</translation>
+    </message>
+    <message>
+        <source>Tools and MCP servers…</source>
+        <translation>工具与 MCP 服务器…</translation>
+    </message>
+    <message>
+        <source>Tools that the model may use in this chat</source>
+        <translation>模型在此对话中可以使用的工具</translation>
+    </message>
+    <message>
+        <source>Tools: {count} on</source>
+        <translation>工具：已开启 {count} 个</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsController</name>
+    <message>
+        <source>A folder that the model may read</source>
+        <translation>允许模型读取的文件夹</translation>
     </message>
 </context>
 <context>
@@ -4882,6 +5029,13 @@
     <message>
         <source>Send</source>
         <translation>发送</translation>
+    </message>
+</context>
+<context>
+    <name>_Files</name>
+    <message>
+        <source>Open folder</source>
+        <translation>打开文件夹</translation>
     </message>
 </context>
 </TS>

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QFrame,
     QGridLayout,
+    QHeaderView,
     QLabel,
     QPlainTextEdit,
     QTableWidget,
@@ -102,7 +103,7 @@ class TableView(QTableWidget):
         for row, cells in enumerate(table.rows):
             for column, cell in enumerate(cells):
                 self.setItem(row, column, QTableWidgetItem(visible(cell)))
-        self.resizeColumnsToContents()
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.resizeRowsToContents()
         rows = min(len(table.rows), _MOST_TABLE_ROWS)
         inside = sum(self.rowHeight(row) for row in range(rows))

@@ -74,6 +74,7 @@ class StepWidget(MessageWidget):
             self._question = StepQuestion(asked)
             self._question.answered.connect(lambda decision: self.answered.emit(self.message.id, decision))
             self._column.addWidget(self._question)
+            self.retranslate()
 
     def add_output(self, text: str) -> None:
         """Show what the running tool wrote; the call was allowed."""
@@ -119,7 +120,7 @@ class StepWidget(MessageWidget):
         seconds = self.message.facts.get("seconds")
         took = self.tr("{seconds} s").format(seconds=number(seconds)) if isinstance(seconds, int | float) else ""
         words = {
-            "streaming": self.tr("at work…"),
+            "streaming": self.tr("at work…") if self._question is None else self.tr("asks you"),
             "failed": self.tr("failed"),
             "stopped": self.tr("stopped"),
             "interrupted": self.tr("cut off"),
@@ -164,6 +165,7 @@ class StepWidget(MessageWidget):
             self._question.hide()
             self._question.deleteLater()
             self._question = None
+            self.retranslate()
 
 
 class _Files(QWidget):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def cards(person: Person) -> list[StepWidget]:
 
 @confined
 def test_steps_are_cards_with_what_they_gave(person: Person, say: Say) -> None:
-    code = "import matplotlib.pyplot as plt, numpy as np\nplt.plot([1, 2])\nnp.array([(1, 'a')], dtype=[('n', 'i4'), ('s', 'U1')])"
+    drawn = "import matplotlib.pyplot as plt, numpy as np\nplt.plot([1, 2])"
+    code = f"{drawn}\nnp.array([(1, 'a')], dtype=[('n', 'i4'), ('s', 'U1')])"
     say([call_of("calculator", expression="6 * 7"), call_of("python", code=code), "It is 42."])
     person.services.chats.set_tools(ToolChoice(("calculator", "python")))
     assert person.ask("6 * 7, and draw.") == "It is 42."
@@ -130,6 +132,7 @@ def test_stop_works_while_a_tool_runs(person: Person, say: Say) -> None:
     assert person.services.chats.path[-1].state == "stopped"
 
 
+@pytest.mark.slow
 def test_a_stored_call_that_was_not_made_is_made_when_one_goes_on(
     open_window: OpenWindow, say: Say, data_home: Path
 ) -> None:
@@ -142,8 +145,6 @@ def test_a_stored_call_that_was_not_made_is_made_when_one_goes_on(
     chat = person.services.chats.current.id
     leaf = person.services.chats.path[-2].id
     person.close()
-    import sqlite3
-
     with sqlite3.connect(data_home / "chats.sqlite3") as database:  # as a kill while the user was asked leaves it
         database.execute("DELETE FROM messages WHERE role = 'tool'")
         database.execute("UPDATE conversations SET leaf = ?", (leaf,))

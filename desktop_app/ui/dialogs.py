@@ -24,6 +24,7 @@ from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.settings_dialog import CONTEXTS, DOWNLOADS, KEYS, REPLIES, SettingsDialog
+from desktop_app.ui.settings.tools_dialog import ToolsDialog
 from models.errors import ZhiyinError
 
 
@@ -38,6 +39,8 @@ class Dialogs(QObject):
     """A chat's id and the file that it goes into."""
     removal_agreed = Signal(Removal, bool)
     """A model to be removed, and whether its download goes too."""
+    tools_changed = Signal()
+    """Other MCP servers are there, or are on."""
     closing_agreed = Signal()
     """The window may be closed, and what is under way stopped."""
 
@@ -120,6 +123,12 @@ class Dialogs(QObject):
         dialog.setDefaultSuffix("md")
         dialog.selectFile(name)
         dialog.fileSelected.connect(lambda path: self.export_chosen.emit(conversation, Path(path)))
+        self._open(dialog)
+
+    def tools(self) -> None:
+        """Show the MCP servers, and what tools may always do."""
+        dialog = ToolsDialog(self._window)
+        dialog.page.changed.connect(self.tools_changed)
         self._open(dialog)
 
     def trash(self) -> None:

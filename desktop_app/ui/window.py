@@ -91,7 +91,8 @@ class MainWindow(QMainWindow):
         self._model_actions = ModelActions(services, self)
         self._removal = RemovalController(services, self._notices, self)
         self._dialogs = Dialogs(services, self._notices, self)
-        self._tools = ToolsController(services.chats, self._composer.tools, self._dialogs.settings, self)
+        self._tools = ToolsController(services.chats, self._composer.tools, self._dialogs.tools, self)
+        self._dialogs.tools_changed.connect(self._tools.show)
 
     def _connect_chats(self) -> None:
         chats, actions, sidebar = self.services.chats, self._chat_actions, self._sidebar

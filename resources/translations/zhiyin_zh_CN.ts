@@ -244,6 +244,10 @@
         <translation>MCP 服务器 {name} 在另一台电脑上（{host}），而现在是离线状态；要使用它，请关闭离线开关。</translation>
     </message>
     <message>
+        <source>The MCP server {name} needs a name of letters and digits, and either a program or an http address.</source>
+        <translation>MCP 服务器 {name} 的名称只能用字母和数字，并且需要一个程序或一个 http 地址。</translation>
+    </message>
+    <message>
         <source>The MCP server {name} was ended: {reason}.</source>
         <translation>MCP 服务器 {name} 已被结束：{reason}。</translation>
     </message>
@@ -4951,6 +4955,60 @@
     </message>
 </context>
 <context>
+    <name>ToolsDialog</name>
+    <message>
+        <source>Tools and MCP servers</source>
+        <translation>工具与 MCP 服务器</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsPage</name>
+    <message>
+        <source>A file with mcpServers</source>
+        <translation>包含 mcpServers 的文件</translation>
+    </message>
+    <message>
+        <source>Add</source>
+        <translation>添加</translation>
+    </message>
+    <message>
+        <source>Allowed without asking</source>
+        <translation>无需询问即可使用</translation>
+    </message>
+    <message>
+        <source>Ask again</source>
+        <translation>恢复询问</translation>
+    </message>
+    <message>
+        <source>Import from another program…</source>
+        <translation>从其他程序导入…</translation>
+    </message>
+    <message>
+        <source>Imported and switched off until you switch them on: {names}</source>
+        <translation>已导入，在您开启之前保持关闭：{names}</translation>
+    </message>
+    <message>
+        <source>MCP servers</source>
+        <translation>MCP 服务器</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Program with its arguments, or an http address</source>
+        <translation>程序及其参数，或 http 地址</translation>
+    </message>
+    <message>
+        <source>Programs on this computer, or addresses, that offer tools to the model. What is switched on here can be turned on for a chat beside its message box, and asks before each use.</source>
+        <translation>向模型提供工具的本机程序或网络地址。在这里开启后，可以在对话的输入框旁启用，每次使用前都会询问。</translation>
+    </message>
+    <message>
+        <source>There is no server in that file which is not here already.</source>
+        <translation>该文件中的服务器都已经在这里了。</translation>
+    </message>
+</context>
+<context>
     <name>TrashDialog</name>
     <message>
         <source>Bring back</source>
@@ -5036,6 +5094,33 @@
     <message>
         <source>Open folder</source>
         <translation>打开文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>_ServerRow</name>
+    <message>
+        <source>Log</source>
+        <translation>日志</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>The log is empty.</source>
+        <translation>日志为空。</translation>
+    </message>
+    <message>
+        <source>Try</source>
+        <translation>测试</translation>
+    </message>
+    <message>
+        <source>{name} offers: {tools}</source>
+        <translation>{name} 提供：{tools}</translation>
+    </message>
+    <message>
+        <source>{name} works, and offers no tools.</source>
+        <translation>{name} 可以使用，但没有提供工具。</translation>
     </message>
 </context>
 </TS>

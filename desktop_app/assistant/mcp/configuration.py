@@ -55,6 +55,12 @@ def save_servers(servers: Mapping[str, Server]) -> None:
     write_file(mcp_file(), lambda file: file.write(text), private=True)
 
 
+def is_usable(name: str, server: Server) -> bool:
+    """Tell whether a server has a name of ours, and either a program or an http address."""
+    has_address = bool(_HTTP.match(server.url))
+    return bool(_NAME.match(name)) and bool(server.command) != bool(server.url) and has_address == bool(server.url)
+
+
 def read_servers(path: Path, *, disabled: bool = False) -> Mapping[str, Server]:
     """Return the servers that a file names, those switched off left out unless `disabled`.
 
@@ -73,11 +79,7 @@ def read_servers(path: Path, *, disabled: bool = False) -> Mapping[str, Server]:
     if servers is None:
         raise BadFile('{path} names no MCP servers; it must hold {{"mcpServers": {{…}}}}.', path=path)
     for name, server in servers.items():
-        if (
-            not _NAME.match(name)
-            or bool(server.command) == bool(server.url)
-            or (server.url and not _HTTP.match(server.url))
-        ):
+        if not is_usable(name, server):
             raise BadFile(
                 "{path}: the MCP server {name} needs either a command or an http address; correct it.",
                 path=path,

@@ -50,7 +50,7 @@ ATTACKS = {
     "tmp": "import os; print('BREACH', os.listdir('/tmp'))",
     "data folder": "import os; print('BREACH', os.listdir('{data}'))",
     "app environment": "print('BREACH', open('/proc/{app}/environ', 'rb').read())",
-    "app memory": "print('BREACH', open('/proc/{app}/mem', 'rb').read(1))",
+    "app memory": "open('/proc/{app}/mem', 'rb'); print('BREACH')",
     "app maps": "print('BREACH', open('/proc/{app}/maps').read())",
     "app files": "import os; print('BREACH', os.listdir('/proc/{app}/fd'))",
     "processes": "import os; print('BREACH', os.listdir('/proc'))",

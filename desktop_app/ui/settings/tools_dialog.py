@@ -16,6 +16,7 @@ class ToolsDialog(FittingDialog):
         """Show what is stored."""
         super().__init__(560, parent)
         self.page = ToolsPage()
+        self.page.setContentsMargins(16, 8, 4, 0)
         self.finished.connect(self.page.close_threads)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)

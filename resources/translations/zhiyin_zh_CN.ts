@@ -4900,12 +4900,12 @@
         <translation>列出文件夹</translation>
     </message>
     <message>
-        <source>Python</source>
-        <translation>Python</translation>
-    </message>
-    <message>
         <source>Read a file</source>
         <translation>读取文件</translation>
+    </message>
+    <message>
+        <source>Run Python</source>
+        <translation>运行 Python</translation>
     </message>
     <message>
         <source>Search in files</source>

@@ -11,7 +11,7 @@ from models.visible import visible
 SWITCHES = {
     CALCULATOR: to_translate("Tools", "Calculator"),
     CLOCK: to_translate("Tools", "Date and time"),
-    PYTHON: to_translate("Tools", "Python"),
+    PYTHON: to_translate("Tools", "Run Python"),
     WRITE: to_translate("Tools", "Write files for this chat"),
 }
 """By the names in `--tools`; folders are granted one by one."""

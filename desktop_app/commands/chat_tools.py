@@ -16,6 +16,7 @@ from desktop_app.assistant.loop import Assistant
 from desktop_app.assistant.mcp.configuration import read_servers
 from desktop_app.assistant.tool import Tool
 from desktop_app.assistant.toolbox import NAMES, Toolbox, chosen_from, open_toolbox
+from desktop_app.assistant.tools.python import unconfined
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.request import ReplyOptions
 from desktop_app.chat.steps import files_of
@@ -126,7 +127,7 @@ def toolbox_of(arguments: argparse.Namespace, conversation: str) -> Iterator[Too
         lambda failure: say(f"zhiyin: {failure}"),
     )
     if toolbox.interpreter is not None and not toolbox.interpreter.is_confined:
-        say("zhiyin: this system cannot confine Python to a folder; a small interpreter without files runs instead.")
+        say(f"zhiyin: {unconfined()}")
     try:
         yield toolbox
     finally:

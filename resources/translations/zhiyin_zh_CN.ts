@@ -672,6 +672,10 @@
         <translation>这个模型的分词器不支持语法约束；请不带 schema 提问，或换一个模型。</translation>
     </message>
     <message>
+        <source>This system cannot confine Python to a folder, so that a small interpreter runs instead, without files and libraries.</source>
+        <translation>此系统无法把 Python 限制在一个文件夹内，因此改用一个小型解释器运行，不能读写文件，也没有第三方库。</translation>
+    </message>
+    <message>
         <source>This would be given to the program {program} (MCP server {name}).</source>
         <translation>以下内容将交给程序 {program}（MCP 服务器 {name}）。</translation>
     </message>

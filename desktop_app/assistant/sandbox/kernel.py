@@ -15,13 +15,13 @@ import os
 import resource
 import signal
 import sys
-import sysconfig
 import traceback
 from pathlib import Path
 from types import CodeType
 from typing import Any, BinaryIO
 
 from desktop_app.assistant.sandbox import landlock, seccomp
+from desktop_app.assistant.sandbox.places import INSIDE, libraries
 from desktop_app.chat.table import LONGEST_CELL, MOST_COLUMNS, MOST_ROWS
 from desktop_app.processes.start import private_stdout
 
@@ -30,24 +30,24 @@ MEMORY, FILE, OPEN_FILES = 4 << 30, 256 << 20, 256
 _MOST_TEXT = 200_000
 _LONGEST_VALUE = 20_000
 _PR_SET_PDEATHSIG = 1
-_PLACES = (
-    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/share/fonts",
-    "/etc/fonts", "/etc/localtime", "/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo",
-    "/sys/devices/system/cpu",
-)  # fmt: skip
-"""What libraries read of the system."""
 
 
 def main(parent: int) -> int:
-    """Confine this process, then run what comes; `parent` is the id of the process that started it."""
+    """Confine this process, then run what comes.
+
+    Args:
+        parent: the id of the process that started it, or `INSIDE` where bubblewrap did, which holds it to its folder and ends it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # while there is nothing to interrupt
     pipe, messages = sys.stdin.buffer, private_stdout()
     settings = json.loads(pipe.readline())
     work = Path(settings["work"])
     os.chdir(work)
-    _end_with(parent)
+    if parent != INSIDE:
+        _end_with(parent)
     _limit()
-    landlock.restrict([*_libraries(), *map(Path, settings["readable"])], [work, Path("/dev/null")])
+    if parent != INSIDE:
+        landlock.restrict([*libraries(), *map(Path, settings["readable"])], [work, Path("/dev/null")])
     seccomp.restrict()
     _send(messages, kind="ready")
     Kernel(messages).serve(pipe)
@@ -74,15 +74,6 @@ def _limit() -> None:
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(limit, (value, value))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing more fails instead of ending the process
-
-
-def _libraries() -> list[Path]:
-    """Return where Python and its libraries are."""
-    if getattr(sys, "frozen", False):
-        # The modules are inside the program's own file.
-        return [Path(sys._MEIPASS), Path(sys.executable), *map(Path, _PLACES)]  # type: ignore[attr-defined]
-    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return [*map(Path, sorted(path for path in paths if path)), Path(sys.base_prefix, "lib"), *map(Path, _PLACES)]
 
 
 class Kernel:

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from desktop_app.assistant.sandbox import bubblewrap
+from desktop_app.assistant.sandbox.places import INSIDE, program_places
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
 from desktop_app.chat.table import table_from
 from desktop_app.processes.start import end, own_command
@@ -41,12 +43,19 @@ _DECODER = msgspec.json.Decoder(_Message)
 
 
 def is_supported() -> bool:
-    """Tell whether the system can hold a process to its folder here: Linux with Landlock, on a processor that we know."""
+    """Tell whether the system can hold a process to its folder here: Linux with Landlock or bubblewrap."""
     if sys.platform != "linux":
         return False
-    from desktop_app.assistant.sandbox import landlock, seccomp
+    from desktop_app.assistant.sandbox import seccomp
 
-    return seccomp.is_supported() and landlock.version() >= landlock.OLDEST
+    return seccomp.is_supported() and (has_landlock() or bubblewrap.program() is not None)
+
+
+def has_landlock() -> bool:
+    """Tell whether the kernel itself can hold a process to its folder; bubblewrap is for those that cannot."""
+    from desktop_app.assistant.sandbox import landlock
+
+    return landlock.version() >= landlock.OLDEST
 
 
 class PythonKernel:
@@ -110,13 +119,20 @@ class PythonKernel:
             raise ToolFailed("The system did not let Python be confined to its folder, so that it was not run.")
         return process
 
+    def _command(self) -> list[str]:
+        command = own_command("--python")
+        if has_landlock():
+            return [*command, str(os.getpid())]
+        places = [*program_places(), *map(Path, self._readable)]
+        return bubblewrap.wrapped([*command, str(INSIDE)], self._work.resolve(), places)
+
     def _serve(
         self, begun: SimpleQueue[subprocess.Popen[bytes] | OSError], messages: SimpleQueue[_Message | None]
     ) -> None:
         """Start the process and hand on what it says: it ends with this thread, which lives as long as it does."""
         try:
             process = subprocess.Popen(
-                [*own_command("--python"), str(os.getpid())],
+                self._command(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ from typing import Any
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import Output, Tool, ToolResult, schema, text_argument
+from models.errors import ZhiyinError
 
 _SANDBOX = (
     "Runs Python and returns what it prints and the value of the last expression. Variables stay between calls. numpy and "
@@ -23,6 +24,13 @@ _PURE = (
     "Runs a subset of Python (no imports but math, re, json and datetime, no files) and returns what it prints and the value of "
     "the last expression."
 )
+
+
+def unconfined() -> ZhiyinError:
+    """Return what is said where the system cannot confine Python."""
+    return ZhiyinError(
+        "This system cannot confine Python to a folder, so that a small interpreter runs instead, without files and libraries."
+    )
 
 
 class Interpreter:

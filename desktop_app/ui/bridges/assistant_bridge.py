@@ -18,6 +18,9 @@ from desktop_app.assistant.approvals import Approvals, Asked, Decision, always_a
 from desktop_app.assistant.keeper import ToolKeeper
 from desktop_app.assistant.loop import Assistant
 from desktop_app.assistant.mcp.configuration import Server, own_servers
+from desktop_app.assistant.sandbox.python_kernel import is_supported
+from desktop_app.assistant.toolbox import PYTHON
+from desktop_app.assistant.tools.python import unconfined
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.request import ReplyOptions
@@ -95,6 +98,8 @@ class AssistantBridge(QObject):
         self._allowed: dict[str, set[str]] = {}
         """What is allowed in each chat, until the application ends."""
         self._run: Run | None = None
+        self._told = False
+        """That Python cannot be confined here."""
 
     def begin(self, work: Work, hearing: Hearing) -> Run:
         """Let an assistant work; exactly one of `done` and `failed` is called, after all else."""
@@ -130,6 +135,9 @@ class AssistantBridge(QObject):
     def _assistant(self, work: Work, hearing: Hearing, run: Run, ears: _Ears) -> Assistant:
         """Return the loop with its tools, which may take a while: servers are connected."""
         tools = self._keeper.tools(work.conversation, work.choice, _servers(), reports.say)
+        if PYTHON in work.choice.names and not is_supported() and not self._told:
+            self._told = True
+            reports.say(unconfined())
 
         def ask(asked: Asked) -> Decision:
             message = ears.latest

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from desktop_app.assistant.sandbox import bubblewrap, python_kernel
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import ToolResult
@@ -210,6 +212,26 @@ def _runs_python_kernel(pid: int) -> bool:
         return "--python" in psutil.Process(pid).cmdline()
     except psutil.Error:
         return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bubblewrap.program() is None, reason="bubblewrap is not here, or may not work")
+def test_no_attack_succeeds_in_bubblewrap(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel has no Landlock: what lies outside is not there, so that lists of folders show nothing of it."""
+    monkeypatch.setattr(python_kernel, "has_landlock", lambda: False)
+    place.kernel.close()
+    listing = {name for name, code in ATTACKS.items() if "listdir" in code}
+    for name, code in ATTACKS.items():
+        result = run(place.kernel, code.format(**place.names), seconds=20)
+        assert "BREACH" not in result.text or name in listing, name
+        assert not {"secret.txt", "passwd", "models", str(os.getpid())} & set(
+            re.findall(r"[\w.]+", result.text.partition("BREACH")[2])
+        )
+        assert (place.root / "secret.txt").read_text("utf-8") == "secret"
+        assert not list((place.root / "outside").iterdir())
+    assert not place.contacted
+    assert run(place.kernel, "import numpy, matplotlib.pyplot; print('alive')").text == "alive"
+    place.kernel.close()
 
 
 def test_there_are_enough_attacks() -> None:

@@ -59,14 +59,15 @@ def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
 def _popen(mode: str, link: int, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     """Start the process; `link` is what its `lifetime.end_with_parent` needs.
 
-    Where ggml ends it, no debugger is attached before: that takes ten seconds and more, with our pipes held open.
+    Where ggml ends it, no debugger is attached before: that takes ten seconds and more, with our pipes held open. A bundle's
+    program sets its search path anew, which `restore_library_path` took away.
     """
     return subprocess.Popen(
         [*own_command(mode), str(link)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env=os.environ | {"GGML_NO_BACKTRACE": "1"},
+        env=os.environ | {"GGML_NO_BACKTRACE": "1", "PYINSTALLER_RESET_ENVIRONMENT": "1"},
         pass_fds=() if sys.platform == "win32" else (link,),
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )

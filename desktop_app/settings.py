@@ -11,12 +11,14 @@ from models.chat.harmony import EFFORTS
 
 _CHOICES = {
     "theme": ("system", "light", "dark"),
+    "message_width": ("normal", "wide", "full"),
     "language": ("system", "en", "zh_CN"),
     "send_key": ("enter", "ctrl_enter"),
     "effort": ("", *EFFORTS),
     "network": ("asked", "offline"),
 }
 RANGES: dict[str, tuple[float, float]] = {
+    "text_size": (80, 200),
     "context": (512, 1 << 20),
     "temperature": (0.0, 2.0),
     "top_k": (0, 1000),
@@ -42,6 +44,12 @@ class Settings:
     """All settings of the window, with their defaults."""
 
     theme: str = "system"
+    text_size: int = 100
+    """Percent of the system's font."""
+    message_width: str = "normal"
+    """How wide the column of messages may become."""
+    compact: bool = False
+    """Less room between lines, messages and rows."""
     language: str = "system"
     send_key: str = "enter"
     endpoint: str = ""

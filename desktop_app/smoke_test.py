@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from desktop_app.commands.doctor import versions
+from desktop_app.about import versions
 from desktop_app.commands.terminal import print_json
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices, Generate, Load, LoadSettings, SamplingSettings

@@ -39,6 +39,7 @@ LAYERS = (
     "desktop_app.network",
     "desktop_app.processes",
     "desktop_app.system",
+    "desktop_app.about",
     "desktop_app.engine",
     "desktop_app.updates",
     "desktop_app.planning",

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shutil
 import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import psutil
 
 from converter.hub import permission
 from converter.hub.address import HUB
+from desktop_app.about import versions
 from desktop_app.commands.hardware import device_words, part_words
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table
@@ -31,7 +31,6 @@ from models.errors import ZhiyinError
 
 _SECONDS, _CONTEXT, _TOKENS = 300, 256, 4
 """For the engine's answers, and what it computes while its sockets are looked at."""
-PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
         print()
         print_table((finding.name, "ok" if finding.good else "FAILED", finding.detail) for finding in findings)
     return 0 if all(finding.good for finding in findings) else 1
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of everything that matters."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
-    return found
 
 
 def _run(name: str, check: Callable[[], str]) -> Finding:

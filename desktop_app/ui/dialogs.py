@@ -23,7 +23,6 @@ from desktop_app.ui.models.closing_question import ClosingQuestion
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.settings_dialog import CONTEXTS, DOWNLOADS, KEYS, REPLIES, SettingsDialog
 from desktop_app.ui.settings.tools_dialog import ToolsDialog
 from models.errors import ZhiyinError
 
@@ -50,31 +49,6 @@ class Dialogs(QObject):
         self._services, self._notices, self._window = services, notices, window
         self._pasted = ""
         """The repository that was asked for and not fetched, as the user wrote it."""
-
-    def settings(self, page: int = 0) -> None:
-        """Show the settings, at one of their pages."""
-        services = self._services
-        dialog = SettingsDialog(
-            services.settings, services.models.state, services.conversions, services.engine_parts, self._window
-        )
-        services.models.find_contexts(CONTEXTS, dialog.show_contexts)
-        dialog.show_page(page)
-        dialog.changed.connect(services.apply_setting)
-        context = services.settings.context
-        dialog.finished.connect(lambda: self._settings_closed(context))
-        self._open(dialog)
-
-    def reply_settings(self) -> None:
-        """Show the settings of replies."""
-        self.settings(REPLIES)
-
-    def download_settings(self) -> None:
-        """Show the settings of downloads."""
-        self.settings(DOWNLOADS)
-
-    def keys(self) -> None:
-        """Show the keys that work in the window."""
-        self.settings(KEYS)
 
     def add_model(self) -> None:
         """Let the user choose a file, a folder, or a repository."""
@@ -163,8 +137,3 @@ class Dialogs(QObject):
 
     def _forget_pasted(self) -> None:
         self._pasted = ""
-
-    def _settings_closed(self, old_context: int) -> None:
-        self._services.save_settings()
-        if self._services.settings.context != old_context:
-            self._services.models.apply_settings()

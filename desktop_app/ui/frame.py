@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from desktop_app.ui.chat.chat_view import COLUMN, SCROLL_BAR
+from desktop_app.ui.chat.chat_view import SCROLL_BAR
 from desktop_app.ui.widgets.icons import IconButton
 
 _NARROW = 700
@@ -72,13 +72,16 @@ class Frame(QWidget):
         column.setSpacing(8)
         for part in writing:
             column.addWidget(part)
-        self._writing.setMaximumWidth(COLUMN)
         bottom = QHBoxLayout()
         bottom.setContentsMargins(0, 0, SCROLL_BAR, 0)
         bottom.addStretch(1)
         bottom.addWidget(self._writing, 1000)
         bottom.addStretch(1)
         self._main.addLayout(bottom)
+
+    def set_column(self, width: int) -> None:
+        """Let what belongs to writing be this wide at most."""
+        self._writing.setMaximumWidth(width)
 
     def show_writing(self, shown: bool) -> None:
         """Show or hide what belongs to writing a message."""

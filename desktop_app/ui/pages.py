@@ -1,6 +1,8 @@
-"""The pages of the window: the open chat or a greeting, and the models to get."""
+"""The pages of the window: the open chat or a greeting, the models to get, and the settings."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
@@ -9,13 +11,18 @@ from desktop_app.ui.chat.chat_view import ChatView
 from desktop_app.ui.chat.welcome import Welcome
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.services import Services
+from desktop_app.ui.settings.settings_page import SectionName, SettingsPage
+from desktop_app.ui.widgets.look import WIDTHS
 
 
 class Pages(QStackedWidget):
     """Shows one page, and keeps the models to get up to date while they are seen."""
 
     turned = Signal()
-    """Another page may be shown: `in_catalogue` says which kind."""
+    """Another page may be shown: `is_aside` says which kind."""
+    left = Signal()
+    """The settings were closed: the keyboard may go back to the message."""
+    trash_asked = Signal()
 
     def __init__(self, services: Services, parent: QWidget | None = None) -> None:
         """Begin with the greeting."""
@@ -24,6 +31,8 @@ class Pages(QStackedWidget):
         self.welcome = Welcome()
         self.chat = ChatView(services.chats)
         self.catalogue = CataloguePage()
+        self.settings: SettingsPage | None = None
+        """Made whenever it is opened."""
         policy = self.catalogue.sizePolicy()
         policy.setVerticalPolicy(QSizePolicy.Policy.Ignored)  # the highest page is not always the one that is shown
         self.catalogue.setSizePolicy(policy)
@@ -37,29 +46,73 @@ class Pages(QStackedWidget):
             under_way.connect(lambda *_: self.catalogue.show_jobs(services.conversions.jobs))
         services.themes.changing.connect(self.chat.take_down)
         services.themes.changed.connect(self.chat.put_up)
+        services.setting_changed.connect(self._setting_changed)
+        self._setting_changed("message_width")
 
     @property
     def in_catalogue(self) -> bool:
         """Whether the user looks at the models to get."""
         return self.currentWidget() is self.catalogue
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether the user looks at something else than the open chat."""
+        return self.currentWidget() not in (self.welcome, self.chat)
+
     def show_chat(self) -> None:
-        """Show the open chat, unless the user looks at the models to get."""
-        if not self.in_catalogue:
+        """Show the open chat, unless the user looks at something else."""
+        if not self.is_aside:
             self.setCurrentWidget(self.chat if self._services.chats.path else self.welcome)
             self.turned.emit()
 
     def open_catalogue(self) -> None:
         """Show the models to get."""
+        self._close_settings()
         self.setCurrentWidget(self.catalogue)
         self.turned.emit()
         self.refresh_catalogue()
         self.catalogue.begin()
 
-    def close_catalogue(self) -> None:
-        """Go back to the open chat."""
+    def open_settings(self, section: SectionName = "general") -> None:
+        """Show the settings, at one of their sections."""
+        services = self._services
+        if self.settings is None:
+            self.settings = SettingsPage(services)
+            self.settings.changed.connect(services.apply_setting)
+            self.settings.trash_asked.connect(self.trash_asked)
+            self.settings.closed.connect(partial(self._settings_closed, services.settings.context))
+            self.addWidget(self.settings)
+        self.settings.show_section(section)
+        self.setCurrentWidget(self.settings)
+        self.turned.emit()
+
+    def back_to_chat(self) -> None:
+        """Show the open chat, whatever was shown."""
+        self._close_settings()
         self.setCurrentWidget(self.welcome)
         self.show_chat()
+
+    def _close_settings(self) -> None:
+        if self.settings is not None:
+            self.settings.close()
+
+    def _settings_closed(self, old_context: int) -> None:
+        page, self.settings = self.settings, None
+        if page is None:
+            return
+        shown = self.currentWidget() is page
+        self.removeWidget(page)
+        page.deleteLater()
+        self._services.save_settings()
+        if self._services.settings.context != old_context:
+            self._services.models.apply_settings()
+        if shown:
+            self.back_to_chat()
+            self.left.emit()
+
+    def _setting_changed(self, name: str) -> None:
+        if name == "message_width":
+            self.chat.set_column(WIDTHS[self._services.settings.message_width])
 
     def refresh_catalogue(self) -> None:
         """Find out anew what fits, if that is seen."""

@@ -31,6 +31,7 @@ from desktop_app.ui.controllers.folders import FolderController
 from desktop_app.ui.controllers.titles import TitleController
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.models.model_session import ModelSession
+from desktop_app.ui.widgets.look import Look, larger
 from desktop_app.ui.widgets.theme import ThemeKeeper
 from models.errors import ZhiyinError
 
@@ -51,6 +52,7 @@ class Services(QObject):
         self.settings = load_settings(settings_file())
         self.themes = ThemeKeeper(application, self)
         self._languages = LanguageKeeper()
+        self._choose_look()
         self.themes.choose(self.settings.theme)
         self._languages.choose(self.settings.language)
         self.engine = EngineBridge(self)
@@ -126,11 +128,22 @@ class Services(QObject):
         """Let a changed setting count."""
         if name == "theme":
             self.themes.choose(self.settings.theme)
+        elif name in ("text_size", "compact"):
+            self._choose_look()
         elif name == "language":
             self._languages.choose(self.settings.language)
         elif name == "network":
             self._switch_network()
         self.setting_changed.emit(name)
+
+    def scale_text(self, steps: int) -> None:
+        """Make texts larger or smaller by some steps; 0: as large as the system's."""
+        self.settings.text_size = larger(self.settings.text_size, steps) if steps else Look().text_size
+        self.apply_setting("text_size")
+        self.save_settings()
+
+    def _choose_look(self) -> None:
+        self.themes.choose_look(Look(self.settings.text_size, self.settings.compact))
 
     def _switch_network(self) -> None:
         try:

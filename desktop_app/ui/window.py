@@ -34,8 +34,10 @@ from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.pages import Pages
 from desktop_app.ui.server.lamp import ServerLamp
 from desktop_app.ui.services import Services
+from desktop_app.ui.settings.settings_page import SectionName
 from desktop_app.ui.widgets.drop_area import DropArea
 from desktop_app.ui.widgets.fitting_dialog import bounded, move_onto_screen
+from desktop_app.ui.widgets.look import WIDTHS
 from desktop_app.ui.widgets.notice import Notice
 
 
@@ -55,6 +57,7 @@ class MainWindow(QMainWindow):
         self._connect_models()
         self._connect_files()
         self._add_shortcuts()
+        self._setting_changed("message_width")
         self._take_place()
         self._retranslate()
         self._focus.go_home()
@@ -119,7 +122,7 @@ class MainWindow(QMainWindow):
         self._remedies.contexts_found.connect(self._view.set_contexts)
         self._remedies.edit_asked.connect(self._view.edit_question)
         self._remedies.new_chat_asked.connect(actions.new)
-        self._remedies.settings_asked.connect(self._dialogs.reply_settings)
+        self._remedies.settings_asked.connect(partial(self.open_settings, "chat"))
         self._remedies.models_asked.connect(self._picker.showMenu)
 
     def _connect_composer(self) -> None:
@@ -156,12 +159,14 @@ class MainWindow(QMainWindow):
         self._dialogs.removal_agreed.connect(self._removal.remove)
         actions.options_found.connect(self._picker.set_options)
         pages.turned.connect(self._page_turned)
+        pages.left.connect(self._focus.go_home)
+        pages.trash_asked.connect(self._dialogs.trash)
         pages.welcome.suggested.connect(lambda text: self._chat_actions.send(Draft(text)))
-        pages.catalogue.closed.connect(self._close_catalogue)
+        pages.catalogue.closed.connect(self._back_to_chat)
         pages.catalogue.get_asked.connect(actions.get)
         pages.catalogue.chat_asked.connect(self._chat_actions.new_with)
         self._conversions.chat_asked.connect(self._chat_actions.new_with)
-        self._conversions.settings_asked.connect(self._dialogs.download_settings)
+        self._conversions.settings_asked.connect(partial(self.open_settings, "network"))
         self._chat_actions.model_missing.connect(
             lambda _: self._notices.model_missing(self.open_catalogue, self.add_model)
         )
@@ -186,7 +191,11 @@ class MainWindow(QMainWindow):
             (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
             (QKeySequence("Ctrl+B"), self._frame.toggle_sidebar),
             (QKeySequence("Ctrl+,"), self.open_settings),
-            (QKeySequence("F1"), self._dialogs.keys),
+            (QKeySequence("F1"), partial(self.open_settings, "shortcuts")),
+            (QKeySequence("Ctrl++"), partial(self.services.scale_text, 1)),
+            (QKeySequence("Ctrl+="), partial(self.services.scale_text, 1)),
+            (QKeySequence("Ctrl+-"), partial(self.services.scale_text, -1)),
+            (QKeySequence("Ctrl+0"), partial(self.services.scale_text, 0)),
             (QKeySequence("Ctrl+G"), self.open_catalogue),
             (QKeySequence("Ctrl+O"), self.add_model),
             (QKeySequence("Esc"), self._escape),
@@ -215,9 +224,11 @@ class MainWindow(QMainWindow):
         self._pages.open_catalogue()
         self._frame.uncover()
 
-    def open_settings(self, page: int = 0) -> None:
-        """Show the settings, at one of their pages."""
-        self._dialogs.settings(page)
+    def open_settings(self, section: SectionName = "general") -> None:
+        """Show the settings, at one of their sections."""
+        self._pages.open_settings(section)
+        self._frame.uncover()
+        self._focus.go_home()
 
     def add_model(self) -> None:
         """Let the user choose a file, a folder, or a repository."""
@@ -278,7 +289,9 @@ class MainWindow(QMainWindow):
         self._pages.show_chat()
 
     def _written_in(self) -> QWidget:
-        """Return the field that is written in now: the message, or the search among the models to get."""
+        """Return the field that is written in now: the message, the search among the models to get, or one of the settings."""
+        if self._pages.settings is not None:
+            return self._pages.settings.field
         return self._pages.catalogue.search_field if self._pages.in_catalogue else self._composer
 
     def _take_place(self) -> None:
@@ -300,21 +313,23 @@ class MainWindow(QMainWindow):
     def _setting_changed(self, name: str) -> None:
         if name == "send_key":
             self._composer.set_send_key(self.services.settings.send_key)
+        elif name == "message_width":
+            self._frame.set_column(WIDTHS[self.services.settings.message_width])
 
     def _chat_turned(self) -> None:
-        self._close_catalogue()
+        self._back_to_chat()
         self._frame.uncover()
 
     def _page_turned(self) -> None:
-        self._frame.show_writing(not self._pages.in_catalogue)
+        self._frame.show_writing(not self._pages.is_aside)
 
-    def _close_catalogue(self) -> None:
-        self._pages.close_catalogue()
+    def _back_to_chat(self) -> None:
+        self._pages.back_to_chat()
         self._focus.go_home()
 
     def _attach(self, attachment: Attachment) -> None:
         self._composer.attach(attachment)
-        self._close_catalogue()
+        self._back_to_chat()
 
     def _list_chats(self) -> None:
         chats = self.services.chats
@@ -352,7 +367,7 @@ class MainWindow(QMainWindow):
         """Leave what lies over the chat, or stop the reply."""
         if self._frame.is_covered:
             self._frame.uncover()
-        elif self._pages.in_catalogue:
-            self._close_catalogue()
+        elif self._pages.is_aside:
+            self._back_to_chat()
         else:
             self.services.chats.stop()

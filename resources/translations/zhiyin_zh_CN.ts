@@ -2921,6 +2921,37 @@
     </message>
 </context>
 <context>
+    <name>AboutSection</name>
+    <message>
+        <source>An offline assistant for your own computer, under the Apache License 2.0. It stands on the work of others, above all llama.cpp and Qt.</source>
+        <translation>在您自己的电脑上离线运行的助手，采用 Apache 2.0 许可证。它建立在许多人的成果之上，其中最重要的是 llama.cpp 和 Qt。</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>For a question or a bug report</source>
+        <translation>用于提问或报告问题</translation>
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation>许可证</translation>
+    </message>
+    <message>
+        <source>Licences</source>
+        <translation>许可证</translation>
+    </message>
+    <message>
+        <source>Part</source>
+        <translation>组件</translation>
+    </message>
+    <message>
+        <source>Version</source>
+        <translation>版本</translation>
+    </message>
+</context>
+<context>
     <name>AdapterDialog</name>
     <message>
         <source>Cancel</source>
@@ -3020,6 +3051,65 @@
     <message>
         <source>owner/name or address</source>
         <translation>作者/名称，或网址</translation>
+    </message>
+</context>
+<context>
+    <name>AppearanceSection</name>
+    <message>
+        <source>As wide as the window</source>
+        <translation>与窗口同宽</translation>
+    </message>
+    <message>
+        <source>Comfortable</source>
+        <translation>宽松</translation>
+    </message>
+    <message>
+        <source>Compact</source>
+        <translation>紧凑</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>深色</translation>
+    </message>
+    <message>
+        <source>Density</source>
+        <translation>间距</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>浅色</translation>
+    </message>
+    <message>
+        <source>Like the system</source>
+        <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Normal</source>
+        <translation>标准</translation>
+    </message>
+    <message>
+        <source>Text follows the font of your system; Ctrl with + and − changes its size at any time.</source>
+        <translation>文字沿用系统字体；随时可以按 Ctrl 加 + 或 − 调整大小。</translation>
+    </message>
+    <message>
+        <source>Text size</source>
+        <translation>文字大小</translation>
+    </message>
+    <message>
+        <source>Theme</source>
+        <translation>主题</translation>
+    </message>
+    <message>
+        <source>Wide</source>
+        <translation>较宽</translation>
+    </message>
+    <message>
+        <source>Width of messages</source>
+        <translation>消息宽度</translation>
+    </message>
+    <message>
+        <source>{percent} %</source>
+        <translation>{percent}%</translation>
     </message>
 </context>
 <context>
@@ -3203,6 +3293,97 @@
     <message>
         <source>You</source>
         <translation>您</translation>
+    </message>
+</context>
+<context>
+    <name>ChatSection</name>
+    <message>
+        <source>  (recommended by the publisher)</source>
+        <translation>（发布者推荐）</translation>
+    </message>
+    <message>
+        <source>Another each time</source>
+        <translation>每次随机</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Instructions</source>
+        <translation>系统提示</translation>
+    </message>
+    <message>
+        <source>Longest reply (tokens)</source>
+        <translation>最长回答（词元）</translation>
+    </message>
+    <message>
+        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. What you do not change follows the recommendation of the publisher of the model in use, where there is one.</source>
+        <translation>温度越低，回答越稳定，0 表示总是选择可能性最大的词；温度越高，回答越出人意料。没有改动的数值采用当前模型发布者推荐的数值（如果有）。</translation>
+    </message>
+    <message>
+        <source>Min-p</source>
+        <translation>Min-p</translation>
+    </message>
+    <message>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
+        <source>Repeat penalty</source>
+        <translation>重复惩罚</translation>
+    </message>
+    <message>
+        <source>Reset to defaults</source>
+        <translation>恢复默认值</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>随机种子</translation>
+    </message>
+    <message>
+        <source>Temperature</source>
+        <translation>温度</translation>
+    </message>
+    <message>
+        <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory. Automatic takes what fits in the memory that is free.</source>
+        <translation>上下文是模型能记住的对话长度；越大占用的内存越多。“自动”按可用内存选择。</translation>
+    </message>
+    <message>
+        <source>The model in use keeps a chat of any length in mind at the same cost: it has no context to set.</source>
+        <translation>当前模型可以记住任意长度的对话，占用的内存不变，因此无需设置上下文。</translation>
+    </message>
+    <message>
+        <source>Top-k</source>
+        <translation>Top-k</translation>
+    </message>
+    <message>
+        <source>Top-p</source>
+        <translation>Top-p</translation>
+    </message>
+    <message>
+        <source>What the assistant should always know or do</source>
+        <translation>希望助手始终了解或遵守的内容</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 词元</translation>
+    </message>
+    <message>
+        <source>{count} tokens · the model was made for {limit} at most</source>
+        <translation>{count} 个词元 · 该模型最多支持 {limit} 个</translation>
+    </message>
+    <message>
+        <source>{count} tokens · {size} of memory</source>
+        <translation>{count} 个词元 · 占用内存 {size}</translation>
+    </message>
+    <message>
+        <source>{count} tokens · {size}, {missing} more than is free</source>
+        <translation>{count} 个词元 · 需 {size}，比空闲内存多 {missing}</translation>
     </message>
 </context>
 <context>
@@ -4009,6 +4190,21 @@
     </message>
 </context>
 <context>
+    <name>GeneralSection</name>
+    <message>
+        <source>Language</source>
+        <translation>语言</translation>
+    </message>
+    <message>
+        <source>Like the system</source>
+        <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Send with</source>
+        <translation>发送快捷键</translation>
+    </message>
+</context>
+<context>
     <name>HostButtons</name>
     <message>
         <source>Try {host}</source>
@@ -4034,6 +4230,10 @@
         <translation>获取模型</translation>
     </message>
     <message>
+        <source>Larger text</source>
+        <translation>放大文字</translation>
+    </message>
+    <message>
         <source>New chat</source>
         <translation>新对话</translation>
     </message>
@@ -4054,8 +4254,16 @@
         <translation>显示或隐藏对话列表</translation>
     </message>
     <message>
+        <source>Smaller text</source>
+        <translation>缩小文字</translation>
+    </message>
+    <message>
         <source>Stop the reply</source>
         <translation>停止回答</translation>
+    </message>
+    <message>
+        <source>Text as large as the system&apos;s</source>
+        <translation>恢复系统文字大小</translation>
     </message>
     <message>
         <source>These keys</source>
@@ -4170,6 +4378,60 @@
     </message>
 </context>
 <context>
+    <name>ModelsSection</name>
+    <message>
+        <source>Folder of models</source>
+        <translation>模型文件夹</translation>
+    </message>
+    <message>
+        <source>Free on the disk</source>
+        <translation>磁盘可用空间</translation>
+    </message>
+    <message>
+        <source>Models here</source>
+        <translation>本机模型</translation>
+    </message>
+    <message>
+        <source>Open the folder</source>
+        <translation>打开文件夹</translation>
+    </message>
+    <message>
+        <source>{count}, {size} in all</source>
+        <translation>{count} 个，共 {size}</translation>
+    </message>
+</context>
+<context>
+    <name>NetworkSection</name>
+    <message>
+        <source>Access token</source>
+        <translation>访问令牌</translation>
+    </message>
+    <message>
+        <source>Connections</source>
+        <translation>网络连接</translation>
+    </message>
+    <message>
+        <source>Download from</source>
+        <translation>下载地址</translation>
+    </message>
+    <message>
+        <source>None: offline</source>
+        <translation>全部禁止（离线）</translation>
+    </message>
+    <message>
+        <source>Only for gated or private models</source>
+        <translation>仅用于需授权或私有的模型</translation>
+    </message>
+    <message>
+        <source>Only for what I ask for</source>
+        <translation>仅限我主动要求的</translation>
+    </message>
+    <message>
+        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own.</source>
+        <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址，每个地址各有自己的令牌。</translation>
+    </message>
+</context>
+<context>
     <name>Notice</name>
     <message>
         <source>Close</source>
@@ -4239,6 +4501,29 @@
     <message>
         <source>Open the file</source>
         <translation>打开文件</translation>
+    </message>
+</context>
+<context>
+    <name>PrivacySection</name>
+    <message>
+        <source>Chats</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Chats, documents and settings stay on this computer; nothing is counted or reported to anybody. Deleted chats stay in the trash for {days} days, and are overwritten on the disk after that.</source>
+        <translation>对话、文档和设置只保存在这台电脑上，不做任何统计，也不向任何人发送。删除的对话在回收站中保留 {days} 天，之后会从磁盘上彻底覆盖。</translation>
+    </message>
+    <message>
+        <source>Open the data folder</source>
+        <translation>打开数据文件夹</translation>
+    </message>
+    <message>
+        <source>Show all connections…</source>
+        <translation>查看所有连接…</translation>
+    </message>
+    <message>
+        <source>Show deleted chats…</source>
+        <translation>查看已删除的对话…</translation>
     </message>
 </context>
 <context>
@@ -4508,50 +4793,22 @@
     </message>
 </context>
 <context>
-    <name>SettingsDialog</name>
+    <name>SettingsPage</name>
     <message>
-        <source>  (recommended by the publisher)</source>
-        <translation>（发布者推荐）</translation>
-    </message>
-    <message>
-        <source>Access token</source>
-        <translation>访问令牌</translation>
-    </message>
-    <message>
-        <source>Another each time</source>
-        <translation>每次随机</translation>
+        <source>About</source>
+        <translation>关于</translation>
     </message>
     <message>
         <source>Appearance</source>
         <translation>外观</translation>
     </message>
     <message>
-        <source>Automatic</source>
-        <translation>自动</translation>
+        <source>Back to the chat</source>
+        <translation>回到对话</translation>
     </message>
     <message>
-        <source>Close</source>
-        <translation>关闭</translation>
-    </message>
-    <message>
-        <source>Connections</source>
-        <translation>网络连接</translation>
-    </message>
-    <message>
-        <source>Context</source>
-        <translation>上下文</translation>
-    </message>
-    <message>
-        <source>Dark</source>
-        <translation>深色</translation>
-    </message>
-    <message>
-        <source>Download from</source>
-        <translation>下载地址</translation>
-    </message>
-    <message>
-        <source>Downloads</source>
-        <translation>下载</translation>
+        <source>Chat</source>
+        <translation>对话</translation>
     </message>
     <message>
         <source>Engine</source>
@@ -4562,128 +4819,28 @@
         <translation>通用</translation>
     </message>
     <message>
-        <source>Instructions</source>
-        <translation>系统提示</translation>
+        <source>Models and storage</source>
+        <translation>模型与存储</translation>
     </message>
     <message>
-        <source>Keys</source>
-        <translation>快捷键</translation>
+        <source>Network</source>
+        <translation>网络</translation>
     </message>
     <message>
-        <source>Language</source>
-        <translation>语言</translation>
+        <source>Privacy</source>
+        <translation>隐私</translation>
     </message>
     <message>
-        <source>Light</source>
-        <translation>浅色</translation>
-    </message>
-    <message>
-        <source>Like the system</source>
-        <translation>跟随系统</translation>
-    </message>
-    <message>
-        <source>Longest reply (tokens)</source>
-        <translation>最长回答（词元）</translation>
-    </message>
-    <message>
-        <source>Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. What you do not change follows the recommendation of the publisher of the model in use, where there is one.</source>
-        <translation>温度越低，回答越稳定，0 表示总是选择可能性最大的词；温度越高，回答越出人意料。没有改动的数值采用当前模型发布者推荐的数值（如果有）。</translation>
-    </message>
-    <message>
-        <source>Min-p</source>
-        <translation>Min-p</translation>
-    </message>
-    <message>
-        <source>No limit</source>
-        <translation>不限</translation>
-    </message>
-    <message>
-        <source>None: offline</source>
-        <translation>全部禁止（离线）</translation>
-    </message>
-    <message>
-        <source>Only for gated or private models</source>
-        <translation>仅用于需授权或私有的模型</translation>
-    </message>
-    <message>
-        <source>Only for what I ask for</source>
-        <translation>仅限我主动要求的</translation>
-    </message>
-    <message>
-        <source>Repeat penalty</source>
-        <translation>重复惩罚</translation>
-    </message>
-    <message>
-        <source>Replies</source>
-        <translation>回答</translation>
-    </message>
-    <message>
-        <source>Reset to defaults</source>
-        <translation>恢复默认值</translation>
-    </message>
-    <message>
-        <source>Sampling</source>
-        <translation>采样</translation>
-    </message>
-    <message>
-        <source>Seed</source>
-        <translation>随机种子</translation>
-    </message>
-    <message>
-        <source>Send with</source>
-        <translation>发送快捷键</translation>
+        <source>Sections</source>
+        <translation>设置分类</translation>
     </message>
     <message>
         <source>Settings</source>
         <translation>设置</translation>
     </message>
     <message>
-        <source>Show all connections…</source>
-        <translation>查看所有连接…</translation>
-    </message>
-    <message>
-        <source>Temperature</source>
-        <translation>温度</translation>
-    </message>
-    <message>
-        <source>The context is how much of a chat the model keeps in mind; a larger one needs more memory. Automatic takes what fits in the memory that is free.</source>
-        <translation>上下文是模型能记住的对话长度；越大占用的内存越多。“自动”按可用内存选择。</translation>
-    </message>
-    <message>
-        <source>The model in use keeps a chat of any length in mind at the same cost: it has no context to set.</source>
-        <translation>当前模型可以记住任意长度的对话，占用的内存不变，因此无需设置上下文。</translation>
-    </message>
-    <message>
-        <source>Top-k</source>
-        <translation>Top-k</translation>
-    </message>
-    <message>
-        <source>Top-p</source>
-        <translation>Top-p</translation>
-    </message>
-    <message>
-        <source>What the assistant should always know or do</source>
-        <translation>希望助手始终了解或遵守的内容</translation>
-    </message>
-    <message>
-        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own.</source>
-        <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址，每个地址各有自己的令牌。</translation>
-    </message>
-    <message>
-        <source>{count} tokens</source>
-        <translation>{count} 词元</translation>
-    </message>
-    <message>
-        <source>{count} tokens · the model was made for {limit} at most</source>
-        <translation>{count} 个词元 · 该模型最多支持 {limit} 个</translation>
-    </message>
-    <message>
-        <source>{count} tokens · {size} of memory</source>
-        <translation>{count} 个词元 · 占用内存 {size}</translation>
-    </message>
-    <message>
-        <source>{count} tokens · {size}, {missing} more than is free</source>
-        <translation>{count} 个词元 · 需 {size}，比空闲内存多 {missing}</translation>
+        <source>Shortcuts</source>
+        <translation>快捷键</translation>
     </message>
 </context>
 <context>

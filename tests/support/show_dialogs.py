@@ -26,7 +26,7 @@ from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.delete_downloads import DeletionQuestion
 from desktop_app.ui.models.removal_question import RemovalQuestion
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.settings_page import SECTIONS
 from desktop_app.ui.widgets.fitting_dialog import free_area
 from desktop_app.ui.window import MainWindow
 from models.errors import ZhiyinError
@@ -53,6 +53,10 @@ def main() -> None:
         run_events(60)
         found[name] = faults(dialog)
         dialog.close()
+    for section in SECTIONS:
+        window.open_settings(section)
+        run_events(60)
+        found[f"settings, {section}"] = faults(window)
     print(json.dumps(found))
     window.close()
     window.services.close()
@@ -70,17 +74,12 @@ def dialogs(window: MainWindow, folder: Path) -> dict[str, Callable[[], QDialog]
         dialog.open()
         return dialog
 
-    def at_page(page: int) -> QDialog:
-        window.open_settings(page)
-        return newest(window, SettingsDialog)
-
     def closing() -> QDialog:
         window._dialogs.closing()
         return newest(window, QDialog)
 
     removal = Removal(BrokenModel("a-broken-model", folder / "model.gguf", ZhiyinError(WORDS)), (), None)
     return {
-        **{f"settings {page}": lambda page=page: at_page(page) for page in range(5)},
         "add": lambda: opened(AddDialog(window)),
         "convert": lambda: opened(ConversionDialog(conversions, InstallRequest(folder / "none"), window)),
         "adapter": lambda: opened(AdapterDialog(conversions, adapter, window)),

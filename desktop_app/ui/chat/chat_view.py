@@ -31,11 +31,10 @@ from desktop_app.ui.chat.reply_widget import ReplyWidget
 from desktop_app.ui.chat.sources_box import shortened
 from desktop_app.ui.chat.step_widget import StepWidget
 from desktop_app.ui.widgets.icons import PADDING, IconButton
+from desktop_app.ui.widgets.look import WIDTHS
 
 Shown = QuestionWidget | ReplyWidget | StepWidget
 """A message in the view."""
-COLUMN = 780
-"""The widest column of text, in pixels: longer lines are hard to read."""
 _AT_ONCE = 0.002
 """Seconds for building widgets before the window takes its turn."""
 SCROLL_BAR = 10
@@ -79,15 +78,15 @@ class ChatView(QScrollArea):
         self._go_on = _go_on_button(session)
         self._column.addWidget(self._go_on)
         self._column.addStretch(1)
-        holder = QWidget()
-        holder.setMaximumWidth(COLUMN)
-        holder.setLayout(self._column)
+        self._holder = QWidget()
+        self._holder.setMaximumWidth(WIDTHS["normal"])
+        self._holder.setLayout(self._column)
         page = QWidget()
         page.setObjectName("chatPage")
         row = QHBoxLayout(page)
         row.setContentsMargins(0, 0, 0, 0)
         row.addStretch(1)
-        row.addWidget(holder, 1000)
+        row.addWidget(self._holder, 1000)
         row.addStretch(1)
         self.setWidget(page)
         self._to_end = IconButton("to-end", self, colour="text")
@@ -177,6 +176,10 @@ class ChatView(QScrollArea):
             for widget in self._widgets:
                 if isinstance(widget, ReplyWidget):
                     widget.set_contexts(contexts)
+
+    def set_column(self, width: int) -> None:
+        """Let messages be this wide at most."""
+        self._holder.setMaximumWidth(width)
 
     def scroll_to_end(self) -> None:
         """Show the newest text and stay there."""

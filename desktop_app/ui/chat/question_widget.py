@@ -15,6 +15,7 @@ from desktop_app.ui.chat.message_edit import MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.parted_text import PartedText
+from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 
 _BUBBLE_PADDING = 30
@@ -53,7 +54,8 @@ class QuestionWidget(MessageWidget):
             self._column.addWidget(chip, 0, Qt.AlignmentFlag.AlignRight)
         self._column.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 6)
+        gap = look.current().message_gap
+        layout.setContentsMargins(0, gap, 0, gap)
         layout.setSpacing(3)
         layout.addLayout(self._column)
         layout.addLayout(self._actions)

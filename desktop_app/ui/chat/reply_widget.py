@@ -19,6 +19,7 @@ from desktop_app.ui.chat.reply_failure import Contexts, ReplyFailure
 from desktop_app.ui.chat.sources_box import SourcesBox
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.markdown.view import MarkdownView
+from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 from models.errors import ZhiyinError
@@ -59,7 +60,8 @@ class ReplyWidget(MessageWidget):
         self._column.addWidget(self._answer)
         self._column.addWidget(self._status)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 10)
+        gap = look.current().message_gap
+        layout.setContentsMargins(0, gap, 0, 2 * gap - 2)
         layout.setSpacing(6)
         layout.addLayout(self._column)
         layout.addLayout(self._actions)

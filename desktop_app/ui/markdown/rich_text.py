@@ -32,16 +32,14 @@ from desktop_app.ui.focus import is_written
 from desktop_app.ui.markdown.parser import Block, safe_link
 from desktop_app.ui.markdown.selection import SELECTION
 from desktop_app.ui.markdown.span import Span
-from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets import look, theme
 from desktop_app.ui.widgets.fonts import monospace_families
 
 INDENT = 26
 """Pixels for each level of a list or quote."""
 _QUOTE = QTextFormat.Property.UserProperty + 1
 _RULE = QTextFormat.Property.UserProperty + 2
-_LINE_HEIGHT = 1.65
-"""Of the font's size: as high as lines with Chinese need, so that all lines are the same."""
-_PARAGRAPH_GAP, _TIGHT_GAP, _HEADING_GAP = 10, 3, 18
+_TIGHT_GAP, _HEADING_GAP = 3, 18
 _HEADING_SIZES = {1: 1.45, 2: 1.28, 3: 1.14}
 
 
@@ -183,7 +181,7 @@ class RichText(QTextBrowser):
             paragraph.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         elif block.kind == "rule":
             paragraph.setProperty(_RULE, True)
-        height = QFontInfo(self.font()).pixelSize() * size * _LINE_HEIGHT
+        height = QFontInfo(self.font()).pixelSize() * size * look.current().line_height
         paragraph.setLineHeight(height, QTextBlockFormat.LineHeightTypes.MinimumHeight.value)
         return paragraph, text
 
@@ -300,7 +298,7 @@ def _gap(before: Block, block: Block) -> int:
         return 0
     if block.kind == "heading":
         return _HEADING_GAP
-    return _TIGHT_GAP if block.tight and before.depth else _PARAGRAPH_GAP
+    return _TIGHT_GAP if block.tight and before.depth else look.current().paragraph_gap
 
 
 def _open_link(url: QUrl) -> None:

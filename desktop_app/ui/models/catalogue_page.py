@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBox
 from desktop_app.library.catalogue import CatalogueOffer, Overview
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.bridges.conversion_bridge import ConversionJob
-from desktop_app.ui.chat.chat_view import COLUMN
 from desktop_app.ui.models.catalogue_labels import search_text
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row
 from desktop_app.ui.widgets.icons import IconButton
+
+_WIDEST = 860
 
 
 class CataloguePage(QWidget):
@@ -103,7 +104,7 @@ class CataloguePage(QWidget):
         column.addWidget(self._all, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(0)
         holder = QWidget()
-        holder.setMaximumWidth(COLUMN + 80)
+        holder.setMaximumWidth(_WIDEST)
         holder.setLayout(column)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The settings dialog and its pages.
+"""The settings: a page with sections.
 
 What is stored belongs to `desktop_app.settings`.
 """

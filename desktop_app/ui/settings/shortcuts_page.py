@@ -20,6 +20,10 @@ _KEYS = (
     "Ctrl+Z",
     "Ctrl+G",
     "Ctrl+O",
+    "Ctrl++",
+    "Ctrl+=",
+    "Ctrl+-",
+    "Ctrl+0",
     "Ctrl+,",
     "F1",
 )
@@ -35,6 +39,10 @@ _WORDS = (
     to_translate("KeysPage", "Bring back the chat that was deleted last"),
     to_translate("KeysPage", "Get models"),
     to_translate("KeysPage", "Add a model"),
+    to_translate("KeysPage", "Larger text"),
+    to_translate("KeysPage", "Larger text"),
+    to_translate("KeysPage", "Smaller text"),
+    to_translate("KeysPage", "Text as large as the system's"),
     to_translate("KeysPage", "Settings"),
     to_translate("KeysPage", "These keys"),
 )

@@ -15,6 +15,7 @@ _CHINESE = (
     "WenQuanYi Micro Hei",
     "Droid Sans Fallback",
 )
+_POINTS, _SAME = "systemPoints", 0.01
 
 
 def use_fonts(application: QApplication) -> None:
@@ -25,6 +26,24 @@ def use_fonts(application: QApplication) -> None:
     if chinese is not None and chinese not in font.families():
         font.setFamilies([_real_family(font), chinese])
         application.setFont(font)
+
+
+def scale_font(application: QApplication, percent: int) -> None:
+    """Make all texts as large as a share of the system's font."""
+    font = QFont(application.font())
+    wanted = _system_points(application) * percent / 100
+    if abs(font.pointSizeF() - wanted) > _SAME:
+        font.setPointSizeF(wanted)
+        application.setFont(font)
+
+
+def _system_points(application: QApplication) -> float:
+    """Return the size of the system's font: the application's before it was scaled for the first time."""
+    known = application.property(_POINTS)
+    if known is None:
+        known = QFontInfo(application.font()).pointSizeF()
+        application.setProperty(_POINTS, known)
+    return float(known)
 
 
 def monospace_families() -> list[str]:

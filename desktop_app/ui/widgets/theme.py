@@ -11,6 +11,10 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
+from desktop_app.ui.widgets import look
+from desktop_app.ui.widgets.fonts import scale_font
+from desktop_app.ui.widgets.look import Look
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -141,7 +145,8 @@ class ThemeKeeper(QObject):
         self._application = application
         self._mode = "system"
         self._theme: Theme | None = None
-        self._used: Theme | None = None
+        self._look = Look()
+        self._used: tuple[Theme, Look] | None = None
         application.setStyle("Fusion")
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply)
 
@@ -156,14 +161,24 @@ class ThemeKeeper(QObject):
         QGuiApplication.styleHints().setColorScheme(_SCHEMES[mode])
         self._apply()
 
+    def choose_look(self, chosen: Look) -> None:
+        """Use a text size and a density."""
+        if chosen != self._look:
+            self._look = chosen
+            if self._theme is not None:
+                self._begin()
+
     def _apply(self) -> None:
         scheme = QGuiApplication.styleHints().colorScheme()
         dark = self._mode == "dark" or (self._mode == "system" and scheme == Qt.ColorScheme.Dark)
         theme = DARK if dark else LIGHT
         if theme is self._theme:
             return
-        first, self._theme = self._theme is None, theme
-        if first:
+        self._theme = theme
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._used is None:
             self._use_theme()
         else:
             self.changing.emit()
@@ -171,12 +186,15 @@ class ThemeKeeper(QObject):
 
     def _use_theme(self) -> None:
         theme = self.theme
-        if theme is self._used:
+        if (theme, self._look) == self._used:
+            self.changed.emit()  # it changed and changed back: what was taken away may come again
             return
-        self._used = theme
+        self._used = theme, self._look
         set_current(theme)
+        look.set_current(self._look)
+        scale_font(self._application, self._look.text_size)
         self._application.setPalette(palette(theme))
-        self._application.setStyleSheet(style_sheet(theme, self._application.font().pointSizeF()))
+        self._application.setStyleSheet(style_sheet(theme, self._application.font().pointSizeF(), self._look))
         self.changed.emit()
 
 
@@ -205,15 +223,17 @@ def palette(theme: Theme) -> QPalette:
     return result
 
 
-def style_sheet(theme: Theme, point_size: float) -> str:
-    """Return the application's style sheet; sizes follow the system's font."""
+def style_sheet(theme: Theme, point_size: float, chosen: Look) -> str:
+    """Return the application's style sheet; sizes follow the system's font and the look."""
     sizes = {f"size_{name}": f"{point_size * factor:.1f}pt" for name, factor in _SIZES.items()}
     text = files("resources").joinpath("styles", "app.qss").read_text("utf-8")
     icons = Path(
         str(files("resources") / "icons")
     ).as_posix()  # Qt reads the arrows of boxes from files, a grey for both themes
     veil = f"#e6{theme.surface[1:]}"  # nine tenths opaque
-    return Template(text).substitute(asdict(theme), veil=veil, icons=icons, **sizes)
+    return Template(text).substitute(
+        asdict(theme), veil=veil, icons=icons, row_padding=f"{chosen.row_padding}px", **sizes
+    )
 
 
 _SIZES = {"small": 0.88, "normal": 1.0, "large": 1.15, "title": 1.7}

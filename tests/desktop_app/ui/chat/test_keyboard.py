@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QListWidget, QWid
 
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.sidebar import Sidebar
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.settings_page import SettingsPage
 from desktop_app.ui.settings.shortcuts_page import KeysPage
 from tests.support.window import Person, run_events
 
@@ -70,8 +70,8 @@ def test_shortcuts(person: Person) -> None:
     QTest.keyClick(person.find(QListWidget, "chatList"), Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier)
     assert person.find(Composer).isAncestorOf(QApplication.focusWidget())
     QTest.keyClick(person.window, Qt.Key.Key_Comma, Qt.KeyboardModifier.ControlModifier)
-    assert person.find(SettingsDialog).isVisible()
-    person.find(SettingsDialog).close()
+    assert person.find(SettingsPage).isVisible()
+    person.find(SettingsPage).close()
 
 
 def test_the_list_of_keys_names_every_shortcut(person: Person) -> None:
@@ -82,7 +82,7 @@ def test_the_list_of_keys_names_every_shortcut(person: Person) -> None:
     listed = {label.text() for label in page.findChildren(QLabel, "key")}
     shortcuts = {shortcut.key().toString() for shortcut in person.window.findChildren(QShortcut)}
     assert shortcuts - listed == set()
-    person.find(SettingsDialog).close()
+    person.find(SettingsPage).close()
 
 
 def test_a_chat_is_opened_with_the_keyboard(person: Person) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtWidgets import QTabWidget
-
 from desktop_app.paths import chat_state_file, models_folder
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.rwkv_world import world_model
 from tests.support.window import Person
@@ -46,9 +44,8 @@ def test_the_context_is_no_setting_of_a_model_without_one(open_window: OpenWindo
     world_model(tmp_path, "7").replace(models_folder() / "rwkv-world.gguf")
     person = open_window(model="rwkv-world")
     person.wait(lambda: person.model_state == "ready")
-    person.window.open_settings()
-    dialog = person.find(SettingsDialog)
-    dialog.findChild(QTabWidget).setCurrentIndex(1)
+    person.window.open_settings("chat")
+    dialog = person.find(SettingsPage)
     words = person.sentences(dialog)
     assert "any length in mind" in words
     assert "Context" not in words.splitlines()

@@ -19,7 +19,7 @@ from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.markdown.code_box import CodeBox
 from desktop_app.ui.models.conversion_panel import ConversionCard, ConversionPanel
 from desktop_app.ui.models.delete_downloads import DeletionQuestion, DownloadsRow
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.checkpoints import write_checkpoint
@@ -139,7 +139,7 @@ def test_the_settings_show_what_downloads_take_and_delete_them(
         publish(server, name, checkpoint(tmp_path / str(number)))
         job = bridge.start(name, "Q8_0")
         person.wait(lambda job=job: job.is_over)
-    person.window.open_settings(3)
+    person.window.open_settings("models")
     row = person.find(DownloadsRow)
     person.wait(row.isVisible)
     person.click("Delete…", row)
@@ -150,7 +150,7 @@ def test_the_settings_show_what_downloads_take_and_delete_them(
     person.wait(lambda: not row.isVisible())
     assert not list(downloads_folder().rglob("*.safetensors"))
     assert len(names(person)) == 2
-    person.find(SettingsDialog).close()
+    person.find(SettingsPage).close()
 
 
 def test_a_download_that_a_job_waits_for_is_not_offered(

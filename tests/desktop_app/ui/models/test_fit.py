@@ -13,7 +13,7 @@ from desktop_app.planning.calibration import Loads
 from desktop_app.system.memory_limits import MainMemory
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.models.model_picker import ModelPicker
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_models import a_copy, actions
 from tests.desktop_app.ui.settings.test_settings import dialog_of, field
@@ -91,7 +91,7 @@ def test_automatic_takes_the_planners_context_and_a_number_is_obeyed(
     person.close()
     person = ready(open_window())
     assert person.services.models.state.info.context == 4096
-    assert not person.window.findChildren(SettingsDialog)
+    assert not person.window.findChildren(SettingsPage)
 
 
 def test_less_memory_gives_a_shorter_context(open_window: OpenWindow, memory: list[int]) -> None:

@@ -13,7 +13,8 @@ from desktop_app.library import other_hosts
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.conversion_panel import ConversionCard
-from desktop_app.ui.settings.settings_dialog import SettingsDialog
+from desktop_app.ui.settings.network_section import NetworkSection
+from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support import hostile_answers as hostile
 from tests.support.hub_server import HubServer, Repository
@@ -159,9 +160,8 @@ def test_what_is_wrong_is_said_with_the_button_that_helps(
     assert shown == set(words if wrong.settings else words[:1]) | others
     if wrong.settings:
         next(button for button in card.findChildren(QPushButton) if button.text() == words[1]).click()
-        dialog = person.window.findChild(SettingsDialog)
-        assert dialog._endpoint.isVisible()
-        dialog.reject()
+        assert person.find(NetworkSection)._endpoint.isVisible()
+        person.find(SettingsPage).close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QListWidget, QMessageBox
 
 from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, part_store
 from desktop_app.ui.settings.engine_page import EnginePage
+from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.engine_parts import part_archive, plug_in
 from tests.support.window import Person
@@ -15,7 +16,7 @@ from tests.support.window import Person
 
 def page_of(person: Person) -> EnginePage:
     person.wait(lambda: person.model_state == "ready")
-    person.window.open_settings(5)
+    person.window.open_settings("engine")
     page = person.find(EnginePage)
     idle(person)
     return page
@@ -46,7 +47,7 @@ def test_a_part_that_crashes_is_named_and_the_chat_goes_on(open_window: OpenWind
     [line] = parts(page)
     assert line.startswith("Vulkan (")
     assert "not used: vulkan crashed in its trial" in line
-    page.window().close()
+    person.find(SettingsPage).close()
     person.wait(lambda: person.model_state == "ready")
     assert person.ask("Hello")
 
@@ -71,7 +72,7 @@ def test_what_computes_is_chosen_and_a_part_removed(open_window: OpenWindow, tmp
     person.wait(lambda: not part_store().parts() and not person.services.engine_parts.busy)
     idle(person)
     assert parts(page) == []
-    page.window().close()
+    person.find(SettingsPage).close()
 
 
 def test_a_damaged_file_is_refused_with_a_sentence(open_window: OpenWindow, tmp_path: Path) -> None:
@@ -83,4 +84,4 @@ def test_a_damaged_file_is_refused_with_a_sentence(open_window: OpenWindow, tmp_
     assert "a.zip is damaged or no engine part" in person.find(QMessageBox).text()
     person.find(QMessageBox).close()
     idle(person)
-    page.window().close()
+    person.find(SettingsPage).close()

@@ -6,11 +6,15 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 from gguf import GGUFValueType, GGUFWriter
 from gguf.scripts import gguf_new_metadata
-from PySide6.QtGui import QPalette
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QPalette, QWheelEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
@@ -21,7 +25,7 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QSpinBox,
     QTableWidget,
-    QTabWidget,
+    QTreeWidget,
     QWidget,
 )
 
@@ -31,11 +35,12 @@ from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import InstallRequest
 from desktop_app.network import OFFLINE, is_offline, record, switch
-from desktop_app.paths import loads_file, models_folder, settings_file
+from desktop_app.paths import data_folder, loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat.composer import Composer
-from desktop_app.ui.settings.settings_dialog import DOWNLOADS, REPLIES, SettingsDialog
+from desktop_app.ui.settings.chat_section import ChatSection
+from desktop_app.ui.settings.settings_page import SECTIONS, SectionName, SettingsPage
 from desktop_app.ui.widgets.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.gguf_reader import GGUFReader
@@ -43,18 +48,18 @@ from tests.support.hub_server import HubServer, Repository
 from tests.support.window import Person
 
 
-def dialog_of(person: Person) -> SettingsDialog:
-    person.window.open_settings()
-    return person.find(SettingsDialog)
+def page_of(person: Person, section: SectionName) -> SettingsPage:
+    person.window.open_settings(section)
+    return person.window.findChildren(SettingsPage)[-1]
 
 
-def field(dialog: SettingsDialog, label: str) -> QWidget:
+def field(dialog: SettingsPage, label: str) -> QWidget:
     return next(found.buddy() for found in dialog.findChildren(QLabel) if found.text() == label)
 
 
 def test_every_setting_is_reached_used_and_kept(open_window: OpenWindow) -> None:
     person = open_window()
-    dialog = dialog_of(person)
+    dialog = page_of(person, "chat")
     for label, value in {
         "Temperature": 0.25,
         "Top-k": 12,
@@ -99,8 +104,7 @@ def test_one_seed_gives_one_reply(person: Person) -> None:
 
 def test_reset_brings_the_defaults_of_sampling_back(open_window: OpenWindow) -> None:
     person = open_window(top_k=3, seed=9, max_tokens=5, temperature=1.9, system_prompt="Stay.")
-    dialog = dialog_of(person)
-    dialog.findChild(QTabWidget).setCurrentIndex(2)
+    dialog = page_of(person, "chat")
     person.click("Reset to defaults", dialog)
     assert sampling(options_from(person.services.settings), {}) == SamplingSettings()
     assert person.services.settings.system_prompt == "Stay."
@@ -128,7 +132,7 @@ def test_the_publishers_recommendation_counts_until_it_is_changed(open_window: O
         replies.add(person.ask("Tell me about rain."))
     assert len(replies) == 1  # a temperature of 0, though the usual one is not
 
-    dialog = dialog_of(person)
+    dialog = page_of(person, "chat")
     temperature, top_k, top_p = field(dialog, "Temperature"), field(dialog, "Top-k"), field(dialog, "Top-p")
     assert isinstance(temperature, QDoubleSpinBox)
     assert isinstance(top_k, QSpinBox)
@@ -143,7 +147,6 @@ def test_the_publishers_recommendation_counts_until_it_is_changed(open_window: O
     assert sampling(options_from(person.services.settings), model.sampling) == SamplingSettings(
         temperature=1.25, top_k=3000, max_tokens=4
     )
-    dialog.findChild(QTabWidget).setCurrentIndex(2)
     person.click("Reset to defaults", dialog)
     assert (temperature.value(), "recommended" in temperature.suffix()) == (0.0, True)
     assert person.services.settings.temperature is None
@@ -153,8 +156,8 @@ def test_the_publishers_recommendation_counts_until_it_is_changed(open_window: O
 
 def test_theme_and_language_change_at_once(person: Person, application: QApplication) -> None:
     person.ask("Hello")
-    dialog = dialog_of(person)
-    theme, language = field(dialog, "Appearance"), field(dialog, "Language")
+    dialog = page_of(person, "appearance")
+    theme, language = field(dialog, "Theme"), field(page_of(person, "general"), "Language")
     assert isinstance(theme, QComboBox)
     assert isinstance(language, QComboBox)
     window_colour: Callable[[], str] = lambda: application.palette().color(QPalette.ColorRole.Window).name()  # noqa: E731
@@ -162,21 +165,57 @@ def test_theme_and_language_change_at_once(person: Person, application: QApplica
     theme.setCurrentIndex(theme.findData("dark"))
     person.wait(lambda: window_colour() == DARK.window)
     language.setCurrentIndex(language.findData("zh_CN"))
-    person.wait(lambda: dialog.windowTitle() == "设置")
-    assert field(dialog, "外观") is theme
+    person.wait(lambda: "设置" in person.sentences(dialog))
+    assert field(dialog, "主题") is theme
     assert person.find(Composer).findChild(QPlainTextEdit).placeholderText().startswith("输入消息")
-    assert "复制" in person.buttons()
-    assert "今天" in _headings(person)
-    language.setCurrentIndex(language.findData("en"))
-    person.wait(lambda: dialog.windowTitle() == "Settings")
-    assert "Copy" in person.buttons()
     dialog.close()
+    person.wait(lambda: "复制" in person.buttons())
+    assert "今天" in _headings(person)
+    language = field(page_of(person, "general"), "语言")
+    assert isinstance(language, QComboBox)
+    language.setCurrentIndex(language.findData("en"))
+    person.wait(lambda: "Settings" in person.sentences())
+    person.find(SettingsPage).close()
+    person.wait(lambda: "Copy" in person.buttons())
     assert (person.services.settings.theme, person.services.settings.language) == ("dark", "en")
 
 
 def _headings(person: Person) -> list[str]:
     chats = person.find(QListWidget, "chatList")
     return [chats.item(i).text() for i in range(chats.count())]
+
+
+def test_text_size_width_and_density_change_at_once_and_are_kept(person: Person, application: QApplication) -> None:
+    person.ask("Hello")
+    points = application.font().pointSizeF()
+    heights = [widget.height() for widget in person.widgets]
+    QTest.keyClick(person.window, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+    person.wait(lambda: application.font().pointSizeF() > points)
+    assert person.services.settings.text_size == 110
+    page = page_of(person, "appearance")
+    size, width, density = (field(page, name) for name in ("Text size", "Width of messages", "Density"))
+    assert isinstance(size, QComboBox)
+    assert isinstance(width, QComboBox)
+    assert isinstance(density, QComboBox)
+    assert size.currentText() == "110 %"
+    size.setCurrentIndex(size.findData(150))
+    person.wait(lambda: application.font().pointSizeF() == pytest.approx(points * 1.5, abs=0.1))
+    page.close()
+    person.wait(lambda: [w.height() for w in person.widgets] > heights)
+    tall = person.widgets[0].height()
+    page = page_of(person, "appearance")
+    density = field(page, "Density")
+    assert isinstance(density, QComboBox)
+    density.setCurrentIndex(1)
+    width = field(page, "Width of messages")
+    assert isinstance(width, QComboBox)
+    width.setCurrentIndex(width.findData("wide"))
+    page.close()
+    person.wait(lambda: person.widgets[0].height() < tall)
+    QTest.keyClick(person.window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
+    person.wait(lambda: application.font().pointSizeF() == pytest.approx(points, abs=0.1))
+    kept = load_settings(settings_file())
+    assert (kept.text_size, kept.message_width, kept.compact) == (100, "wide", True)
 
 
 def test_values_out_of_range_fall_back_to_the_defaults(open_window: OpenWindow) -> None:
@@ -189,7 +228,7 @@ def test_values_out_of_range_fall_back_to_the_defaults(open_window: OpenWindow) 
 
 def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow) -> None:
     person = open_window()
-    dialog = dialog_of(person)
+    dialog = page_of(person, "network")
     address, token = field(dialog, "Download from"), field(dialog, "Access token")
     assert isinstance(address, QComboBox)
     assert isinstance(token, QLineEdit)
@@ -205,8 +244,7 @@ def test_the_address_and_the_token_of_downloads_are_kept(open_window: OpenWindow
     assert "hf_mine" not in repr(kept)
     if os.name != "nt":
         assert settings_file().stat().st_mode & 0o077 == 0
-    person.window.open_settings()
-    dialog = person.window.findChildren(SettingsDialog)[-1]
+    dialog = page_of(person, "network")
     address = field(dialog, "Download from")
     assert isinstance(address, QComboBox)
     assert address.currentText() == "https://mirror.example"
@@ -220,7 +258,7 @@ def test_a_token_stays_with_the_address_that_it_was_entered_for(open_window: Ope
         for server in (first, second):
             server.repositories["a/tea"] = Repository({"main": {"config.json": b"{}"}}, private=True)
         person = open_window(endpoint=first.endpoint)
-        dialog = dialog_of(person)
+        dialog = page_of(person, "network")
         address, token = field(dialog, "Download from"), field(dialog, "Access token")
         assert isinstance(address, QComboBox)
         assert isinstance(token, QLineEdit)
@@ -242,8 +280,7 @@ def test_a_token_stays_with_the_address_that_it_was_entered_for(open_window: Ope
         look(endpoint=first.endpoint)
         assert {request.authorization for request in second.requests} == {None}
         assert {request.authorization for request in first.requests} == {f"Bearer {first.token}"}
-        person.window.open_settings()
-        dialog = person.window.findChildren(SettingsDialog)[-1]
+        dialog = page_of(person, "network")
         address, token = field(dialog, "Download from"), field(dialog, "Access token")
         assert isinstance(address, QComboBox)
         assert isinstance(token, QLineEdit)
@@ -278,8 +315,9 @@ def test_damaged_files_are_said_in_the_window(open_window: OpenWindow) -> None:
 
 
 def test_contexts_that_the_model_was_not_made_for_cannot_be_chosen(person: Person) -> None:
-    person.window.open_settings(REPLIES)
-    box = person.find(SettingsDialog)._context
+    page_of(person, "chat")
+    box = person.find(ChatSection)._context
+    assert box is not None
     person.wait(lambda: "of memory" in box.itemText(1))
     texts = [box.itemText(row) for row in range(box.count())]
     possible = [bool(box.model().item(row).isEnabled()) for row in range(box.count())]
@@ -290,19 +328,19 @@ def test_contexts_that_the_model_was_not_made_for_cannot_be_chosen(person: Perso
     person.wait(page.isVisible)
     assert page.width() == page.parentWidget().width(), "nothing is cut off at the right"
     assert box.view().minimumWidth() >= box.fontMetrics().horizontalAdvance(texts[-1])
-    person.find(SettingsDialog).close()
+    person.find(SettingsPage).close()
 
 
 def test_the_offline_switch_and_the_list_of_connections(open_window: OpenWindow) -> None:
     record(Contact("host.example", 443, "/org/name/config.json", 4096, "done"))
     record(Contact("host.example", 443, "/org/name/model.gguf", 0, "failed"))
     person = open_window()
-    dialog = dialog_of(person)
+    dialog = page_of(person, "network")
     positions = field(dialog, "Connections")
     assert isinstance(positions, QComboBox)
     positions.setCurrentIndex(1)
     person.wait(is_offline)
-    dialog.show_page(DOWNLOADS)
+    dialog.show_section("privacy")
     person.click("Show all connections…", dialog)
     table = person.find(QTableWidget)
     rows = [[table.item(row, column).text() for column in range(1, 4)] for row in range(table.rowCount())]
@@ -320,3 +358,60 @@ def test_a_switch_that_a_command_moved_stays_moved(open_window: OpenWindow) -> N
     assert is_offline()
     person.close()
     assert is_offline()
+
+
+def test_the_settings_are_a_page_of_sections_each_of_which_is_named(person: Person) -> None:
+    person.click("Settings")
+    page = person.find(SettingsPage)
+    assert page.window() is person.window
+    sections = page.findChild(QListWidget, "sections")
+    assert [sections.item(row).text() for row in range(sections.count())] == [
+        "General", "Appearance", "Chat", "Models and storage", "Network", "Engine", "Privacy", "Shortcuts", "About",
+    ]  # fmt: skip
+    for row, name in enumerate(SECTIONS):
+        sections.setCurrentRow(row)
+        assert page.show_section(name).isVisible()
+    QTest.keyClick(sections, Qt.Key.Key_Escape)
+    person.wait(lambda: not page.isVisible())
+    assert person.editor.hasFocus()
+
+
+def test_a_chat_that_is_opened_takes_the_place_of_the_settings(person: Person) -> None:
+    person.ask("Name a colour.")
+    page = page_of(person, "general")
+    person.window.new_chat()
+    assert not page.isVisible()
+    assert person.editor.isVisible()
+
+
+def test_the_report_and_the_licences_are_shown_and_copied(person: Person) -> None:
+    page = page_of(person, "about")
+    words = page.findChild(QPlainTextEdit)
+    person.wait(words.toPlainText)
+    person.click("Copy", page)
+    copied = QApplication.clipboard().text()
+    assert copied == words.toPlainText()
+    assert f"zhiyin: {version('zhiyin')}" in copied
+    assert "SmolLM2" in copied
+    assert str(data_folder()) not in copied
+    rows = page.findChild(QTreeWidget)
+    licences = {
+        rows.topLevelItem(i).text(0).lower(): rows.topLevelItem(i).text(2) for i in range(rows.topLevelItemCount())
+    }
+    assert "LGPL" in licences["pyside6_essentials"]
+    assert licences["llama_cpp_python"] == "MIT"
+    assert not [name for name, licence in licences.items() if licence.upper().startswith("GPL")]
+
+
+def test_the_wheel_scrolls_the_page_and_changes_no_value(person: Person) -> None:
+    page = page_of(person, "chat")
+    box = field(page, "Top-k")
+    assert isinstance(box, QSpinBox)
+    before = box.value()
+    middle = QPointF(box.rect().center())
+    wheel = QWheelEvent(
+        middle, box.mapToGlobal(middle), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(box, wheel)
+    assert box.value() == before

@@ -13,6 +13,7 @@ from desktop_app.ui.chat.question_widget import QuestionWidget
 from desktop_app.ui.chat.reply_widget import ReplyWidget
 from desktop_app.ui.markdown.view import MarkdownView
 from desktop_app.ui.widgets.icons import PADDING, IconButton
+from desktop_app.ui.widgets.look import SIZES, Look, larger
 from desktop_app.ui.widgets.theme import DARK, LIGHT, Theme, ThemeKeeper, contrast, style_sheet
 from tests.support.window import run_events
 
@@ -56,7 +57,7 @@ def test_contrast_is_that_of_the_guidelines() -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_colour_of_the_style_sheet_is_filled_in(theme: Theme) -> None:
-    assert "$" not in style_sheet(theme, 10)
+    assert "$" not in style_sheet(theme, 10, Look())
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -81,3 +82,28 @@ def test_the_icons_below_a_message_are_in_line_with_it(application: QApplication
     assert copy.x() + PADDING == reply.findChild(MarkdownView).x()
     edit = max(question.findChildren(IconButton), key=lambda button: button.x())
     assert edit.geometry().right() - PADDING == question.findChild(QFrame, "bubble").geometry().right()
+
+
+def test_text_grows_in_steps_to_an_end() -> None:
+    grown = [larger(percent, 1) for percent in SIZES]
+    assert grown == [*SIZES[1:], SIZES[-1]]
+    assert larger(SIZES[0], -1) == SIZES[0]
+    assert larger(120, 1) == 150, "from the nearest step"
+
+
+def test_a_look_changes_the_font_and_comes_back(application: QApplication) -> None:
+    before = application.font().pointSizeF()
+    keeper = ThemeKeeper(application, application)
+    changed: list[str] = []
+    keeper.changed.connect(lambda: changed.append("changed"))
+    keeper.choose("light")
+    keeper.choose_look(Look(150, compact=True))
+    run_events(1)
+    assert application.font().pointSizeF() == pytest.approx(before * 1.5, abs=0.1)
+    keeper.choose_look(Look())
+    keeper.choose_look(Look(150, compact=True))
+    run_events(1)
+    assert len(changed) >= 3, "what was taken away for a change that was taken back comes again"
+    keeper.choose_look(Look())
+    run_events(1)
+    assert application.font().pointSizeF() == pytest.approx(before, abs=0.1)

@@ -1,0 +1,65 @@
+"""What Zhiyin is and stands on: versions, licences, and the report that helps whoever answers a question about it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+
+import psutil
+
+from desktop_app.system import processor
+
+PACKAGES = ("zhiyin", "llama-cpp-python", "gguf", "pyside6-essentials", "huggingface-hub", "numpy", "psutil")
+_CLASSIFIER = "License :: OSI Approved :: "
+_LONGEST_NAME = 60
+"""Some packages have the whole text of their licence where its name belongs."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A library that is installed with Zhiyin."""
+
+    name: str
+    version: str
+    licence: str
+    """As its makers name it; "" where they name none."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that matters."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def components() -> list[Component]:
+    """Return the libraries that are here, by name; one that is found twice counts once."""
+    found = {
+        str(one.metadata["Name"]).lower(): Component(str(one.metadata["Name"]), one.version, licence_of(one))
+        for one in distributions()
+        if one.metadata["Name"]
+    }
+    return [found[name] for name in sorted(found)]
+
+
+def licence_of(distribution: Distribution) -> str:
+    """Return the name of a library's licence."""
+    facts = distribution.metadata
+    named = facts["License-Expression"] or facts["License"] or ""
+    if named.strip() and "\n" not in named.strip() and len(named) <= _LONGEST_NAME:
+        return str(named).strip()
+    classified = [one.removeprefix(_CLASSIFIER) for one in facts.get_all("Classifier") or [] if _CLASSIFIER in one]
+    return ", ".join(classified)
+
+
+def report(facts: Mapping[str, str]) -> str:
+    """Return versions, the computer and further facts, a line each: nothing of the user's, no path, no name."""
+    gigabytes = psutil.virtual_memory().total / (1 << 30)
+    computer = {"processor": processor.name(), "memory": f"{gigabytes:.0f} GiB"}
+    return "\n".join(f"{name}: {value}" for name, value in {**versions(), **computer, **facts}.items())

@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
 
 from desktop_app.ui.chat.chat_view import ChatView
+from desktop_app.ui.chat.finder import ChatFinder
 from desktop_app.ui.chat.welcome import Welcome
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.services import Services
@@ -30,6 +31,7 @@ class Pages(QStackedWidget):
         self._services = services
         self.welcome = Welcome()
         self.chat = ChatView(services.chats)
+        self.finder = ChatFinder(services.chats, self.chat)
         self.catalogue = CataloguePage()
         self.settings: SettingsPage | None = None
         """Made whenever it is opened."""

@@ -199,7 +199,8 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+G"), self.open_catalogue),
             (QKeySequence("Ctrl+O"), self.add_model),
             (QKeySequence("Esc"), self._escape),
-            (QKeySequence(QKeySequence.StandardKey.Find), self._search),
+            (QKeySequence(QKeySequence.StandardKey.Find), self._find),
+            (QKeySequence("Ctrl+Shift+F"), self._search),
             (QKeySequence("Ctrl+L"), self._focus.go_home),
             (QKeySequence("F2"), self._rename),
             (QKeySequence(QKeySequence.StandardKey.Undo), self._chat_actions.undo),
@@ -349,11 +350,17 @@ class MainWindow(QMainWindow):
             self._composer.set_continues(state.info is not None and not state.info.chat)
             self._pages.refresh_catalogue()
 
-    def _search(self) -> None:
-        """Search among what is shown: the models to get, or the chats."""
+    def _find(self) -> None:
+        """Search in what is shown: the models to get, the open chat, or where none is open, all chats."""
         if self._pages.in_catalogue:
             self._pages.catalogue.begin()
-            return
+        elif self._pages.currentWidget() is self._view:
+            self._pages.finder.begin()
+        elif not self._pages.is_aside:
+            self._search()
+
+    def _search(self) -> None:
+        """Search in all chats."""
         self._frame.show_sidebar()
         self._sidebar.begin_search()
 

@@ -4108,6 +4108,33 @@
     </message>
 </context>
 <context>
+    <name>FindBar</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Find in this chat</source>
+        <translation>在此对话中查找</translation>
+    </message>
+    <message>
+        <source>Next place</source>
+        <translation>下一处</translation>
+    </message>
+    <message>
+        <source>Nothing found</source>
+        <translation>没有找到</translation>
+    </message>
+    <message>
+        <source>Previous place</source>
+        <translation>上一处</translation>
+    </message>
+    <message>
+        <source>{place} of {count}</source>
+        <translation>第 {place} 处，共 {count} 处</translation>
+    </message>
+</context>
+<context>
     <name>Fit</name>
     <message>
         <source>All {count} layers on the GPU</source>
@@ -4226,6 +4253,10 @@
         <translation>删除列表中选中的对话</translation>
     </message>
     <message>
+        <source>Find in the chat, or among the models to get</source>
+        <translation>在对话中查找，或搜索可获取的模型</translation>
+    </message>
+    <message>
         <source>Get models</source>
         <translation>获取模型</translation>
     </message>
@@ -4242,8 +4273,8 @@
         <translation>重命名当前对话</translation>
     </message>
     <message>
-        <source>Search in chats, or among the models to get</source>
-        <translation>搜索对话；在“获取模型”中搜索模型</translation>
+        <source>Search in all chats</source>
+        <translation>搜索所有对话</translation>
     </message>
     <message>
         <source>Settings</source>

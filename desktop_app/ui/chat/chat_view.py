@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -52,6 +52,9 @@ class ChatView(QScrollArea):
 
     remedy_chosen = Signal(str, str)
     """A failed reply's id and a `Remedy`."""
+    resized = Signal()
+    built = Signal()
+    """All messages that are wanted are there."""
     left = Signal()
     """What had the keyboard goes away: another widget should take it."""
 
@@ -81,7 +84,7 @@ class ChatView(QScrollArea):
         self._holder = QWidget()
         self._holder.setMaximumWidth(WIDTHS["normal"])
         self._holder.setLayout(self._column)
-        page = QWidget()
+        page = self._page = QWidget()
         page.setObjectName("chatPage")
         row = QHBoxLayout(page)
         row.setContentsMargins(0, 0, 0, 0)
@@ -97,6 +100,7 @@ class ChatView(QScrollArea):
         self._builder = QTimer(self, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build_older)
         self._settling = QTimer(self, singleShot=True, interval=_SETTLING_MS)
+        self._settling.timeout.connect(self.built)
         self._settling.timeout.connect(self._uncover)  # at the latest: all that is wanted is there
         self._from_end = 0
         self._picture: QLabel | None = None
@@ -177,6 +181,24 @@ class ChatView(QScrollArea):
                 if isinstance(widget, ReplyWidget):
                     widget.set_contexts(contexts)
 
+    @property
+    def messages(self) -> Sequence[QuestionWidget | ReplyWidget]:
+        """The messages that are built, the newest of the chat."""
+        return self._widgets
+
+    def build_up_to(self, message: str) -> None:
+        """Build the messages from the newest up to this one, a few at a time; `built` tells when they are there."""
+        place = next((number for number, older in enumerate(self._older) if older.id == message), None)
+        if place is not None:
+            self._wanted = max(self._wanted, len(self._widgets) + len(self._older) - place)
+            self._builder.start()
+
+    def scroll_to(self, part: QWidget, point: QPoint, margin: int) -> None:
+        """Bring a place in a part of a message into sight, and stay there."""
+        self._pinned = False
+        place = part.mapTo(self._page, point)
+        self.ensureVisible(place.x(), place.y(), 0, min(margin, self.height() // 3))
+
     def set_column(self, width: int) -> None:
         """Let messages be this wide at most."""
         self._holder.setMaximumWidth(width)
@@ -207,6 +229,7 @@ class ChatView(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Keep the button in its corner."""
         super().resizeEvent(event)
+        self.resized.emit()
         self._to_end.move((self.width() - self._to_end.width()) // 2, self.height() - self._to_end.height() - 12)
 
     def _retranslate(self) -> None:

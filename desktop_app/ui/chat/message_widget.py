@@ -49,6 +49,14 @@ class MessageWidget(QWidget):
         """Something is being written in it, which would be lost with it."""
         return False
 
+    @property
+    def answer(self) -> QWidget:
+        """What holds the texts in which words are found."""
+        return self
+
+    def show_all(self) -> None:
+        """Show what a long message leaves out at first."""
+
     def text_to_copy(self) -> str:
         """Return what the copy button copies."""
         return self.message.content or self.message.whole

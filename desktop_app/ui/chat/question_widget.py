@@ -6,7 +6,7 @@ from typing import cast
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from desktop_app.chat.attachment import Draft
 from desktop_app.chat.conversation import Message
@@ -66,6 +66,16 @@ class QuestionWidget(MessageWidget):
     def is_edited(self) -> bool:
         """The box in which it is changed is open."""
         return self._editor is not None
+
+    @property
+    def answer(self) -> QWidget:
+        """What was asked."""
+        return self._bubble
+
+    def show_all(self) -> None:
+        """Show every part of a long message."""
+        while self._shown < len(self.message.content):
+            self._show_more()
 
     def set_busy(self, busy: bool) -> None:
         """Nothing can be edited while a reply is written."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QLabel, QVBoxLayout
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import failure_of
@@ -76,6 +76,11 @@ class ReplyWidget(MessageWidget):
     def is_building(self) -> bool:
         """A part of the answer is not shown yet."""
         return self._answer.is_building
+
+    @property
+    def answer(self) -> QWidget:
+        """The answer without the reasoning."""
+        return self._answer
 
     def grow(self, text: str) -> None:
         """Show the text so far, at most once a frame."""

@@ -178,7 +178,7 @@ class Sidebar(QFrame):
         self._search.draw()
         self._search.setPlaceholderText(self.tr("Search in chats"))
         self._search.setAccessibleName(self.tr("Search in chats"))
-        self._search.setToolTip(with_keys(self.tr("Search in chats"), "Ctrl+F"))
+        self._search.setToolTip(with_keys(self.tr("Search in chats"), "Ctrl+Shift+F"))
         self._name_emptiness()
 
     def _name_emptiness(self) -> None:

@@ -147,12 +147,14 @@ def _runs(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
     for kind, group in groupby(blocks, key=lambda block: block.kind if block.kind in ("code", "table") else "text"):
         members = list(group)
         runs += (
-            [(kind, members)] if kind == "text" else [(kind, [part]) for member in members for part in _parts(member)]
+            [(kind, members)]
+            if kind == "text"
+            else [(kind, [part]) for member in members for part in split_table(member)]
         )
     return runs
 
 
-def _parts(block: Block) -> list[Block]:
+def split_table(block: Block) -> list[Block]:
     """Return a long table as several with the same head: Qt lays a table out as a whole whenever it changes."""
     head, rows = block.rows[:1], block.rows[1:]
     if len(rows) <= _ROWS:

@@ -39,6 +39,7 @@ class Section(QWidget):
         self._form.setSpacing(10)
         self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(4, 8, 12, 16)
         self._column.setSpacing(12)

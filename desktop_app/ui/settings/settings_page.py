@@ -6,8 +6,17 @@ from collections.abc import Callable
 from typing import Literal
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QCloseEvent, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.about_section import AboutSection
@@ -36,7 +45,8 @@ SECTIONS: tuple[SectionName, ...] = (
     "about",
 )
 _WIDEST = 860
-_LIST_WIDTH = 190
+_LIST_WIDTH = 176
+_NARROW = 600
 
 
 class SettingsPage(QWidget):
@@ -65,16 +75,20 @@ class SettingsPage(QWidget):
             item = QListWidgetItem()
             item.setData(Qt.ItemDataRole.UserRole, name)
             self._list.addItem(item)
+        self._choice = QComboBox()
+        """Instead of the list where the page is narrow."""
+        self._choice.addItems([""] * len(SECTIONS))
         self._stack = QStackedWidget()
         self._lay_out()
-        self._list.currentRowChanged.connect(lambda row: self._show(SECTIONS[row]))
+        self._list.currentRowChanged.connect(self._turn)
+        self._choice.currentIndexChanged.connect(self._list.setCurrentRow)
         self._retranslate()
         self._list.setCurrentRow(0)
 
     @property
     def field(self) -> QWidget:
         """What has the keyboard, or had it last."""
-        return self.focusWidget() or self._list
+        return self.focusWidget() or (self._choice if self._list.isHidden() else self._list)
 
     def show_section(self, name: SectionName) -> QWidget:
         """Turn to a section and return it."""
@@ -86,6 +100,13 @@ class SettingsPage(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give a narrow page's width to its section."""
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        self._list.setVisible(not narrow)
+        self._choice.setVisible(narrow)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Give the sections their height, which they get from the style sheet."""
@@ -103,12 +124,14 @@ class SettingsPage(QWidget):
         head.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
         body = QHBoxLayout()
         body.setSpacing(20)
+        body.setContentsMargins(0, 0, 0, 0)
         body.addWidget(self._list)
         body.addWidget(self._stack, 1)
         column = QVBoxLayout()
         column.setContentsMargins(20, 8, 12, 12)
         column.setSpacing(12)
         column.addLayout(head)
+        column.addWidget(self._choice)
         column.addLayout(body, 1)
         holder = QWidget()
         holder.setMaximumWidth(_WIDEST)
@@ -122,7 +145,8 @@ class SettingsPage(QWidget):
     def _retranslate(self) -> None:
         self._title.setText(self.tr("Settings"))
         self._close.set_words(self.tr("Back to the chat"), "Esc")
-        self._list.setAccessibleName(self.tr("Sections"))
+        for chooser in (self._list, self._choice):
+            chooser.setAccessibleName(self.tr("Sections"))
         titles = (
             self.tr("General"),
             self.tr("Appearance"),
@@ -136,6 +160,11 @@ class SettingsPage(QWidget):
         )
         for row, title in enumerate(titles):
             self._list.item(row).setText(title)
+            self._choice.setItemText(row, title)
+
+    def _turn(self, row: int) -> None:
+        self._choice.setCurrentIndex(row)
+        self._show(SECTIONS[row])
 
     def _show(self, name: SectionName) -> None:
         if name not in self._made:

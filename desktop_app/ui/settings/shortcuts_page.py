@@ -11,6 +11,7 @@ from desktop_app.ui.i18n.translate import to_translate
 _KEYS = (
     "Ctrl+N",
     "Ctrl+F",
+    "Ctrl+Shift+F",
     "Ctrl+L",
     "Ctrl+T",
     "Esc",
@@ -29,7 +30,8 @@ _KEYS = (
 )
 _WORDS = (
     to_translate("KeysPage", "New chat"),
-    to_translate("KeysPage", "Search in chats, or among the models to get"),
+    to_translate("KeysPage", "Find in the chat, or among the models to get"),
+    to_translate("KeysPage", "Search in all chats"),
     to_translate("KeysPage", "To the message box"),
     to_translate("KeysPage", "Think before the answer, or for how long"),
     to_translate("KeysPage", "Stop the reply"),

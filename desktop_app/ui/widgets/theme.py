@@ -41,6 +41,11 @@ class Theme:
     code: str
     """Behind code."""
     link: str
+    found: str
+    """Behind words that were searched for."""
+    found_now: str
+    """Behind the place that is shown of them."""
+    on_found_now: str
     danger: str
     warning: str
     on_warning: str
@@ -68,6 +73,9 @@ LIGHT = Theme(
     bubble="#e3efeb",
     code="#f3f4f1",
     link="#14655a",
+    found="#fff0b3",
+    found_now="#ffc14d",
+    on_found_now="#1c1f22",
     danger="#b3261e",
     warning="#fff3d6",
     on_warning="#5f4300",
@@ -95,6 +103,9 @@ DARK = Theme(
     bubble="#263d38",
     code="#131415",
     link="#6fcdbd",
+    found="#4d421a",
+    found_now="#e0a83a",
+    on_found_now="#1c1d1f",
     danger="#ff8f85",
     warning="#3b3118",
     on_warning="#f2d491",

@@ -106,7 +106,8 @@ def test_chats_are_searched_with_the_keyboard(person: Person) -> None:
     def press(key: Qt.Key) -> None:
         QTest.keyClick(QApplication.focusWidget(), key)
 
-    QTest.keyClick(person.editor, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    everywhere = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    QTest.keyClick(person.editor, Qt.Key.Key_F, everywhere)
     assert search.hasFocus()
     search.setText("明月")
     person.wait(lambda: person.titles == ["Tell me of 明月"])

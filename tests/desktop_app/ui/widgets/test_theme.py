@@ -28,6 +28,8 @@ TEXTS = [
     ("on_accent", "accent_hover"),
     ("on_warning", "warning"),
     ("text", "warning"),
+    ("text", "found"),
+    ("on_found_now", "found_now"),
 ]
 EDGES = [
     ("control", "window"),

@@ -48,6 +48,11 @@ _BUSY_SECONDS = 5.0
 _SUFFIXES = ("", "-wal", "-shm")
 """Of the files that make up one database."""
 
+_BEFORE, _SNIPPET = 24, 160
+"""Characters in front of a place that was found, and all that are shown of it."""
+_MOST_FOUND = 200
+"""Chats: a search ends when so many have the words."""
+
 _SCHEMA_1 = """
 CREATE TABLE conversations (
     id TEXT PRIMARY KEY,
@@ -134,12 +139,19 @@ ON CONFLICT(id) DO UPDATE SET message = excluded.message, position = excluded.po
 """  # noqa: S608  (constants only)
 _ATTACHMENTS = "SELECT {of}, name, kind, text, id, path FROM attachments WHERE {which} ORDER BY position"
 
-_SEARCH = r"""
-SELECT id FROM conversations WHERE title LIKE :words ESCAPE '\'
-UNION SELECT conversation FROM messages WHERE content LIKE :words ESCAPE '\'
-UNION SELECT conversation FROM attachments
-WHERE message IS NOT NULL AND (name LIKE :words ESCAPE '\' OR text LIKE :words ESCAPE '\')
+_FOUND_IN_MESSAGES = rf"""
+SELECT conversation, id, substr(content, max(1, instr(lower(content), lower(:words)) - {_BEFORE}), {_SNIPPET})
+FROM messages WHERE content LIKE :pattern ESCAPE '\'
+AND conversation IN (SELECT id FROM conversations WHERE deleted IS NULL) ORDER BY rowid DESC
+"""  # noqa: S608  (constants only)
+_FOUND_IN_TITLES = r"""
+SELECT id, '', '' FROM conversations WHERE title LIKE :pattern ESCAPE '\' AND deleted IS NULL ORDER BY updated DESC
 """
+_FOUND_IN_ATTACHMENTS = rf"""
+SELECT conversation, message, name || ' · ' || substr(text, max(1, instr(lower(text), lower(:words)) - {_BEFORE}), {_SNIPPET})
+FROM attachments WHERE message IS NOT NULL AND (name LIKE :pattern ESCAPE '\' OR text LIKE :pattern ESCAPE '\')
+AND conversation IN (SELECT id FROM conversations WHERE deleted IS NULL) ORDER BY rowid DESC
+"""  # noqa: S608  (constants only)
 _Step = tuple[str, tuple[object, ...]]
 """A statement and its values."""
 
@@ -155,6 +167,17 @@ class Deleted:
     conversation: Conversation
     at: float
     """Seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A chat that has some words, in its newest message with them or in its title."""
+
+    conversation: str
+    message: str = ""
+    """"": only the title has them."""
+    snippet: str = ""
+    """What stands around them, in a line."""
 
 
 class History:
@@ -224,12 +247,17 @@ class History:
             for message in messages
         ]
 
-    def search(self, words: str) -> set[str]:
-        """Return the conversations whose title or a message, of whichever branch, holds a text; A to Z in either case."""
-        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
+    def search(self, words: str) -> list[Found]:
+        """Return the chats whose title or a message, of whichever branch, holds a text; A to Z in either case."""
+        values = {"words": words, "pattern": "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"}
+        found: dict[str, Found] = {}
         with self._clear_errors():
-            rows = self._database.execute(_SEARCH, {"words": pattern}).fetchall()
-        return {identifier for (identifier,) in rows}
+            for statement in (_FOUND_IN_MESSAGES, _FOUND_IN_ATTACHMENTS, _FOUND_IN_TITLES):
+                for conversation, message, text in self._database.execute(statement, values):
+                    found.setdefault(conversation, Found(conversation, message, _in_a_line(text)))
+                    if len(found) == _MOST_FOUND:
+                        break
+        return list(found.values())
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""
@@ -357,6 +385,10 @@ def _conversation_steps(conversation: Conversation) -> list[_Step]:
 def _message_steps(message: Message) -> list[_Step]:
     rows = attachment_rows(message.conversation, message.id, message.attachments)
     return [(_SAVE_MESSAGE, message_row(message)), *((_SAVE_ATTACHMENT, row) for row in rows)]
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

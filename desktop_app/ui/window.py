@@ -101,6 +101,7 @@ class MainWindow(QMainWindow):
         chats, actions, sidebar = self.services.chats, self._chat_actions, self._sidebar
         sidebar.new_asked.connect(actions.new)
         sidebar.opened.connect(actions.open)
+        sidebar.found_opened.connect(self._open_found)
         sidebar.renamed.connect(chats.rename)
         sidebar.deleted.connect(actions.delete)
         sidebar.deleted.connect(lambda _: self._composer.let_undo_go())
@@ -363,6 +364,11 @@ class MainWindow(QMainWindow):
         """Search in all chats."""
         self._frame.show_sidebar()
         self._sidebar.begin_search()
+
+    def _open_found(self, conversation: str, message: str, words: str) -> None:
+        """Show a chat where it has the words that were searched for in all chats."""
+        self._pages.finder.expect(words, message)
+        self._chat_actions.open(conversation, message)
 
     def _rename(self) -> None:
         """Rename the open chat in the list."""

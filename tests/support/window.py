@@ -118,7 +118,7 @@ class Person:
         """The list of chats as it is shown, without the headings."""
         chats = self.find(QListWidget, "chatList")
         items = [chats.item(i) for i in range(chats.count())]
-        return [item.text() for item in items if item.flags() & Qt.ItemFlag.ItemIsEnabled]
+        return [item.text().split("\n")[0] for item in items if item.flags() & Qt.ItemFlag.ItemIsEnabled]
 
     def sentences(self, within: QWidget | None = None) -> str:
         """All words of visible labels."""

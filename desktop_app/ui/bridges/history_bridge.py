@@ -11,7 +11,7 @@ from converter.atomic_write import write_atomically
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.export import as_markdown
 from desktop_app.chat.folders import Folder
-from desktop_app.chat.history import Deleted, History, HistoryError
+from desktop_app.chat.history import Deleted, Found, History, HistoryError
 from desktop_app.chat.mending import Recovery
 from desktop_app.ui.bridges.background import Background
 from models.errors import ZhiyinError
@@ -51,7 +51,7 @@ class HistoryBridge(QObject):
         """Read a chat."""
         self._background.run(lambda: self._opened().messages(conversation), on_done, self._report)
 
-    def search(self, words: str, on_done: Callable[[set[str]], None]) -> None:
+    def search(self, words: str, on_done: Callable[[list[Found]], None]) -> None:
         """Find the chats that hold a text."""
         self._background.run(lambda: self._opened().search(words), on_done, self._report)
 

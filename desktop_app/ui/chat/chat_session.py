@@ -20,7 +20,7 @@ from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
-from desktop_app.chat.history import Deleted
+from desktop_app.chat.history import Deleted, Found
 from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
 from desktop_app.chat.steps import is_unfinished, open_calls, resumable
 from desktop_app.chat.tool_choice import ToolChoice
@@ -180,9 +180,12 @@ class ChatSession(QObject):
         if len(self.tree):
             self._show(self._fresh(), MessageTree())
 
-    def open(self, conversation: str) -> None:
-        """Open a stored chat."""
-        if conversation == self.current.id or conversation not in self._all:
+    def open(self, conversation: str, message: str = "") -> None:
+        """Open a stored chat, at the branch of a message if one is named."""
+        if conversation == self.current.id:
+            self._show_branch_of(message)
+            return
+        if conversation not in self._all:
             return
         reply = self._reply_in(conversation)
         if reply is not None:
@@ -195,10 +198,15 @@ class ChatSession(QObject):
                 stored = self._all[conversation]
                 leaf = tree.newest_leaf(stored.leaf if stored.leaf in tree else None)  # type: ignore[operator]
                 self._show(replace(stored, leaf=leaf), tree)
+                self._show_branch_of(message)
 
         self._history.messages(conversation, show)
 
-    def search(self, words: str, on_found: Callable[[set[str]], None]) -> None:
+    def _show_branch_of(self, message: str) -> None:
+        if message in self.tree and message not in {one.id for one in self.path}:
+            self.choose_version(message)
+
+    def search(self, words: str, on_found: Callable[[list[Found]], None]) -> None:
         """Find the chats in which a text occurs."""
         self._history.search(words, on_found)
 

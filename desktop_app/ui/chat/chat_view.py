@@ -193,6 +193,13 @@ class ChatView(QScrollArea):
             self._wanted = max(self._wanted, len(self._widgets) + len(self._older) - place)
             self._builder.start()
 
+    def show_message(self, message: str) -> None:
+        """Bring a message into sight, if it is built."""
+        for widget in self._widgets:
+            if widget.message.id == message:
+                self._pinned = False
+                self.ensureWidgetVisible(widget)
+
     def scroll_to(self, part: QWidget, point: QPoint, margin: int) -> None:
         """Bring a place in a part of a message into sight, and stay there."""
         self._pinned = False

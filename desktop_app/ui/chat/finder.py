@@ -30,6 +30,7 @@ class ChatFinder(QObject):
         self._place = -1
         self._first = ""
         """The message whose first place is shown at first; "": the last place of all."""
+        self._expected: tuple[str, str] | None = None
         self._asked = 0
         self._scrolls = False
         """The place is in a message that is still to be built."""
@@ -46,11 +47,16 @@ class ChatFinder(QObject):
         session.opened.connect(self._chat_changed)
         session.ended.connect(lambda _: self._again())
 
+    def expect(self, words: str, message: str) -> None:
+        """Begin at a message as soon as its chat is shown."""
+        self._expected = (words, message)
+        self._begin_expected()
+
     def begin(self, words: str = "", message: str = "") -> None:
         """Show the bar; `message`: where some words were found already."""
-        self._first = message
         self._put()
         self.bar.begin(words)
+        self._first = message
         if self.bar.words:
             self._search()
 
@@ -71,8 +77,18 @@ class ChatFinder(QObject):
             self._pause.start()
 
     def _chat_changed(self) -> None:
-        if not self._first:
+        if not self._begin_expected():
             self.bar.close()
+
+    def _begin_expected(self) -> bool:
+        """Begin the search that another chat was opened for, once it is there."""
+        if self._expected is None or all(one.id != self._expected[1] for one in self._session.path):
+            return False
+        (words, message), self._expected = self._expected, None
+        self._first = ""
+        self.bar.hide()
+        self.begin(words, message)
+        return True
 
     def _search(self) -> None:
         self._pause.stop()
@@ -89,6 +105,8 @@ class ChatFinder(QObject):
         before = self._hits[self._place] if 0 <= self._place < len(self._hits) else None
         self._hits = hits
         first = next((number for number, hit in enumerate(hits) if hit.message == self._first), len(hits) - 1)
+        if self._first and not hits:
+            self._view.show_message(self._first)  # what was found stands in a document or a thought of it
         self._place = hits.index(before) if before in hits and not self._first else first
         self._show_place()
 

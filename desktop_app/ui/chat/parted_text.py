@@ -32,6 +32,11 @@ class PartedText(QWidget):
         self._column.setSpacing(0)
         self._show_more()
 
+    def show_all(self) -> None:
+        """Show what is left."""
+        while self._shown < len(self._text):
+            self._show_more()
+
     def retranslate(self) -> None:
         """Write every word again."""
         if self._more is not None:

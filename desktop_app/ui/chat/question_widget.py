@@ -74,8 +74,7 @@ class QuestionWidget(MessageWidget):
 
     def show_all(self) -> None:
         """Show every part of a long message."""
-        while self._shown < len(self.message.content):
-            self._show_more()
+        self._text.show_all()
 
     def set_busy(self, busy: bool) -> None:
         """Nothing can be edited while a reply is written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.chat.conversation import Conversation
+from desktop_app.chat.history import Found
 from desktop_app.ui.chat.chat_session import Activity
 from desktop_app.ui.focus import is_written
 from desktop_app.ui.i18n.formats import day_group, with_keys
@@ -43,6 +44,8 @@ class Sidebar(QFrame):
     new_asked = Signal()
     catalogue_asked = Signal()
     opened = Signal(str)
+    found_opened = Signal(str, str, str)
+    """A chat that was found is to be shown at a message with the words that were searched for: ids and words."""
     renamed = Signal(str, str)
     deleted = Signal(str)
     export_asked = Signal(str)
@@ -62,7 +65,7 @@ class Sidebar(QFrame):
         self.setFixedWidth(248)
         self._conversations: list[Conversation] = []
         self._current: str | None = None
-        self._found: set[str] | None = None
+        self._found: Mapping[str, Found] | None = None
         """The chats that the search found; None: there is no search."""
         self._activity: Mapping[str, Activity] = {}
         self._shown: list[tuple[str, str, str]] = []
@@ -153,10 +156,11 @@ class Sidebar(QFrame):
         """Show all chats again."""
         self._search.clear()
 
-    def show_found(self, words: str, found: set[str]) -> None:
+    def show_found(self, words: str, found: Sequence[Found]) -> None:
         """Show the chats in which a text was found, unless the search is for another one by now."""
         if words == self._search.text().strip():
-            self._found = found
+            self._found = {one.conversation: one for one in found}
+            self._shown = []
             self.show_list(self._conversations, self._current, self._activity)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
@@ -193,12 +197,12 @@ class Sidebar(QFrame):
             self._pause.start()
         else:
             self._pause.stop()
-            self._found = None
+            self._found, self._shown = None, []
             self.show_list(self._conversations, self._current, self._activity)
 
     def _open_first(self) -> None:
         if self._found is not None and self._shown:
-            self.opened.emit(self._shown[0][0])
+            self._open_chat(self._shown[0][0])
 
     def _enter_list(self) -> None:
         if self._list.isVisible():
@@ -218,10 +222,13 @@ class Sidebar(QFrame):
             if heading != group:
                 group = heading
                 self._list.addItem(_heading(heading))
-            item = QListWidgetItem(title or self.tr("New chat"))
+            name = title or self.tr("New chat")
+            found = self._found.get(number) if self._found is not None else None
+            item = QListWidgetItem(f"{name}\n{found.snippet}" if found is not None and found.snippet else name)
             item.setData(_ID, number)
-            item.setToolTip(title)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            item.setToolTip(item.text())
+            if found is None:
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             self._list.addItem(item)
         self._list.blockSignals(False)
 
@@ -257,7 +264,14 @@ class Sidebar(QFrame):
 
     def _open(self, item: QListWidgetItem) -> None:
         if item.data(_ID):
-            self.opened.emit(item.data(_ID))
+            self._open_chat(item.data(_ID))
+
+    def _open_chat(self, conversation: str) -> None:
+        found = self._found.get(conversation) if self._found is not None else None
+        if found is not None and found.message:
+            self.found_opened.emit(conversation, found.message, self._search.text().strip())
+        else:
+            self.opened.emit(conversation)
 
     def _edited(self, item: QListWidgetItem) -> None:
         if item.data(_ID):

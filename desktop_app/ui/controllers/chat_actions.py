@@ -43,10 +43,10 @@ class ChatActions(QObject):
         self.begun.emit()
         self.turned.emit()
 
-    def open(self, conversation: str) -> None:
-        """Open a chat of the list."""
+    def open(self, conversation: str, message: str = "") -> None:
+        """Open a chat of the list, at the branch of a message if one is named."""
         self._drafts.keep()
-        self._chats.open(conversation)
+        self._chats.open(conversation, message)
         self.turned.emit()
 
     def new_with(self, model: InstalledModel) -> None:

@@ -78,7 +78,9 @@ def test_chats_are_found_by_title_and_by_every_message(path: Path) -> None:
         history.save_message(Message(chats["Poems"].id, None, "assistant", "An older branch about TEA"))
 
         def found(words: str) -> set[str]:
-            return {title for title, chat in chats.items() if chat.id in history.search(words)}
+            return {
+                title for title, chat in chats.items() if chat.id in {one.conversation for one in history.search(words)}
+            }
 
         assert found("tea") == {"Tea and rain", "Poems"}
         assert found("明月") == {"Poems"}
@@ -299,3 +301,22 @@ def test_programs_that_open_a_new_file_at_once_bring_it_to_this_version_together
     assert [(program.wait(), program.stderr and program.stderr.read()) for program in programs] == [(0, "")] * 6
     with closing(History(path)) as history:
         assert history.conversations() == []
+
+
+def test_a_search_tells_the_newest_message_and_what_stands_around_the_words() -> None:
+    history = History(None)
+    chat, gone = Conversation(title="Tea"), Conversation(title="Old tea")
+    for conversation in (chat, gone):
+        history.save_conversation(conversation)
+    first = Message(chat.id, None, "user", "tea")
+    second = Message(chat.id, first.id, "assistant", "x" * 500 + "\n\nmuch green\nTEA here" + "y" * 500)
+    for message in (first, second, Message(gone.id, None, "user", "tea")):
+        history.save_message(message)
+    history.delete(gone.id)
+    [found] = history.search("green\nTEA")
+    assert (found.conversation, found.message) == (chat.id, second.id)
+    assert "much green TEA here" in found.snippet
+    assert len(found.snippet) <= 160
+    [by_words] = history.search("tea")
+    assert by_words.message == second.id
+    history.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QTextEdit
+from PySide6.QtWidgets import QApplication, QLineEdit, QListWidget, QPlainTextEdit, QTextEdit
 
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.history import History
@@ -17,7 +17,10 @@ from desktop_app.ui.widgets.theme import LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import Person
 
-ANSWER = "The **tea** is hot.\n\n```python\ntea = 1  # tea\n```\n\n| Tea | price |\n| --- | --- |\n| green tea | 3 |\n\n- a *te*a\n"
+ANSWER = (
+    "The **tea** is hot.\n\n```python\ntea = 1  # tea\n```\n\n"
+    "| Tea | price |\n| --- | --- |\n| green tea | 3 |\n\n- a *te*a\n"
+)
 PLACES = 6
 
 
@@ -115,3 +118,22 @@ def test_another_chat_ends_the_search(reader: Person) -> None:
     reader.wait(lambda: count(bar) == "12 of 12")
     reader.window.new_chat()
     assert bar.isHidden()
+
+
+def test_what_all_chats_have_is_shown_with_its_surroundings_and_scrolled_to(reader: Person) -> None:
+    reader.window.new_chat()
+    QTest.keyClick(reader.editor, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    search = reader.find(QLineEdit, "chatSearch")
+    assert search.hasFocus()
+    QTest.keyClicks(search, "green tea")
+    chats = reader.find(QListWidget, "chatList")
+    reader.wait(lambda: any("| green tea | 3 |" in chats.item(row).text() for row in range(chats.count())))
+    assert reader.titles == ["Drinks"]
+    QTest.keyClick(search, Qt.Key.Key_Return)
+    bar = reader.find(FindBar)
+    reader.wait(bar.isVisible)
+    reader.wait(lambda: count(bar) == "2 of 2")
+    reader.wait(lambda: len(marked_now(reader)) == 1 and in_sight(reader, marked_now(reader)[0]))
+    search.clear()
+    assert reader.titles == ["Drinks"]
+    assert chats.item(1).text() == "Drinks"

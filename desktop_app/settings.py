@@ -83,6 +83,8 @@ class Settings:
     """Of the local server, where the window's switch starts it."""
     server_network: bool = False
     """The local server answers other computers too."""
+    shortcuts: dict[str, str] = field(default_factory=dict)
+    """Keys that the user chose for actions (`desktop_app.ui.shortcuts`); "": none."""
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True

@@ -9,6 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from desktop_app.ui.chat.chat_view import SCROLL_BAR
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.icons import IconButton
 
 _NARROW = 700
@@ -131,8 +132,8 @@ class Frame(QWidget):
             self._retranslate()
 
     def _retranslate(self) -> None:
-        self._toggle.set_words(self.tr("Show or hide the chats"), "Ctrl+B")
-        self._new.set_words(self.tr("New chat"), "Ctrl+N")
+        self._toggle.set_words(self.tr("Show or hide the chats"), SHORTCUTS.text("sidebar"))
+        self._new.set_words(self.tr("New chat"), SHORTCUTS.text("new-chat"))
 
     def _place_sidebar(self) -> None:
         """In a narrow window, lay the list of chats over the page, below the bar: both do not fit."""

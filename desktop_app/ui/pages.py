@@ -12,7 +12,8 @@ from desktop_app.ui.chat.finder import ChatFinder
 from desktop_app.ui.chat.welcome import Welcome
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.settings_page import SectionName, SettingsPage
+from desktop_app.ui.settings.sections import SectionName
+from desktop_app.ui.settings.settings_page import SettingsPage
 from desktop_app.ui.widgets.look import WIDTHS
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QMainWindow, QWidget
 
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.sidebar import Sidebar
+from desktop_app.ui.command_palette import CommandPalette
 from desktop_app.ui.controllers.asking_documents import DocumentsController
 from desktop_app.ui.controllers.chat_actions import ChatActions
 from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.importing import ImportController
 from desktop_app.ui.controllers.model_actions import ModelActions
 from desktop_app.ui.controllers.notices import NoticeController
+from desktop_app.ui.controllers.palette_entries import PaletteEntries
 from desktop_app.ui.controllers.remedies import RemedyController
 from desktop_app.ui.controllers.removal import RemovalController
 from desktop_app.ui.controllers.thinking import ThinkingController
@@ -34,7 +36,8 @@ from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.pages import Pages
 from desktop_app.ui.server.lamp import ServerLamp
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.settings_page import SectionName
+from desktop_app.ui.settings.sections import SectionName
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.drop_area import DropArea
 from desktop_app.ui.widgets.fitting_dialog import bounded, move_onto_screen
 from desktop_app.ui.widgets.look import WIDTHS
@@ -188,25 +191,37 @@ class MainWindow(QMainWindow):
         importing.conversion_asked.connect(dialogs.convert)
 
     def _add_shortcuts(self) -> None:
-        for keys, act in (
-            (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
-            (QKeySequence("Ctrl+B"), self._frame.toggle_sidebar),
-            (QKeySequence("Ctrl+,"), self.open_settings),
-            (QKeySequence("F1"), partial(self.open_settings, "shortcuts")),
-            (QKeySequence("Ctrl++"), partial(self.services.scale_text, 1)),
-            (QKeySequence("Ctrl+="), partial(self.services.scale_text, 1)),
-            (QKeySequence("Ctrl+-"), partial(self.services.scale_text, -1)),
-            (QKeySequence("Ctrl+0"), partial(self.services.scale_text, 0)),
-            (QKeySequence("Ctrl+G"), self.open_catalogue),
-            (QKeySequence("Ctrl+O"), self.add_model),
-            (QKeySequence("Esc"), self._escape),
-            (QKeySequence(QKeySequence.StandardKey.Find), self._find),
-            (QKeySequence("Ctrl+Shift+F"), self._search),
-            (QKeySequence("Ctrl+L"), self._focus.go_home),
-            (QKeySequence("F2"), self._rename),
-            (QKeySequence(QKeySequence.StandardKey.Undo), self._chat_actions.undo),
-        ):
-            QShortcut(keys, self).activated.connect(act)
+        SHORTCUTS.choose(self.services.settings.shortcuts)
+        for name, act in self._acts().items():
+            SHORTCUTS.bind(name, self, act)
+
+    def _acts(self) -> dict[str, Callable[[], object]]:
+        """Return what the actions do that belong to the whole window."""
+        scale = self.services.scale_text
+        return {
+            "new-chat": self.new_chat,
+            "palette": self.open_palette,
+            "find": self._find,
+            "search": self._search,
+            "write": self._focus.go_home,
+            "stop": self._escape,
+            "sidebar": self._frame.toggle_sidebar,
+            "rename": self._rename,
+            "undo": self._chat_actions.undo,
+            "attach": self._dialogs.attach,
+            "catalogue": self.open_catalogue,
+            "add-model": self.add_model,
+            "larger": partial(scale, 1),
+            "smaller": partial(scale, -1),
+            "usual-size": partial(scale, 0),
+            "settings": self.open_settings,
+            "shortcuts": partial(self.open_settings, "shortcuts"),
+        }
+
+    def open_palette(self) -> None:
+        """Let the user do anything by its name."""
+        entries = PaletteEntries(self.services, self._acts(), self._chat_actions.open, self.open_settings)
+        CommandPalette(entries.all(), self).show()
 
     def new_chat(self) -> None:
         """Open an empty chat."""
@@ -315,6 +330,9 @@ class MainWindow(QMainWindow):
     def _setting_changed(self, name: str) -> None:
         if name == "send_key":
             self._composer.set_send_key(self.services.settings.send_key)
+        elif name == "shortcuts":
+            SHORTCUTS.choose(self.services.settings.shortcuts)
+            QCoreApplication.sendEvent(self, QEvent(QEvent.Type.LanguageChange))  # tips name the keys
         elif name == "message_width":
             self._frame.set_column(WIDTHS[self.services.settings.message_width])
 

@@ -2952,6 +2952,85 @@
     </message>
 </context>
 <context>
+    <name>Actions</name>
+    <message>
+        <source>Add a model</source>
+        <translation>添加模型</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
+        <source>Bring back the chat that was deleted last</source>
+        <translation>恢复最近删除的对话</translation>
+    </message>
+    <message>
+        <source>Delete the chat that is selected in the list</source>
+        <translation>删除列表中选中的对话</translation>
+    </message>
+    <message>
+        <source>Do anything by its name</source>
+        <translation>按名称执行任何操作</translation>
+    </message>
+    <message>
+        <source>Find in the chat, or among the models to get</source>
+        <translation>在对话中查找，或搜索可获取的模型</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Larger text</source>
+        <translation>放大文字</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Rename the open chat</source>
+        <translation>重命名当前对话</translation>
+    </message>
+    <message>
+        <source>Search in all chats</source>
+        <translation>搜索所有对话</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>Shortcuts</source>
+        <translation>快捷键</translation>
+    </message>
+    <message>
+        <source>Show or hide the chats</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
+    <message>
+        <source>Smaller text</source>
+        <translation>缩小文字</translation>
+    </message>
+    <message>
+        <source>Stop the reply, or go back to the chat</source>
+        <translation>停止回答，或返回对话</translation>
+    </message>
+    <message>
+        <source>Text as large as the system&apos;s</source>
+        <translation>恢复系统文字大小</translation>
+    </message>
+    <message>
+        <source>Think before the answer, or for how long</source>
+        <translation>是否先思考，或思考多久</translation>
+    </message>
+    <message>
+        <source>To the message box</source>
+        <translation>回到输入框</translation>
+    </message>
+</context>
+<context>
     <name>AdapterDialog</name>
     <message>
         <source>Cancel</source>
@@ -3599,6 +3678,21 @@
     </message>
 </context>
 <context>
+    <name>CommandPalette</name>
+    <message>
+        <source>Found</source>
+        <translation>查找结果</translation>
+    </message>
+    <message>
+        <source>Nothing has these words.</source>
+        <translation>没有匹配的内容。</translation>
+    </message>
+    <message>
+        <source>What do you want to do?</source>
+        <translation>想做什么？</translation>
+    </message>
+</context>
+<context>
     <name>Composer</name>
     <message>
         <source>Answer from</source>
@@ -4241,72 +4335,24 @@
 <context>
     <name>KeysPage</name>
     <message>
-        <source>Add a model</source>
-        <translation>添加模型</translation>
+        <source>All usual keys again</source>
+        <translation>恢复全部默认快捷键</translation>
     </message>
     <message>
-        <source>Bring back the chat that was deleted last</source>
-        <translation>恢复最近删除的对话</translation>
+        <source>Click into a field and press the keys; the backspace key takes them away.</source>
+        <translation>点击输入框并按下按键；按退格键可清除。</translation>
     </message>
     <message>
-        <source>Delete the chat that is selected in the list</source>
-        <translation>删除列表中选中的对话</translation>
+        <source>Usual keys again: {action}</source>
+        <translation>恢复默认快捷键：{action}</translation>
     </message>
     <message>
-        <source>Find in the chat, or among the models to get</source>
-        <translation>在对话中查找，或搜索可获取的模型</translation>
+        <source>{keys} alone writes a character; hold Ctrl or Alt with it.</source>
+        <translation>单独按 {keys} 会输入字符；请同时按住 Ctrl 或 Alt。</translation>
     </message>
     <message>
-        <source>Get models</source>
-        <translation>获取模型</translation>
-    </message>
-    <message>
-        <source>Larger text</source>
-        <translation>放大文字</translation>
-    </message>
-    <message>
-        <source>New chat</source>
-        <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Rename the open chat</source>
-        <translation>重命名当前对话</translation>
-    </message>
-    <message>
-        <source>Search in all chats</source>
-        <translation>搜索所有对话</translation>
-    </message>
-    <message>
-        <source>Settings</source>
-        <translation>设置</translation>
-    </message>
-    <message>
-        <source>Show or hide the chats</source>
-        <translation>显示或隐藏对话列表</translation>
-    </message>
-    <message>
-        <source>Smaller text</source>
-        <translation>缩小文字</translation>
-    </message>
-    <message>
-        <source>Stop the reply</source>
-        <translation>停止回答</translation>
-    </message>
-    <message>
-        <source>Text as large as the system&apos;s</source>
-        <translation>恢复系统文字大小</translation>
-    </message>
-    <message>
-        <source>These keys</source>
-        <translation>这张快捷键表</translation>
-    </message>
-    <message>
-        <source>Think before the answer, or for how long</source>
-        <translation>是否先思考，或思考多久</translation>
-    </message>
-    <message>
-        <source>To the message box</source>
-        <translation>回到输入框</translation>
+        <source>{keys} does something else already: {action}.</source>
+        <translation>{keys} 已用于其他操作：{action}。</translation>
     </message>
 </context>
 <context>
@@ -4514,6 +4560,29 @@
     <message>
         <source>{name} was imported and is being loaded.</source>
         <translation>已导入 {name}，正在加载。</translation>
+    </message>
+</context>
+<context>
+    <name>PaletteEntries</name>
+    <message>
+        <source>Action</source>
+        <translation>操作</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
     </message>
 </context>
 <context>
@@ -4895,6 +4964,10 @@
     <message>
         <source>Get models</source>
         <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>More</source>
+        <translation>更多</translation>
     </message>
     <message>
         <source>New chat</source>

@@ -26,7 +26,7 @@ from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.delete_downloads import DeletionQuestion
 from desktop_app.ui.models.removal_question import RemovalQuestion
-from desktop_app.ui.settings.settings_page import SECTIONS
+from desktop_app.ui.settings.sections import SECTIONS
 from desktop_app.ui.widgets.fitting_dialog import free_area
 from desktop_app.ui.window import MainWindow
 from models.errors import ZhiyinError

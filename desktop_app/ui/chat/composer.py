@@ -15,6 +15,7 @@ from desktop_app.ui.chat.message_edit import LINE, MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.thinking_switch import ThinkingSwitch
 from desktop_app.ui.chat.tools_button import ToolsButton
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
 
@@ -159,7 +160,7 @@ class Composer(QFrame):
 
     def _retranslate(self) -> None:
         self._editor.setAccessibleName(self.tr("Message"))
-        self._attach.set_words(self.tr("Attach files"))
+        self._attach.set_words(self.tr("Attach files"), SHORTCUTS.text("attach"))
         self.set_collections(self._known, self._chosen)
         if self._editor.enter_sends:
             keys = self.tr("Enter sends, Shift+Enter begins a new line")
@@ -174,7 +175,7 @@ class Composer(QFrame):
         usable = self._busy or not self._field.is_blank
         self._button.set_icon("stop" if self._busy else "send", "on_accent" if usable else "muted")
         if self._busy:
-            self._button.set_words(self.tr("Stop"), "Esc")
+            self._button.set_words(self.tr("Stop"), SHORTCUTS.text("stop"))
         else:
             self._button.set_words(self.tr("Send"), "Enter" if self._editor.enter_sends else "Ctrl+Enter")
         self._button.setEnabled(usable)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QShortcut
+from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QWidget
 
 from desktop_app.ui.chat.choice_button import ICON, ChoiceButton
 from desktop_app.ui.i18n.formats import with_keys
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
 from models.chat.harmony import EFFORTS
-
-_KEYS = "Ctrl+T"
 
 
 class EffortMenu(ChoiceButton):
@@ -31,7 +30,7 @@ class EffortMenu(ChoiceButton):
             menu.addAction(action)
             action.triggered.connect(lambda _, effort=effort: self.chosen.emit(effort))
         self.setMenu(menu)
-        QShortcut(QKeySequence(_KEYS), self).activated.connect(self.showMenu)
+        SHORTCUTS.bind("think", self, self.showMenu)
         self._retranslate()
         self._draw()
 
@@ -52,7 +51,7 @@ class EffortMenu(ChoiceButton):
         self.setText("" if self._narrow else f"{name}  ▾")
         self.setAccessibleName(self.tr("How long to think: {choice}").format(choice=name))
         effect = self.tr("How long to think before answering: longer is slower, but better at hard questions")
-        self.setToolTip(with_keys(effect, _KEYS))
+        self.setToolTip(with_keys(effect, SHORTCUTS.text("think")))
 
     def _draw(self) -> None:
         self.setIcon(icon("think", theme.current().accent, ICON))

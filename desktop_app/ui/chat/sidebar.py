@@ -28,6 +28,7 @@ from desktop_app.chat.history import Found
 from desktop_app.ui.chat.chat_session import Activity
 from desktop_app.ui.focus import is_written
 from desktop_app.ui.i18n.formats import day_group, with_keys
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import IconButton, icon
 
@@ -172,17 +173,18 @@ class Sidebar(QFrame):
     def _retranslate(self) -> None:
         self._new.setText(self.tr("New chat"))
         self._new.setIcon(icon("new-chat", theme.current().text))
-        self._new.setToolTip(with_keys(self.tr("New chat"), "Ctrl+N"))
+        self._new.setToolTip(with_keys(self.tr("New chat"), SHORTCUTS.text("new-chat")))
         self._models.setText(self.tr("Get models"))
         self._models.setIcon(icon("catalogue", theme.current().text))
-        self._models.setToolTip(with_keys(self.tr("Get models"), "Ctrl+G"))
-        self._settings.set_words(self.tr("Settings"), "Ctrl+,")
+        self._models.setToolTip(with_keys(self.tr("Get models"), SHORTCUTS.text("catalogue")))
+        self._settings.set_words(self.tr("Settings"), SHORTCUTS.text("settings"))
         self._trash.set_words(self.tr("Deleted chats"))
         self._list.setAccessibleName(self.tr("Chats"))
+        self._list.name_more(self.tr("More"))
         self._search.draw()
         self._search.setPlaceholderText(self.tr("Search in chats"))
         self._search.setAccessibleName(self.tr("Search in chats"))
-        self._search.setToolTip(with_keys(self.tr("Search in chats"), "Ctrl+Shift+F"))
+        self._search.setToolTip(with_keys(self.tr("Search in chats"), SHORTCUTS.text("search")))
         self._name_emptiness()
 
     def _name_emptiness(self) -> None:
@@ -352,12 +354,32 @@ class _ChatList(QListWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setUniformItemSizes(False)
         self.setItemDelegate(_Renaming(self))
+        self.setMouseTracking(True)
+        self._more = _MenuButton(self)
+        self.verticalScrollBar().valueChanged.connect(self._more.hide)
+
+    def name_more(self, words: str) -> None:
+        """Say what the button in a row does."""
+        self._more.set_words(words)
+
+    def clear(self) -> None:
+        """Take all rows away."""
+        self._more.follow(None)
+        super().clear()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        super().mouseMoveEvent(event)
+        self._more.follow(self.itemAt(event.position().toPoint()))
+
+    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+        super().leaveEvent(event)
+        self._more.follow(None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
         item = self.currentItem()
         if event.matches(QKeySequence.StandardKey.Undo):
             event.ignore()  # the window's
-        elif event.key() == Qt.Key.Key_Delete and item is not None and item.data(_ID):
+        elif SHORTCUTS.matches(event, "delete") and item is not None and item.data(_ID):
             self.delete_asked.emit(item)
         elif event.key() == Qt.Key.Key_Escape:
             self.left.emit()
@@ -374,6 +396,32 @@ class _ChatList(QListWidget):
     def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         super().focusOutEvent(event)
         self.unfocused.emit()
+
+
+class _MenuButton(IconButton):
+    """Stands in the row under the pointer, and opens what the right button opens."""
+
+    def __init__(self, chats: _ChatList) -> None:
+        super().__init__("more", chats.viewport(), size=14)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard has the menu key
+        self._chats = chats
+        self._row: QListWidgetItem | None = None
+        self.clicked.connect(self._open)
+        self.hide()
+
+    def follow(self, item: QListWidgetItem | None) -> None:
+        """Stand in a row; None: in none."""
+        if item is None or not item.data(_ID):
+            self.hide()
+            return
+        row = self._chats.visualItemRect(item)
+        self._row = item
+        self.move(row.right() - self.width() - 2, row.top() + (row.height() - self.height()) // 2)
+        self.show()
+
+    def _open(self) -> None:
+        if self._row is not None:
+            self._chats.customContextMenuRequested.emit(self._chats.visualItemRect(self._row).center())
 
 
 class _Renaming(QStyledItemDelegate):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.ui.chat.choice_button import ICON, ChoiceButton
 from desktop_app.ui.i18n.formats import with_keys
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
-
-_KEYS = "Ctrl+T"
 
 
 class ThinkingSwitch(ChoiceButton):
@@ -26,7 +24,7 @@ class ThinkingSwitch(ChoiceButton):
         self.setCheckable(True)
         self.clicked.connect(self.chosen)
         self.toggled.connect(self._draw)
-        QShortcut(QKeySequence(_KEYS), self).activated.connect(self.click)  # the button's own would take the focus
+        SHORTCUTS.bind("think", self, self.click)  # the button's own would take the focus
         self._retranslate()
         self._draw()
 
@@ -39,7 +37,7 @@ class ThinkingSwitch(ChoiceButton):
         self.setText("" if self._narrow else self.tr("Think"))
         self.setAccessibleName(self.tr("Think before answering"))
         effect = self.tr("Think before answering: slower, but better at hard questions")
-        self.setToolTip(with_keys(effect, _KEYS))
+        self.setToolTip(with_keys(effect, SHORTCUTS.text("think")))
 
     def _draw(self) -> None:
         colours = theme.current()

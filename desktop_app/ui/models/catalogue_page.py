@@ -13,6 +13,7 @@ from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.bridges.conversion_bridge import ConversionJob
 from desktop_app.ui.models.catalogue_labels import search_text
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.icons import IconButton
 
 _WIDEST = 860
@@ -114,7 +115,7 @@ class CataloguePage(QWidget):
 
     def _retranslate(self) -> None:
         self._title.setText(self.tr("Get models"))
-        self._close.set_words(self.tr("Back to the chat"), "Esc")
+        self._close.set_words(self.tr("Back to the chat"), SHORTCUTS.text("stop"))
         self._search.setPlaceholderText(self.tr("Search: name, language, use"))
         self._search.setAccessibleName(self.tr("Search models"))
         self._fitting.setText(self.tr("Fits this computer"))

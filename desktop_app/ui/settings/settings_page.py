@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QResizeEvent, QShowEvent
@@ -28,22 +27,12 @@ from desktop_app.ui.settings.models_section import ModelsSection
 from desktop_app.ui.settings.network_section import NetworkSection
 from desktop_app.ui.settings.privacy_section import PrivacySection
 from desktop_app.ui.settings.section import Section
+from desktop_app.ui.settings.sections import SECTIONS, SectionName, section_titles
 from desktop_app.ui.settings.shortcuts_page import KeysPage
+from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.fitting_dialog import ScrollingPage
 from desktop_app.ui.widgets.icons import IconButton
 
-SectionName = Literal["general", "appearance", "chat", "models", "network", "engine", "privacy", "shortcuts", "about"]
-SECTIONS: tuple[SectionName, ...] = (
-    "general",
-    "appearance",
-    "chat",
-    "models",
-    "network",
-    "engine",
-    "privacy",
-    "shortcuts",
-    "about",
-)
 _WIDEST = 860
 _LIST_WIDTH = 176
 _NARROW = 600
@@ -144,21 +133,10 @@ class SettingsPage(QWidget):
 
     def _retranslate(self) -> None:
         self._title.setText(self.tr("Settings"))
-        self._close.set_words(self.tr("Back to the chat"), "Esc")
+        self._close.set_words(self.tr("Back to the chat"), SHORTCUTS.text("stop"))
         for chooser in (self._list, self._choice):
             chooser.setAccessibleName(self.tr("Sections"))
-        titles = (
-            self.tr("General"),
-            self.tr("Appearance"),
-            self.tr("Chat"),
-            self.tr("Models and storage"),
-            self.tr("Network"),
-            self.tr("Engine"),
-            self.tr("Privacy"),
-            self.tr("Shortcuts"),
-            self.tr("About"),
-        )
-        for row, title in enumerate(titles):
+        for row, title in enumerate(section_titles()):
             self._list.item(row).setText(title)
             self._choice.setItemText(row, title)
 
@@ -185,7 +163,7 @@ class SettingsPage(QWidget):
             "network": lambda: NetworkSection(settings),
             "engine": lambda: EnginePage(services.engine_parts),
             "privacy": self._make_privacy,
-            "shortcuts": KeysPage,
+            "shortcuts": lambda: KeysPage(settings),
             "about": lambda: AboutSection(settings, services.models.state),
         }
 

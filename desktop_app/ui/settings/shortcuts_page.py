@@ -1,81 +1,100 @@
-"""The keys that work in the window, for those who look for them."""
+"""The keys that work in the window: what each does, and another one for it."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QGridLayout, QKeySequenceEdit, QLabel, QWidget
 
-from desktop_app.ui.i18n.translate import to_translate
+from desktop_app.settings import Settings
+from desktop_app.ui.settings.section import Section
+from desktop_app.ui.shortcuts import ACTIONS, SHORTCUTS
+from desktop_app.ui.widgets.icons import IconButton
 
-_KEYS = (
-    "Ctrl+N",
-    "Ctrl+F",
-    "Ctrl+Shift+F",
-    "Ctrl+L",
-    "Ctrl+T",
-    "Esc",
-    "Ctrl+B",
-    "F2",
-    "Del",
-    "Ctrl+Z",
-    "Ctrl+G",
-    "Ctrl+O",
-    "Ctrl++",
-    "Ctrl+=",
-    "Ctrl+-",
-    "Ctrl+0",
-    "Ctrl+,",
-    "F1",
-)
-_WORDS = (
-    to_translate("KeysPage", "New chat"),
-    to_translate("KeysPage", "Find in the chat, or among the models to get"),
-    to_translate("KeysPage", "Search in all chats"),
-    to_translate("KeysPage", "To the message box"),
-    to_translate("KeysPage", "Think before the answer, or for how long"),
-    to_translate("KeysPage", "Stop the reply"),
-    to_translate("KeysPage", "Show or hide the chats"),
-    to_translate("KeysPage", "Rename the open chat"),
-    to_translate("KeysPage", "Delete the chat that is selected in the list"),
-    to_translate("KeysPage", "Bring back the chat that was deleted last"),
-    to_translate("KeysPage", "Get models"),
-    to_translate("KeysPage", "Add a model"),
-    to_translate("KeysPage", "Larger text"),
-    to_translate("KeysPage", "Larger text"),
-    to_translate("KeysPage", "Smaller text"),
-    to_translate("KeysPage", "Text as large as the system's"),
-    to_translate("KeysPage", "Settings"),
-    to_translate("KeysPage", "These keys"),
-)
+_FIELD = 150
 
 
-class KeysPage(QWidget):
-    """What each key does, a line for each."""
+class KeysPage(Section):
+    """A line for each action: its words, its keys in a field that takes others, and a button for the usual ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Show all of them."""
-        super().__init__()
-        self._words = [QLabel(wordWrap=True) for _ in _WORDS]
-        grid = QGridLayout(self)
-        grid.setContentsMargins(4, 16, 4, 4)
-        grid.setHorizontalSpacing(24)
-        grid.setVerticalSpacing(8)
-        grid.setColumnStretch(1, 1)
-        for row, (keys, words) in enumerate(zip(_KEYS, self._words, strict=True)):
-            name = QLabel(QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText))
-            name.setObjectName("key")
-            grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(words, row, 1)
-        grid.setRowStretch(len(_KEYS), 1)
-        self._retranslate()
+        super().__init__(settings)
+        self._hint = self.add_hint()
+        self._said = QLabel(wordWrap=True)
+        self._said.setObjectName("said")
+        self.add_below(self._said)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(6)
+        grid.setColumnStretch(0, 1)
+        self._words: dict[str, QLabel] = {}
+        self._fields: dict[str, QKeySequenceEdit] = {}
+        self._resets: dict[str, IconButton] = {}
+        for row, action in enumerate(ACTIONS):
+            self._add_row(grid, row, action.name)
+        self._column.insertLayout(self._column.count() - 1, grid)
+        self._all = self.add_button()
+        self._all.clicked.connect(lambda: self._store({}))
+        self.retranslate()
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
-        """Follow the language."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.LanguageChange:
-            self._retranslate()
+    def retranslate(self) -> None:
+        """Write every word again."""
+        self._hint.setText(self.tr("Click into a field and press the keys; the backspace key takes them away."))
+        self._all.setText(self.tr("All usual keys again"))
+        for action in ACTIONS:
+            words = QCoreApplication.translate("Actions", action.words)
+            self._words[action.name].setText(words)
+            self._fields[action.name].setAccessibleName(words)
+            self._resets[action.name].set_words(self.tr("Usual keys again: {action}").format(action=words))
+        self._show()
 
-    def _retranslate(self) -> None:
-        for label, words in zip(self._words, _WORDS, strict=True):
-            label.setText(self.tr(words))
+    def _add_row(self, grid: QGridLayout, row: int, name: str) -> None:
+        words, field, reset = QLabel(wordWrap=True), QKeySequenceEdit(), IconButton("regenerate", size=16)
+        words.setBuddy(field)
+        field.setMaximumSequenceLength(1)
+        field.setClearButtonEnabled(True)
+        field.setFixedWidth(_FIELD)
+        field.editingFinished.connect(lambda: self._choose(name, field.keySequence()))
+        reset.clicked.connect(lambda: self._reset(name))
+        parts: tuple[QWidget, ...] = (words, field, reset)
+        for column, part in enumerate(parts):
+            grid.addWidget(part, row, column)
+        self._words[name], self._fields[name], self._resets[name] = words, field, reset
+
+    def _show(self) -> None:
+        for name, field in self._fields.items():
+            keys = SHORTCUTS.keys(name)
+            field.blockSignals(True)
+            field.setKeySequence(QKeySequence(keys[0] if keys else ""))
+            field.blockSignals(False)
+            self._resets[name].setEnabled(name in self._settings.shortcuts)
+
+    def _choose(self, name: str, sequence: QKeySequence) -> None:
+        keys = sequence.toString(QKeySequence.SequenceFormat.PortableText)
+        if keys in SHORTCUTS.keys(name) or (not keys and not SHORTCUTS.keys(name)):
+            return
+        owner = SHORTCUTS.owner(keys) if keys else ""
+        if owner:
+            words = QCoreApplication.translate("Actions", next(one.words for one in ACTIONS if one.name == owner))
+            said = self.tr("{keys} does something else already: {action}.")
+            self._said.setText(said.format(keys=sequence.toString(), action=words))
+            self._show()
+        elif _would_be_written(keys):
+            self._said.setText(self.tr("{keys} alone writes a character; hold Ctrl or Alt with it.").format(keys=keys))
+            self._show()
+        else:
+            self._store({**self._settings.shortcuts, name: keys})
+
+    def _reset(self, name: str) -> None:
+        self._store({other: keys for other, keys in self._settings.shortcuts.items() if other != name})
+
+    def _store(self, chosen: dict[str, str]) -> None:
+        self._said.setText("")
+        self.store("shortcuts", chosen)
+        self._show()
+
+
+def _would_be_written(keys: str) -> bool:
+    """Tell whether a key writes a character, so that it would be missing in messages."""
+    return len(keys) == 1 or keys in ("Space", "Return", "Enter", "Tab", "Backspace") or keys.startswith("Shift+")

@@ -40,7 +40,8 @@ from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.settings.chat_section import ChatSection
-from desktop_app.ui.settings.settings_page import SECTIONS, SectionName, SettingsPage
+from desktop_app.ui.settings.sections import SECTIONS, SectionName
+from desktop_app.ui.settings.settings_page import SettingsPage
 from desktop_app.ui.widgets.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.gguf_reader import GGUFReader

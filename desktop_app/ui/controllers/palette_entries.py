@@ -1,0 +1,74 @@
+"""What the command palette offers: the window's actions, the chats, the models and the sections of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QCoreApplication, QObject
+
+from desktop_app.ui.services import Services
+from desktop_app.ui.settings.sections import SECTIONS, SectionName, section_titles
+from desktop_app.ui.shortcuts import ACTIONS, SHORTCUTS
+
+_NOT_IN_ITSELF = ("palette", "stop")
+_MOST = 60
+Act = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that may be chosen."""
+
+    words: str
+    kind: str
+    """What it is: a chat, a model … in the user's language."""
+    act: Callable[[], object]
+    keys: str = ""
+
+
+def matching(entries: Sequence[Entry], text: str) -> list[Entry]:
+    """Return the entries that have all words of a text; those that begin with it come first."""
+    words = text.lower().split()
+    found = [entry for entry in entries if all(word in f"{entry.words} {entry.kind}".lower() for word in words)]
+    return sorted(found, key=lambda entry: not entry.words.lower().startswith(text.strip().lower()))[:_MOST]
+
+
+class PaletteEntries(QObject):
+    """Puts the entries together, as things are now."""
+
+    def __init__(
+        self,
+        services: Services,
+        acts: Mapping[str, Act],
+        open_chat: Callable[[str], object],
+        open_settings: Callable[[SectionName], object],
+    ) -> None:
+        """`acts` are the actions of the window by name."""
+        super().__init__()
+        self._services, self._acts = services, acts
+        self._open_chat, self._open_settings = open_chat, open_settings
+
+    def all(self) -> list[Entry]:
+        """Return all entries, actions first."""
+        return [*self._actions(), *self._chats(), *self._models(), *self._settings()]
+
+    def _actions(self) -> Iterator[Entry]:
+        kind = self.tr("Action")
+        for action in ACTIONS:
+            if action.name in self._acts and action.name not in _NOT_IN_ITSELF:
+                words = QCoreApplication.translate("Actions", action.words)
+                yield Entry(words, kind, self._acts[action.name], SHORTCUTS.text(action.name))
+
+    def _chats(self) -> Iterator[Entry]:
+        for chat in self._services.chats.conversations:
+            yield Entry(chat.title or self.tr("New chat"), self.tr("Chat"), partial(self._open_chat, chat.id))
+
+    def _models(self) -> Iterator[Entry]:
+        for model in self._services.library.listing.models:
+            yield Entry(model.name, self.tr("Model"), partial(self._services.choose_model, model))
+
+    def _settings(self) -> Iterator[Entry]:
+        for name, title in zip(SECTIONS, section_titles(), strict=True):
+            yield Entry(title, self.tr("Settings"), partial(self._open_settings, name))

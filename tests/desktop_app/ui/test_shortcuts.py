@@ -74,8 +74,11 @@ def test_the_palette_does_anything_by_its_name(person: Person) -> None:
     QTest.keyClicks(field, "name a col")
     QTest.keyClick(field, Qt.Key.Key_Return)
     person.wait(lambda: person.messages)
+    person.wait(lambda: not person.window.findChildren(CommandPalette))
+    person.window.activateWindow()
+    person.wait(person.window.isActiveWindow)
     QTest.keyClick(person.window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
-    palette = person.window.findChildren(CommandPalette)[-1]
+    palette = person.find(CommandPalette)
     field = palette.findChild(QLineEdit)
     QTest.keyClicks(field, "privacy")
     QTest.keyClick(field, Qt.Key.Key_Return)

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QLabel
 
-from desktop_app.library.installed import Listing
+from desktop_app.library.installed_model import Listing
 from desktop_app.paths import free_space, models_folder
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge

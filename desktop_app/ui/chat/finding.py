@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.ui.markdown.formula_objects import OBJECT_SIGN
 from desktop_app.ui.markdown.parser import Block, parse
+from desktop_app.ui.markdown.span import Spans
 from desktop_app.ui.markdown.view import split_table
 
 
@@ -45,5 +47,10 @@ def _texts(block: Block) -> list[str]:
         return block.text.split("\n")
     if block.kind == "table":
         rows = [row for part in split_table(block) for row in part.rows]
-        return ["".join(span.text for span in cell) for row in rows for cell in row]
-    return "".join(span.text for span in block.spans).split("\n")
+        return [_without_formulas(cell) for row in rows for cell in row]
+    return _without_formulas(block.spans).split("\n")
+
+
+def _without_formulas(spans: Spans) -> str:
+    """Return a text in which formulas are a sign each: they are drawn as pictures."""
+    return "".join(OBJECT_SIGN if span.formula else span.text for span in spans)

@@ -212,7 +212,7 @@ class Walker:
                     self._add(Block("paragraph", spans, continued=continued))
 
     def _formula_block(self, token: Token) -> None:
-        self._add(Block("formula", formula(token.content.strip())))
+        self._add(Block("formula", _formula(token)))
 
     def _fence(self, token: Token) -> None:
         self._add_bare_marker()
@@ -256,7 +256,7 @@ def _spans(children: Sequence[Token]) -> Spans:
             case "code_inline":
                 spans.append(replace(style, text=child.content, code=True))
             case "formula" | "formula_display":
-                spans += [replace(span, bold=style.bold or span.bold) for span in formula(child.content.strip())]
+                spans += [replace(span, bold=style.bold or span.bold) for span in _formula(child)]
             case "softbreak" | "hardbreak":
                 spans.append(replace(style, text="\n"))
             case "image":  # named, never loaded
@@ -265,6 +265,11 @@ def _spans(children: Sequence[Token]) -> Spans:
             case _:
                 style = _restyled(style, child)
     return tuple(span for span in spans if span.text)
+
+
+def _formula(token: Token) -> Spans:
+    source = token.content.strip()
+    return tuple(replace(span, formula=source) for span in formula(source))
 
 
 def _stripped(spans: Spans) -> Spans:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
-from PySide6.QtCore import QEvent, QRectF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
@@ -29,6 +30,12 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from desktop_app.sequences import common_prefix
 from desktop_app.ui.focus import is_written
+from desktop_app.ui.markdown.formula_objects import (
+    draw_formulas_in,
+    formula_objects,
+    insert_formula,
+    text_with_sources,
+)
 from desktop_app.ui.markdown.parser import Block, safe_link
 from desktop_app.ui.markdown.selection import SELECTION
 from desktop_app.ui.markdown.span import Span
@@ -52,6 +59,8 @@ class RichText(QTextBrowser):
         self._colour = colour
         self._blocks: list[Block] = []
         self._starts: list[int] = []
+        self._waiting: set[tuple[str, bool]] = set()
+        """Formulas whose pictures are being made, and whether they stand alone."""
         self._drawn_in = (theme.current(), self.font())
         self.setOpenLinks(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -67,6 +76,8 @@ class RichText(QTextBrowser):
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self.anchorClicked.connect(_open_link)
         self.selectionChanged.connect(self._selection_changed)
+        draw_formulas_in(self.document())
+        formula_objects().typesetter.ready.connect(self._formulas_ready)
         self._fit()
 
     def set_blocks(self, blocks: Sequence[Block]) -> None:
@@ -87,6 +98,7 @@ class RichText(QTextBrowser):
             self._insert(cursor, blocks[index], blocks[index - 1] if index else None)
         cursor.endEditBlock()
         self._blocks = list(blocks)
+        self._describe()
         has_link = any(span.link for block in blocks for span in block.spans)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus if has_link else Qt.FocusPolicy.NoFocus)  # Tab visits links
 
@@ -97,6 +109,36 @@ class RichText(QTextBrowser):
     def set_plain(self, text: str) -> None:
         """Show a text as it is."""
         self.set_blocks([Block("paragraph", (Span(text),))])
+
+    def createMimeDataFromSelection(self) -> QMimeData:  # noqa: N802  (Qt's name)
+        """Copy formulas as they were written."""
+        data = QMimeData()
+        data.setText(text_with_sources(self.textCursor()))
+        return data
+
+    def _formulas_ready(self) -> None:
+        """Lay the text out with the pictures that are there by now, or write what has none."""
+        typesetter = formula_objects().typesetter
+        before, self._waiting = self._waiting, {one for one in self._waiting if typesetter.is_waiting(*one)}
+        done = before - self._waiting
+        if any(typesetter.is_impossible(*one) for one in done):
+            self._draw_again()
+        elif done:
+            self.document().markContentsDirty(0, self.document().characterCount())
+
+    def _draw_again(self) -> None:
+        blocks, self._blocks, self._starts = self._blocks, [], []
+        self.document().clear()
+        self.set_blocks(blocks)
+
+    def _describe(self) -> None:
+        """Note which formulas are still to be drawn, and let screen readers hear them as lines: a picture is a gap to them."""
+        formulas = {(span.formula, block.kind == "formula") for block in self._blocks for span in _spans_of(block)}
+        typesetter = formula_objects().typesetter
+        self._waiting = {one for one in formulas if one[0] and typesetter.is_waiting(*one)}
+        if any(source for source, _ in formulas):
+            lines = ("".join(span.text for span in _spans_of(block)) for block in self._blocks)
+            self.setAccessibleName("\n".join(lines))
 
     def _selection_changed(self) -> None:
         SELECTION.changed(self)
@@ -123,9 +165,7 @@ class RichText(QTextBrowser):
             return
         if self._drawn_in != (theme.current(), self.font()):  # both events come several times for one change
             self._drawn_in = (theme.current(), self.font())
-            blocks, self._blocks, self._starts = self._blocks, [], []
-            self.document().clear()
-            self.set_blocks(blocks)
+            self._draw_again()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draw the text, a bar beside each quote, and the rules."""
@@ -158,7 +198,7 @@ class RichText(QTextBrowser):
             cursor.insertBlock(block_format, char_format)
         if block.marker:
             cursor.insertText(f"{block.marker}\t", char_format)
-        insert_spans(cursor, block.spans, char_format)
+        insert_spans(cursor, block.spans, char_format, display=block.kind == "formula")
 
     def _formats(self, block: Block) -> tuple[QTextBlockFormat, QTextCharFormat]:
         paragraph, text = QTextBlockFormat(), QTextCharFormat()
@@ -217,6 +257,7 @@ class TableText(RichText):
         for row in range(first, len(block.rows)):
             self._fill_row(self._table, row, block)
         cursor.endEditBlock()
+        self._describe()
         self._fit()
 
     def _kept_rows(self, before: Block, block: Block) -> int:
@@ -247,6 +288,13 @@ class TableText(RichText):
         self.setFixedHeight(max(1, math.ceil(self.document().size().height()) + extra))
 
 
+def _spans_of(block: Block) -> Iterator[Span]:
+    yield from block.spans
+    for row in block.rows:
+        for cell in row:
+            yield from cell
+
+
 _ALIGNMENTS = {"center": Qt.AlignmentFlag.AlignHCenter, "right": Qt.AlignmentFlag.AlignRight}
 
 
@@ -268,8 +316,15 @@ _SCRIPTS = {
 }
 
 
-def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharFormat) -> None:
-    """Insert styled text."""
+def insert_spans(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharFormat, *, display: bool = False) -> None:
+    """Insert styled text; formulas become pictures where that is possible, large ones if `display`."""
+    for source, group in groupby(spans, key=lambda span: span.formula):
+        members = list(group)
+        if not source or not insert_formula(cursor, members, base, display=display):
+            _insert_text(cursor, members, base)
+
+
+def _insert_text(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharFormat) -> None:
     for span in spans:
         style = QTextCharFormat(base)
         if span.bold:

@@ -17,6 +17,8 @@ class Span:
     code: bool = False
     link: str = ""
     """An http or https address, or ""."""
+    formula: str = ""
+    """The LaTeX that this is a part of, or ""."""
     script: Literal["", "sub", "super"] = ""
     """Whether it stands lower or higher, and smaller."""
 

@@ -84,6 +84,10 @@ class Frame(QWidget):
         """Let what belongs to writing be this wide at most."""
         self._writing.setMaximumWidth(width)
 
+    def add_panel(self, panel: QWidget) -> None:
+        """Put a panel at the right of the page."""
+        self._row.addWidget(panel)
+
     def show_writing(self, shown: bool) -> None:
         """Show or hide what belongs to writing a message."""
         self._writing.setVisible(shown)

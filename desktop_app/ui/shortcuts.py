@@ -32,6 +32,7 @@ ACTIONS = (
     Action("think", to_translate("Actions", "Think before the answer, or for how long"), ("Ctrl+T",)),
     Action("stop", to_translate("Actions", "Stop the reply, or go back to the chat"), ("Esc",)),
     Action("sidebar", to_translate("Actions", "Show or hide the chats"), ("Ctrl+B",)),
+    Action("panel", to_translate("Actions", "Instructions and sampling of this chat"), ("Ctrl+Shift+B",)),
     Action("rename", to_translate("Actions", "Rename the open chat"), ("F2",)),
     Action("delete", to_translate("Actions", "Delete the chat that is selected in the list"), ("Del",)),
     Action("undo", to_translate("Actions", "Bring back the chat that was deleted last"), ("Ctrl+Z",)),

@@ -11,6 +11,7 @@ from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QMainWindow, QWidget
 
 from desktop_app.chat.attachment import Attachment, Draft
+from desktop_app.ui.chat.chat_panel import ChatPanel
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.sidebar import Sidebar
 from desktop_app.ui.command_palette import CommandPalette
@@ -40,6 +41,7 @@ from desktop_app.ui.settings.sections import SectionName
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.drop_area import DropArea
 from desktop_app.ui.widgets.fitting_dialog import bounded, move_onto_screen
+from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.look import WIDTHS
 from desktop_app.ui.widgets.notice import Notice
 
@@ -78,10 +80,13 @@ class MainWindow(QMainWindow):
         self._view = self._pages.chat
         self._composer = Composer()
         self._composer.set_send_key(services.settings.send_key)
-        bar = (self._picker,), (ServerLamp(services.server),)
+        self._panel_button = IconButton("tune")
+        bar = (self._picker,), (ServerLamp(services.server), self._panel_button)
         self._frame = Frame(self._sidebar, self._progress, *bar, shows_sidebar=services.settings.sidebar)
         self._frame.fill(self._pages, (self._notice, self._conversions), (self._undo, self._composer))
         self.setCentralWidget(self._frame)
+        self._panel = ChatPanel(services)
+        self._frame.add_panel(self._panel)
         self._focus = FocusKeeper(self, self._written_in)
         self._drop_area = DropArea(self)
 
@@ -121,6 +126,8 @@ class MainWindow(QMainWindow):
         actions.begun.connect(sidebar.end_search)
         actions.turned.connect(self._chat_turned)
         chats.listed.connect(self._list_chats)
+        self._panel_button.clicked.connect(self._toggle_panel)
+        self._panel.closed.connect(self._toggle_panel)
         self._view.left.connect(self._focus.go_home)
         self._view.remedy_chosen.connect(self._remedies.apply)
         self._remedies.contexts_found.connect(self._view.set_contexts)
@@ -206,6 +213,7 @@ class MainWindow(QMainWindow):
             "write": self._focus.go_home,
             "stop": self._escape,
             "sidebar": self._frame.toggle_sidebar,
+            "panel": self._toggle_panel,
             "rename": self._rename,
             "undo": self._chat_actions.undo,
             "attach": self._dialogs.attach,
@@ -298,6 +306,7 @@ class MainWindow(QMainWindow):
             self._retranslate()
 
     def _retranslate(self) -> None:
+        self._panel_button.set_words(self.tr("Instructions and sampling of this chat"), SHORTCUTS.text("panel"))
         self.setWindowTitle(QGuiApplication.applicationDisplayName())  # Qt would put it behind any other title
         state = self.services.models.state
         self._show_state(state)
@@ -387,6 +396,14 @@ class MainWindow(QMainWindow):
         """Show a chat where it has the words that were searched for in all chats."""
         self._pages.finder.expect(words, message)
         self._chat_actions.open(conversation, message)
+
+    def _toggle_panel(self) -> None:
+        """Show what counts for the open chat alone, or hide it."""
+        if self._panel.isVisible():
+            self._panel.hide()
+            self._focus.go_home()
+        else:
+            self._panel.open()
 
     def _rename(self) -> None:
         """Rename the open chat in the list."""

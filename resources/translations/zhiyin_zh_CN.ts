@@ -2982,6 +2982,10 @@
         <translation>获取模型</translation>
     </message>
     <message>
+        <source>Instructions and sampling of this chat</source>
+        <translation>本对话的系统提示与采样</translation>
+    </message>
+    <message>
         <source>Larger text</source>
         <translation>放大文字</translation>
     </message>
@@ -3187,8 +3191,8 @@
         <translation>消息宽度</translation>
     </message>
     <message>
-        <source>{percent} %</source>
-        <translation>{percent}%</translation>
+        <source>{percent} % of the system&apos;s</source>
+        <translation>系统字体的 {percent}%</translation>
     </message>
 </context>
 <context>
@@ -3372,6 +3376,17 @@
     <message>
         <source>You</source>
         <translation>您</translation>
+    </message>
+</context>
+<context>
+    <name>ChatPanel</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>This chat</source>
+        <translation>本对话</translation>
     </message>
 </context>
 <context>
@@ -4402,7 +4417,54 @@
     </message>
 </context>
 <context>
+    <name>LoadPlanBox</name>
+    <message>
+        <source>Cache of the chat</source>
+        <translation>对话缓存</translation>
+    </message>
+    <message>
+        <source>Computing</source>
+        <translation>计算</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Free for it</source>
+        <translation>可用</translation>
+    </message>
+    <message>
+        <source>Load with this context</source>
+        <translation>按此上下文加载</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Together</source>
+        <translation>合计</translation>
+    </message>
+    <message>
+        <source>Weights</source>
+        <translation>权重</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 词元</translation>
+    </message>
+    <message>
+        <source>{size} more than is free</source>
+        <translation>比可用内存多 {size}</translation>
+    </message>
+</context>
+<context>
     <name>MainWindow</name>
+    <message>
+        <source>Instructions and sampling of this chat</source>
+        <translation>本对话的系统提示与采样</translation>
+    </message>
     <message>
         <source>Loading the model…</source>
         <translation>正在加载模型…</translation>

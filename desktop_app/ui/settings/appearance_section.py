@@ -28,7 +28,10 @@ class AppearanceSection(Section):
         self.name_field(self._width, self.tr("Width of messages"))
         self.name_field(self._density, self.tr("Density"))
         percents = [self._size.itemData(row) for row in range(self._size.count())]
-        name_values(self._size, [self.tr("{percent} %").format(percent=number(percent, 0)) for percent in percents])
+        name_values(
+            self._size,
+            [self.tr("{percent} % of the system's").format(percent=number(percent, 0)) for percent in percents],
+        )
         name_values(self._width, [self.tr("Normal"), self.tr("Wide"), self.tr("As wide as the window")])
         name_values(self._density, [self.tr("Comfortable"), self.tr("Compact")])
         self._hint.setText(

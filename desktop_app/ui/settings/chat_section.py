@@ -27,7 +27,7 @@ _USUAL = SamplingSettings()
 class ChatSection(Section):
     """What counts in chats that choose nothing else."""
 
-    def __init__(self, settings: Settings, state: EngineState) -> None:
+    def __init__(self, settings: Settings, state: EngineState, *, shows_context: bool = True) -> None:
         """Show the settings as they are, with what the model in use makes of them."""
         super().__init__(settings)
         self._recommended = state.model.sampling if state.model is not None else {}
@@ -39,7 +39,7 @@ class ChatSection(Section):
         self._prompt.textChanged.connect(lambda: self.store("system_prompt", self._prompt.toPlainText()))
         self.add_field(self._prompt)
         self._context: QComboBox | None = None
-        if not self._recurrent:
+        if shows_context and not self._recurrent:
             self._context = self.add_choice("context", sorted({0, *CONTEXTS, settings.context}))
             self._context.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._numbers = {name: self._spin_box(name) for name in _SAMPLING}
@@ -86,11 +86,14 @@ class ChatSection(Section):
         self._hints[0].setText(
             self.tr("The model in use keeps a chat of any length in mind at the same cost: it has no context to set.")
             if self._recurrent
+            else ""
+            if self._context is None
             else self.tr(
                 "The context is how much of a chat the model keeps in mind; a larger one needs more memory. "
                 "Automatic takes what fits in the memory that is free."
             )
         )
+        self._hints[0].setVisible(bool(self._hints[0].text()))
         self._hints[1].setText(
             self.tr(
                 "Lower temperatures give steadier answers, 0 always the most likely one; higher ones surprise more. "

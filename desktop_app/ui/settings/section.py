@@ -46,6 +46,11 @@ class Section(QWidget):
         self._column.addLayout(self._form)
         self._column.addStretch()
 
+    @property
+    def settings(self) -> Settings:
+        """What the fields write into."""
+        return self._settings
+
     def retranslate(self) -> None:
         """Write every word again."""
 

@@ -84,7 +84,11 @@ def test_formulas_in_lines_lists_and_tables() -> None:
         ("paragraph", "and d."),
     ]
     [first, second] = parse("- $$x^2$$\n- so **$y$**")
-    assert (first.kind, first.marker, second.spans[-1]) == ("formula", "•", Span("y", bold=True, italic=True, formula="y"))
+    assert (first.kind, first.marker, second.spans[-1]) == (
+        "formula",
+        "•",
+        Span("y", bold=True, italic=True, formula="y"),
+    )
     [table] = parse("| $a_1$ |\n|---|\n| $b$ |")
     assert table.rows[1][0] == (Span("b", italic=True, formula="b"),)
 

@@ -198,7 +198,7 @@ def test_text_size_width_and_density_change_at_once_and_are_kept(person: Person,
     assert isinstance(size, QComboBox)
     assert isinstance(width, QComboBox)
     assert isinstance(density, QComboBox)
-    assert size.currentText() == "110 %"
+    assert size.currentText() == "110 % of the system's"
     size.setCurrentIndex(size.findData(150))
     person.wait(lambda: application.font().pointSizeF() == pytest.approx(points * 1.5, abs=0.1))
     page.close()

@@ -12,7 +12,7 @@ from models.chat.harmony import EFFORTS
 _CHOICES = {
     "theme": ("system", "light", "dark"),
     "message_width": ("normal", "wide", "full"),
-    "language": ("system", "en", "zh_CN"),
+    "language": ("system", "en", "zh_CN", "zh_TW"),
     "send_key": ("enter", "ctrl_enter"),
     "effort": ("", *EFFORTS),
     "network": ("asked", "offline"),

@@ -1,6 +1,7 @@
-"""Brings the .ts file up to date by Qt's own tool: `python -m tests.update_translations`.
+"""Brings the .ts files up to date by Qt's own tool: `python -m tests.update_translations`.
 
-New texts come as unfinished entries, those that the code no longer has go.
+New texts come as unfinished entries, those that the code no longer has go. Traditional Chinese has finished entries only: what
+it lacks is shown in Simplified Chinese, and `tests/desktop_app/ui/i18n/test_traditional.py` names it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ _PLACEHOLDER = re.compile(
     r" *<message>\s*<source>{\w+}</source>\s*<translation type=.unfinished.></translation>\s*</message>\n"
 )
 """An entry with nothing to translate: the failure of an old reply, whose words are in a chat's file."""
+_UNFINISHED = re.compile(r" *<message>(?:(?!</message>).)*type=.unfinished.(?:(?!</message>).)*</message>\n", re.DOTALL)
+_EMPTY = re.compile(r"<context>\s*<name>[^<]*</name>\s*</context>\n")
 TRANSLATIONS = ROOT / "resources" / "translations" / "zhiyin_zh_CN.ts"
+TRADITIONAL = TRANSLATIONS.with_name("zhiyin_zh_TW.ts")
 
 
 def update(file: Path = TRANSLATIONS) -> None:
@@ -27,8 +31,12 @@ def update(file: Path = TRANSLATIONS) -> None:
     command = [str(tool), *options, "-tr-function-alias", ",".join(marks), *PACKAGES, "-ts", str(file)]
     subprocess.run(command, cwd=ROOT, check=True)
     text = file.read_text("utf-8")
-    file.write_text(_PLACEHOLDER.sub("", text), "utf-8")
+    text = _PLACEHOLDER.sub("", text)
+    if file.name == TRADITIONAL.name:
+        text = _EMPTY.sub("", _UNFINISHED.sub("", text))
+    file.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
-    update()
+    for translations in (TRANSLATIONS, TRADITIONAL):
+        update(translations)

@@ -31,6 +31,7 @@ from desktop_app.ui.controllers.folders import FolderController
 from desktop_app.ui.controllers.titles import TitleController
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.models.model_session import ModelSession
+from desktop_app.ui.widgets.fonts import use_fonts
 from desktop_app.ui.widgets.look import Look, larger
 from desktop_app.ui.widgets.theme import ThemeKeeper
 from models.errors import ZhiyinError
@@ -49,12 +50,14 @@ class Services(QObject):
         """Begin to load `file`, or the model used last, or the best one there is."""
         super().__init__(application)
         self._closed = False
+        self._application = application
         self.settings = load_settings(settings_file())
         self.themes = ThemeKeeper(application, self)
         self._languages = LanguageKeeper()
         self._choose_look()
         self.themes.choose(self.settings.theme)
         self._languages.choose(self.settings.language)
+        use_fonts(application, self._languages.language)
         self.engine = EngineBridge(self)
         self.library = LibraryBridge(models_folder(), self)
         self.documents = DocumentsBridge(self)
@@ -132,6 +135,7 @@ class Services(QObject):
             self._choose_look()
         elif name == "language":
             self._languages.choose(self.settings.language)
+            use_fonts(self._application, self._languages.language)
         elif name == "network":
             self._switch_network()
         self.setting_changed.emit(name)

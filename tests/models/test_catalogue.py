@@ -140,9 +140,10 @@ def test_facts_are_complete_and_plausible(catalogue: Catalogue) -> None:
         assert entry.title
         assert entry.languages
         assert all(re.fullmatch("[a-z]{2}", language) for language in entry.languages)
-        assert set(entry.good_for) == {"en", "zh"}
+        assert set(entry.good_for) == {"en", "zh", "zh_TW"}
         assert entry.good_for["en"].endswith(".")
         assert entry.good_for["zh"].endswith("。")
+        assert entry.good_for["zh_TW"].endswith("。")
         assert entry.models
         for model in entry.models:
             assert 0.05 < model.parameters < 1000

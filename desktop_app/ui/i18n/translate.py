@@ -7,7 +7,10 @@ from xml.etree import ElementTree
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
-LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
+LANGUAGES = {"en": "English", "zh_CN": "简体中文", "zh_TW": "繁體中文"}
+_NEXT = {"zh_TW": "zh_CN"}
+"""What is shown where a language still lacks a text."""
+_TRADITIONAL = {"hant", "tw", "hk", "mo"}
 
 
 def to_translate(context: str, text: str) -> str:
@@ -58,9 +61,11 @@ def read_ts(text: str) -> dict[tuple[str, str], str]:
 def system_language() -> str:
     """Return the language of `LANGUAGES` that the system's user reads first."""
     for tag in QLocale.system().uiLanguages():
-        language = tag.replace("_", "-").split("-")[0]
-        if language in ("zh", "en"):
-            return "zh_CN" if language == "zh" else "en"
+        language, *others = tag.replace("_", "-").lower().split("-")
+        if language == "zh":
+            return "zh_TW" if _TRADITIONAL & set(others) else "zh_CN"
+        if language == "en":
+            return "en"
     return "en"
 
 
@@ -81,8 +86,9 @@ class LanguageKeeper:
         self.language = language
         of_qt = QTranslator()
         of_qt.load(f"qtbase_{language}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath))
-        # The sources are English, so English needs no file.
-        self._installed = [of_qt] if language == "en" else [of_qt, TsTranslator(language)]
+        # The sources are English, so English needs no file. The last one installed is asked first.
+        own = [name for name in (_NEXT.get(language), language) if name not in (None, "en")]
+        self._installed = [of_qt, *map(TsTranslator, filter(None, own))]
         QLocale.setDefault(QLocale(language))
         for translator in self._installed:
             QCoreApplication.installTranslator(translator)

@@ -30,7 +30,10 @@ _LICENCES = (
 
 def purpose(offer: CatalogueOffer) -> str:
     """Return what a model is good for, in the window's language."""
-    return offer.entry.good_for["zh" if QLocale().language() == QLocale.Language.Chinese else "en"]
+    texts, locale = offer.entry.good_for, QLocale()
+    if locale.language() != QLocale.Language.Chinese:
+        return texts["en"]
+    return texts["zh_TW" if locale.script() == QLocale.Script.TraditionalHanScript else "zh"]
 
 
 def nature(offer: CatalogueOffer) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtGui import QFont, QFontDatabase, QFontInfo
 from PySide6.QtWidgets import QApplication
 
-_CHINESE = (
+_SIMPLIFIED = (
     "PingFang SC",
     "Microsoft YaHei UI",
     "Microsoft YaHei",
@@ -15,16 +15,25 @@ _CHINESE = (
     "WenQuanYi Micro Hei",
     "Droid Sans Fallback",
 )
+_TRADITIONAL = (
+    "PingFang TC",
+    "Microsoft JhengHei UI",
+    "Microsoft JhengHei",
+    "Noto Sans CJK TC",
+    "Source Han Sans TC",
+    "Noto Sans TC",
+)
 _POINTS, _SAME = "systemPoints", 0.01
 
 
-def use_fonts(application: QApplication) -> None:
+def use_fonts(application: QApplication, language: str = "") -> None:
     """Name a Chinese font after the system's: left to itself, Qt may choose a bold one or Japanese forms."""
-    font = application.font()
-    installed = set(QFontDatabase.families())
-    chinese = next((family for family in _CHINESE if family in installed), None)
-    if chinese is not None and chinese not in font.families():
-        font.setFamilies([_real_family(font), chinese])
+    font, installed = QFont(application.font()), set(QFontDatabase.families())
+    wanted = (*_TRADITIONAL, *_SIMPLIFIED) if language == "zh_TW" else _SIMPLIFIED
+    chinese = next((family for family in wanted if family in installed), None)
+    own = font.families()[0] if len(font.families()) > 1 else _real_family(font)
+    if chinese is not None and font.families() != [own, chinese]:
+        font.setFamilies([own, chinese])
         application.setFont(font)
 
 

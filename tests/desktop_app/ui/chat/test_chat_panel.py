@@ -15,13 +15,16 @@ from tests.support.window import Person
 def opened(person: Person) -> ChatPanel:
     person.click("Instructions and sampling of this chat")
     panel = person.find(ChatPanel)
-    person.wait(panel.isVisible)
+    person.wait(lambda: panel.isVisible() and named(panel, "Instructions"))
     return panel
 
 
+def named(panel: ChatPanel, label: str) -> list[QLabel]:
+    return [one for one in panel.findChildren(QLabel) if one.text() == label and one.isVisible()]
+
+
 def field(panel: ChatPanel, label: str) -> QWidget:
-    found = [one for one in panel.findChildren(QLabel) if one.text() == label and one.isVisible()]
-    return found[-1].buddy()
+    return named(panel, label)[-1].buddy()
 
 
 def test_what_is_chosen_for_a_chat_counts_there_alone_and_is_kept(open_window: OpenWindow) -> None:
@@ -43,6 +46,7 @@ def test_what_is_chosen_for_a_chat_counts_there_alone_and_is_kept(open_window: O
     assert dict(person.services.chats.current.choices.sampling) == {}
     top_k.setValue(7)
     person.window.new_chat()
+    person.wait(lambda: named(panel, "Instructions"))
     fresh = field(panel, "Instructions")
     assert isinstance(fresh, QPlainTextEdit)
     assert fresh.toPlainText() == "Be kind."

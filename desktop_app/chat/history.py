@@ -50,6 +50,7 @@ _SUFFIXES = ("", "-wal", "-shm")
 
 _BEFORE, _SNIPPET = 24, 160
 """Characters in front of a place that was found, and all that are shown of it."""
+_MARKS = re.compile(r"</?think>|[*#`|>]+|-{3,}")
 _MOST_FOUND = 200
 """Chats: a search ends when so many have the words."""
 
@@ -388,7 +389,8 @@ def _message_steps(message: Message) -> list[_Step]:
 
 
 def _in_a_line(text: str) -> str:
-    return " ".join(text.split())
+    """Return a part of a message without its line breaks and marks of Markdown and reasoning."""
+    return " ".join(_MARKS.sub(" ", text).split())
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

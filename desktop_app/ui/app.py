@@ -20,6 +20,7 @@ from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.services import Services
 from desktop_app.ui.session_end import SessionEnd
 from desktop_app.ui.single_instance import SingleInstance, begin
+from desktop_app.ui.widgets.font_weight import use_one_weight
 from desktop_app.ui.widgets.fonts import use_fonts
 from desktop_app.ui.widgets.icons import resource_path
 from desktop_app.ui.widgets.theme import ThemeKeeper
@@ -101,6 +102,7 @@ def make_application() -> QApplication:
     application.setApplicationName("zhiyin")
     application.setApplicationDisplayName("Zhiyin 知音")
     application.setDesktopFileName("zhiyin")
+    use_one_weight()
     use_fonts(application)
     QGuiApplication.setWindowIcon(QIcon(resource_path("icons", "zhiyin.svg")))
     return application

@@ -39,7 +39,7 @@ class CommandPalette(QDialog):
         self._field.moved.connect(self._move)
         self._field.returnPressed.connect(self._choose)
         self._list = QListWidget()
-        self._list.setObjectName("chatList")
+        self._list.setObjectName("paletteList")
         self._list.setAccessibleName(self.tr("Found"))
         self._list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._list.itemClicked.connect(self._choose)

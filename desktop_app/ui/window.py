@@ -53,6 +53,8 @@ class MainWindow(QMainWindow):
         """Show the services' state and follow it."""
         super().__init__()
         self.services = services
+        self._clicked = ""
+        """The chat of the list that was opened last, until something is written."""
         self._may_stop = False
         """The user agreed to stop what is under way."""
         self._make_parts()
@@ -109,6 +111,7 @@ class MainWindow(QMainWindow):
         chats, actions, sidebar = self.services.chats, self._chat_actions, self._sidebar
         sidebar.new_asked.connect(actions.new)
         sidebar.opened.connect(actions.open)
+        sidebar.opened.connect(self._note_clicked)
         sidebar.found_opened.connect(self._open_found)
         sidebar.renamed.connect(chats.rename)
         sidebar.deleted.connect(actions.delete)
@@ -141,6 +144,8 @@ class MainWindow(QMainWindow):
         composer.edited.connect(self._drafts.edited)
         composer.sent.connect(self._chat_actions.send)
         composer.stopped.connect(chats.stop)
+        composer.edited.connect(self._forget_clicked)
+        composer.delete_asked.connect(self._delete_clicked)
         composer.undo_asked.connect(self._chat_actions.undo)
         composer.copy_asked.connect(SELECTION.copy)
         composer.page_asked.connect(self._view.turn_page)
@@ -404,6 +409,19 @@ class MainWindow(QMainWindow):
             self._focus.go_home()
         else:
             self._panel.open()
+
+    def _note_clicked(self, conversation: str) -> None:
+        self._clicked = conversation
+
+    def _forget_clicked(self) -> None:
+        if self._composer.draft.text:
+            self._clicked = ""
+
+    def _delete_clicked(self) -> None:
+        """Delete the chat that was chosen in the list just before: the keyboard is with the message by then."""
+        if self._clicked and self._clicked == self.services.chats.current.id:
+            self._sidebar.deleted.emit(self._clicked)
+            self._clicked = ""
 
     def _rename(self) -> None:
         """Rename the open chat in the list."""

@@ -39,6 +39,7 @@ class Composer(QFrame):
     copy_asked = Signal()
     """Ctrl+C, and nothing is selected in the text."""
     undo_asked = Signal()
+    delete_asked = Signal()
     """Ctrl+Z, and nothing was typed that could be taken back."""
     page_asked = Signal(int)
     """Page Up (-1) or Page Down (1): the text has one page."""
@@ -56,6 +57,7 @@ class Composer(QFrame):
         self._editor.files_pasted.connect(self.files_pasted)
         self._editor.copy_asked.connect(self.copy_asked)
         self._editor.undo_asked.connect(self.undo_asked)
+        self._editor.delete_asked.connect(self.delete_asked)
         self._editor.page_asked.connect(self.page_asked)
         self._field = MessageField(self._editor)
         self._field.changed.connect(self._refresh)

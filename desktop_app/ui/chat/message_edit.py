@@ -9,6 +9,8 @@ from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QKeySequence, QResizeEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
+from desktop_app.ui.shortcuts import SHORTCUTS
+
 LINE = 36
 """The height of a box with one line, in pixels."""
 _MOST_LINES = 9
@@ -43,6 +45,8 @@ class MessageEdit(QPlainTextEdit):
     """Ctrl+C, and nothing is selected."""
     undo_asked = Signal()
     """Ctrl+Z, and nothing was typed that could be taken back."""
+    delete_asked = Signal()
+    """The key that deletes chats, and nothing is written."""
     page_asked = Signal(int)
     """Page Up (-1) or Page Down (1), and all of the text is shown."""
 
@@ -87,6 +91,8 @@ class MessageEdit(QPlainTextEdit):
             return
         if event.matches(QKeySequence.StandardKey.Undo) and not self.document().isUndoAvailable():
             self.undo_asked.emit()
+        elif SHORTCUTS.matches(event, "delete") and self.document().isEmpty():
+            self.delete_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Copy) and not self.textCursor().hasSelection():
             self.copy_asked.emit()
         elif event.key() in _PAGES and not modifiers and self.verticalScrollBar().maximum() == 0:

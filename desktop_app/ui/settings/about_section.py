@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import version
 from pathlib import Path
 
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+)
 from shiboken6 import isValid
 
 from desktop_app.about import Component, components, report
@@ -17,6 +26,11 @@ from desktop_app.ui.settings.section import Section
 from desktop_app.ui.widgets.icons import icon
 
 _ICON, _REPORT_HEIGHT, _LIST_HEIGHT = 44, 150, 220
+
+
+@functools.cache
+def _worker() -> Background:
+    return Background("about", QApplication.instance())
 
 
 class AboutSection(Section):
@@ -52,9 +66,8 @@ class AboutSection(Section):
         self._list.setObjectName("offers")
         self.add_below(self._list)
         self.retranslate()
-        self._background = Background("about", self)
         facts = facts_of(state)
-        self._background.run(lambda: (report(facts), components()), self._show)
+        _worker().run(lambda: (report(facts), components()), self._show)
 
     def retranslate(self) -> None:
         """Write every word again."""

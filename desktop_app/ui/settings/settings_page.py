@@ -77,7 +77,8 @@ class SettingsPage(QWidget):
     @property
     def field(self) -> QWidget:
         """What has the keyboard, or had it last."""
-        return self.focusWidget() or (self._choice if self._list.isHidden() else self._list)
+        focused = self.focusWidget()
+        return focused if focused not in (None, self._close) else self._choice if self._list.isHidden() else self._list
 
     def show_section(self, name: SectionName) -> QWidget:
         """Turn to a section and return it."""

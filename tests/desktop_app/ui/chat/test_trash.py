@@ -87,3 +87,22 @@ def test_the_marked_chat_is_the_open_one(open_window: OpenWindow, data_home: obj
     QTest.keyClick(chats, Qt.Key.Key_Up)
     person.editor.setFocus()
     assert [item.text() for item in chats.selectedItems()] == ["Two"]
+
+
+def test_the_delete_key_deletes_the_chat_that_was_clicked_unless_something_is_written(person: Person) -> None:
+    person.ask("Name a colour.")
+    person.window.new_chat()
+    chats = person.find(QListWidget, "chatList")
+    QTest.mouseClick(chats.viewport(), Qt.MouseButton.LeftButton, pos=chats.visualItemRect(chats.item(1)).center())
+    person.wait(lambda: person.messages and person.editor.hasFocus())
+    person.type("a")
+    person.press(Qt.Key.Key_Backspace)
+    person.press(Qt.Key.Key_Delete)
+    assert person.titles == ["Name a colour."], "it was written in between: the key belongs to the text"
+    person.window.new_chat()
+    QTest.mouseClick(chats.viewport(), Qt.MouseButton.LeftButton, pos=chats.visualItemRect(chats.item(1)).center())
+    person.wait(lambda: person.messages and person.editor.hasFocus())
+    person.press(Qt.Key.Key_Delete)
+    person.wait(lambda: not person.titles)
+    person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    person.wait(lambda: person.titles == ["Name a colour."])

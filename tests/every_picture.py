@@ -1,0 +1,145 @@
+"""Pictures of every page, dialog and state: `python -m tests.every_picture FOLDER [--language L] [--theme T] [--size S]`.
+
+Each language, theme and size has a process of its own, since the scale of the screen is chosen at the start. Look at them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SIZES = {"small": (1024, 640, "1"), "4k": (1920, 1080, "2")}
+LANGUAGES = ("en", "zh_CN", "zh_TW")
+THEMES = ("light", "dark")
+QUESTION = {"en": "How does quicksort work?", "zh_CN": "快速排序是怎么工作的？", "zh_TW": "快速排序是怎麼運作的？"}
+ANSWER = (
+    "# Quicksort 快速排序\n\nPicks a **pivot** 基准 and sorts both sides; $O(n \\log n)$ on average.\n\n"
+    "$$T(n) = 2T\\left(\\frac{n}{2}\\right) + O(n)$$\n\n```python\ndef quicksort(items):\n    return items\n```\n\n"
+    "| case 情况 | comparisons |\n| --- | --- |\n| usual | $n \\log n$ |\n\n"
+    "- a [link](https://example.org)\n- `code`\n\n> quoted\n"
+)
+
+
+def main() -> None:
+    """Take the pictures, in one process for each look."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--language", choices=LANGUAGES)
+    parser.add_argument("--theme", choices=THEMES)
+    parser.add_argument("--size", choices=SIZES)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.here:
+        take(asked.folder, asked.language, asked.theme, asked.size)
+        return
+    for size in [asked.size] if asked.size else SIZES:
+        for language in [asked.language] if asked.language else LANGUAGES:
+            for theme in [asked.theme] if asked.theme else THEMES:
+                look = ["--language", language, "--theme", theme, "--size", size]
+                command = [sys.executable, "-m", "tests.every_picture", str(asked.folder), *look, "--here"]
+                with tempfile.TemporaryDirectory() as home:
+                    offscreen = {"QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": SIZES[size][2], "ZHIYIN_HOME": home}
+                    subprocess.run(command, env=os.environ | offscreen, check=True)
+
+
+def take(folder: Path, language: str, theme: str, size: str) -> None:
+    """Photograph everything in one look."""
+    from desktop_app.paths import settings_file
+    from desktop_app.settings import Settings, save_settings
+    from desktop_app.ui.app import create_window, make_application
+    from tests.support.window import run_events
+
+    save_settings(Settings(language=language, theme=theme), settings_file())
+    store_chat(language)
+    window = create_window(make_application())
+    window.resize(*SIZES[size][:2])
+    window.show()
+    window.activateWindow()
+    run_events(2500)
+    target = folder / f"{language}-{theme}-{size}"
+    target.mkdir(parents=True, exist_ok=True)
+    for name, show in states(window):
+        shown = show() or window
+        run_events(700)
+        shown.grab().save(str(target / f"{name}.png"))
+        if shown is not window:
+            shown.close()
+            run_events(20)
+    window.end()
+
+
+def store_chat(language: str) -> None:
+    """Store a chat with everything that a reply may hold, a failed reply and a stopped one."""
+    from desktop_app.chat.conversation import Conversation, Message
+    from desktop_app.chat.failure import failure_facts
+    from desktop_app.chat.history import History
+    from desktop_app.paths import database_file
+    from models.errors import ZhiyinError
+
+    failed = failure_facts(ZhiyinError("The context is full, so the reply ends here.", code="context-full"))
+    history = History(database_file())
+    for title, state, facts, answer in (
+        ("Quicksort 快速排序", "done", {"tokens": 90, "seconds": 3.2, "context": 4096}, f"<think>Hm.</think>{ANSWER}"),
+        ("Stopped 停止", "stopped", {}, "Once upon a time"),
+        ("Failed 失败", "failed", failed, ""),
+    ):
+        chat = Conversation(title=title)
+        asked = Message(chat.id, None, "user", QUESTION[language])
+        replied = Message(chat.id, asked.id, "assistant", answer, model="Qwen3-8B", state=state, facts=facts)  # type: ignore[arg-type]
+        history.save_conversation(Conversation(id=chat.id, title=title, leaf=replied.id))
+        for message in (asked, replied):
+            history.save_message(message)
+    history.close()
+
+
+def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield each page, dialog and state with what shows it; a dialog is returned, to be photographed and closed."""
+    from desktop_app.ui.settings.sections import SECTIONS
+    from tests.support.show_dialogs import dialogs, grow
+
+    services = window.services
+    yield "welcome", window.new_chat
+    for chat in services.chats.conversations:
+        yield f"chat {chat.title.split()[0].lower()}", lambda chat=chat: window._chat_actions.open(chat.id)
+    yield "find", lambda: window._pages.finder.begin("sort")
+    yield "panel", window._toggle_panel
+    yield "panel closed", window._toggle_panel
+    yield "search", lambda: window._sidebar._search.setText("quick")
+    yield "search ended", window._sidebar.end_search
+    yield "notices", lambda: say(window)
+    yield "models", window.open_catalogue
+    for section in SECTIONS:
+        yield f"settings {section}", lambda section=section: window.open_settings(section)
+    yield "back", window.new_chat
+    yield "palette", lambda: palette(window)
+    folder = Path(tempfile.mkdtemp())
+    for name, show in dialogs(window, folder).items():
+
+        def shown(show=show):
+            dialog = show()
+            grow(dialog)
+            return dialog
+
+        yield f"dialog {name}", shown
+    yield "narrow", lambda: window.resize(480, 640)
+
+
+def say(window) -> None:
+    window._notice.say("Something is wrong 出错了.", ("Try again", lambda: None))
+    window._undo.say("Something was done.", ("Undo", lambda: None), kind="plain")
+
+
+def palette(window):
+    from desktop_app.ui.command_palette import CommandPalette
+
+    window.open_palette()
+    return window.findChildren(CommandPalette)[-1]
+
+
+if __name__ == "__main__":
+    main()

@@ -1724,6 +1724,10 @@
         <translation>{path} 裡沒有 {key}；請重新下載。</translation>
     </message>
     <message>
+        <source>{path} has one token for all that it does not know, and llama.cpp writes such characters as their bytes.</source>
+        <translation>{path} 用同一個 token 表示所有不認識的內容，而 llama.cpp 會把這些字元寫成位元組。</translation>
+    </message>
+    <message>
         <source>{path} has one-dimensional positions, which no published ChatGLM-6B has.</source>
         <translation>{path} 使用一維位置編碼，已發布的 ChatGLM-6B 都不是這樣。</translation>
     </message>
@@ -2476,6 +2480,10 @@
         <translation>{path}：llama.cpp 的 Granite 4 只有在帶 Mamba 層時才支援專家。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes Granite 4 without &apos;time_step_limit&apos; only.</source>
+        <translation>{path}：llama.cpp 只能計算不帶 &apos;time_step_limit&apos; 的 Granite 4。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes Granite 4 without positions of type {kind!r}.</source>
         <translation>{path}：llama.cpp 的 Granite 4 不支援 {kind!r} 類型的位置編碼。</translation>
     </message>
@@ -3126,8 +3134,24 @@
         <translation>移除</translation>
     </message>
     <message>
-        <source>{name} · {count} characters</source>
-        <translation>{name} · {count} 個字元</translation>
+        <source>about {count} tokens</source>
+        <translation>約 {count} 個詞元</translation>
+    </message>
+    <message>
+        <source>more than the context holds: it is searched</source>
+        <translation>超出上下文：將檢索其中內容</translation>
+    </message>
+    <message>
+        <source>{count} characters</source>
+        <translation>{count} 個字元</translation>
+    </message>
+    <message>
+        <source>{count} pages</source>
+        <translation>{count} 頁</translation>
+    </message>
+    <message>
+        <source>{percent} % of the context</source>
+        <translation>占上下文的 {percent}%</translation>
     </message>
 </context>
 <context>
@@ -3391,6 +3415,14 @@
         <translation>對話</translation>
     </message>
     <message>
+        <source>Looking into the documents…</source>
+        <translation>正在查閱文件…</translation>
+    </message>
+    <message>
+        <source>Preparing {name}… {percent} %</source>
+        <translation>正在準備 {name}… {percent}%</translation>
+    </message>
+    <message>
         <source>Reading… {percent} %</source>
         <translation>正在閱讀… {percent}%</translation>
     </message>
@@ -3552,6 +3584,14 @@
         <translation>字詞和意思</translation>
     </message>
     <message>
+        <source>before: [{place}]</source>
+        <translation>先前：[{place}]</translation>
+    </message>
+    <message>
+        <source>not found before</source>
+        <translation>先前未找到</translation>
+    </message>
+    <message>
         <source>words {words}, meaning {meaning}</source>
         <translation>字詞 {words}，意思 {meaning}</translation>
     </message>
@@ -3581,6 +3621,14 @@
 </context>
 <context>
     <name>Composer</name>
+    <message>
+        <source>Answer from</source>
+        <translation>從文件庫作答</translation>
+    </message>
+    <message>
+        <source>Answers from: {names}</source>
+        <translation>從文件庫作答：{names}</translation>
+    </message>
     <message>
         <source>Attach files</source>
         <translation>新增附件</translation>
@@ -4519,6 +4567,17 @@
     </message>
 </context>
 <context>
+    <name>PassageDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Open the file</source>
+        <translation>開啟檔案</translation>
+    </message>
+</context>
+<context>
     <name>PrivacySection</name>
     <message>
         <source>Chats</source>
@@ -4919,6 +4978,33 @@
     <message>
         <source>writing</source>
         <translation>正在回覆</translation>
+    </message>
+</context>
+<context>
+    <name>SourcesBox</name>
+    <message>
+        <source>Nothing in {names} has to do with the question.</source>
+        <translation>{names} 中沒有與問題相關的內容。</translation>
+    </message>
+    <message>
+        <source>Read whole: {names}</source>
+        <translation>全文讀入：{names}</translation>
+    </message>
+    <message>
+        <source>Searched by words alone: this installation has no embedding model.</source>
+        <translation>只按字詞檢索：此安裝不帶向量模型。</translation>
+    </message>
+    <message>
+        <source>Searched: {names} · passages used: {count}</source>
+        <translation>檢索：{names} · 採用 {count} 段</translation>
+    </message>
+    <message>
+        <source>{name}, page {page}</source>
+        <translation>{name}，第 {page} 頁</translation>
+    </message>
+    <message>
+        <source>{name}, pages {first} to {last}</source>
+        <translation>{name}，第 {first}–{last} 頁</translation>
     </message>
 </context>
 <context>

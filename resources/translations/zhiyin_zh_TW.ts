@@ -44,12 +44,20 @@
         <translation>混合量化要在模型本身上測量；請先合併適配器，再用 --size 或 --bits 轉換合併後的模型。</translation>
     </message>
     <message>
+        <source>A reply was not held to its schema: {text}</source>
+        <translation>回覆未遵守指定的模式：{text}</translation>
+    </message>
+    <message>
         <source>A schema holds the whole reply, so that no tool can be called; leave out --schema, or the tools.</source>
         <translation>schema 約束整條回答，因此無法呼叫工具；請去掉 --schema，或不用工具。</translation>
     </message>
     <message>
         <source>A setting of huggingface-hub (an HF_ variable, or the token of a login) cannot be read ({reason}); correct or unset it.</source>
         <translation>huggingface-hub 的某項設定（以 HF_ 開頭的變數或登入權杖）無法讀取（{reason}）；請更正或取消它。</translation>
+    </message>
+    <message>
+        <source>A text without a word has no vector; give each text at least one.</source>
+        <translation>沒有文字的文字沒有向量；請讓每段文字至少有一個詞。</translation>
     </message>
     <message>
         <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
@@ -160,6 +168,10 @@
         <translation>無法在 {host} 的連接埠 {port} 上監聽（{reason}）；請換一個位址或連接埠，或關閉占用它的程式。</translation>
     </message>
     <message>
+        <source>Parts of this installation do not work ({parts}); install it again.</source>
+        <translation>此安裝中有元件無法工作（{parts}）；請重新安裝。</translation>
+    </message>
+    <message>
         <source>Past {context} tokens this model takes no adapters while it runs; load it with no larger context, or merge the adapter into its base (zhiyin convert --base BASE --lora ADAPTER).</source>
         <translation>超過 {context} 個詞元後，這個模型執行時不能使用 LoRA；請用不超過它的上下文載入，或把 LoRA 合併到基底模型中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
@@ -230,6 +242,10 @@
     <message>
         <source>The MCP server {name} is on another computer ({host}), and the offline switch is on; switch it off to use it.</source>
         <translation>MCP 伺服器 {name} 在另一台電腦上（{host}），而現在是離線狀態；要使用它，請關閉離線開關。</translation>
+    </message>
+    <message>
+        <source>The MCP server {name} needs a name of letters and digits, and either a program or an http address.</source>
+        <translation>MCP 伺服器 {name} 的名稱只能用字母和數字，並且需要一個程式或一個 http 位址。</translation>
     </message>
     <message>
         <source>The MCP server {name} was ended: {reason}.</source>
@@ -402,6 +418,14 @@
     <message>
         <source>The expression is longer than {count} characters; calculate it in parts.</source>
         <translation>算式超過 {count} 個字元；請分步計算。</translation>
+    </message>
+    <message>
+        <source>The file {path} would be replaced by one of {size} bytes.</source>
+        <translation>將用一個 {size} 位元組的檔案替換 {path}。</translation>
+    </message>
+    <message>
+        <source>The file {path} would be written, with {size} bytes.</source>
+        <translation>將寫入檔案 {path}，共 {size} 位元組。</translation>
     </message>
     <message>
         <source>The file&apos;s vocabulary is damaged ({reason}); convert the model again.</source>
@@ -648,6 +672,18 @@
         <translation>這個模型的分詞器不支援語法約束；請不帶 schema 提問，或換一個模型。</translation>
     </message>
     <message>
+        <source>This system cannot confine Python to a folder, so that a small interpreter runs instead, without files and libraries.</source>
+        <translation>此係統無法把 Python 限制在一個資料夾內，因此改用一個小型直譯器執行，不能讀寫檔案，也沒有第三方庫。</translation>
+    </message>
+    <message>
+        <source>This would be given to the program {program} (MCP server {name}).</source>
+        <translation>以下內容將交給程式 {program}（MCP 伺服器 {name}）。</translation>
+    </message>
+    <message>
+        <source>This would be sent to {url} (MCP server {name}).</source>
+        <translation>以下內容將傳送到 {url}（MCP 伺服器 {name}）。</translation>
+    </message>
+    <message>
         <source>Token ids must lie between 0 and {last}, but {found}; correct --ids or --text.</source>
         <translation>詞元編號必須在 0 到 {last} 之間，但{found}；請改正 --ids 或 --text。</translation>
     </message>
@@ -776,6 +812,10 @@
         <translation>ggml 寫入了 {written} 位元組，而應為 {expected} 位元組；請重新安裝知音。</translation>
     </message>
     <message>
+        <source>it adds to biases ({tensor})</source>
+        <translation>它對偏置（{tensor}）做加法</translation>
+    </message>
+    <message>
         <source>it brings whole tensors ({tensor})</source>
         <translation>它帶來完整的張量（{tensor}）</translation>
     </message>
@@ -822,6 +862,10 @@
     <message>
         <source>it is nested too deeply</source>
         <translation>巢狀層次過深</translation>
+    </message>
+    <message>
+        <source>it replaces rows of {tensor}</source>
+        <translation>它替換了 {tensor} 的若干行</translation>
     </message>
     <message>
         <source>its alignment is {alignment}</source>
@@ -948,6 +992,10 @@
         <translation> true 或 false</translation>
     </message>
     <message>
+        <source>unexpected: {found}</source>
+        <translation>與預期不符：{found}</translation>
+    </message>
+    <message>
         <source>with the offline switch on something asked for a socket: {events}</source>
         <translation>離線開關開啟時仍有程式碼要求了Socket：{events}</translation>
     </message>
@@ -960,6 +1008,10 @@
         <translation>{adapter}（訓練時的基底模型是 {base}）</translation>
     </message>
     <message>
+        <source>{adapter} brings a head that rates texts while a model is trained ({tensor}), and this is left out.</source>
+        <translation>{adapter} 帶有訓練時給文字打分的輸出頭（{tensor}），已略去。</translation>
+    </message>
+    <message>
         <source>{adapter} brings a vocabulary of {count} tokens, but {base} has {known} already: an adapter like it has been merged into the base, or the order is wrong; use the original base and name the adapters in the order of their training.</source>
         <translation>{adapter} 帶來的詞表大小是 {count}，但 {base} 已經有 {known}：基底模型裡已經合併過類似的 LoRA，或者順序不對；請使用原始基底模型，並按訓練順序合併。</translation>
     </message>
@@ -968,12 +1020,12 @@
         <translation>{adapter} 帶來 {count} 個詞元的詞向量，但輸出頭有 {head_count} 個；儲存這個 LoRA 時遺漏了其中之一：請重新取得。</translation>
     </message>
     <message>
-        <source>{adapter} changes all experts of a layer at once (target_parameters), which Zhiyin does not merge; merge it with PEFT, then convert the result.</source>
-        <translation>{adapter} 同時改動一層的全部專家（target_parameters），知音不能合併；請用 PEFT 合併後再轉換。</translation>
-    </message>
-    <message>
         <source>{adapter} changes the parts for images or sound, too ({count} tensors), and this goes with them.</source>
         <translation>{adapter} 還改動了處理影像或聲音的部分（{count} 個張量），這些改動隨那些部分一起略去。</translation>
+    </message>
+    <message>
+        <source>{adapter} changes {parameter}, all experts of a layer at once (target_parameters), and the base has no experts in floats that it fits; name the base that it was trained on, in BF16.</source>
+        <translation>{adapter} 改動 {parameter}，即一次改動一層的所有專家（target_parameters），而基底模型沒有與之相配的浮點專家；請指定訓練時所用基底模型的 BF16 版本。</translation>
     </message>
     <message>
         <source>{adapter} changes {tensor}, which {base} of the family {family} does not have ({part} of its {total} tensors are missing there); name the base that it was trained on.</source>
@@ -1424,6 +1476,10 @@
         <translation>{name} 訓練時的上下文是 {context} 個詞元；請把 --ctx 設為 {context} 或更小。</translation>
     </message>
     <message>
+        <source>{name} writes texts and makes no vectors; choose an embedding model, such as {other}.</source>
+        <translation>{name} 用來生成文字，不能生成向量；請選擇嵌入模型，例如 {other}。</translation>
+    </message>
+    <message>
         <source>{name} writes texts and makes no vectors; choose an embedding model.</source>
         <translation>{name} 寫文字，不計算向量；請選擇向量模型。</translation>
     </message>
@@ -1656,6 +1712,10 @@
         <translation>{path} 裡沒有原模型對這段文字的機率分布；請刪除它，然後重新測量。</translation>
     </message>
     <message>
+        <source>{path} does not say of which tokens it has rows of {module} (trainable_token_indices); download it again.</source>
+        <translation>{path} 沒有說明它帶的 {module} 的各行屬於哪些 token（trainable_token_indices）；請重新下載。</translation>
+    </message>
+    <message>
         <source>{path} does not say what model it is (general.architecture); download or convert it again.</source>
         <translation>{path} 沒有說明它是什麼模型（general.architecture）；請重新下載或轉換。</translation>
     </message>
@@ -1698,6 +1758,10 @@
     <message>
         <source>{path} has another content than listed.</source>
         <translation>{path} 的內容與清單不符。</translation>
+    </message>
+    <message>
+        <source>{path} has no signature beside it ({signature}); get both files of the release.</source>
+        <translation>{path} 旁邊沒有簽名檔案（{signature}）；請把該版本的兩個檔案都取來。</translation>
     </message>
     <message>
         <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
@@ -2180,6 +2244,10 @@
         <translation>{path} 屬於度量文字、不生成文字的模型；請選擇對話模型。</translation>
     </message>
     <message>
+        <source>{path} is of an adapter that judges texts ({task}) and writes none; choose one for chats or for writing.</source>
+        <translation>{path} 屬於一個只評判文字（{task}）而不生成文字的適配器；請選擇用於聊天或寫作的適配器。</translation>
+    </message>
+    <message>
         <source>{path} is one of {count} parts of a model, under a name of its own; give all parts the names that they were published with.</source>
         <translation>{path} 是一個模型的 {count} 個部分之一，但被改了名；請把所有部分改回發布時的名稱。</translation>
     </message>
@@ -2194,6 +2262,10 @@
     <message>
         <source>{path} is quantized already (tensor {tensor} is {type}), and quantizing it again loses more than either alone; convert the original checkpoint, or insist with --allow-requantize.</source>
         <translation>{path} 已經量化（張量 {tensor} 是 {type}），再次量化的損失大於任何一次單獨的量化；請轉換原始模型，或用 --allow-requantize 堅持轉換。</translation>
+    </message>
+    <message>
+        <source>{path} is quantized: its tensor {tensor} holds {type} instead of floats; get the adapter as it was trained.</source>
+        <translation>{path} 已被量化：其張量 {tensor} 存的是 {type} 而不是浮點數；請取得訓練時的原始適配器。</translation>
     </message>
     <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
@@ -3415,6 +3487,10 @@
         <translation>對話</translation>
     </message>
     <message>
+        <source>Go on</source>
+        <translation>繼續</translation>
+    </message>
+    <message>
         <source>Looking into the documents…</source>
         <translation>正在查閱文件…</translation>
     </message>
@@ -3475,6 +3551,14 @@
 </context>
 <context>
     <name>CollectionsDialog</name>
+    <message>
+        <source>1 file</source>
+        <translation>1 個檔案</translation>
+    </message>
+    <message>
+        <source>1 passage</source>
+        <translation>1 個段落</translation>
+    </message>
     <message>
         <source>A collection is a named set of files and folders, whose passages answer your questions.</source>
         <translation>文件庫是一組起了名字的檔案和資料夾，回答問題時會用到其中的段落。</translation>
@@ -3596,8 +3680,12 @@
         <translation>字詞 {words}，意思 {meaning}</translation>
     </message>
     <message>
-        <source>{files} files, {passages} passages</source>
-        <translation>{files} 個檔案，{passages} 個段落</translation>
+        <source>{count} files</source>
+        <translation>{count} 個檔案</translation>
+    </message>
+    <message>
+        <source>{count} passages</source>
+        <translation>{count} 個段落</translation>
     </message>
     <message>
         <source>{name}, page {page}</source>
@@ -5019,6 +5107,64 @@
     </message>
 </context>
 <context>
+    <name>StepQuestion</name>
+    <message>
+        <source>Allow in this chat</source>
+        <translation>在此對話中允許</translation>
+    </message>
+    <message>
+        <source>Allow once</source>
+        <translation>允許一次</translation>
+    </message>
+    <message>
+        <source>Always allow</source>
+        <translation>始終允許</translation>
+    </message>
+    <message>
+        <source>Do not allow</source>
+        <translation>不允許</translation>
+    </message>
+    <message>
+        <source>May “{tool}” do this?</source>
+        <translation>允許「{tool}」這樣做嗎？</translation>
+    </message>
+</context>
+<context>
+    <name>StepWidget</name>
+    <message>
+        <source>Result</source>
+        <translation>結果</translation>
+    </message>
+    <message>
+        <source>Step: {tool}</source>
+        <translation>步驟：{tool}</translation>
+    </message>
+    <message>
+        <source>asks you</source>
+        <translation>等待你的許可</translation>
+    </message>
+    <message>
+        <source>at work…</source>
+        <translation>進行中…</translation>
+    </message>
+    <message>
+        <source>cut off</source>
+        <translation>被中斷</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>失敗</translation>
+    </message>
+    <message>
+        <source>stopped</source>
+        <translation>已停止</translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+</context>
+<context>
     <name>ThinkingSwitch</name>
     <message>
         <source>Think</source>
@@ -5064,6 +5210,129 @@
     <message>
         <source>{text} ({keys})</source>
         <translation>{text}（{keys}）</translation>
+    </message>
+</context>
+<context>
+    <name>Tools</name>
+    <message>
+        <source>Calculator</source>
+        <translation>計算器</translation>
+    </message>
+    <message>
+        <source>Date and time</source>
+        <translation>日期和時間</translation>
+    </message>
+    <message>
+        <source>List a folder</source>
+        <translation>列出資料夾</translation>
+    </message>
+    <message>
+        <source>Read a file</source>
+        <translation>讀取檔案</translation>
+    </message>
+    <message>
+        <source>Run Python</source>
+        <translation>執行 Python</translation>
+    </message>
+    <message>
+        <source>Search in files</source>
+        <translation>在檔案中搜尋</translation>
+    </message>
+    <message>
+        <source>Write a file</source>
+        <translation>寫入檔案</translation>
+    </message>
+    <message>
+        <source>Write files for this chat</source>
+        <translation>為此對話寫入檔案</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsButton</name>
+    <message>
+        <source>Let it read a folder…</source>
+        <translation>允許讀取資料夾…</translation>
+    </message>
+    <message>
+        <source>MCP server {name}</source>
+        <translation>MCP 伺服器 {name}</translation>
+    </message>
+    <message>
+        <source>Read in {folder}</source>
+        <translation>讀取 {folder}</translation>
+    </message>
+    <message>
+        <source>Tools and MCP servers…</source>
+        <translation>工具與 MCP 伺服器…</translation>
+    </message>
+    <message>
+        <source>Tools that the model may use in this chat</source>
+        <translation>模型在此對話中可以使用的工具</translation>
+    </message>
+    <message>
+        <source>Tools: {count} on</source>
+        <translation>工具：已開啟 {count} 個</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsController</name>
+    <message>
+        <source>A folder that the model may read</source>
+        <translation>允許模型讀取的資料夾</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsDialog</name>
+    <message>
+        <source>Tools and MCP servers</source>
+        <translation>工具與 MCP 伺服器</translation>
+    </message>
+</context>
+<context>
+    <name>ToolsPage</name>
+    <message>
+        <source>A file with mcpServers</source>
+        <translation>包含 mcpServers 的檔案</translation>
+    </message>
+    <message>
+        <source>Add</source>
+        <translation>新增</translation>
+    </message>
+    <message>
+        <source>Allowed without asking</source>
+        <translation>無需詢問即可使用</translation>
+    </message>
+    <message>
+        <source>Ask again</source>
+        <translation>還原詢問</translation>
+    </message>
+    <message>
+        <source>Import from another program…</source>
+        <translation>從其他程式匯入…</translation>
+    </message>
+    <message>
+        <source>Imported and switched off until you switch them on: {names}</source>
+        <translation>已匯入，在您開啟之前保持關閉：{names}</translation>
+    </message>
+    <message>
+        <source>MCP servers</source>
+        <translation>MCP 伺服器</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名稱</translation>
+    </message>
+    <message>
+        <source>Program with its arguments, or an http address</source>
+        <translation>程式及其參數，或 http 位址</translation>
+    </message>
+    <message>
+        <source>Programs on this computer, or addresses, that offer tools to the model. What is switched on here can be turned on for a chat beside its message box, and asks before each use.</source>
+        <translation>向模型提供工具的本機程式或網路位址。在這裡開啟後，可以在對話的輸入框旁啟用，每次使用前都會詢問。</translation>
+    </message>
+    <message>
+        <source>There is no server in that file which is not here already.</source>
+        <translation>該檔案中的伺服器都已經在這裡了。</translation>
     </message>
 </context>
 <context>
@@ -5145,6 +5414,40 @@
     <message>
         <source>Send</source>
         <translation>傳送</translation>
+    </message>
+</context>
+<context>
+    <name>_Files</name>
+    <message>
+        <source>Open folder</source>
+        <translation>開啟資料夾</translation>
+    </message>
+</context>
+<context>
+    <name>_ServerRow</name>
+    <message>
+        <source>Log</source>
+        <translation>日誌</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>The log is empty.</source>
+        <translation>日誌為空。</translation>
+    </message>
+    <message>
+        <source>Try</source>
+        <translation>測試</translation>
+    </message>
+    <message>
+        <source>{name} offers: {tools}</source>
+        <translation>{name} 提供：{tools}</translation>
+    </message>
+    <message>
+        <source>{name} works, and offers no tools.</source>
+        <translation>{name} 可以使用，但沒有提供工具。</translation>
     </message>
 </context>
 </TS>

@@ -182,7 +182,7 @@ class ChatView(QScrollArea):
                     widget.set_contexts(contexts)
 
     @property
-    def messages(self) -> Sequence[QuestionWidget | ReplyWidget]:
+    def messages(self) -> Sequence[Shown]:
         """The messages that are built, the newest of the chat."""
         return self._widgets
 

@@ -37,6 +37,8 @@ def find_hits(messages: Iterable[Message], words: str) -> list[Hit]:
 
 def shown_texts(message: Message) -> list[str]:
     """Return the pieces of text that a message is drawn as; words are not looked for across two of them."""
+    if message.role == "tool":
+        return []  # folded away
     if message.role == "user":
         return message.content.split("\n")
     return [text for block in parse(split_reasoning(message.content).answer) for text in _texts(block)]

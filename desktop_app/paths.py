@@ -89,6 +89,11 @@ def settings_file() -> Path:
     return data_folder() / "settings.json"
 
 
+def assistants_file() -> Path:
+    """Return the file of the user's own assistants."""
+    return data_folder() / "assistants.json"
+
+
 def network_file() -> Path:
     """Return the file of all connections that were made."""
     return data_folder() / "network.jsonl"

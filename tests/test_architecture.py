@@ -36,6 +36,7 @@ LAYERS = (
     "desktop_app.reports",
     "desktop_app.small_files",
     "desktop_app.settings",
+    "desktop_app.backup",
     "desktop_app.network",
     "desktop_app.processes",
     "desktop_app.system",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -107,6 +107,9 @@ class MessageTree:
 
     def __contains__(self, message: str) -> bool:
         return message in self._messages
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._messages.values())
 
     def __getitem__(self, message: str) -> Message:
         return self._messages[message]

@@ -1,11 +1,14 @@
-"""A chat as a Markdown file, which any editor opens."""
+"""A chat as a Markdown file, which any editor opens, and chats as JSON with all that is known of them."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
 from desktop_app.chat.conversation import Message
+from desktop_app.chat.imports.chat import Chat
+from desktop_app.chat.imports.zhiyin import document_of
 from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.chat.steps import result_text
 
@@ -31,6 +34,11 @@ def as_markdown(title: str, messages: Sequence[Message], user: str, model: str) 
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def file_name(title: str) -> str:
+def as_json(chats: Sequence[Chat]) -> str:
+    """Return chats with all branches and attachments; `desktop_app.chat.imports` reads them again."""
+    return json.dumps(document_of(chats), ensure_ascii=False, indent=1) + "\n"
+
+
+def file_name(title: str, ending: str = "md") -> str:
     """Return a name that every system takes."""
-    return (_NOT_IN_NAMES.sub(" ", title)[:_LONGEST_NAME].strip(" .") or "Zhiyin") + ".md"
+    return f"{_NOT_IN_NAMES.sub(' ', title)[:_LONGEST_NAME].strip(' .') or 'Zhiyin'}.{ending}"

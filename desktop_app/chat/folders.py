@@ -29,6 +29,11 @@ class Arrangement:
     folders: list[tuple[Folder, list[Conversation]]]
     others: list[Conversation]
 
+    @property
+    def is_empty(self) -> bool:
+        """There is no chat at all."""
+        return not (self.pinned or self.others or any(chats for _, chats in self.folders))
+
 
 def arranged(chats: Iterable[Conversation], folders: Iterable[Folder]) -> Arrangement:
     """Put chats where they belong: a pinned one is listed above all others, wherever it is kept."""

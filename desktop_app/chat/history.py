@@ -276,6 +276,27 @@ class History:
         """Save a message that ends the branch that is shown, in one transaction: it can be found whatever happens next."""
         self._write(*_message_steps(message), (_SHOW, (message.id, time.time(), message.conversation)))
 
+    def add(self, conversation: Conversation, messages: Sequence[Message]) -> bool:
+        """Add a whole chat, which is there as a whole or not at all; False: it was there, or in the trash, and stays."""
+        with self._clear_errors():
+            known = self._database.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation.id,)).fetchall()
+        if not known:
+            self._write(*_conversation_steps(conversation), *(step for one in messages for step in _message_steps(one)))
+        return not known
+
+    def remove_message(self, message: Message) -> None:
+        """Delete one message; those that followed it follow the one before it."""
+        move = "UPDATE messages SET parent = ? WHERE parent = ? AND conversation = ?"
+        self._write(
+            (move, (message.parent, message.id, message.conversation)),
+            ("DELETE FROM messages WHERE id = ?", (message.id,)),
+        )
+
+    def put_back(self, message: Message, children: Sequence[str]) -> None:
+        """Undo `remove_message`; `children` are the messages that followed it."""
+        moves = (("UPDATE messages SET parent = ? WHERE id = ?", (message.id, child)) for child in children)
+        self._write(*_message_steps(message), *moves)
+
     def folders(self) -> list[Folder]:
         """Return the folders of the list of chats, in order."""
         with self._clear_errors():

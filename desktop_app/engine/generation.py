@@ -30,6 +30,8 @@ class OutputFilter:
     """What the prompt wrote of the reply already; it becomes part of the text."""
     marks: Mapping[int, bytes] = field(default_factory=dict)
     """Control tokens that the filter is to see, with what stands for them in the text."""
+    told: int = 0
+    """Characters of the opening that the listener has: the reply was begun before."""
 
 
 Generation = Generator[Sequence[int], None, Reply]
@@ -181,7 +183,7 @@ class _TextStream:
         self.whole = shown.opening
         self.stop = ""
         """The stop text that appeared."""
-        self._sent = 0
+        self._sent = shown.told
         self._opened = len(shown.opening)
         self._next_piece = 0.0
         self._reply = shown.filter

@@ -96,6 +96,10 @@ class Prompting:
         messages, tools = (tuple(_apart(part, self._control_texts())) for part in (asked.messages, asked.tools))
         return self.render(replace(asked, messages=messages, tools=tools))
 
+    def plain(self, text: str) -> str:
+        """Return a text with a mark inside every control token's text that it holds."""
+        return str(_apart(text, self._control_texts()))
+
     def tokens(self, prompt: str) -> list[int]:
         """Return the tokens of a marked prompt; the beginning-of-sequence token comes once, whoever writes it."""
         bos = self._runner.vocabulary.bos_text
@@ -162,6 +166,11 @@ def reply_opening(prompt: str) -> str:
     """Return the mark of a thought's beginning where a prompt ends in it: the model goes on inside the thought."""
     found = _OPENED.search(prompt)
     return found[1] if found else ""
+
+
+def thinks_still(begun: str) -> bool:
+    """Tell whether the beginning of a reply ends within its thought."""
+    return begun.rfind("<think>") > begun.rfind("</think>")
 
 
 def mark_tokens(runner: Runner, marks: Mapping[str, str]) -> dict[int, bytes]:

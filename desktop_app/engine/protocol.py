@@ -166,6 +166,8 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
     thinking: bool | None = None
     effort: str = ""
     """Both as in `Prompt`."""
+    begun: str = ""
+    """The beginning of the reply, which goes on from there; what is streamed is what follows, `Reply.text` is all of it."""
 
     @property
     def prompt(self) -> Prompt:

@@ -350,28 +350,28 @@ class EngineProcess:
 
     def _generate(self, number: int, request: protocol.Generate) -> Event | None:
         from desktop_app.engine.generation import OutputFilter
-        from desktop_app.engine.prompting import mark_tokens, reply_opening
+        from desktop_app.engine.prompting import mark_tokens, reply_opening, thinks_still
         from desktop_app.engine.state.chat_states import resume, store
         from models.chat.chat_formats import ReplyReader
 
         runner, prompting = self._model(), self._prompts()
         asked = request.prompt
         rendered = prompting.render_marked(asked)
+        opening = reply_opening(rendered) if runner.info.reasoning else ""
+        begun = request.begun
+        rendered += prompting.plain(begun.removeprefix(opening))
         prompt = prompting.tokens(rendered)
         chat_format = prompting.chat_format(asked)
         sequence = self._sequence_for(prompt)
         recurrent, file, identity = runner.info.context == 0, request.state, self._identity
         if recurrent and file is not None:
             resume(sequence, file, identity, prompt)
-        opening = reply_opening(rendered) if runner.info.reasoning else ""
-        reader = ReplyReader(chat_format, prompting.template(asked), request.tools, reasoning=bool(opening))
-        shown = OutputFilter(
-            reader,
-            opening,
-            {} if chat_format is None else mark_tokens(runner, chat_format.marks),
-        )
+        reasoning = thinks_still(begun) if begun else bool(opening)
+        reader = ReplyReader(chat_format, prompting.template(asked), request.tools, reasoning=reasoning)
+        marks = {} if chat_format is None else mark_tokens(runner, chat_format.marks)
+        shown = OutputFilter(reader, begun or opening, marks, told=len(begun))
         settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
-        sampling = self._held_to_grammar(request, opening)
+        sampling = self._held_to_grammar(request, opening if reasoning else "")
 
         def with_calls(reply: Reply) -> Reply:
             if recurrent and file is not None:

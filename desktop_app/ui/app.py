@@ -10,8 +10,10 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication, QMessageBox
 
+from desktop_app import reports
+from desktop_app.backup import finish_restore
 from desktop_app.commands.terminal import say
-from desktop_app.paths import data_folder, settings_file
+from desktop_app.paths import data_folder, settings_file, unusable_folder
 from desktop_app.settings import Settings, load_settings
 from desktop_app.ui.file_open import FileOpen
 from desktop_app.ui.garbage import collect_in_pauses
@@ -38,11 +40,26 @@ def run(arguments: Sequence[str]) -> int:
         instance = begin(data_folder(), file)
         if instance is None:
             return 0
+        restore()
         window = create_window(application, file)
     except ZhiyinError as error:
         _refuse(application, error)
         return 1
     return _live(application, window, instance)
+
+
+def restore() -> None:
+    """Put a backup in its place, if one was chosen the last time.
+
+    Raises:
+        ZhiyinError: a file cannot be moved; the next start goes on with it.
+    """
+    try:
+        aside = finish_restore(data_folder())
+    except OSError as error:
+        raise unusable_folder(data_folder(), error) from error
+    if aside is not None:
+        reports.say(ZhiyinError("The backup is in its place; what it replaced is in {folder}.", folder=aside))
 
 
 def _live(application: QApplication, window: MainWindow, instance: SingleInstance) -> int:

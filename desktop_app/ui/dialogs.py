@@ -9,11 +9,15 @@ from PySide6.QtCore import QObject, QStandardPaths, Qt, Signal
 from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
 from converter.hub.address import HubAddress
+from desktop_app.chat.assistants import Assistant
 from desktop_app.chat.attachment import PASSAGES, Attachment
 from desktop_app.chat.export import file_name
 from desktop_app.documents.kinds import name_patterns
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.removal import Removal
+from desktop_app.ui.chat.assistant_editor import AssistantEditor
+from desktop_app.ui.chat.assistants_dialog import AssistantsDialog
+from desktop_app.ui.chat.transfer_dialog import TransferDialog
 from desktop_app.ui.chat.trash_dialog import TrashDialog
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.documents.collections_dialog import CollectionsDialog
@@ -26,6 +30,8 @@ from desktop_app.ui.services import Services
 from desktop_app.ui.settings.tools_dialog import ToolsDialog
 from models.errors import ZhiyinError
 
+_EXPORTS = (("Markdown", "md"), ("HTML", "html"), ("PDF", "pdf"), ("JSON", "json"))
+
 
 class Dialogs(QObject):
     """Opens dialogs over a window."""
@@ -36,6 +42,8 @@ class Dialogs(QObject):
     """A text, such as passages out of the user's documents, for the message."""
     export_chosen = Signal(str, Path)
     """A chat's id and the file that it goes into."""
+    assistant_chosen = Signal(object)
+    """The assistant of a new chat; None: none."""
     removal_agreed = Signal(Removal, bool)
     """A model to be removed, and whether its download goes too."""
     tools_changed = Signal()
@@ -90,12 +98,14 @@ class Dialogs(QObject):
 
     def export(self, conversation: str) -> None:
         """Let the user choose where a chat is written to."""
-        name = file_name(self._services.chats.title_of(conversation))
+        title = self._services.chats.title_of(conversation)
         folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        dialog = QFileDialog(self._window, self.tr("Export the chat"), folder, "Markdown (*.md)")
+        dialog = QFileDialog(self._window, self.tr("Export the chat"), folder)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("md")
-        dialog.selectFile(name)
+        dialog.setNameFilters([f"{name} (*.{ending})" for name, ending in _EXPORTS])
+        dialog.setDefaultSuffix(_EXPORTS[0][1])
+        dialog.selectFile(file_name(title))
+        dialog.filterSelected.connect(partial(_follow_filter, dialog, title))
         dialog.fileSelected.connect(lambda path: self.export_chosen.emit(conversation, Path(path)))
         self._open(dialog)
 
@@ -104,6 +114,24 @@ class Dialogs(QObject):
         dialog = ToolsDialog(self._window)
         dialog.page.changed.connect(self.tools_changed)
         self._open(dialog)
+
+    def assistants(self) -> None:
+        """Let the user choose an assistant for a new chat, or change them."""
+        services = self._services
+        services.collections.refresh()
+        dialog = AssistantsDialog(services.assistant_list, self._editor, self._window)
+        dialog.chosen.connect(self.assistant_chosen)
+        self._open(dialog)
+
+    def _editor(self, assistant: Assistant) -> AssistantEditor:
+        services = self._services
+        models = {model.identifier: model.label or model.name for model in services.library.models}
+        collections = [one.name for one in services.collections.collections]
+        return AssistantEditor(assistant, models, collections, self._window)
+
+    def transfer(self) -> None:
+        """Import chats of other programs; back everything up, and restore it."""
+        self._open(TransferDialog(self._services.transfer, self._window))
 
     def trash(self) -> None:
         """Show the chats that were deleted in the last 30 days."""
@@ -137,3 +165,10 @@ class Dialogs(QObject):
 
     def _forget_pasted(self) -> None:
         self._pasted = ""
+
+
+def _follow_filter(dialog: QFileDialog, title: str, chosen: str) -> None:
+    """Give the file the ending of the kind that was chosen."""
+    ending = next(ending for name, ending in _EXPORTS if chosen.startswith(name))
+    dialog.setDefaultSuffix(ending)
+    dialog.selectFile(file_name(title, ending))

@@ -41,6 +41,7 @@ class Pages(QStackedWidget):
         self.catalogue.setSizePolicy(policy)
         for page in (self.welcome, self.chat, self.catalogue):
             self.addWidget(page)
+        services.assistant_list.changed.connect(lambda: self.welcome.show_assistant(services.assistant_list.current))
         services.chats.added.connect(lambda _: self.show_chat())
         services.chats.opened.connect(self.show_chat)
         services.catalogue.changed.connect(self.catalogue.show_overview)

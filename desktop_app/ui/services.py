@@ -27,8 +27,10 @@ from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.ui.controllers.assistants import AssistantController
 from desktop_app.ui.controllers.folders import FolderController
 from desktop_app.ui.controllers.titles import TitleController
+from desktop_app.ui.controllers.transfer import TransferController
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.models.model_session import ModelSession
 from desktop_app.ui.widgets.fonts import use_fonts
@@ -71,6 +73,8 @@ class Services(QObject):
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
         self.chats.model_of = self._model_of
         self.folders = FolderController(self.chats, self.history, self)
+        self.assistant_list = AssistantController(self.chats, lambda: self._languages.language, self)
+        self.transfer = TransferController(self.chats, self.history, self)
         self.titles = TitleController(self.engine, self.models, self.chats, self.settings, self)
         self.server = ServerBridge(self.settings, self)
         self.chats.ended.connect(self._reply_ended)

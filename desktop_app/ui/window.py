@@ -117,6 +117,16 @@ class MainWindow(QMainWindow):
         sidebar.deleted.connect(actions.delete)
         sidebar.deleted.connect(lambda _: self._composer.let_undo_go())
         sidebar.trash_asked.connect(self._dialogs.trash)
+        sidebar.transfer_asked.connect(self._dialogs.transfer)
+        folders = self.services.folders
+        sidebar.pinned.connect(folders.pin)
+        sidebar.moved.connect(folders.move)
+        sidebar.folder_asked.connect(folders.add_with)
+        sidebar.folder_renamed.connect(folders.rename)
+        sidebar.folder_closed.connect(folders.close)
+        sidebar.folder_moved.connect(folders.move_folder)
+        sidebar.folder_removed.connect(folders.remove)
+        folders.added.connect(sidebar.name_folder)
         sidebar.export_asked.connect(self._dialogs.export)
         sidebar.searched.connect(lambda words: chats.search(words, partial(sidebar.show_found, words)))
         sidebar.done.connect(self._focus.go_home)
@@ -125,13 +135,17 @@ class MainWindow(QMainWindow):
         sidebar.settings_asked.connect(self.open_settings)
         self._frame.new_asked.connect(actions.new)
         self._frame.sidebar_toggled.connect(self._remember_sidebar)
+        self._pages.welcome.assistants_asked.connect(self._dialogs.assistants)
+        self._dialogs.assistant_chosen.connect(actions.new_with_assistant)
         self._dialogs.export_chosen.connect(actions.export)
         actions.begun.connect(sidebar.end_search)
         actions.turned.connect(self._chat_turned)
         chats.listed.connect(self._list_chats)
         self._panel_button.clicked.connect(self._toggle_panel)
         self._panel.closed.connect(self._toggle_panel)
+        self.services.folders.changed.connect(self._list_chats)
         self._view.left.connect(self._focus.go_home)
+        self._view.deletion_asked.connect(actions.delete_message)
         self._view.remedy_chosen.connect(self._remedies.apply)
         self._remedies.contexts_found.connect(self._view.set_contexts)
         self._remedies.edit_asked.connect(self._view.edit_question)
@@ -269,7 +283,7 @@ class MainWindow(QMainWindow):
         self._importing.take(paths)
 
     def export(self, conversation: str, path: Path) -> None:
-        """Write a chat into a Markdown file."""
+        """Write a chat into a file, of the kind that its ending says."""
         self._chat_actions.export(conversation, path)
 
     def keep(self) -> None:
@@ -367,7 +381,7 @@ class MainWindow(QMainWindow):
 
     def _list_chats(self) -> None:
         chats = self.services.chats
-        self._sidebar.show_list(chats.conversations, chats.current.id, chats.activity)
+        self._sidebar.show_list(self.services.folders.arrangement, chats.current.id, chats.activity)
 
     def _list_models(self) -> None:
         listing = self.services.library.listing

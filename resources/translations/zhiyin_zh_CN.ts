@@ -260,6 +260,18 @@
         <translation>这次对话中调用 {name} 的参数不是 JSON 对象；请改正那条消息。</translation>
     </message>
     <message>
+        <source>The backup cannot be laid ready: {reason}; free some space, and try again.</source>
+        <translation>无法准备好备份：{reason}；请腾出一些空间，然后再试。</translation>
+    </message>
+    <message>
+        <source>The backup is in its place; what it replaced is in {folder}.</source>
+        <translation>备份已恢复；被替换的内容放在 {folder} 中。</translation>
+    </message>
+    <message>
+        <source>The backup {path} cannot be written: {reason}.</source>
+        <translation>无法写入备份 {path}：{reason}。</translation>
+    </message>
+    <message>
         <source>The certificate of {host} is not trusted here ({reason}); check this computer&apos;s clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
         <translation>本机不信任 {host} 的证书（{reason}）；请检查本机时钟；若有代理或杀毒软件检查流量，请在 SSL_CERT_FILE 中指定其证书。</translation>
     </message>
@@ -1656,6 +1668,10 @@
         <translation>无法写入 {path}；请允许写入该文件。</translation>
     </message>
     <message>
+        <source>{path} cannot be written; choose another place.</source>
+        <translation>无法写入 {path}；请选择其他位置。</translation>
+    </message>
+    <message>
         <source>{path} changed while it was packed; pack it again.</source>
         <translation>{path} 在打包过程中发生了变化；请重新打包。</translation>
     </message>
@@ -1818,6 +1834,10 @@
     <message>
         <source>{path} holds empty tensors ({tensor}): DeepSpeed&apos;s ZeRO-3 keeps weights in pieces, and they were not gathered when it was saved; make the adapter anew of the training&apos;s checkpoint (zero_to_fp32.py), or get it again.</source>
         <translation>{path} 里有空张量（{tensor}）：DeepSpeed 的 ZeRO-3 把权重分片存放，保存时没有收集完整；请用训练检查点重新导出适配器（zero_to_fp32.py），或重新获取。</translation>
+    </message>
+    <message>
+        <source>{path} holds no chats that can be read; choose an export of ChatGPT, LM Studio, Jan, Open WebUI or Zhiyin.</source>
+        <translation>{path} 中没有可以读取的对话；请选择从 ChatGPT、LM Studio、Jan、Open WebUI 或知音导出的文件。</translation>
     </message>
     <message>
         <source>{path} holds no files; name a GGUF file or a checkpoint&apos;s folder.</source>
@@ -2104,6 +2124,10 @@
         <translation>{path} 超过 {count} MB；请拆分。</translation>
     </message>
     <message>
+        <source>{path} is larger than {size} MB, which no export of chats is.</source>
+        <translation>{path} 超过 {size} MB，对话的导出文件不会这么大。</translation>
+    </message>
+    <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
         <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
     </message>
@@ -2158,6 +2182,10 @@
     <message>
         <source>{path} is no text file.</source>
         <translation>{path} 不是文本文件。</translation>
+    </message>
+    <message>
+        <source>{path} is no whole backup of Zhiyin; choose another file.</source>
+        <translation>{path} 不是完整的知音备份；请选择其他文件。</translation>
     </message>
     <message>
         <source>{path} is not JSON ({reason}); correct it.</source>
@@ -3196,6 +3224,96 @@
     </message>
 </context>
 <context>
+    <name>AssistantEditor</name>
+    <message>
+        <source>As in the settings</source>
+        <translation>与设置相同</translation>
+    </message>
+    <message>
+        <source>Assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>Calculator</source>
+        <translation>计算器</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Clock</source>
+        <translation>时钟</translation>
+    </message>
+    <message>
+        <source>Documents</source>
+        <translation>文档</translation>
+    </message>
+    <message>
+        <source>Icon, one or two characters</source>
+        <translation>图标（一到两个字符）</translation>
+    </message>
+    <message>
+        <source>Instructions</source>
+        <translation>指令</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>保存</translation>
+    </message>
+    <message>
+        <source>Temperature</source>
+        <translation>温度</translation>
+    </message>
+    <message>
+        <source>The one that is loaded</source>
+        <translation>当前加载的模型</translation>
+    </message>
+    <message>
+        <source>Tools</source>
+        <translation>工具</translation>
+    </message>
+</context>
+<context>
+    <name>AssistantsDialog</name>
+    <message>
+        <source>Assistants</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>Chat without one</source>
+        <translation>不用助手</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Edit…</source>
+        <translation>编辑…</translation>
+    </message>
+    <message>
+        <source>New…</source>
+        <translation>新建…</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Start chat</source>
+        <translation>开始对话</translation>
+    </message>
+</context>
+<context>
     <name>AttachmentChip</name>
     <message>
         <source>Long text</source>
@@ -3370,12 +3488,51 @@
         <translation>对话未能导出：{reason}</translation>
     </message>
     <message>
+        <source>The message was deleted.</source>
+        <translation>消息已删除。</translation>
+    </message>
+    <message>
         <source>Undo</source>
         <translation>撤销</translation>
     </message>
     <message>
         <source>You</source>
         <translation>您</translation>
+    </message>
+</context>
+<context>
+    <name>ChatMenu</name>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
+        <source>Move to</source>
+        <translation>移到</translation>
+    </message>
+    <message>
+        <source>New folder</source>
+        <translation>新建文件夹</translation>
+    </message>
+    <message>
+        <source>No folder</source>
+        <translation>不放入文件夹</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>置顶</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>取消置顶</translation>
     </message>
 </context>
 <context>
@@ -4315,6 +4472,17 @@
     </message>
 </context>
 <context>
+    <name>FolderMenu</name>
+    <message>
+        <source>Remove folder, keep its chats</source>
+        <translation>移除文件夹，保留其中的对话</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+</context>
+<context>
     <name>Frame</name>
     <message>
         <source>New chat</source>
@@ -4479,6 +4647,18 @@
     <message>
         <source>Copy</source>
         <translation>复制</translation>
+    </message>
+    <message>
+        <source>Delete this message</source>
+        <translation>删除这条消息</translation>
+    </message>
+    <message>
+        <source>Go on from here in a new chat</source>
+        <translation>从这里开始新对话</translation>
+    </message>
+    <message>
+        <source>More</source>
+        <translation>更多</translation>
     </message>
     <message>
         <source>Next version</source>
@@ -4828,6 +5008,10 @@
         <translation>重新回答</translation>
     </message>
     <message>
+        <source>Continue this reply</source>
+        <translation>继续生成</translation>
+    </message>
+    <message>
         <source>Stopped.</source>
         <translation>已停止。</translation>
     </message>
@@ -5012,20 +5196,16 @@
         <translation>对话</translation>
     </message>
     <message>
-        <source>Delete</source>
-        <translation>删除</translation>
-    </message>
-    <message>
         <source>Deleted chats</source>
         <translation>已删除的对话</translation>
     </message>
     <message>
-        <source>Export…</source>
-        <translation>导出…</translation>
-    </message>
-    <message>
         <source>Get models</source>
         <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>Import and backup</source>
+        <translation>导入与备份</translation>
     </message>
     <message>
         <source>More</source>
@@ -5036,12 +5216,16 @@
         <translation>新对话</translation>
     </message>
     <message>
+        <source>New folder</source>
+        <translation>新建文件夹</translation>
+    </message>
+    <message>
         <source>No chat has these words.</source>
         <translation>没有对话包含这些文字。</translation>
     </message>
     <message>
-        <source>Rename</source>
-        <translation>重命名</translation>
+        <source>Pinned</source>
+        <translation>置顶</translation>
     </message>
     <message>
         <source>Search in chats</source>
@@ -5056,8 +5240,20 @@
         <translation>您的对话会列在这里，并且只保存在这台电脑上。</translation>
     </message>
     <message>
+        <source>closed</source>
+        <translation>已收起</translation>
+    </message>
+    <message>
+        <source>folder</source>
+        <translation>文件夹</translation>
+    </message>
+    <message>
         <source>new reply</source>
         <translation>有新回复</translation>
+    </message>
+    <message>
+        <source>open</source>
+        <translation>已展开</translation>
     </message>
     <message>
         <source>waits</source>
@@ -5336,6 +5532,84 @@
     </message>
 </context>
 <context>
+    <name>TransferController</name>
+    <message>
+        <source>Everything but the models is in {file} now.</source>
+        <translation>除模型以外的所有内容已保存到 {file}。</translation>
+    </message>
+    <message>
+        <source>The backup is ready. Close Zhiyin and start it again: then its chats, settings and documents are there, and those of now are put aside in a folder.</source>
+        <translation>备份已准备好。请关闭知音并重新启动：届时备份中的对话、设置和文档就会恢复，现有的内容会另存到一个文件夹中。</translation>
+    </message>
+    <message>
+        <source>{count} are damaged and were left out.</source>
+        <translation>{count} 个已损坏，没有导入。</translation>
+    </message>
+    <message>
+        <source>{count} chats were imported.</source>
+        <translation>已导入 {count} 个对话。</translation>
+    </message>
+    <message>
+        <source>{count} were here before.</source>
+        <translation>{count} 个之前已经导入过。</translation>
+    </message>
+</context>
+<context>
+    <name>TransferDialog</name>
+    <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Back up everything</source>
+        <translation>备份所有内容</translation>
+    </message>
+    <message>
+        <source>Back up everything…</source>
+        <translation>备份所有内容…</translation>
+    </message>
+    <message>
+        <source>Chats, settings, document collections and what tools made, as one file. Models and tokens are not in it.</source>
+        <translation>把对话、设置、文档库和工具生成的文件存成一个文件，不含模型和访问令牌。</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Exported chats</source>
+        <translation>导出的对话</translation>
+    </message>
+    <message>
+        <source>From an export of ChatGPT (the zip file or conversations.json), Open WebUI, LM Studio, Jan or Zhiyin. Chats that are here already stay as they are.</source>
+        <translation>从 ChatGPT（zip 文件或 conversations.json）、Open WebUI、LM Studio、Jan 或知音的导出文件导入。已有的对话保持不变。</translation>
+    </message>
+    <message>
+        <source>Import and backup</source>
+        <translation>导入与备份</translation>
+    </message>
+    <message>
+        <source>Import chats</source>
+        <translation>导入对话</translation>
+    </message>
+    <message>
+        <source>Import chats…</source>
+        <translation>导入对话…</translation>
+    </message>
+    <message>
+        <source>Restore a backup</source>
+        <translation>恢复备份</translation>
+    </message>
+    <message>
+        <source>Restore a backup…</source>
+        <translation>恢复备份…</translation>
+    </message>
+    <message>
+        <source>Takes the place of what is here at the next start. What is here now is put aside, not deleted.</source>
+        <translation>下次启动时替换现有内容。现有内容会另存，不会删除。</translation>
+    </message>
+</context>
+<context>
     <name>TrashDialog</name>
     <message>
         <source>Bring back</source>
@@ -5367,6 +5641,14 @@
     <message>
         <source>Add a model…</source>
         <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>Choose an assistant…</source>
+        <translation>选择助手…</translation>
+    </message>
+    <message>
+        <source>Choose another assistant…</source>
+        <translation>选择其他助手…</translation>
     </message>
     <message>
         <source>Everything stays on this computer.</source>

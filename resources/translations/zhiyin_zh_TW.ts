@@ -260,6 +260,18 @@
         <translation>這次對話中呼叫 {name} 的參數不是 JSON 物件；請改正那條訊息。</translation>
     </message>
     <message>
+        <source>The backup cannot be laid ready: {reason}; free some space, and try again.</source>
+        <translation>無法準備好備份：{reason}；請騰出一些空間，然後再試一次。</translation>
+    </message>
+    <message>
+        <source>The backup is in its place; what it replaced is in {folder}.</source>
+        <translation>備份已還原；被取代的內容放在 {folder} 中。</translation>
+    </message>
+    <message>
+        <source>The backup {path} cannot be written: {reason}.</source>
+        <translation>無法寫入備份 {path}：{reason}。</translation>
+    </message>
+    <message>
         <source>The certificate of {host} is not trusted here ({reason}); check this computer&apos;s clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
         <translation>本機不信任 {host} 的憑證（{reason}）；請檢查本機時鐘；若有代理或防毒軟體檢查流量，請在 SSL_CERT_FILE 中指定其憑證。</translation>
     </message>
@@ -1656,6 +1668,10 @@
         <translation>無法寫入 {path}；請允許寫入該檔案。</translation>
     </message>
     <message>
+        <source>{path} cannot be written; choose another place.</source>
+        <translation>無法寫入 {path}；請選擇其他位置。</translation>
+    </message>
+    <message>
         <source>{path} changed while it was packed; pack it again.</source>
         <translation>{path} 在打包過程中發生了變化；請重新打包。</translation>
     </message>
@@ -1818,6 +1834,10 @@
     <message>
         <source>{path} holds empty tensors ({tensor}): DeepSpeed&apos;s ZeRO-3 keeps weights in pieces, and they were not gathered when it was saved; make the adapter anew of the training&apos;s checkpoint (zero_to_fp32.py), or get it again.</source>
         <translation>{path} 裡有空張量（{tensor}）：DeepSpeed 的 ZeRO-3 把權重分片存放，儲存時沒有收集完整；請用訓練檢查點重新匯出適配器（zero_to_fp32.py），或重新取得。</translation>
+    </message>
+    <message>
+        <source>{path} holds no chats that can be read; choose an export of ChatGPT, LM Studio, Jan, Open WebUI or Zhiyin.</source>
+        <translation>{path} 中沒有可以讀取的對話；請選擇從 ChatGPT、LM Studio、Jan、Open WebUI 或知音匯出的檔案。</translation>
     </message>
     <message>
         <source>{path} holds no files; name a GGUF file or a checkpoint&apos;s folder.</source>
@@ -2104,6 +2124,10 @@
         <translation>{path} 超過 {count} MB；請拆分。</translation>
     </message>
     <message>
+        <source>{path} is larger than {size} MB, which no export of chats is.</source>
+        <translation>{path} 超過 {size} MB，對話的匯出檔案不會這麼大。</translation>
+    </message>
+    <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
         <translation>{path} 超過 {size} MB，這類檔案不會這麼大；請重新下載。</translation>
     </message>
@@ -2158,6 +2182,10 @@
     <message>
         <source>{path} is no text file.</source>
         <translation>{path} 不是文字檔案。</translation>
+    </message>
+    <message>
+        <source>{path} is no whole backup of Zhiyin; choose another file.</source>
+        <translation>{path} 不是完整的知音備份；請選擇其他檔案。</translation>
     </message>
     <message>
         <source>{path} is not JSON ({reason}); correct it.</source>
@@ -3196,6 +3224,96 @@
     </message>
 </context>
 <context>
+    <name>AssistantEditor</name>
+    <message>
+        <source>As in the settings</source>
+        <translation>與設定相同</translation>
+    </message>
+    <message>
+        <source>Assistant</source>
+        <translation>助理</translation>
+    </message>
+    <message>
+        <source>Calculator</source>
+        <translation>計算機</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Clock</source>
+        <translation>時鐘</translation>
+    </message>
+    <message>
+        <source>Documents</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Icon, one or two characters</source>
+        <translation>圖示（一到兩個字元）</translation>
+    </message>
+    <message>
+        <source>Instructions</source>
+        <translation>指示</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名稱</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>儲存</translation>
+    </message>
+    <message>
+        <source>Temperature</source>
+        <translation>溫度</translation>
+    </message>
+    <message>
+        <source>The one that is loaded</source>
+        <translation>目前載入的模型</translation>
+    </message>
+    <message>
+        <source>Tools</source>
+        <translation>工具</translation>
+    </message>
+</context>
+<context>
+    <name>AssistantsDialog</name>
+    <message>
+        <source>Assistants</source>
+        <translation>助理</translation>
+    </message>
+    <message>
+        <source>Chat without one</source>
+        <translation>不用助理</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Edit…</source>
+        <translation>編輯…</translation>
+    </message>
+    <message>
+        <source>New…</source>
+        <translation>新增…</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Start chat</source>
+        <translation>開始對話</translation>
+    </message>
+</context>
+<context>
     <name>AttachmentChip</name>
     <message>
         <source>Long text</source>
@@ -3370,12 +3488,51 @@
         <translation>對話未能匯出：{reason}</translation>
     </message>
     <message>
+        <source>The message was deleted.</source>
+        <translation>訊息已刪除。</translation>
+    </message>
+    <message>
         <source>Undo</source>
         <translation>復原</translation>
     </message>
     <message>
         <source>You</source>
         <translation>您</translation>
+    </message>
+</context>
+<context>
+    <name>ChatMenu</name>
+    <message>
+        <source>Delete</source>
+        <translation>刪除</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>匯出…</translation>
+    </message>
+    <message>
+        <source>Move to</source>
+        <translation>移到</translation>
+    </message>
+    <message>
+        <source>New folder</source>
+        <translation>新增資料夾</translation>
+    </message>
+    <message>
+        <source>No folder</source>
+        <translation>不放入資料夾</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>釘選</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重新命名</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>取消釘選</translation>
     </message>
 </context>
 <context>
@@ -4315,6 +4472,17 @@
     </message>
 </context>
 <context>
+    <name>FolderMenu</name>
+    <message>
+        <source>Remove folder, keep its chats</source>
+        <translation>移除資料夾，保留其中的對話</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重新命名</translation>
+    </message>
+</context>
+<context>
     <name>Frame</name>
     <message>
         <source>New chat</source>
@@ -4479,6 +4647,18 @@
     <message>
         <source>Copy</source>
         <translation>複製</translation>
+    </message>
+    <message>
+        <source>Delete this message</source>
+        <translation>刪除這則訊息</translation>
+    </message>
+    <message>
+        <source>Go on from here in a new chat</source>
+        <translation>從這裡開始新對話</translation>
+    </message>
+    <message>
+        <source>More</source>
+        <translation>更多</translation>
     </message>
     <message>
         <source>Next version</source>
@@ -4828,6 +5008,10 @@
         <translation>重新回答</translation>
     </message>
     <message>
+        <source>Continue this reply</source>
+        <translation>繼續產生</translation>
+    </message>
+    <message>
         <source>Stopped.</source>
         <translation>已停止。</translation>
     </message>
@@ -5012,20 +5196,16 @@
         <translation>對話</translation>
     </message>
     <message>
-        <source>Delete</source>
-        <translation>刪除</translation>
-    </message>
-    <message>
         <source>Deleted chats</source>
         <translation>已刪除的對話</translation>
     </message>
     <message>
-        <source>Export…</source>
-        <translation>匯出…</translation>
-    </message>
-    <message>
         <source>Get models</source>
         <translation>取得模型</translation>
+    </message>
+    <message>
+        <source>Import and backup</source>
+        <translation>匯入與備份</translation>
     </message>
     <message>
         <source>More</source>
@@ -5036,12 +5216,16 @@
         <translation>新對話</translation>
     </message>
     <message>
+        <source>New folder</source>
+        <translation>新增資料夾</translation>
+    </message>
+    <message>
         <source>No chat has these words.</source>
         <translation>沒有對話包含這些文字。</translation>
     </message>
     <message>
-        <source>Rename</source>
-        <translation>重新命名</translation>
+        <source>Pinned</source>
+        <translation>已釘選</translation>
     </message>
     <message>
         <source>Search in chats</source>
@@ -5056,8 +5240,20 @@
         <translation>您的對話會列在這裡，並且只儲存在這台電腦上。</translation>
     </message>
     <message>
+        <source>closed</source>
+        <translation>已收合</translation>
+    </message>
+    <message>
+        <source>folder</source>
+        <translation>資料夾</translation>
+    </message>
+    <message>
         <source>new reply</source>
         <translation>有新回覆</translation>
+    </message>
+    <message>
+        <source>open</source>
+        <translation>已展開</translation>
     </message>
     <message>
         <source>waits</source>
@@ -5336,6 +5532,84 @@
     </message>
 </context>
 <context>
+    <name>TransferController</name>
+    <message>
+        <source>Everything but the models is in {file} now.</source>
+        <translation>除了模型以外的所有內容已儲存到 {file}。</translation>
+    </message>
+    <message>
+        <source>The backup is ready. Close Zhiyin and start it again: then its chats, settings and documents are there, and those of now are put aside in a folder.</source>
+        <translation>備份已準備好。請關閉知音並重新啟動：屆時備份中的對話、設定和文件就會還原，現有的內容會另存到一個資料夾中。</translation>
+    </message>
+    <message>
+        <source>{count} are damaged and were left out.</source>
+        <translation>{count} 個已損壞，沒有匯入。</translation>
+    </message>
+    <message>
+        <source>{count} chats were imported.</source>
+        <translation>已匯入 {count} 個對話。</translation>
+    </message>
+    <message>
+        <source>{count} were here before.</source>
+        <translation>{count} 個之前已經匯入過。</translation>
+    </message>
+</context>
+<context>
+    <name>TransferDialog</name>
+    <message>
+        <source>All files</source>
+        <translation>所有檔案</translation>
+    </message>
+    <message>
+        <source>Back up everything</source>
+        <translation>備份所有內容</translation>
+    </message>
+    <message>
+        <source>Back up everything…</source>
+        <translation>備份所有內容…</translation>
+    </message>
+    <message>
+        <source>Chats, settings, document collections and what tools made, as one file. Models and tokens are not in it.</source>
+        <translation>把對話、設定、文件庫和工具產生的檔案存成一個檔案，不含模型和存取權杖。</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Exported chats</source>
+        <translation>匯出的對話</translation>
+    </message>
+    <message>
+        <source>From an export of ChatGPT (the zip file or conversations.json), Open WebUI, LM Studio, Jan or Zhiyin. Chats that are here already stay as they are.</source>
+        <translation>從 ChatGPT（zip 檔案或 conversations.json）、Open WebUI、LM Studio、Jan 或知音的匯出檔案匯入。已有的對話保持不變。</translation>
+    </message>
+    <message>
+        <source>Import and backup</source>
+        <translation>匯入與備份</translation>
+    </message>
+    <message>
+        <source>Import chats</source>
+        <translation>匯入對話</translation>
+    </message>
+    <message>
+        <source>Import chats…</source>
+        <translation>匯入對話…</translation>
+    </message>
+    <message>
+        <source>Restore a backup</source>
+        <translation>還原備份</translation>
+    </message>
+    <message>
+        <source>Restore a backup…</source>
+        <translation>還原備份…</translation>
+    </message>
+    <message>
+        <source>Takes the place of what is here at the next start. What is here now is put aside, not deleted.</source>
+        <translation>下次啟動時取代現有內容。現有內容會另存，不會刪除。</translation>
+    </message>
+</context>
+<context>
     <name>TrashDialog</name>
     <message>
         <source>Bring back</source>
@@ -5367,6 +5641,14 @@
     <message>
         <source>Add a model…</source>
         <translation>新增模型…</translation>
+    </message>
+    <message>
+        <source>Choose an assistant…</source>
+        <translation>選擇助理…</translation>
+    </message>
+    <message>
+        <source>Choose another assistant…</source>
+        <translation>選擇其他助理…</translation>
     </message>
     <message>
         <source>Everything stays on this computer.</source>

@@ -13,6 +13,7 @@ from PySide6.QtCore import QRect
 from PySide6.QtWidgets import QAbstractButton, QDialog, QMainWindow, QWidget
 
 from converter.hub.cleanup import KeptDownload
+from desktop_app.chat.assistants import Assistant
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import BrokenModel
 from desktop_app.library.removal import Removal
@@ -20,7 +21,9 @@ from desktop_app.library.source_facts import SourceFacts
 from desktop_app.paths import settings_file
 from desktop_app.settings import Settings, save_settings
 from desktop_app.ui.app import create_window, make_application
+from desktop_app.ui.chat.assistants_dialog import AssistantsDialog
 from desktop_app.ui.chat.attachment_chip import AttachmentDialog
+from desktop_app.ui.chat.transfer_dialog import TransferDialog
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
@@ -85,6 +88,9 @@ def dialogs(window: MainWindow, folder: Path) -> dict[str, Callable[[], QDialog]
         "adapter": lambda: opened(AdapterDialog(conversions, adapter, window)),
         "deletion": lambda: opened(DeletionQuestion(kept, conversions, window)),
         "removal": lambda: opened(RemovalQuestion(removal, window, in_use=True)),
+        "assistants": lambda: opened(AssistantsDialog(window.services.assistant_list, window._dialogs._editor, window)),
+        "assistant": lambda: opened(window._dialogs._editor(Assistant("a name", instructions=WORDS * 9))),
+        "transfer": lambda: opened(TransferDialog(window.services.transfer, window)),
         "attachment": lambda: opened(AttachmentDialog("a name.txt", WORDS * 20, window)),
         "closing": closing,
     }

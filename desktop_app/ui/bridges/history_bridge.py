@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from converter.atomic_write import write_atomically
+from desktop_app.backup import make_backup, prepare_restore
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
-from desktop_app.chat.export import as_markdown
+from desktop_app.chat.export import as_json, as_markdown
 from desktop_app.chat.folders import Folder
 from desktop_app.chat.history import Deleted, Found, History, HistoryError
+from desktop_app.chat.imports.chat import Chat
+from desktop_app.chat.imports.work import Imported, import_chats
 from desktop_app.chat.mending import Recovery
+from desktop_app.paths import data_folder
+from desktop_app.processes.worker import Work, in_process
 from desktop_app.ui.bridges.background import Background
+from desktop_app.ui.markdown.html import as_html, write_pdf
 from models.errors import ZhiyinError
 from models.system_errors import as_zhiyin_error
 
@@ -35,9 +44,13 @@ class HistoryBridge(QObject):
     def __init__(self, path: Path | None, parent: QObject | None = None) -> None:
         """Open the file on the thread; the first answer may take a moment."""
         super().__init__(parent)
+        self._path = path
         self._background = Background("history", self)
+        self._long = Background("transfer", self)
+        """Imports and backups: what is typed meanwhile is saved all the same."""
+        self._stop = threading.Event()
         self._history: History | None = None
-        self._waiting: dict[tuple[str, str], Callable[[History], None]] = {}
+        self._waiting: dict[tuple[str, str], Callable[[History], object]] = {}
         self._in_trouble = False
         self._retry = QTimer(self, singleShot=True, interval=_RETRY_MS)
         self._retry.timeout.connect(self.flush)
@@ -63,14 +76,74 @@ class HistoryBridge(QObject):
         on_done: Callable[[None], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Write the branch of a chat that is shown into a Markdown file; `speakers` are the user and a nameless model."""
+        """Write the branch of a chat that is shown into a file, all of it as JSON; `speakers`: the user and a nameless model.
+
+        The file's ending says what it is to be: Markdown, HTML, PDF or JSON.
+        """
 
         def write() -> None:
-            tree = MessageTree(self._opened().messages(conversation.id))
+            messages = self._opened().messages(conversation.id)
+            if path.suffix.lower() == ".json":
+                write_atomically(path, as_json([Chat(conversation, tuple(messages))]))
+                return
+            tree = MessageTree(messages)
             leaf = conversation.leaf if conversation.leaf in tree else tree.newest_leaf()  # type: ignore[operator]
-            write_atomically(path, as_markdown(conversation.title, tree.path(leaf), *speakers))
+            branch = tree.path(leaf)
+            if path.suffix.lower() not in (".html", ".htm", ".pdf"):
+                write_atomically(path, as_markdown(conversation.title, branch, *speakers))
+                return
+            page = as_html(conversation.title, branch, *speakers)
+            if path.suffix.lower() == ".pdf":
+                write_pdf(page, path)
+            else:
+                write_atomically(path, page)
 
         self._background.run(write, on_done, on_failed)
+
+    def add_from(
+        self,
+        path: Path,
+        on_part: Callable[[float], None],
+        on_done: Callable[[Imported], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Import another program's chats, in a process of its own."""
+        if self._path is not None:
+            work = partial(import_chats, path=path, database=self._path)
+            self._run_long(work, on_part, on_done, on_failed)
+
+    def back_up(
+        self,
+        target: Path,
+        on_part: Callable[[float], None],
+        on_done: Callable[[None], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Write everything into one file."""
+        self._run_long(partial(make_backup, folder=data_folder(), target=target), on_part, on_done, on_failed)
+
+    def prepare_restore(
+        self,
+        backup: Path,
+        on_part: Callable[[float], None],
+        on_done: Callable[[None], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Lay a backup's files ready for the next start."""
+        work = partial(prepare_restore, backup=backup, folder=data_folder())
+        self._run_long(work, on_part, on_done, on_failed)
+
+    def _run_long(
+        self,
+        work: Work[Any],
+        on_part: Callable[[float], None],
+        on_done: Callable[[Any], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        def tell(part: float) -> None:
+            self._long.post(lambda: on_part(part))
+
+        self._long.run(lambda: in_process(work, tell, self._stop), on_done, on_failed)
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Write a conversation's title, place and branch."""
@@ -83,6 +156,18 @@ class HistoryBridge(QObject):
     def save_sent(self, conversation: Conversation, message: Message) -> None:
         """Write a message that was the conversation's draft until now."""
         self._write(("message", message.id), lambda history: history.save_sent(conversation, message))
+
+    def add(self, conversation: Conversation, messages: Sequence[Message]) -> None:
+        """Write a whole chat."""
+        self._write(("chat", conversation.id), lambda history: history.add(conversation, messages))
+
+    def remove_message(self, message: Message) -> None:
+        """Delete one message; those that followed it follow the one before it."""
+        self._write(("removed", message.id), lambda history: history.remove_message(message))
+
+    def put_back(self, message: Message, children: Sequence[str]) -> None:
+        """Undo `remove_message`."""
+        self._write(("removed", message.id), lambda history: history.put_back(message, children))
 
     def folders(self, on_done: Callable[[list[Folder]], None]) -> None:
         """Read the folders of the list."""
@@ -134,7 +219,9 @@ class HistoryBridge(QObject):
         self._background.wait()
 
     def close(self) -> None:
-        """Write what waits and close the file."""
+        """Stop imports and backups, write what waits and close the file."""
+        self._stop.set()
+        self._long.close()
 
         def finish() -> None:
             try:
@@ -162,7 +249,7 @@ class HistoryBridge(QObject):
             raise HistoryError("The chats could not be opened; start Zhiyin again.")
         return self._history
 
-    def _write(self, key: tuple[str, str], write: Callable[[History], None]) -> None:
+    def _write(self, key: tuple[str, str], write: Callable[[History], object]) -> None:
         def remember() -> None:
             self._waiting[key] = write  # a newer version of the same thing takes the older one's place
             self._save_waiting()

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msgspec.structs import asdict
+from msgspec.structs import replace as with_fields
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.assistant.approvals import Asked, Decision
 from desktop_app.chat.attachment import Attachment, Draft
+from desktop_app.chat.changes import branched, can_go_on, leaf_without, without
+from desktop_app.chat.choices import Choices
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.history import Deleted, Found
+from desktop_app.chat.imports.work import Imported
 from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
 from desktop_app.chat.steps import is_unfinished, open_calls, resumable
 from desktop_app.chat.tool_choice import ToolChoice
@@ -60,12 +64,14 @@ class _Reply:
     """What the user is to allow, for the message."""
     pieces: list[str] = field(default_factory=list)
     stopped: bool = False
+    begun: str = ""
+    """What was written of it before it was stopped."""
 
     @property
     def text(self) -> str:
         if len(self.pieces) > 1:
             self.pieces = ["".join(self.pieces)]
-        return self.pieces[0] if self.pieces else ""
+        return self.begun + (self.pieces[0] if self.pieces else "")
 
 
 class ChatSession(QObject):
@@ -176,8 +182,9 @@ class ChatSession(QObject):
         return self.tree.siblings(message.id)
 
     def new(self) -> None:
-        """Open an empty chat; it is stored with its first message."""
-        if len(self.tree):
+        """Open an empty chat, for which nothing is chosen; it is stored with its first message."""
+        chosen, self._new = self._new.choices != Choices(), replace(self._new, choices=Choices())
+        if len(self.tree) or chosen:
             self._show(self._fresh(), MessageTree())
 
     def open(self, conversation: str, message: str = "") -> None:
@@ -222,9 +229,24 @@ class ChatSession(QObject):
         on_done: Callable[[None], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Write the shown branch of a chat into a Markdown file."""
+        """Write the shown branch of a chat into a file, of the kind that its ending says."""
         self.keep()
         self._history.export(self._all[conversation], path, speakers, on_done, on_failed)
+
+    def add_from(
+        self,
+        path: Path,
+        on_part: Callable[[float], None],
+        on_done: Callable[[Imported], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Import the chats of another program, and list them."""
+
+        def added(imported: Imported) -> None:
+            self._history.conversations(self._list)
+            on_done(imported)
+
+        self._history.add_from(path, on_part, added, on_failed)
 
     def rename(self, conversation: str, title: str) -> None:
         """Give a chat another title, which no model replaces."""
@@ -236,10 +258,16 @@ class ChatSession(QObject):
         self._store(replace(self._all[conversation], **fields))
 
     def choose(self, **choices: Any) -> None:
-        """Change what was chosen for the open chat alone (`Choices`); a new one is stored with its first message."""
-        self.current = replace(self.current, choices=replace(self.current.choices, **choices))
+        """Change some of what was chosen for the open chat alone (`Choices`)."""
+        self.choose_all(replace(self.current.choices, **choices))
+
+    def choose_all(self, choices: Choices) -> None:
+        """Change what was chosen for the open chat alone; a new one is stored with its first message."""
+        self.current = replace(self.current, choices=choices)
         if self.current.id in self._all:
             self._store(self.current)
+        else:
+            self._new = self.current
 
     def delete(self, conversation: str) -> None:
         """Put a chat into the trash; `restore` brings it back."""
@@ -323,6 +351,53 @@ class ChatSession(QObject):
     def set_tools(self, choice: ToolChoice) -> None:
         """Choose the tools that the open chat has on."""
         self._choose(tools=choice)
+
+    def continue_reply(self, message: str) -> None:
+        """Let the last reply go on from where it was stopped or cut off."""
+        reply = self.tree[message]
+        if not self.busy_here and message == self.current.leaf and can_go_on(reply):
+            message_again = replace(reply, state="streaming", facts={})
+            self.tree.put(message_again)
+            self._store(replace(self.current, updated=time.time()))
+            self._history.save_message(message_again)
+            self.opened.emit()
+            self._wait_for_turn(_Reply(message_again, self.tree, begun=reply.content))
+
+    def branch(self, message: str) -> None:
+        """Go on from a message in a chat of its own, which begins like this one."""
+        chat, messages = branched(self._all[self.current.id], self.tree.path(message))
+        self._history.add(chat, messages)
+        self._all[chat.id] = chat
+        self._show(chat, MessageTree(messages))
+
+    def remove(self, message: str) -> Callable[[], None]:
+        """Delete one message; what follows it follows the one before. Return what undoes it."""
+        chat, before, removed = self.current.id, list(self.tree), self.tree[message]
+        was_last = self.current.leaf == message
+        self._replace_messages(chat, without(before, message), leaf_without(before, self.current.leaf, message))
+        self._history.remove_message(removed)
+        leaf = self.current.leaf
+        return lambda: self._put_back(removed, before, leaf if was_last else None)
+
+    def _put_back(self, removed: Message, before: list[Message], leaf: str | None) -> None:
+        """Undo the removal of a message; it is the last again if the chat ends still at `leaf`, None: it was not the last."""
+        chat = removed.conversation
+        if chat not in self._all:
+            return
+        self._history.put_back(removed, [message.id for message in before if message.parent == removed.id])
+        if leaf is not None and self._all[chat].leaf == leaf:
+            self.change(chat, leaf=removed.id)
+        if chat != self.current.id:
+            self.open(chat)
+        else:
+            known = {message.id for message in before}
+            newer = [message for message in self.tree if message.id not in known]
+            self._replace_messages(chat, [*before, *newer], self.current.leaf)
+
+    def _replace_messages(self, chat: str, messages: list[Message], leaf: str | None) -> None:
+        self.tree = MessageTree(messages)
+        self._store(replace(self._all[chat], leaf=leaf))
+        self.opened.emit()
 
     def choose_version(self, message: str) -> None:
         """Show the newest branch that goes through a message."""
@@ -451,7 +526,7 @@ class ChatSession(QObject):
         self._waiting.append(reply)
         begun = self._begin_next()
         self.listed.emit()
-        if not reply.resumes:
+        if not reply.resumes and not reply.begun:
             self.added.emit(reply.message)
         self.busy_changed.emit(True)
         if begun is not None:
@@ -549,6 +624,7 @@ class ChatSession(QObject):
             self._act(reply, Work(path, chat.tools, options, sampling, *info, begun, grounding))
             return
         request = reply_request(path, options, sampling, chat_state_file(chat.id), grounding)
+        request = with_fields(request, begun=reply.begun)
         if self._models.state.info is not None:
             report_base_model(self._models.state.info)
             report_moved_system(self._models.state.info, request.messages)
@@ -633,7 +709,7 @@ class ChatSession(QObject):
         if reply is self._reply:
             facts = {key: value for key, value in asdict(result).items() if key != "text"}
             facts["context"] = self._models.state.context
-            reply.pieces = [result.text]
+            reply.pieces = [result.text.removeprefix(reply.begun)]
             self._end(reply, "stopped" if result.reason == "cancelled" else "done", facts)
 
     def _failed(self, reply: _Reply, error: Exception) -> None:

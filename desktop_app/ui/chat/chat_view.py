@@ -50,6 +50,8 @@ _NEAR = 40
 class ChatView(QScrollArea):
     """Shows the path of a `ChatSession`; old messages are built when one scrolls up to them."""
 
+    deletion_asked = Signal(str)
+    """A message is to be deleted."""
     remedy_chosen = Signal(str, str)
     """A failed reply's id and a `Remedy`."""
     resized = Signal()
@@ -278,6 +280,8 @@ class ChatView(QScrollArea):
         widget = makers.get(message.role, self._make_reply)(message)
         widget.version_chosen.connect(self._session.choose_version)
         widget.set_busy(self._session.busy_here)
+        widget.branch_asked.connect(self._session.branch)
+        widget.deletion_asked.connect(self.deletion_asked)
         return widget
 
     def _make_question(self, message: Message) -> QuestionWidget:
@@ -295,6 +299,8 @@ class ChatView(QScrollArea):
     def _make_reply(self, message: Message) -> ReplyWidget:
         widget = ReplyWidget(message, self._versions(message))
         widget.regenerate_asked.connect(self._session.regenerate)
+        widget.continuation_asked.connect(self._session.continue_reply)
+        widget.set_last(message.id == self._session.current.leaf)
         widget.remedy_chosen.connect(self.remedy_chosen)
         widget.set_contexts(self.contexts)
         self._show_grounding(widget, message)
@@ -319,6 +325,9 @@ class ChatView(QScrollArea):
         return Versions(ids.index(message.id), ids)
 
     def _add(self, message: Message) -> None:
+        for earlier in self._widgets[-1:]:
+            if isinstance(earlier, ReplyWidget):
+                earlier.set_last(False)
         widget = self._make(message)
         self._widgets.append(widget)
         self._column.insertWidget(self._column.count() - 2, widget)  # above the button and the stretch

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QWidget
 
 from desktop_app.chat.conversation import Message
-from desktop_app.ui.widgets.icons import IconButton
+from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets.icons import IconButton, icon
 
 _COPIED_MS = 1500
 
@@ -26,6 +27,9 @@ class MessageWidget(QWidget):
     """Base of `QuestionWidget` and `ReplyWidget`."""
 
     version_chosen = Signal(str)
+    branch_asked = Signal(str)
+    """The chat is to go on from this message in a chat of its own."""
+    deletion_asked = Signal(str)
 
     def __init__(self, message: Message, versions: Versions) -> None:
         """Show a message."""
@@ -38,6 +42,8 @@ class MessageWidget(QWidget):
         self._actions.setSpacing(2)
         self._copy = IconButton("copy", size=16)
         self._copy.clicked.connect(self._copy_text)
+        self._more = IconButton("more", size=16)
+        self._more.clicked.connect(self._show_menu)
 
     @property
     def is_building(self) -> bool:
@@ -70,6 +76,7 @@ class MessageWidget(QWidget):
     def retranslate(self) -> None:
         """Write every word again."""
         self._copy.set_words(self.tr("Copy"))
+        self._more.set_words(self.tr("More"))
         if self._steps:
             self._steps[0].set_words(self.tr("Previous version"))
             self._steps[1].set_words(self.tr("Next version"))
@@ -88,6 +95,21 @@ class MessageWidget(QWidget):
         label.setObjectName("muted")
         for widget in (previous, label, following):
             self._actions.addWidget(widget)
+
+    def set_changeable(self, changeable: bool) -> None:
+        """Nothing is deleted or branched off while a reply is written."""
+        self._more.setEnabled(changeable)
+
+    def _show_menu(self) -> None:
+        menu = QMenu(self)
+        menu.setObjectName("messageMenu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        muted = theme.current().muted
+        branch = menu.addAction(icon("branch", muted), self.tr("Go on from here in a new chat"))
+        branch.triggered.connect(lambda: self.branch_asked.emit(self.message.id))
+        delete = menu.addAction(icon("delete", muted), self.tr("Delete this message"))
+        delete.triggered.connect(lambda: self.deletion_asked.emit(self.message.id))
+        menu.popup(self._more.mapToGlobal(QPoint(0, self._more.height())))
 
     def _step(self, by: int) -> None:
         self.version_chosen.emit(self._versions.ids[self._versions.index + by])

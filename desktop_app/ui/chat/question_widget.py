@@ -46,6 +46,7 @@ class QuestionWidget(MessageWidget):
         self._actions.addStretch()
         self._actions.addWidget(self._copy)
         self._actions.addWidget(self._edit)
+        self._actions.addWidget(self._more)
         self.add_versions()
         self._column = QVBoxLayout()
         self._column.setContentsMargins(PADDING, 0, PADDING, 0)  # the icons below are in line with the bubble
@@ -80,6 +81,7 @@ class QuestionWidget(MessageWidget):
         """Nothing can be edited while a reply is written."""
         self._busy = busy
         self._edit.setEnabled(not busy)
+        self.set_changeable(not busy)
         if self._editor is not None:
             self._editor.set_busy(busy)
 
@@ -126,7 +128,7 @@ class QuestionWidget(MessageWidget):
         self._show_text(True)
 
     def _show_text(self, shown: bool) -> None:
-        for widget in (*self._chips, self._copy, self._edit):
+        for widget in (*self._chips, self._copy, self._edit, self._more):
             widget.setVisible(shown)
         self._bubble.setVisible(shown and bool(self.message.content))
 

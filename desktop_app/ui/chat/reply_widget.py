@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from desktop_app.chat.changes import can_go_on
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import failure_of
 from desktop_app.chat.grounding import Grounding, Quotation
@@ -31,6 +32,8 @@ class ReplyWidget(MessageWidget):
     """The model's message, also while it is being written."""
 
     regenerate_asked = Signal(str)
+    continuation_asked = Signal(str)
+    """A reply that was stopped or cut off is to go on."""
     remedy_chosen = Signal(str, str)
     """The message's id and a `Remedy` of its failure."""
 
@@ -47,10 +50,15 @@ class ReplyWidget(MessageWidget):
         self._contexts = Contexts()
         self._again = IconButton("regenerate", size=16)
         self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
+        self._go_on = IconButton("go-on", size=16)
+        self._go_on.clicked.connect(lambda: self.continuation_asked.emit(self.message.id))
+        self._is_last = False
         self._facts = ElidedLabel()
         self._facts.setObjectName("muted")
         self._actions.addWidget(self._copy)
         self._actions.addWidget(self._again)
+        self._actions.addWidget(self._go_on)
+        self._actions.addWidget(self._more)
         self.add_versions()
         self._actions.addSpacing(8)
         self._actions.addWidget(self._facts, 1)
@@ -109,6 +117,11 @@ class ReplyWidget(MessageWidget):
         self._show_text(message.content)
         self._refresh()
 
+    def set_last(self, last: bool) -> None:
+        """Only the last reply of a chat can go on."""
+        self._is_last = last
+        self._refresh()
+
     def set_contexts(self, contexts: Contexts) -> None:
         """Offer other contexts where the reply failed."""
         self._contexts = contexts
@@ -119,6 +132,8 @@ class ReplyWidget(MessageWidget):
         """Nothing can be asked again while a reply is written."""
         self._busy = busy
         self._again.setEnabled(not busy)
+        self._go_on.setEnabled(not busy)
+        self.set_changeable(not busy)
         if self._failure is not None:
             self._failure.set_busy(busy)
 
@@ -131,6 +146,7 @@ class ReplyWidget(MessageWidget):
         super().retranslate()
         self.setAccessibleName(self.tr("{name} wrote").format(name=self.message.model or self.tr("The assistant")))
         self._again.set_words(self.tr("Answer again"))
+        self._go_on.set_words(self.tr("Continue this reply"))
         if self._thought is not None:
             self._thought.retranslate()
         if self._sources is not None:
@@ -173,8 +189,9 @@ class ReplyWidget(MessageWidget):
             self._show_failure(failure)
         elif message.facts.get("reason") == "full":
             self._show_failure(ZhiyinError("The context is full, so the reply ends here.", code="context-full"))
-        for widget in (self._copy, self._again, self._facts):
+        for widget in (self._copy, self._again, self._more, self._facts):
             widget.setVisible(not writing and not calls)
+        self._go_on.setVisible(self._is_last and not writing and can_go_on(message))
         self.setVisible(begun or not calls)  # its calls are the cards below
         self._copy.setEnabled(self._answer.has_text)
         self._facts.set_whole(self._cost())

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
-from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QFocusEvent, QIcon, QKeyEvent, QKeySequence, QMouseEvent
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QIcon, QKeyEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QListWidget,
     QListWidgetItem,
-    QMenu,
     QPushButton,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
 
 from desktop_app.chat.conversation import Conversation
+from desktop_app.chat.folders import Arrangement
 from desktop_app.chat.history import Found
+from desktop_app.ui.chat.chat_list import CHAT, FOLDER, PINNED, ChatList, heading
+from desktop_app.ui.chat.chat_menu import ChatMenu, FolderMenu
 from desktop_app.ui.chat.chat_session import Activity
-from desktop_app.ui.focus import is_written
 from desktop_app.ui.i18n.formats import day_group, with_keys
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
@@ -36,7 +34,18 @@ _PAUSE_MS = 200
 _LONGEST_SEARCH = 200
 _MARK = 14
 """Pixels of the icon in front of a busy chat."""
-_ID = Qt.ItemDataRole.UserRole
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What the list shows in one row."""
+
+    chat: str
+    """Its id; "": the row is a heading."""
+    text: str
+    folder: str = ""
+    closed: bool = False
+    pinned: bool = False
 
 
 class Sidebar(QFrame):
@@ -56,6 +65,18 @@ class Sidebar(QFrame):
     """The search is given up: the keyboard may go back to the message."""
     settings_asked = Signal()
     trash_asked = Signal()
+    transfer_asked = Signal()
+    """Chats of other programs, backups."""
+    pinned = Signal(str, bool)
+    moved = Signal(str, object)
+    """A chat's id and that of the folder it goes into; None: out of all."""
+    folder_asked = Signal(str, str)
+    """A chat that goes into a new folder, and the name which that has until the user writes another."""
+    folder_renamed = Signal(str, str)
+    folder_closed = Signal(str)
+    """A folder's heading was clicked: its chats are hidden, or shown again."""
+    folder_moved = Signal(str, int)
+    folder_removed = Signal(str)
     done = Signal()
     """Something was done in the list with keys or its menu: the keyboard may go back to the message."""
 
@@ -64,12 +85,12 @@ class Sidebar(QFrame):
         super().__init__(parent)
         self.setObjectName("sidebar")
         self.setFixedWidth(248)
-        self._conversations: list[Conversation] = []
+        self._arrangement = Arrangement([], [], [])
         self._current: str | None = None
         self._found: Mapping[str, Found] | None = None
         """The chats that the search found; None: there is no search."""
         self._activity: Mapping[str, Activity] = {}
-        self._shown: list[tuple[str, str, str]] = []
+        self._shown: list[_Row] = []
         self._new = QPushButton()
         self._new.setObjectName("newChat")
         self._new.clicked.connect(self.new_asked)
@@ -90,13 +111,10 @@ class Sidebar(QFrame):
         self._name.setObjectName("brand")
         self._trash = IconButton("delete")
         self._trash.clicked.connect(self.trash_asked)
+        self._transfer = IconButton("import")
+        self._transfer.clicked.connect(self.transfer_asked)
         self._settings = IconButton("settings")
         self._settings.clicked.connect(self.settings_asked)
-        footer = QHBoxLayout()
-        footer.addWidget(self._name)
-        footer.addStretch()
-        footer.addWidget(self._trash)
-        footer.addWidget(self._settings)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 8)
         layout.setSpacing(8)
@@ -105,12 +123,24 @@ class Sidebar(QFrame):
         layout.addWidget(self._list, 1)
         layout.addWidget(self._empty, 1)
         layout.addWidget(self._models)
-        layout.addLayout(footer)
+        layout.addLayout(self._footer())
         self._retranslate()
-        self.show_list([], None)
+        self.show_list(self._arrangement, None)
 
-    def _make_list(self) -> _ChatList:
-        chats = _ChatList()
+    def _footer(self) -> QHBoxLayout:
+        footer = QHBoxLayout()
+        footer.addWidget(self._name)
+        footer.addStretch()
+        footer.addWidget(self._transfer)
+        footer.addWidget(self._trash)
+        footer.addWidget(self._settings)
+        return footer
+
+    def _make_list(self) -> ChatList:
+        chats = ChatList()
+        chats.chat_dropped.connect(self.moved)
+        chats.chat_pinned.connect(lambda chat: self.pinned.emit(chat, True))
+        chats.folder_dropped.connect(self._move_folder)
         chats.itemClicked.connect(self._open)
         chats.itemActivated.connect(self._open)
         chats.itemChanged.connect(self._edited)
@@ -122,25 +152,29 @@ class Sidebar(QFrame):
         return chats
 
     def show_list(
-        self, conversations: list[Conversation], current: str | None, activity: Mapping[str, Activity] | None = None
+        self, arrangement: Arrangement, current: str | None, activity: Mapping[str, Activity] | None = None
     ) -> None:
-        """Show the chats, or those of them that are searched for, the last used first, with one selected and busy ones marked."""
-        self._conversations, self._current = conversations, current
+        """Show the chats, or those of them that are searched for, with one selected and busy ones marked."""
+        self._arrangement, self._current = arrangement, current
         self._activity = {} if activity is None else activity
-        entries = [
-            (item.id, item.title, day_group(item.updated))
-            for item in conversations
-            if self._found is None or item.id in self._found
-        ]
-        if entries != self._shown:
-            self._shown = entries
-            self._fill(entries)
+        rows = self._rows()
+        if rows != self._shown:
+            self._shown = rows
+            self._fill(rows)
         self._mark()
         self._select(current)
-        self._search.setVisible(bool(conversations))
-        self._list.setVisible(bool(entries))
-        self._empty.setVisible(not entries)
+        self._search.setVisible(not arrangement.is_empty)
+        self._list.setVisible(bool(rows))
+        self._empty.setVisible(not rows)
         self._name_emptiness()
+
+    def name_folder(self, folder: str) -> None:
+        """Let the user write the name of a folder that was made just now."""
+        for row in range(self._list.count()):
+            item = self._list.item(row)
+            if item.data(FOLDER) == folder and not item.data(CHAT):
+                self._list.setCurrentItem(item)
+                self._list.editItem(item)
 
     def begin_search(self) -> None:
         """Let the user type what to search for."""
@@ -162,7 +196,7 @@ class Sidebar(QFrame):
         if words == self._search.text().strip():
             self._found = {one.conversation: one for one in found}
             self._shown = []
-            self.show_list(self._conversations, self._current, self._activity)
+            self.show_list(self._arrangement, self._current, self._activity)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language and the theme."""
@@ -179,6 +213,7 @@ class Sidebar(QFrame):
         self._models.setToolTip(with_keys(self.tr("Get models"), SHORTCUTS.text("catalogue")))
         self._settings.set_words(self.tr("Settings"), SHORTCUTS.text("settings"))
         self._trash.set_words(self.tr("Deleted chats"))
+        self._transfer.set_words(self.tr("Import and backup"))
         self._list.setAccessibleName(self.tr("Chats"))
         self._list.name_more(self.tr("More"))
         self._search.draw()
@@ -200,11 +235,12 @@ class Sidebar(QFrame):
         else:
             self._pause.stop()
             self._found, self._shown = None, []
-            self.show_list(self._conversations, self._current, self._activity)
+            self.show_list(self._arrangement, self._current, self._activity)
 
     def _open_first(self) -> None:
-        if self._found is not None and self._shown:
-            self._open_chat(self._shown[0][0])
+        first = next((row.chat for row in self._shown if row.chat), None)
+        if self._found is not None and first is not None:
+            self._open_chat(first)
 
     def _enter_list(self) -> None:
         if self._list.isVisible():
@@ -216,23 +252,69 @@ class Sidebar(QFrame):
         self.end_search()
         self.left.emit()
 
-    def _fill(self, entries: list[tuple[str, str, str]]) -> None:
+    def _rows(self) -> list[_Row]:
+        """Return the rows: pinned chats, folders, the others by day; of a search what it found, closed folders too."""
+        found, rows = self._found, []
+
+        def wanted(chats: list[Conversation]) -> list[Conversation]:
+            return [chat for chat in chats if found is None or chat.id in found]
+
+        if pinned := wanted(self._arrangement.pinned):
+            rows.append(_Row("", self.tr("Pinned"), pinned=True))
+            rows += [_Row(chat.id, chat.title, pinned=True) for chat in pinned]
+        for folder, held in self._arrangement.folders:
+            closed = folder.closed and found is None
+            if found is None or wanted(held):
+                rows.append(_Row("", folder.name, folder.id, closed))
+                rows += [] if closed else [_Row(chat.id, chat.title, folder.id) for chat in wanted(held)]
+        day = ""
+        for chat in wanted(self._arrangement.others):
+            if day_group(chat.updated) != day:
+                day = day_group(chat.updated)
+                rows.append(_Row("", day))
+            rows.append(_Row(chat.id, chat.title))
+        return rows
+
+    def _fill(self, rows: list[_Row]) -> None:
         self._list.blockSignals(True)
         self._list.clear()
-        group = ""
-        for number, title, heading in entries:
-            if heading != group:
-                group = heading
-                self._list.addItem(_heading(heading))
-            name = title or self.tr("New chat")
-            found = self._found.get(number) if self._found is not None else None
-            item = QListWidgetItem(f"{name}\n{found.snippet}" if found is not None and found.snippet else name)
-            item.setData(_ID, number)
-            item.setToolTip(item.text())
-            if found is None:
-                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+        for row in rows:
+            item = self._folder_item(row) if row.folder and not row.chat else self._item(row)
+            item.setData(FOLDER, row.folder or None)
+            item.setData(PINNED, row.pinned)
             self._list.addItem(item)
         self._list.blockSignals(False)
+
+    def _item(self, row: _Row) -> QListWidgetItem:
+        """Return the row of a chat, with what was found in it, or of a heading that is no folder."""
+        if not row.chat:
+            return heading(row.text)
+        name = row.text or self.tr("New chat")
+        found = self._found.get(row.chat) if self._found is not None else None
+        item = QListWidgetItem(f"{name}\n{found.snippet}" if found is not None and found.snippet else name)
+        item.setData(CHAT, row.chat)
+        item.setToolTip(item.text())
+        if found is None:
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+        return item
+
+    def _folder_item(self, row: _Row) -> QListWidgetItem:
+        item = heading(row.text)
+        item.setIcon(icon("next" if row.closed else "down", theme.current().muted, _MARK))
+        kind, closed = self.tr("folder"), self.tr("closed") if row.closed else self.tr("open")
+        item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{row.text}, {kind}, {closed}")
+        item.setFlags(
+            Qt.ItemFlag.ItemIsEnabled
+            | Qt.ItemFlag.ItemIsSelectable
+            | Qt.ItemFlag.ItemIsEditable
+            | Qt.ItemFlag.ItemIsDragEnabled
+            | Qt.ItemFlag.ItemIsDropEnabled
+        )
+        return item
+
+    def _move_folder(self, folder: str, place_of: str) -> None:
+        order = [one.id for one, _ in self._arrangement.folders]
+        self.folder_moved.emit(folder, order.index(place_of))
 
     def _mark(self) -> None:
         """Show in which chats a reply is being written, waits, or is new."""
@@ -245,7 +327,9 @@ class Sidebar(QFrame):
         self._list.blockSignals(True)
         for row in range(self._list.count()):
             item = self._list.item(row)
-            state = self._activity.get(item.data(_ID) or "")
+            if not item.data(CHAT):
+                continue
+            state = self._activity.get(item.data(CHAT))
             text = f"{item.text()}, {words[state]}" if state else None
             if item.data(Qt.ItemDataRole.AccessibleTextRole) != text:
                 item.setData(Qt.ItemDataRole.AccessibleTextRole, text)
@@ -255,18 +339,20 @@ class Sidebar(QFrame):
 
     def _select(self, current: str | None) -> None:
         now = self._list.currentItem()
-        if now is not None and now.data(_ID) == current:
+        if now is not None and now.data(CHAT) == current:
             return  # a name that is being written stays open
         self._list.blockSignals(True)
         self._list.setCurrentItem(None)  # type: ignore[call-overload]
         for item in self._list.findItems("*", Qt.MatchFlag.MatchWildcard):
-            if item.data(_ID) == current and current is not None:
+            if item.data(CHAT) == current and current is not None:
                 self._list.setCurrentItem(item)
         self._list.blockSignals(False)
 
     def _open(self, item: QListWidgetItem) -> None:
-        if item.data(_ID):
-            self._open_chat(item.data(_ID))
+        if item.data(CHAT):
+            self._open_chat(item.data(CHAT))
+        elif item.data(FOLDER):
+            self.folder_closed.emit(item.data(FOLDER))
 
     def _open_chat(self, conversation: str) -> None:
         found = self._found.get(conversation) if self._found is not None else None
@@ -276,30 +362,41 @@ class Sidebar(QFrame):
             self.opened.emit(conversation)
 
     def _edited(self, item: QListWidgetItem) -> None:
-        if item.data(_ID):
+        renamed = self.renamed if item.data(CHAT) else self.folder_renamed
+        if identifier := item.data(CHAT) or item.data(FOLDER):
             if item.text().strip():
-                self.renamed.emit(item.data(_ID), item.text())
+                renamed.emit(identifier, item.text())
             else:
                 self._fill(self._shown)
 
     def _delete(self, item: QListWidgetItem) -> None:
-        self.deleted.emit(item.data(_ID))
+        self.deleted.emit(item.data(CHAT))
         self.done.emit()
 
     def _show_menu(self, place: QPoint) -> None:
         item = self._list.itemAt(place)
-        if item is None or not item.data(_ID):
+        if item is None or not (item.data(CHAT) or item.data(FOLDER)):
             return
-        menu = QMenu(self)
-        rename = QAction(icon("edit", theme.current().muted), self.tr("Rename"), menu)
-        rename.triggered.connect(lambda: self._list.editItem(item))
-        delete = QAction(icon("delete", theme.current().muted), self.tr("Delete"), menu)
-        delete.triggered.connect(lambda: self._delete(item))
-        export = QAction(icon("export", theme.current().muted), self.tr("Export…"), menu)
-        export.triggered.connect(lambda: self.export_asked.emit(item.data(_ID)))
-        menu.addActions([rename, export, delete])
+        menu = self._chat_menu(item) if item.data(CHAT) else self._folder_menu(item)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self._list.viewport().mapToGlobal(place))
+
+    def _chat_menu(self, item: QListWidgetItem) -> ChatMenu:
+        chat = item.data(CHAT)
+        menu = ChatMenu([folder for folder, _ in self._arrangement.folders], item.data(FOLDER), item.data(PINNED), self)
+        menu.renaming.connect(lambda: self._list.editItem(item))
+        menu.exporting.connect(lambda: self.export_asked.emit(chat))
+        menu.deleting.connect(lambda: self._delete(item))
+        menu.pinning.connect(lambda pinned: self.pinned.emit(chat, pinned))
+        menu.moving.connect(lambda folder: self.moved.emit(chat, folder))
+        menu.making_folder.connect(lambda: self.folder_asked.emit(chat, self.tr("New folder")))
+        return menu
+
+    def _folder_menu(self, item: QListWidgetItem) -> FolderMenu:
+        menu = FolderMenu(self)
+        menu.renaming.connect(lambda: self._list.editItem(item))
+        menu.removing.connect(lambda: self.folder_removed.emit(item.data(FOLDER)))
+        return menu
 
 
 class _Search(QLineEdit):
@@ -333,110 +430,3 @@ class _Search(QLineEdit):
             self.down.emit()
         else:
             super().keyPressEvent(event)
-
-
-class _ChatList(QListWidget):
-    """Rows with one line each; F2 renames and Delete deletes."""
-
-    delete_asked = Signal(QListWidgetItem)
-    left = Signal()
-    unfocused = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("chatList")
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
-        self.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.setUniformItemSizes(False)
-        self.setItemDelegate(_Renaming(self))
-        self.setMouseTracking(True)
-        self._more = _MenuButton(self)
-        self.verticalScrollBar().valueChanged.connect(self._more.hide)
-
-    def name_more(self, words: str) -> None:
-        """Say what the button in a row does."""
-        self._more.set_words(words)
-
-    def clear(self) -> None:
-        """Take all rows away."""
-        self._more.follow(None)
-        super().clear()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
-        super().mouseMoveEvent(event)
-        self._more.follow(self.itemAt(event.position().toPoint()))
-
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
-        super().leaveEvent(event)
-        self._more.follow(None)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
-        item = self.currentItem()
-        if event.matches(QKeySequence.StandardKey.Undo):
-            event.ignore()  # the window's
-        elif SHORTCUTS.matches(event, "delete") and item is not None and item.data(_ID):
-            self.delete_asked.emit(item)
-        elif event.key() == Qt.Key.Key_Escape:
-            self.left.emit()
-        elif is_written(event):
-            event.ignore()  # it is for the message, not a search by the first letter
-        else:
-            super().keyPressEvent(event)
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Let the right button open the menu of a chat without selecting it."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            super().mousePressEvent(event)
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
-        super().focusOutEvent(event)
-        self.unfocused.emit()
-
-
-class _MenuButton(IconButton):
-    """Stands in the row under the pointer, and opens what the right button opens."""
-
-    def __init__(self, chats: _ChatList) -> None:
-        super().__init__("more", chats.viewport(), size=14)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard has the menu key
-        self._chats = chats
-        self._row: QListWidgetItem | None = None
-        self.clicked.connect(self._open)
-        self.hide()
-
-    def follow(self, item: QListWidgetItem | None) -> None:
-        """Stand in a row; None: in none."""
-        if item is None or not item.data(_ID):
-            self.hide()
-            return
-        row = self._chats.visualItemRect(item)
-        self._row = item
-        self.move(row.right() - self.width() - 2, row.top() + (row.height() - self.height()) // 2)
-        self.show()
-
-    def _open(self) -> None:
-        if self._row is not None:
-            self._chats.customContextMenuRequested.emit(self._chats.visualItemRect(self._row).center())
-
-
-class _Renaming(QStyledItemDelegate):
-    """Gives the box in which a chat is renamed the whole row: beside the row's padding there is no room for letters."""
-
-    def updateEditorGeometry(  # noqa: N802  (Qt's name)
-        self, editor: QWidget, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        editor.setGeometry(option.rect.adjusted(0, 1, 0, -1))
-
-
-def _heading(text: str) -> QListWidgetItem:
-    item = QListWidgetItem(text)
-    item.setFlags(Qt.ItemFlag.NoItemFlags)
-    font = item.font()
-    font.setPointSizeF(font.pointSizeF() * 0.88 if font.pointSizeF() > 0 else 9)
-    item.setFont(font)
-    return item

@@ -7,6 +7,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtSvgWidgets import QSvgWidget
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from desktop_app.chat.assistants import Assistant
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.widgets.icons import resource_path
@@ -27,12 +28,17 @@ class Welcome(QScrollArea):
     suggested = Signal(str)
     import_asked = Signal()
     catalogue_asked = Signal()
+    assistants_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin without a model."""
         super().__init__(parent)
         self._state = EngineState()
         self._has_models = True
+        self._assistant: Assistant | None = None
+        self._choose = QPushButton()
+        self._choose.setObjectName("chooseAssistant")
+        self._choose.clicked.connect(self.assistants_asked)
         self._logo = QSvgWidget(resource_path("icons", "zhiyin.svg"))
         self._logo.setFixedSize(56, 56)
         self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
@@ -61,6 +67,11 @@ class Welcome(QScrollArea):
         self._state, self._has_models = state, has_models
         self._retranslate()
 
+    def show_assistant(self, assistant: Assistant | None) -> None:
+        """Greet with the assistant that the new chat has; None: with none."""
+        self._assistant = assistant
+        self._retranslate()
+
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
         super().changeEvent(event)
@@ -81,6 +92,7 @@ class Welcome(QScrollArea):
         column.addSpacing(8)
         for idea in self._ideas:
             column.addWidget(idea)
+        column.addWidget(self._choose, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(8)
         column.addWidget(self._note)
         buttons = QHBoxLayout()
@@ -104,10 +116,13 @@ class Welcome(QScrollArea):
 
     def _retranslate(self) -> None:
         starter = self._state.model is not None and self._state.model.starter
-        self._title.setText(self.tr("What shall we talk about?"))
+        name = self._assistant.name if self._assistant is not None else ""
+        self._title.setText(name or self.tr("What shall we talk about?"))
+        self._choose.setText(self.tr("Choose another assistant…") if name else self.tr("Choose an assistant…"))
+        self._choose.setVisible(self._has_models)
         for button, idea in zip(self._ideas, _IDEAS, strict=True):
             button.setText(idea if starter else self.tr(idea))  # the starter model understands English only
-            button.setVisible(self._has_models)
+            button.setVisible(self._has_models and not name)
         self._import.setText(self.tr("Add a model…"))
         self._models.setText(self.tr("Get models"))
         for button in (self._models, self._import):

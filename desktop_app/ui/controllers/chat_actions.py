@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from desktop_app.chat.assistants import Assistant
 from desktop_app.chat.attachment import Draft
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.controllers.drafts import DraftController
@@ -34,7 +36,7 @@ class ChatActions(QObject):
         super().__init__(parent)
         self._services, self._drafts, self._notices = services, drafts, notices
         self._chats = services.chats
-        self._undoable: list[str] = []
+        self._undoable: list[Callable[[], None]] = []
 
     def new(self) -> None:
         """Open an empty chat."""
@@ -51,8 +53,13 @@ class ChatActions(QObject):
 
     def new_with(self, model: InstalledModel) -> None:
         """Open an empty chat with a model."""
+        self.new()  # first: a chat that is open keeps the model that it has
         self._services.choose_model(model)
+
+    def new_with_assistant(self, assistant: Assistant | None) -> None:
+        """Open an empty chat with an assistant; None: with none."""
         self.new()
+        self._services.assistant_list.choose(assistant)
 
     def send(self, draft: Draft) -> None:
         """Send a message in the open chat."""
@@ -66,18 +73,25 @@ class ChatActions(QObject):
         """Put a chat into the trash."""
         self._drafts.keep()
         self._chats.delete(conversation)
-        self._undoable.append(conversation)
-        undo = (self.tr("Undo"), self.undo)
-        self._notices.news.say(self.tr("The chat was deleted."), undo, kind="plain", topic=_DELETED)
+        self._deleted(self.tr("The chat was deleted."), lambda: self._chats.restore(conversation))
+
+    def delete_message(self, message: str) -> None:
+        """Delete one message of the open chat."""
+        if not self._chats.busy_here:
+            self._deleted(self.tr("The message was deleted."), self._chats.remove(message))
 
     def undo(self) -> None:
-        """Bring back the chat that was deleted last."""
+        """Bring back what was deleted last."""
         if self._undoable:
             self._notices.news.withdraw(_DELETED)
-            self._chats.restore(self._undoable.pop())
+            self._undoable.pop()()
+
+    def _deleted(self, sentence: str, undo: Callable[[], None]) -> None:
+        self._undoable.append(undo)
+        self._notices.news.say(sentence, (self.tr("Undo"), self.undo), kind="plain", topic=_DELETED)
 
     def export(self, conversation: str, path: Path) -> None:
-        """Write a chat into a Markdown file."""
+        """Write a chat into a file, of the kind that its ending says."""
         self._chats.export(
             conversation,
             path,

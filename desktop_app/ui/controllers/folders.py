@@ -15,6 +15,8 @@ class FolderController(QObject):
     """The folders, and which chats are where."""
 
     changed = Signal()
+    added = Signal(str)
+    """A folder that was made just now, by its id."""
 
     def __init__(self, chats: ChatSession, history: HistoryBridge, parent: QObject | None = None) -> None:
         """Read what there is."""
@@ -39,14 +41,20 @@ class FolderController(QObject):
         self._store([folder])
         return folder
 
+    def add_with(self, conversation: str, name: str) -> None:
+        """Make a folder with a chat in it, whose name the user may then write."""
+        folder = self.add(name)
+        self.move(conversation, folder.id)
+        self.added.emit(folder.id)
+
     def rename(self, folder: str, name: str) -> None:
         """Give a folder another name."""
         if name.strip():
             self._store([replace(self._folders[folder], name=name.strip())])
 
-    def close(self, folder: str, closed: bool) -> None:
-        """Hide or show a folder's chats."""
-        self._store([replace(self._folders[folder], closed=closed)])
+    def close(self, folder: str) -> None:
+        """Hide a folder's chats, or show them again."""
+        self._store([replace(self._folders[folder], closed=not self._folders[folder].closed)])
 
     def move_folder(self, folder: str, to: int) -> None:
         """Put a folder at another place among them."""

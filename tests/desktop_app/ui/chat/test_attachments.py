@@ -60,22 +60,22 @@ def test_a_drafts_attachments_stay_with_their_chat(open_window: OpenWindow, tmp_
     person.type("about this")
     attach(person, tmp_path / "tea.txt")
     person.window.new_chat()
-    assert chips(person.find(Composer)) == []
+    person.wait(lambda: chips(person.find(Composer)) == [])
     attach(person, tmp_path / "rain.txt", "It rains.")
     open_chat(person, "First chat")
-    assert chips(person.find(Composer)) == ["tea.txt"]
+    person.wait(lambda: chips(person.find(Composer)) == ["tea.txt"])
     person.close()
 
     person = open_window()
     person.wait(lambda: chips(person.find(Composer)) == ["rain.txt"])
     open_chat(person, "First chat")
-    assert chips(person.find(Composer)) == ["tea.txt"]
+    person.wait(lambda: chips(person.find(Composer)) == ["tea.txt"])
     assert person.editor.toPlainText() == "about this"
     person.click("Remove", person.find(Composer))
-    assert chips(person.find(Composer)) == []
+    person.wait(lambda: chips(person.find(Composer)) == [])
     person.window.new_chat()
     open_chat(person, "First chat")
-    assert chips(person.find(Composer)) == []
+    person.wait(lambda: chips(person.find(Composer)) == [])
 
 
 def test_an_edited_question_keeps_its_attachments_and_the_message_that_is_being_written(

@@ -36,6 +36,7 @@ from desktop_app.chat.rows import (
     message_row,
     time_of,
 )
+from desktop_app.chat.words import FORGET, WORDS_SCHEMA, match_of
 from desktop_app.paths import STATES, WORK
 from desktop_app.processes.folder_lock import own
 from desktop_app.small_files import free_path
@@ -117,7 +118,16 @@ ALTER TABLE attachments ADD COLUMN path TEXT NOT NULL DEFAULT '';
 
 _SCHEMA_7 = "ALTER TABLE conversations ADD COLUMN tools TEXT NOT NULL DEFAULT '';"
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6, _SCHEMA_7)
+MIGRATIONS: tuple[str, ...] = (
+    _SCHEMA_1,
+    _SCHEMA_2,
+    _SCHEMA_3,
+    _SCHEMA_4,
+    _SCHEMA_5,
+    _SCHEMA_6,
+    _SCHEMA_7,
+    WORDS_SCHEMA,
+)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 
 _KEPT = ("id", "created")
@@ -143,8 +153,9 @@ _ATTACHMENTS = "SELECT {of}, name, kind, text, id, path FROM attachments WHERE {
 _FOUND_IN_MESSAGES = rf"""
 SELECT conversation, id, substr(content, max(1, instr(lower(content), lower(:words)) - {_BEFORE}), {_SNIPPET})
 FROM messages WHERE content LIKE :pattern ESCAPE '\'
-AND conversation IN (SELECT id FROM conversations WHERE deleted IS NULL) ORDER BY rowid DESC
+AND conversation IN (SELECT id FROM conversations WHERE deleted IS NULL) {{near}} ORDER BY rowid DESC
 """  # noqa: S608  (constants only)
+_NEAR = "AND rowid IN (SELECT rowid FROM message_words WHERE message_words MATCH :match)"
 _FOUND_IN_TITLES = r"""
 SELECT id, '', '' FROM conversations WHERE title LIKE :pattern ESCAPE '\' AND deleted IS NULL ORDER BY updated DESC
 """
@@ -248,14 +259,17 @@ class History:
             for message in messages
         ]
 
-    def search(self, words: str) -> list[Found]:
+    def search(self, text: str) -> list[Found]:
         """Return the chats whose title or a message, of whichever branch, holds a text; A to Z in either case."""
-        values = {"words": words, "pattern": "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"}
+        values = {"words": text, "pattern": "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"}
         found: dict[str, Found] = {}
         with self._clear_errors():
-            for statement in (_FOUND_IN_MESSAGES, _FOUND_IN_ATTACHMENTS, _FOUND_IN_TITLES):
-                for conversation, message, text in self._database.execute(statement, values):
-                    found.setdefault(conversation, Found(conversation, message, _in_a_line(text)))
+            match = match_of(self._database, text)
+            in_messages = _FOUND_IN_MESSAGES.format(near=_NEAR if match is not None else "")
+            values["match"] = match or ""
+            for statement in (in_messages, _FOUND_IN_ATTACHMENTS, _FOUND_IN_TITLES):
+                for conversation, message, around in self._database.execute(statement, values):
+                    found.setdefault(conversation, Found(conversation, message, _in_a_line(around)))
                     if len(found) == _MOST_FOUND:
                         break
         return list(found.values())
@@ -330,7 +344,7 @@ class History:
     def forget(self, conversations: Sequence[str]) -> None:
         """Delete conversations of the trash for good."""
         statement = "DELETE FROM conversations WHERE id = ? AND deleted IS NOT NULL"
-        self._write(*((statement, (conversation,)) for conversation in conversations))
+        self._write(*((statement, (conversation,)) for conversation in conversations), (FORGET, ()))
 
     def _work_folders(self) -> list[Path]:
         """Return the folders of what chats' tools made."""

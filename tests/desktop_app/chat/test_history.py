@@ -321,3 +321,29 @@ def test_a_search_tells_the_newest_message_and_what_stands_around_the_words() ->
     [by_words] = history.search("tea")
     assert by_words.message == second.id
     history.close()
+
+
+def test_the_index_of_words_follows_every_change(path: Path) -> None:
+    def found(history: History, words: str) -> list[str]:
+        return [one.conversation for one in history.search(words)]
+
+    with closing(History(path)) as history:
+        for name in ("a", "b"):
+            history.save_conversation(Conversation(name, title=name))
+        history.save_message(Message("a", None, "user", '海边的清晨 "Quoted" OR 100%', "q"))
+        history.save_message(Message("a", "q", "assistant", "The fox at the sea", "r", state="streaming"))
+        assert found(history, "fox") == []
+        history.save_message(Message("a", "q", "assistant", "The fox at the sea", "r", state="stopped"))
+        for words in ("清晨", "海边的", "晨", "fox", "THE F", "ea", 'quoted"', "or", "0%", "a"):
+            assert found(history, words) == ["a"], words
+        for words in ("水獭", "foy", "sea fox", "zz"):
+            assert found(history, words) == [], words
+        history.save_message(Message("a", "q", "assistant", "The owl", "r"))
+        assert found(history, "fox") == []
+        assert found(history, "owl") == ["a"]
+        history.save_message(Message("b", None, "user", "ÉTÉ and été", "s"))
+        assert found(history, "ÉTÉ") == found(history, "été") == ["b"]
+        history.delete("a")
+        history.forget(["a"])
+        assert found(history, "owl") == []
+        assert history._database.execute("SELECT count(*) FROM message_runs WHERE term = 'owl'").fetchall() == [(0,)]

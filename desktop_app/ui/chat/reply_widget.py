@@ -192,7 +192,7 @@ class ReplyWidget(MessageWidget):
         for widget in (self._copy, self._again, self._more, self._facts):
             widget.setVisible(not writing and not calls)
         self._go_on.setVisible(self._is_last and not writing and can_go_on(message))
-        self.setVisible(begun or not calls)  # its calls are the cards below
+        self._show_unless(calls and not begun)
         self._copy.setEnabled(self._answer.has_text)
         self._facts.set_whole(self._cost())
         self._show_cited()
@@ -201,6 +201,15 @@ class ReplyWidget(MessageWidget):
         """List what the answer names as soon as it is whole."""
         if self._sources is not None and self.message.state != "streaming":
             self._sources.show_cited(self.message.content)
+
+    def _show_unless(self, has_calls_alone: bool) -> None:
+        """Hide what has nothing but calls, which are the cards below."""
+        if has_calls_alone:
+            self.hide()
+        elif (
+            self.parentWidget() is not None
+        ):  # without one it would be a window of its own for a moment, and take the keyboard
+            self.show()
 
     def _show_failure(self, error: ZhiyinError) -> None:
         if self._failure is None:

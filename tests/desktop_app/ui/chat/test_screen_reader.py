@@ -7,7 +7,10 @@ from PySide6.QtGui import QAccessible, QAccessibleInterface
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.history import History
 from desktop_app.paths import database_file
+from desktop_app.ui.chat.message_widget import Versions
+from desktop_app.ui.chat.reply_widget import ReplyWidget
 from tests.desktop_app.ui.conftest import OpenWindow
+from tests.support.window import Person
 
 
 def names(at: QAccessibleInterface) -> list[str]:
@@ -32,3 +35,12 @@ def test_who_wrote_what_in_the_order_of_reading(open_window: OpenWindow, data_ho
     assert len(person.widgets) == 6
     told = names(QAccessible.queryAccessibleInterface(person.window._view))
     assert told == ["You wrote", "Model 1 wrote", "You wrote", "Model 3 wrote", "You wrote", "Model 5 wrote"]
+
+
+def test_no_message_is_a_window_of_its_own_while_it_is_made(person: Person) -> None:
+    person.window.activateWindow()
+    person.wait(person.window.isActiveWindow)
+    person.ask("Name a colour.")
+    assert person.window.isActiveWindow(), "another window had the keyboard meanwhile"
+    widget = ReplyWidget(Message("c", None, "assistant", "Tea."), Versions())
+    assert not widget.isVisible()

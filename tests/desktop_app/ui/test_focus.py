@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -280,3 +280,35 @@ def test_editing_and_sending_gives_the_keyboard_back(reader: Person) -> None:
     QTest.keyClick(box, Qt.Key.Key_Return)
     assert_next_keys_are_text(reader, "an edited message")
     assert reader.editor.hasFocus()
+
+
+class _Windows(QObject):
+    """Notes what is shown as a window of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt's name)
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.shown.append(repr(watched))
+        return False
+
+
+def test_no_part_of_a_chat_is_shown_as_a_window(person: Person) -> None:
+    """Such a window flashes, and takes the keyboard along when it becomes a part."""
+    windows, application = _Windows(), QApplication.instance()
+    assert application is not None
+    application.installEventFilter(windows)
+    try:
+        first = person.services.chats.current.id
+        person.ask("Name one colour.")
+        person.click("Answer again")
+        person.wait(lambda: not person.busy)
+        person.window.new_chat()
+        person.ask("Another one?")
+        person.services.chats.open(first)
+        person.wait(lambda: person.messages[0][1] == "Name one colour.")
+    finally:
+        application.removeEventFilter(windows)
+    assert windows.shown == []

@@ -91,7 +91,10 @@ def label(button: QAbstractButton) -> str:
 
 
 def dismiss() -> None:
-    """Close what an action opened in front of the window."""
+    """Close what an action opened in front of the window, and the settings."""
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, MainWindow) and window.isVisible() and window._pages.settings is not None:
+            window._pages.settings.close()
     for _ in range(5):
         run_events(10)
         popup, modal = QApplication.activePopupWidget(), QApplication.activeModalWidget()

@@ -51,7 +51,7 @@ def test_a_server_is_added_tried_and_removed(page: ToolsPage) -> None:
     wait(own_servers)
     assert own_servers()["test"].args == (str(SERVER), "good")
     assert mcp_file().stat().st_mode & 0o077 == 0
-    wait(lambda: any(button.text() == "Try" for button in page.findChildren(QPushButton)))
+    wait(lambda: any(button.text() == "Try" and button.isVisible() for button in page.findChildren(QPushButton)))
     click(page, "Try")
     wait(lambda: "echo: Says it again." in said(page))
     log_file("mcp-test").write_text("what it said", "utf-8")

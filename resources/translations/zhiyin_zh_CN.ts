@@ -113,7 +113,7 @@
     </message>
     <message>
         <source>It answers like the original in {share} of 100 tokens.</source>
-        <translation>每 100 个 token 中，有 {share} 个与原模型的回答相同。</translation>
+        <translation>每 100 个词元中，有 {share} 个与原模型的回答相同。</translation>
     </message>
     <message>
         <source>It was not run, because the system ended the engine, most likely because memory ran out.</source>
@@ -1805,7 +1805,7 @@
     </message>
     <message>
         <source>{path} has one token for all that it does not know, and llama.cpp writes such characters as their bytes.</source>
-        <translation>{path} 用同一个 token 表示所有不认识的内容，而 llama.cpp 会把这些字符写成字节。</translation>
+        <translation>{path} 用同一个词元表示所有不认识的内容，而 llama.cpp 会把这些字符写成字节。</translation>
     </message>
     <message>
         <source>{path} has one-dimensional positions, which no published ChatGLM-6B has.</source>
@@ -2889,7 +2889,7 @@
     </message>
     <message>
         <source>{reference} has {known} tokens and {model} {count}: it is another model; name the original of this one.</source>
-        <translation>{reference} 的词表有 {known} 个 token，而 {model} 有 {count} 个：它们不是同一个模型；请指定后者的原模型。</translation>
+        <translation>{reference} 的词表有 {known} 个词元，而 {model} 有 {count} 个：它们不是同一个模型；请指定后者的原模型。</translation>
     </message>
     <message>
         <source>{scale} is no scale for {path}; give a number such as 1 or 0.5.</source>
@@ -2929,7 +2929,7 @@
     </message>
     <message>
         <source>{tensor} has {rows} rows, so the model has as many tokens, though config.json says {said}.</source>
-        <translation>{tensor} 有 {rows} 行，因此模型有同样多的 token，尽管 config.json 写的是 {said}。</translation>
+        <translation>{tensor} 有 {rows} 行，因此模型有同样多的词元，尽管 config.json 写的是 {said}。</translation>
     </message>
     <message>
         <source>{text!r} is not a repository; write it as ORG/NAME.</source>

@@ -25,6 +25,7 @@ class Pages(QStackedWidget):
     left = Signal()
     """The settings were closed: the keyboard may go back to the message."""
     trash_asked = Signal()
+    tools_changed = Signal()
 
     def __init__(self, services: Services, parent: QWidget | None = None) -> None:
         """Begin with the greeting."""
@@ -84,6 +85,7 @@ class Pages(QStackedWidget):
             self.settings = SettingsPage(services)
             self.settings.changed.connect(services.apply_setting)
             self.settings.trash_asked.connect(self.trash_asked)
+            self.settings.tools_changed.connect(self.tools_changed)
             self.settings.closed.connect(partial(self._settings_closed, services.settings.context))
             self.addWidget(self.settings)
         self.settings.show_section(section)

@@ -191,6 +191,7 @@ class MainWindow(QMainWindow):
         pages.turned.connect(self._page_turned)
         pages.left.connect(self._focus.go_home)
         pages.trash_asked.connect(self._dialogs.trash)
+        pages.tools_changed.connect(self._tools.show)
         pages.welcome.suggested.connect(lambda text: self._chat_actions.send(Draft(text)))
         pages.catalogue.closed.connect(self._back_to_chat)
         pages.catalogue.get_asked.connect(actions.get)

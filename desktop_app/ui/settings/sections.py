@@ -8,11 +8,14 @@ from PySide6.QtCore import QCoreApplication
 
 from desktop_app.ui.i18n.translate import to_translate
 
-SectionName = Literal["general", "appearance", "chat", "models", "network", "engine", "privacy", "shortcuts", "about"]
+SectionName = Literal[
+    "general", "appearance", "chat", "tools", "models", "network", "engine", "privacy", "shortcuts", "about"
+]
 SECTIONS: tuple[SectionName, ...] = (
     "general",
     "appearance",
     "chat",
+    "tools",
     "models",
     "network",
     "engine",
@@ -24,6 +27,7 @@ _TITLES = (
     to_translate("SettingsPage", "General"),
     to_translate("SettingsPage", "Appearance"),
     to_translate("SettingsPage", "Chat"),
+    to_translate("SettingsPage", "Tools"),
     to_translate("SettingsPage", "Models and storage"),
     to_translate("SettingsPage", "Network"),
     to_translate("SettingsPage", "Engine"),

@@ -29,6 +29,7 @@ from desktop_app.ui.settings.privacy_section import PrivacySection
 from desktop_app.ui.settings.section import Section
 from desktop_app.ui.settings.sections import SECTIONS, SectionName, section_titles
 from desktop_app.ui.settings.shortcuts_page import KeysPage
+from desktop_app.ui.settings.tools_page import ToolsPage
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.fitting_dialog import ScrollingPage
 from desktop_app.ui.widgets.icons import IconButton
@@ -44,6 +45,8 @@ class SettingsPage(QWidget):
     changed = Signal(str)
     """The name of the setting."""
     trash_asked = Signal()
+    tools_changed = Signal()
+    """Other MCP servers are there, or other ones are on."""
     closed = Signal()
 
     def __init__(self, services: Services, parent: QWidget | None = None) -> None:
@@ -160,6 +163,7 @@ class SettingsPage(QWidget):
             "general": lambda: GeneralSection(settings),
             "appearance": lambda: AppearanceSection(settings),
             "chat": self._make_chat,
+            "tools": self._make_tools,
             "models": lambda: ModelsSection(settings, services.library.listing, services.conversions),
             "network": lambda: NetworkSection(settings),
             "engine": lambda: EnginePage(services.engine_parts),
@@ -172,6 +176,12 @@ class SettingsPage(QWidget):
         section = ChatSection(self._services.settings, self._services.models.state)
         self._services.models.find_contexts(CONTEXTS, section.show_contexts)
         return section
+
+    def _make_tools(self) -> ToolsPage:
+        page = ToolsPage()
+        page.changed.connect(self.tools_changed)
+        self.closed.connect(page.close_threads)
+        return page
 
     def _make_privacy(self) -> PrivacySection:
         section = PrivacySection(self._services.settings)

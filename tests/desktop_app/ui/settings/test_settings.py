@@ -367,7 +367,7 @@ def test_the_settings_are_a_page_of_sections_each_of_which_is_named(person: Pers
     assert page.window() is person.window
     sections = page.findChild(QListWidget, "sections")
     assert [sections.item(row).text() for row in range(sections.count())] == [
-        "General", "Appearance", "Chat", "Models and storage", "Network", "Engine", "Privacy", "Shortcuts", "About",
+        "General", "Appearance", "Chat", "Tools", "Models and storage", "Network", "Engine", "Privacy", "Shortcuts", "About",
     ]  # fmt: skip
     for row, name in enumerate(SECTIONS):
         sections.setCurrentRow(row)

@@ -13,6 +13,7 @@ from desktop_app.assistant.approvals import remember_allowed
 from desktop_app.assistant.mcp.configuration import own_servers
 from desktop_app.paths import log_file, mcp_file
 from desktop_app.ui.settings.tools_page import ToolsPage
+from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import run_events
 
 SERVER = Path(__file__).parents[3] / "support" / "mcp_server.py"
@@ -92,3 +93,20 @@ def test_what_is_no_server_is_refused(page: ToolsPage) -> None:
         click(page, "Add")
         wait(lambda: "either a program or an http address" in said(page))
     assert not own_servers()
+
+
+def test_a_section_of_the_settings_lists_the_servers(open_window: OpenWindow) -> None:
+    person = open_window()
+    person.window.open_settings("tools")
+    page = person.find(ToolsPage)
+    assert page.isVisible()
+    name, line = page.findChildren(QLineEdit)
+    name.setText("test")
+    line.setText(f"{sys.executable} {SERVER} good")
+    click(page, "Add")
+    wait(own_servers)
+    person.window.new_chat()
+    run_events(20)
+    assert not person.window.findChildren(ToolsPage)
+    person.window.open_settings("tools")
+    assert person.find(ToolsPage).isVisible()

@@ -95,12 +95,12 @@ class Sections:
             if isinstance(part, int):
                 yield part
                 continue
-            for piece, inner in normalized.cut(self._normalize(part.replace(CUT, ""))):
+            for piece, inner in normalized.cut(self._normalize(part)):
                 first = at == inner == 0
                 if isinstance(piece, int):
                     yield piece
-                else:
-                    yield from self._words(self._space.before(piece, first=first) + piece)
+                elif plain := piece.replace(CUT, ""):
+                    yield from self._words(self._space.before(plain, first=first) + plain)
 
     def _words(self, section: str) -> Iterable[str]:
         return _WORD.findall(section) if self._split_words else (section,)

@@ -7,6 +7,7 @@ for the space in front of a section, and it takes tokens for control tokens by t
 from __future__ import annotations
 
 import ctypes
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -45,6 +46,8 @@ _NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _TEXTS = (TokenType.NORMAL, TokenType.USER_DEFINED)
 _CUT_HERE = (llama.LLAMA_VOCAB_TYPE_SPM, llama.LLAMA_VOCAB_TYPE_BPE, llama.LLAMA_VOCAB_TYPE_UGM)
 """The kinds whose texts are cut here; the others' tokens of beginnings and ends are llama.cpp's matter."""
+_MARK = re.compile(r"<([|｜])[^<>]+\1>")
+"""DeepSeek's <｜User｜> is no control token to its tokenizer, and no message means it; it may hold <think> and the like."""
 _OLD_ENDS = "zhiyin.tokenizer.end_token_ids"
 """Ends besides those that llama.cpp guesses, in files that were converted before `ENDS`."""
 
@@ -159,8 +162,8 @@ class LlamaVocabulary:
         return known
 
     def control_texts(self) -> Sequence[str]:
-        """Return the texts of the control tokens, which only templates write."""
-        return tuple(self._control)
+        """Return the texts that only templates write: control tokens', and marks of turns that are added as ordinary ones."""
+        return (*self._control, *self._marks)
 
     def is_end(self, token: int) -> bool:
         """Tell whether a token ends a reply."""
@@ -237,6 +240,19 @@ class LlamaVocabulary:
         return cutting, BytePairs(ids, merges, ignore_merges=self._said.get(IGNORE_MERGES) is True)
 
     @cached_property
+    def _cutting(self) -> Sequence[int]:
+        """The tokens besides control tokens that are found in any text."""
+        cutting = self._listed(ADDED)
+        if SPACE_PREFIX not in self._said and self._kind == llama.LLAMA_VOCAB_TYPE_SPM:
+            cutting = [token for token, kind in enumerate(self._types) if kind == TokenType.USER_DEFINED]
+        return [*cutting, *(token for token in self._ordinary if self._types[token] == TokenType.USER_DEFINED)]
+
+    @cached_property
+    def _marks(self) -> Sequence[str]:
+        """The texts of added tokens that are marks of turns."""
+        return tuple(dict.fromkeys(filter(_MARK.fullmatch, map(self._raw_text, self._cutting))))
+
+    @cached_property
     def _sections(self) -> Sections:
         said = self._said
         normalization, space = None, SpacePrefix.NONE
@@ -244,13 +260,9 @@ class LlamaVocabulary:
             space = SpacePrefix(said.get(SPACE_PREFIX, self._usual_space().value))
         with suppress(ValueError, TypeError):
             normalization = TextNormalization.of_json(said[NORMALIZER]) if NORMALIZER in said else None
-        cutting = self._listed(ADDED)
-        if SPACE_PREFIX not in said and self._kind == llama.LLAMA_VOCAB_TYPE_SPM:
-            cutting = [token for token, kind in enumerate(self._types) if kind == TokenType.USER_DEFINED]
-        cutting = [*cutting, *(token for token in self._ordinary if self._types[token] == TokenType.USER_DEFINED)]
         traits = {name: frozenset(self._listed(key)) for name, key in TRAITS.items()}
         tokens = [(text, token, True) for text, token in self._control.items()]
-        tokens += [(self._raw_text(token), token, False) for token in cutting]
+        tokens += [(self._raw_text(token), token, False) for token in self._cutting]
         added = {
             text: AddedText(token, control, **{name: token in ids for name, ids in traits.items()})
             for text, token, control in tokens
@@ -305,10 +317,10 @@ class LlamaVocabulary:
         return list(ids[:count])
 
     def _apart(self, text: str) -> list[str]:
-        """Cut a text inside each demoted control token's, so that no token is found where only a text is meant."""
-        for markup in self._demoted.values():
+        """Cut a text inside each that llama.cpp takes for a token, so that none is found where only a text is meant."""
+        for markup in (*self._demoted.values(), *self._marks):
             text = text.replace(markup, f"{markup[0]}{CUT}{markup[1:]}")
-        return text.split(CUT) if self._demoted else [text]
+        return text.split(CUT)
 
     def _listed(self, key: str) -> list[int]:
         """Return ids that the file lists; [] where it lists none, or what are none."""

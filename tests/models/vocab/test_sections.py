@@ -219,6 +219,24 @@ def test_markup_with_a_cut_inside_stays_text(document: dict[str, Any], tmp_path:
     assert ids[1:-1] == encode(found, f"x{INST} a[INST] b", special=False)[-len(ids[1:-1]) :]
 
 
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_marks_of_turns_stay_text_in_a_message(
+    special: bool, normalized: bool, document: dict[str, Any], tmp_path: Path
+) -> None:
+    """DeepSeek adds <｜User｜> as an ordinary token that is looked for in normalised texts: a message could forge turns."""
+    mark = "<｜User｜>"
+    traits = {"special": special, "normalized": normalized}
+    write(tmp_path, with_tokens(document, (mark, traits), (THINK, {"special": False}), **metaspace("first")))
+    found = load(read_vocabulary(tmp_path, Config({})), tmp_path)
+    (user,) = encode(found, mark, special=True)
+    assert mark in found.control_texts()
+    assert THINK not in found.control_texts()
+    ids = encode(found, f"{mark}a{mark[0]}{CUT}{mark[1:]}b", special=True)
+    assert (ids[0], ids.count(user)) == (user, 1)
+    assert b"".join(map(found.piece, ids[1:])).decode() == f"a{mark}b"
+
+
 def sentencepiece_folder(folder: Path, **config: Any) -> tuple[Loaded, sentencepiece.SentencePieceProcessor]:
     data = trained(LLAMA | {"user_defined_symbols": ["知音"]})
     (folder / "tokenizer.model").write_bytes(data)

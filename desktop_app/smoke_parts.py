@@ -246,6 +246,14 @@ def _markdown(folder: Path) -> str:
     return "coloured"
 
 
+def _formulas(folder: Path) -> str:
+    """Set a formula as in print."""
+    from desktop_app.ui.markdown.typesetting import typeset
+
+    _expect(typeset(r"\frac{a}{b}", display=True) is not None, "no picture")
+    return "set"
+
+
 def _signatures(folder: Path) -> str:
     """Sign and check as releases are."""
     from nacl.signing import SigningKey
@@ -383,5 +391,6 @@ TRIALS = (
     Trial("keyring", ("keyring",), _keyring),
     Trial("terminal", ("prompt-toolkit", "wcwidth"), _terminal),
     Trial("markdown", ("markdown-it-py", "pygments"), _markdown),
+    Trial("formulas", ("ziamath",), _formulas),
     Trial("signatures", ("pynacl",), _signatures),
 )

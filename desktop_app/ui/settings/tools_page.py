@@ -132,6 +132,8 @@ class ToolsPage(QWidget):
         self._allowed_heading.setText(self.tr("Allowed without asking"))
         self._name.setPlaceholderText(self.tr("Name"))
         self._line.setPlaceholderText(self.tr("Program with its arguments, or an http address"))
+        for field in (self._name, self._line):
+            field.setAccessibleName(field.placeholderText())
         self._add.setText(self.tr("Add"))
         self._import.setText(self.tr("Import from another program…"))
 

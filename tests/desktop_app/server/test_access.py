@@ -190,7 +190,8 @@ def test_a_port_in_use_is_said(open_server: Served) -> None:
     done = zhiyin("serve", "--port", str(port))
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "--port" in done.stderr
+    assert "choose another address or port" in done.stderr
+    assert str(port) in done.stderr
 
 
 def test_a_model_that_cannot_be_loaded_is_said_by_the_command(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_models import a_copy, actions
-from tests.desktop_app.ui.settings.test_settings import dialog_of, field
+from tests.desktop_app.ui.settings.test_settings import field, page_of
 from tests.support.window import Person
 
 MB = 1_000_000
@@ -78,7 +78,7 @@ def test_automatic_takes_the_planners_context_and_a_number_is_obeyed(
     state = person.services.models.state
     assert (state.info.context, state.context) == (8192, 8192)
     assert "Context: 8,192 tokens" in person.find(ModelPicker).toolTip()
-    dialog = dialog_of(person)
+    dialog = page_of(person, "chat")
     context = field(dialog, "Context")
     assert isinstance(context, QComboBox)
     assert context.currentText() == "Automatic"

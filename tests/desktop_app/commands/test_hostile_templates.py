@@ -18,7 +18,7 @@ HOSTILE = {
     "power": "{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}",
     "multiplication": "{% set t = 'x' * 3000000000 %}",
     "output": "{% for a in range(99999) %}{{ 'x' * 9999 }}{% endfor %}",
-    "size": " " * 1_100_000,
+    "size": "x" * 1_100_000,  # blanks alone would be no template
     "after-the-first": "{% if messages|length > 1 %}{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}{% endif %}",
 }
 

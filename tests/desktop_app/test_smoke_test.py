@@ -12,10 +12,15 @@ from desktop_app.smoke_parts import TRIALS
 from tests.support.commands import zhiyin
 
 
+_OFFSCREEN = "This plugin does not support "
+"""What Qt's platform without a screen says of a window's sizes."""
+
+
 def test_it_loads_generates_and_draws_and_leaves_the_data_folder_alone(data_home: Path) -> None:
     done = zhiyin("--smoke-test")
     facts = json.loads(done.stdout)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stderr.splitlines() if not line.startswith(_OFFSCREEN)]
+    assert (done.returncode, said) == (0, [])
     assert facts["tokens"] == 8
     assert set(facts["parts"]) == {trial.name for trial in TRIALS}
     assert facts["text"].strip()

@@ -11,7 +11,6 @@ from desktop_app.library.installed import Library
 from desktop_app.smoke_parts import TRIALS
 from tests.support.commands import zhiyin
 
-
 _OFFSCREEN = "This plugin does not support "
 """What Qt's platform without a screen says of a window's sizes."""
 

@@ -56,7 +56,7 @@ def _read(openings: tuple[str, ...], closing: str, text: str, tools: Tools, fina
         return None
     if end < 0 and not _may_go_on(rest):  # text follows; without calls it only mentions the tag
         return CallRead(at, tuple(calls)) if calls else CallRead(start, ())
-    fault = broken("The call is not whole, or no valid JSON.", _name_in(rest, tools))
+    fault = broken("The call is not whole, or no valid JSON.", _name_in(rest if end < 0 else text[at:end], tools))
     return CallRead(len(text) if end < 0 else end + len(closing), (*calls, fault))
 
 

@@ -285,6 +285,13 @@ def test_an_answer_stays_text(name: str, answer: str) -> None:
         assert read_as(name, pieces) == (answer, [])
 
 
+def test_the_name_of_a_broken_call_is_looked_for_in_that_call_alone() -> None:
+    notation = CHAT_FORMATS["hermes"].notation
+    assert notation is not None
+    (call,) = calls_in(notation, '<tool_call><tool_call></tool_call>{"name": "get_weather"', TOOLS)
+    assert (call.name, bool(call.fault)) == ("", True)
+
+
 @given(st.sampled_from(sorted(CHAT_FORMATS)), st.data())
 def test_any_order_of_tags_ends_well_and_cut_or_whole_is_the_same(name: str, data: st.DataObject) -> None:
     marks = [

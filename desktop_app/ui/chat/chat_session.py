@@ -561,7 +561,7 @@ class ChatSession(QObject):
             return
         if reply.call is not None:
             if state.kind in ("loading", "none") and not reply.stopped:
-                self.stop()
+                self.stop(reply.message.conversation)
         elif state.kind == "ready":
             self._generate(reply)
         elif state.kind == "failed":

@@ -83,3 +83,16 @@ def test_what_waits_is_not_lost_with_the_window(person: Person, open_window: obj
     again.wait(lambda: "Second" in again.titles)
     open_chat(again, "Second")
     assert again.services.chats.path[-1].state == "interrupted"
+
+
+def test_another_model_stops_the_reply_of_a_chat_that_is_not_open(person: Person) -> None:
+    person.services.settings.max_tokens = 0
+    person.send(LONG)
+    person.wait(lambda: person.messages[-1][1])
+    title = person.titles[0]
+    person.window.new_chat()
+    person.services.models.reload()
+    person.wait(lambda: mark(person, title) != "writing")
+    open_chat(person, title)
+    person.wait(lambda: person.messages)
+    assert person.services.chats.path[-1].state == "stopped"

@@ -64,18 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl+C."""
     from desktop_app.library.installed import Library
-    from desktop_app.server.access import AccessRules, is_loopback
-    from desktop_app.server.activity import Activity, Exchange
-    from desktop_app.server.app import application
-    from desktop_app.server.keys import environment_key, server_key
+    from desktop_app.server.activity import Exchange
     from desktop_app.server.model_pool import ModelPool, PoolSettings
-    from desktop_app.server.run import address_of, listening_socket, serve
+    from desktop_app.server.run import Listening, serve_models
 
     model = find_model(arguments.model) if arguments.model else None
     if arguments.adapter and model is None:
         raise ZhiyinError("--adapter needs the model that it is for; name it with -m.")
-    listening = listening_socket(arguments.host, arguments.port)
-    key = environment_key() if is_loopback(arguments.host) else server_key()
     settings = PoolSettings(
         context=arguments.ctx,
         parallel=arguments.parallel,
@@ -83,18 +78,18 @@ def run(arguments: argparse.Namespace) -> int:
         keep_seconds=60 * arguments.idle or math.inf,
         adapters=tuple(arguments.adapter),
     )
-    pool = ModelPool(Library(models_folder()), settings, model)
 
     def report(exchange: Exchange) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(exchange.begun))
         tokens = f"{exchange.model} {exchange.prompt_tokens}+{exchange.tokens} tokens, " if exchange.model else ""
         say(f"{clock} {exchange.status} {exchange.path} {tokens}{exchange.seconds:.1f} s, {exchange.program}")
 
-    def ready() -> None:
-        print(address_of(listening), flush=True)
+    def ready(address: str, key: str) -> None:
+        print(address, flush=True)
         if key:
             say(f"Clients have to send the key {key}")
 
-    rules = AccessRules(key, frozenset(arguments.allow_host), frozenset(arguments.allow_origin))
-    serve(application(pool, Activity(report), rules), listening, ready, pool.preload)
+    names, origins = frozenset(arguments.allow_host), frozenset(arguments.allow_origin)
+    pool = ModelPool(Library(models_folder()), settings, model)
+    serve_models(Listening(arguments.host, arguments.port, names, origins), pool, ready, report)
     return 0

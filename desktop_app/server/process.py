@@ -157,17 +157,14 @@ def _serve(settings: ServerSettings, tell: Callable[[Ready | Answered | Failed],
     from desktop_app.library.installed import Library
     from desktop_app.network import watch
     from desktop_app.paths import models_folder
-    from desktop_app.server.access import AccessRules, is_loopback
-    from desktop_app.server.activity import Activity, Exchange
-    from desktop_app.server.app import application
-    from desktop_app.server.keys import environment_key, server_key
+    from desktop_app.server.activity import Exchange
     from desktop_app.server.model_pool import ModelPool, PoolSettings
-    from desktop_app.server.run import address_of, listening_socket, serve
+    from desktop_app.server.run import Listening, serve_models
 
     watch()
-    listening = listening_socket(settings.host, settings.port)
-    key = environment_key() if is_loopback(settings.host) else server_key()
-    pool = ModelPool(Library(models_folder()), PoolSettings())
+
+    def ready(address: str, key: str) -> None:
+        tell(Ready(address.replace(NETWORK, network_address()), key))
 
     def answered(exchange: Exchange) -> None:
         tell(
@@ -183,9 +180,8 @@ def _serve(settings: ServerSettings, tell: Callable[[Ready | Answered | Failed],
             )
         )
 
-    app = application(pool, Activity(answered), AccessRules(key))
-    address = address_of(listening).replace(NETWORK, network_address())
-    serve(app, listening, lambda: tell(Ready(address, key)), pool.preload)
+    pool = ModelPool(Library(models_folder()), PoolSettings())
+    serve_models(Listening(settings.host, settings.port), pool, ready, answered)
 
 
 def network_address() -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import uvicorn
 from starlette.applications import Starlette
 
+from desktop_app.server.access import AccessRules, is_loopback
+from desktop_app.server.activity import Activity, Exchange
+from desktop_app.server.app import application
 from desktop_app.server.connections import BoundedProtocol
+from desktop_app.server.keys import environment_key, server_key
+from desktop_app.server.model_pool import ModelPool
 from models.errors import ZhiyinError
 
 _BACKLOG = 1024
@@ -40,6 +46,42 @@ def address_of(listening: socket.socket) -> str:
     """Return the address at which a socket is reached, as in http://127.0.0.1:8484."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens, and who may ask besides programs of this computer."""
+
+    host: str
+    port: int
+    names: frozenset[str] = frozenset()
+    """Further names of this computer."""
+    origins: frozenset[str] = frozenset()
+    """Whose web pages may ask."""
+
+
+def serve_models(
+    where: Listening,
+    pool: ModelPool,
+    on_ready: Callable[[str, str], None],
+    on_answered: Callable[[Exchange], None],
+) -> None:
+    """Answer requests to the models of `pool` until the process is asked to end.
+
+    Args:
+        where: where it listens. Elsewhere than on this computer alone a key is wanted.
+        pool: the models.
+        on_ready: called with the address and the key ("": none is wanted) when it takes requests.
+        on_answered: called after each request.
+
+    Raises:
+        ZhiyinError: nothing can listen there, or the model that is to be loaded first cannot be.
+        OSError: the key cannot be kept.
+    """
+    listening = listening_socket(where.host, where.port)
+    key = environment_key() if is_loopback(where.host) else server_key()
+    app = application(pool, Activity(on_answered), AccessRules(key, where.names, where.origins))
+    serve(app, listening, lambda: on_ready(address_of(listening), key), pool.preload)
 
 
 def serve(

@@ -14,6 +14,7 @@ from desktop_app.ui.bridges.conversion_bridge import ConversionJob
 from desktop_app.ui.models.catalogue_labels import search_text
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row
 from desktop_app.ui.shortcuts import SHORTCUTS
+from desktop_app.ui.widgets.centred import centre
 from desktop_app.ui.widgets.icons import IconButton
 
 _WIDEST = 860
@@ -104,14 +105,7 @@ class CataloguePage(QWidget):
         column.addWidget(self._empty)
         column.addWidget(self._all, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(0)
-        holder = QWidget()
-        holder.setMaximumWidth(_WIDEST)
-        holder.setLayout(column)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addStretch(1)
-        row.addWidget(holder, 1000)
-        row.addStretch(1)
+        centre(self, column, _WIDEST)
 
     def _retranslate(self) -> None:
         self._title.setText(self.tr("Get models"))

@@ -31,6 +31,7 @@ from desktop_app.ui.settings.sections import SECTIONS, SectionName, section_titl
 from desktop_app.ui.settings.shortcuts_page import KeysPage
 from desktop_app.ui.settings.tools_page import ToolsPage
 from desktop_app.ui.shortcuts import SHORTCUTS
+from desktop_app.ui.widgets.centred import centre
 from desktop_app.ui.widgets.fitting_dialog import ScrollingPage
 from desktop_app.ui.widgets.icons import IconButton
 
@@ -126,14 +127,7 @@ class SettingsPage(QWidget):
         column.addLayout(head)
         column.addWidget(self._choice)
         column.addLayout(body, 1)
-        holder = QWidget()
-        holder.setMaximumWidth(_WIDEST)
-        holder.setLayout(column)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addStretch(1)
-        row.addWidget(holder, 1000)
-        row.addStretch(1)
+        centre(self, column, _WIDEST)
 
     def _retranslate(self) -> None:
         self._title.setText(self.tr("Settings"))

@@ -40,6 +40,8 @@ class ChatList(QListWidget):
     delete_asked = Signal(QListWidgetItem)
     left = Signal()
     unfocused = Signal()
+    named = Signal()
+    """No name is written in a row any more, whether another one was given or not."""
     chat_dropped = Signal(str, object)
     """A chat's id and that of the folder it was dropped on; None: on no folder."""
     chat_pinned = Signal(str)
@@ -66,6 +68,16 @@ class ChatList(QListWidget):
         self.setAcceptDrops(True)
         self.setDropIndicatorShown(False)
         self.setDefaultDropAction(Qt.DropAction.MoveAction)
+
+    @property
+    def is_naming(self) -> bool:
+        """A name is being written in a row; rows that change now would take it away."""
+        return self.state() == QAbstractItemView.State.EditingState
+
+    def closeEditor(self, editor: QWidget, hint: QStyledItemDelegate.EndEditHint) -> None:  # noqa: N802  (Qt's name)
+        """Tell of it, whatever closed it: a key, a click on another row, the keyboard that went elsewhere."""
+        super().closeEditor(editor, hint)
+        self.named.emit()
 
     def name_more(self, words: str) -> None:
         """Say what the button in a row does."""

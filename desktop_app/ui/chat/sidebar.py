@@ -144,8 +144,8 @@ class Sidebar(QFrame):
         chats.itemClicked.connect(self._open)
         chats.itemActivated.connect(self._open)
         chats.itemChanged.connect(self._edited)
-        chats.delete_asked.connect(self._delete)
-        chats.itemDelegate().closeEditor.connect(self.done, Qt.ConnectionType.QueuedConnection)
+        chats.delete_asked.connect(lambda item: self._delete(item.data(CHAT)))
+        chats.named.connect(self._named, Qt.ConnectionType.QueuedConnection)  # Qt has the row in hand until then
         chats.left.connect(self.done)
         chats.unfocused.connect(lambda: self._select(self._current))  # what is marked is the open chat
         chats.customContextMenuRequested.connect(self._show_menu)
@@ -154,15 +154,22 @@ class Sidebar(QFrame):
     def show_list(
         self, arrangement: Arrangement, current: str | None, activity: Mapping[str, Activity] | None = None
     ) -> None:
-        """Show the chats, or those of them that are searched for, with one selected and busy ones marked."""
+        """Show the chats, or those of them that are searched for, with one selected and busy ones marked.
+
+        While a name is written in a row they wait: the row would be taken away, and the name with it.
+        """
         self._arrangement, self._current = arrangement, current
         self._activity = {} if activity is None else activity
-        rows = self._rows()
+        if not self._list.is_naming:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        arrangement, rows = self._arrangement, self._rows()
         if rows != self._shown:
             self._shown = rows
             self._fill(rows)
         self._mark()
-        self._select(current)
+        self._select(self._current)
         self._search.setVisible(not arrangement.is_empty)
         self._list.setVisible(bool(rows))
         self._empty.setVisible(not rows)
@@ -170,11 +177,16 @@ class Sidebar(QFrame):
 
     def name_folder(self, folder: str) -> None:
         """Let the user write the name of a folder that was made just now."""
+        self._write_name(None, folder)
+
+    def _write_name(self, chat: str | None, folder: str | None) -> None:
+        """Let the user write the name of a chat, or of a folder; the rows may be others than when that was asked."""
         for row in range(self._list.count()):
             item = self._list.item(row)
-            if item.data(FOLDER) == folder and not item.data(CHAT):
+            if item.data(CHAT) == chat and (chat or item.data(FOLDER) == folder):
                 self._list.setCurrentItem(item)
                 self._list.editItem(item)
+                return
 
     def begin_search(self) -> None:
         """Let the user type what to search for."""
@@ -339,8 +351,8 @@ class Sidebar(QFrame):
 
     def _select(self, current: str | None) -> None:
         now = self._list.currentItem()
-        if now is not None and now.data(CHAT) == current:
-            return  # a name that is being written stays open
+        if self._list.is_naming or (now is not None and now.data(CHAT) == current):
+            return
         self._list.blockSignals(True)
         self._list.setCurrentItem(None)  # type: ignore[call-overload]
         for item in self._list.findItems("*", Qt.MatchFlag.MatchWildcard):
@@ -367,16 +379,23 @@ class Sidebar(QFrame):
             if item.text().strip():
                 renamed.emit(identifier, item.text())
             else:
-                self._fill(self._shown)
+                self._shown = []  # the row gets its old name back
 
-    def _delete(self, item: QListWidgetItem) -> None:
-        self.deleted.emit(item.data(CHAT))
+    def _named(self) -> None:
+        if not self._list.is_naming:  # no other row is named by now
+            self._refresh()
+            self.done.emit()
+
+    def _delete(self, chat: str) -> None:
+        self.deleted.emit(chat)
         self.done.emit()
 
     def _show_menu(self, place: QPoint) -> None:
         item = self._list.itemAt(place)
         if item is None or not (item.data(CHAT) or item.data(FOLDER)):
             return
+        if self._list.is_naming:
+            self._list.setCurrentItem(None)  # type: ignore[call-overload]  # it takes the name that is being written
         menu = self._chat_menu(item) if item.data(CHAT) else self._folder_menu(item)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self._list.viewport().mapToGlobal(place))
@@ -384,18 +403,18 @@ class Sidebar(QFrame):
     def _chat_menu(self, item: QListWidgetItem) -> ChatMenu:
         chat = item.data(CHAT)
         menu = ChatMenu([folder for folder, _ in self._arrangement.folders], item.data(FOLDER), item.data(PINNED), self)
-        menu.renaming.connect(lambda: self._list.editItem(item))
+        menu.renaming.connect(lambda: self._write_name(chat, None))
         menu.exporting.connect(lambda: self.export_asked.emit(chat))
-        menu.deleting.connect(lambda: self._delete(item))
+        menu.deleting.connect(lambda: self._delete(chat))
         menu.pinning.connect(lambda pinned: self.pinned.emit(chat, pinned))
         menu.moving.connect(lambda folder: self.moved.emit(chat, folder))
         menu.making_folder.connect(lambda: self.folder_asked.emit(chat, self.tr("New folder")))
         return menu
 
     def _folder_menu(self, item: QListWidgetItem) -> FolderMenu:
-        menu = FolderMenu(self)
-        menu.renaming.connect(lambda: self._list.editItem(item))
-        menu.removing.connect(lambda: self.folder_removed.emit(item.data(FOLDER)))
+        folder, menu = item.data(FOLDER), FolderMenu(self)
+        menu.renaming.connect(lambda: self._write_name(None, folder))
+        menu.removing.connect(lambda: self.folder_removed.emit(folder))
         return menu
 
 

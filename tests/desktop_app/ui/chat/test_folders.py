@@ -88,6 +88,39 @@ def test_a_chat_is_pinned_and_put_into_a_new_folder_by_its_menu(open_window: Ope
     assert {"Tea", "Rain", "Poems"} <= set(rows(person))
 
 
+def name_editor(person: Person) -> QLineEdit:
+    editors = [one for one in person.find(ChatList).findChildren(QLineEdit) if one.isVisible()]
+    assert len(editors) == 1
+    return editors[0]
+
+
+def test_a_name_that_is_written_outlives_news_in_the_list(open_window: OpenWindow) -> None:
+    """What was typed was shown and not stored, or taken back, where the list heard of anything meanwhile."""
+    person = open_window()
+    with_chats(person, "Tea", "Rain")
+    chats, folders = person.services.chats, person.services.folders
+    choose(open_menu(person, "Rain"), "New folder")
+    name_editor(person).setText("Weather")
+    chats.listed.emit()
+    QTest.keyClick(name_editor(person), Qt.Key.Key_Return)
+    chats.rename(chats.conversations[1].id, "Green tea")  # the key is pressed, and not yet heard by the list
+    person.wait(lambda: rows(person)[:2] == ["Weather", "Rain"] and "Green tea" in rows(person))
+    assert [folder.name for folder in folders.folders] == ["Weather"]
+    choose(open_menu(person, "Green tea"), "Rename")
+    name_editor(person).setText("Black tea")
+    chats._unseen.add(chats.conversations[1].id)  # its mark is another one
+    chats.listed.emit()
+    assert name_editor(person).text() == "Black tea"
+    open_menu(person, "Rain").close()  # takes the name as well
+    person.wait(lambda: "Black tea" in {chat.title for chat in chats.conversations})
+    menu = open_menu(person, "Black tea")
+    chats.rename(chats.conversations[0].id, "Storms")  # all rows are others now
+    choose(menu, "Rename")
+    name_editor(person).setText(" ")
+    QTest.keyClick(name_editor(person), Qt.Key.Key_Return)
+    person.wait(lambda: "Black tea" in rows(person) and "Storms" in rows(person))
+
+
 def test_chats_and_folders_are_dragged(open_window: OpenWindow) -> None:
     person = open_window()
     with_chats(person, "Tea", "Rain")

@@ -101,7 +101,9 @@ class ReplyWidget(MessageWidget):
         if self._sources is None:
             self._sources = SourcesBox()
             self._column.addWidget(self._sources)
+            self._answer.citation_opened.connect(self._sources.show_passage)
         self._sources.ground(grounding, parts)
+        self._answer.set_citations(self._sources.names())
         self._show_cited()
 
     def wait_for(self, words: str) -> None:

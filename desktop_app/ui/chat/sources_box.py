@@ -44,6 +44,16 @@ class SourcesBox(QFrame):
         self._grounding, self._parts = grounding, parts
         self.retranslate()
 
+    def names(self) -> dict[int, str]:
+        """Return the file and page of everything that the answer's numbers stand for."""
+        return {place: self._source(part) for place, part in self._parts.items()}
+
+    def show_passage(self, place: int) -> None:
+        """Show what a number of the answer stands for."""
+        dialog = PassageDialog(self._source(self._parts[place]), self._parts[place], self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
     def show_cited(self, answer: str) -> None:
         """List what an answer names."""
         if answer != self._answer:
@@ -93,7 +103,7 @@ class SourcesBox(QFrame):
         words = f"[{part.number}] {self._source(part)}"
         button.setText(words.replace("&", "&&"))  # Qt would take it for the mark of a key
         button.setAccessibleName(words)
-        button.clicked.connect(partial(self._show_passage, part))
+        button.clicked.connect(partial(self.show_passage, part.number))
         self._column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         return button
 
@@ -104,11 +114,6 @@ class SourcesBox(QFrame):
         if part.last_page > part.page:
             return self.tr("{name}, pages {first} to {last}").format(name=name, first=part.page, last=part.last_page)
         return self.tr("{name}, page {page}").format(name=name, page=part.page)
-
-    def _show_passage(self, part: Quotation) -> None:
-        dialog = PassageDialog(self._source(part), part, self.window())
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
 
 
 class PassageDialog(FittingDialog):

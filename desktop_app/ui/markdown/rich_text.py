@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from itertools import groupby
 from typing import Any
 
-from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
@@ -30,6 +31,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from desktop_app.sequences import common_prefix
 from desktop_app.ui.focus import is_written
+from desktop_app.ui.markdown.citations import with_citations
 from desktop_app.ui.markdown.formula_objects import (
     draw_formulas_in,
     formula_objects,
@@ -46,12 +48,16 @@ INDENT = 26
 """Pixels for each level of a list or quote."""
 _QUOTE = QTextFormat.Property.UserProperty + 1
 _RULE = QTextFormat.Property.UserProperty + 2
+_CITATION = "citation"
 _TIGHT_GAP, _HEADING_GAP = 3, 18
 _HEADING_SIZES = {1: 1.45, 2: 1.28, 3: 1.14}
 
 
 class RichText(QTextBrowser):
     """Read-only text that can be selected; links open in the browser after a click, nothing is ever loaded."""
+
+    citation_opened = Signal(int)
+    """A number that stands for a part of a document was clicked."""
 
     def __init__(self, parent: QWidget | None = None, *, colour: str = "text") -> None:
         """`colour` names the text's colour in the theme."""
@@ -61,6 +67,7 @@ class RichText(QTextBrowser):
         self._starts: list[int] = []
         self._waiting: set[tuple[str, bool]] = set()
         """Formulas whose pictures are being made, and whether they stand alone."""
+        self._sources: Mapping[int, str] = {}
         self._drawn_in = (theme.current(), self.font())
         self.setOpenLinks(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -74,7 +81,7 @@ class RichText(QTextBrowser):
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(0)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
-        self.anchorClicked.connect(_open_link)
+        self.anchorClicked.connect(self._open_link)
         self.selectionChanged.connect(self._selection_changed)
         draw_formulas_in(self.document())
         formula_objects().typesetter.ready.connect(self._formulas_ready)
@@ -99,8 +106,15 @@ class RichText(QTextBrowser):
         cursor.endEditBlock()
         self._blocks = list(blocks)
         self._describe()
-        has_link = any(span.link for block in blocks for span in block.spans)
+        spans = (span for block in blocks for span in with_citations(block.spans, self._sources))
+        has_link = any(span.link or span.citation for span in spans)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus if has_link else Qt.FocusPolicy.NoFocus)  # Tab visits links
+
+    def set_citations(self, sources: Mapping[int, str]) -> None:
+        """Make links of the numbers that stand for parts of documents; `sources` names each."""
+        if sources != self._sources:
+            self._sources = sources
+            self._draw_again()
 
     def same_blocks(self, blocks: Sequence[Block]) -> int:
         """Return how many of the blocks are shown already."""
@@ -198,7 +212,8 @@ class RichText(QTextBrowser):
             cursor.insertBlock(block_format, char_format)
         if block.marker:
             cursor.insertText(f"{block.marker}\t", char_format)
-        insert_spans(cursor, block.spans, char_format, display=block.kind == "formula")
+        spans = with_citations(block.spans, self._sources)
+        insert_spans(cursor, spans, char_format, display=block.kind == "formula")
 
     def _formats(self, block: Block) -> tuple[QTextBlockFormat, QTextCharFormat]:
         paragraph, text = QTextBlockFormat(), QTextCharFormat()
@@ -227,6 +242,12 @@ class RichText(QTextBrowser):
 
     def _fit(self) -> None:
         self.setFixedHeight(max(1, math.ceil(self.document().size().height())))
+
+    def _open_link(self, url: QUrl) -> None:
+        if url.scheme() == _CITATION:  # made here alone: a link of a text is http or https
+            self.citation_opened.emit(int(url.path()))
+        elif safe_link(url.toString()):
+            QDesktopServices.openUrl(url)
 
 
 class TableText(RichText):
@@ -280,7 +301,7 @@ class TableText(RichText):
             paragraph = QTextBlockFormat()
             paragraph.setAlignment(_ALIGNMENTS.get(alignment, Qt.AlignmentFlag.AlignLeft))
             place.setBlockFormat(paragraph)
-            insert_spans(place, spans, style)
+            insert_spans(place, with_citations(spans, self._sources), style)
 
     def _fit(self) -> None:
         bar = self.horizontalScrollBar()
@@ -338,12 +359,12 @@ def _insert_text(cursor: QTextCursor, spans: Sequence[Span], base: QTextCharForm
             style.setBackground(QColor(theme.current().code))
         if span.script:
             style.setVerticalAlignment(_SCRIPTS[span.script])
-        if span.link:
+        if span.link or span.citation:
             style.setAnchor(True)
-            style.setAnchorHref(span.link)
-            style.setToolTip(span.link)
+            style.setAnchorHref(span.link or f"{_CITATION}:{span.citation}")
+            style.setToolTip(span.link or escape(span.tip))
             style.setForeground(QColor(theme.current().link))
-            style.setFontUnderline(True)
+            style.setFontUnderline(bool(span.link))
         cursor.insertText(span.text.replace("\n", "\u2028"), style)
 
 
@@ -354,8 +375,3 @@ def _gap(before: Block, block: Block) -> int:
     if block.kind == "heading":
         return _HEADING_GAP
     return _TIGHT_GAP if block.tight and before.depth else look.current().paragraph_gap
-
-
-def _open_link(url: QUrl) -> None:
-    if safe_link(url.toString()):
-        QDesktopServices.openUrl(url)

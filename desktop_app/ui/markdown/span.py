@@ -17,6 +17,10 @@ class Span:
     code: bool = False
     link: str = ""
     """An http or https address, or ""."""
+    citation: int = 0
+    """The number of a part of a document that this names, or 0."""
+    tip: str = ""
+    """What the pointer shows of it."""
     formula: str = ""
     """The LaTeX that this is a part of, or ""."""
     script: Literal["", "sub", "super"] = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop_app.sequences import common_prefix
@@ -32,10 +32,14 @@ _PIECE = 300
 class MarkdownView(QWidget):
     """Markdown as a column of text, code boxes and tables; widgets that did not change are kept."""
 
+    citation_opened = Signal(int)
+    """A number that stands for a part of a document was clicked."""
+
     def __init__(self, *, colour: str = "text") -> None:
         """Begin empty; `colour` names the texts' colour in the theme."""
         super().__init__()
         self._colour = colour
+        self._sources: Mapping[int, str] = {}
         self._parser = StreamingParser()
         self._text = ""
         self._parsed = 0
@@ -68,6 +72,13 @@ class MarkdownView(QWidget):
             self._parser, self._parsed = StreamingParser(), 0
         self._text = text
         self._build()
+
+    def set_citations(self, sources: Mapping[int, str]) -> None:
+        """Make links of the numbers that stand for parts of documents; `sources` names each."""
+        self._sources = sources
+        for part in self._parts:
+            if isinstance(part, RichText):
+                part.set_citations(sources)
 
     def _build(self) -> None:
         """Go on for a moment; the rest comes after the window had its turn."""
@@ -135,7 +146,11 @@ class MarkdownView(QWidget):
         return self._parts[index]
 
     def _make(self, kind: type[QWidget]) -> QWidget:
-        return RichText(colour=self._colour) if kind is RichText else kind()
+        made = RichText(colour=self._colour) if kind is RichText else kind()
+        if isinstance(made, RichText):
+            made.set_citations(self._sources)
+            made.citation_opened.connect(self.citation_opened)
+        return made
 
 
 _WIDGETS: dict[str, type[QWidget]] = {"text": RichText, "code": CodeBox, "table": TableText}

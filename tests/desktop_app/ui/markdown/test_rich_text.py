@@ -137,3 +137,31 @@ def test_a_long_text_appears_over_several_turns_and_ends_the_same(application: Q
     assert len(grown._parts) == len(grown._runs)
     grown.set_text("Another text.")
     assert [type(part) for part in grown._parts] == [RichText]
+
+
+def test_numbers_of_documents_are_links_to_them_and_others_are_not(browser: Browser) -> None:
+    view = view_of("It leaves at nine [2], see [1, 7] 和【1】.\n\n| a |\n| - |\n| b [2] |\n\n`[2]` [2](citation:2)")
+    opened: list[int] = []
+    view.citation_opened.connect(opened.append)
+    view.set_citations({1: "tea.md", 2: "report.pdf, page <41>"})
+    run_events(20)
+    texts = view.findChildren(RichText)
+    links = [
+        (style.anchorHref(), style.toolTip())
+        for text in texts
+        for style in formats(text.document())
+        if style.isAnchor()
+    ]
+    tea, report = ("citation:1", "tea.md"), ("citation:2", "report.pdf, page &lt;41&gt;")
+    assert sorted(links) == sorted([report, tea, tea, report])
+    cursor = texts[0].document().find("[2]")
+    cursor.setPosition(cursor.selectionStart() + 1)
+    place = texts[0].cursorRect(cursor).center() + QPoint(2, 0)
+    QTest.mouseClick(texts[0].viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert (opened, browser.visited) == ([2], [])
+    view.set_text(view._text + " It is [1].")
+    run_events(400)
+    assert (
+        sum(style.anchorHref() == "citation:1" for t in view.findChildren(RichText) for style in formats(t.document()))
+        == 3
+    )

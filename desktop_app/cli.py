@@ -45,6 +45,7 @@ _COMMANDS = {
     "imatrix": "make an importance matrix for quantizing",
     "bench": "measure a model's speed and memory",
     "serve": "answer other programs: OpenAI's, Anthropic's and Ollama's protocols",
+    "remote": "list, add or remove servers whose models are used like those of this computer",
     "engine": "list, add or choose engine parts for graphics cards",
     "network": "show every connection, and switch to offline",
     "update": "look for a newer release and fetch it",

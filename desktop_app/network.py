@@ -5,7 +5,9 @@ Each of our processes that has Python's sockets begins with `watch`. The engine 
 
 from __future__ import annotations
 
+import ipaddress
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import msgspec
 
 from converter.atomic_write import locked, write_locked
 from converter.hub import permission
-from converter.hub.permission import Contact
+from converter.hub.permission import Contact, Network
 from desktop_app.paths import network_file, settings_file
 from desktop_app.settings import load_settings, save_settings
 from models.errors import ZhiyinError
@@ -22,6 +24,13 @@ from models.system_errors import cannot_write
 ASKED, OFFLINE = "asked", "offline"
 _LARGEST = 4 << 20
 """Bytes of the list; then the older half goes."""
+_PRIVATE: tuple[Network, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"),
+    )
+)
+"""What can be somebody's own; 100.64.0.0/10 is used by overlays between one's own computers."""
 _LONGEST = 300
 """Characters that are kept of what was asked for."""
 
@@ -41,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 def watch() -> None:
     """Let the offline switch count in this process, forbid it all connections but the downloads', and keep the list."""
-    permission.guard(is_offline, record)
+    permission.guard(is_offline, record, own_networks)
 
 
 def is_offline() -> bool:
@@ -52,15 +61,49 @@ def is_offline() -> bool:
         return False
 
 
-def switch(position: str) -> None:
-    """Move the switch; it counts at once in every process of this data folder.
+def own_networks() -> Sequence[Network]:
+    """Return the networks that stay open in offline mode, to engines and workers that the user named."""
+    try:
+        return read_networks(load_settings(settings_file()).own_networks)
+    except ZhiyinError:
+        return ()
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Return the networks that a text names, with commas or blanks between them, as in "192.168.1.0/24, 10.0.0.7".
 
     Raises:
-        ZhiyinError: the settings cannot be written.
+        ZhiyinError: a word is no network, or is one of everybody's and not of the user's own.
+    """
+    return tuple(map(_network, text.replace(",", " ").split()))
+
+
+def _network(word: str) -> Network:
+    try:
+        network = ipaddress.ip_network(word, strict=False)
+    except ValueError:
+        raise ZhiyinError(
+            "{text!r} is no network; write it as 192.168.1.0/24, or one computer's address.", text=word
+        ) from None
+    if not any(network.subnet_of(private) for private in _PRIVATE if private.version == network.version):  # type: ignore[arg-type]
+        raise ZhiyinError(
+            "{text} is no network of your own: only private ones, such as 192.168.1.0/24, stay open offline.", text=word
+        )
+    return network
+
+
+def switch(position: str | None = None, networks: str | None = None) -> None:
+    """Move the switch, or change which networks stay open offline; it counts at once in every process of this data folder.
+
+    Raises:
+        ZhiyinError: the settings cannot be written, or a network cannot be allowed.
     """
     path = settings_file()
     settings = load_settings(path)
-    settings.network = position
+    if position is not None:
+        settings.network = position
+    if networks is not None:
+        settings.own_networks = ", ".join(map(str, read_networks(networks)))
     try:
         save_settings(settings, path)
     except OSError as error:

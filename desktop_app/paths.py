@@ -89,6 +89,11 @@ def settings_file() -> Path:
     return data_folder() / "settings.json"
 
 
+def remotes_file() -> Path:
+    """Return the file of the servers whose models the user added."""
+    return data_folder() / "remotes.json"
+
+
 def assistants_file() -> Path:
     """Return the file of the user's own assistants."""
     return data_folder() / "assistants.json"

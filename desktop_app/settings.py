@@ -61,6 +61,8 @@ class Settings:
     """One of Zhiyin 0.1, for whatever address was set."""
     network: str = "asked"
     """asked: connections only for what the user asks for; offline: none at all."""
+    own_networks: str = ""
+    """Networks of the user's own that stay open offline (`desktop_app.network.read_networks`)."""
     model: str = ""
     """The model used last, as `desktop_app.library.installed` identifies it; "": none was chosen yet."""
     context: int = 0

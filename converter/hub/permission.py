@@ -1,7 +1,8 @@
 """Permission to open network connections: refused to code that has none, and to all code in offline mode.
 
 `guard` installs an audit hook (PEP 578) in a process, which hears of every connection and every name that Python's sockets are
-asked for, whatever library asks. Connections inside this computer (asyncio makes some of itself) are nobody's business.
+asked for, whatever library asks. Connections inside this computer (asyncio makes some of itself) are nobody's business. What the
+user allowed of the own network stays open in offline mode to code that asks for it (`permitted(own_network=True)`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import errno
 import ipaddress
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,27 @@ class _Gate:
         self.installed = False
         self.is_offline: Callable[[], bool] = lambda: False
         self.listener: Callable[[Contact], None] = lambda contact: None
+        self.own_networks: Callable[[], Sequence[Network]] = tuple
 
 
 _gate = _Gate()
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
+_own_network: ContextVar[bool] = ContextVar("own_network", default=False)
 
 
 @contextmanager
-def permitted() -> Iterator[None]:
-    """Let what runs inside connect to other computers, in this thread or task."""
-    token = _permitted.set(True)
+def permitted(*, own_network: bool = False) -> Iterator[None]:
+    """Let what runs inside connect to other computers, in this thread or task.
+
+    Args:
+        own_network: in offline mode too, to those of the networks that the user allowed.
+    """
+    token, own = _permitted.set(True), _own_network.set(own_network)
     try:
         yield
     finally:
         _permitted.reset(token)
+        _own_network.reset(own)
 
 
 def permit_thread() -> None:
@@ -63,14 +73,19 @@ def permit_thread() -> None:
     _permitted.set(True)
 
 
-def guard(is_offline: Callable[[], bool], listener: Callable[[Contact], None]) -> None:
+def guard(
+    is_offline: Callable[[], bool],
+    listener: Callable[[Contact], None],
+    own_networks: Callable[[], Sequence[Network]] = tuple,
+) -> None:
     """Forbid this process every connection without permission, and every one while the user wants none; for its whole life.
 
     Args:
         is_offline: asked before each connection.
         listener: told of each request.
+        own_networks: what the user allowed in offline mode, asked before each connection then.
     """
-    _gate.is_offline, _gate.listener = is_offline, listener
+    _gate.is_offline, _gate.listener, _gate.own_networks = is_offline, listener, own_networks
     if not _gate.installed:
         _gate.installed = True
         sys.addaudithook(_hear)
@@ -99,18 +114,37 @@ def _check(host: Any) -> None:
     """Raise where this host must not be asked or looked up now."""
     if is_this_computer(host) or (_permitted.get() and not _gate.is_offline()):
         return
+    if _permitted.get() and _own_network.get() and in_own_network(host):
+        return
     reason = "the offline switch is on" if _gate.is_offline() else "no part of Zhiyin but its downloads may"
     raise PermissionError(errno.EACCES, f"no connection to {host}: {reason}")
 
 
 def is_this_computer(host: Any) -> bool:
     """Tell whether a name or an address is this computer's own."""
-    text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    text = _text(host)
     if text is None or text == "localhost":
         return True
+    address = address_in(text)
+    return address is not None and bool(address.is_loopback or address.is_unspecified)
+
+
+def in_own_network(host: Any) -> bool:
+    """Tell whether an address lies in a network that the user allowed; a name never does, since looking it up asks others."""
+    address = address_in(_text(host) or "")
+    return address is not None and any(
+        address in network for network in _gate.own_networks() if network.version == address.version
+    )
+
+
+def address_in(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a text is, an IPv4 one also where it is written as IPv6; None: it is a name."""
     try:
-        address = ipaddress.ip_address(str(text).partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _text(host: Any) -> str | None:
+    return host.decode("ascii", "replace") if isinstance(host, bytes) else None if host is None else str(host)

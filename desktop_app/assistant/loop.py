@@ -27,8 +27,8 @@ from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.request import ReplyOptions, reply_request
 from desktop_app.chat.steps import Call, begin_call, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
-from desktop_app.engine.client import Engine, Job
-from desktop_app.engine.protocol import Generate, Text, Tokenize, Update
+from desktop_app.engine.client import Answers, Job
+from desktop_app.engine.protocol import Generate, Text, Update
 from desktop_app.engine.results import Reply
 from models.errors import ZhiyinError
 
@@ -63,7 +63,7 @@ class Listener(Protocol):
 class Assistant:
     """One chat's assistant."""
 
-    engine: Engine
+    engine: Answers
     context: int
     """Tokens that the loaded context holds; 0: no limit."""
     tools: Sequence[Tool]
@@ -229,7 +229,7 @@ class Assistant:
             return text
         text = fitting(text, 0, 1)
         try:
-            tokens = len(self.engine.submit(Tokenize(text, add_special=False, special=False)).result().ids)
+            tokens = self.engine.count_tokens(text)
         except ZhiyinError:  # the engine died meanwhile; what the tool gave is kept all the same
             tokens = len(text.encode("utf-8", "replace"))
         return fitting(text, tokens, most)

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from desktop_app.commands.options import add_json, add_model
-from desktop_app.commands.session import Session, find_model, loaded_by_plan
+from desktop_app.commands.session import LoadedSession, find_model, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, print_table
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import LoadSettings, Measure, Stats, Tokenize
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _speeds(session: Session) -> tuple[Speed, Speed]:
+def _speeds(session: LoadedSession) -> tuple[Speed, Speed]:
     """Return the speeds of reading a prompt and of writing at the beginning of a context; each round measures both."""
     beginning, prompt = _prompt(session)
     tokens = min(_TOKENS, session.info.context - len(beginning)) if session.info.context else _TOKENS
@@ -97,7 +97,7 @@ def _speeds(session: Session) -> tuple[Speed, Speed]:
     return _speed(len(prompt), reading), _speed(tokens, writing)
 
 
-def _planned_speed(session: Session) -> float | None:
+def _planned_speed(session: LoadedSession) -> float | None:
     """Return how many tokens a second the planner says are written; its first answer here takes two seconds of measuring."""
     planned = session.planned
     with Engine() as engine:  # started only where the speed was never measured
@@ -107,7 +107,7 @@ def _planned_speed(session: Session) -> float | None:
     return None if found.best is None else found.best.tokens_per_second
 
 
-def _prompt(session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _prompt(session: LoadedSession) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the ids that begin every text of the model, one at least, and a prompt of them and drawn ones."""
     size, context = session.info.vocabulary_size, session.info.context
     drawn = np.random.default_rng(1).integers(0, size, _PROMPT).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +16,13 @@ from desktop_app.commands.chat_record import ChatRecord, open_record
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
-from desktop_app.commands.session import add_adapter_argument, find_model, loaded_by_plan
+from desktop_app.commands.session import Session, add_adapter_argument, find_model, loaded_by_plan, remote_session
 from desktop_app.commands.terminal import INTERRUPTED, say
-from desktop_app.engine.client import Engine, EngineDied, EngineFailed, Job
+from desktop_app.engine.client import Answers, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
 from desktop_app.engine.results import ModelInfo, Reply
 from desktop_app.paths import settings_file
+from desktop_app.remote.failures import RemoteFailed
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import read_regular
@@ -35,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingSettings()
     parser.add_argument(
         "-m", "--model", help="a model's name or a GGUF file (default: the one used last, else the newest of yours)"
+    )
+    parser.add_argument(
+        "--remote",
+        metavar="URL",
+        help="a model that is not on this computer: a server with OpenAI's protocol, as http://192.168.1.5:8080/v1; --model "
+        "names one of its models; what you write is sent there (`zhiyin remote add` keeps its key)",
     )
     parser.add_argument(
         "--prompt",
@@ -73,23 +80,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
     options = _options(arguments, load_settings(settings_file()))
-    model = find_model(arguments.model)
+    opening = _session(arguments)
     prompt = None if arguments.prompt is None else _prompt(arguments.prompt)
-    settings = LoadSettings(threads=arguments.threads)
     has_record = bool(arguments.tools or arguments.mcp or arguments.go_on)
     with (
         unread_input_kept() if prompt is None and is_typed() else nullcontext(),
         open_record(last=arguments.go_on) if has_record else nullcontext() as record,
         toolbox_of(arguments, record.conversation.id if record else "") as toolbox,
-        loaded_by_plan(model, settings, arguments.ctx, arguments.adapter) as session,
+        opening as session,
     ):
         report_base_model(session.info)
         acting = ToolChat(session, options, toolbox.tools, record.step, allow_all=arguments.yes) if record else None
-        chat = _Chat(session.engine, session.info, options, model.sampling, acting, record)
+        chat = _Chat(session.engine, session.info, options, session.model.sampling, acting, record)
         chat.go_on()
         if prompt is not None:
             return INTERRUPTED if chat.ask(prompt) == "cancelled" else 0
         return _converse(chat)
+
+
+def _session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
+    """Return what opens the model: one of this computer, or of the server that --remote names.
+
+    Raises:
+        ZhiyinError: there is no such model, or an option has no meaning for it.
+    """
+    if arguments.remote is None:
+        settings = LoadSettings(threads=arguments.threads)
+        return loaded_by_plan(find_model(arguments.model), settings, arguments.ctx, arguments.adapter)
+    if arguments.ctx is not None or arguments.adapter or arguments.threads:
+        raise ZhiyinError("--ctx, --threads and --adapter are set where a remote model runs; leave them out here.")
+    return remote_session(arguments.remote, arguments.model)
 
 
 def _prompt(given: str) -> str:
@@ -142,7 +162,7 @@ def _read_schema(path: Path) -> dict[str, Any]:
 class _Chat:
     """A conversation with a loaded model."""
 
-    engine: Engine
+    engine: Answers
     info: ModelInfo
     options: ReplyOptions
     recommended: Mapping[str, float]
@@ -176,7 +196,7 @@ class _Chat:
                 self.record.question(asked)
                 return self._act(self.messages)
             result = _print_reply(self.engine, request)
-        except (EngineDied, EngineFailed):
+        except (EngineDied, EngineFailed, RemoteFailed):
             self.messages.pop()
             raise
         self.messages.append(self._message("assistant", result.text))
@@ -207,13 +227,13 @@ def _answer(chat: _Chat, text: str) -> int:
     """Print the reply to a message, or why there is none; return the exit code of the message alone."""
     try:
         chat.ask(text)
-    except (EngineDied, EngineFailed) as error:
+    except (EngineDied, EngineFailed, RemoteFailed) as error:
         say(f"zhiyin: {error}")
         return 1
     return 0
 
 
-def _print_reply(engine: Engine, request: Generate) -> Reply:
+def _print_reply(engine: Answers, request: Generate) -> Reply:
     """Print a reply as it comes, and return it."""
 
     def show(update: Update) -> None:

@@ -202,7 +202,7 @@ def _ask(store: Store, arguments: argparse.Namespace) -> int:
         embedder = _embedder(stack) if settings.vector else None
         context = session.info.context
         chat = Chat([question], _names(arguments))
-        costs = costs_of(chat, session.count_tokens)
+        costs = costs_of(chat, session.engine.count_tokens)
         grounding = Grounder(store, embedder, settings).ground(chat, context, costs)
         quotations = grounding.quotations if grounding is not None else ()
         if not quotations:

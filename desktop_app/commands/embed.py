@@ -11,6 +11,8 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LONGEST_CONTEXT, Embed, LoadSettings
 from desktop_app.library.embedding_model import NAME, bundled_embedding_model
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.remote.addresses import Remote, RemoteModel, read_address
+from desktop_app.remote.engine import RemoteEngine
 from models.errors import ZhiyinError
 
 
@@ -31,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tokens of the longest text; what is longer is cut",
     )
+    parser.add_argument(
+        "--remote", metavar="URL", help="MODEL is one of a server with OpenAI's protocol; the texts are sent there"
+    )
     add_threads(parser)
     add_json(parser)
 
@@ -39,16 +44,29 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one vector a line."""
     if not all(text.strip() for text in arguments.text):
         raise ZhiyinError("A text without a word has no vector; give each text at least one.")
-    model = _model(arguments.model)
-    with Engine() as engine:
-        load(engine, model, LoadSettings(context=arguments.ctx, threads=arguments.threads), ())
-        rows = engine.submit(Embed(tuple(arguments.text), arguments.role)).result().rows()
+    rows = _local(arguments) if arguments.remote is None else _remote(arguments)
     if arguments.json:
         print_json({"model": arguments.model, "vectors": rows})
     else:
         for row in rows:
             print(" ".join(f"{value:.7g}" for value in row))
     return 0
+
+
+def _local(arguments: argparse.Namespace) -> list[list[float]]:
+    model = _model(arguments.model)
+    with Engine() as engine:
+        load(engine, model, LoadSettings(context=arguments.ctx, threads=arguments.threads), ())
+        return engine.submit(Embed(tuple(arguments.text), arguments.role)).result().rows()
+
+
+def _remote(arguments: argparse.Namespace) -> list[list[float]]:
+    if arguments.role or arguments.ctx or arguments.threads:
+        raise ZhiyinError(
+            "--role, --ctx and --threads belong to models of this computer; leave them out with --remote."
+        )
+    engine = RemoteEngine(Remote(read_address(arguments.remote)), RemoteModel(arguments.model))
+    return engine.submit(Embed(tuple(arguments.text))).result().rows()
 
 
 def _model(name: str) -> InstalledModel:

@@ -9,7 +9,7 @@ import msgspec
 
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
-from desktop_app.network import ASKED, OFFLINE, connections, is_offline, switch
+from desktop_app.network import ASKED, OFFLINE, connections, is_offline, own_networks, switch
 
 _WORDS = {
     ASKED: "asked: connections are made for what you ask for, and for nothing else.",
@@ -20,20 +20,34 @@ _WORDS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("position", nargs="?", choices=(ASKED, OFFLINE), help="move the switch; without it: show")
+    parser.add_argument(
+        "--own",
+        metavar="NETWORKS",
+        help="networks of your own whose engines stay reachable offline, as 192.168.1.0/24,10.0.0.7; none: no network",
+    )
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Move the switch if asked to; print it and the connections."""
-    if arguments.position is not None:
-        switch(arguments.position)
+    if arguments.position is not None or arguments.own is not None:
+        switch(arguments.position, "" if arguments.own == "none" else arguments.own)
+    networks = [str(network) for network in own_networks()]
     position = OFFLINE if is_offline() else ASKED
     entries = connections()
     if arguments.json:
-        print_json({"position": position, "connections": [msgspec.to_builtins(entry) for entry in entries]})
+        print_json(
+            {
+                "position": position,
+                "own_networks": networks,
+                "connections": [msgspec.to_builtins(entry) for entry in entries],
+            }
+        )
         return 0
     print(_WORDS[position])
-    if arguments.position is None:
+    if networks:
+        print(f"own networks, open to engines and workers that you name also offline: {', '.join(networks)}")
+    if arguments.position is None and arguments.own is None:
         print_table(
             (
                 datetime.fromtimestamp(entry.time, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S"),

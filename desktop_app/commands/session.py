@@ -12,8 +12,8 @@ from typing import TypeVar, cast
 
 from desktop_app import reports
 from desktop_app.commands.terminal import ProgressLine, say
-from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Tokenize, Update
+from desktop_app.engine.client import Answers, Engine
+from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Progress, Update
 from desktop_app.engine.results import ModelInfo
 from desktop_app.library.first_model import first_model
 from desktop_app.library.installed import Library
@@ -21,6 +21,8 @@ from desktop_app.library.installed_model import Entry, InstalledModel
 from desktop_app.library.model_names import AmbiguousModel
 from desktop_app.paths import models_folder, settings_file
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
+from desktop_app.remote.addresses import is_remote, model_named, read_address, shown_model
+from desktop_app.remote.engine import RemoteEngine, list_models
 from desktop_app.settings import load_settings
 from models.errors import ZhiyinError
 from models.visible import visible
@@ -38,7 +40,8 @@ def find_model(name: str | None, *, also: Sequence[str] = ()) -> InstalledModel:
     library = Library(models_folder())
     if name:
         return ask_which(lambda: library.find(name, also=also))
-    model, missed = first_model(library.listing(), load_settings(settings_file()).model)
+    last = load_settings(settings_file()).model
+    model, missed = first_model(library.listing(), "" if is_remote(last) else last)
     if missed is not None:
         reports.say(missed)
     return model
@@ -107,22 +110,44 @@ def loaded(name: str | None, settings: LoadSettings, adapters: Sequence[AdapterU
 
 @dataclass(frozen=True)
 class Session:
-    """An engine with a model that was loaded by plan."""
+    """A model that answers."""
 
-    engine: Engine
+    engine: Answers
     model: InstalledModel
     info: ModelInfo
+
+
+@dataclass(frozen=True)
+class LoadedSession(Session):
+    """One that was loaded by plan."""
+
     planned: PlannedLoad
 
-    def count_tokens(self, text: str) -> int:
-        """Return how many tokens a text has for the model."""
-        return len(self.engine.submit(Tokenize(text, add_special=False, special=False)).result().ids)
+
+@contextmanager
+def remote_session(address: str, name: str | None) -> Iterator[Session]:
+    """Give a model of a server on another computer.
+
+    Args:
+        address: as the user typed it.
+        name: of the model; None: the only one that the server has.
+
+    Raises:
+        ZhiyinError: the server cannot be asked, or has no such model.
+    """
+    remote = list_models(read_address(address))
+    model = model_named(remote, name)
+    engine = RemoteEngine(remote, model)
+    try:
+        yield Session(engine, shown_model(remote, model), engine.info)
+    finally:
+        engine.close()
 
 
 @contextmanager
 def loaded_by_plan(
     model: InstalledModel, settings: LoadSettings, context: int | None, adapters: Sequence[AdapterUse] = ()
-) -> Iterator[Session]:
+) -> Iterator[LoadedSession]:
     """Start an engine and load a model the way that suits this computer; what it took is remembered for the next plan.
 
     Args:
@@ -140,7 +165,7 @@ def loaded_by_plan(
             raise ZhiyinError(
                 "{name}: {reason} Insist with `zhiyin chat --ctx N`.", name=model.name, reason=planned.plan.reason
             )
-        yield Session(engine, model, load(engine, model, planned.settings, adapters), planned)
+        yield LoadedSession(engine, model, load(engine, model, planned.settings, adapters), planned)
         with suppress(ZhiyinError):
             record_load(engine, planned)
 

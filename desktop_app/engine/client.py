@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar, cast
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -55,11 +55,23 @@ class EngineExit:
     """The exit code; negative: the signal."""
 
 
+class Answers(Protocol):
+    """Whatever takes requests of a loaded model: the engine of this computer, or a server on another one."""
+
+    def submit(self, request: protocol.Request[R], on_update: UpdateListener | None = None) -> Job[R]:
+        """Send a request; returns at once."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has for the loaded model; waits for the answer."""
+        ...
+
+
 class Job(Generic[R]):
     """A request under way."""
 
-    def __init__(self, engine: Engine, number: int, on_update: UpdateListener | None) -> None:
-        """Made by `Engine.submit`."""
+    def __init__(self, engine: Answers, number: int, on_update: UpdateListener | None) -> None:
+        """Made by `submit`."""
         self.id = number
         self.future: Future[R] = Future()
         self.on_update = on_update
@@ -76,6 +88,16 @@ class Job(Generic[R]):
         if not self.future.done():
             with contextlib.suppress(EngineDied):
                 self._engine.submit(protocol.Cancel(self.id))
+
+    def tell(self, update: Update) -> None:
+        """Call the listener; its fault (a closed terminal, say) must not stop the thread that hears the engine."""
+        if self.on_update is None:
+            return
+        try:
+            self.on_update(update)
+        except Exception as error:
+            self.on_update, self.failure = None, error
+            self.cancel()
 
 
 class Engine:
@@ -117,6 +139,10 @@ class Engine:
                 if self._loaded is not None and not isinstance(request, protocol.Load):
                     self._send(self._loaded, None)
             return self._send(request, on_update)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has for the loaded model; waits for the answer."""
+        return len(self.submit(protocol.Tokenize(text, add_special=False, special=False)).result().ids)
 
     def close(self) -> None:
         """End the process."""
@@ -197,23 +223,13 @@ class Engine:
         if job is None:
             return
         if isinstance(event, Progress | Text):
-            self._tell(job, event)
+            job.tell(event)
         elif job.failure is not None:
             job.future.set_exception(job.failure)
         elif isinstance(event, Done):
             job.future.set_result(event.result)
         elif isinstance(event, Failed):
             job.future.set_exception(error_from_data(event.error, EngineFailed))
-
-    def _tell(self, job: Job[Any], update: Update) -> None:
-        """Call the listener; its fault (a closed terminal, say) must not stop the thread that hears the engine."""
-        if job.on_update is None:
-            return
-        try:
-            job.on_update(update)
-        except Exception as error:
-            job.on_update, job.failure = None, error
-            job.cancel()
 
 
 def _events(pipe: BinaryIO) -> Iterator[tuple[int, Event]]:

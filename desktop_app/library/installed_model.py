@@ -37,6 +37,10 @@ class InstalledModel:
     """It makes vectors or ranks passages, and writes no text: nobody can chat with it."""
     sha256: str = ""
     """Of its file, as its host gave it; "": not known."""
+    remote: str = ""
+    """The address of the server that runs it (`desktop_app.remote`), and then it has no file; "": this computer."""
+    context: int = 0
+    """Tokens that its server says it takes; 0: it does not say, or this computer runs it."""
 
 
 @dataclass(frozen=True)

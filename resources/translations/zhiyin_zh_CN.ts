@@ -8,12 +8,20 @@
         <translation>--adapter 需要知道用在哪个模型上；请用 -m 指定。</translation>
     </message>
     <message>
+        <source>--ctx, --threads and --adapter are set where a remote model runs; leave them out here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>--prompt is empty; give it a text, or - for standard input.</source>
         <translation>--prompt 为空；请给出文字，或用 - 表示标准输入。</translation>
     </message>
     <message>
         <source>--quant {quant} names the types, and --size and --bits choose them; leave one of them out.</source>
         <translation>--quant {quant} 指定了量化类型，而 --size 和 --bits 会自行选择；请只保留其中一种。</translation>
+    </message>
+    <message>
+        <source>--role, --ctx and --threads belong to models of this computer; leave them out with --remote.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.</source>
@@ -276,6 +284,10 @@
         <translation>本机不信任 {host} 的证书（{reason}）；请检查本机时钟；若有代理或杀毒软件检查流量，请在 SSL_CERT_FILE 中指定其证书。</translation>
     </message>
     <message>
+        <source>The chat is longer than {place} takes ({said}); start a new one, or give that server a larger context.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The chat template of {path} cannot render this chat ({reason}); convert the model again.</source>
         <translation>{path} 的对话模板无法生成这段对话（{reason}）；请重新转换这个模型。</translation>
     </message>
@@ -446,6 +458,14 @@
     <message>
         <source>The grammar has a mistake, or is too complicated; correct it.</source>
         <translation>语法有误或过于复杂；请改正。</translation>
+    </message>
+    <message>
+        <source>The key cannot be kept: {reason}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The key holds characters that no key has; copy it again.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The local server ended by itself; switch it on again.</source>
@@ -632,6 +652,10 @@
         <translation>{endpoint} 上没有你可以访问的仓库 {name}；请检查名称，如果它是私有的，{get_token}。</translation>
     </message>
     <message>
+        <source>There is no server {address} on the list; `zhiyin remote` shows it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no time zone {zone}; use a name such as Asia/Shanghai.</source>
         <translation>没有时区 {zone}；请使用 Asia/Shanghai 这样的名称。</translation>
     </message>
@@ -704,8 +728,16 @@
         <translation>分词器：{path}</translation>
     </message>
     <message>
+        <source>What answers at {place} does not speak HTTP; look at the address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
         <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
+    </message>
+    <message>
+        <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Without an original there is nothing to draw; name one by --against.</source>
@@ -726,6 +758,10 @@
     <message>
         <source>Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.</source>
         <translation>知音已切换为离线，不建立任何连接；可用 `zhiyin network asked` 或在设置中解除。</translation>
+    </message>
+    <message>
+        <source>Zhiyin is switched to offline, and {place} is not in a network that you allowed; allow its network by its numbers (`zhiyin network --own 192.168.1.0/24`, or Settings), or switch offline off.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
@@ -754,6 +790,10 @@
     <message>
         <source>a context without limit</source>
         <translation>不限长度的上下文</translation>
+    </message>
+    <message>
+        <source>a line is too long</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>a list, each entry of type {type}</source>
@@ -844,6 +884,10 @@
         <translation>没有及时应答</translation>
     </message>
     <message>
+        <source>it gives no reason</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>it holds a number of absurd length</source>
         <translation>其中有位数过多的数</translation>
     </message>
@@ -858,6 +902,18 @@
     <message>
         <source>it holds characters that are no Unicode</source>
         <translation>其中有不属于 Unicode 的字符</translation>
+    </message>
+    <message>
+        <source>it holds no list of models</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it holds no vectors</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it holds other vectors than were asked for</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it holds too many values</source>
@@ -876,8 +932,24 @@
         <translation>嵌套层次过深</translation>
     </message>
     <message>
+        <source>it is no JSON</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is no object</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is too long</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>it replaces rows of {tensor}</source>
         <translation>它替换了 {tensor} 的若干行</translation>
+    </message>
+    <message>
+        <source>it sent no end</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>its alignment is {alignment}</source>
@@ -1470,6 +1542,10 @@
     <message>
         <source>{name} ranks passages and makes no vectors; choose an embedding model.</source>
         <translation>{name} 给段落排序，不计算向量；请选择向量模型。</translation>
+    </message>
+    <message>
+        <source>{name} runs on another computer, which does not do this.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become the unknown token.</source>
@@ -2868,6 +2944,62 @@
         <translation>{path}：不可能从 {count} 个专家的 {groups} 组中使用 {used} 组；请重新下载。</translation>
     </message>
     <message>
+        <source>{place} asks to wait: too much was asked for, or an account is used up ({said}); try again later.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} broke off in the middle of the reply ({reason}); ask again. Nothing of the chat is lost.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} cannot be reached ({reason}); look whether its server runs, and at the address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} does not speak OpenAI&apos;s protocol at this address ({said}); look at its path, which often ends in /v1.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} failed ({status}: {said}); try again, and look there for the reason if it fails again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} has no model {model!r}, or does not speak OpenAI&apos;s protocol at this address ({said}); look at its list of models, and at the path of the address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} has no model {name!r}; it has: {names}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} has several models; name one with --model: {names}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} lists no model; load one there first.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} refuses the key ({status}); enter the right one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} refuses the request ({status}: {said}).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} sends on to another address, which could be anybody&apos;s; enter that address itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} sent nothing for {seconds} seconds; look whether it still works, then ask again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} wants a key ({status}); enter it with the address, or with `zhiyin remote add`.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{quant} has too few bits for {family}, whose answers it spoils; {needed} is the smallest quantization that leaves them intact.</source>
         <translation>{quant} 的位数对 {family} 来说太少，会损害它的回答；{needed} 是不损害回答的最小量化。</translation>
     </message>
@@ -2932,12 +3064,24 @@
         <translation>{tensor} 有 {rows} 行，因此模型有同样多的词元，尽管 config.json 写的是 {said}。</translation>
     </message>
     <message>
+        <source>{text!r} is no address of a server; write it as http://192.168.1.5:8080/v1.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{text!r} is no network; write it as 192.168.1.0/24, or one computer&apos;s address.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{text!r} is not a repository; write it as ORG/NAME.</source>
         <translation>{text!r} 不是仓库；请写成“作者/名称”。</translation>
     </message>
     <message>
         <source>{text!r} names no model; write it as ORG/NAME, or paste the address of its page.</source>
         <translation>{text!r} 不是模型的名称；请写成“作者/名称”，或粘贴它的网页地址。</translation>
+    </message>
+    <message>
+        <source>{text} is no network of your own: only private ones, such as 192.168.1.0/24, stay open offline.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{url!r} is no address that can be asked for; correct it.</source>

@@ -32,6 +32,9 @@ class ScriptedEngine:
             )
         return self.engine.submit(request, on_update)
 
+    def count_tokens(self, text: str) -> int:
+        return self.engine.count_tokens(text)
+
     def as_engine(self) -> Engine:
         return cast(Engine, self)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from desktop_app.cli import main
 from desktop_app.paths import downloads_folder
 from models.errors import ZhiyinError
 from tests.support import hostile_answers as hostile
+from tests.support.certificates import make_certificate, tls_of
 from tests.support.hub_server import HubServer, Repository
 from tests.support.proxies import Serve, forward, http_proxy, listening, says, socks_proxy
 from tests.support.random_gguf import write_mixture
@@ -135,22 +135,7 @@ def test_a_name_that_means_this_computer_is_not_followed(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 and hub.test that nobody trusts by itself, its key behind it."""
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    words = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hub.test")
-    names = ("-addext", "subjectAltName=DNS:hub.test,IP:127.0.0.1", "-keyout", str(path), "-out", f"{path}.crt")
-    try:
-        subprocess.run([*words, *names], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("openssl is not here")
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
-
-
-def tls_of(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
+    return make_certificate(tmp_path_factory.mktemp("tls") / "certificate.pem")
 
 
 def test_https_through_proxies_with_a_certificate_of_ones_own(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,12 @@ import openai
 import pytest
 from openai import OpenAI
 
+from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.engine.protocol import Embed, Generate, SamplingSettings, Text
+from desktop_app.engine.results import Reply
+from desktop_app.remote.addresses import RemoteModel, model_named, read_address
+from desktop_app.remote.engine import RemoteEngine, list_models
+from models.errors import ZhiyinError
 from tests.support.serving import EMBEDDER, STARTER, Served
 
 TOOLS: Any = [
@@ -279,3 +286,29 @@ def test_vectors(client: OpenAI) -> None:
         client.embeddings.create(model=EMBEDDER, input=[])
     with pytest.raises(openai.BadRequestError, match="writes none"):
         client.chat.completions.create(model=EMBEDDER, messages=ASK)
+
+
+def test_our_own_remote_engine_reads_what_the_server_writes(server: Served, data_home: Path) -> None:
+    remote = list_models(read_address(server.address.removeprefix("http://")), "")
+    assert {model.name for model in remote.models} == {STARTER, "caller", "thinker"}
+
+    def replied(name: str, **options: Any) -> Reply:
+        heard: list[str] = []
+        request = Generate(tuple(ASK), SamplingSettings(temperature=0, max_tokens=12), **options)
+        job = RemoteEngine(remote, model_named(remote, name), "").submit(
+            request, lambda update: heard.append(update.text) if isinstance(update, Text) else None
+        )
+        reply = job.result(60)
+        assert reply.text == "".join(heard)
+        return reply
+
+    reply = replied(STARTER)
+    assert reply.text
+    assert 0 < reply.tokens <= 12 < reply.prompt_tokens
+    assert split_reasoning(replied("thinker").text).reasoning == "Hm."
+    (call,) = replied("caller", tools=tuple(TOOLS)).tool_calls
+    assert call["function"] == {"name": "get_weather", "arguments": '{"city": "Rome"}'}
+    vectors = RemoteEngine(remote, RemoteModel(EMBEDDER), "").submit(Embed(("one", "two"))).result(60)
+    assert [len(row) for row in vectors.rows()] == [vectors.dimensions] * 2
+    with pytest.raises(ZhiyinError, match="has no model 'nobody'"):
+        RemoteEngine(remote, RemoteModel("nobody"), "").submit(Generate(tuple(ASK))).result(60)

@@ -89,7 +89,7 @@ def _about_key(place: str, status: int, has_key: bool) -> ZhiyinError:
             "{place} refuses the key ({status}); enter the right one.", code="remote-key", place=place, status=status
         )
     return RemoteFailed(
-        "{place} wants a key ({status}); enter it with the address, or with `zhiyin remote add`.",
+        "{place} wants a key ({status}); enter it with the address, or with `zhiyin remote add --key`.",
         code="remote-key",
         place=place,
         status=status,

@@ -9,7 +9,7 @@
     </message>
     <message>
         <source>--ctx, --threads and --adapter are set where a remote model runs; leave them out here.</source>
-        <translation type="unfinished"></translation>
+        <translation>--ctx、--threads 和 --adapter 要在运行远程模型的那台电脑上设置；请在这里去掉它们。</translation>
     </message>
     <message>
         <source>--prompt is empty; give it a text, or - for standard input.</source>
@@ -21,7 +21,7 @@
     </message>
     <message>
         <source>--role, --ctx and --threads belong to models of this computer; leave them out with --remote.</source>
-        <translation type="unfinished"></translation>
+        <translation>--role、--ctx 和 --threads 只用于这台电脑上的模型；使用 --remote 时请去掉它们。</translation>
     </message>
     <message>
         <source>--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.</source>
@@ -285,7 +285,7 @@
     </message>
     <message>
         <source>The chat is longer than {place} takes ({said}); start a new one, or give that server a larger context.</source>
-        <translation type="unfinished"></translation>
+        <translation>对话超出了 {place} 能接受的长度（{said}）；请新建对话，或者给那台服务器设置更大的上下文。</translation>
     </message>
     <message>
         <source>The chat template of {path} cannot render this chat ({reason}); convert the model again.</source>
@@ -461,11 +461,11 @@
     </message>
     <message>
         <source>The key cannot be kept: {reason}.</source>
-        <translation type="unfinished"></translation>
+        <translation>密钥无法保存：{reason}。</translation>
     </message>
     <message>
         <source>The key holds characters that no key has; copy it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>密钥里有密钥不会有的字符；请重新复制。</translation>
     </message>
     <message>
         <source>The local server ended by itself; switch it on again.</source>
@@ -653,7 +653,7 @@
     </message>
     <message>
         <source>There is no server {address} on the list; `zhiyin remote` shows it.</source>
-        <translation type="unfinished"></translation>
+        <translation>列表里没有服务器 {address}；`zhiyin remote` 会显示列表。</translation>
     </message>
     <message>
         <source>There is no time zone {zone}; use a name such as Asia/Shanghai.</source>
@@ -729,7 +729,7 @@
     </message>
     <message>
         <source>What answers at {place} does not speak HTTP; look at the address.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 的应答不是 HTTP；请检查地址。</translation>
     </message>
     <message>
         <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
@@ -737,7 +737,7 @@
     </message>
     <message>
         <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 发来的内容不符合 OpenAI 协议（{reason}）；请检查地址，并更新那台服务器。</translation>
     </message>
     <message>
         <source>Without an original there is nothing to draw; name one by --against.</source>
@@ -761,7 +761,7 @@
     </message>
     <message>
         <source>Zhiyin is switched to offline, and {place} is not in a network that you allowed; allow its network by its numbers (`zhiyin network --own 192.168.1.0/24`, or Settings), or switch offline off.</source>
-        <translation type="unfinished"></translation>
+        <translation>知音处于离线模式，而 {place} 不在您允许的网络里；请用数字地址允许它所在的网络（`zhiyin network --own 192.168.1.0/24`，或在设置里），或者关闭离线模式。</translation>
     </message>
     <message>
         <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
@@ -793,7 +793,7 @@
     </message>
     <message>
         <source>a line is too long</source>
-        <translation type="unfinished"></translation>
+        <translation>有一行太长</translation>
     </message>
     <message>
         <source>a list, each entry of type {type}</source>
@@ -885,7 +885,7 @@
     </message>
     <message>
         <source>it gives no reason</source>
-        <translation type="unfinished"></translation>
+        <translation>没有说明原因</translation>
     </message>
     <message>
         <source>it holds a number of absurd length</source>
@@ -905,15 +905,15 @@
     </message>
     <message>
         <source>it holds no list of models</source>
-        <translation type="unfinished"></translation>
+        <translation>其中没有模型列表</translation>
     </message>
     <message>
         <source>it holds no vectors</source>
-        <translation type="unfinished"></translation>
+        <translation>其中没有向量</translation>
     </message>
     <message>
         <source>it holds other vectors than were asked for</source>
-        <translation type="unfinished"></translation>
+        <translation>其中的向量与请求的不符</translation>
     </message>
     <message>
         <source>it holds too many values</source>
@@ -933,15 +933,15 @@
     </message>
     <message>
         <source>it is no JSON</source>
-        <translation type="unfinished"></translation>
+        <translation>不是 JSON</translation>
     </message>
     <message>
         <source>it is no object</source>
-        <translation type="unfinished"></translation>
+        <translation>不是对象</translation>
     </message>
     <message>
         <source>it is too long</source>
-        <translation type="unfinished"></translation>
+        <translation>太长</translation>
     </message>
     <message>
         <source>it replaces rows of {tensor}</source>
@@ -949,7 +949,7 @@
     </message>
     <message>
         <source>it sent no end</source>
-        <translation type="unfinished"></translation>
+        <translation>没有发来结尾</translation>
     </message>
     <message>
         <source>its alignment is {alignment}</source>
@@ -1545,7 +1545,7 @@
     </message>
     <message>
         <source>{name} runs on another computer, which does not do this.</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 在另一台电脑上运行，那里做不了这件事。</translation>
     </message>
     <message>
         <source>{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become the unknown token.</source>
@@ -2945,59 +2945,59 @@
     </message>
     <message>
         <source>{place} asks to wait: too much was asked for, or an account is used up ({said}); try again later.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 要求等待：请求太多，或者账户额度已用完（{said}）；请稍后再试。</translation>
     </message>
     <message>
         <source>{place} broke off in the middle of the reply ({reason}); ask again. Nothing of the chat is lost.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 在回答中途断开（{reason}）；请再问一次。对话内容没有丢失。</translation>
     </message>
     <message>
         <source>{place} cannot be reached ({reason}); look whether its server runs, and at the address.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法连接 {place}（{reason}）；请检查那里的服务器是否在运行，以及地址是否正确。</translation>
     </message>
     <message>
         <source>{place} does not speak OpenAI&apos;s protocol at this address ({said}); look at its path, which often ends in /v1.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 的这个地址不使用 OpenAI 协议（{said}）；请检查路径，它通常以 /v1 结尾。</translation>
     </message>
     <message>
         <source>{place} failed ({status}: {said}); try again, and look there for the reason if it fails again.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 出错（{status}：{said}）；请重试，如果再次出错，请到那台服务器上查找原因。</translation>
     </message>
     <message>
         <source>{place} has no model {model!r}, or does not speak OpenAI&apos;s protocol at this address ({said}); look at its list of models, and at the path of the address.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 没有模型 {model!r}，或者这个地址不使用 OpenAI 协议（{said}）；请检查它的模型列表和地址的路径。</translation>
     </message>
     <message>
         <source>{place} has no model {name!r}; it has: {names}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 没有模型 {name!r}；它有：{names}。</translation>
     </message>
     <message>
         <source>{place} has several models; name one with --model: {names}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 有多个模型；请用 --model 指定一个：{names}。</translation>
     </message>
     <message>
         <source>{place} lists no model; load one there first.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 没有列出模型；请先在那里加载一个。</translation>
     </message>
     <message>
         <source>{place} refuses the key ({status}); enter the right one.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 拒绝了密钥（{status}）；请输入正确的密钥。</translation>
     </message>
     <message>
         <source>{place} refuses the request ({status}: {said}).</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 拒绝了请求（{status}：{said}）。</translation>
     </message>
     <message>
         <source>{place} sends on to another address, which could be anybody&apos;s; enter that address itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 要求转到另一个地址，而它可能属于任何人；请直接输入那个地址。</translation>
     </message>
     <message>
         <source>{place} sent nothing for {seconds} seconds; look whether it still works, then ask again.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place} 在 {seconds} 秒内没有发来任何内容；请检查它是否还在工作，然后再问一次。</translation>
     </message>
     <message>
-        <source>{place} wants a key ({status}); enter it with the address, or with `zhiyin remote add`.</source>
-        <translation type="unfinished"></translation>
+        <source>{place} wants a key ({status}); enter it with the address, or with `zhiyin remote add --key`.</source>
+        <translation>{place} 需要密钥（{status}）；请和地址一起输入，或者用 `zhiyin remote add --key` 添加。</translation>
     </message>
     <message>
         <source>{quant} has too few bits for {family}, whose answers it spoils; {needed} is the smallest quantization that leaves them intact.</source>
@@ -3065,11 +3065,11 @@
     </message>
     <message>
         <source>{text!r} is no address of a server; write it as http://192.168.1.5:8080/v1.</source>
-        <translation type="unfinished"></translation>
+        <translation>{text!r} 不是服务器地址；请写成 http://192.168.1.5:8080/v1 这样的形式。</translation>
     </message>
     <message>
         <source>{text!r} is no network; write it as 192.168.1.0/24, or one computer&apos;s address.</source>
-        <translation type="unfinished"></translation>
+        <translation>{text!r} 不是网络；请写成 192.168.1.0/24，或一台电脑的地址。</translation>
     </message>
     <message>
         <source>{text!r} is not a repository; write it as ORG/NAME.</source>
@@ -3081,7 +3081,7 @@
     </message>
     <message>
         <source>{text} is no network of your own: only private ones, such as 192.168.1.0/24, stay open offline.</source>
-        <translation type="unfinished"></translation>
+        <translation>{text} 不是您自己的网络：离线时只有 192.168.1.0/24 这样的私有网络可以保持开放。</translation>
     </message>
     <message>
         <source>{url!r} is no address that can be asked for; correct it.</source>

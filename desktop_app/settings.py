@@ -28,6 +28,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (-1, (1 << 31) - 1),
     "max_tokens": (0, 1 << 20),
     "server_port": (1, 65535),
+    "download_rate": (0.0, 1e12),
 }
 """The least and the greatest value of each number."""
 RECOMMENDED = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
@@ -90,6 +91,10 @@ class Settings:
     geometry: str = ""
     """The window's place, as Qt saves it, in hexadecimal digits."""
     sidebar: bool = True
+    welcomed: bool = False
+    """A first model was chosen, or a chat begun without one: what is offered to newcomers is not shown any more."""
+    download_rate: float = 0.0
+    """Bytes a second of the last download; 0: there was none."""
 
 
 def load_settings(path: Path) -> Settings:

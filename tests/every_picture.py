@@ -54,7 +54,7 @@ def take(folder: Path, language: str, theme: str, size: str) -> None:
     from desktop_app.ui.app import create_window, make_application
     from tests.support.window import run_events
 
-    save_settings(Settings(language=language, theme=theme), settings_file())
+    save_settings(Settings(language=language, theme=theme, welcomed=True), settings_file())
     store_chat(language)
     window = create_window(make_application())
     window.resize(*SIZES[size][:2])
@@ -104,6 +104,7 @@ def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
 
     services = window.services
     yield "welcome", window.new_chat
+    yield "first run", lambda: first_run(window)
     for chat in services.chats.conversations:
         yield f"chat {chat.title.split()[0].lower()}", lambda chat=chat: window._chat_actions.open(chat.id)
     yield "find", lambda: window._pages.finder.begin("sort")
@@ -127,6 +128,19 @@ def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
 
         yield f"dialog {name}", shown
     yield "narrow", lambda: window.resize(480, 640)
+
+
+def first_run(window) -> None:
+    """Show what a newcomer sees, on a usual laptop."""
+    from desktop_app.library.catalogue import Overview, offers
+    from desktop_app.library.first_run import first_run
+    from desktop_app.planning.computer import hardware_now
+    from tests.desktop_app.planning.test_planner import laptop
+
+    page = window._pages.first_run
+    found = first_run(hardware_now(window.services.engine.engine), Overview(offers(laptop(16))))
+    page.show_found(found, has_starter=True)
+    window._pages.setCurrentWidget(page)
 
 
 def say(window) -> None:

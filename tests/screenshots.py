@@ -75,7 +75,7 @@ def main() -> None:
 def take(application: QApplication, language: str, checkpoint: Path, out: Path) -> None:
     """Photograph a chat, the catalogue and a conversion."""
     out.mkdir(parents=True, exist_ok=True)
-    save_settings(Settings(language=language, theme="light"), settings_file())
+    save_settings(Settings(language=language, theme="light", welcomed=True), settings_file())
     store_chats(language)
     window = create_window(application)
     window.resize(*SIZE)

@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
 from desktop_app.ui.chat.chat_view import ChatView
 from desktop_app.ui.chat.finder import ChatFinder
 from desktop_app.ui.chat.welcome import Welcome
+from desktop_app.ui.controllers.first_run import FirstRunController
 from desktop_app.ui.models.catalogue_page import CataloguePage
+from desktop_app.ui.models.first_run_page import FirstRunPage
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.sections import SectionName
 from desktop_app.ui.settings.settings_page import SettingsPage
@@ -23,7 +25,7 @@ class Pages(QStackedWidget):
     turned = Signal()
     """Another page may be shown: `is_aside` says which kind."""
     left = Signal()
-    """The settings were closed: the keyboard may go back to the message."""
+    """The settings were closed, or the first model chosen: the keyboard may go back to the message."""
     trash_asked = Signal()
     tools_changed = Signal()
 
@@ -32,6 +34,8 @@ class Pages(QStackedWidget):
         super().__init__(parent)
         self._services = services
         self.welcome = Welcome()
+        self._first_run = FirstRunController(services, self)
+        self.first_run = FirstRunPage()
         self.chat = ChatView(services.chats)
         self.finder = ChatFinder(services.chats, self.chat)
         self.catalogue = CataloguePage()
@@ -40,11 +44,14 @@ class Pages(QStackedWidget):
         policy = self.catalogue.sizePolicy()
         policy.setVerticalPolicy(QSizePolicy.Policy.Ignored)  # the highest page is not always the one that is shown
         self.catalogue.setSizePolicy(policy)
-        for page in (self.welcome, self.chat, self.catalogue):
+        for page in (self.welcome, self.first_run, self.chat, self.catalogue):
             self.addWidget(page)
         services.assistant_list.changed.connect(lambda: self.welcome.show_assistant(services.assistant_list.current))
         services.chats.added.connect(lambda _: self.show_chat())
         services.chats.opened.connect(self.show_chat)
+        self.first_run.starter_asked.connect(self._first_run.end)
+        self.first_run.starter_asked.connect(self.left)
+        self._first_run.changed.connect(self._first_run_changed)
         services.catalogue.changed.connect(self.catalogue.show_overview)
         services.library.changed.connect(self.refresh_catalogue)
         for under_way in (services.conversions.changed, services.conversions.progressed):
@@ -62,12 +69,13 @@ class Pages(QStackedWidget):
     @property
     def is_aside(self) -> bool:
         """Whether the user looks at something else than the open chat."""
-        return self.currentWidget() not in (self.welcome, self.chat)
+        return self.currentWidget() not in (self.welcome, self.first_run, self.chat)
 
     def show_chat(self) -> None:
         """Show the open chat, unless the user looks at something else."""
         if not self.is_aside:
-            self.setCurrentWidget(self.chat if self._services.chats.path else self.welcome)
+            empty = self.first_run if self._first_run.wanted else self.welcome
+            self.setCurrentWidget(self.chat if self._services.chats.path else empty)
             self.turned.emit()
 
     def open_catalogue(self) -> None:
@@ -119,6 +127,10 @@ class Pages(QStackedWidget):
     def _setting_changed(self, name: str) -> None:
         if name == "message_width":
             self.chat.set_column(WIDTHS[self._services.settings.message_width])
+
+    def _first_run_changed(self) -> None:
+        self.first_run.show_found(self._first_run.found, has_starter=bool(self._services.library.models))
+        self.show_chat()
 
     def refresh_catalogue(self) -> None:
         """Find out anew what fits, if that is seen."""

@@ -178,9 +178,9 @@ class MainWindow(QMainWindow):
 
     def _connect_models(self) -> None:
         services, pages, actions = self.services, self._pages, self._model_actions
-        for asking in (self._sidebar, self._picker, pages.welcome):
+        for asking in (self._sidebar, self._picker, pages.welcome, pages.first_run):
             asking.catalogue_asked.connect(self.open_catalogue)
-        for asking in (self._picker, pages.welcome):
+        for asking in (self._picker, pages.welcome, pages.first_run):
             asking.import_asked.connect(self.add_model)
         self._picker.chosen.connect(services.choose_model)
         self._picker.opened.connect(actions.find_options)
@@ -194,6 +194,7 @@ class MainWindow(QMainWindow):
         pages.tools_changed.connect(self._tools.show)
         pages.welcome.suggested.connect(lambda text: self._chat_actions.send(Draft(text)))
         pages.catalogue.closed.connect(self._back_to_chat)
+        pages.first_run.get_asked.connect(actions.get)
         pages.catalogue.get_asked.connect(actions.get)
         pages.catalogue.chat_asked.connect(self._chat_actions.new_with)
         self._conversions.chat_asked.connect(self._chat_actions.new_with)

@@ -4545,6 +4545,92 @@
     </message>
 </context>
 <context>
+    <name>FirstRun</name>
+    <message>
+        <source>1 core</source>
+        <translation>1 个核心</translation>
+    </message>
+    <message>
+        <source>Best for Chinese</source>
+        <translation>中文最佳</translation>
+    </message>
+    <message>
+        <source>Best for English</source>
+        <translation>英文最佳</translation>
+    </message>
+    <message>
+        <source>Smallest</source>
+        <translation>体积最小</translation>
+    </message>
+    <message>
+        <source>no graphics card for models</source>
+        <translation>没有可用于模型的显卡</translation>
+    </message>
+    <message>
+        <source>{count} cores</source>
+        <translation>{count} 个核心</translation>
+    </message>
+    <message>
+        <source>{free} free on the disk</source>
+        <translation>磁盘可用 {free}</translation>
+    </message>
+    <message>
+        <source>{size} to download, about {time}</source>
+        <translation>下载 {size}，约需 {time}</translation>
+    </message>
+    <message>
+        <source>{total} of memory, {free} free</source>
+        <translation>内存 {total}，可用 {free}</translation>
+    </message>
+</context>
+<context>
+    <name>FirstRunPage</name>
+    <message>
+        <source>Add a model…</source>
+        <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>All models</source>
+        <translation>全部模型</translation>
+    </message>
+    <message>
+        <source>Begin at once</source>
+        <translation>立即开始</translation>
+    </message>
+    <message>
+        <source>Choose your first model</source>
+        <translation>选择第一个模型</translation>
+    </message>
+    <message>
+        <source>Finding out what fits this computer…</source>
+        <translation>正在查看这台电脑能运行什么……</translation>
+    </message>
+    <message>
+        <source>No model fits this computer now; close other programs, or choose a smaller context.</source>
+        <translation>现在没有这台电脑能运行的模型；请关闭其他程序，或选择较小的上下文。</translation>
+    </message>
+    <message>
+        <source>Other programs kept this computer too busy to measure its speed.</source>
+        <translation>其他程序使这台电脑过于繁忙，未能测量速度。</translation>
+    </message>
+    <message>
+        <source>Times at the rate of your last download ({rate}).</source>
+        <translation>下载时间按上次下载的速度（{rate}）估算。</translation>
+    </message>
+    <message>
+        <source>Times for a connection of {rate}.</source>
+        <translation>下载时间按{rate}的网速估算。</translation>
+    </message>
+    <message>
+        <source>You can begin at once with SmolLM2-135M, which comes along: a tiny model that knows English only and makes many mistakes.</source>
+        <translation>也可以立即用自带的 SmolLM2-135M 开始：这是一个很小的模型，只懂英文，错误很多。</translation>
+    </message>
+    <message>
+        <source>{count} Mbit/s</source>
+        <translation>每秒 {count} 兆比特</translation>
+    </message>
+</context>
+<context>
     <name>Fit</name>
     <message>
         <source>All {count} layers on the GPU</source>

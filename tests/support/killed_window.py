@@ -19,7 +19,7 @@ from tests.support.window import Person, run_events
 def main() -> int:
     """Write one message after the other; exit with 3 where another window has the data folder."""
     name, *checkpoints = sys.argv[1:]
-    save_settings(Settings(language="en", max_tokens=40), settings_file())
+    save_settings(Settings(language="en", max_tokens=40, welcomed=True), settings_file())
     application = make_application()
     if begin(data_folder(), None) is None:
         return 3

@@ -44,7 +44,7 @@ WORDS = (
 
 def main() -> None:
     """Print, for the window and each dialog, what lies outside of the screen or is cut off."""
-    save_settings(Settings(language=sys.argv[1]), settings_file())
+    save_settings(Settings(language=sys.argv[1], welcomed=True), settings_file())
     window = create_window(make_application())
     window.show()
     run_events(50)

@@ -17,7 +17,7 @@ from tests.support.window import Person
 def main() -> None:
     """Chat, look at the catalogue, which has the reading speed measured, and install a model; then print what is mapped."""
     source = Path(sys.argv[1])
-    save_settings(Settings(language="en", temperature=0.0, max_tokens=6), settings_file())
+    save_settings(Settings(language="en", temperature=0.0, max_tokens=6, welcomed=True), settings_file())
     window = create_window(make_application())
     window.show()
     person = Person(window)

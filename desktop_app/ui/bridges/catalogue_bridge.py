@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.library.catalogue import Overview, overview
+from desktop_app.library.first_run import FirstRun, first_run
 from desktop_app.planning.planner import Computer
 from desktop_app.settings import Settings
+from desktop_app.system.hardware import Hardware
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.models.model_session import ModelSession
@@ -43,6 +47,22 @@ class CatalogueBridge(QObject):
         if self.overview is None:
             self._plan(None)
         self._models.find_computer(self._plan, lambda _: self._planned())
+
+    def find_first_run(self, on_done: Callable[[FirstRun], None], on_failed: Callable[[Exception], None]) -> None:
+        """Find out what to offer to somebody without a model."""
+        models, settings = list(self._library.models), self._settings
+
+        def offer(found: tuple[Hardware, Computer]) -> None:
+            hardware, computer = found
+            self._background.run(
+                lambda: first_run(
+                    hardware, overview(computer, models, context=settings.context or None), settings.download_rate
+                ),
+                on_done,
+                on_failed,
+            )
+
+        self._models.find_hardware(offer, on_failed)
 
     def close(self) -> None:
         """Wait for the thread."""

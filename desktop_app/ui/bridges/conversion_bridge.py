@@ -275,6 +275,8 @@ class ConversionBridge(QObject):
             job.out = event
         else:
             job.progress = event
+            if event.phase == "downloading" and event.bytes_per_second:
+                self._settings.download_rate = event.bytes_per_second
             self.progressed.emit(event, job)
 
     def _done(self, job: ConversionJob, installed: Installed) -> None:

@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollA
 from desktop_app.chat.assistants import Assistant
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.model_session import EngineState
+from desktop_app.ui.widgets.centred import centre
 from desktop_app.ui.widgets.icons import resource_path
 
-_COLUMN = 560
+_COLUMN = 588
 _LOW = 400
 """Below this height, in pixels, the logo makes room."""
 _IDEAS = (
@@ -85,6 +86,7 @@ class Welcome(QScrollArea):
 
     def _page(self) -> QWidget:
         column = QVBoxLayout()
+        column.setContentsMargins(14, 8, 14, 8)
         column.setSpacing(10)
         column.addStretch(2)
         column.addWidget(self._logo, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -102,16 +104,9 @@ class Welcome(QScrollArea):
         buttons.addStretch()
         column.addLayout(buttons)
         column.addStretch(3)
-        holder = QWidget()
-        holder.setMaximumWidth(_COLUMN)
-        holder.setLayout(column)
         page = QWidget()
         page.setObjectName("welcomePage")
-        row = QHBoxLayout(page)
-        row.setContentsMargins(10, 0, 20, 0)
-        row.addStretch(1)
-        row.addWidget(holder, 1000)
-        row.addStretch(1)
+        centre(page, column, _COLUMN)
         return page
 
     def _retranslate(self) -> None:

@@ -14,9 +14,11 @@ from desktop_app.engine.protocol import Load, LoadSettings, Progress, Unload, Up
 from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.source_facts import Assessment, SourceFacts, judge
+from desktop_app.planning.computer import hardware_now
 from desktop_app.planning.load_plan import PlannedLoad
 from desktop_app.planning.planner import DOES_NOT_FIT, Computer, RunConfiguration
 from desktop_app.settings import Settings
+from desktop_app.system.hardware import Hardware
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from models.errors import ZhiyinError
 from models.system_errors import as_zhiyin_error
@@ -178,6 +180,15 @@ class ModelSession(QObject):
         """Find out what there is for another model, were the current one not loaded; it comes after a reply under way."""
         current = self._in_engine
         self._engine.plan(lambda planner: planner.computer(current, with_speed=True), on_done, on_failed)
+
+    def find_hardware(
+        self, on_done: Callable[[tuple[Hardware, Computer]], None], on_failed: Callable[[Exception], None]
+    ) -> None:
+        """Find out what this computer has, and of that what there is for another model (`find_computer`)."""
+        current, engine = self._in_engine, self._engine.engine
+        self._engine.plan(
+            lambda planner: (hardware_now(engine), planner.computer(current, with_speed=True)), on_done, on_failed
+        )
 
     def find_assessment(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what could be run of a source; the counting too is left to the planner's thread."""

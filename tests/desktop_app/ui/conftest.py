@@ -43,7 +43,7 @@ def open_window(application: QApplication, data_home: Path) -> Iterator[OpenWind
 
     def start(**settings: object) -> Person:
         if settings or not opened:
-            defaults = {"language": "en", "theme": "light", "temperature": 0.0, "max_tokens": 6}
+            defaults = {"language": "en", "theme": "light", "temperature": 0.0, "max_tokens": 6, "welcomed": True}
             save_settings(Settings(**(defaults | settings)), settings_file())  # type: ignore[arg-type]
         window = create_window(application)
         window.show()

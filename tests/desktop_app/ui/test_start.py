@@ -61,7 +61,7 @@ def python_process(code: str, first: str = "") -> Iterator[subprocess.Popen[str]
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_reply_that_is_ended_by_the_system_is_kept_to_the_last_word() -> None:
-    save_settings(Settings(language="en", temperature=0.0), settings_file())
+    save_settings(Settings(language="en", temperature=0.0, welcomed=True), settings_file())
     with python_process(_WRITING) as process:
         assert process.stdout is not None
         first = int(process.stdout.readline())

@@ -30,6 +30,11 @@ def keep_key(name: str, key: str) -> None:
         _forget(name)
 
 
+def is_in_file(name: str) -> bool:
+    """Tell whether the key of a name is in a file, for want of a keyring."""
+    return _path(name).is_file()
+
+
 def _from_keyring(name: str) -> str:
     import keyring
     from keyring.errors import KeyringError

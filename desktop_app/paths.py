@@ -94,6 +94,11 @@ def remotes_file() -> Path:
     return data_folder() / "remotes.json"
 
 
+def tokens_file() -> Path:
+    """Return the file of the hosts of models for which a token was entered; the tokens are not in it."""
+    return data_folder() / "tokens.json"
+
+
 def assistants_file() -> Path:
     """Return the file of the user's own assistants."""
     return data_folder() / "assistants.json"

@@ -56,8 +56,7 @@ class Settings:
     endpoint: str = ""
     """Where models are downloaded from: the address of a Hub; "": `HF_ENDPOINT`, or huggingface.co."""
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    """For repositories that want one, each for the address at which it was entered; see `desktop_app.library.hub_tokens`. The
-    file is readable by its owner only."""
+    """Of earlier versions; what is here is moved to the user's keys (`desktop_app.library.hub_tokens.tokens_in`)."""
     token: str = field(default="", repr=False)
     """One of Zhiyin 0.1, for whatever address was set."""
     network: str = "asked"

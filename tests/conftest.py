@@ -47,6 +47,9 @@ def data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Keep every test away from the user's own data."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ZHIYIN_HOME", str(home))
+    monkeypatch.setenv(
+        "PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring"
+    )  # the user's own keys are not for tests
     reports._reports.__init__()  # type: ignore[misc]  # what earlier tests left there is not said in this one
     return home
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -21,7 +21,7 @@ from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, 
 from converter.hub.connection import Answer, Connection
 from converter.hub.names import MOST_FOLDERS, check_names
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Refused, refused
-from converter.hub.network_settings import BadSetting, checked_token, is_web_address, kept_token
+from converter.hub.network_settings import BadSetting, checked_token, is_web_address, login_token
 from converter.hub.selection import RemoteFile
 from models.errors import ZhiyinError
 
@@ -114,7 +114,12 @@ class Host(Protocol):
         """Return the address of a file, given what `listing` returned."""
 
 
-def find_host(repository: str, revision: str, endpoint: str, token: str | bool) -> Host:
+KeptToken = Callable[[str], str]
+
+
+def find_host(
+    repository: str, revision: str, endpoint: str, token: str | bool, kept_token: KeptToken | None = None
+) -> Host:
     """Return where a repository is.
 
     Args:
@@ -123,6 +128,7 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
         endpoint: address of the Hub, a mirror or ModelScope; "": as the name says, or else HF_ENDPOINT, or huggingface.co.
         token: the user's token for this endpoint; True: the one that the environment or huggingface-hub keeps for it;
             False: none.
+        kept_token: as in `DownloadRequest`.
 
     Raises:
         ZhiyinError: the endpoint is no address.
@@ -132,9 +138,10 @@ def find_host(repository: str, revision: str, endpoint: str, token: str | bool) 
     url = urlsplit(endpoint)
     if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
         token = False
+    entered = kept_token or _none_entered
     if named or is_modelscope(url.hostname):
-        return _ModelScope(repository.removeprefix(MODELSCOPE_PREFIX), revision, endpoint, token)
-    return _HuggingFace(repository, revision, endpoint, token)
+        return _ModelScope(repository.removeprefix(MODELSCOPE_PREFIX), revision, endpoint, token, entered)
+    return _HuggingFace(repository, revision, endpoint, token, entered)
 
 
 def checked_endpoint(endpoint: str) -> str:
@@ -169,15 +176,16 @@ def _shown(endpoint: str) -> str:
 
 
 class _HuggingFace:
-    def __init__(self, name: str, revision: str, endpoint: str, token: str | bool) -> None:
+    def __init__(self, name: str, revision: str, endpoint: str, token: str | bool, entered: KeptToken) -> None:
         self.endpoint = endpoint
         self.page = f"{endpoint}/{name}"
         self.tokens = f"{endpoint}/settings/tokens"
         official = f".{urlsplit(endpoint).hostname}".endswith(".huggingface.co")
         of_environment, self.variable = _token_of_environment("HF_TOKEN", self.tokens, endpoint, official=official)
         given = checked_token(token, "", self.tokens) if isinstance(token, str) and token else False
-        kept = kept_token(self.tokens) if token is True and not of_environment and official else ""
-        self.token = (of_environment or kept or False) if token is True else given
+        kept = login_token(self.tokens) if token is True and not of_environment and official else ""
+        own = of_environment or kept or _entered(entered, endpoint, self.tokens)
+        self.token = own if token is True else given
         self.folder = _folder_name(name, revision if revision != _MAIN else "")
         credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         self.connection = Connection(endpoint, _OURSELVES, credentials)
@@ -201,7 +209,7 @@ class _HuggingFace:
 
 
 class _ModelScope:
-    def __init__(self, name: str, revision: str, endpoint: str, token: str | bool) -> None:
+    def __init__(self, name: str, revision: str, endpoint: str, token: str | bool, entered: KeptToken) -> None:
         self.endpoint = endpoint
         self.page = f"{endpoint}/models/{name}"
         self.tokens = f"{endpoint}/my/myaccesstoken"
@@ -210,7 +218,8 @@ class _ModelScope:
             "MODELSCOPE_API_TOKEN", self.tokens, endpoint, official=official
         )
         given = checked_token(token, "", self.tokens) if isinstance(token, str) and token else False
-        self.token = of_environment if token is True else given
+        own = of_environment or _entered(entered, endpoint, self.tokens)
+        self.token = own if token is True else given
         # Of its own: what has the same name on Hugging Face may be another model.
         self.folder = f"modelscope--{_folder_name(name, revision if revision != _MASTER else '')}"
         credentials = {"Cookie": f"m_session_id={self.token}"} if self.token else {}
@@ -293,6 +302,16 @@ def _token_of_environment(variable: str, page: str, endpoint: str, *, official: 
         token = os.environ.get(variable, "").strip()
         return (checked_token(token, variable, page) if token else False), variable
     return False, f"HF_ENDPOINT to {endpoint} and {variable}"
+
+
+def _none_entered(endpoint: str) -> str:
+    return ""
+
+
+def _entered(kept_token: KeptToken, endpoint: str, page: str) -> str | bool:
+    """Return the token that the user entered for an endpoint, or False."""
+    token = kept_token(endpoint)
+    return checked_token(token, "", page) if token else False
 
 
 def _folder_name(name: str, revision: str) -> str:

@@ -165,7 +165,7 @@ def checked_token(token: str, setting: str, page: str) -> str:
     )
 
 
-def kept_token(page: str) -> str:
+def login_token(page: str) -> str:
     """Return the token that huggingface-hub keeps of a login, "": there is none.
 
     Args:

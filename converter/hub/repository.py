@@ -168,7 +168,7 @@ class _Repository:
             raise ZhiyinError("{name} has no revision {revision!r}.", name=self.name, revision=request.revision[:80])
         self.request = request
         prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
-        self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token)
+        self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token, request.kept_token)
         self.folder = request.downloads / self.host.folder
 
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,9 @@ class DownloadRequest:
     """What to take of several things."""
     token: str | bool = field(default=True, repr=False)
     """The user's token for this endpoint; True: what the environment or huggingface-hub keeps for it; False: none."""
+    kept_token: Callable[[str], str] | None = field(default=None, repr=False)
+    """Where `token` is True and neither has one: given the endpoint's address, returns the one that the user entered for it, or
+    ""."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
 from desktop_app.library.catalogue import catalogue, weights_bytes
+from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import selection_for
 from desktop_app.paths import downloads_folder, loads_file
 from desktop_app.planning.calibration import Loads
@@ -176,7 +177,10 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     from converter.hub.request import DownloadRequest
 
     name, selection = arguments.source, selection_for(quant) if quant else DownloadSelection()
-    found = preview(DownloadRequest(name, downloads_folder(), arguments.revision, arguments.endpoint, selection))
+    request = DownloadRequest(
+        name, downloads_folder(), arguments.revision, arguments.endpoint, selection, kept_token=token_at
+    )
+    found = preview(request)
     if found.headers:
         origin = f"{name}: by the headers of its GGUF files; no weights were fetched."
         return Asked(model_of_headers(found.headers), origin, None, found.quants, found.unread)

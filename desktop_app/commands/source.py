@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from converter.hub.selection import LOSSLESS_QUANTS, DownloadSelection
 from converter.progress import Progress
 from desktop_app.commands.terminal import ProgressLine, human_bytes, say
+from desktop_app.library.hub_tokens import token_at
 from desktop_app.paths import downloads_folder
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def fetch(arguments: argparse.Namespace, repository: str, selection: DownloadSel
     from converter.hub.repository import download
     from converter.hub.request import DownloadRequest
 
-    request = DownloadRequest(repository, downloads_folder(), arguments.revision, arguments.endpoint, selection)
+    request = DownloadRequest(
+        repository, downloads_folder(), arguments.revision, arguments.endpoint, selection, kept_token=token_at
+    )
     line = ProgressLine()
     try:
         done = download(request, lambda progress: show_progress(line, progress, "files"))

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ from converter.hub.selection import DownloadSelection
 from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
 from converter.progress import ProgressListener
 from converter.recipes import recipe_names
+from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, fitted, quant_by_configuration
@@ -43,8 +44,6 @@ class InstallRequest:
     """Adapters to merge into the source, in this order."""
     revision: str = ""
     endpoint: str = ""
-    """As in `DownloadRequest`."""
-    token: str | bool = field(default=True, repr=False)
     """As in `DownloadRequest`."""
     threads: int = 0
     computer: Computer | None = None
@@ -111,7 +110,7 @@ def _download_request(request: InstallRequest) -> DownloadRequest:
     from converter.hub.request import DownloadRequest
 
     source = str(request.source)
-    return DownloadRequest(source, downloads_folder(), request.revision, request.endpoint, token=request.token)
+    return DownloadRequest(source, downloads_folder(), request.revision, request.endpoint, kept_token=token_at)
 
 
 def install_in_process(request: InstallRequest, tell: Tell, stop: threading.Event) -> Installed:

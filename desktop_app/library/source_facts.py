@@ -12,6 +12,7 @@ from converter.gguf_writer import aligned
 from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
 from converter.plan import Quantizable
+from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import InstallRequest
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
@@ -155,7 +156,7 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     from converter.hub.request import DownloadRequest
 
     name = str(request.source)
-    found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint, token=request.token))
+    found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint, kept_token=token_at))
     facts = SourceFacts(request, name, download=found.bytes, models=found.models)
     if found.quants:
         offers = dict(sorted(found.quants.items(), key=lambda offer: -offer[1]))

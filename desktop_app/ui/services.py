@@ -26,6 +26,7 @@ from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.bridges.server_bridge import ServerBridge
+from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.controllers.assistants import AssistantController
 from desktop_app.ui.controllers.folders import FolderController
@@ -68,6 +69,9 @@ class Services(QObject):
         self.models = ModelSession(self.engine, self.settings, self)
         self.acting = AssistantBridge(self.engine, self.history.save_step, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self.acting, self)
+        self.tokens = TokensBridge(self.settings, self)
+        self.tokens.failed.connect(self.settings_not_saved)
+        self.tokens.moved.connect(self.save_settings)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
@@ -182,6 +186,7 @@ class Services(QObject):
         self.chats.close()
         self.acting.close()
         self.conversions.close()
+        self.tokens.close()
         self.catalogue.close()
         self.engine_parts.close()
         self.server.close()

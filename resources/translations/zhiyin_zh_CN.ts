@@ -564,6 +564,10 @@
         <translation>无法切分这段文本；模型的词表已损坏：请重新转换。</translation>
     </message>
     <message>
+        <source>The token cannot be kept: {reason}.</source>
+        <translation>令牌无法保存：{reason}。</translation>
+    </message>
+    <message>
         <source>The token in the settings holds characters that no token has; copy it again from {page}.</source>
         <translation>设置中的令牌含有令牌不可能有的字符；请从 {page} 重新复制。</translation>
     </message>
@@ -4976,8 +4980,16 @@
         <translation>仅限我主动要求的</translation>
     </message>
     <message>
-        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own.</source>
-        <translation>如果无法访问 Hugging Face，请选择镜像或魔搭社区，或填写别的地址。令牌只会发送到这个地址，每个地址各有自己的令牌。</translation>
+        <source>The token is in this computer&apos;s keyring.</source>
+        <translation>令牌存在这台计算机的钥匙串里。</translation>
+    </message>
+    <message>
+        <source>This computer has no keyring that Zhiyin can use, so the token lies in a file that only you can read.</source>
+        <translation>这台计算机没有知音可用的钥匙串，令牌存在一个只有你能读取的文件里。</translation>
+    </message>
+    <message>
+        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own. HF_TOKEN, MODELSCOPE_API_TOKEN and a login of huggingface-cli go before it.</source>
+        <translation>连不上 Hugging Face 时，可以选镜像或 ModelScope，或另填一个地址。令牌只会发给这个地址，每个地址各有自己的令牌。环境变量 HF_TOKEN、MODELSCOPE_API_TOKEN 以及 huggingface-cli 的登录优先于它。</translation>
     </message>
 </context>
 <context>

@@ -4745,10 +4745,6 @@
         <source>Only for what I ask for</source>
         <translation>僅限我主動要求的</translation>
     </message>
-    <message>
-        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own.</source>
-        <translation>如果無法存取 Hugging Face，請選擇鏡像或魔搭社群，或填寫別的位址。權杖只會傳送到這個位址，每個位址各有自己的權杖。</translation>
-    </message>
 </context>
 <context>
     <name>Notice</name>

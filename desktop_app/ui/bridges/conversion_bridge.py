@@ -18,7 +18,6 @@ from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usua
 from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
 from converter.progress import Progress
 from desktop_app.library.catalogue import catalogue
-from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import Installed, InstallRequest, install_in_process
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.other_hosts import OtherHost, other_hosts
@@ -225,18 +224,18 @@ class ConversionBridge(QObject):
         self._background.close()
 
     def _with_endpoint(self, request: InstallRequest) -> InstallRequest:
-        """Add the address of the settings, and the token that was entered for it; that of a pasted page stays.
+        """Add the address of the settings; that of a pasted page stays.
 
         Where the settings say ModelScope, the catalogue's models are fetched by their names there.
         """
         endpoint = self._settings.endpoint
         if request.endpoint and origin(request.endpoint) != origin(endpoint or usual_endpoint()):
-            return replace(request, token=token_at(self._settings, request.endpoint) or False)
-        source, token = request.source, token_at(self._settings, endpoint) or True
+            return request
+        source = request.source
         if isinstance(source, str) and is_modelscope(urlsplit(endpoint).hostname):
             known = (model.modelscope_source for model in catalogue().named(source) if model.source == source)
             source = next(known, None) or source
-        return replace(request, source=source, endpoint=endpoint, token=token)
+        return replace(request, source=source, endpoint=endpoint)
 
     def _release(self, job: ConversionJob) -> None:
         """Let a large download begin that nobody undid."""

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QComboBox, QLineEdit
 
 from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
-from desktop_app.library.hub_tokens import keep_token, token_at
+from desktop_app.library.hub_tokens import KeptToken
 from desktop_app.library.other_hosts import MIRROR
 from desktop_app.network import ASKED, OFFLINE
 from desktop_app.settings import Settings
+from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.settings.section import Section, name_values
 
 
 class NetworkSection(Section):
     """The offline switch, the address of downloads and its token."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tokens: TokensBridge) -> None:
         """Show the settings as they are."""
         super().__init__(settings)
+        self._tokens = tokens
+        self._where = settings.endpoint
+        """The address whose token is shown."""
+        self._kept = KeptToken()
+        self._written = False
+        """The user wrote in the field since its token was kept."""
         self._network = self.add_choice("network", [ASKED, OFFLINE])
         self._endpoint = self._endpoint_box()
         self.add_field(self._endpoint)
         self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
         self._token.setObjectName("token")
         self.add_field(self._token)
+        self._token.textChanged.connect(self._note_writing)
+        self._token.editingFinished.connect(self._keep_token)
+        self._place, self._hint = self.add_hint(), self.add_hint()
         self._show_token()
-        self._token.textChanged.connect(self._keep_token)
-        self._hint = self.add_hint()
         self.retranslate()
 
     def retranslate(self) -> None:
@@ -39,9 +48,11 @@ class NetworkSection(Section):
         self._hint.setText(
             self.tr(
                 "Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token "
-                "is sent to this address only; each address has its own."
+                "is sent to this address only; each address has its own. HF_TOKEN, MODELSCOPE_API_TOKEN and a login of "
+                "huggingface-cli go before it."
             )
         )
+        self._say_where()
 
     def _endpoint_box(self) -> QComboBox:
         usual = usual_endpoint()
@@ -60,12 +71,48 @@ class NetworkSection(Section):
         box.currentTextChanged.connect(chosen)
         return box
 
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802  (Qt's name)
+        """Keep what was written."""
+        super().hideEvent(event)
+        self._keep_token()
+
     def _show_token(self) -> None:
         """Show the token of the address that is set: another one's never goes there."""
-        endpoint = self._settings.endpoint
-        self._token.setText(token_at(self._settings, endpoint))
+        self._keep_token()
+        self._where = endpoint = self._settings.endpoint
+        self._show_kept(KeptToken())
         self._token.setEnabled(not endpoint or bool(origin(endpoint)))
+        self._tokens.find(endpoint, self, lambda kept: self._found(endpoint, kept))
 
-    def _keep_token(self, text: str) -> None:
-        keep_token(self._settings, self._settings.endpoint, text.strip())
-        self.changed.emit("tokens")
+    def _found(self, endpoint: str, kept: KeptToken) -> None:
+        if endpoint == self._where and not self._written:
+            self._show_kept(kept)
+
+    def _show_kept(self, kept: KeptToken) -> None:
+        self._kept = kept
+        self._token.blockSignals(True)
+        self._token.setText(kept.token)
+        self._token.blockSignals(False)
+        self._say_where()
+
+    def _say_where(self) -> None:
+        if self._kept.in_file:
+            words = self.tr(
+                "This computer has no keyring that Zhiyin can use, so the token lies in a file that only you can read."
+            )
+        else:
+            words = self.tr("The token is in this computer's keyring.") if self._kept.token else ""
+        self._place.setText(words)
+        self._place.setVisible(bool(words))
+
+    def _note_writing(self) -> None:
+        self._written = True
+
+    def _keep_token(self) -> None:
+        """Keep what was written; where it lies is said once it does."""
+        if not self._written:
+            return
+        self._written = False
+        endpoint = self._where
+        self._tokens.keep(endpoint, self._token.text().strip())
+        self._tokens.find(endpoint, self, lambda kept: self._found(endpoint, kept))

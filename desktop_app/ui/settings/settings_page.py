@@ -159,7 +159,7 @@ class SettingsPage(QWidget):
             "chat": self._make_chat,
             "tools": self._make_tools,
             "models": lambda: ModelsSection(settings, services.library.listing, services.conversions),
-            "network": lambda: NetworkSection(settings),
+            "network": lambda: NetworkSection(settings, services.tokens),
             "engine": lambda: EnginePage(services.engine_parts),
             "privacy": self._make_privacy,
             "shortcuts": lambda: KeysPage(settings),

@@ -440,6 +440,30 @@ def test_a_token_goes_where_it_may(server: HubServer, tmp_path: Path, monkeypatc
     assert token("https://mirror.example") == "hf_set"
 
 
+def test_a_token_that_the_user_entered_comes_after_the_environment_and_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = {"https://huggingface.co": "hf_entered", "https://modelscope.cn": "ms_entered", "http://plain": "hf_no"}
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+
+    def token(endpoint: str) -> str | bool:
+        request = DownloadRequest(NAME, tmp_path, endpoint=endpoint, kept_token=lambda where: entered.get(where, ""))
+        return hub._Repository(request).host.token
+
+    assert token("https://huggingface.co") == "hf_entered"
+    assert token("https://modelscope.cn") == "ms_entered"
+    assert token("http://plain") is token("https://cdn.huggingface.co") is False
+    (tmp_path / "token").write_text("hf_login")
+    assert token("https://huggingface.co") == "hf_login"
+    monkeypatch.setenv("HF_TOKEN", "hf_set")
+    monkeypatch.setenv("MODELSCOPE_API_TOKEN", "ms_set")
+    assert (token("https://huggingface.co"), token("https://modelscope.cn")) == ("hf_set", "ms_set")
+    entered["https://other.example"] = "two words"
+    with pytest.raises(ZhiyinError, match="token in the settings holds characters") as failure:
+        token("https://other.example")
+    assert "two words" not in str(failure.value)
+
+
 def test_a_redirect_to_another_host_carries_no_token(server: HubServer, tmp_path: Path) -> None:
     put(server, sharded(), gated=True)
     with HubServer(server.repositories) as elsewhere:

@@ -154,9 +154,9 @@ def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
 
 
 def test_where_downloads_come_from_modelscope_the_names_are_those_there(open_window: OpenWindow) -> None:
-    person = open_window(endpoint="https://modelscope.cn", tokens={"https://modelscope.cn:443": "ms_mine"})
+    person = open_window(endpoint="https://modelscope.cn")
     asked = person.services.conversions._with_endpoint(InstallRequest("meta-llama/Meta-Llama-3-8B-Instruct"))
-    assert (asked.source, asked.token) == ("LLM-Research/Meta-Llama-3-8B-Instruct", "ms_mine")
+    assert (asked.source, asked.endpoint) == ("LLM-Research/Meta-Llama-3-8B-Instruct", "https://modelscope.cn")
     assert person.services.conversions._with_endpoint(InstallRequest("some/Model")).source == "some/Model"
 
 

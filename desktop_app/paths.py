@@ -15,7 +15,7 @@ from models.errors import ZhiyinError
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What the system says where nothing may be written."""
 STATES = "states"
-"""The folder of what recurrent models remember of chats, beside the chats."""
+"""The folder of what models remember of chats, beside the chats."""
 WORK = "work"
 """The folder of what chats' tools made, one folder a chat."""
 
@@ -58,7 +58,7 @@ def database_file() -> Path:
 
 
 def chat_state_file(conversation: str) -> Path:
-    """Return the file of what a recurrent model remembers of a chat."""
+    """Return the file of what a model remembers of a chat; a folder beside it is named like it without its ending."""
     return data_folder() / STATES / f"{conversation}.npz"
 
 

@@ -215,8 +215,8 @@ class History:
         if self._owner:
             work = self._work_folders()
             known = {conversation.id for conversation in self.conversations()}
-            self._forget_states(known, "*")
             known |= {deleted.conversation.id for deleted in self.trash()}
+            self._forget_states(known, "*")
             for folder in work:
                 if folder.name not in known:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -353,16 +353,19 @@ class History:
         return []
 
     def _forget_old_states(self) -> None:
-        rows = self._database.execute("SELECT id FROM conversations WHERE deleted IS NULL")
-        known = {identifier for (identifier,) in rows}
-        self._forget_states(known, "*.npz")  # no unfinished files: the engine may be writing the last reply's state
+        known = {identifier for (identifier,) in self._database.execute("SELECT id FROM conversations")}
+        self._forget_states(known, "[!.]*")  # no unfinished files: the engine may be writing the last reply's state
 
     def _forget_states(self, known: set[str], pattern: str) -> None:
-        """Remove what recurrent models remember of chats that are not `known` (`desktop_app.engine.state.chat_states`)."""
+        """Remove what models remember of chats that are not `known` (`desktop_app.engine.state.chat_states`)."""
         if self._path is not None:
             with suppress(OSError):
                 for file in (self._path.parent / STATES).glob(pattern):
-                    if file.stem not in known:
+                    if file.stem in known:
+                        continue
+                    if file.is_dir():
+                        shutil.rmtree(file, ignore_errors=True)
+                    else:
                         file.unlink()
 
     def _attachments(self, of: str, which: str, *values: str) -> dict[str, list[Attachment]]:

@@ -162,7 +162,7 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
     schema: Mapping[str, Any] | None = None
     """The JSON schema that the answer is held to, by a grammar; None: it is free. `sampling.grammar` comes first."""
     state: Path | None = None
-    """The file in which a recurrent model's state of this chat is kept; None: none. Other models leave it alone."""
+    """Where what the model remembers of this chat is kept: this file, or the folder of its name without ending; None: nowhere."""
     thinking: bool | None = None
     effort: str = ""
     """Both as in `Prompt`."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from desktop_app.engine.protocol import AdapterUse
 from desktop_app.engine.results import ModelInfo
+from desktop_app.engine.state.cells import Assembly, Cells
 from desktop_app.engine.state.snapshots import State
 from models.errors import ZhiyinError
 
@@ -58,6 +59,13 @@ class Vocabulary(Protocol):
 class RunningSequence(Protocol):
     """A sequence of tokens that a loaded model goes on with."""
 
+    number: int
+    """Of the runner's sequences."""
+    streams: int
+    """As many as the runner has: what llama.cpp asks of a state."""
+    can_share: bool
+    """Its beginning can be copied into another sequence (`take_from`)."""
+
     @property
     def info(self) -> ModelInfo:
         """The model."""
@@ -103,12 +111,29 @@ class RunningSequence(Protocol):
         """
         ...
 
+    @property
+    def state_bytes(self) -> int:
+        """The size of the whole state now; 0: it is nothing."""
+        ...
+
     def states(self) -> Sequence[State]:
         """As `Runner.states`."""
         ...
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
         """As `Runner.restore`."""
+        ...
+
+    def cells(self) -> Cells | None:
+        """Return what attention keeps of each token; None: the model remembers something else, and has `states`."""
+        ...
+
+    def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
+        """Put what was kept of tokens, laid out for `number` and `streams`, in the sequence's place."""
+        ...
+
+    def take_from(self, other: Any, count: int) -> None:
+        """Copy the first tokens of another sequence of this runner; nothing changes where the model cannot."""
         ...
 
 
@@ -129,6 +154,8 @@ class Runner(Protocol):
     """None: this runner collects none, or the load did not ask for it."""
     batch: int
     """The most tokens that `decode_together` takes."""
+    memory_kind: str
+    """What states depend on besides the file: another load with another one has no use for them."""
     largest_batch: int
     """The most tokens that were computed at once since the load: as much of the graph's buffer was touched."""
 
@@ -202,7 +229,7 @@ class Runner(Protocol):
         ...
 
     def states(self) -> Sequence[State]:
-        """Return the snapshots and the state now, the longest last; () where a sequence can be shortened to any length."""
+        """Return the snapshots and the whole state now, the longest last; () where no state is worth keeping."""
         ...
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:

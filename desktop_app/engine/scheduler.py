@@ -17,6 +17,9 @@ from desktop_app.engine.runner import ProgressCallback, Runner, RunningSequence
 from desktop_app.sequences import common_prefix
 from models.errors import Cancelled
 
+_WORTH_COPYING = 64
+"""Tokens: fewer are sooner computed than copied."""
+
 
 @dataclass
 class Running:
@@ -59,13 +62,24 @@ class Scheduler:
         return len(self._running) < len(self._runner.sequences)
 
     def sequence_for(self, prompt: Sequence[int]) -> RunningSequence:
-        """Return the free sequence that holds most of a prompt already; of several, the one that was used longest ago."""
+        """Return a free sequence that holds as much of a prompt as any, also of what another one holds.
+
+        It is the one that holds most of it; of several, the one that was used longest ago. That one it is too where most of the
+        other would be lost: then that is another chat, which begins alike.
+        """
+        sequences = self._runner.sequences
+        held = [common_prefix(sequence.tokens, prompt) for sequence in sequences]
         used = [run.sequence for run in self._running]
-        free = [(n, sequence) for n, sequence in enumerate(self._runner.sequences) if sequence not in used]
-        number, chosen = max(free, key=lambda one: (common_prefix(one[1].tokens, prompt), -self._last_use[one[0]]))
+        free = [number for number, sequence in enumerate(sequences) if sequence not in used]
+        number = max(free, key=lambda one: (held[one], -self._last_use[one]))
+        if sequences[number].can_share and len(sequences[number].tokens) > 2 * held[number]:
+            number = min(free, key=lambda one: self._last_use[one])
         self._uses += 1
         self._last_use[number] = self._uses
-        return chosen
+        most = max(range(len(sequences)), key=lambda one: held[one])
+        if held[most] - held[number] >= _WORTH_COPYING:
+            sequences[number].take_from(sequences[most], held[most])
+        return sequences[number]
 
     def begin(self, run: Running) -> list[Running]:
         """Take up a reply; return it in a list where it ends at once."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from msgspec.structs import replace
 
 from converter.atomic_write import write_file
+from desktop_app import reports
 from desktop_app.engine import protocol
 from desktop_app.engine.backends import backends, devices, prepare_environment
 from desktop_app.engine.parts.loading import load_base, load_parts
@@ -78,6 +79,7 @@ def main(link: int) -> int:
     prepare_environment()
     events = private_stdout()
     load_base()
+    reports.listen(lambda error: print(f"zhiyin: {error}", file=sys.stderr))  # the log
     engine = EngineProcess(sys.stdin.buffer, events, load_parts(part_store()))
     threading.Thread(target=engine.read_requests, name="requests", daemon=True).start()
     engine.work()
@@ -321,7 +323,7 @@ class EngineProcess:
                 raise
         prompting = Prompting(runner, self._renderer)
         self._runner, self._prompting, self._scheduler = runner, prompting, Scheduler(runner)
-        self._identity = model_identity(request.path, request.adapters)
+        self._identity = model_identity(request.path, request.adapters, runner.memory_kind)
         thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
         return replace(runner.info, thinking=thinking, effort=effort, takes_system=prompting.takes_system())
 
@@ -331,8 +333,9 @@ class EngineProcess:
     def _set_adapters(self, number: int, request: protocol.SetAdapters) -> None:
         from desktop_app.engine.state.chat_states import model_identity
 
-        self._model().set_adapters(request.adapters)
-        self._identity = model_identity(self._model().info.path, request.adapters)
+        runner = self._model()
+        runner.set_adapters(request.adapters)
+        self._identity = model_identity(runner.info.path, request.adapters, runner.memory_kind)
 
     def _unload(self, number: int, request: protocol.Unload) -> None:
         if self._runner is not None:
@@ -363,8 +366,8 @@ class EngineProcess:
         prompt = prompting.tokens(rendered)
         chat_format = prompting.chat_format(asked)
         sequence = self._sequence_for(prompt)
-        recurrent, file, identity = runner.info.context == 0, request.state, self._identity
-        if recurrent and file is not None:
+        file, identity = request.state, self._identity
+        if file is not None:
             resume(sequence, file, identity, prompt)
         reasoning = thinks_still(begun) if begun else bool(opening)
         reader = ReplyReader(chat_format, prompting.template(asked), request.tools, reasoning=reasoning)
@@ -374,7 +377,7 @@ class EngineProcess:
         sampling = self._held_to_grammar(request, opening if reasoning else "")
 
         def with_calls(reply: Reply) -> Reply:
-            if recurrent and file is not None:
+            if file is not None:
                 self._afterwards = lambda: store(sequence, file, identity)
             calls = [call for call in reader.calls if not (call.fault and reply.reason == "cancelled")]
             return replace(reply, tool_calls=tuple(call.openai(index) for index, call in enumerate(calls)))

@@ -18,8 +18,8 @@ from desktop_app.planning.planner import Computer, Model, Plan, RunConfiguration
 from models.errors import ZhiyinError
 
 _MODELS_KEPT = 64
-_USUALLY_PARALLEL = (4, 2)
-"""Chats at once where nobody names a number: the first that fits, with as many layers on GPUs as for one chat."""
+SERVED, SWITCHED = (4, 2), (2,)
+"""Chats that a server and a window keep in the model's memory, where nobody names a number: the first number that fits."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LoadPlanner:
         context: int | None,
         current: PlannedLoad | None = None,
         adapters: Sequence[AdapterUse] = (),
-        parallel: int | None = 1,
+        parallel: int | Sequence[int] = 1,
     ) -> PlannedLoad:
         """Plan a GGUF file's load.
 
@@ -80,7 +80,8 @@ class LoadPlanner:
             context: what the user asks for; None: the planner chooses.
             current: see `computer`.
             adapters: what is put on the model.
-            parallel: chats that are computed at once; None: up to four, where they fit with the context of one.
+            parallel: chats that are computed at once; of several numbers the first that fits without taking anything from
+                a single chat, else 1.
 
         Returns:
             the plan; where nothing fits (`plan.best` is None) the settings are those that lack the least.
@@ -105,16 +106,20 @@ class LoadPlanner:
         return PlannedLoad(path.stem, wanted, found, computer)
 
     def contexts(
-        self, path: Path, settings: LoadSettings, contexts: Iterable[int], *, current: PlannedLoad | None = None
+        self,
+        path: Path,
+        settings: LoadSettings,
+        contexts: Iterable[int],
+        *,
+        current: PlannedLoad | None = None,
+        parallel: int | Sequence[int] = 1,
     ) -> dict[int, RunConfiguration]:
         """Return what a model takes with each context; one it was not made for has the longest possible `context`.
 
         Arguments as in `plan`.
         """
         computer, model = self.computer(current), _model(path)
-        return {
-            context: plan(model, computer, context=context, kv_type=settings.kv_type).chosen for context in contexts
-        }
+        return {context: _plan(model, computer, context, settings.kv_type, parallel).chosen for context in contexts}
 
     def options(
         self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
@@ -150,16 +155,24 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
     Loads(loads_file()).add(records)
 
 
-def _plan(model: Model, computer: Computer, context: int | None, kv_type: str, parallel: int | None) -> Plan:
-    found = plan(model, computer, context=context, kv_type=kv_type, parallel=parallel or 1)
+def _plan(model: Model, computer: Computer, context: int | None, kv_type: str, parallel: int | Sequence[int]) -> Plan:
+    if isinstance(parallel, int):
+        return plan(model, computer, context=context, kv_type=kv_type, parallel=parallel)
+    found = plan(model, computer, context=context, kv_type=kv_type)
     shape = RunShape(found.chosen.context, kv_type)
-    if parallel is not None or found.best is None or uses_graph_runner(model.architecture, model.parameters, shape):
+    if found.best is None or uses_graph_runner(model.architecture, model.parameters, shape):
         return found
-    for count in _USUALLY_PARALLEL:
+    for count in parallel:
         several = plan(model, computer, context=found.best.context or context, kv_type=kv_type, parallel=count)
-        if several.best is not None and several.best.gpu_layers == found.best.gpu_layers:
+        if several.best is not None and _as_good(several.best, found.best):
             return several
     return found
+
+
+def _as_good(several: RunConfiguration, one: RunConfiguration) -> bool:
+    """Tell whether further chats take nothing from a single one, nor the last free memory."""
+    same = several.gpu_layers == one.gpu_layers and several.batch == one.batch
+    return same and several.verdict != "tight"
 
 
 def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:

@@ -22,7 +22,7 @@ from desktop_app.library.embedding_model import bundled_embedding_model
 from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.model_names import AmbiguousModel
-from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
+from desktop_app.planning.load_plan import SERVED, LoadPlanner, PlannedLoad, record_load
 from desktop_app.server.errors import APIError, as_api_error, model_not_found
 from models.errors import ZhiyinError
 
@@ -236,7 +236,7 @@ class ModelPool:
             settings,
             context=self._settings.context,
             adapters=self._adapters(model),
-            parallel=self._settings.parallel,
+            parallel=self._settings.parallel or SERVED,
         )
 
     async def _make_room(self) -> None:

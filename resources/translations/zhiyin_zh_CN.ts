@@ -740,6 +740,10 @@
         <translation>在 {proxy}（{setting}）应答的不是该类型的代理；请更正地址，或取消该设置。</translation>
     </message>
     <message>
+        <source>What the model remembers of a chat could not be kept ({reason}). Nothing of the chat is lost; after a restart it is read again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>
         <translation>{place} 发来的内容不符合 OpenAI 协议（{reason}）；请检查地址，并更新那台服务器。</translation>
     </message>

@@ -48,6 +48,11 @@ class GraphModel(Protocol):
         """Return float32 [len(ids), rows] of a fresh sequence."""
         ...
 
+    @property
+    def state_bytes(self) -> int:
+        """What a whole state takes; 0: little, or there is none."""
+        ...
+
     def snapshot(self) -> None:
         """Take a snapshot that `truncate` can go back to; see `desktop_app.engine.runner.Runner`."""
         ...
@@ -84,11 +89,16 @@ class WithoutSnapshots(ABC):
     def truncate(self, count: int, prompt: int = 0) -> None:
         """See `GraphModel`."""
 
+    @property
+    def state_bytes(self) -> int:
+        """Nothing: there are no states."""
+        return 0
+
     def snapshot(self) -> None:  # noqa: B027  (doing nothing is right here)
         """Do nothing: the cache can be shortened."""
 
     def states(self) -> Sequence[State]:
-        """Return nothing: the cache can be shortened."""
+        """Return nothing: no state of this model is worth keeping."""
         return ()
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:

@@ -12,7 +12,9 @@ GGUF: `token_embd`, `blk.N.{attn_norm, attn_qkv or attn_q, attn_k, attn_v, attn_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import groupby
 from math import sqrt
 from typing import NamedTuple
@@ -28,6 +30,7 @@ from desktop_app.engine.graph.program import Program, Programs
 from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
+from desktop_app.engine.state.snapshots import State
 from models.dynamic_rotary import DynamicRotary, dynamic_rotary
 from models.errors import BadFile, UnsupportedModel
 
@@ -183,6 +186,24 @@ class Dense(WithoutSnapshots):
         self.tokens, self._bases, self._prompt = tokens, bases.tolist(), int(prompt)
         self.logits[:] = logits
         return True
+
+    @property
+    def state_bytes(self) -> int:
+        """The used part of the cache."""
+        return self._cache.bytes_of(len(self.tokens))
+
+    def states(self) -> Sequence[State]:
+        """Return the state now."""
+        data = BytesIO()
+        np.savez(data, **self.read_state())  # type: ignore[arg-type]
+        return [(len(self.tokens), data.getvalue())] if self.tokens else ()
+
+    def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
+        """Put a state in the sequence's place; what is none of this model leaves it empty."""
+        self.truncate(0)
+        count, state = states[-1]
+        with suppress(Exception), np.load(BytesIO(state), allow_pickle=False) as file:
+            self.write_state(list(tokens[:count]), dict(file))
 
     def close(self) -> None:
         """Free graphs and cache."""

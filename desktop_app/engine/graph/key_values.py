@@ -79,6 +79,10 @@ class KeyValues:
         """Return the first columns of a layer's keys or values as they were stored: [size, heads, seen]."""
         return builder.view(tensor, (self._size, self._heads, seen), (self._head_bytes, self._column_bytes))
 
+    def bytes_of(self, tokens: int) -> int:
+        """Return what so many tokens take."""
+        return 2 * len(self.layers) * tokens * self._column_bytes
+
     def read(self, tokens: int) -> dict[str, np.ndarray]:
         """Return the columns of the first tokens."""
         state = {}

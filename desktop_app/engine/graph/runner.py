@@ -28,6 +28,7 @@ from desktop_app.engine.protocol import LONGEST_CONTEXT, AdapterUse, LoadSetting
 from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.runner import ContextFull, ProgressCallback
 from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.state.cells import Assembly, Cells
 from desktop_app.engine.state.files import read_state_file, write_state_file
 from desktop_app.engine.state.snapshots import State
 from desktop_app.engine.stop_flag import StopFlag
@@ -43,6 +44,9 @@ ARCHITECTURES: dict[str, MakeModel] = {"chatglm1": ChatGLM1, "rwkv4": RWKV4, "rw
 
 class GraphRunner:
     """One model, one sequence; see `desktop_app.engine.runner.Runner`."""
+
+    number, streams = 0, 1
+    can_share = False
 
     def __init__(self, header: GGUFHeader, settings: LoadSettings, on_progress: ProgressCallback) -> None:
         """Load the file.
@@ -74,6 +78,7 @@ class GraphRunner:
             self.vocabulary = open_tokenizer(header)
             stack.callback(self.vocabulary.close)
             self._close = stack.pop_all()
+        self.memory_kind = settings.kv_type if self._model.context else ""
         self.info = self._describe(header, weights.parameters, time.perf_counter() - start)
 
     @property
@@ -137,13 +142,28 @@ class GraphRunner:
         """Take a snapshot of a recurrent state."""
         self._model.snapshot()
 
+    @property
+    def state_bytes(self) -> int:
+        """The size of the state now, where it is large."""
+        return self._model.state_bytes
+
     def states(self) -> Sequence[State]:
-        """Return a recurrent model's snapshots and its state now."""
+        """Return the snapshots and the whole state now."""
         return self._model.states()
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
-        """Put a recurrent model's states in the sequence's place."""
+        """Put states in the sequence's place."""
         self._model.restore(tokens, states)
+
+    def cells(self) -> Cells | None:
+        """Return nothing: these graphs have `states`."""
+        return None
+
+    def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
+        """Do nothing: these graphs have `states`."""
+
+    def take_from(self, other: GraphRunner, count: int) -> None:
+        """Do nothing: there is one sequence."""
 
     def save_state(self, path: Path) -> int:
         """Write the sequence's cache or recurrent state; return its bytes."""

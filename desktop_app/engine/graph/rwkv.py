@@ -149,6 +149,11 @@ class RWKV(ABC):
         if self.tokens:
             self._snapshots.take(len(self.tokens), self._packed())
 
+    @property
+    def state_bytes(self) -> int:
+        """Nothing that counts: a state has the size of a few tokens' keys and values."""
+        return 0
+
     def states(self) -> Sequence[Snapshot]:
         """Return the snapshots and the state now."""
         now = len(self.tokens)

@@ -71,6 +71,10 @@ class LlamaRunner:
         self.batch = llama.llama_n_batch(self._context)
         self.kinds = llama.llama_model_is_recurrent(self._model), llama.llama_model_is_hybrid(self._model)
         """Whether it has recurrent layers alone, and whether it has some beside attention."""
+        self.window = int(llama.llama_model_n_swa(self._model))
+        """Tokens that some layers see at most; 0: all see everything."""
+        self.streams = llama.llama_n_seq_max(self._context)
+        self.memory_kind = "" if self.kinds[0] else f"{settings.kv_type} {self._uses_long_rotation(header)}"
         self.largest_batch = 0
         self._next = (llama.llama_token * 1)()
         self._together = llama.llama_batch_init(self.batch, 0, 1)
@@ -189,11 +193,11 @@ class LlamaRunner:
         self._first.snapshot()
 
     def states(self) -> Sequence[State]:
-        """Return a recurrent model's snapshots of the first sequence, and its state now."""
+        """Return the snapshots of the first sequence, and its whole state now."""
         return self._first.states()
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
-        """Put a recurrent model's states in the first sequence's place."""
+        """Put states in the first sequence's place."""
         self._first.restore(tokens, states)
 
     def save_state(self, path: Path) -> int:
@@ -246,6 +250,11 @@ class LlamaRunner:
         llama.llama_batch_free(self._together)
         llama.llama_free(self._context)
         llama.llama_model_free(self._model)
+
+    def _uses_long_rotation(self, header: GGUFHeader) -> bool:
+        """Tell whether the context is one for which llama.cpp takes other factors of the rotation (LongRoPE)."""
+        original = header.parameter("rope.scaling.original_context_length")
+        return isinstance(original, int) and llama.llama_n_ctx_seq(self._context) > original
 
     def _create_context(self, header: GGUFHeader, settings: LoadSettings) -> llama.llama_context_p:
         trained = llama.llama_model_n_ctx_train(self._model)

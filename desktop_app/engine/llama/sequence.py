@@ -11,6 +11,7 @@ import numpy as np
 
 from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.sampler import Sampler
+from desktop_app.engine.state.cells import Assembly, Cells, cells_of
 from desktop_app.engine.state.snapshots import Snapshots, State
 
 if TYPE_CHECKING:
@@ -26,9 +27,13 @@ class LlamaSequence:
         self._runner = runner
         self._context = context
         self._memory = llama.llama_get_memory(context)
-        self.number = number
+        self.number, self.streams = number, runner.streams
         self._recurrent, self._hybrid = runner.kinds
         self._can_trim = not (self._recurrent or self._hybrid)
+        self._window = runner.window
+        self.can_share = self._can_trim and not self._window
+        self._least = 0
+        """Of a state that was taken up with what the window shows alone: it can be cut back to no fewer tokens."""
         self.ids: list[int] = []
         """The tokens that it holds; the runner appends what it decodes."""
         self.row = -1
@@ -59,7 +64,9 @@ class LlamaSequence:
 
     def truncate(self, count: int, prompt: int = 0) -> int:
         """Shorten the sequence to its first `count` tokens; a recurrent state goes back to its last snapshot before them."""
-        if count < len(self.ids):
+        if count < self._least:
+            self.clear()
+        elif count < len(self.ids):
             self.rewind(count)
         return len(self.ids)
 
@@ -95,22 +102,48 @@ class LlamaSequence:
         if more:
             self.snapshot()
 
+    @property
+    def state_bytes(self) -> int:
+        """The size of the whole state now."""
+        return int(llama.llama_state_seq_get_size_ext(self._context, self.number, 0))
+
     def states(self) -> Sequence[State]:
-        """Return a recurrent model's snapshots and its state now."""
-        if not self._recurrent or not self.ids:
+        """Return the snapshots and the whole state now."""
+        if not self.ids:
             return ()
         now = len(self.ids)
-        return [*(snapshot for snapshot in self._snapshots.taken if snapshot[0] < now), (now, self._state())]
+        return [*(snapshot for snapshot in self._snapshots.taken if snapshot[0] < now), (now, self._state(0))]
 
     def restore(self, tokens: Sequence[int], states: Sequence[State]) -> None:
-        """Put a recurrent model's states in the sequence's place."""
+        """Put states in the sequence's place."""
         self.clear()
-        self.ids = list(tokens[: self._restored(*states[-1])])
-        if self.ids:
-            for snapshot in states:
-                self._snapshots.take(*snapshot)
+        self.ids = list(tokens[: self._restored(*states[-1], 0)])
+        if not self.ids:
+            self.clear()
+            return
+        self._least = len(self.ids) if 0 < self._window < len(self.ids) else 0
+        for snapshot in states if self._recurrent else states[:-1] if self._hybrid else ():
+            self._snapshots.take(*snapshot)
+
+    def cells(self) -> Cells | None:
+        """Return what attention keeps of each token; None: the model remembers something else."""
+        return cells_of(self._whole(), len(self.ids)) if self.can_share else None
+
+    def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
+        """Put what was kept of tokens in the sequence's place; it is empty where llama.cpp refuses that."""
+        self.clear()
+        if self._put(state.state, 0):
+            self.ids = list(tokens)
         else:
             self.clear()
+
+    def take_from(self, other: LlamaSequence, count: int) -> None:
+        """Copy the first tokens of another sequence, where that can be cut back to them."""
+        if self.can_share:
+            self.clear()
+            if self._put(other._whole(), 0):
+                self.ids = list(other.ids)
+            self.truncate(count)
 
     def take_up(self, tokens: Sequence[int]) -> None:
         """Take note of the tokens that llama.cpp's memory holds after it read a file."""
@@ -121,6 +154,7 @@ class LlamaSequence:
         """Forget everything."""
         llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
         self._snapshots.clear()
+        self._least = 0
         self.ids = []
 
     def rewind(self, count: int) -> None:
@@ -144,14 +178,27 @@ class LlamaSequence:
         """What a snapshot holds: everything, or of a hybrid the recurrent layers alone."""
         return int(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) if self._hybrid else 0
 
-    def _state(self) -> bytearray:
-        state = bytearray(llama.llama_state_seq_get_size_ext(self._context, self.number, self._snapshot_flags))
+    def _state(self, flags: int | None = None) -> bytearray:
+        flags = self._snapshot_flags if flags is None else flags
+        state = bytearray(llama.llama_state_seq_get_size_ext(self._context, self.number, flags))
         buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        llama.llama_state_seq_get_data_ext(self._context, buffer, len(state), self.number, self._snapshot_flags)
+        llama.llama_state_seq_get_data_ext(self._context, buffer, len(state), self.number, flags)
         return state
 
-    def _restored(self, count: int, state: bytes | bytearray) -> int:
+    def _whole(self) -> np.ndarray:
+        """Return the whole state; an array is not filled with zeros first."""
+        state = np.empty(self.state_bytes, np.uint8)
+        buffer = (ctypes.c_uint8 * len(state)).from_address(state.ctypes.data)
+        llama.llama_state_seq_get_data_ext(self._context, buffer, len(state), self.number, 0)
+        return state
+
+    def _restored(self, count: int, state: bytes | bytearray, flags: int | None = None) -> int:
         """Take up a snapshot; return its number of tokens, or 0 where llama.cpp refuses it."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        read = llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), self.number, self._snapshot_flags)
-        return count if read else 0
+        return (
+            count if self._put(np.frombuffer(state, np.uint8), self._snapshot_flags if flags is None else flags) else 0
+        )
+
+    def _put(self, state: np.ndarray, flags: int) -> bool:
+        """Hand a state to llama.cpp; return whether it took it."""
+        buffer = (ctypes.c_uint8 * len(state)).from_address(state.ctypes.data)
+        return bool(llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), self.number, flags))

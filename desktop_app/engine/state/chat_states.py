@@ -1,13 +1,16 @@
-"""States of recurrent models on disk, one file a chat: a chat of any length continues without a new prefill.
+"""States of chats on disk: a chat goes on after a restart, or after another one, without a new prefill.
 
-One file a chat, of two states: the one after the last reply, and the one where the last question begins, for another question or
-another answer. llama.cpp's are rounded to a quarter. It is a cache: whatever is damaged, or was written with another model, is
-ignored, and the chat is read again.
+Of a model whose memory is attention alone, each turn adds files to the chat's folder (`blocks`). Of the others one file a chat
+has the whole state after the last reply; of recurrent ones also that where the last question begins, for another question or
+another answer, and llama.cpp's are rounded to a quarter. It is a cache: whatever is damaged, or was written with another model,
+is ignored, and the chat is read again.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -15,70 +18,133 @@ from pathlib import Path
 
 import llama_cpp
 import numpy as np
+import psutil
 
 from converter.gguf_header import split_parts
+from desktop_app import reports
 from desktop_app.engine.protocol import AdapterUse
 from desktop_app.engine.runner import RunningSequence
+from desktop_app.engine.state import blocks
 from desktop_app.engine.state.files import read_state_file, write_state_file
 from desktop_app.engine.state.rounding import rounded, widened
 from desktop_app.engine.state.snapshots import State
+from desktop_app.paths import free_space
 from desktop_app.sequences import common_prefix
 from models.errors import ZhiyinError
 
-_FORMAT = 2
+_FORMAT = 3
 _LONG_QUESTION = 1024
 """From this many tokens on, the state at the question's end is kept: another answer should not read all of it again."""
 _MOST_BYTES = 1024 * 1024 * 1024
 """Of all chats together."""
 _ROUNDED_ARCHITECTURES = ("rwkv6", "rwkv7")
 _EXACT, _ROUNDED = "after_", "rounded_after_"
+_WORTH_READING = 16
+"""Tokens: fewer are sooner computed than their state is taken up."""
+_MEMORY_PART = 0.5
+"""Of the memory that is free: a larger state is not copied."""
+_LEFT_ON_DISK = 512 * 1024 * 1024
+"""A cache is not what fills a disk."""
+_TRIES = 8
+"""Damaged files of one chat that are passed over at once."""
 
 
-def model_identity(path: Path, adapters: Sequence[AdapterUse]) -> str:
-    """Name a model by its files and what is on it, so that no other model's state is ever taken up; "" where a file is gone."""
+def model_identity(path: Path, adapters: Sequence[AdapterUse], kind: str = "") -> str:
+    """Name a model by its files, what is on it and how it is loaded (`Runner.memory_kind`): no other one's state is taken up.
+
+    It is "" where a file is gone.
+    """
     files = [*split_parts(path), *(adapter.path for adapter in adapters)]
     try:
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     except OSError:
         return ""
     scales = [adapter.scale for adapter in adapters]
-    return blake2b(json.dumps([_FORMAT, llama_cpp.__version__, facts, scales]).encode(), digest_size=16).hexdigest()
+    named = json.dumps([_FORMAT, llama_cpp.__version__, facts, scales, kind])
+    return blake2b(named.encode(), digest_size=16).hexdigest()
 
 
-def resume(runner: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
-    """Take up a chat's state where it holds more of `prompt` than the running sequence does.
+def resume(sequence: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
+    """Take up what is kept of chats where it holds more of `prompt` than the running sequence does.
 
     Args:
-        runner: a recurrent model.
-        file: as `store` wrote it; it need not exist.
+        sequence: of the loaded model.
+        file: the chat's, as `store` was given it; nothing need be there.
         identity: of the loaded model.
         prompt: what is to be read next.
     """
+    if identity:
+        with suppress(MemoryError):
+            _take_up_blocks(sequence, file.parent, identity, prompt)
+            _take_up_states(sequence, file, identity, prompt)
+
+
+def store(sequence: RunningSequence, file: Path, identity: str) -> None:
+    """Keep what is remembered of a chat, whole or not at all; where that fails, the chat is only read again."""
+    needed = sequence.state_bytes
+    if not identity or needed > _MEMORY_PART * psutil.virtual_memory().available:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _check_disk(file.parent, needed)
+        _write(sequence, file, identity)
+        _shrink(file.parent, _MOST_BYTES)
+    except (OSError, MemoryError, ZhiyinError) as error:
+        reports.say(
+            ZhiyinError(
+                "What the model remembers of a chat could not be kept ({reason}). Nothing of the chat is lost; after a restart "
+                "it is read again.",
+                reason=getattr(error, "strerror", None) or error,
+            )
+        )
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    if needed > free_space(folder) - _LEFT_ON_DISK:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _write(sequence: RunningSequence, file: Path, identity: str) -> None:
+    cells = sequence.cells()
+    if cells is not None:
+        blocks.write(file.with_suffix(""), identity, sequence.tokens, cells)
+    elif states := _worth_keeping(sequence.states()):
+        arrays = dict(_packed(state, sequence.info.architecture) for state in states)
+        write_state_file(file, identity, sequence.tokens, arrays)
+
+
+def _take_up_blocks(sequence: RunningSequence, states: Path, identity: str, prompt: Sequence[int]) -> None:
+    known = common_prefix(sequence.tokens, prompt)
+    if not sequence.info.can_trim or len(prompt) - known < _WORTH_READING:
+        return
+    for _ in range(_TRIES):  # a damaged file is removed; those before it are found again
+        found = blocks.find(states, identity, prompt)
+        count = sum(block.used for block in found)
+        if count - known < _WORTH_READING:
+            return
+        state = blocks.assembled(found, identity, sequence.number, sequence.streams)
+        if state is not None:
+            sequence.take_up_cells(prompt[:count], state)
+            return
+
+
+def _take_up_states(sequence: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
     found = read_state_file(file, identity, ())
-    if not identity or found is None:
+    if found is None:
         return
     tokens = found[0]
     shared = min(common_prefix(tokens, prompt), len(prompt) - 1)
-    if shared <= common_prefix(runner.tokens, prompt):
+    if shared <= common_prefix(sequence.tokens, prompt):
         return
     whole = read_state_file(file, identity)
     if whole is None:
         return
-    counts = sorted((_count(name), name) for name in whole[1] if 0 < _count(name) <= shared)
+    # A recurrent state is of use as it is; others are cut back to what is shared.
+    most = shared if sequence.info.context == 0 else len(tokens)
+    counts = sorted((_count(name), name) for name in whole[1] if 0 < _count(name) <= most)
     states = [(count, state) for count, name in counts if (state := _unpacked(name, whole[1][name])) is not None]
     if states:
-        runner.restore(tokens, states)
-
-
-def store(runner: RunningSequence, file: Path, identity: str) -> None:
-    """Write a chat's state, whole or not at all; a full disk only means that the chat is read again."""
-    if not identity:
-        return
-    with suppress(OSError, MemoryError, ZhiyinError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        arrays = dict(_packed(state, runner.info.architecture) for state in _worth_keeping(runner.states()))
-        write_state_file(file, identity, runner.tokens, arrays)
-        _shrink(file.parent, _MOST_BYTES)
+        sequence.restore(tokens, states)
 
 
 def _worth_keeping(states: Sequence[State]) -> Sequence[State]:
@@ -107,9 +173,18 @@ def _count(name: str) -> int:
 
 
 def _shrink(folder: Path, most: int) -> None:
-    """Remove the states that were not used for the longest time."""
+    """Remove what was not used for the longest time; of a chat's files the last ones go first."""
     together = 0
-    for _, size, file in sorted(((f.stat().st_mtime_ns, f.stat().st_size, f) for f in folder.iterdir()), reverse=True):
+    for _, _, size, file in sorted(map(_use, [*folder.glob("*.npz"), *blocks.files(folder)]), reverse=True):
         together += size
         if together > most:
-            file.unlink()
+            file.unlink(missing_ok=True)
+            if file.suffix == blocks.SUFFIX:
+                with suppress(OSError):
+                    file.parent.rmdir()  # where it was the last one
+
+
+def _use(file: Path) -> tuple[int, int, int, Path]:
+    """Return when a file was used last, the less the nearer its place is to the end of its chat, and its size."""
+    facts = file.stat()
+    return facts.st_mtime_ns, -int(file.name[:8]) if file.suffix == blocks.SUFFIX else 0, facts.st_size, file

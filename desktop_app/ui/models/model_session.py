@@ -15,7 +15,7 @@ from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.source_facts import Assessment, SourceFacts, judge
 from desktop_app.planning.computer import hardware_now
-from desktop_app.planning.load_plan import PlannedLoad
+from desktop_app.planning.load_plan import SWITCHED, PlannedLoad
 from desktop_app.planning.planner import DOES_NOT_FIT, Computer, RunConfiguration
 from desktop_app.settings import Settings
 from desktop_app.system.hardware import Hardware
@@ -111,7 +111,9 @@ class ModelSession(QObject):
 
         current = self._in_engine
         self._engine.plan(
-            lambda planner: planner.plan(model.path, settings, context=context, current=current), planned, not_planned
+            lambda planner: planner.plan(model.path, settings, context=context, current=current, parallel=SWITCHED),
+            planned,
+            not_planned,
         )
 
     def unload(self, on_done: Callable[[], None]) -> None:
@@ -165,7 +167,7 @@ class ModelSession(QObject):
             return
         settings = LoadSettings(kv_type=self._overrides.kv_type)
         self._engine.plan(
-            lambda planner: planner.contexts(model.path, settings, contexts, current=current),
+            lambda planner: planner.contexts(model.path, settings, contexts, current=current, parallel=SWITCHED),
             on_done,
             lambda _: on_done({}),
         )

@@ -12,7 +12,9 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Measure, Stats
 from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import Loads
-from desktop_app.planning.load_plan import LoadPlanner, record_load
+from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.load_plan import SERVED, SWITCHED, LoadPlanner, _plan, record_load
+from desktop_app.planning.planner import Computer, RunConfiguration
 from desktop_app.system import hardware
 
 
@@ -82,3 +84,21 @@ def test_adapters_take_memory_too(starter_gguf: Path, tmp_path: Path) -> None:
             for used in ((), adapters)
         )
     assert with_them.shares[0].total - without.shares[0].total == 3_000_000
+
+
+@pytest.mark.parametrize(("spare", "expected"), [(3.5, 4), (1.5, 2), (0.5, 1)])
+def test_further_chats_are_kept_where_they_take_nothing_from_one(
+    spare: float, expected: int, starter_gguf: Path
+) -> None:
+    model, total = model_of_gguf(starter_gguf), 64 << 30
+
+    def planned(free: float, parallel: int | tuple[int, ...]) -> RunConfiguration:
+        computer = Computer(int(free), total, 100 << 20)
+        return _plan(model, computer, 8192, "f16", parallel).chosen
+
+    one, two = planned(total, 1).bytes, planned(total, 2).bytes
+    needed = one + spare * (two - one)
+    free = needed / 0.9 + 0.05 * total  # a tenth and the reserve stay free
+    assert planned(free, SERVED).parallel == expected
+    assert planned(free, SWITCHED).parallel == min(expected, 2)
+    assert planned(free, SERVED).context == 8192

@@ -253,6 +253,12 @@ def test_a_state_is_taken_up_by_another_runner(name: str, made: Made, opened: Op
     assert other.load_state(tmp_path / "state") == 51
     other.decode((8,))
     assert error(last(other), case.reference.replied(prompt, [4, 8])[-1]) < ERROR
+    third = opened(case.path)
+    third.restore([*prompt, 4], runner.states())
+    third.decode((8,))
+    assert error(last(third), case.reference.replied(prompt, [4, 8])[-1]) < ERROR
+    third.restore([*prompt, 4], [(51, b"no state")])
+    assert not third.tokens
     with pytest.raises(BadFile, match="state"):
         opened(case.path, kv_type="f16").load_state(tmp_path / "state")
 

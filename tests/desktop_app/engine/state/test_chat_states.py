@@ -244,8 +244,14 @@ def test_a_deleted_chats_state_is_removed_with_it(state: Path) -> None:
     state.parent.mkdir()
     for name in ("kept", "deleted", "never-saved"):
         chat_state_file(name).write_bytes(b"state")
+        folder = chat_state_file(name).with_suffix("")
+        folder.mkdir()
+        (folder / "block.kv").write_bytes(b"state")
     history.delete("deleted")
-    assert chat_state_file("deleted").exists()  # it can still be restored
     history.close()
-    History(database_file()).close()
-    assert [file.name for file in state.parent.iterdir()] == ["kept.npz"]
+    history = History(database_file())
+    assert chat_state_file("deleted").exists()  # it can still be restored from the trash, and is not read again then
+    assert (chat_state_file("deleted").with_suffix("") / "block.kv").exists()
+    history.forget(["deleted"])
+    history.close()
+    assert sorted(file.name for file in state.parent.iterdir()) == ["kept", "kept.npz"]

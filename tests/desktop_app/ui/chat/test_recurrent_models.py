@@ -36,6 +36,7 @@ def test_a_chat_goes_on_after_a_restart_and_leaves_nothing_when_deleted(
     person.ask("谢谢")
     assert facts(person)["reused_tokens"] == whole
     person.services.chats.delete(chat)
+    person.services.chats.forget([chat])
     person.close()
     assert not chat_state_file(chat).exists()
 

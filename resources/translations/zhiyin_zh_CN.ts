@@ -741,7 +741,7 @@
     </message>
     <message>
         <source>What the model remembers of a chat could not be kept ({reason}). Nothing of the chat is lost; after a restart it is read again.</source>
-        <translation type="unfinished"></translation>
+        <translation>模型对聊天的记忆无法保存（{reason}）。聊天内容没有丢失；重启之后会重新读一遍。</translation>
     </message>
     <message>
         <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>

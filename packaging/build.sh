@@ -8,7 +8,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-is_recent() { "$1" --version 2>/dev/null | grep -qE 'shaderc v?20(2[4-9]|[3-9][0-9])'; }
+is_recent() {
+    local version
+    version=$("$1" --version 2>/dev/null) || return 1 # in a pipe that ends early it would be killed, and taken for an old one
+    [[ $version =~ shaderc\ v?20(2[4-9]|[3-9][0-9]) ]]
+}
 
 parts=(base)
 if [ "$(uname)" != Darwin ]; then

@@ -6,7 +6,7 @@ bundle=$(realpath "$1")
 out=$(realpath -m "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml" | head -n 1)
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml" | sed -n 1p)
 # 19 packs tightest and takes minutes; a trial does with less.
 level=${ZHIYIN_COMPRESSION:-19}
 work=$(mktemp -d)

@@ -14,7 +14,7 @@ keep=$root/build/roots
 out=$root/build/tried
 display=:$((90 + RANDOM % 900))
 # shellcheck disable=SC2016 # apt-get fills it in
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/\?$')}
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/\/debian\/?$/ && !seen++')}
 person="李 明"
 mkdir -p "$keep" "$out"
 work=$(mktemp -d)
@@ -78,7 +78,7 @@ chat_in_window() { # NAME PROGRAM
     as_person "$1.window.trace" "$2" >"$out/$1.window.log" 2>&1 &
     local app=$! found='' reply=''
     for _ in $(seq 120); do
-        found=$(DISPLAY=$display xdotool search --onlyvisible --name 'Zhiyin|知音' 2>/dev/null | head -n 1) && [ -n "$found" ] && break
+        found=$(DISPLAY=$display xdotool search --onlyvisible --name 'Zhiyin|知音' 2>/dev/null | sed -n 1p) && [ -n "$found" ] && break
         kill -0 "$app" 2>/dev/null || fail "the window ended at once: $(cat "$out/$1.window.log")"
         sleep 1
     done
@@ -131,8 +131,8 @@ for suite in "${suites[@]}"; do
     for program in python3 cc c++; do
         ! inside sh -c "command -v $program" || fail "$program is in the empty system"
     done
-    deb=$(find "$installers" -name 'zhiyin_*.deb' | head -n 1)
-    archive=$(find "$installers" -name 'zhiyin-*.tar.zst' | head -n 1)
+    deb=$(find "$installers" -name 'zhiyin_*.deb' | sed -n 1p)
+    archive=$(find "$installers" -name 'zhiyin-*.tar.zst' | sed -n 1p)
 
     say "$suite: the archive where nothing is: what is missing is named all at once"
     mkdir -p "$system/unpacked"

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 # shellcheck disable=SC2016 # apt-get fills it in
 # Debian's mirror is the one that this system uses; another distribution names one in DEBIAN_MIRROR.
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/\?$')}
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/\/debian\/?$/ && !seen++')}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 mkdir -p "$work/lists/partial" "$work/archives/partial"
 : >"$work/status"
@@ -36,4 +36,4 @@ cat >"$out/bin/glslc" <<EOF
 exec "$out/glslc/$loader" --library-path "$out/glslc" "$out/glslc/glslc" "\$@"
 EOF
 chmod +x "$out/bin/glslc"
-"$out/bin/glslc" --version | head -n 1
+"$out/bin/glslc" --version | sed -n 1p

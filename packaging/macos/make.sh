@@ -9,7 +9,7 @@ app=$(cd "$1" && pwd)
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../pyproject.toml" | head -n 1)
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../pyproject.toml" | sed -n 1p)
 image=$out/zhiyin-$version-macos-$(uname -m).dmg
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

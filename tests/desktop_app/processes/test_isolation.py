@@ -91,7 +91,8 @@ def test_a_command_runs_no_code_of_the_folder_it_is_started_in(hostile: Path, ar
     "command",
     [
         "doctor",
-        pytest.param("--smoke-test", marks=pytest.mark.slow),  # PYTHONPATH is read by the launcher alone, the same for every command
+        # PYTHONPATH is read by the launcher alone, which is the same for every command.
+        pytest.param("--smoke-test", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("python_path", [":", "."], ids=["empty", "dot"])

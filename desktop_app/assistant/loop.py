@@ -25,6 +25,7 @@ from desktop_app.assistant.tool import Tool, ToolResult
 from desktop_app.chat.conversation import Message, State
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
+from desktop_app.chat.reasoning import ThoughtClock
 from desktop_app.chat.request import ReplyOptions, reply_request
 from desktop_app.chat.steps import Call, begin_call, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
 from desktop_app.engine.client import Answers, Job
@@ -80,6 +81,8 @@ class Assistant:
     stop: threading.Event = field(default_factory=threading.Event)
     grounding: Grounding | None = None
     """What the model is to read of documents, besides the messages."""
+    _clock: ThoughtClock = field(default_factory=ThoughtClock, init=False)
+    """Of the reply under way."""
 
     def run(self, path: Sequence[Message], begun: Message | None = None) -> list[Message]:
         """Go on with a branch that ends in a message of the user, or in the middle of an assistant's work; return what came.
@@ -127,6 +130,7 @@ class Assistant:
         facts = (
             message.facts
             | _facts(reply)
+            | self._clock.facts
             | {"context": self.context}
             | ({"tool_calls": [call.stored() for call in calls]} if calls else {})
         )
@@ -157,10 +161,12 @@ class Assistant:
     def _wait(self, request: Generate, message: Message) -> Reply:
         """Wait for a reply, storing what there is of it, passing on what comes and a stop."""
         written: list[str] = []
+        self._clock = clock = ThoughtClock()
 
         def heard(update: Update) -> None:
             if isinstance(update, Text):
                 written.append(update.text)
+                clock.hear(update.text, time.monotonic())
             self.listener.update(message, update)
 
         job: Job[Reply] = self.engine.submit(request, heard)

@@ -14,6 +14,7 @@ from typing import Any
 
 from desktop_app.chat.attachment import new_id
 from desktop_app.chat.choices import Choices, choices_from
+from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.small_files import Parsed, SmallFile
 
 _LONGEST_ICON = 2
@@ -31,8 +32,12 @@ class Assistant:
     """As `desktop_app.library.installed` identifies it; "": the one that is loaded."""
     sampling: Mapping[str, float] = field(default_factory=dict, hash=False)
     """As `Choices.sampling`."""
-    tools: tuple[str, ...] | None = None
+    tools: tuple[str, ...] = ()
+    """The application's own, by their names (`ToolChoice.names`)."""
+    servers: tuple[str, ...] = ()
+    """MCP servers, by their names in the settings."""
     collections: tuple[str, ...] = ()
+    """Of documents, which replies are looked for in."""
     id: str = field(default_factory=new_id)
 
     @property
@@ -43,7 +48,12 @@ class Assistant:
     @property
     def choices(self) -> Choices:
         """What a chat with it begins with."""
-        return Choices(self.model, self.instructions, self.sampling, self.id, self.tools, self.collections)
+        return Choices(self.model, self.instructions, self.sampling, self.id)
+
+    @property
+    def tool_choice(self) -> ToolChoice:
+        """The tools that a chat with it has on."""
+        return ToolChoice(self.tools, servers=self.servers)
 
 
 @dataclass(frozen=True)
@@ -114,8 +124,9 @@ def _assistant(entry: Any) -> Assistant | None:
         choices.instructions or "",
         choices.model,
         choices.sampling,
-        choices.tools,
-        choices.collections,
+        _texts(entry, "tools"),
+        _texts(entry, "servers"),
+        _texts(entry, "collections"),
         _text(entry, "id") or new_id(),
     )
 
@@ -123,6 +134,11 @@ def _assistant(entry: Any) -> Assistant | None:
 def _text(entry: Mapping[Any, Any], key: str) -> str:
     value = entry.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _texts(entry: Mapping[Any, Any], key: str) -> tuple[str, ...]:
+    value = entry.get(key)
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, (list, tuple)) else ()
 
 
 def found_in(assistants: Sequence[Assistant], identifier: str) -> Assistant | None:

@@ -1,4 +1,4 @@
-"""What was chosen for one chat alone: its model, instructions, sampling, assistant and tools. The rest is as in the settings."""
+"""What was chosen for one chat alone: its model, instructions, sampling and assistant. The rest is as in the settings."""
 
 from __future__ import annotations
 
@@ -24,19 +24,11 @@ class Choices:
     """Some of `SAMPLED`."""
     assistant: str = ""
     """The id of the assistant (`desktop_app.chat.assistants`) that the chat began with."""
-    tools: tuple[str, ...] | None = None
-    """The names of the tools that are on; None: as in the settings."""
-    collections: tuple[str, ...] = ()
-    """The document collections that questions are looked up in."""
 
     def stored(self) -> dict[str, Any]:
         """Return what differs from the defaults, as JSON has it."""
         usual = asdict(Choices())
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if value != usual[name]
-        }
+        return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
 
 def choices_from(stored: Any) -> Choices:
@@ -45,9 +37,6 @@ def choices_from(stored: Any) -> Choices:
         return Choices()
     known = {entry.name for entry in fields(Choices)}
     good = {name: value for name, value in stored.items() if name in known and _GOOD[name](value)}
-    for name in ("tools", "collections"):
-        if isinstance(good.get(name), list):
-            good[name] = tuple(good[name])
     if "sampling" in good:
         good["sampling"] = {name: value for name, value in good["sampling"].items() if _is_sampled(name, value)}
     return Choices(**good)
@@ -64,15 +53,9 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(map(_is_text, value))
-
-
 _GOOD = {
     "model": _is_text,
     "instructions": lambda value: value is None or isinstance(value, str),
     "sampling": lambda value: isinstance(value, Mapping),
     "assistant": _is_text,
-    "tools": lambda value: value is None or _are_texts(value),
-    "collections": _are_texts,
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _OPEN, _CLOSE = "<think>", "</think>"
+THINKING_SECONDS = "thinking_seconds"
+"""Among a message's facts: how long it reasoned."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,16 @@ class ReasoningSplitter:
         """begin, reasoning, gap (blanks between the two), answer."""
         self._said = False
         """Some reasoning is out: blanks at its beginning are not."""
+
+    @property
+    def reasons(self) -> bool:
+        """The reasoning has begun and not ended."""
+        return self._state == "reasoning"
+
+    @property
+    def is_over(self) -> bool:
+        """No reasoning comes any more."""
+        return self._state in ("gap", "answer")
 
     def feed(self, text: str) -> tuple[str, str]:
         """Take more of the reply; return what it adds to the reasoning and to the answer."""
@@ -86,3 +98,31 @@ class ReasoningSplitter:
         self._held = thought[len(ready) :]
         self._said = self._said or bool(ready)
         return ready
+
+
+class ThoughtClock:
+    """Measures how long a reply reasons, while it streams."""
+
+    def __init__(self, begun: str = "", seconds: float = 0.0) -> None:
+        """Begin a reply, or go on with what was written of it; `seconds`: how long that reasoned."""
+        self._splitter = ReasoningSplitter()
+        self._splitter.feed(begun)
+        self._before = self.seconds = seconds
+        self._since: float | None = None
+
+    def hear(self, text: str, now: float) -> bool:
+        """Take more of the reply; return whether the reasoning ended with it."""
+        if self._splitter.is_over:
+            return False
+        self._since = now if self._since is None else self._since
+        reasoned = self._splitter.reasons
+        reasoning, _ = self._splitter.feed(text)
+        if not (reasoned or reasoning or self._splitter.reasons):
+            return False
+        self.seconds = self._before + now - self._since
+        return self._splitter.is_over
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What is stored with the message; {}: it did not reason."""
+        return {THINKING_SECONDS: round(self.seconds, 1)} if self.seconds else {}

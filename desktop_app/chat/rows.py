@@ -13,6 +13,7 @@ from desktop_app.chat.choices import choices_from
 from desktop_app.chat.conversation import Conversation, Message, Named, Role, State
 from desktop_app.chat.failure import failure_of
 from desktop_app.chat.folders import Folder
+from desktop_app.chat.reasoning import THINKING_SECONDS
 from desktop_app.chat.tool_choice import choice_from
 from models.chat.harmony import EFFORTS
 
@@ -23,7 +24,9 @@ MESSAGE_COLUMNS = "conversation, parent, role, content, id, created, state, mode
 FOLDER_COLUMNS = "id, name, position, closed"
 ATTACHMENT_COLUMNS = "id, conversation, message, position, name, kind, text, path"
 
-_NUMBERS = frozenset(("tokens", "seconds", "prompt_tokens", "reused_tokens", "prompt_seconds", "context"))
+_NUMBERS = frozenset(
+    ("tokens", "seconds", "prompt_tokens", "reused_tokens", "prompt_seconds", "context", THINKING_SECONDS)
+)
 _ROLES, _STATES, _NAMED = (frozenset(get_args(words)) for words in (Role, State, Named))
 _LATEST = 2.0**33
 """Seconds since 1970: the year 2242, which every calendar knows."""

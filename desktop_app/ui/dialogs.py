@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QStandardPaths, Qt, Signal
 from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
 from converter.hub.address import HubAddress
+from desktop_app.assistant.mcp.configuration import servers_switched_on
 from desktop_app.chat.assistants import Assistant
 from desktop_app.chat.attachment import PASSAGES, Attachment
 from desktop_app.chat.export import file_name
@@ -127,7 +128,7 @@ class Dialogs(QObject):
         services = self._services
         models = {model.identifier: model.label or model.name for model in services.library.models}
         collections = [one.name for one in services.collections.collections]
-        return AssistantEditor(assistant, models, collections, self._window)
+        return AssistantEditor(assistant, models, servers_switched_on(), collections, self._window)
 
     def transfer(self) -> None:
         """Import chats of other programs; back everything up, and restore it."""

@@ -106,6 +106,8 @@ class MainWindow(QMainWindow):
         self._dialogs = Dialogs(services, self._notices, self)
         self._tools = ToolsController(services.chats, self._composer.tools, self._dialogs.tools, self)
         self._dialogs.tools_changed.connect(self._tools.show)
+        for show in (self._tools.show, self._documents.show_choice):
+            services.assistant_list.changed.connect(show)
 
     def _connect_chats(self) -> None:
         chats, actions, sidebar = self.services.chats, self._chat_actions, self._sidebar
@@ -388,6 +390,7 @@ class MainWindow(QMainWindow):
     def _list_models(self) -> None:
         listing = self.services.library.listing
         self._picker.set_models(listing.models, listing.broken)
+        self._view.set_models(listing.models)
         self._show_state(self.services.models.state)
 
     def _show_state(self, state: EngineState) -> None:

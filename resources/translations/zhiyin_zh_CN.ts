@@ -3386,16 +3386,8 @@
         <translation>助手</translation>
     </message>
     <message>
-        <source>Calculator</source>
-        <translation>计算器</translation>
-    </message>
-    <message>
         <source>Cancel</source>
         <translation>取消</translation>
-    </message>
-    <message>
-        <source>Clock</source>
-        <translation>时钟</translation>
     </message>
     <message>
         <source>Documents</source>
@@ -3408,6 +3400,10 @@
     <message>
         <source>Instructions</source>
         <translation>指令</translation>
+    </message>
+    <message>
+        <source>MCP server {name}</source>
+        <translation>MCP 服务器 {name}</translation>
     </message>
     <message>
         <source>Model</source>
@@ -5254,6 +5250,10 @@
         <translation>重新回答</translation>
     </message>
     <message>
+        <source>Answer again with another model</source>
+        <translation>换一个模型重新回答</translation>
+    </message>
+    <message>
         <source>Continue this reply</source>
         <translation>继续生成</translation>
     </message>
@@ -5634,6 +5634,10 @@
     <message>
         <source>Thought</source>
         <translation>思考过程</translation>
+    </message>
+    <message>
+        <source>Thought for {time}</source>
+        <translation>思考了 {time}</translation>
     </message>
 </context>
 <context>

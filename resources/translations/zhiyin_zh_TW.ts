@@ -3234,16 +3234,8 @@
         <translation>助理</translation>
     </message>
     <message>
-        <source>Calculator</source>
-        <translation>計算機</translation>
-    </message>
-    <message>
         <source>Cancel</source>
         <translation>取消</translation>
-    </message>
-    <message>
-        <source>Clock</source>
-        <translation>時鐘</translation>
     </message>
     <message>
         <source>Documents</source>
@@ -3256,6 +3248,10 @@
     <message>
         <source>Instructions</source>
         <translation>指示</translation>
+    </message>
+    <message>
+        <source>MCP server {name}</source>
+        <translation>MCP 伺服器 {name}</translation>
     </message>
     <message>
         <source>Model</source>
@@ -4401,6 +4397,92 @@
     </message>
 </context>
 <context>
+    <name>FirstRun</name>
+    <message>
+        <source>1 core</source>
+        <translation>1 個核心</translation>
+    </message>
+    <message>
+        <source>Best for Chinese</source>
+        <translation>中文最佳</translation>
+    </message>
+    <message>
+        <source>Best for English</source>
+        <translation>英文最佳</translation>
+    </message>
+    <message>
+        <source>Smallest</source>
+        <translation>最小</translation>
+    </message>
+    <message>
+        <source>no graphics card for models</source>
+        <translation>沒有可用於模型的顯示卡</translation>
+    </message>
+    <message>
+        <source>{count} cores</source>
+        <translation>{count} 個核心</translation>
+    </message>
+    <message>
+        <source>{free} free on the disk</source>
+        <translation>磁碟可用 {free}</translation>
+    </message>
+    <message>
+        <source>{size} to download, about {time}</source>
+        <translation>下載 {size}，約需 {time}</translation>
+    </message>
+    <message>
+        <source>{total} of memory, {free} free</source>
+        <translation>記憶體 {total}，可用 {free}</translation>
+    </message>
+</context>
+<context>
+    <name>FirstRunPage</name>
+    <message>
+        <source>Add a model…</source>
+        <translation>新增模型…</translation>
+    </message>
+    <message>
+        <source>All models</source>
+        <translation>全部模型</translation>
+    </message>
+    <message>
+        <source>Begin at once</source>
+        <translation>立即開始</translation>
+    </message>
+    <message>
+        <source>Choose your first model</source>
+        <translation>選擇第一個模型</translation>
+    </message>
+    <message>
+        <source>Finding out what fits this computer…</source>
+        <translation>正在計算這台電腦放得下哪些模型…</translation>
+    </message>
+    <message>
+        <source>No model fits this computer now; close other programs, or choose a smaller context.</source>
+        <translation>這台電腦現在一個模型也放不下；請關閉其他程式，或改用較小的上下文。</translation>
+    </message>
+    <message>
+        <source>Other programs kept this computer too busy to measure its speed.</source>
+        <translation>其他程式讓這台電腦太忙，無法測量速度。</translation>
+    </message>
+    <message>
+        <source>Times at the rate of your last download ({rate}).</source>
+        <translation>下載時間依上次下載的速度（{rate}）估算。</translation>
+    </message>
+    <message>
+        <source>Times for a connection of {rate}.</source>
+        <translation>下載時間依{rate}的網速估算。</translation>
+    </message>
+    <message>
+        <source>You can begin at once with SmolLM2-135M, which comes along: a tiny model that knows English only and makes many mistakes.</source>
+        <translation>也可以立即用隨附的 SmolLM2-135M 開始：這是一個很小的模型，只懂英文，錯誤很多。</translation>
+    </message>
+    <message>
+        <source>{count} Mbit/s</source>
+        <translation>每秒 {count} 百萬位元</translation>
+    </message>
+</context>
+<context>
     <name>Fit</name>
     <message>
         <source>All {count} layers on the GPU</source>
@@ -5004,6 +5086,10 @@
         <translation>重新回答</translation>
     </message>
     <message>
+        <source>Answer again with another model</source>
+        <translation>換一個模型重新回答</translation>
+    </message>
+    <message>
         <source>Continue this reply</source>
         <translation>繼續產生</translation>
     </message>
@@ -5384,6 +5470,10 @@
     <message>
         <source>Thought</source>
         <translation>思考過程</translation>
+    </message>
+    <message>
+        <source>Thought for {time}</source>
+        <translation>思考了 {time}</translation>
     </message>
 </context>
 <context>

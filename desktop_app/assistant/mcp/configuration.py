@@ -49,6 +49,14 @@ def own_servers() -> Mapping[str, Server]:
     return read_servers(mcp_file(), disabled=True) if mcp_file().exists() else {}
 
 
+def servers_switched_on() -> list[str]:
+    """Return the names of those that may be used; none where the file is damaged, which is said when tools are used."""
+    try:
+        return [name for name, server in own_servers().items() if not server.disabled]
+    except BadFile:
+        return []
+
+
 def save_servers(servers: Mapping[str, Server]) -> None:
     """Write the servers of the settings, for their owner's eyes: variables and headers may hold tokens. Raises OSError."""
     text = msgspec.json.format(msgspec.json.encode({"mcpServers": dict(servers)}), indent=2)

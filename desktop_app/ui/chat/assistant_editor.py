@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QDoubleSpinBox,
     QFormLayout,
-    QHBoxLayout,
+    QGridLayout,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
@@ -21,9 +21,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop_app.assistant.toolbox import CALCULATOR, CLOCK, PYTHON
 from desktop_app.chat.assistants import Assistant
+from desktop_app.ui.chat.tool_words import SWITCHES, switch_words
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+from models.visible import visible
 
 _WIDTH, _INSTRUCTIONS = 560, 180
 _LONGEST_NAME = 60
@@ -40,10 +41,19 @@ class AssistantEditor(FittingDialog):
         self,
         assistant: Assistant,
         models: Mapping[str, str],
+        servers: Sequence[str],
         collections: Sequence[str],
         parent: QWidget | None = None,
     ) -> None:
-        """Show an assistant; `models`: the names of those that are installed, by their identifiers."""
+        """Show an assistant.
+
+        Args:
+            assistant: a new one, or one to be changed.
+            models: the names of those that are installed, by their identifiers.
+            servers: MCP servers that it may use.
+            collections: those of documents that it may use.
+            parent: the owner.
+        """
         super().__init__(_WIDTH, parent)
         self._assistant = assistant
         self._name = QLineEdit(assistant.name, maxLength=_LONGEST_NAME)
@@ -56,8 +66,10 @@ class AssistantEditor(FittingDialog):
         self._temperature = QDoubleSpinBox(minimum=_UNSET, maximum=2.0, singleStep=0.05, decimals=2)
         self._temperature.setSpecialValueText(self.tr("As in the settings"))
         self._temperature.setValue(assistant.sampling.get("temperature", _UNSET))
-        words = {CALCULATOR: self.tr("Calculator"), CLOCK: self.tr("Clock"), PYTHON: "Python"}
-        self._tools = {name: _check(text, name in (assistant.tools or ())) for name, text in words.items()}
+        self._tools = {name: _check(switch_words(name), name in assistant.tools) for name in SWITCHES}
+        known = dict.fromkeys((*servers, *assistant.servers))  # one that is not here now may be again
+        words = self.tr("MCP server {name}")
+        self._servers = {name: _check(words.format(name=visible(name)), name in assistant.servers) for name in known}
         names = dict.fromkeys((*collections, *assistant.collections))
         self._collections = {name: _check(name, name in assistant.collections) for name in names}
         self._save = QPushButton(self.tr("Save"))
@@ -83,10 +95,10 @@ class AssistantEditor(FittingDialog):
         form.addRow(self.tr("Instructions"), self._instructions)
         form.addRow(self.tr("Model"), self._model)
         form.addRow(self.tr("Temperature"), self._temperature)
-        tools = QHBoxLayout()
-        for box in self._tools.values():
-            tools.addWidget(box)
-        tools.addStretch()
+        tools = QGridLayout()
+        tools.setColumnStretch(1, 1)
+        for place, box in enumerate((*self._tools.values(), *self._servers.values())):
+            tools.addWidget(box, place // 2, place % 2)
         form.addRow(self.tr("Tools"), tools)
         if self._collections:
             documents = QVBoxLayout()
@@ -114,8 +126,7 @@ class AssistantEditor(FittingDialog):
     def _finish(self) -> None:
         temperature = self._temperature.value()
         others = {name: value for name, value in self._assistant.sampling.items() if name != "temperature"}
-        chosen = tuple(name for name, box in self._tools.items() if box.isChecked())
-        kept = tuple(name for name in self._assistant.tools or () if name not in self._tools)
+        kept = tuple(name for name in self._assistant.tools if name not in self._tools)
         self.saved.emit(
             replace(
                 self._assistant,
@@ -124,8 +135,9 @@ class AssistantEditor(FittingDialog):
                 instructions=self._instructions.toPlainText().strip(),
                 model=self._model.currentData() or "",
                 sampling=others if temperature < 0 else {**others, "temperature": round(temperature, 2)},
-                tools=(*chosen, *kept) or None,
-                collections=tuple(name for name, box in self._collections.items() if box.isChecked()),
+                tools=(*_checked(self._tools), *kept),
+                servers=_checked(self._servers),
+                collections=_checked(self._collections),
             )
         )
         self.accept()
@@ -135,3 +147,7 @@ def _check(text: str, checked: bool) -> QCheckBox:
     box = QCheckBox(text.replace("&", "&&"))
     box.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
     return box
+
+
+def _checked(boxes: Mapping[str, QCheckBox]) -> tuple[str, ...]:
+    return tuple(name for name, box in boxes.items() if box.isChecked())

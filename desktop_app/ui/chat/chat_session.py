@@ -25,6 +25,7 @@ from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
 from desktop_app.chat.history import Deleted, Found
 from desktop_app.chat.imports.work import Imported
+from desktop_app.chat.reasoning import THINKING_SECONDS, ThoughtClock
 from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
 from desktop_app.chat.steps import is_unfinished, open_calls, resumable
 from desktop_app.chat.tool_choice import ToolChoice
@@ -66,6 +67,8 @@ class _Reply:
     stopped: bool = False
     begun: str = ""
     """What was written of it before it was stopped."""
+    clock: ThoughtClock = field(default_factory=ThoughtClock)
+    """How long it reasons."""
 
     @property
     def text(self) -> str:
@@ -85,6 +88,8 @@ class ChatSession(QObject):
     """A message follows the last one of the path."""
     grown = Signal(str, str)
     """A message's id and its whole text so far."""
+    thought = Signal(str, float)
+    """A reply's id, and how many seconds it reasoned: it answers now."""
     reading = Signal(str, float)
     """A reply's id, and how much of the prompt is read, 0 to 1."""
     searching = Signal(str, Progress)
@@ -313,11 +318,18 @@ class ChatSession(QObject):
         attachments = tuple(one.copy() for one in changed.attachments)
         self._ask(replace(changed, attachments=attachments), self.tree[message].parent)
 
-    def regenerate(self, message: str) -> None:
-        """Ask for another version of a reply; the old one stays as a branch."""
+    def regenerate(self, message: str, model: InstalledModel | None = None) -> None:
+        """Ask for another version of a reply; the old one stays as a branch.
+
+        Args:
+            message: the reply.
+            model: that which answers; the chat goes on with it. None: the chat's.
+        """
         if not self.busy_here:
-            question = self.tree[message].parent
-            self._store(replace(self.current, leaf=question))
+            question, choices = self.tree[message].parent, self.current.choices
+            if model is not None:
+                choices = replace(choices, model=model.identifier)
+            self._store(replace(self.current, leaf=question, choices=choices))
             self.opened.emit()
             self._begin_reply()
 
@@ -356,12 +368,13 @@ class ChatSession(QObject):
         """Let the last reply go on from where it was stopped or cut off."""
         reply = self.tree[message]
         if not self.busy_here and message == self.current.leaf and can_go_on(reply):
-            message_again = replace(reply, state="streaming", facts={})
+            clock = ThoughtClock(reply.content, float(reply.facts.get(THINKING_SECONDS, 0)))
+            message_again = replace(reply, state="streaming", facts=clock.facts)
             self.tree.put(message_again)
             self._store(replace(self.current, updated=time.time()))
             self._history.save_message(message_again)
             self.opened.emit()
-            self._wait_for_turn(_Reply(message_again, self.tree, begun=reply.content))
+            self._wait_for_turn(_Reply(message_again, self.tree, begun=reply.content, clock=clock))
 
     def branch(self, message: str) -> None:
         """Go on from a message in a chat of its own, which begins like this one."""
@@ -660,6 +673,7 @@ class ChatSession(QObject):
         if message.conversation not in self._all:
             return  # it was deleted meanwhile
         if is_new:
+            reply.clock = ThoughtClock()
             chat = replace(self._all[message.conversation], leaf=message.id, updated=time.time())
             self._all[chat.id] = chat
             if here:
@@ -699,6 +713,9 @@ class ChatSession(QObject):
             return
         if isinstance(update, Text):
             reply.pieces.append(update.text)
+            answers = reply.clock.hear(update.text, time.monotonic())
+            if answers and reply.message.conversation == self.current.id:
+                self.thought.emit(reply.message.id, reply.clock.seconds)
         if reply.message.conversation == self.current.id:
             if isinstance(update, Text):
                 self.grown.emit(reply.message.id, reply.text)
@@ -720,7 +737,7 @@ class ChatSession(QObject):
     def _end(self, reply: _Reply, state: Any, facts: dict[str, Any]) -> None:
         message = reply.message
         if not reply.resumes:
-            message = replace(message, content=reply.text, state=state, facts={**message.facts, **facts})
+            message = replace(message, content=reply.text, state=state, facts=message.facts | facts | reply.clock.facts)
             self._history.save_message(message)
         self._over(reply, message)
 

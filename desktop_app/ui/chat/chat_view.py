@@ -23,6 +23,7 @@ from shiboken6 import delete
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.grounding import grounding_of, parts_read
 from desktop_app.documents.service import Progress
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.chat.message_widget import Versions
 from desktop_app.ui.chat.question_widget import QuestionWidget
@@ -69,6 +70,7 @@ class ChatView(QScrollArea):
         self._wanted = _FIRST_SCREENS
         self._pinned = True
         self._waiting_for = ""
+        self._models: Sequence[InstalledModel] = ()
         self.contexts = Contexts()
         """What is offered where a reply failed."""
         self.setObjectName("chatView")
@@ -94,11 +96,7 @@ class ChatView(QScrollArea):
         row.addWidget(self._holder, 1000)
         row.addStretch(1)
         self.setWidget(page)
-        self._to_end = IconButton("to-end", self, colour="text")
-        self._to_end.setObjectName("toEnd")
-        self._to_end.setFixedSize(36, 36)
-        self._to_end.clicked.connect(self.scroll_to_end)
-        self._to_end.hide()
+        self._to_end = _to_end_button(self)
         self._builder = QTimer(self, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build_older)
         self._settling = QTimer(self, singleShot=True, interval=_SETTLING_MS)
@@ -119,6 +117,7 @@ class ChatView(QScrollArea):
         session.opened.connect(self._open)
         session.added.connect(self._add)
         session.grown.connect(self._grow)
+        session.thought.connect(self._thought)
         session.reading.connect(self._reading)
         session.searching.connect(self._searching)
         session.grounded.connect(self._ground)
@@ -182,6 +181,13 @@ class ChatView(QScrollArea):
             for widget in self._widgets:
                 if isinstance(widget, ReplyWidget):
                     widget.set_contexts(contexts)
+
+    def set_models(self, models: Sequence[InstalledModel]) -> None:
+        """Offer questions to these models."""
+        self._models = models
+        for widget in self._widgets:
+            if isinstance(widget, ReplyWidget):
+                widget.set_models(models)
 
     @property
     def messages(self) -> Sequence[Shown]:
@@ -299,6 +305,8 @@ class ChatView(QScrollArea):
     def _make_reply(self, message: Message) -> ReplyWidget:
         widget = ReplyWidget(message, self._versions(message))
         widget.regenerate_asked.connect(self._session.regenerate)
+        widget.other_model_asked.connect(self._session.regenerate)
+        widget.set_models(self._models)
         widget.continuation_asked.connect(self._session.continue_reply)
         widget.set_last(message.id == self._session.current.leaf)
         widget.remedy_chosen.connect(self.remedy_chosen)
@@ -342,6 +350,10 @@ class ChatView(QScrollArea):
     def _grow(self, message: str, text: str) -> None:
         if widget := self._find(message):
             widget.grow(text)
+
+    def _thought(self, message: str, seconds: float) -> None:
+        if widget := self._find(message):
+            widget.set_thought(seconds)
 
     def _reading(self, message: str, part: float) -> None:
         if (widget := self._find(message)) and part < 1:
@@ -410,6 +422,16 @@ class ChatView(QScrollArea):
             bar.setValue(maximum)
         elif self._builder.isActive() or self._settling.isActive():  # something was inserted above what is being read
             bar.setValue(maximum - self._from_end)
+
+
+def _to_end_button(view: ChatView) -> IconButton:
+    """Return the button that lies over a view which is not at its end."""
+    button = IconButton("to-end", view, colour="text")
+    button.setObjectName("toEnd")
+    button.setFixedSize(36, 36)
+    button.clicked.connect(view.scroll_to_end)
+    button.hide()
+    return button
 
 
 def _go_on_button(session: ChatSession) -> QPushButton:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QPushButton, QVBoxLayout
 
+from desktop_app.ui.i18n.formats import duration
 from desktop_app.ui.markdown.view import MarkdownView
+
+_WORTH_SAYING = 0.5
+"""Seconds."""
 
 
 class Thought(QFrame):
@@ -21,6 +25,7 @@ class Thought(QFrame):
         self._text = MarkdownView(colour="muted")
         self._source = ""
         self._thinking = False
+        self._seconds = 0.0
         self.has_text = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -38,9 +43,17 @@ class Thought(QFrame):
         if self._button.isChecked():
             self._text.set_text(text)
 
+    def set_seconds(self, seconds: float) -> None:
+        """Say how long it took; 0: that is not known."""
+        if seconds != self._seconds:
+            self._seconds = seconds
+            self.retranslate()
+
     def retranslate(self) -> None:
         """Write every word again."""
         words = self.tr("Thinking…") if self._thinking else self.tr("Thought")
+        if self._seconds >= _WORTH_SAYING and not self._thinking:
+            words = self.tr("Thought for {time}").format(time=duration(self._seconds))
         self._button.setText(f"{words}  {'▾' if self._button.isChecked() else '▸'}")
 
     def _fold(self, shown: bool) -> None:

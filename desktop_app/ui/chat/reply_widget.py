@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtWidgets import QLabel, QMenu, QVBoxLayout, QWidget
 
 from desktop_app.chat.changes import can_go_on
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.failure import failure_of
 from desktop_app.chat.grounding import Grounding, Quotation
-from desktop_app.chat.reasoning import split_reasoning
+from desktop_app.chat.reasoning import THINKING_SECONDS, split_reasoning
 from desktop_app.chat.steps import calls_of
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.reasoning_box import Thought
 from desktop_app.ui.chat.reply_failure import Contexts, ReplyFailure
 from desktop_app.ui.chat.sources_box import SourcesBox
-from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.i18n.formats import model_details, number
 from desktop_app.ui.markdown.view import MarkdownView
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.elided_label import ElidedLabel
@@ -32,6 +33,8 @@ class ReplyWidget(MessageWidget):
     """The model's message, also while it is being written."""
 
     regenerate_asked = Signal(str)
+    other_model_asked = Signal(str, InstalledModel)
+    """The question is to be answered again by this model."""
     continuation_asked = Signal(str)
     """A reply that was stopped or cut off is to go on."""
     remedy_chosen = Signal(str, str)
@@ -47,6 +50,9 @@ class ReplyWidget(MessageWidget):
         self._failure: ReplyFailure | None = None
         self._sources: SourcesBox | None = None
         self._busy = False
+        self._models: Sequence[InstalledModel] = ()
+        self._others: IconButton | None = None
+        """Opens a menu of models; None: there is no other one."""
         self._contexts = Contexts()
         self._again = IconButton("regenerate", size=16)
         self._again.clicked.connect(lambda: self.regenerate_asked.emit(self.message.id))
@@ -130,9 +136,27 @@ class ReplyWidget(MessageWidget):
         if self._failure is not None:
             self._failure.set_contexts(contexts)
 
+    def set_models(self, models: Sequence[InstalledModel]) -> None:
+        """Offer the question to these models."""
+        self._models = models
+        if self._others is None and len(models) > 1:
+            self._others = IconButton("down", size=12)
+            self._others.clicked.connect(self._show_models)
+            self._others.setEnabled(not self._busy)
+            self._actions.insertWidget(self._actions.indexOf(self._again) + 1, self._others)
+            self._name_others()
+        self._refresh()
+
+    def set_thought(self, seconds: float) -> None:
+        """Say how long it reasoned, as soon as it answers."""
+        if self._thought is not None:
+            self._thought.set_seconds(seconds)
+
     def set_busy(self, busy: bool) -> None:
         """Nothing can be asked again while a reply is written."""
         self._busy = busy
+        if self._others is not None:
+            self._others.setEnabled(not busy)
         self._again.setEnabled(not busy)
         self._go_on.setEnabled(not busy)
         self.set_changeable(not busy)
@@ -148,12 +172,28 @@ class ReplyWidget(MessageWidget):
         super().retranslate()
         self.setAccessibleName(self.tr("{name} wrote").format(name=self.message.model or self.tr("The assistant")))
         self._again.set_words(self.tr("Answer again"))
+        self._name_others()
         self._go_on.set_words(self.tr("Continue this reply"))
         if self._thought is not None:
             self._thought.retranslate()
         if self._sources is not None:
             self._sources.retranslate()
         self._refresh()
+
+    def _name_others(self) -> None:
+        if self._others is not None:
+            self._others.set_words(self.tr("Answer again with another model"))
+
+    def _show_models(self) -> None:
+        if self._others is None:
+            return
+        menu = QMenu(self)
+        menu.setObjectName("modelsMenu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for model in self._models:
+            action = menu.addAction(f"{(model.label or model.name).replace('&', '&&')}\t{model_details(model)}")
+            action.triggered.connect(lambda _, model=model: self.other_model_asked.emit(self.message.id, model))
+        menu.popup(self._others.mapToGlobal(QPoint(0, self._others.height())))
 
     def _draw_waiting(self) -> None:
         if self._waiting_text is not None:
@@ -168,6 +208,8 @@ class ReplyWidget(MessageWidget):
             self._column.insertWidget(0, self._thought)
         if self._thought is not None:
             self._thought.set_text(parts.reasoning, parts.thinking and self.message.state == "streaming")
+            if seconds := self.message.facts.get(THINKING_SECONDS):
+                self._thought.set_seconds(seconds)
         self._answer.set_text(parts.answer)
 
     def _refresh(self) -> None:
@@ -193,6 +235,8 @@ class ReplyWidget(MessageWidget):
             self._show_failure(ZhiyinError("The context is full, so the reply ends here.", code="context-full"))
         for widget in (self._copy, self._again, self._more, self._facts):
             widget.setVisible(not writing and not calls)
+        if self._others is not None:
+            self._others.setVisible(not writing and not calls and len(self._models) > 1)
         self._go_on.setVisible(self._is_last and not writing and can_go_on(message))
         self._show_unless(calls and not begun)
         self._copy.setEnabled(self._answer.has_text)
@@ -226,10 +270,10 @@ class ReplyWidget(MessageWidget):
         """Return who wrote it, how fast, and how much of the context the chat takes by now."""
         facts = self.message.facts
         tokens, seconds, context = facts.get("tokens", 0), facts.get("seconds", 0), facts.get("context", 0)
-        if not tokens or not seconds:
-            return ""
-        words = [self.message.model, self.tr("{speed} tokens/s").format(speed=number(tokens / seconds))]
-        if context:
+        words = [self.message.model]
+        if tokens and seconds:
+            words.append(self.tr("{speed} tokens/s").format(speed=number(tokens / seconds)))
+        if tokens and context:
             used = min(100, math.ceil((facts.get("prompt_tokens", 0) + tokens) / context * 100))
             words.append(self.tr("context {percent} % full").format(percent=used))
         return " · ".join(word for word in words if word)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from desktop_app.chat.assistants import Assistant, Own, all_of, found_in, own_file, with_one, without_one
 from desktop_app.chat.choices import Choices
+from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.paths import assistants_file
 from desktop_app.ui.chat.chat_session import ChatSession
 from models.errors import ZhiyinError
@@ -41,6 +42,8 @@ class AssistantController(QObject):
         """Let a new chat begin with an assistant; None: without one."""
         self._chats.new()
         self._chats.choose_all(Choices() if assistant is None else assistant.choices)
+        self._chats.set_tools(ToolChoice() if assistant is None else assistant.tool_choice)
+        self._chats.set_collections(() if assistant is None else assistant.collections)
         self.changed.emit()
 
     def save(self, assistant: Assistant) -> None:

@@ -8,11 +8,10 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from desktop_app.assistant.mcp.configuration import own_servers
+from desktop_app.assistant.mcp.configuration import servers_switched_on
 from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.chat.tools_button import ToolsButton
-from models.errors import ZhiyinError
 
 
 class ToolsController(QObject):
@@ -32,11 +31,7 @@ class ToolsController(QObject):
 
     def show(self) -> None:
         """Show what is on."""
-        try:
-            servers = [name for name, server in own_servers().items() if not server.disabled]
-        except ZhiyinError:  # said when tools are used, and in the settings
-            servers = []
-        self._button.show_choice(self._chats.current.tools, servers)
+        self._button.show_choice(self._chats.current.tools, servers_switched_on())
 
     def _choose(self, choice: ToolChoice) -> None:
         self._chats.set_tools(choice)

@@ -10,6 +10,7 @@ import pytest
 from desktop_app.assistant.toolbox import NAMES
 from desktop_app.chat.assistants import Assistant, Own, all_of, brought, own_file, with_one, without_one
 from desktop_app.chat.choices import Choices
+from desktop_app.chat.tool_choice import ToolChoice
 
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
@@ -20,7 +21,7 @@ def test_a_dozen_come_along_in_each_language(language: str) -> None:
     for one in found:
         assert 60 < len(one.instructions) < 1000
         assert 0 < len(one.sign) <= 2
-        assert set(one.tools or ()) <= set(NAMES)
+        assert set(one.tools) <= set(NAMES)
         chinese = any("\u4e00" <= character <= "\u9fff" for character in one.instructions)
         assert chinese is (language == "zh_CN")
 
@@ -33,7 +34,7 @@ def test_a_language_without_its_own_has_the_nearest() -> None:
 def test_the_users_own_are_kept_and_those_that_came_along_are_changed_and_removed(tmp_path: Path) -> None:
     file = own_file(tmp_path / "assistants.json")
     assert file.read() == Own()
-    mine = Assistant("My cook", "厨", "You cook.", "m.gguf", {"temperature": 0.3}, ("python",), ("Recipes",))
+    mine = Assistant("My cook", "厨", "You cook.", "m.gguf", {"temperature": 0.3}, ("python",), ("shop",), ("Recipes",))
     first, second, *_ = brought("en")
     own = with_one(with_one(Own(), mine), replace(first, instructions="Changed."))
     file.write(without_one(own, second.id))
@@ -44,15 +45,17 @@ def test_the_users_own_are_kept_and_those_that_came_along_are_changed_and_remove
     assert second.id not in {one.id for one in found}
     assert second.id not in {one.id for one in all_of("zh_CN", read)}
     assert all_of("en", with_one(read, second))[1:3] == [replace(first, instructions="Changed."), second]
-    assert mine.choices == Choices("m.gguf", "You cook.", {"temperature": 0.3}, mine.id, ("python",), ("Recipes",))
+    assert mine.choices == Choices("m.gguf", "You cook.", {"temperature": 0.3}, mine.id)
+    assert mine.tool_choice == ToolChoice(("python",), servers=("shop",))
 
 
 def test_what_is_damaged_in_the_file_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "assistants.json"
     path.write_text(
-        '{"assistants": [{"name": "Good", "sampling": {"temperature": "hot"}}, 7, {"icon": "x"}], "removed": [3]}'
+        '{"assistants": [{"name": "Good", "sampling": {"temperature": "hot"}, "tools": [3, "time"], "collections": 7}, 7, '
+        '{"icon": "x"}], "removed": [3]}'
     )
     [one] = own_file(path).read().kept
-    assert (one.name, one.sampling) == ("Good", {})
+    assert (one.name, one.sampling, one.tools, one.collections) == ("Good", {}, ("time",), ())
     path.write_text("[")
     assert own_file(path).read() == Own()

@@ -21,7 +21,6 @@ CHOICES = Choices(
     "You are a cook.",
     {"temperature": 0.2, "top_k": 7, "seed": 3, "max_tokens": 5},
     "cook",
-    ("python",),
 )
 
 
@@ -45,7 +44,7 @@ def test_choices_folders_and_pins_are_stored(tmp_path: Path) -> None:
         None,
         7,
         [],
-        {"model": 3, "instructions": [], "sampling": 7, "tools": "x", "collections": None, "assistant": {}},
+        {"model": 3, "instructions": [], "sampling": 7, "assistant": {}},
         {"sampling": {"temperature": "hot", "top_k": 1.5, "top_p": 7, "seed": True, "no such": 1}},
         {"a later version's": 1},
     ],

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from PySide6.QtWidgets import QLineEdit, QListWidget, QPlainTextEdit
+from dataclasses import replace
 
+import pytest
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QListWidget, QPlainTextEdit
+
+from desktop_app.assistant.mcp.configuration import Server, save_servers
+from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.engine.protocol import Generate
 from desktop_app.ui.chat.assistant_editor import AssistantEditor
 from desktop_app.ui.chat.assistants_dialog import AssistantsDialog
+from desktop_app.ui.chat.tools_button import ToolsButton
 from desktop_app.ui.chat.welcome import Welcome
 from tests.desktop_app.ui.chat.test_same_request import asked
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -49,6 +54,7 @@ def test_a_chat_begins_with_an_assistant_and_keeps_it(open_window: OpenWindow, a
 
 
 def test_an_assistant_is_made_changed_and_removed(open_window: OpenWindow) -> None:
+    save_servers({"shop": Server(command="shop"), "off": Server(command="off", disabled=True)})
     person = open_window()
     person.wait(lambda: person.services.library.is_read and "Choose an assistant…" in person.buttons())
     dialog = select(person, "Translator")
@@ -58,14 +64,24 @@ def test_an_assistant_is_made_changed_and_removed(open_window: OpenWindow) -> No
     editor.findChildren(QLineEdit)[0].setText("My cook")
     editor.findChild(QPlainTextEdit).setPlainText("You cook.")
     editor._temperature.setValue(0.3)
+    for words in ("Calculator", "MCP server shop"):
+        next(box for box in editor.findChildren(QCheckBox) if box.text() == words).click()
     person.click("Save", editor)
-    made = person.services.assistant_list.all[0]
-    assert (made.name, made.instructions, made.sampling, made.tools) == (
-        "My cook",
-        "You cook.",
-        {"temperature": 0.3},
-        None,
-    )
+    made = replace(person.services.assistant_list.all[0], collections=("Recipes",))
+    assert (made.name, made.instructions, made.sampling) == ("My cook", "You cook.", {"temperature": 0.3})
+    assert (made.tools, made.servers) == (("calculator",), ("shop",))
+    person.services.assistant_list.save(made)
+    dialog.findChild(QListWidget).setCurrentRow(0)
+    person.click("Start chat", dialog)
+    chats, button = person.services.chats, person.find(ToolsButton)
+    assert chats.current.tools == ToolChoice(("calculator",), servers=("shop",))
+    assert chats.current.collections == ("Recipes",)
+    assert button.text() == "2"
+    person.window.new_chat()
+    assert (chats.current.tools, chats.current.collections) == (ToolChoice(), ())
+    assert button.text() == ""
+    person.click("Choose an assistant…")
+    dialog = next(one for one in person.window.findChildren(AssistantsDialog) if one.isVisible())
     dialog.findChild(QListWidget).setCurrentRow(0)
     person.click("Remove", dialog)
     assert "My cook" not in [one.name for one in person.services.assistant_list.all]

@@ -39,6 +39,8 @@ class InstalledModel:
     """Of its file, as its host gave it; "": not known."""
     remote: str = ""
     """The address of the server that runs it (`desktop_app.remote`), and then it has no file; "": this computer."""
+    remote_name: str = ""
+    """What that server calls it."""
     context: int = 0
     """Tokens that its server says it takes; 0: it does not say, or this computer runs it."""
 
@@ -70,3 +72,5 @@ class Listing:
 
     models: list[InstalledModel]
     broken: list[BrokenModel]
+    remote: list[InstalledModel] = field(default_factory=list)
+    """Those of servers on other computers."""

@@ -128,6 +128,7 @@ def shown_model(remote: Remote, model: RemoteModel) -> InstalledModel:
         identifier=identifier,
         label=f"{visible(model.name)} ({remote.place})",
         remote=remote.address,
+        remote_name=model.name,
         context=model.context,
     )
 

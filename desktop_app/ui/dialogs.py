@@ -26,6 +26,7 @@ from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.closing_question import ClosingQuestion
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
+from desktop_app.ui.models.remotes_dialog import RemotesDialog
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.tools_dialog import ToolsDialog
@@ -66,6 +67,10 @@ class Dialogs(QObject):
         dialog.paths_chosen.connect(self.paths_chosen.emit)
         dialog.repository_named.connect(self._look_at)
         self._open(dialog)
+
+    def remotes(self) -> None:
+        """Show the servers whose models are used, and let the user add one."""
+        self._open(RemotesDialog(self._services.remotes, self._window))
 
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the user likes."""
@@ -126,7 +131,7 @@ class Dialogs(QObject):
 
     def _editor(self, assistant: Assistant) -> AssistantEditor:
         services = self._services
-        models = {model.identifier: model.label or model.name for model in services.library.models}
+        models = {model.identifier: model.label or model.name for model in services.library.everywhere}
         collections = [one.name for one in services.collections.collections]
         return AssistantEditor(assistant, models, servers_switched_on(), collections, self._window)
 

@@ -13,7 +13,7 @@ from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.library.first_model import first_model
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.removal import Removal
-from desktop_app.network import ASKED, OFFLINE, is_offline, switch
+from desktop_app.network import ASKED, OFFLINE, is_offline, own_networks, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.assistant_bridge import AssistantBridge
@@ -25,6 +25,7 @@ from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.bridges.remotes_bridge import RemotesBridge
 from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.chat.chat_session import ChatSession
@@ -63,6 +64,8 @@ class Services(QObject):
         use_fonts(application, self._languages.language)
         self.engine = EngineBridge(self)
         self.library = LibraryBridge(models_folder(), self)
+        self.remotes = RemotesBridge(self)
+        self.remotes.changed.connect(self.library.refresh)
         self.documents = DocumentsBridge(self)
         self.collections = CollectionsBridge(self)
         self.history = HistoryBridge(database_file(), self)
@@ -144,7 +147,7 @@ class Services(QObject):
         elif name == "language":
             self._languages.choose(self.settings.language)
             use_fonts(self._application, self._languages.language)
-        elif name == "network":
+        elif name in ("network", "own_networks"):
             self._switch_network()
         self.setting_changed.emit(name)
 
@@ -159,13 +162,14 @@ class Services(QObject):
 
     def _switch_network(self) -> None:
         try:
-            switch(self.settings.network)
+            switch(self.settings.network, self.settings.own_networks)
         except ZhiyinError as error:
             self.settings_not_saved.emit(error)
 
     def save_settings(self) -> None:
-        """Write the settings; the offline switch stays where it is: a command may have moved it meanwhile."""
+        """Write the settings; what is said of the network stays as it is: a command may have changed it meanwhile."""
         self.settings.network = OFFLINE if is_offline() else ASKED
+        self.settings.own_networks = ", ".join(map(str, own_networks()))
         try:
             save_settings(self.settings, settings_file())
         except OSError as error:
@@ -194,6 +198,7 @@ class Services(QObject):
         self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
         self.history.close()
         self.library.close()
+        self.remotes.close()
         self.documents.close()
         self.collections.close()
         self._languages.close()
@@ -203,15 +208,21 @@ class Services(QObject):
             self.models.record()
 
     def _model_of(self, chat: Conversation) -> InstalledModel | None:
-        models = self.library.models
+        models = self.library.everywhere
         return next((model for model in models if model.identifier == chat.choices.model), None)
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""
         listing = self.library.listing
-        if self._begun or not listing.models:
+        if self._begun or not self.library.everywhere:
             return
         self._begun = True
+        remote = next((model for model in listing.remote if model.identifier == self.settings.model), None)
+        if remote is None and not listing.models:
+            remote = listing.remote[0]
+        if remote is not None:
+            self.models.choose(remote)
+            return
         model, missed = first_model(listing, self.settings.model)
         if missed is not None:
             reports.say(missed)

@@ -187,6 +187,7 @@ class MainWindow(QMainWindow):
         self._picker.chosen.connect(services.choose_model)
         self._picker.opened.connect(actions.find_options)
         self._picker.removal_asked.connect(self._removal.ask)
+        self._picker.remotes_asked.connect(self._dialogs.remotes)
         self._removal.question.connect(self._dialogs.removal)
         self._dialogs.removal_agreed.connect(self._removal.remove)
         actions.options_found.connect(self._picker.set_options)
@@ -389,14 +390,14 @@ class MainWindow(QMainWindow):
 
     def _list_models(self) -> None:
         listing = self.services.library.listing
-        self._picker.set_models(listing.models, listing.broken)
-        self._view.set_models(listing.models)
+        self._picker.set_models(listing)
+        self._view.set_models(self.services.library.everywhere)
         self._show_state(self.services.models.state)
 
     def _show_state(self, state: EngineState) -> None:
         self._picker.show_state(state)
         self._progress.show_state(state)
-        self._pages.welcome.show_state(state, has_models=bool(self.services.library.models))
+        self._pages.welcome.show_state(state, has_models=bool(self.services.library.everywhere))
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
         if state.kind == "ready":
             self._composer.set_continues(state.info is not None and not state.info.chat)

@@ -4922,12 +4922,28 @@
         <translation>模型：{name}</translation>
     </message>
     <message>
+        <source>Models on other computers…</source>
+        <translation>其他电脑上的模型…</translation>
+    </message>
+    <message>
+        <source>Not on this computer</source>
+        <translation>不在这台电脑上</translation>
+    </message>
+    <message>
+        <source>Not on this computer: what you write is sent to {address}.</source>
+        <translation>不在这台电脑上：您写的内容会发送到 {address}。</translation>
+    </message>
+    <message>
         <source>Remove a model</source>
         <translation>移除模型</translation>
     </message>
     <message>
         <source>{name} · loading {percent} %</source>
         <translation>{name} · 正在加载 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} · not on this computer</source>
+        <translation>{name} · 不在这台电脑上</translation>
     </message>
 </context>
 <context>
@@ -4968,8 +4984,16 @@
         <translation>下载地址</translation>
     </message>
     <message>
+        <source>My own networks</source>
+        <translation>我自己的网络</translation>
+    </message>
+    <message>
         <source>None: offline</source>
         <translation>全部禁止（离线）</translation>
+    </message>
+    <message>
+        <source>Offline, models on computers in these networks can be used too, if their addresses are numbers, as 192.168.1.5.</source>
+        <translation>离线时也能使用这些网络里其他电脑上的模型，但地址须是数字，例如 192.168.1.5。</translation>
     </message>
     <message>
         <source>Only for gated or private models</source>
@@ -5164,6 +5188,69 @@
     <message>
         <source>Use a smaller context</source>
         <translation>使用更小的上下文</translation>
+    </message>
+</context>
+<context>
+    <name>RemotesDialog</name>
+    <message>
+        <source>1 model</source>
+        <translation>1 个模型</translation>
+    </message>
+    <message>
+        <source>A server with OpenAI&apos;s protocol (llama-server, vLLM, SGLang, Ollama, LM Studio, DashScope and others) can answer in place of a model on this computer. What you write to its models, and what documents and tools give them, is sent to its address.</source>
+        <translation>使用 OpenAI 协议的服务器（llama-server、vLLM、SGLang、Ollama、LM Studio、DashScope 等）可以代替这台电脑上的模型来回答。您写给这些模型的内容，以及文档和工具提供给它们的内容，都会发送到该地址。</translation>
+    </message>
+    <message>
+        <source>Add</source>
+        <translation>添加</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>Asking for its models…</source>
+        <translation>正在询问有哪些模型…</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>It has no model now; load one there, then read its models again.</source>
+        <translation>那里现在没有模型；请先在那里加载一个，然后重新读取模型。</translation>
+    </message>
+    <message>
+        <source>Its models are in the menu of models now.</source>
+        <translation>它的模型已经在模型菜单里。</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>密钥</translation>
+    </message>
+    <message>
+        <source>Models on other computers</source>
+        <translation>其他电脑上的模型</translation>
+    </message>
+    <message>
+        <source>Only where the server wants one</source>
+        <translation>仅在服务器需要时填写</translation>
+    </message>
+    <message>
+        <source>Read its models again</source>
+        <translation>重新读取模型</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Servers</source>
+        <translation>服务器</translation>
+    </message>
+    <message>
+        <source>{count} models</source>
+        <translation>{count} 个模型</translation>
     </message>
 </context>
 <context>
@@ -5923,6 +6010,10 @@
     <message>
         <source>No model is installed yet. Add one, or drop its file or folder on this window.</source>
         <translation>还没有安装模型。请添加一个，或把它的文件或文件夹拖到这个窗口。</translation>
+    </message>
+    <message>
+        <source>This model is not on this computer: what you write is sent to {place}.</source>
+        <translation>这个模型不在这台电脑上：您写的内容会发送到 {place}。</translation>
     </message>
     <message>
         <source>What shall we talk about?</source>

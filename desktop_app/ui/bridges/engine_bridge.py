@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.engine import protocol
-from desktop_app.engine.client import Engine, EngineExit, Job
+from desktop_app.engine.client import Answers, Engine, EngineExit, Job
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
+from desktop_app.remote.engine import RemoteEngine
 from desktop_app.ui.bridges.background import Background
 from models.errors import ZhiyinError
 
 T = TypeVar("T")
 R = TypeVar("R")
+_OF_THE_MODEL = (protocol.Generate, protocol.Complete)
+"""Requests that go to a model on another computer while one is used."""
 
 
 class Call:
@@ -52,6 +55,7 @@ class EngineBridge(QObject):
         self._waiting = Background("engine-answers", self)
         self._engine = Engine(on_exit=self.exited.emit)
         self._planner = LoadPlanner(self._engine)
+        self._remote: RemoteEngine | None = None
         self._closed = False
 
     @property
@@ -60,9 +64,15 @@ class EngineBridge(QObject):
         return self._engine.pid
 
     @property
-    def engine(self) -> Engine:
-        """The engine itself, for threads that may wait."""
-        return self._engine
+    def engine(self) -> Answers:
+        """The engine of the model in use, for threads that may wait."""
+        return self._remote or self._engine
+
+    def use(self, remote: RemoteEngine | None) -> None:
+        """Let a model on another computer answer from now on; None: the one that is loaded here."""
+        if self._remote is not None:
+            self._remote.close()
+        self._remote = remote
 
     def submit(
         self,
@@ -73,6 +83,7 @@ class EngineBridge(QObject):
     ) -> Call:
         """Send a request; exactly one of `on_done` and `on_failed` is called, after all updates."""
         call = Call(self._background)
+        engine = self.engine if isinstance(request, _OF_THE_MODEL) else self._engine
 
         def ended(future: Future[R]) -> None:
             error = future.exception()
@@ -85,7 +96,7 @@ class EngineBridge(QObject):
             self._background.post(lambda: on_update(update))
 
         def send() -> None:
-            job = self._engine.submit(request, pass_on)
+            job = engine.submit(request, pass_on)
             call.start(job)
             job.future.add_done_callback(ended)
 
@@ -94,7 +105,7 @@ class EngineBridge(QObject):
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has for the loaded model; this waits, and is for other threads than the window's."""
-        return len(self._engine.submit(protocol.Tokenize(text, add_special=False, special=False)).result().ids)
+        return self.engine.count_tokens(text)
 
     def plan(
         self, work: Callable[[LoadPlanner], T], on_done: Callable[[T], None], on_failed: Callable[[Exception], None]
@@ -119,6 +130,7 @@ class EngineBridge(QObject):
     def close(self) -> None:
         """End the engine process."""
         self._closed = True
+        self.use(None)
         self._background.close()
         self._engine.close()
         self._waiting.close()

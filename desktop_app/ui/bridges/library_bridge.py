@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -11,6 +12,7 @@ from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import Entry, InstalledModel, Listing
 from desktop_app.library.other_programs import FoundModel, found_models
 from desktop_app.library.removal import Removal
+from desktop_app.remote.addresses import Remotes
 from desktop_app.ui.bridges.background import Background
 
 
@@ -28,6 +30,7 @@ class LibraryBridge(QObject):
         super().__init__(parent)
         self._background = Background("library", self)
         self._library = Library(folder)
+        self._remotes = Remotes()
         self.listing = Listing([], [])
         self.is_read = False
         """`listing` is known; false for a moment after the start."""
@@ -35,12 +38,17 @@ class LibraryBridge(QObject):
 
     @property
     def models(self) -> list[InstalledModel]:
-        """Those that can be used."""
+        """Those of this computer that can be used."""
         return self.listing.models
+
+    @property
+    def everywhere(self) -> list[InstalledModel]:
+        """Those that can be used, those of other computers included."""
+        return [*self.listing.models, *self.listing.remote]
 
     def refresh(self) -> None:
         """Read the list again."""
-        self._background.run(self._library.listing, self._listed, self._refused)
+        self._background.run(self._read, self._listed, self._refused)
 
     def import_file(self, path: Path) -> None:
         """Add a GGUF file where it lies."""
@@ -69,7 +77,7 @@ class LibraryBridge(QObject):
             self._listed(found[1])
             on_done(found[0])
 
-        self._background.run(lambda: (self._library.import_file(path), self._library.listing()), listed, on_failed)
+        self._background.run(lambda: (self._library.import_file(path), self._read()), listed, on_failed)
 
     def find_removal(
         self, model: Entry, on_done: Callable[[Removal], None], on_failed: Callable[[Exception], None]
@@ -89,7 +97,7 @@ class LibraryBridge(QObject):
 
         def remove() -> Listing:
             self._library.remove(removal, with_download=with_download)
-            return self._library.listing()
+            return self._read()
 
         def listed(listing: Listing) -> None:
             self._listed(listing)
@@ -101,10 +109,13 @@ class LibraryBridge(QObject):
         """Wait for the thread."""
         self._background.close()
 
+    def _read(self) -> Listing:
+        return replace(self._library.listing(), remote=self._remotes.models())
+
     def _listed(self, listing: Listing) -> None:
         # Nobody can chat with a model that makes vectors.
         models = [model for model in listing.models if not model.measures]
-        self.listing, self.is_read = Listing(models, listing.broken), True
+        self.listing, self.is_read = Listing(models, listing.broken, listing.remote), True
         self.changed.emit()
 
     def _refused(self, error: Exception) -> None:

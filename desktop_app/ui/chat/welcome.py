@@ -8,6 +8,7 @@ from PySide6.QtSvgWidgets import QSvgWidget
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from desktop_app.chat.assistants import Assistant
+from desktop_app.remote.addresses import place_of
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.widgets.centred import centre
@@ -131,5 +132,10 @@ class Welcome(QScrollArea):
             return self.tr(
                 "You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. "
                 "It makes many mistakes; get a larger one for real work."
+            )
+        model = self._state.model
+        if model is not None and model.remote:
+            return self.tr("This model is not on this computer: what you write is sent to {place}.").format(
+                place=place_of(model.remote)
             )
         return self.tr("Everything stays on this computer.")

@@ -64,7 +64,7 @@ class ChatActions(QObject):
     def send(self, draft: Draft) -> None:
         """Send a message in the open chat."""
         library = self._services.library
-        if library.is_read and not library.models:
+        if library.is_read and not library.everywhere:
             self.model_missing.emit(draft)
         else:
             self._chats.send(draft.text, draft.attachments)

@@ -66,8 +66,8 @@ class PaletteEntries(QObject):
             yield Entry(chat.title or self.tr("New chat"), self.tr("Chat"), partial(self._open_chat, chat.id))
 
     def _models(self) -> Iterator[Entry]:
-        for model in self._services.library.listing.models:
-            yield Entry(model.name, self.tr("Model"), partial(self._services.choose_model, model))
+        for model in self._services.library.everywhere:
+            yield Entry(model.label or model.name, self.tr("Model"), partial(self._services.choose_model, model))
 
     def _settings(self) -> Iterator[Entry]:
         for name, title in zip(SECTIONS, section_titles(), strict=True):

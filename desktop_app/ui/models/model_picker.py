@@ -9,8 +9,9 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
-from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel
+from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel, Listing
 from desktop_app.planning.planner import RunConfiguration
+from desktop_app.remote.addresses import place_of
 from desktop_app.ui.i18n.formats import model_details, size
 from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words
 from desktop_app.ui.models.model_session import EngineState
@@ -28,6 +29,8 @@ class ModelPicker(QToolButton):
     """An `Entry`."""
     import_asked = Signal()
     catalogue_asked = Signal()
+    remotes_asked = Signal()
+    """The servers of other computers are to be shown."""
     opened = Signal()
     """The models are shown: what fits may have changed."""
 
@@ -37,6 +40,7 @@ class ModelPicker(QToolButton):
         self.setObjectName("modelPicker")
         self._models: list[InstalledModel] = []
         self._broken: list[BrokenModel] = []
+        self._remote: list[InstalledModel] = []
         self._options: Mapping[Path, RunConfiguration | None] = {}
         self._entries: dict[Path, QAction] = {}
         self._state = EngineState()
@@ -49,9 +53,9 @@ class ModelPicker(QToolButton):
         self.menu().aboutToShow.connect(self.opened)
         self._refresh()
 
-    def set_models(self, models: list[InstalledModel], broken: list[BrokenModel]) -> None:
+    def set_models(self, listing: Listing) -> None:
         """Offer these models, and to remove those that cannot be used."""
-        self._models, self._broken = models, broken
+        self._models, self._broken, self._remote = listing.models, listing.broken, listing.remote
         self._fill()
 
     def set_options(self, options: Mapping[Path, RunConfiguration | None]) -> None:
@@ -74,9 +78,11 @@ class ModelPicker(QToolButton):
 
     def _refresh(self) -> None:
         model = self._state.model
-        self.setIcon(icon("model", theme.current().muted))
+        self.setIcon(icon("server" if model is not None and model.remote else "model", theme.current().muted))
         name = (model.label or model.name) if model is not None else self.tr("Choose a model")
         short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _LONGEST_NAME)
+        if model is not None and model.remote:
+            short = self.tr("{name} · not on this computer").format(name=short)
         if self._state.kind == "loading":
             short = self.tr("{name} · loading {percent} %").format(name=short, percent=round(self._state.part * 100))
         self.setText(f"{_menu_text(short)}  ▾")
@@ -85,6 +91,8 @@ class ModelPicker(QToolButton):
 
     def _facts(self) -> list[str]:
         model, planned = self._state.model, self._state.planned
+        if model is not None and model.remote:
+            return [self.tr("Not on this computer: what you write is sent to {address}.").format(address=model.remote)]
         facts = [model_details(model)] if model is not None else []
         if planned is not None and planned.plan.best is not None:
             facts += [reason(planned.plan.best), speed_words(planned.plan.best)]
@@ -103,16 +111,34 @@ class ModelPicker(QToolButton):
             action.triggered.connect(lambda _, model=model: self.chosen.emit(model))
             group.addAction(action)
             menu.addAction(action)
-        if self._models:
+        self._fill_remote(group)
+        if self._models or self._remote:
             menu.addSeparator()
         import_action = QAction(icon("import", theme.current().muted), self.tr("Add a model…"), menu)
         import_action.triggered.connect(self.import_asked)
         catalogue_action = QAction(icon("catalogue", theme.current().muted), self.tr("Get models…"), menu)
         catalogue_action.triggered.connect(self.catalogue_asked)
-        menu.addActions([catalogue_action, import_action])
+        remotes_action = QAction(icon("server", theme.current().muted), self.tr("Models on other computers…"), menu)
+        remotes_action.triggered.connect(self.remotes_asked)
+        menu.addActions([catalogue_action, import_action, remotes_action])
         self._fill_removal()
         if not self._removal.isEmpty():
             menu.addMenu(self._removal)
+
+    def _fill_remote(self, group: QActionGroup) -> None:
+        """List the models of other computers apart, below a heading that says so."""
+        if not self._remote:
+            return
+        menu, current = self.menu(), self._state.model
+        menu.addSeparator()
+        heading = menu.addAction(self.tr("Not on this computer"))
+        heading.setEnabled(False)
+        for model in self._remote:
+            action = QAction(f"{_menu_text(model.name)}\t{place_of(model.remote)}", menu, checkable=True)
+            action.setChecked(current is not None and current.path == model.path)
+            action.triggered.connect(lambda _, model=model: self.chosen.emit(model))
+            group.addAction(action)
+            menu.addAction(action)
 
     def _fill_removal(self) -> None:
         """List what can be removed: all but the model that comes with the application."""

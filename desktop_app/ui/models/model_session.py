@@ -17,6 +17,8 @@ from desktop_app.library.source_facts import Assessment, SourceFacts, judge
 from desktop_app.planning.computer import hardware_now
 from desktop_app.planning.load_plan import SWITCHED, PlannedLoad
 from desktop_app.planning.planner import DOES_NOT_FIT, Computer, RunConfiguration
+from desktop_app.remote.addresses import Remote, RemoteModel
+from desktop_app.remote.engine import RemoteEngine
 from desktop_app.settings import Settings
 from desktop_app.system.hardware import Hardware
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
@@ -58,6 +60,8 @@ class EngineState:
     @property
     def recurrent(self) -> bool:
         """The model keeps a chat of any length in mind at the same cost; its context cannot be set."""
+        if self.model is not None and self.model.remote:
+            return False
         planned = self.planned.plan.best if self.planned is not None else None
         return self.info.context == 0 if self.info is not None else planned is not None and planned.recurrent
 
@@ -88,6 +92,10 @@ class ModelSession(QObject):
         """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
         self._turn += 1
         turn = self._turn
+        if model.remote:
+            self._use_remote(model)
+            return
+        self._engine.use(None)
         self._overrides = overrides or LoadOverrides()
         insist = self._overrides.insist or bool(self._overrides.context or self._settings.context)
         context = self._context()
@@ -115,6 +123,16 @@ class ModelSession(QObject):
             planned,
             not_planned,
         )
+
+    def _use_remote(self, model: InstalledModel) -> None:
+        """Let a model on another computer answer, and free what is loaded here; it is asked when there is a question."""
+        if self._in_engine is not None or self.state.kind == "loading":
+            self._in_engine = None
+            self._engine.submit(Unload(), lambda _: None, lambda _: None, lambda _: None)
+        engine = RemoteEngine(Remote(model.remote), RemoteModel(model.remote_name, model.context))
+        self._engine.use(engine)
+        self._set(EngineState("loading", model))  # as every choice: who writes now is stopped
+        self._set(EngineState("ready", model, engine.info, 1.0, context=model.context))
 
     def unload(self, on_done: Callable[[], None]) -> None:
         """Free the model in use and have none; then its file may be deleted."""
@@ -148,7 +166,7 @@ class ModelSession(QObject):
         It is the loaded context doubled as often as it takes.
         """
         model, info, current = self.state.model, self.state.info, self._in_engine
-        larger = _larger_context(info, needed) if info is not None else 0
+        larger = _larger_context(info, needed) if info is not None and not (model and model.remote) else 0
         if model is None or not larger:
             on_done(0)
             return
@@ -162,7 +180,7 @@ class ModelSession(QObject):
     def find_contexts(self, contexts: Sequence[int], on_done: Callable[[dict[int, RunConfiguration]], None]) -> None:
         """Find out what the model in use would take with each context, were it not loaded; {} where that is unknown."""
         model, current = self.state.model, self._in_engine
-        if model is None:
+        if model is None or model.remote:
             on_done({})
             return
         settings = LoadSettings(kv_type=self._overrides.kv_type)
@@ -233,7 +251,7 @@ class ModelSession(QObject):
         self._engine.submit(Load(model.path, settings), progress, done, failed)
 
     def _exited(self, end: EngineExit) -> None:
-        if self.state.kind == "ready":
+        if self.state.kind == "ready" and not (self.state.model and self.state.model.remote):
             self._set(replace(self.state, kind="failed", info=None, part=0.0, error=end.error))
 
     def _set(self, state: EngineState) -> None:

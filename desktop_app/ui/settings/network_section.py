@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtGui import QHideEvent
-from PySide6.QtWidgets import QComboBox, QLineEdit
+from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit
 
 from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
 from desktop_app.library.hub_tokens import KeptToken
 from desktop_app.library.other_hosts import MIRROR
-from desktop_app.network import ASKED, OFFLINE
+from desktop_app.network import ASKED, OFFLINE, read_networks
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.settings.section import Section, name_values
+from models.errors import ZhiyinError
 
 
 class NetworkSection(Section):
@@ -27,6 +29,12 @@ class NetworkSection(Section):
         self._written = False
         """The user wrote in the field since its token was kept."""
         self._network = self.add_choice("network", [ASKED, OFFLINE])
+        self._own = QLineEdit(settings.own_networks)
+        self._own.setObjectName("ownNetworks")
+        self._own.editingFinished.connect(self._keep_networks)
+        self.add_field(self._own)
+        self._own_hint = QLabel(wordWrap=True)
+        self._own_hint.setObjectName("muted")
         self._endpoint = self._endpoint_box()
         self.add_field(self._endpoint)
         self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
@@ -36,11 +44,15 @@ class NetworkSection(Section):
         self._token.editingFinished.connect(self._keep_token)
         self._place, self._hint = self.add_hint(), self.add_hint()
         self._show_token()
+        self.add_below(self._own_hint)
         self.retranslate()
 
     def retranslate(self) -> None:
         """Write every word again."""
         self.name_field(self._network, self.tr("Connections"))
+        self.name_field(self._own, self.tr("My own networks"))
+        self._own.setPlaceholderText("192.168.1.0/24")
+        self._show_networks(None)
         self.name_field(self._endpoint, self.tr("Download from"))
         self.name_field(self._token, self.tr("Access token"))
         name_values(self._network, [self.tr("Only for what I ask for"), self.tr("None: offline")])
@@ -53,6 +65,25 @@ class NetworkSection(Section):
             )
         )
         self._say_where()
+
+    def _keep_networks(self) -> None:
+        try:
+            networks = ", ".join(map(str, read_networks(self._own.text())))
+        except ZhiyinError as error:
+            self._show_networks(error)
+            return
+        self._show_networks(None)
+        if networks != self._settings.own_networks:
+            self.store("own_networks", networks)
+
+    def _show_networks(self, error: ZhiyinError | None) -> None:
+        self._own_hint.setText(
+            self.tr(
+                "Offline, models on computers in these networks can be used too, if their addresses are numbers, as 192.168.1.5."
+            )
+            if error is None
+            else translated(error)
+        )
 
     def _endpoint_box(self) -> QComboBox:
         usual = usual_endpoint()

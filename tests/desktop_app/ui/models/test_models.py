@@ -103,6 +103,7 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
         "SmolLM2-135M-Instruct",
         "Get models…",
         "Add a model…",
+        "Models on other computers…",
         "Remove a model",
     }
     actions(person)["SmolLM2-135M-Instruct"].trigger()

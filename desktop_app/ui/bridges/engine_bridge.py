@@ -68,6 +68,11 @@ class EngineBridge(QObject):
         """The engine of the model in use, for threads that may wait."""
         return self._remote or self._engine
 
+    @property
+    def local(self) -> Engine:
+        """The engine of this computer, for threads that may wait."""
+        return self._engine
+
     def use(self, remote: RemoteEngine | None) -> None:
         """Let a model on another computer answer from now on; None: the one that is loaded here."""
         if self._remote is not None:

@@ -205,7 +205,7 @@ class ModelSession(QObject):
         self, on_done: Callable[[tuple[Hardware, Computer]], None], on_failed: Callable[[Exception], None]
     ) -> None:
         """Find out what this computer has, and of that what there is for another model (`find_computer`)."""
-        current, engine = self._in_engine, self._engine.engine
+        current, engine = self._in_engine, self._engine.local
         self._engine.plan(
             lambda planner: (hardware_now(engine), planner.computer(current, with_speed=True)), on_done, on_failed
         )

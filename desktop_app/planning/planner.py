@@ -36,7 +36,8 @@ _BATCHES = (512, 256, 128)
 """Tokens of a prompt computed at once: fewer where memory is short, for they take less of it and read prompts more slowly."""
 _COMFORTABLE = 10.0
 """Tokens per second: faster than one reads."""
-_HARDLY_SLOWER = 0.95
+TOLD_APART = 1.1
+"""Times as fast: predictions nearer to each other are not told apart, for what else the computer does moves them by as much."""
 _ENOUGH = 4096
 """Tokens of context that are given up for a better quantization, but no further."""
 _GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -386,13 +387,13 @@ def _best_of_contexts(
 def _best(options: Sequence[RunConfiguration]) -> RunConfiguration | None:
     """Return the best quality that is comfortable; else of the good ones that of the fastest; else the best that fits.
 
-    A better one that is hardly slower than the fastest counts as fast: of a model whose experts stay as they were published, all
+    A better one that is not told apart from the fastest counts as fast: of a model whose experts stay as they were published, all
     are nearly of one size.
     """
     fitting = [o for o in options if not o.shortfall]
     good = [o for o in fitting if o.good]
     if good:
-        fast = _HARDLY_SLOWER * max(o.tokens_per_second or 0 for o in good)
+        fast = max(o.tokens_per_second or 0 for o in good) / TOLD_APART
         return next(o for o in good if o.comfortable or (o.tokens_per_second or 0) >= fast)
     return fitting[0] if fitting else None
 

@@ -69,8 +69,9 @@ class _Measured:
     speed: ReadSpeed
 
     def on(self, computer: str) -> ReadSpeed | None:
-        """Return the speed, None: it is another computer's, or was measured before all of today's types were."""
-        return self.speed if self.computer == computer and self.speed.by_type.keys() >= set(TYPES) else None
+        """Return the speed, None: it is another computer's, or was measured before all that is measured today."""
+        known = self.speed.by_type.keys() >= set(TYPES) and self.speed.copied > 0
+        return self.speed if self.computer == computer and known else None
 
 
 def _file(cache: Path) -> SmallFile[_Measured | None]:
@@ -92,6 +93,8 @@ def _facts(measured: _Measured | None) -> dict[str, Any]:
         "row_seconds": speed.row_seconds,
         "threads": speed.threads,
         "spread": speed.spread,
+        "repacked": speed.repacked,
+        "copied": speed.copied,
     }
 
 
@@ -103,9 +106,13 @@ def _parsed(stored: Any) -> Parsed[_Measured | None]:
     numbers_are_good = all(0 < value < math.inf for value in speeds.values()) and 1 <= spread < math.inf
     rows_are_good = all(0 <= value < math.inf for value in rows.values())
     count_is_good = type(threads) is int and threads >= 0
-    if not (isinstance(computer, str) and speeds and count_is_good and numbers_are_good and rows_are_good):
+    repacked, copied = tuple(map(str, stored.get("repacked", ()))), float(stored.get("copied", 0))
+    copied_is_good = 0 <= copied < math.inf
+    if not (
+        isinstance(computer, str) and speeds and count_is_good and numbers_are_good and rows_are_good and copied_is_good
+    ):
         raise ValueError(stored)
-    return Parsed(_Measured(computer, ReadSpeed(speeds, threads, rows, spread)))
+    return Parsed(_Measured(computer, ReadSpeed(speeds, threads, rows, spread, repacked, copied)))
 
 
 def _fastest(one: ReadSpeed, other: ReadSpeed) -> ReadSpeed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -36,15 +37,23 @@ class ReadSpeed(Struct, frozen=True, tag=True, tag_field="kind"):
     """What each row takes besides: sums, calls. Small matrices have many rows for their bytes."""
     spread: float = 1.0
     """How many times faster one measurement was than the other."""
+    repacked: tuple[str, ...] = ()
+    """Types that ggml repacks for this processor: copies in memory of its own."""
+    copied: float = math.inf
+    """Bytes a second that memory gives which is no file's: a model with a repacked type is not mapped, nor are caches."""
 
     @property
     def disturbed(self) -> bool:
         """Two measurements differ too much for a true picture."""
         return self.spread > _STEADY
 
-    def of(self, type_name: str) -> float:
-        """Return the bytes per second of a type, or of the slowest one where it was not measured."""
-        return self.by_type.get(_ALIKE.get(type_name, type_name), min(self.by_type.values()))
+    def of(self, type_name: str, *, copied: bool = False) -> float:
+        """Return the bytes per second of a type, or of the slowest one where it was not measured.
+
+        `copied`: where it is not read in a mapped file's pages.
+        """
+        found = self.by_type.get(_ALIKE.get(type_name, type_name), min(self.by_type.values()))
+        return min(found, self.copied) if copied else found
 
     def of_row(self, type_name: str) -> float:
         """Return the seconds that a row of a type takes besides."""

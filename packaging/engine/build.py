@@ -162,7 +162,13 @@ def archive(part: str, folder: Path, out: Path) -> Path:
 
 def run(command: list[object]) -> None:
     """Run a command and end with it where it fails."""
-    subprocess.run([str(word) for word in command], check=True)
+    words = [str(word) for word in command]
+    try:
+        code = subprocess.run(words, check=False).returncode
+    except OSError as error:
+        raise SystemExit(f"{words[0]} cannot be started ({error.strerror}); install it.") from error
+    if code:
+        raise SystemExit(f"{' '.join(words[:4])} … failed ({code}).")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from desktop_app.system.read_speed import TYPES, ReadSpeed
 from models.errors import ZhiyinError
 
 GOOD_LOAD = {"device": "RAM", "model": "tea", "predicted": 100, "actual": 120}
-SPEED = ReadSpeed(dict.fromkeys(TYPES, 4e9), 2, dict.fromkeys(TYPES, 5e-9), 1.1)
+SPEED = ReadSpeed(dict.fromkeys(TYPES, 4e9), 2, dict.fromkeys(TYPES, 5e-9), 1.1, copied=3e9)
 
 
 def _settings(path: Path) -> object:

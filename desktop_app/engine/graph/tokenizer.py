@@ -77,7 +77,9 @@ class _NoTokenizer:
     closing: Sequence[int] = ()
 
     def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        raise without_tokenizer()
+        if text:
+            raise without_tokenizer()
+        return []
 
     def piece(self, token: int) -> bytes:
         return b""

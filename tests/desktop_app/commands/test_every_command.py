@@ -26,8 +26,8 @@ ENDLESS = ("serve", "worker")
 """Go on until they are stopped."""
 SAMPLE = (("chat",), ("models", "remove"), ("fit",))
 CLOSED = ("", "<&-", ">&-", "2>&-", "<&- >&- 2>&-", "| cat")
-_ONE_OPTION = re.compile(r" *\[[^\[]*(\[[^\[]*\][^\[]*)?\]")
-"""In the usage an option with its value is never broken; the terminal does that."""
+_ONE_OPTION = re.compile(r" *(\[[^\[]*(\[[^\[]*\][^\[]*)?\]|\([^()]*\))")
+"""In the usage an option with its value is never broken, nor options of which one is needed; the terminal does that."""
 LOCALE = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="shells and terminals of POSIX")
@@ -104,7 +104,7 @@ def test_wrong_usage_is_two_and_what_is_nowhere_is_one_sentence(words: tuple[str
 
 def run(*arguments: str, closing: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a shell that closes some of its streams; nothing is fetched."""
-    environment = without_display() | LOCALE | {"HF_HUB_OFFLINE": "1"}
+    environment = without_display() | LOCALE | {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1"}
     line = f'"$0" -m desktop_app.cli "$@" {closing}'
     command = ["sh", "-c", line, sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, input=b"", check=False, timeout=200)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from gguf.constants import GGMLQuantizationType
 
@@ -33,25 +35,40 @@ def test_a_fast_computer_measures_many_rounds(monkeypatch: pytest.MonkeyPatch) -
     assert bandwidth.measure().of("Q6_K") > 0
 
 
+def test_where_no_file_can_be_made_memory_of_its_own_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bandwidth, "data_folder", lambda: tmp_path / "not here")
+    assert bandwidth.measure().of("F16") > 0
+
+
+def test_a_computer_too_busy_for_two_rounds_is_measured_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first round may take longer than all are given."""
+    monkeypatch.setattr(bandwidth, "_LONGEST", 0.0)
+    assert bandwidth.measure().of("Q8_0") > 0
+
+
 def test_bytes_and_rows_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandwidth, "thread_counts", lambda: (2,))
     shapes = bandwidth._SHAPES
 
-    def measured(type_: GGMLQuantizationType, threads: int) -> bandwidth._Times:
+    def measured(type_: GGMLQuantizationType, threads: int, *, copied: bool = False) -> bandwidth._Times:
         sizes = [shape.rows * row_bytes(type_, shape.columns) for shape in shapes]
         each = [size / 10e9 + shape.rows * 5e-9 for size, shape in zip(sizes, shapes, strict=True)]
-        return bandwidth._Times([each] * threads)
+        return bandwidth._Times([[seconds * (1.25 if copied else 1) for seconds in each]] * threads)
 
     monkeypatch.setattr(bandwidth, "_measure_type", measured)
     speed = bandwidth.measure()
     assert speed.of("Q4_K") == pytest.approx(20e9)  # of both threads together
     assert speed.row_seconds["Q4_K"] == pytest.approx(2.5e-9)
     assert (speed.spread, speed.disturbed) == (1.0, False)
+    assert speed.of("F16", copied=True) == pytest.approx(0.8 * speed.of("F16"), rel=0.3)
 
 
 def test_measurements_that_differ_are_no_true_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandwidth, "thread_counts", lambda: (1,))
     times = iter([0.001] * len(TYPES) + [0.002] * len(TYPES))
+    monkeypatch.setattr(bandwidth, "_copied_speed", lambda *_: 1.0)
     monkeypatch.setattr(bandwidth, "_measure_type", lambda *_: bandwidth._Times([[next(times)] * 2]))
     speed = bandwidth.measure()
     assert (speed.spread, speed.disturbed) == (2.0, True)
@@ -72,7 +89,7 @@ def test_slow_cores_compute_too_where_that_is_measured_to_be_faster(
 ) -> None:
     monkeypatch.setattr(bandwidth, "thread_counts", lambda: counts)
 
-    def measured(_: object, threads: int) -> bandwidth._Times:
+    def measured(_: object, threads: int, **__: bool) -> bandwidth._Times:
         seconds = threads / speeds.get(threads, 1e9)
         return bandwidth._Times([(seconds, seconds)] * threads)
 

@@ -34,8 +34,8 @@ def test_beside_busy_programs_the_fastest_of_several_measurements_counts(
     """They only ever make it slower; and it is measured again until they are quiet."""
     store, names = tmp_path / "speed.json", TYPES
     rows = dict.fromkeys(names, 0.0)
-    busy = [ReadSpeed(dict.fromkeys(names, 1e9) | {names[n]: 5e9}, 2, rows, 3.0) for n in range(4)]
-    quiet = ReadSpeed(dict.fromkeys(names, 4e9), 2, dict.fromkeys(names, 1e-9), 1.1)
+    busy = [ReadSpeed(dict.fromkeys(names, 1e9) | {names[n]: 5e9}, 2, rows, 3.0, copied=3e9) for n in range(4)]
+    quiet = ReadSpeed(dict.fromkeys(names, 4e9), 2, dict.fromkeys(names, 1e-9), 1.1, copied=3e9)
     measured = iter([*busy, quiet])
     monkeypatch.setattr(speed, "measure", lambda _: next(measured))
 

@@ -381,6 +381,18 @@ def test_without_a_tokenizer_only_ids_are_taken(tmp_path: Path) -> None:
             engine.submit(Tokenize("hello")).result(60)
 
 
+def test_an_empty_text_without_a_tokenizer_is_what_begins_every_text(tmp_path: Path) -> None:
+    """`zhiyin bench` writes after it; without its <sop> ChatGLM-6B would read all again for each token."""
+    with_one = graph_case("chatglm1", tmp_path).path
+    without = tmp_path / "without.gguf"
+    convert(ConvertRequest(tmp_path / "checkpoint", without, "F32", tokenizer="none"))
+    found = []
+    for path in (with_one, without):
+        with closing(load_runner(path, EXACT, lambda part: None)) as runner:
+            found.append(runner.tokenize("", add_special=True, special=False))
+    assert found[0] == found[1] != []
+
+
 def test_the_chats_prompt_ends_in_the_special_tokens(tmp_path: Path) -> None:
     case = graph_case("chatglm1", tmp_path)
     runner = load_runner(case.path, EXACT, lambda part: None)

@@ -35,6 +35,13 @@ class Progress:
     phase: Phase
     stalled: bool = False
     """Nothing came for a while: there is no speed then."""
+    there: int = 0
+    """Bytes of `bytes_done` that an earlier run did."""
+
+    @property
+    def bytes_left(self) -> int:
+        """What is still to be done."""
+        return max(0, self.bytes_total - self.bytes_done)
 
 
 ProgressListener = Callable[[Progress], None]
@@ -59,6 +66,7 @@ class Meter:
         self._bytes_total = bytes_total
         self._items_total = items_total
         self._phase = phase
+        self._there = there
         self._last = self._last_byte = time.monotonic()
         self._recent = deque([(self._last, there)])
         self.bytes = there
@@ -89,6 +97,7 @@ class Meter:
                 left,
                 self._phase,
                 stalled,
+                self._there,
             )
         )
 

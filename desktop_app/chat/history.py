@@ -12,7 +12,7 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,12 +150,15 @@ ON CONFLICT(id) DO UPDATE SET message = excluded.message, position = excluded.po
 """  # noqa: S608  (constants only)
 _ATTACHMENTS = "SELECT {of}, name, kind, text, id, path FROM attachments WHERE {which} ORDER BY position"
 
-_FOUND_IN_MESSAGES = rf"""
+_PLACES = "SELECT rowid FROM messages ORDER BY rowid DESC"
+_LIKELY_PLACES = "SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC"
+"""FTS5 gives rows in this order as they are asked for: of words that are everywhere a few are looked at."""
+_PLACES_OF_CHAT = "SELECT rowid FROM messages WHERE conversation = ?"
+_IS_LISTED = "SELECT 1 FROM conversations WHERE id = ? AND deleted IS NULL"
+_HELD_BY_MESSAGE = rf"""
 SELECT conversation, id, substr(content, max(1, instr(lower(content), lower(:words)) - {_BEFORE}), {_SNIPPET})
-FROM messages WHERE content LIKE :pattern ESCAPE '\'
-AND conversation IN (SELECT id FROM conversations WHERE deleted IS NULL) {{near}} ORDER BY rowid DESC
+FROM messages WHERE rowid = :row AND content LIKE :pattern ESCAPE '\'
 """  # noqa: S608  (constants only)
-_NEAR = "AND rowid IN (SELECT rowid FROM message_words WHERE message_words MATCH :match)"
 _FOUND_IN_TITLES = r"""
 SELECT id, '', '' FROM conversations WHERE title LIKE :pattern ESCAPE '\' AND deleted IS NULL ORDER BY updated DESC
 """
@@ -262,17 +265,30 @@ class History:
     def search(self, text: str) -> list[Found]:
         """Return the chats whose title or a message, of whichever branch, holds a text; A to Z in either case."""
         values = {"words": text, "pattern": "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"}
-        found: dict[str, Found] = {}
         with self._clear_errors():
-            match = match_of(self._database, text)
-            in_messages = _FOUND_IN_MESSAGES.format(near=_NEAR if match is not None else "")
-            values["match"] = match or ""
-            for statement in (in_messages, _FOUND_IN_ATTACHMENTS, _FOUND_IN_TITLES):
+            found = self._found_in_messages(values)
+            for statement in (_FOUND_IN_ATTACHMENTS, _FOUND_IN_TITLES):
                 for conversation, message, around in self._database.execute(statement, values):
                     found.setdefault(conversation, Found(conversation, message, _in_a_line(around)))
                     if len(found) == _MOST_FOUND:
                         break
         return list(found.values())
+
+    def _found_in_messages(self, values: Mapping[str, str]) -> dict[str, Found]:
+        """Return the chats of which a message holds a text, each with the newest one; no chat is looked at again."""
+        match, found, done = match_of(self._database, values["words"]), dict[str, Found](), set[int]()
+        places = self._database.execute(*((_PLACES,) if match is None else (_LIKELY_PLACES, (match,))))
+        for (row,) in places:
+            held = None if row in done else self._database.execute(_HELD_BY_MESSAGE, {**values, "row": row}).fetchone()
+            if held is None:
+                continue
+            chat, message, around = held
+            done.update(other for (other,) in self._database.execute(_PLACES_OF_CHAT, (chat,)))
+            if self._database.execute(_IS_LISTED, (chat,)).fetchone():
+                found[chat] = Found(chat, message, _in_a_line(around))
+                if len(found) == _MOST_FOUND:
+                    break
+        return found
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""

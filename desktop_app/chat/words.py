@@ -36,17 +36,23 @@ FORGET = "INSERT INTO message_words(message_words) VALUES ('optimize')"
 
 def match_of(database: sqlite3.Connection, words: str) -> str | None:
     """Return what the index is asked for a text; None: the index cannot tell, so that every message is to be looked at."""
+    if len(words) >= _RUN:
+        runs = (words[at : at + _RUN] for at in range(len(words) - _RUN + 1))
+        return " AND ".join(dict.fromkeys(_quoted(run.lower()) for run in runs if _is_folded_alike(run))) or None
+    if not _is_folded_alike(words):
+        return None
     text = words.lower()
-    if any(sign.lower() != sign for sign in words if not sign.isascii()):
-        return None  # SQLite folds them otherwise than Python
-    if len(text) >= _RUN:
-        return " AND ".join(dict.fromkeys(_quoted(text[at : at + _RUN]) for at in range(len(text) - _RUN + 1)))
     rows = database.execute(
         "SELECT term FROM message_runs WHERE term >= ? AND term < ? LIMIT ?", (text, text + _LATER, _MOST_RUNS + 1)
     ).fetchall()
     if not text or len(rows) > _MOST_RUNS:
         return None
     return " OR ".join(_quoted(term) for (term,) in rows) or _quoted(_LATER * _RUN)
+
+
+def _is_folded_alike(text: str) -> bool:
+    """Tell whether SQLite makes the same small letters of a text as Python: of some beyond ASCII it makes none."""
+    return all(sign.isascii() or sign.lower() == sign for sign in text)
 
 
 def _quoted(run: str) -> str:

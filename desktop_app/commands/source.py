@@ -76,8 +76,9 @@ def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
         return
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
     speed = "nothing comes at the moment" if progress.stalled else f"{human_bytes(progress.bytes_per_second)}/s{left}"
+    resumed = progress.there and progress.phase == "downloading"
+    done = f"{human_bytes(progress.bytes_left)} left" if resumed else human_bytes(progress.bytes_done)
     line.show(
         progress.bytes_done / max(1, progress.bytes_total),
-        f"{human_bytes(progress.bytes_done)} of {human_bytes(progress.bytes_total)}, "
-        f"{progress.items_done}/{progress.items_total} {items}, {speed}",
+        f"{done} of {human_bytes(progress.bytes_total)}, {progress.items_done}/{progress.items_total} {items}, {speed}",
     )

@@ -4141,6 +4141,10 @@
         <translation>正在下载：{done}／{total}，第 {item} 个文件（共 {items} 个）</translation>
     </message>
     <message>
+        <source>Going on with the download: {left} of {total} left, file {item} of {items}</source>
+        <translation>继续下载：共 {total}，还剩 {left}，第 {item}/{items} 个文件</translation>
+    </message>
+    <message>
         <source>It is ready.</source>
         <translation>已可使用。</translation>
     </message>

@@ -3989,6 +3989,10 @@
         <translation>正在下載：{done}／{total}，第 {item} 個檔案（共 {items} 個）</translation>
     </message>
     <message>
+        <source>Going on with the download: {left} of {total} left, file {item} of {items}</source>
+        <translation>繼續下載：共 {total}，還剩 {left}，第 {item}/{items} 個檔案</translation>
+    </message>
+    <message>
         <source>It is ready.</source>
         <translation>已可使用。</translation>
     </message>

@@ -205,12 +205,15 @@ class ConversionCard(QFrame):
             "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),
             "checking": self.tr("Checking: {done} of {total}, {item} of {items} tensors"),
         }
+        if progress.there:
+            texts["downloading"] = self.tr("Going on with the download: {left} of {total} left, file {item} of {items}")
         item = progress.items_done
         if progress.phase == "downloading":
             item = min(item + 1, progress.items_total)
         parts = [
             texts[progress.phase].format(
                 done=size(progress.bytes_done),
+                left=size(progress.bytes_left),
                 total=size(progress.bytes_total),
                 item=number(item, 0),
                 items=number(progress.items_total, 0),

@@ -91,6 +91,7 @@ def test_the_speed_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) 
         clock = float(second)
         meter.add(10_000 if second <= 10 else 1_000, "x")
     assert seen[9].bytes_per_second == pytest.approx(10_000)
+    assert (seen[9].there, seen[9].bytes_left) == (100_000, 800_000)
     assert seen[-1].bytes_per_second == pytest.approx(1_000)
     assert seen[-1].seconds_left == pytest.approx((1_000_000 - 210_000) / 1_000)
     clock = 21.9

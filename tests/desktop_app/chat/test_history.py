@@ -323,6 +323,22 @@ def test_a_search_tells_the_newest_message_and_what_stands_around_the_words() ->
     history.close()
 
 
+@pytest.mark.parametrize("words", ["fox", "fo", "狐", "É fox", "sé"])
+def test_words_that_are_everywhere_give_each_chat_once_with_its_newest_message(words: str) -> None:
+    history = History(None)
+    chats = [Conversation(f"chat {number}", title=f"Chat {number}") for number in range(210)]
+    for number, chat in enumerate(chats):
+        texts = ("Sé fox 狐", "Vé É fox 狐 sé", "other")
+        history.add(chat, [Message(chat.id, None, "user", text, f"{number} {text}") for text in texts])
+    for chat in chats[-5:]:
+        history.delete(chat.id)
+    found = history.search(words)
+    assert [one.conversation for one in found] == [chat.id for chat in chats[204:4:-1]]
+    assert {one.message.partition(" ")[2] for one in found} == {"Vé É fox 狐 sé"}
+    assert history.search("É foy") == []
+    history.close()
+
+
 def test_the_index_of_words_follows_every_change(path: Path) -> None:
     def found(history: History, words: str) -> list[str]:
         return [one.conversation for one in history.search(words)]

@@ -205,9 +205,12 @@ def test_a_download_that_is_stopped_goes_on_later(open_window: OpenWindow, tmp_p
     bridge.cancel(job)
     person.wait(lambda: job.is_over)
     assert job.state == "cancelled"
+    said: list[str] = []
+    bridge.progressed.connect(lambda *_: said.append(person.sentences(person.find(ConversionCard))))
     job = bridge.start("tiny/Tea-Chat", "F16")
     person.wait(lambda: job.is_over)
     assert job.state == "done", job.error
+    assert any("Going on with the download:" in words and " left, file" in words for words in said)
     assert server.fetched("model.safetensors")[-1].startswith("bytes=2000000-")
 
 

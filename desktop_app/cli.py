@@ -32,6 +32,7 @@ _COMMANDS = {
     "chat": "chat in the terminal",
     "convert": "convert a checkpoint to GGUF",
     "pull": "fetch a model from the Hub, ready for chatting",
+    "search": "look for models on the Hub or ModelScope by words",
     "models": "list, describe, import or remove models",
     "hardware": "show what this computer has",
     "fit": "show what this computer can run of a model",

@@ -11,7 +11,8 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx2
@@ -19,6 +20,7 @@ import msgspec
 
 from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub.connection import Answer, Connection
+from converter.hub.loose import count, licence_in, mapping, text, texts
 from converter.hub.names import MOST_FOLDERS, check_names
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Refused, refused
 from converter.hub.network_settings import BadSetting, checked_token, is_web_address, login_token
@@ -32,6 +34,8 @@ _MOST_ANSWERS = 1000
 _LISTING_BYTES = 48 * 1024 * 1024
 """Of one answer; an entry takes some three hundred."""
 _REASON_BYTES = 64 * 1024
+_ABOUT_BYTES = 8 * 1024 * 1024
+_PACKED = {"Accept-Encoding": "gzip"}
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _COMMIT = r"^[0-9A-Za-z._-]{1,100}$"
 _NO_REVISION = 10990101004
@@ -82,6 +86,16 @@ class _Reason(msgspec.Struct):
     code: int | None = msgspec.field(name="Code", default=None)
 
 
+@dataclass(frozen=True)
+class About:
+    """What a host says of a repository."""
+
+    licence: str = ""
+    downloads: int = 0
+    gated: bool = False
+    """Its publisher lets in who accepted the licence."""
+
+
 class Host(Protocol):
     """One repository where it is published."""
 
@@ -109,6 +123,9 @@ class Host(Protocol):
             Unreachable: it cannot be reached.
             BadSetting: a setting of this computer is in the way.
         """
+
+    def about(self) -> About:
+        """Return what the host says of the repository besides its files; raises as `listing`."""
 
     def url(self, commit: str, file: RemoteFile) -> str:
         """Return the address of a file, given what `listing` returned."""
@@ -188,13 +205,19 @@ class _HuggingFace:
         self.token = own if token is True else given
         self.folder = _folder_name(name, revision if revision != _MAIN else "")
         credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        self.connection = Connection(endpoint, _OURSELVES, credentials)
+        self.connection = Connection(endpoint, OURSELVES, credentials)
         self._name, self._revision = name, revision
+
+    def about(self) -> About:
+        answer = self.connection.read(f"{self.endpoint}/api/models/{quote(self._name)}", _ABOUT_BYTES, _PACKED)
+        found = _decoded(self.endpoint, answer, dict[str, Any])
+        licence = licence_in(mapping(found.get("cardData")), texts(found.get("tags")))
+        return About(licence, count(found.get("downloads")), found.get("gated") not in (None, False))
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
         revision = f"/revision/{quote(self._revision, safe='')}" if self._revision else ""
         url = f"{self.endpoint}/api/models/{quote(self._name)}{revision}?blobs=True"
-        answer = self.connection.read(url, _LISTING_BYTES, {"Accept-Encoding": "gzip"})
+        answer = self.connection.read(url, _LISTING_BYTES, _PACKED)
         info = _decoded(self.endpoint, answer, _ModelInfo)
         check_names(self._name, (entry.rfilename for entry in info.siblings))
         files = []
@@ -223,9 +246,14 @@ class _ModelScope:
         # Of its own: what has the same name on Hugging Face may be another model.
         self.folder = f"modelscope--{_folder_name(name, revision if revision != _MASTER else '')}"
         credentials = {"Cookie": f"m_session_id={self.token}"} if self.token else {}
-        self.connection = Connection(endpoint, _OURSELVES, credentials)
+        self.connection = Connection(endpoint, OURSELVES, credentials)
         self._name, self._revision = name, revision or _MASTER
         self._listed = 0
+
+    def about(self) -> About:
+        answer = self.connection.read(f"{self.endpoint}/openapi/v1/models/{quote(self._name)}", _ABOUT_BYTES, _PACKED)
+        found = mapping(_decoded(self.endpoint, answer, dict[str, Any]).get("data"))
+        return About(text(found.get("license")), count(found.get("downloads")), found.get("gated") not in (None, False))
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
         self._listed = 0
@@ -260,7 +288,7 @@ class _ModelScope:
         """Return what one answer lists of a folder, folders included."""
         query = {"Revision": self._revision, "Recursive": str(recursive).lower()} | ({"Root": folder} if folder else {})
         url = self._api("repo/files", query)
-        answer = self.connection.read(url, _LISTING_BYTES, {"Accept-Encoding": "gzip"}, also=(httpx2.codes.NOT_FOUND,))
+        answer = self.connection.read(url, _LISTING_BYTES, _PACKED, also=(httpx2.codes.NOT_FOUND,))
         if answer.status == httpx2.codes.NOT_FOUND:
             raise self._refusal(answer)
         found = _decoded(self.endpoint, answer, _Folder).data.files or []
@@ -286,7 +314,7 @@ class _ModelScope:
         return refused(urlsplit(self.endpoint).hostname or "", answer.status, kind)
 
 
-_OURSELVES = {"User-Agent": "zhiyin"}
+OURSELVES = {"User-Agent": "zhiyin"}
 """ModelScope refuses requests without any."""
 _MASTER = "master"
 _MOST_LISTED = 3000

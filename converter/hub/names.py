@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from models.errors import BadFile
 
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/(?!\.{1,2}$)[\w.-]{1,96}")
+"""ORG/NAME."""
 MOST_FOLDERS = 64
 """Above one file."""
 _LONGEST_PART = 255

@@ -30,12 +30,12 @@ from converter.hub.manifest import (
     verified_files,
     write_manifest,
 )
-from converter.hub.names import check_kept_names, check_names
-from converter.hub.network_errors import Unreachable
+from converter.hub.names import REPOSITORY, check_kept_names, check_names
+from converter.hub.network_errors import Refused, Unreachable
 from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_headers
 from converter.hub.remote_weights import as_stored
-from converter.hub.request import Download, DownloadRequest, Outline, Preview
+from converter.hub.request import Description, Download, DownloadRequest, Outline, Preview
 from converter.hub.selection import (
     USUAL_QUANTS,
     FileSelection,
@@ -70,11 +70,14 @@ class _TokenizerConfig(msgspec.Struct):
     chat_template: Any = None
 
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/(?!\.{1,2}$)[\w.-]{1,96}")
 _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
 _PAUSE = 0.5
 """Seconds; a host that is waited for is looked at more often."""
+_CARD = "readme.md"
+_LEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+"""Facts for machines in front of a card."""
+_MOST_CARD = 1024 * 1024
 _MOST_CONFIG = 4 * 1024 * 1024
 _MOST_INDEX = 32 * 1024 * 1024
 """Bytes of what is read into memory: the largest published are a fifth of that."""
@@ -102,13 +105,24 @@ def preview(request: DownloadRequest) -> Preview:
         return repository.preview()
 
 
+def describe(request: DownloadRequest) -> Description:
+    """Return what a person wants to read of a repository before anything is fetched; nothing is kept.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+    with repository.explained():
+        return repository.describe()
+
+
 def is_repository(text: str) -> bool:
     """Tell whether a text names a repository: [modelscope:]ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
 
     A path with a slip in it must not be asked for on the network.
     """
     parts = text.removeprefix(MODELSCOPE_PREFIX).split("/")
-    return len(parts) >= 2 and bool(_REPOSITORY.fullmatch("/".join(parts[:2]))) and not Path(parts[0]).exists()
+    return len(parts) >= 2 and bool(REPOSITORY.fullmatch("/".join(parts[:2]))) and not Path(parts[0]).exists()
 
 
 def download(
@@ -162,7 +176,7 @@ class _Repository:
         given = request.repository.strip("/").removeprefix(MODELSCOPE_PREFIX)
         self.name = "/".join(given.split("/")[:2])
         self.file = given[len(self.name) + 1 :]
-        if not _REPOSITORY.fullmatch(self.name):
+        if not REPOSITORY.fullmatch(self.name):
             raise ZhiyinError("{text!r} is not a repository; write it as ORG/NAME.", text=request.repository[:80])
         if not request.revision.isprintable():
             raise ZhiyinError("{name} has no revision {revision!r}.", name=self.name, revision=request.revision[:80])
@@ -215,6 +229,35 @@ class _Repository:
         if self.file or len(models) < 2:
             return Outline()
         return Outline(None, {name: size_of(parts) for name, parts in models.items()}, self._headers(commit, models)[0])
+
+    def describe(self) -> Description:
+        """Return its card, its files and what its host says of it."""
+        commit, files = self._files()
+        about = self.host.about()
+        card = next((file for file in files if file.name.lower() == _CARD), None)
+        text, withheld = "", False
+        if card is not None and card.size <= _MOST_CARD:
+            try:
+                text = self._small(commit, card).decode("utf-8", "replace")
+            except Refused:
+                withheld = True
+        return Description(
+            self.name,
+            self.host.page,
+            about.licence,
+            about.downloads,
+            about.gated,
+            _LEAD.sub("", text.replace("\r\n", "\n")).strip(),
+            withheld,
+            tuple(sorted(files, key=lambda file: file.name)),
+        )
+
+    def _small(self, commit: str, file: RemoteFile) -> bytes:
+        """Return a small file; of one that is here already nothing is fetched."""
+        path = self.folder / file.name
+        if _size(path) == file.size:
+            return read_bytes(path, largest=file.size)
+        return read_small(self.host.connection, self.host.url(commit, file), file, file.size)
 
     def preview(self) -> Preview:
         """Return what would be fetched."""

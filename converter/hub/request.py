@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from converter.hub.selection import DownloadSelection, RemoteHeaders
+from converter.hub.address import MODELSCOPE_PREFIX
+from converter.hub.selection import DownloadSelection, RemoteFile, RemoteHeaders
 from models.config import Config
 from models.errors import ZhiyinError
 
@@ -52,6 +53,25 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Description:
+    """What a repository is to a person."""
+
+    repository: str
+    page: str
+    """Address of its page."""
+    licence: str
+    """"": it is not told."""
+    downloads: int
+    gated: bool
+    """Its publisher lets in who accepted the licence."""
+    card: str
+    """Its card, in Markdown, without the facts for machines in front; "": it has none."""
+    withheld: bool
+    """The card, and so the weights too, is for those who were let in."""
+    files: tuple[RemoteFile, ...]
+
+
+@dataclass(frozen=True)
 class Preview:
     """What a repository is, before anything of it is kept here."""
 
@@ -88,3 +108,26 @@ class Outline:
     """Where it comes as several GGUF models: the bytes of each quantization."""
     headers: RemoteHeaders = field(default_factory=dict)
     """As in `Preview`."""
+
+
+@dataclass(frozen=True)
+class FoundRepository:
+    """A repository, as far as a list tells."""
+
+    source: str
+    """What is asked for: ORG/NAME, with "modelscope:" in front where it is there."""
+    architecture: str = ""
+    """The class or kind that its configuration names; "": it is not told."""
+    parameters: int = 0
+    """0: not told."""
+    licence: str = ""
+    downloads: int = 0
+    gated: bool = False
+    """Its publisher lets in who accepted the licence."""
+    gguf: bool = False
+    """It holds GGUF files."""
+
+    @property
+    def name(self) -> str:
+        """ORG/NAME."""
+        return self.source.removeprefix(MODELSCOPE_PREFIX)

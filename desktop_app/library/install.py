@@ -94,7 +94,7 @@ def install(
         return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
     from converter.hub.repository import download
 
-    wanted = _download_request(request)
+    wanted = download_request(request)
     done = download(replace(wanted, selection=_selection(request, wanted)), on_progress, cancelled)
     if on_fetched is not None:
         on_fetched(done)
@@ -106,7 +106,8 @@ def install(
     return replace(made, repository=done.repository, commit=done.commit)
 
 
-def _download_request(request: InstallRequest) -> DownloadRequest:
+def download_request(request: InstallRequest) -> DownloadRequest:
+    """Return what to ask of a host for a repository, with what the user entered as its token."""
     from converter.hub.request import DownloadRequest
 
     source = str(request.source)

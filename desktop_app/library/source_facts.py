@@ -12,9 +12,7 @@ from converter.gguf_writer import aligned
 from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
 from converter.plan import Quantizable
-from desktop_app.library.hub_tokens import token_at
-from desktop_app.library.install import InstallRequest
-from desktop_app.paths import downloads_folder
+from desktop_app.library.install import InstallRequest, download_request
 from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
 from desktop_app.planning.candidates import model_of_quantizable, quantizable, worth_choosing
 from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Plan, RunConfiguration, option
@@ -153,10 +151,9 @@ def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -
 def _of_repository(request: InstallRequest) -> SourceFacts:
     # The library for the Hub takes a third of a second to import; converting a folder does without.
     from converter.hub.repository import preview
-    from converter.hub.request import DownloadRequest
 
     name = str(request.source)
-    found = preview(DownloadRequest(name, downloads_folder(), request.revision, request.endpoint, kept_token=token_at))
+    found = preview(download_request(request))
     facts = SourceFacts(request, name, download=found.bytes, models=found.models)
     if found.quants:
         offers = dict(sorted(found.quants.items(), key=lambda offer: -offer[1]))

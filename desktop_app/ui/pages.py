@@ -38,7 +38,7 @@ class Pages(QStackedWidget):
         self.first_run = FirstRunPage()
         self.chat = ChatView(services.chats)
         self.finder = ChatFinder(services.chats, self.chat)
-        self.catalogue = CataloguePage()
+        self.catalogue = CataloguePage(services.search)
         self.settings: SettingsPage | None = None
         """Made whenever it is opened."""
         policy = self.catalogue.sizePolicy()

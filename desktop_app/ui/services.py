@@ -26,6 +26,7 @@ from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.bridges.remotes_bridge import RemotesBridge
+from desktop_app.ui.bridges.search_bridge import SearchBridge
 from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.chat.chat_session import ChatSession
@@ -77,6 +78,7 @@ class Services(QObject):
         self.tokens.moved.connect(self.save_settings)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
+        self.search = SearchBridge(self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
         self.chats.model_of = self._model_of
         self.folders = FolderController(self.chats, self.history, self)
@@ -192,6 +194,7 @@ class Services(QObject):
         self.conversions.close()
         self.tokens.close()
         self.catalogue.close()
+        self.search.close()
         self.engine_parts.close()
         self.server.close()
         self.save_settings()

@@ -199,6 +199,7 @@ class MainWindow(QMainWindow):
         pages.catalogue.closed.connect(self._back_to_chat)
         pages.first_run.get_asked.connect(actions.get)
         pages.catalogue.get_asked.connect(actions.get)
+        pages.catalogue.look_asked.connect(self._dialogs.convert)
         pages.catalogue.chat_asked.connect(self._chat_actions.new_with)
         self._conversions.chat_asked.connect(self._chat_actions.new_with)
         self._conversions.settings_asked.connect(partial(self.open_settings, "network"))

@@ -756,6 +756,10 @@
         <translation>含组合符号的单词（例如印地语、泰语和带元音符号的阿拉伯语）得到的词元会与发布者的不同：llama.cpp 对这种分词器会在符号处切开。</translation>
     </message>
     <message>
+        <source>Write what to look for.</source>
+        <translation>请写出要找什么。</translation>
+    </message>
+    <message>
         <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>
         <translation>知音已在运行（数据文件夹 {path}），但没有响应；请先结束它，然后重新启动。</translation>
     </message>
@@ -1210,6 +1214,10 @@
     <message>
         <source>{endpoint} does not answer as a Hub does; choose another --endpoint.</source>
         <translation>{endpoint} 不是 Hugging Face、它的镜像或魔搭社区；请在设置中选择别的地址。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not answer as a host of models does; {elsewhere}.</source>
+        <translation>{endpoint} 的回答不像模型网站的；{elsewhere}。</translation>
     </message>
     <message>
         <source>{endpoint} does not give {name} ({status}); {elsewhere}.</source>
@@ -3601,6 +3609,10 @@
         <translation>搜索模型</translation>
     </message>
     <message>
+        <source>Search {host}</source>
+        <translation>在 {host} 上搜索</translation>
+    </message>
+    <message>
         <source>Search: name, language, use</source>
         <translation>搜索：名称、语言、用途</translation>
     </message>
@@ -4240,6 +4252,10 @@
         <translation>需下载 {download}；磁盘剩余 {free}。</translation>
     </message>
     <message>
+        <source>Files</source>
+        <translation>文件</translation>
+    </message>
+    <message>
         <source>Finding out what this computer can run…</source>
         <translation>正在计算这台电脑能运行什么…</translation>
     </message>
@@ -4254,6 +4270,10 @@
     <message>
         <source>It comes ready to use (GGUF); nothing has to be converted.</source>
         <translation>它已是可直接使用的 GGUF 格式，无需转换。</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>模型卡片</translation>
     </message>
     <message>
         <source>On this computer</source>
@@ -4754,6 +4774,53 @@
     </message>
 </context>
 <context>
+    <name>HubResults</name>
+    <message>
+        <source>Asking {host} for “{words}”…</source>
+        <translation>正在 {host} 上搜索“{words}”…</translation>
+    </message>
+    <message>
+        <source>Back to the catalogue</source>
+        <translation>返回目录</translation>
+    </message>
+    <message>
+        <source>It holds {count} models; one is chosen in the next step.</source>
+        <translation>内含 {count} 个模型，下一步选择其中一个。</translation>
+    </message>
+    <message>
+        <source>Look at it</source>
+        <translation>查看</translation>
+    </message>
+    <message>
+        <source>Looking at what it needs…</source>
+        <translation>正在查看所需资源…</translation>
+    </message>
+    <message>
+        <source>Models that were found</source>
+        <translation>找到的模型</translation>
+    </message>
+    <message>
+        <source>gated: its licence has to be accepted on its page</source>
+        <translation>需授权：须在其页面接受许可</translation>
+    </message>
+    <message>
+        <source>{count} downloads</source>
+        <translation>{count} 次下载</translation>
+    </message>
+    <message>
+        <source>{count} models on {host} for “{words}”, those with the most downloads first</source>
+        <translation>{host} 上有 {count} 个与“{words}”有关的模型，按下载量排列</translation>
+    </message>
+    <message>
+        <source>{host} has no model for “{words}”.</source>
+        <translation>{host} 上没有与“{words}”有关的模型。</translation>
+    </message>
+    <message>
+        <source>{size} to download</source>
+        <translation>下载 {size}</translation>
+    </message>
+</context>
+<context>
     <name>KeysPage</name>
     <message>
         <source>All usual keys again</source>
@@ -4905,6 +4972,53 @@
     <message>
         <source>Previous version</source>
         <translation>上一个版本</translation>
+    </message>
+</context>
+<context>
+    <name>ModelDetails</name>
+    <message>
+        <source>Asking what it is…</source>
+        <translation>正在询问这是什么…</translation>
+    </message>
+    <message>
+        <source>File</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Files</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Gated: accept its licence at {page}, make a token there, and enter it in Settings, Network.</source>
+        <translation>需授权：请在 {page} 接受许可，在那里生成令牌，并填入“设置”的“网络”。</translation>
+    </message>
+    <message>
+        <source>It has no card.</source>
+        <translation>没有模型卡片。</translation>
+    </message>
+    <message>
+        <source>Its card is shown to those who were let in.</source>
+        <translation>模型卡片只对已获授权的人显示。</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>licence not told</source>
+        <translation>未注明许可</translation>
+    </message>
+    <message>
+        <source>licence: {name}</source>
+        <translation>许可：{name}</translation>
+    </message>
+    <message>
+        <source>{count} downloads</source>
+        <translation>{count} 次下载</translation>
+    </message>
+    <message>
+        <source>{count} files, {size} in all</source>
+        <translation>{count} 个文件，共 {size}</translation>
     </message>
 </context>
 <context>

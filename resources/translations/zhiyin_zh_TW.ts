@@ -544,6 +544,10 @@
         <translation>無法切分這段文字；模型的詞表已損壞：請重新轉換。</translation>
     </message>
     <message>
+        <source>The token cannot be kept: {reason}.</source>
+        <translation>權杖無法儲存：{reason}。</translation>
+    </message>
+    <message>
         <source>The token in the settings holds characters that no token has; copy it again from {page}.</source>
         <translation>設定中的權杖含有權杖不可能有的字元；請從 {page} 重新複製。</translation>
     </message>
@@ -714,6 +718,10 @@
     <message>
         <source>Words with combining marks, as in Hindi, Thai and Arabic with vowel signs, become other tokens than the publisher&apos;s: llama.cpp cuts them at the marks with this tokenizer.</source>
         <translation>含組合符號的單詞（例如印地語、泰語和帶母音符號的阿拉伯語）得到的詞元會與發布者的不同：llama.cpp 對這種分詞器會在符號處切開。</translation>
+    </message>
+    <message>
+        <source>Write what to look for.</source>
+        <translation>請寫出要找什麼。</translation>
     </message>
     <message>
         <source>Zhiyin is running already with the data folder {path}, but does not answer; end it, then start it again.</source>
@@ -1130,6 +1138,10 @@
     <message>
         <source>{endpoint} does not answer as a Hub does; choose another --endpoint.</source>
         <translation>{endpoint} 不是 Hugging Face、它的鏡像或魔搭社群；請在設定中選擇別的位址。</translation>
+    </message>
+    <message>
+        <source>{endpoint} does not answer as a host of models does; {elsewhere}.</source>
+        <translation>{endpoint} 的回應不像模型網站的；{elsewhere}。</translation>
     </message>
     <message>
         <source>{endpoint} does not give {name} ({status}); {elsewhere}.</source>
@@ -3449,6 +3461,10 @@
         <translation>搜尋模型</translation>
     </message>
     <message>
+        <source>Search {host}</source>
+        <translation>在 {host} 上搜尋</translation>
+    </message>
+    <message>
         <source>Search: name, language, use</source>
         <translation>搜尋：名稱、語言、用途</translation>
     </message>
@@ -4088,6 +4104,10 @@
         <translation>需下載 {download}；磁碟剩餘 {free}。</translation>
     </message>
     <message>
+        <source>Files</source>
+        <translation>檔案</translation>
+    </message>
+    <message>
         <source>Finding out what this computer can run…</source>
         <translation>正在計算這台電腦能執行什麼…</translation>
     </message>
@@ -4102,6 +4122,10 @@
     <message>
         <source>It comes ready to use (GGUF); nothing has to be converted.</source>
         <translation>它已是可直接使用的 GGUF 格式，無需轉換。</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>模型卡片</translation>
     </message>
     <message>
         <source>On this computer</source>
@@ -4602,6 +4626,53 @@
     </message>
 </context>
 <context>
+    <name>HubResults</name>
+    <message>
+        <source>Asking {host} for “{words}”…</source>
+        <translation>正在 {host} 上搜尋「{words}」…</translation>
+    </message>
+    <message>
+        <source>Back to the catalogue</source>
+        <translation>返回目錄</translation>
+    </message>
+    <message>
+        <source>It holds {count} models; one is chosen in the next step.</source>
+        <translation>內含 {count} 個模型，下一步選擇其中一個。</translation>
+    </message>
+    <message>
+        <source>Look at it</source>
+        <translation>檢視</translation>
+    </message>
+    <message>
+        <source>Looking at what it needs…</source>
+        <translation>正在檢視所需資源…</translation>
+    </message>
+    <message>
+        <source>Models that were found</source>
+        <translation>找到的模型</translation>
+    </message>
+    <message>
+        <source>gated: its licence has to be accepted on its page</source>
+        <translation>需授權：須在其頁面接受授權條款</translation>
+    </message>
+    <message>
+        <source>{count} downloads</source>
+        <translation>{count} 次下載</translation>
+    </message>
+    <message>
+        <source>{count} models on {host} for “{words}”, those with the most downloads first</source>
+        <translation>{host} 上有 {count} 個與「{words}」有關的模型，依下載量排列</translation>
+    </message>
+    <message>
+        <source>{host} has no model for “{words}”.</source>
+        <translation>{host} 上沒有與「{words}」有關的模型。</translation>
+    </message>
+    <message>
+        <source>{size} to download</source>
+        <translation>下載 {size}</translation>
+    </message>
+</context>
+<context>
     <name>KeysPage</name>
     <message>
         <source>All usual keys again</source>
@@ -4756,6 +4827,53 @@
     </message>
 </context>
 <context>
+    <name>ModelDetails</name>
+    <message>
+        <source>Asking what it is…</source>
+        <translation>正在詢問這是什麼…</translation>
+    </message>
+    <message>
+        <source>File</source>
+        <translation>檔案</translation>
+    </message>
+    <message>
+        <source>Files</source>
+        <translation>檔案</translation>
+    </message>
+    <message>
+        <source>Gated: accept its licence at {page}, make a token there, and enter it in Settings, Network.</source>
+        <translation>需授權：請在 {page} 接受授權條款，在那裡產生權杖，並填入「設定」的「網路」。</translation>
+    </message>
+    <message>
+        <source>It has no card.</source>
+        <translation>沒有模型卡片。</translation>
+    </message>
+    <message>
+        <source>Its card is shown to those who were let in.</source>
+        <translation>模型卡片只對已獲授權的人顯示。</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>licence not told</source>
+        <translation>未註明授權</translation>
+    </message>
+    <message>
+        <source>licence: {name}</source>
+        <translation>授權：{name}</translation>
+    </message>
+    <message>
+        <source>{count} downloads</source>
+        <translation>{count} 次下載</translation>
+    </message>
+    <message>
+        <source>{count} files, {size} in all</source>
+        <translation>{count} 個檔案，共 {size}</translation>
+    </message>
+</context>
+<context>
     <name>ModelPicker</name>
     <message>
         <source>Add a model…</source>
@@ -4830,6 +4948,18 @@
     <message>
         <source>Only for what I ask for</source>
         <translation>僅限我主動要求的</translation>
+    </message>
+    <message>
+        <source>The token is in this computer&apos;s keyring.</source>
+        <translation>權杖存放在這台電腦的金鑰圈裡。</translation>
+    </message>
+    <message>
+        <source>This computer has no keyring that Zhiyin can use, so the token lies in a file that only you can read.</source>
+        <translation>這台電腦沒有知音可用的金鑰圈，權杖存放在只有您能讀取的檔案裡。</translation>
+    </message>
+    <message>
+        <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own. HF_TOKEN, MODELSCOPE_API_TOKEN and a login of huggingface-cli go before it.</source>
+        <translation>如果無法存取 Hugging Face，請選擇鏡像或魔搭社群，或填寫別的位址。權杖只會傳送到這個位址，每個位址各有自己的權杖。環境變數 HF_TOKEN、MODELSCOPE_API_TOKEN 以及 huggingface-cli 的登入優先於它。</translation>
     </message>
 </context>
 <context>

@@ -3,6 +3,9 @@
 Parts: `/api/models/ORG/NAME[/revision/R]?blobs=True` (siblings with size, git's SHA-1, LFS's SHA-256), `/ORG/NAME/resolve/R/FILE`
 (Range, ETag, X-Repo-Commit, X-Linked-*, a redirect of large files to a content network), 401 with X-Error-Code as the Hub has it.
 
+Lists: `/api/models?search=WORDS&limit=N&expand[]=…`, and ModelScope's `/openapi/v1/models?search=WORDS&page_size=N`
+and `/openapi/v1/models/ORG/NAME` for one; what they tell of a repository is `Repository.facts`.
+
 ModelScope's: `/api/v1/models/ORG/NAME/repo/files?Revision=master&Recursive=true[&Root=FOLDER]` (Data.Files with Path, Type, Size,
 Sha256, the first `most_listed` of them),
 `/api/v1/models/ORG/NAME/repo?Revision=master&FilePath=FILE` (parts come with status 200), every refusal a 404 whose Code says
@@ -38,6 +41,8 @@ class Repository:
     """Branch or tag -> file -> content."""
     lfs: tuple[str, ...] = (".safetensors", ".bin", ".gguf", ".pth")
     gated: bool = False
+    facts: dict[str, object] = field(default_factory=dict)
+    """What lists tell of it besides its name: downloads, config, safetensors, cardData, license, params …"""
     private: bool = False
 
     def commit(self, revision: str) -> str | None:
@@ -83,6 +88,7 @@ class Request:
     range: str | None
     authorization: str | None
     cookie: str | None = None
+    query: dict[str, str] = field(default_factory=dict)
     served: bool = False
     """Content came from this very address."""
 
@@ -163,13 +169,17 @@ class _Handler(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         path = "/".join((path, *(query[name] for name in ("FilePath",) if name in query)))
         headers = (self.headers[name] for name in ("Range", "Authorization", "Cookie"))
-        hub.requests.append(Request(self.command, path, *headers))
+        hub.requests.append(Request(self.command, path, *headers, query=query))
         raw = next((raw for pattern, raw in hub.raw.items() if re.search(pattern, path)), None)
         if raw is not None:
             self._send_raw(raw)
             return
         parts = path.strip("/").split("/")
-        if parts[:3] == ["api", "v1", "models"]:
+        if parts in (["api", "models"], ["openapi", "v1", "models"]):
+            self._list(query, wrapped=parts[0] == "openapi")
+        elif parts[:3] == ["openapi", "v1", "models"]:
+            self._json({"success": True, "data": self._facts("/".join(parts[3:5]))})
+        elif parts[:3] == ["api", "v1", "models"]:
             self._modelscope("/".join(parts[3:5]), query)
         elif parts[:2] == ["api", "models"]:
             revision = "/".join(parts[5:]) if parts[4:5] == ["revision"] else "main"
@@ -218,9 +228,24 @@ class _Handler(BaseHTTPRequestHandler):
             "modelId": name,
             "sha": commit,
             "siblings": siblings,
-            "gated": "manual" if repository.gated else False,
+            **self._facts(name),
         }
-        self._send(200, json.dumps(info).encode(), {"Content-Type": "application/json"})
+        self._json(info)
+
+    def _list(self, query: dict[str, str], *, wrapped: bool) -> None:
+        """Answer with the repositories whose names have all words, the most downloaded first."""
+        words = query["search"].lower().split()
+        names = [name for name in self.server_hub.repositories if all(word in name.lower() for word in words)]
+        found = sorted((self._facts(name) for name in names), key=lambda facts: -int(str(facts.get("downloads", 0))))
+        found = found[: int(query["page_size" if wrapped else "limit"])]
+        self._json({"success": True, "data": {"models": found, "total_count": len(found)}} if wrapped else found)
+
+    def _facts(self, name: str) -> dict[str, object]:
+        repository = self.server_hub.repositories[name]
+        return {"id": name, "gated": "manual" if repository.gated else False, **repository.facts}
+
+    def _json(self, answer: object) -> None:
+        self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
     def _modelscope(self, name: str, query: dict[str, str]) -> None:
         repository = self.server_hub.repositories.get(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -16,21 +16,24 @@ from shiboken6 import isValid
 
 from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
 from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
+from converter.hub.request import Description
 from converter.progress import Progress
 from desktop_app.library.catalogue import catalogue
 from desktop_app.library.install import Installed, InstallRequest, install_in_process
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.model_search import describe_and_tell
 from desktop_app.library.other_hosts import OtherHost, other_hosts
 from desktop_app.library.source_facts import Assessment, SourceFacts, look_and_tell
 from desktop_app.paths import downloads_folder
 from desktop_app.planning.planner import Computer
-from desktop_app.processes.worker import Unexpected, in_process
+from desktop_app.processes.worker import Unexpected, Work, in_process
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.models.model_session import ModelSession
 from models.errors import Cancelled, ZhiyinError
 
+T = TypeVar("T")
 State = Literal["waiting", "preparing", "running", "stopping", "done", "failed", "cancelled"]
 
 
@@ -146,14 +149,24 @@ class ConversionBridge(QObject):
         self, request: InstallRequest, on_done: Callable[[SourceFacts], None], on_failed: Callable[[Exception], None]
     ) -> threading.Event:
         """Find out what a source is; `facts_of` says how. Setting what is returned ends it: then nothing is called."""
+        return self._look(partial(look_and_tell, self._with_endpoint(request)), on_done, on_failed)
+
+    def read_card(
+        self, request: InstallRequest, on_done: Callable[[Description], None], on_failed: Callable[[Exception], None]
+    ) -> threading.Event:
+        """Find out what a person reads of a repository, as `describe`."""
+        return self._look(partial(describe_and_tell, self._with_endpoint(request)), on_done, on_failed)
+
+    def _look(
+        self, work: Work[T], on_done: Callable[[T], None], on_failed: Callable[[Exception], None]
+    ) -> threading.Event:
         stop = threading.Event()
-        wanted = self._with_endpoint(request)
 
         def unless_stopped(call: Callable[[Any], None]) -> Callable[[Any], None]:
             return lambda result: None if stop.is_set() else call(result)
 
         self._looking.run(
-            lambda: in_process(partial(look_and_tell, wanted), lambda _: None, stop, grace=0),
+            lambda: in_process(work, lambda _: None, stop, grace=0),
             unless_stopped(on_done),
             unless_stopped(on_failed),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from PySide6.QtCore import (
     QAbstractListModel,
@@ -40,30 +40,6 @@ _OTHER_FONTS = "\u0250"
 Index = QModelIndex | QPersistentModelIndex
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """What is shown of one model."""
-
-    offer: CatalogueOffer
-    installed: InstalledModel | None = None
-    free_disk: int | None = None
-    under_way: str = ""
-    """What is being done to get it, in the window's language; "": nothing."""
-
-    @property
-    def can_act(self) -> bool:
-        """Its button does something."""
-        return self.installed is not None or (self.offer.fits and not self.under_way)
-
-    def looks_like(self, other: Row) -> bool:
-        """Tell whether both show the same."""
-        mine, theirs = (
-            (self.installed, self.free_disk, self.under_way),
-            (other.installed, other.free_disk, other.under_way),
-        )
-        return self.offer is other.offer and mine == theirs
-
-
 @dataclass(frozen=True)
 class Lines:
     """The texts of a row; an empty one takes no room."""
@@ -77,18 +53,107 @@ class Lines:
     button: str
 
 
+class ListedModel(Protocol):
+    """What the list shows of one model."""
+
+    @property
+    def key(self) -> object:
+        """Equal for the same model."""
+
+    @property
+    def installed(self) -> InstalledModel | None:
+        """It is here."""
+
+    @property
+    def verdict(self) -> str:
+        """`RunConfiguration.verdict`; "": not known."""
+
+    @property
+    def can_act(self) -> bool:
+        """Its button does something."""
+
+    @property
+    def asked(self) -> object:
+        """What the button asks for, where the model is not here."""
+
+    def lines(self) -> Lines:
+        """Return its texts in the window's language."""
+
+    def tip(self) -> str:
+        """Return all that is known of it."""
+
+    def __hash__(self) -> int:
+        """Return another number for each row."""
+
+    def looks_like(self, other: Any) -> bool:
+        """Tell whether another one of the same model shows the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What is shown of one model of the catalogue."""
+
+    offer: CatalogueOffer
+    installed: InstalledModel | None = None
+    free_disk: int | None = None
+    under_way: str = ""
+    """What is being done to get it, in the window's language; "": nothing."""
+
+    @property
+    def can_act(self) -> bool:
+        """Its button does something."""
+        return self.installed is not None or (self.offer.fits and not self.under_way)
+
+    @property
+    def key(self) -> object:
+        """Equal for the same model."""
+        return self.offer.model
+
+    @property
+    def verdict(self) -> str:
+        """`RunConfiguration.verdict`; "": not known."""
+        return self.offer.verdict
+
+    @property
+    def asked(self) -> object:
+        """What the button asks for, where the model is not here."""
+        return self.offer
+
+    def lines(self) -> Lines:
+        """Return its texts in the window's language."""
+        offer = self.offer
+        get, chat = QCoreApplication.translate("Catalogue", "Get"), QCoreApplication.translate("Catalogue", "Chat")
+        here = QCoreApplication.translate("Catalogue", "installed")
+        button = chat if self.installed is not None else self.under_way or get
+        badge = here if self.installed is not None else verdict_words(offer.verdict)
+        warning = "" if self.installed is not None or not offer.fits else shortage(offer, self.free_disk)
+        return Lines(offer.model.name, badge, purpose(offer), nature(offer), cost(offer), warning, button)
+
+    def tip(self) -> str:
+        """Return all that is known of it."""
+        return everything(self.offer)
+
+    def looks_like(self, other: Row) -> bool:
+        """Tell whether both show the same."""
+        mine, theirs = (
+            (self.installed, self.free_disk, self.under_way),
+            (other.installed, other.free_disk, other.under_way),
+        )
+        return self.offer is other.offer and mine == theirs
+
+
 class CatalogueModelList(QAbstractListModel):
     """The rows that pass the search."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty."""
         super().__init__(parent)
-        self._rows: list[Row] = []
+        self._rows: list[ListedModel] = []
 
-    def show_rows(self, rows: Sequence[Row]) -> None:
+    def show_rows(self, rows: Sequence[ListedModel]) -> None:
         """Show other rows; where they are the same models, nothing scrolls."""
         before, self._rows = self._rows, list(rows)
-        if [row.offer.model for row in rows] != [row.offer.model for row in before]:
+        if [row.key for row in rows] != [row.key for row in before]:
             self.beginResetModel()
             self.endResetModel()
             return
@@ -108,9 +173,9 @@ class CatalogueModelList(QAbstractListModel):
         if role == _ROW:
             return row
         if role == Qt.ItemDataRole.DisplayRole:
-            return row.offer.model.name
+            return words_of(row).name
         if role == Qt.ItemDataRole.ToolTipRole:
-            return everything(row.offer)
+            return row.tip()
         if role == Qt.ItemDataRole.AccessibleTextRole:
             lines = words_of(row)
             texts = (lines.name, lines.badge, lines.purpose, lines.nature, lines.cost, lines.warning, lines.button)
@@ -119,21 +184,16 @@ class CatalogueModelList(QAbstractListModel):
 
 
 @lru_cache(512)
-def words_of(row: Row) -> Lines:
+def words_of(row: ListedModel) -> Lines:
     """Return the texts of a row in the window's language."""
-    offer = row.offer
-    get, chat = QCoreApplication.translate("Catalogue", "Get"), QCoreApplication.translate("Catalogue", "Chat")
-    here = QCoreApplication.translate("Catalogue", "installed")
-    button = chat if row.installed is not None else row.under_way or get
-    badge = here if row.installed is not None else verdict_words(offer.verdict)
-    warning = "" if row.installed is not None or not offer.fits else shortage(offer, row.free_disk)
-    return Lines(offer.model.name, badge, purpose(offer), nature(offer), cost(offer), warning, button)
+    return row.lines()
 
 
 class CatalogueList(QListView):
     """The rows; Enter or a click on a row's button acts."""
 
-    get_asked = Signal(CatalogueOffer)
+    get_asked = Signal(object)
+    """`ListedModel.asked` of the row."""
     chat_asked = Signal(InstalledModel)
     left_upwards = Signal()
     """The arrow key went up from the first row."""
@@ -155,14 +215,19 @@ class CatalogueList(QListView):
         self.setBatchSize(_BATCH)
         self.verticalScrollBar().setSingleStep(24)
 
-    def show_rows(self, rows: Sequence[Row]) -> None:
+    def show_rows(self, rows: Sequence[ListedModel]) -> None:
         """Show other rows, or the same ones as they are now."""
         self._model.show_rows(rows)
 
-    def row_at(self, number: int) -> Row:
+    def row_at(self, number: int) -> Any:
         """Return a row."""
-        row: Row = self._model.index(number).data(_ROW)
-        return row
+        return self._model.index(number).data(_ROW)
+
+    def rows_in_sight(self) -> list[Any]:
+        """Return the rows of which a part can be seen."""
+        area = self.viewport().rect()
+        shown = (self._model.index(number) for number in range(self._model.rowCount()))
+        return [index.data(_ROW) for index in shown if self.visualRect(index).intersects(area)]
 
     def button_rect(self, index: Index) -> QRect:
         """Return where a row's button is."""
@@ -170,13 +235,13 @@ class CatalogueList(QListView):
 
     def act(self, index: Index) -> None:
         """Do what a row's button says."""
-        row: Row | None = index.data(_ROW)
+        row: ListedModel | None = index.data(_ROW)
         if row is None or not row.can_act:
             return
         if row.installed is not None:
             self.chat_asked.emit(row.installed)
         else:
-            self.get_asked.emit(row.offer)
+            self.get_asked.emit(row.asked)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
         """Act on Enter, and leave upwards."""
@@ -218,7 +283,7 @@ class CatalogueList(QListView):
 
     def _is_on_button(self, place: QPoint) -> bool:
         index = self.indexAt(place)
-        row: Row | None = index.data(_ROW)
+        row: ListedModel | None = index.data(_ROW)
         return row is not None and row.can_act and self.button_rect(index).contains(place)
 
 
@@ -244,7 +309,7 @@ class _RowDelegate(QStyledItemDelegate):
         return QSize(width, _height(words_of(index.data(_ROW)), width, self._view.font().toString()))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        row: Row = index.data(_ROW)
+        row: ListedModel = index.data(_ROW)
         lines, colours = words_of(row), theme.current()
         selected = index.row() == self._view.currentIndex().row() and self._view.hasFocus()
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
@@ -258,7 +323,7 @@ class _RowDelegate(QStyledItemDelegate):
         _draw_button(painter, _button_of(option.rect), row, lines, self._view.font())
         painter.restore()
 
-    def _draw_texts(self, painter: QPainter, rect: QRect, row: Row, lines: Lines) -> None:
+    def _draw_texts(self, painter: QPainter, rect: QRect, row: ListedModel, lines: Lines) -> None:
         colours, fonts = theme.current(), _fonts(self._view.font().toString())
         left, top = rect.left() + _MARGIN, rect.top() + _MARGIN - 2
         width, height = _text_width(rect.width()), fonts.of_name.height()
@@ -269,7 +334,7 @@ class _RowDelegate(QStyledItemDelegate):
         painter.drawText(QRect(left, top, name_width, height), Qt.AlignmentFlag.AlignVCenter, name)
         if lines.badge:
             at = left + fonts.of_name.horizontalAdvance(name) + _GAP
-            colour = "accent" if row.installed is not None else COLOURS.get(row.offer.verdict, "muted")
+            colour = "accent" if row.installed is not None else COLOURS.get(row.verdict, "muted")
             _draw_badge(painter, QRect(at, top, _badge_width(lines.badge, fonts), height), lines.badge, colour, fonts)
         top += height + _SPACE
         for text, font, metrics, ink in (
@@ -345,7 +410,7 @@ def _draw_badge(painter: QPainter, rect: QRect, text: str, colour: str, fonts: _
     painter.drawText(pill.adjusted(0, -1, 0, 0), Qt.AlignmentFlag.AlignCenter, text)
 
 
-def _draw_button(painter: QPainter, rect: QRect, row: Row, lines: Lines, font: QFont) -> None:
+def _draw_button(painter: QPainter, rect: QRect, row: ListedModel, lines: Lines, font: QFont) -> None:
     colours = theme.current()
     primary = row.can_act and row.installed is None and not lines.warning
     painter.setPen(QPen(QColor(colours.accent if primary else colours.border), 1))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from desktop_app.library.catalogue import CatalogueOffer, Overview
+from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.bridges.conversion_bridge import ConversionJob
+from desktop_app.ui.bridges.search_bridge import SearchBridge
 from desktop_app.ui.models.catalogue_labels import search_text
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row
+from desktop_app.ui.models.hub_results import HubResults
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.centred import centre
 from desktop_app.ui.widgets.icons import IconButton
@@ -24,12 +28,15 @@ class CataloguePage(QWidget):
     """Chooses a model to get."""
 
     get_asked = Signal(CatalogueOffer)
+    look_asked = Signal(InstallRequest)
+    """A repository that a host found is to be shown."""
     chat_asked = Signal(InstalledModel)
     closed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        """Begin empty."""
+    def __init__(self, search: SearchBridge, parent: QWidget | None = None) -> None:
+        """Begin empty; `search` asks hosts for what the catalogue has not."""
         super().__init__(parent)
+        self._bridge = search
         self._overview: Overview | None = None
         self._jobs: Mapping[str, str] = {}
         self._searched: dict[str, str] = {}
@@ -40,6 +47,19 @@ class CataloguePage(QWidget):
         self._search = _SearchField()
         self._search.textChanged.connect(self._search_changed)
         self._search.down_pressed.connect(self._enter_list)
+        self._search.entered.connect(self._entered)
+        self._hosts = [QPushButton(), QPushButton()]
+        """Search on the Hub, and on ModelScope."""
+        for place, button in enumerate(self._hosts):
+            button.setObjectName("filter")
+            button.clicked.connect(lambda _=False, place=place: self._search_host(place))
+        self._host = 0
+        """The one that was asked last."""
+        self._results = HubResults(search)
+        self._results.look_asked.connect(self.look_asked)
+        self._results.closed.connect(self._leave_results)
+        self._results.list.left_upwards.connect(self._search.setFocus)
+        self._results.hide()
         self._fitting = QPushButton()
         self._fitting.setCheckable(True)
         self._fitting.setObjectName("filter")
@@ -99,7 +119,14 @@ class CataloguePage(QWidget):
         column.setSpacing(8)
         column.addLayout(head)
         column.addLayout(tools)
+        elsewhere = QHBoxLayout()
+        elsewhere.setSpacing(8)
+        for button in self._hosts:
+            elsewhere.addWidget(button)
+        elsewhere.addStretch()
+        column.addLayout(elsewhere)
         column.addWidget(self._note)
+        column.addWidget(self._results, 1)
         column.addWidget(self._list, 1)
         column.addStretch(0)
         column.addWidget(self._empty)
@@ -118,6 +145,34 @@ class CataloguePage(QWidget):
         self._searched = {}
         self._show()
 
+    @property
+    def _on_host(self) -> bool:
+        """What a host found is shown, not the catalogue."""
+        return not self._results.isHidden()
+
+    def _search_host(self, place: int) -> None:
+        self._host = place
+        self._results.show()
+        self._results.begin(self._search.text().strip(), self._bridge.hosts()[place])
+        self._show()
+
+    def _leave_results(self) -> None:
+        self._results.hide()
+        self._bridge.stop()
+        self._show()
+        self._search.setFocus()
+
+    def _entered(self) -> None:
+        if self._on_host and self._search.text().strip():
+            self._search_host(self._host)
+        else:
+            self._enter_list()
+
+    def _show_hosts(self) -> None:
+        for button, address in zip(self._hosts, self._bridge.hosts(), strict=True):
+            button.setText(self.tr("Search {host}").format(host=urlsplit(address).netloc))
+            button.setVisible(bool(self._search.text().strip()))
+
     def _search_changed(self) -> None:
         self._show()
         self._list.scrollToTop()
@@ -129,8 +184,11 @@ class CataloguePage(QWidget):
             self._fitting.setEnabled(planned)
             self._note.setText(self._words(planned=planned))
             self._empty.setText(self._words_for_nothing())
-        nothing = self._overview is not None and not rows
-        self._list.setVisible(not nothing)
+        self._show_hosts()
+        nothing = self._overview is not None and not rows and not self._on_host
+        self._list.setVisible(not nothing and not self._on_host)
+        self._note.setVisible(not self._on_host)
+        self._fitting.setVisible(not self._on_host)
         self._empty.setVisible(nothing)
         self._all.setVisible(nothing)
         self._list.show_rows(rows)
@@ -189,16 +247,18 @@ class CataloguePage(QWidget):
         self._search.setFocus()
 
     def _enter_list(self) -> None:
-        if self._list.model().rowCount():
-            self._list.setFocus()
-            if not self._list.currentIndex().isValid():
-                self._list.setCurrentIndex(self._list.model().index(0, 0))
+        shown = self._results.list if self._on_host else self._list
+        if shown.model().rowCount():
+            shown.setFocus()
+            if not shown.currentIndex().isValid():
+                shown.setCurrentIndex(shown.model().index(0, 0))
 
 
 class _SearchField(QLineEdit):
     """A line that the arrow key leaves downwards."""
 
     down_pressed = Signal()
+    entered = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +266,9 @@ class _SearchField(QLineEdit):
         self.setClearButtonEnabled(True)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
-        if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if event.key() == Qt.Key.Key_Down:
             self.down_pressed.emit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.entered.emit()
         else:
             super().keyPressEvent(event)

@@ -14,12 +14,14 @@ from PySide6.QtWidgets import (
     QListWidget,
     QProgressBar,
     QPushButton,
+    QTabBar,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from converter.hub.request import Description
 from desktop_app.library.install import InstallRequest, unused_path
 from desktop_app.library.source_facts import Assessment, SourceFacts
 from desktop_app.paths import downloads_folder, free_space, models_folder
@@ -28,6 +30,7 @@ from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
 from desktop_app.ui.models.host_buttons import HostButtons
+from desktop_app.ui.models.model_details import ModelDetails
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
@@ -53,7 +56,7 @@ class ConversionDialog(FittingDialog):
         self._touched = False
         """The user chose a quantization."""
         self._failure: Exception | None = None
-        self._look = threading.Event()
+        self._look, self._card_look = threading.Event(), threading.Event()
         self._make_widgets()
         self._lay_out()
         self._retranslate()
@@ -68,6 +71,7 @@ class ConversionDialog(FittingDialog):
     def done(self, result: int) -> None:
         """Stop looking."""
         self._look.set()
+        self._card_look.set()
         super().done(result)
 
     def _make_widgets(self) -> None:
@@ -75,6 +79,14 @@ class ConversionDialog(FittingDialog):
         self._title.setObjectName("dialogTitle")
         self._path = ElidedLabel()
         self._path.setObjectName("muted")
+        self._tabs = QTabBar(expanding=False)
+        for _ in range(3):
+            self._tabs.addTab("")
+        self._tabs.setVisible(isinstance(self._request.source, str))
+        self._tabs.currentChanged.connect(self._turn)
+        self._choice, self._details = QWidget(), ModelDetails()
+        self._details.hide()
+        self._details.asked.connect(self._read_card)
         self._about, self._notes, self._why, self._disk = (QLabel(wordWrap=True) for _ in range(4))
         for label in (self._about, self._notes, self._why, self._disk):
             label.setTextFormat(Qt.TextFormat.PlainText)  # names are the checkpoint's own words
@@ -118,16 +130,50 @@ class ConversionDialog(FittingDialog):
         column = QVBoxLayout(page)
         column.setContentsMargins(20, 18, 20, 8)
         column.setSpacing(10)
-        for widget in (self._title, self._path, self._busy, self._about, self._notes, self._offers, self._models):
+        choice = QVBoxLayout(self._choice)
+        choice.setContentsMargins(0, 0, 0, 0)
+        choice.setSpacing(10)
+        for widget in (self._title, self._path, self._tabs, self._choice, self._details):
             column.addWidget(widget)
-        for widget in (self._why, self._disk, self._target):
-            column.addWidget(widget)
-        column.addWidget(self._again, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addWidget(self._elsewhere)
+        for widget in (
+            self._busy,
+            self._about,
+            self._notes,
+            self._offers,
+            self._models,
+            self._why,
+            self._disk,
+            self._target,
+        ):
+            choice.addWidget(widget)
+        choice.addWidget(self._again, 0, Qt.AlignmentFlag.AlignLeft)
+        choice.addWidget(self._elsewhere)
         column.addStretch()
         self.set_content(page, self._buttons)
 
+    def _turn(self, tab: int) -> None:
+        self._choice.setVisible(tab == 0)
+        self._details.setVisible(tab != 0)
+        if tab:
+            self._details.show_page(files=tab == 2)
+        self.fit()
+
+    def _read_card(self) -> None:
+        self._card_look.set()
+
+        def found(description: Description) -> None:
+            self._details.show_description(description)
+            self.fit()
+
+        def failed(error: Exception) -> None:
+            self._details.show_failure(error)
+            self.fit()
+
+        self._card_look = self._bridge.read_card(self._request, found, failed)
+
     def _begin(self) -> None:
+        self._details.forget()
+        self._tabs.setCurrentIndex(0)
         self._facts, self._assessment, self._judged, self._failure = None, None, False, None
         self._look.set()
         self._look = self._bridge.describe(self._request, self._described, self._not_described)
@@ -157,6 +203,8 @@ class ConversionDialog(FittingDialog):
         self._title.set_whole(facts.name if facts is not None else Path(str(self._request.source)).name)
         self._path.set_whole(str(self._request.source))
         self._path.setVisible(not download or self._title.whole != self._path.whole)
+        for tab, words in enumerate((self.tr("On this computer"), self.tr("Model card"), self.tr("Files"))):
+            self._tabs.setTabText(tab, words)
         self._again.setText(self.tr("Try again"))
         self._buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(self.tr("Cancel"))
         self._ok.setText(self._verb(download))

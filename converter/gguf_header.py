@@ -256,11 +256,29 @@ def read_numbers(header: GGUFHeader, key: str) -> list[int]:
     value = header.metadata.get(key)
     if not isinstance(value, ArrayLength):
         return value if isinstance(value, list) and all(isinstance(number, int) for number in value) else []
-    numbers = array("i")
+    found: list[int] = _read_array(header, value, "i")
+    return found
+
+
+def read_floats(header: GGUFHeader, key: str) -> list[float]:
+    """Return an array of 32-bit floats; [] where the value is no array.
+
+    Raises:
+        BadFile: the file cannot be read.
+    """
+    value = header.metadata.get(key)
+    if not isinstance(value, ArrayLength):
+        return value if isinstance(value, list) and all(isinstance(number, float) for number in value) else []
+    found: list[float] = _read_array(header, value, "f")
+    return found
+
+
+def _read_array(header: GGUFHeader, place: ArrayLength, code: str) -> list[Any]:
+    numbers = array(code)
     try:
         with open_regular(header.path) as file:
-            file.seek(value.start)
-            numbers.frombytes(file.read(value.length * numbers.itemsize))
+            file.seek(place.start)
+            numbers.frombytes(file.read(place.length * numbers.itemsize))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=reason) from error

@@ -10,6 +10,8 @@ _PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), 
 _HIDDEN = tuple(byte for byte in range(256) if byte not in _PRINTABLE)
 _LETTERS = {byte: chr(256 + number) for number, byte in enumerate(_HIDDEN)}
 
+LETTERS = tuple(_LETTERS.get(byte, chr(byte)) for byte in range(256))
+"""The alphabet."""
 _BYTES = {ord(letter): byte for byte, letter in _LETTERS.items()}
 
 

@@ -111,4 +111,5 @@ def _has_prefix(folder: Path) -> bool:
     """Tell whether tokenizer.json writes [gMASK] and <sop> in front of a text."""
     if not (folder / "tokenizer.json").is_file():
         return False
-    return [text for step in post_processing(folder) for text in step.written_tokens()][:2] == ["[gMASK]", "<sop>"]
+    around = post_processing(folder)
+    return around is not None and around[0][:2] == ["[gMASK]", "<sop>"]

@@ -1,7 +1,7 @@
 """A section cut before it becomes tokens, by the publisher's own steps, where llama.cpp has no rules that cut alike.
 
 Source: huggingface/tokenizers, pre_tokenizers (split.rs, digits.rs, punctuation.rs, byte_level.rs, whitespace.rs, delimiter.rs,
-fixed_length.rs) and tokenizer/normalizer.rs (`split`: what each behavior makes of a match).
+fixed_length.rs, metaspace.rs, bert.rs, unicode_scripts) and tokenizer/normalizer.rs (`split`: what becomes of a match).
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from models.vocab.publisher_regex import NotTaken, compiled
+from models.vocab.byte_level import written
+from models.vocab.publisher_regex import CIRCLED_LETTERS, NotTaken, compiled
 from models.vocab.structures import Pattern, Step
 
 KEY = "zhiyin.tokenizer.cuts"
 """GGUF key: the steps as JSON."""
-IGNORE_MERGES = "zhiyin.tokenizer.ignore_merges"
-"""GGUF key: a piece that is a token as a whole is not merged from bytes."""
+BLANK = "\u2581"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _PUNCTUATION = r"[\p{P}$+<=>^`|~]"
-_BEHAVIORS = ("Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+_WORD = r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}" + "\u200c\u200d" + "".join(sorted(CIRCLED_LETTERS))
+"""Characters of words as Rust's regular expressions have them."""
+_BEHAVIORS = ("Isolated", "Removed", "Kept", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 _MOST_STEPS = 16
 
-Pieces = Iterable[str]
+Part = tuple[str, bool]
+"""A text, and whether it begins the whole one."""
+Cut = Callable[[str, bool], Iterable[Part]]
 
 
 class CutStep(msgspec.Struct, omit_defaults=True):
@@ -31,8 +35,18 @@ class CutStep(msgspec.Struct, omit_defaults=True):
 
     expression: str = ""
     behavior: str = "Isolated"
+    """What becomes of a match: "Kept" leaves out all else."""
     length: int = 0
     """Of pieces in characters, in place of an expression."""
+    inverted: bool = False
+    """What lies between the matches counts as one."""
+    kind: str = ""
+    """A step without an expression: "bytes" and "blanks" write them, "space" puts one in front, "scripts" cuts between them."""
+    scheme: str = ""
+    """Blanks: which pieces get one in front, as Metaspace calls it."""
+    blank: str = BLANK
+    split: bool = True
+    """Blanks begin pieces."""
 
 
 class Cutting:
@@ -49,21 +63,16 @@ class Cutting:
         """Make one of what a GGUF file holds; raises `ValueError` where that is damaged."""
         return cls(msgspec.json.decode(text, type=list[CutStep]))
 
-    def pieces(self, section: str) -> list[str]:
-        """Return the pieces of a section, none empty."""
-        found = [section]
+    def pieces(self, section: str, *, first: bool = False) -> list[str]:
+        """Return the pieces of a section, none empty; `first`: it begins the text."""
+        found: list[Part] = [(section, first)]
         for cut in self._cuts:
-            found = [piece for part in found for piece in cut(part) if piece]
-        return found
+            found = [piece for text, begins in found for piece in cut(text, begins) if piece[0]]
+        return [text for text, _ in found]
 
 
-def cuts_of(pre_tokenizer: Step | None) -> list[CutStep] | None:
-    """Return the steps of a pre-tokenizer that ends with bytes; None where one is not known here."""
-    leaves = [] if pre_tokenizer is None else [*pre_tokenizer.leaves()]
-    kinds = [leaf.type for leaf in leaves]
-    spaced = len(leaves) > 1 and any(leaf.type == "ByteLevel" and leaf.add_prefix_space for leaf in leaves)
-    if kinds.count("ByteLevel") != 1 or kinds[-1] != "ByteLevel" or spaced:
-        return None
+def steps_of(leaves: Iterable[Step]) -> list[CutStep] | None:
+    """Return what pre-tokenizers do; None where one is not known here."""
     steps: list[CutStep] = []
     for leaf in leaves:
         made = _made(leaf)
@@ -88,78 +97,135 @@ def _made(step: Step) -> list[CutStep] | None:
     if kind == "Split":
         return _split(step, behavior)
     if kind == "ByteLevel":
-        return [] if step.use_regex is False else [CutStep(_GPT2)]
+        return [
+            *([CutStep(kind="space")] if step.add_prefix_space else ()),
+            *([CutStep(_GPT2)] if step.use_regex is not False else ()),
+            CutStep(kind="bytes"),
+        ]
+    if kind == "Metaspace":
+        scheme = step.prepend_scheme or ("never" if step.add_prefix_space is False else "always")
+        return [CutStep(kind="blanks", scheme=scheme, blank=step.replacement or BLANK, split=step.split is not False)]
+    words = CutStep(r"\s", "Removed")
     made = {
-        "Digits": CutStep(r"\p{N}", "Isolated" if step.individual_digits else "Contiguous"),
-        "Punctuation": CutStep(_PUNCTUATION, behavior),
-        "WhitespaceSplit": CutStep(r"\s", "Removed"),
-        "CharDelimiterSplit": CutStep(_quoted(step.delimiter or ""), "Removed"),
-        "FixedLength": CutStep(length=step.length or 0),
-    }.get(kind)
-    return None if made is None or not (made.expression or made.length) else [made]
+        "Digits": [CutStep(r"\p{N}", "Isolated" if step.individual_digits else "Contiguous")],
+        "Punctuation": [CutStep(_PUNCTUATION, behavior)],
+        "Whitespace": [CutStep(f"[{_WORD}]+|[^{_WORD}\\s]+", "Kept")],
+        "WhitespaceSplit": [words],
+        "BertPreTokenizer": [words, CutStep(_PUNCTUATION)],
+        "CharDelimiterSplit": [CutStep(_quoted(step.delimiter or ""), "Removed")],
+        "FixedLength": [CutStep(length=step.length or 0)],
+        "UnicodeScripts": [CutStep(kind="scripts")],
+    }.get(kind, [CutStep()])
+    return made if all(one.expression or one.length or one.kind for one in made) else None
 
 
 def _split(step: Step, behavior: str) -> list[CutStep] | None:
     pattern = step.pattern or Pattern()
     expression = _quoted(pattern.String) if pattern.String is not None else pattern.Regex or ""
-    inverted = _inverted(behavior) if step.invert else behavior
-    return [CutStep(expression, inverted)] if expression and inverted else None
-
-
-def _inverted(behavior: str) -> str:
-    """Return the behavior that does with matches what another does with what lies between them."""
-    return {"Isolated": "Isolated", "Removed": "Kept"}.get(behavior, "")
+    if not expression:
+        return None
+    kept = step.invert and behavior == "Removed"
+    return [CutStep(expression, "Kept")] if kept else [CutStep(expression, behavior, inverted=bool(step.invert))]
 
 
 def _quoted(text: str) -> str:
     return "".join(character if character.isalnum() or character.isspace() else f"\\{character}" for character in text)
 
 
-def _cut(step: CutStep) -> Callable[[str], Pieces]:
+def _cut(step: CutStep) -> Cut:
+    if step.kind:
+        return _without_expression(step)
     if step.length:
         length = max(1, step.length)
-        return lambda text: (text[at : at + length] for at in range(0, len(text), length))
-    if step.behavior not in (*_BEHAVIORS, "Kept"):
+        return lambda text, first: ((text[at : at + length], first and not at) for at in range(0, len(text), length))
+    if step.behavior not in _BEHAVIORS:
         raise NotTaken(step.behavior)
     pattern = compiled(step.expression)
-    return lambda text: _pieces(text, pattern, step.behavior)
+    return lambda text, first: _pieces(_parts(text, first, pattern, inverted=step.inverted), step.behavior)
 
 
-def _pieces(text: str, pattern: re.Pattern[str], behavior: str) -> Iterator[str]:
-    parts = list(_parts(text, pattern))
+def _without_expression(step: CutStep) -> Cut:
+    if step.kind == "bytes":
+        return lambda text, first: ((written(text.encode("utf-8", "replace")), first),)
+    if step.kind == "space":
+        return lambda text, first: ((text if text.startswith(" ") else f" {text}", first),)
+    if step.kind == "scripts":
+        return _by_scripts
+    if step.kind == "blanks" and step.blank and step.scheme in ("always", "first", "never"):
+        before = compiled(_quoted(step.blank))
+        return lambda text, first: _blanks(text, first, step, before)
+    raise NotTaken(step.kind)
+
+
+def _blanks(text: str, first: bool, step: CutStep, pattern: re.Pattern[str]) -> Iterable[Part]:
+    text = text.replace(" ", step.blank)
+    if (step.scheme == "always" or (step.scheme == "first" and first)) and not text.startswith(step.blank):
+        text = step.blank + text
+    return _pieces(_parts(text, first, pattern), "MergedWithNext") if step.split else ((text, first),)
+
+
+def _by_scripts(text: str, first: bool) -> Iterator[Part]:
+    """Cut between scripts; the library loses the spaces in front of the first character."""
+    start, last = -1, ""
+    for at, character in enumerate(text):
+        script = _script(character)
+        if not script or script == last:
+            continue
+        if start >= 0:
+            yield text[start:at], first and not start
+        start, last = at, script
+    if start >= 0:
+        yield text[start:], first and not start
+
+
+def _script(character: str) -> str:
+    """Return a character's script, those of Japanese as one; "": it belongs to any."""
+    from fontTools.unicodedata import script as script_of  # takes a while, and few tokenizers need it
+
+    if character == " ":
+        return ""
+    script = script_of(character)
+    if script == "Zzzz":
+        return ""
+    return "Hani" if character == "\u30fc" or script in ("Hira", "Kana") else script
+
+
+def _pieces(parts: Iterable[tuple[str, bool, bool]], behavior: str) -> Iterable[Part]:
     if behavior in ("Removed", "Kept"):
-        yield from (part for part, matches in parts if matches is (behavior == "Kept"))
-    elif behavior == "Isolated":
-        yield from (part for part, _ in parts)
-    else:
-        yield from _merged(parts, behavior)
+        return ((part, first) for part, first, matches in parts if matches is (behavior == "Kept"))
+    if behavior == "Isolated":
+        return ((part, first) for part, first, _ in parts)
+    return _merged(list(parts), behavior)
 
 
-def _parts(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, bool]]:
+def _parts(
+    text: str, first: bool, pattern: re.Pattern[str], *, inverted: bool = False
+) -> Iterator[tuple[str, bool, bool]]:
+    """Yield matches and what lies between them: each text, whether it begins the whole one, and whether it counts as a match."""
     done = 0
     for match in pattern.finditer(text):
-        if match.start() == match.end():
-            continue
         if done < match.start():
-            yield text[done : match.start()], False
-        yield match[0], True
+            yield text[done : match.start()], first and not done, inverted
+        if match[0]:
+            yield match[0], first and not match.start(), not inverted
         done = match.end()
     if done < len(text):
-        yield text[done:], False
+        yield text[done:], first and not done, inverted
 
 
-def _merged(parts: Sequence[tuple[str, bool]], behavior: str) -> list[str]:
+def _merged(parts: Sequence[tuple[str, bool, bool]], behavior: str) -> list[Part]:
     """Return parts of which some join the one before or behind them."""
     joined: list[list[str]] = []
     last: bool | None = None
     order = reversed(parts) if behavior == "MergedWithNext" else parts
-    for part, matches in order:
+    for part, _, matches in order:
         joins = last is matches if behavior == "Contiguous" else matches and last is False
         if joins and joined:
             joined[-1].append(part)
         else:
             joined.append([part])
         last = matches
+    first = bool(parts) and parts[0][1]
     if behavior == "MergedWithNext":
-        return ["".join(reversed(group)) for group in reversed(joined)]
-    return ["".join(group) for group in joined]
+        joined = [[*reversed(group)] for group in reversed(joined)]
+    return [("".join(group), first and not at) for at, group in enumerate(joined)]

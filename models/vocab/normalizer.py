@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from models.vocab.longest import LONGEST, LongestOf
@@ -16,6 +17,9 @@ from models.vocab.longest import LONGEST, LongestOf
 _SPACE = "\u2581"
 _VALUE = (1 << 31) - 1
 _LABEL = (1 << 31) | 0xFF
+_LONG_CLUSTER = 6
+"""Bytes."""
+_JOINERS = "\u200c\u200d"
 
 
 class Normalizer:
@@ -85,8 +89,60 @@ class Normalizer:
         return found, self._replacement(value) if found else ""
 
     def _replacement(self, start: int) -> str:
-        end = self._replacements.find(b"\0", start)
-        return self._replacements[start : end if end >= 0 else None].decode("utf-8", "replace")
+        return _replacement_at(self._replacements, start)
+
+
+class Graphemes:
+    """The same compiled replacements as the tokenizers library takes them: of whole characters with their marks.
+
+    Source: huggingface/spm_precompiled, lib.rs (`transform`, `normalize_string`): of the texts that a short cluster of characters
+    begins with, the shortest that has a replacement gives that of the whole cluster; in longer clusters each character counts.
+    """
+
+    def __init__(self, charsmap: bytes) -> None:
+        """Take the replacements; raises `ValueError` where they are damaged."""
+        self._units, self._replacements = _split(charsmap)
+
+    def replaced(self, text: str) -> str:
+        """Return a text with its clusters replaced."""
+        return "".join(self._parts(text)) if self._units else text
+
+    def _parts(self, text: str) -> Iterator[str]:
+        for cluster in _clusters(text):
+            known = self._of(cluster) if len(cluster.encode("utf-8", "replace")) < _LONG_CLUSTER else None
+            if known is not None:
+                yield known
+            else:
+                for character in cluster:
+                    found = self._of(character)
+                    yield character if found is None else found
+
+    def _of(self, text: str) -> str | None:
+        """Return the replacement of the shortest beginning that has one; None: none has."""
+        node = _base(self._units[0])
+        for byte in text.encode("utf-8", "replace"):
+            node ^= byte
+            if node >= len(self._units) or self._units[node] & _LABEL != byte:
+                return None
+            leaf = self._units[node] >> 8 & 1
+            node ^= _base(self._units[node])
+            if leaf:
+                return _replacement_at(self._replacements, self._units[node] & _VALUE if node < len(self._units) else 0)
+        return None
+
+
+def _clusters(text: str) -> Iterator[str]:
+    """Yield characters with the marks behind them; of longer clusters the rules make no difference here."""
+    start = 0
+    for at in range(1, len(text) + 1):
+        joins = at < len(text) and (
+            unicodedata.category(text[at]) in ("Mn", "Me", "Mc")
+            or text[at] in _JOINERS
+            or text[at - 1 : at + 1] == "\r\n"
+        )
+        if not joins or (text[at - 1] in "\r\n" and text[at - 1 : at + 1] != "\r\n"):
+            yield text[start:at]
+            start = at
 
 
 def _split(charsmap: bytes) -> tuple[tuple[int, ...], bytes]:
@@ -96,6 +152,12 @@ def _split(charsmap: bytes) -> tuple[tuple[int, ...], bytes]:
     if size % 4 or size == 0 or 4 + size > len(charsmap):
         raise ValueError("its text normalisation is damaged")
     return struct.unpack_from(f"<{size // 4}I", charsmap, 4), charsmap[4 + size :]
+
+
+def _replacement_at(replacements: bytes, start: int) -> str:
+    """Return the text that begins there, which a zero byte ends."""
+    end = replacements.find(b"\0", start)
+    return replacements[start : end if end >= 0 else None].decode("utf-8", "replace")
 
 
 def _base(unit: int) -> int:

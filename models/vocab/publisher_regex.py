@@ -18,8 +18,15 @@ SPACES = "\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\
 _MOST_CHARACTERS = 4000
 _MOST_UNBOUNDED = 4
 """Repeats without an end in one alternative: each may try every place of a text."""
+_WORDS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc")
+_CIRCLED = ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189))
+CIRCLED_LETTERS = frozenset(chr(code) for first, last in _CIRCLED for code in range(first, last + 1))
+"""Letters to Unicode's property Alphabetic, symbols by their category."""
+_MORE_WORDS = CIRCLED_LETTERS | frozenset("²³¹¼½¾")
 _PLAIN_ESCAPES = "rntfv"
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{\d{1,4}(?:,\d{0,4})?\})[?+]?")
+_EXACTLY = re.compile(r"(\{\d{1,4}\})(?=\+)")
+_COUNTED = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _GROUP = re.compile(r"\?(?:i:|:|!|=|<!|<=)")
 _PROPERTY = re.compile(r"[pP]\{\^?([A-Za-z]{1,20})\}")
 
@@ -63,20 +70,22 @@ class _Reader:
         while self._at < len(self._text):
             character = self._next()
             if character == "[":
-                yield self._set() + self._quantifier()
+                yield self._repeated(self._set())
             elif character == "(":
                 yield self._open()
             elif character == ")":
                 yield self._close()
             elif character == "\\":
-                yield self._escaped() + self._quantifier()
+                yield self._repeated(self._escaped())
             elif character in "*+?{}":
                 raise NotTaken("a repeat of nothing")
             elif character in "|^$":
                 self._unbounded = 0 if character == "|" else self._unbounded
                 yield character
+            elif character == ".":
+                yield self._repeated(r"[^\n]")
             else:
-                yield re.escape(character) + self._quantifier()
+                yield self._repeated(re.escape(character))
 
     def _next(self) -> str:
         self._at += 1
@@ -103,17 +112,27 @@ class _Reader:
             raise NotTaken("a repeat of repeats")
         return ")" + quantifier
 
+    def _repeated(self, atom: str) -> str:
+        """Return what stands for one character, with its quantifier."""
+        match = _EXACTLY.match(self._text, self._at)
+        if match is None:
+            return atom + self._quantifier()
+        self._at = match.end(1)
+        return f"(?:{atom}{match[1]}){self._quantifier()}"
+
     def _quantifier(self) -> str:
         match = self._match(_QUANTIFIER)
         if match is None:
             return ""
         written = match[0]
+        if written[0] == "{" and written[-1] == "+":
+            written = _repeat_of_repeats(written[:-1])
         if written[0] in "*+" or written.rstrip("?+").endswith(",}"):
             self._unbounded += 1
             self._repeats += 1
         if self._unbounded > _MOST_UNBOUNDED:
             raise NotTaken("too many repeats")
-        if written[-1] == "+" and len(written) > 1 and (written[0] == "{" or sys.version_info < (3, 11)):
+        if written[-1] == "+" and len(written) > 1 and sys.version_info < (3, 11):
             raise NotTaken("a possessive repeat")
         return written
 
@@ -133,6 +152,8 @@ class _Reader:
             return SPACES if character == "s" else _outside_of_spaces()
         if character in "dD":
             return _ranges("Nd", character == "D")
+        if character in "wW":
+            return _of_words(character == "W")
         if character in _PLAIN_ESCAPES:
             return f"\\{character}"
         if character.isalnum():
@@ -171,6 +192,32 @@ def _ranges(name: str, negated: bool) -> str:
     if not any(category.startswith(name) for category in _categories()) or len(name) > 2:
         raise NotTaken("a property")
     return "".join(f"{_written(first)}-{_written(last)}" for ranges in chosen for first, last in sorted(ranges))
+
+
+def _repeat_of_repeats(counted: str) -> str:
+    """Return what Oniguruma takes `{n,m}+` for: not a possessive repeat but a repeat of repeats.
+
+    Raises:
+        NotTaken: it is none that a simple repeat does as well.
+    """
+    match = _COUNTED.fullmatch(counted)
+    least, most = (match[1], match[2]) if match else ("", None)
+    if least not in ("0", "1") or most is None:
+        raise NotTaken("a repeat of repeats")
+    return "*" if least == "0" else "+"
+
+
+@cache
+def _of_words(negated: bool) -> str:
+    """Return the characters that Oniguruma counts to words, or all others, for a set."""
+    bounds: list[int] = []
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        if (character in _MORE_WORDS or unicodedata.category(character) in _WORDS) is not bool(len(bounds) % 2):
+            bounds.append(code)
+    bounds = [0, *bounds] if negated else bounds
+    bounds += [sys.maxunicode + 1] if len(bounds) % 2 else []
+    return "".join(f"{_written(a)}-{_written(b - 1)}" for a, b in zip(bounds[::2], bounds[1::2], strict=True))
 
 
 @cache

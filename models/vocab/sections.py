@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from models.vocab.longest import LongestOf
+from models.vocab.publisher_regex import CIRCLED_LETTERS
 from models.vocab.text_normalization import TextNormalization
 
 CUT = "\ufdd0"
@@ -22,6 +23,8 @@ _SPACES = frozenset(
     "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 )
 _WORD = re.compile("[ \u2581][^ \u2581]*|[^ \u2581]+")
+_HEAD = 64
+"""Characters."""
 _BLANKS = (" ", "\u2581")
 
 
@@ -102,6 +105,11 @@ class Sections:
                 elif plain := piece.replace(CUT, ""):
                     yield from self._words(self._space.before(plain, first=first) + plain)
 
+    def keeps_beginning(self, text: str) -> bool:
+        """Tell whether the normaliser leaves a text's first character in it."""
+        head = text[:_HEAD]
+        return self._normalize(head) != self._normalize(head[1:])
+
     def _words(self, section: str) -> Iterable[str]:
         return _WORD.findall(section) if self._split_words else (section,)
 
@@ -135,5 +143,5 @@ class _Matches:
 
 def _is_word(character: str) -> bool:
     """Tell whether a character is one of words as Rust's regular expressions have it; "" is none."""
-    letter = character.isalpha() or character.isdecimal() or character in ("\u200c", "\u200d")
+    letter = character.isalpha() or character.isdecimal() or character in CIRCLED_LETTERS | {"\u200c", "\u200d"}
     return bool(character) and (letter or unicodedata.category(character) in ("Mn", "Mc", "Me", "Nl", "Pc"))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from msgspec import UnsetType
 
 from models.config import Config
+from models.sentence import Sentence
 from models.untrusted_json import LARGEST_TABLE, read_object, read_struct
 from models.vocab.chat_templates import read_chat_templates
-from models.vocab.structures import PostProcessing, SpecialTokens, Step, TokenizerConfig
+from models.vocab.structures import PostProcessing, SpecialTokens, TokenizerConfig, tokens_around
 from models.vocab.vocabulary import TokenType, Vocabulary
 
 _NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding", "mask": "mask"}
 """Hugging Face's names -> llama.cpp's."""
+_WRITTEN_OF_GLM = ["[gMASK]", "<sop>"]
+"""`models.vocab.chatglm` writes these."""
 
 
 def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> Vocabulary:
@@ -56,7 +59,7 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
         | ({} if "bos" in special else {"add_bos_token": False}),
         chat_template=vocabulary.chat_template or templates.default,
         named_templates=templates.others,
-        warnings=(*vocabulary.warnings, *templates.warnings),
+        warnings=(*vocabulary.warnings, *templates.warnings, *_around(folder, vocabulary, special, ids)),
     )
 
 
@@ -78,21 +81,42 @@ def _is_ordinary(vocabulary: Vocabulary, number: int) -> bool:
     return 0 <= number < len(vocabulary.types) and vocabulary.types[number] is TokenType.NORMAL
 
 
+def _around(
+    folder: Path, vocabulary: Vocabulary, special: Mapping[str, int], ids: Mapping[str, int]
+) -> Iterator[Sentence]:
+    """Yield what a tokenizer.json writes around texts besides the tokens of beginnings and ends."""
+    around = post_processing(folder) if (folder / "tokenizer.json").is_file() else None
+    is_bert = vocabulary.model == "bert"
+    if around is None and not (is_bert and (folder / "tokenizer.json").is_file()):
+        return
+    around = around or ([], [])
+    before, behind = ([ids.get(text) for text in texts] for texts in around)
+    ends = {special.get("eos"), special.get("separator")}
+    usual = before in ([[special.get("bos")]] if is_bert else ([], [special.get("bos")])) and {*behind} <= ends
+    if not (usual and (behind or not is_bert)) and around[0][:2] != _WRITTEN_OF_GLM:
+        yield Sentence(
+            "{path} writes {before} in front of every text and {behind} behind it; Zhiyin writes the token of the beginning "
+            "alone, and in chats what the template says.",
+            path=folder / "tokenizer.json",
+            before=" ".join(around[0]) or "-",
+            behind=" ".join(around[1]) or "-",
+        )
+
+
 def _bos_rule(folder: Path, bos: str | None, flags: Mapping[str, bool]) -> dict[str, bool]:
     """Read off tokenizer.json's post-processor whether it writes the beginning-of-sequence token, where nothing else says."""
     if "add_bos_token" in flags or not (folder / "tokenizer.json").is_file():
         return {}
-    templates = (step for step in post_processing(folder) if step.type == "TemplateProcessing")
-    template = next(templates, None)
-    if template is not None:
-        return {"add_bos_token": bos in template.written_tokens()}
+    around = post_processing(folder)
+    if around is not None:
+        return {"add_bos_token": bos in around[0]}
     return {"add_bos_token": False} if not (folder / "tokenizer.model").is_file() else {}
 
 
 def ending_as_published(vocabulary: Vocabulary, folder: Path) -> Vocabulary:
     """Return the vocabulary of an embedding model, whose texts end in the token that tokenizer.json writes behind them."""
-    steps = post_processing(folder) if (folder / "tokenizer.json").is_file() else []
-    written = next((step.last_token() for step in steps if step.type == "TemplateProcessing"), None)
+    around = post_processing(folder) if (folder / "tokenizer.json").is_file() else None
+    written = around[1][-1] if around is not None and around[1] else None
     if written is None or written not in vocabulary.tokens:
         return vocabulary
     number = vocabulary.tokens.index(written)
@@ -101,10 +125,9 @@ def ending_as_published(vocabulary: Vocabulary, folder: Path) -> Vocabulary:
     )
 
 
-def post_processing(folder: Path) -> list[Step]:
-    """Return the steps that a folder's tokenizer.json takes with the tokens of a text."""
-    found = read_struct(folder / "tokenizer.json", PostProcessing, largest=LARGEST_TABLE).post_processor
-    return [] if found is None else [*found.leaves()]
+def post_processing(folder: Path) -> tuple[list[str], list[str]] | None:
+    """Return the special tokens that a folder's tokenizer.json writes around a text; None: it says nothing of them."""
+    return tokens_around(read_struct(folder / "tokenizer.json", PostProcessing, largest=LARGEST_TABLE).post_processor)
 
 
 def special_text(folder: Path, name: str) -> str | None:

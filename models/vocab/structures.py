@@ -147,26 +147,47 @@ class Step(msgspec.Struct):
     add_prefix_space: bool | None = None
     single: list[TemplatePiece] | None = None
     precompiled_charsmap: str | None = None
+    replacement: str | None = None
+    lowercase: bool | None = None
+    strip_accents: bool | None = None
+    clean_text: bool | None = None
+    handle_chinese_chars: bool | None = None
+    decoders: list[Step] | None = None
+    suffix: str | None = None
+    prefix: str | None = None
+    cleanup: bool | None = None
+    start: int | None = None
+    stop: int | None = None
+    cls: tuple[str, TokenId] | None = None
+    sep: tuple[str, TokenId] | None = None
 
     def leaves(self) -> Iterator[Step]:
         """Yield the steps that are no sequences, in their order."""
         pending = [self]
         while pending:  # a file may nest them deeper than functions can call themselves
             step = pending.pop()
-            parts = [*(step.normalizers or ()), *(step.pretokenizers or ()), *(step.processors or ())]
+            lists = (step.normalizers, step.pretokenizers, step.processors, step.decoders)
+            parts = [part for steps in lists for part in steps or ()]
             if parts or step.type == "Sequence":
                 pending += reversed(parts)
             else:
                 yield step
 
-    def last_token(self) -> str | None:
-        """Return the special token that a template writes behind a text."""
-        last = self.single[-1].SpecialToken if self.single and len(self.single) > 1 else None
-        return None if last is None else last.id
+    def around(self) -> tuple[list[str], list[str]]:
+        """Return the special tokens that a post-processor writes in front of a text and behind it."""
+        if self.cls is not None and self.sep is not None:
+            return [self.cls[0]], [self.sep[0]]
+        names = [None if piece.SpecialToken is None else piece.SpecialToken.id for piece in self.single or ()]
+        place = names.index(None) if None in names else len(names)
+        return [name for name in names[:place] if name], [name for name in names[place:] if name]
 
-    def written_tokens(self) -> list[str]:
-        """Return the special tokens that a template of a post-processor writes."""
-        return [piece.SpecialToken.id for piece in self.single or () if piece.SpecialToken is not None]
+
+def tokens_around(processor: Step | None) -> tuple[list[str], list[str]] | None:
+    """Return the special tokens that post-processors write in front of a text and behind it; None: none writes any."""
+    steps = [] if processor is None else processor.leaves()
+    written = [step.around() for step in steps if step.single is not None or step.cls is not None]
+    before = [token for front, _ in reversed(written) for token in front]
+    return (before, [token for _, behind in written for token in behind]) if written else None
 
 
 class BPE(msgspec.Struct):
@@ -174,6 +195,7 @@ class BPE(msgspec.Struct):
 
     vocab: dict[str, TokenId]
     type: str | None = None
+    fuse_unk: bool = False
     continuing_subword_prefix: str | None = None
     end_of_word_suffix: str | None = None
     merges: list[str | tuple[str, str]] = []
@@ -194,6 +216,7 @@ class Tokenizer(msgspec.Struct):
     model: BPE
     normalizer: Step | None = None
     pre_tokenizer: Step | None = None
+    decoder: Step | None = None
     added_tokens: list[AddedToken] | None = None
 
 
@@ -209,4 +232,5 @@ class AnyTokenizer(msgspec.Struct):
     model: ModelType | None = None
     normalizer: Step | None = None
     pre_tokenizer: Step | None = None
+    decoder: Step | None = None
     added_tokens: list[AddedToken] | None = None

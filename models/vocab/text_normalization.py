@@ -6,13 +6,17 @@ tokenizers/src/normalizers.
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from models.vocab.publisher_regex import compiled
+from models.vocab.bert_text import cleaned, is_chinese, without_accents
+from models.vocab.byte_level import written
+from models.vocab.normalizer import Graphemes
+from models.vocab.publisher_regex import SPACES, compiled
 from models.vocab.structures import Pattern, Step
 
 KEY = "zhiyin.tokenizer.normalizer"
@@ -28,7 +32,7 @@ class NormalizationStep(msgspec.Struct, omit_defaults=True):
 
     type: str
     text: str = ""
-    """What is looked for (Replace), or put in front (Prepend)."""
+    """What is looked for (Replace), put in front (Prepend), or sentencepiece's compiled replacements in base 64."""
     regex: bool = False
     """`text` is a regular expression."""
     content: str = ""
@@ -64,13 +68,13 @@ def steps_of(steps: Iterable[Step]) -> tuple[list[NormalizationStep], list[str]]
     known: list[NormalizationStep] = []
     unknown: list[str] = []
     for step in steps:
-        made = _made(step)
+        made = _of_bert(step) if step.type == "BertNormalizer" else [_made(step)]
         try:
-            _change(made)
+            [*map(_change, made)]
         except ValueError:
             unknown.append(_name(step))
         else:
-            known.append(made)
+            known += made
     return known, unknown
 
 
@@ -79,13 +83,25 @@ def as_json(steps: Sequence[NormalizationStep]) -> str:
     return msgspec.json.encode(steps).decode()
 
 
+def _of_bert(step: Step) -> list[NormalizationStep]:
+    """Return the steps that BERT's normaliser takes, in its order."""
+    lowers = step.lowercase is not False
+    asked = {
+        _CLEANED: step.clean_text is not False,
+        _SPACED_CHINESE: step.handle_chinese_chars is not False,
+        _WITHOUT_ACCENTS: lowers if step.strip_accents is None else step.strip_accents,
+        "Lowercase": lowers,
+    }
+    return [NormalizationStep(kind) for kind, wanted in asked.items() if wanted]
+
+
 def _made(step: Step) -> NormalizationStep:
     pattern = step.pattern or Pattern()
     regex = pattern.String is None
-    text = step.prepend or "" if step.type == "Prepend" else (pattern.Regex if regex else pattern.String) or ""
+    text = (pattern.Regex if regex else pattern.String) or ""
     return NormalizationStep(
         step.type or "",
-        text,
+        step.prepend or step.precompiled_charsmap or text,
         regex=step.type == "Replace" and regex,
         content=step.content or "",
         left=step.strip_left is not False,
@@ -111,6 +127,8 @@ def _change(step: NormalizationStep) -> Change:
         return _SIMPLE_CHANGES[kind]
     if kind == "Prepend":
         return lambda text: step.text + text if text else text
+    if kind == "Precompiled":
+        return Graphemes(base64.b64decode(step.text, validate=True)).replaced
     raise ValueError(f"{kind} is not known")
 
 
@@ -122,8 +140,8 @@ def _replacing(step: NormalizationStep) -> Change:
 
 
 def _stripped(text: str, step: NormalizationStep) -> str:
-    text = text.lstrip() if step.left else text
-    return text.rstrip() if step.right else text
+    text = text.lstrip(_WHITE) if step.left else text
+    return text.rstrip(_WHITE) if step.right else text
 
 
 def _lowered(text: str) -> str:
@@ -138,10 +156,16 @@ def _without_control_characters(text: str) -> str:
     return _LEFT_OUT.sub("", _BLANKS.sub(" ", text))
 
 
+_WHITE = "".join(re.findall(f"[{SPACES}]", "".join(map(chr, range(0x3001)))))
 _LEFT_OUT = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]")
 _BLANKS = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]")
 """What "Nmt" leaves out and what it takes for blanks: normalizers/unicode.rs, `do_nmt`."""
+_CLEANED, _SPACED_CHINESE, _WITHOUT_ACCENTS = "BertClean", "BertChinese", "BertAccents"
 _SIMPLE_CHANGES: dict[str, Change] = {
+    _CLEANED: lambda text: "".join(map(cleaned, text)),
+    _SPACED_CHINESE: lambda text: "".join(f" {c} " if is_chinese(c) else c for c in text),
+    _WITHOUT_ACCENTS: without_accents,
+    "ByteLevel": lambda text: written(text.encode("utf-8", "replace")),
     "Lowercase": _lowered,
     "StripAccents": _without_accents,
     "Nmt": _without_control_characters,

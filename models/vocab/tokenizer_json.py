@@ -17,19 +17,23 @@ from models.errors import BadFile, UnsupportedModel
 from models.sentence import Sentence
 from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes, read_struct
 from models.vocab.added_tokens import read_added_tokens
-from models.vocab.cutting import IGNORE_MERGES, as_json, cuts_of
-from models.vocab.cutting import KEY as CUTS
+from models.vocab.byte_level import LETTERS
+from models.vocab.own_rules import merges_like_sentencepiece, of_bpe
+from models.vocab.piece_rules import bytes_of
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.special import read_tokenizer_config
 from models.vocab.structures import BPE, AddedToken, AnyTokenizer, Pattern, Step, Tokenizer
-from models.vocab.text_rules import is_sentencepiece_like, with_text_rules
+from models.vocab.text_rules import cuts_like_sentencepiece, is_byte_level, with_text_rules
 from models.vocab.unigram import decode_unigram
 from models.vocab.vocabulary import TokenType, Vocabulary, by_number
+from models.vocab.word_level import decode_word_level
 from models.vocab.wordpiece import decode_wordpiece
 
 _QWEN_CLASSES = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 _GPT2_CLASSES = ("GPT2Tokenizer", "CodeGenTokenizer")
-_OTHER_KINDS = {"WordPiece": decode_wordpiece, "Unigram": decode_unigram}
+_OTHER_KINDS = {"WordPiece": decode_wordpiece, "Unigram": decode_unigram, "WordLevel": decode_word_level}
+_BYTES = 256
+_PIECES = (TokenType.NORMAL, TokenType.USER_DEFINED, TokenType.BYTE, TokenType.UNKNOWN)
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 
 
@@ -38,7 +42,7 @@ def read_tokenizer_json(path: Path) -> Vocabulary:
 
     Raises:
         BadFile: it is damaged.
-        UnsupportedModel: its model is of another type than BPE, WordPiece and Unigram.
+        UnsupportedModel: its model is of another type than BPE, WordPiece, Unigram and WordLevel.
     """
     data = read_bytes(path)
     other = _OTHER_KINDS.get(_model_type(data) or "")
@@ -74,7 +78,7 @@ def _model_type(data: bytes) -> str | None:
 def _require_bpe(path: Path, kind: str | None) -> None:
     if kind not in (None, "BPE"):
         raise UnsupportedModel(
-            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece and Unigram tokenizers.",
+            "{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece, Unigram and WordLevel tokenizers.",
             path=path,
             kind=str(kind)[:40],
         )
@@ -118,27 +122,46 @@ def _vocabulary(path: Path, tokenizer: Tokenizer) -> Vocabulary:
     added = read_added_tokens(path.parent, tokenizer.added_tokens or (), tokenizer.model.vocab)
     tokens, types = _tokens(path, tokenizer, added.tokens)
     merges = _merges(path, tokenizer.model)
-    if is_sentencepiece_like(tokenizer):
-        vocabulary = _sentencepiece_like(tokenizer, tokens, types, merges)
-        warnings: list[Sentence] = []
-    else:
+    own: dict[str, Any] = {}
+    warnings: list[Sentence] = []
+    if is_byte_level(tokenizer):
         contents = [token.content for token in added.tokens.values()]
-        pre, warning = name_pretokenizer(
-            tokenizer.pre_tokenizer, ignore_merges=tokenizer.model.ignore_merges, added=contents
-        )
-        cuts = {} if warning is None else _own_cuts(tokenizer)
-        vocabulary = Vocabulary(model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges, extra=cuts)
-        warnings = [] if warning is None or cuts else [warning]
-    warnings += [*added.warnings(), *_of_model(path, tokenizer.model)]
-    return with_text_rules(replace(vocabulary, added=added.tokens, warnings=tuple(warnings)), path, tokenizer)
+        model = tokenizer.model
+        pre, warning = name_pretokenizer(tokenizer.pre_tokenizer, ignore_merges=model.ignore_merges, added=contents)
+        if warning is not None or not _is_plain(tokenizer):
+            own = of_bpe(tokenizer, _ids(tokens, types))
+            warnings = [] if own or warning is None else [warning]
+        vocabulary = Vocabulary(model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges)
+    else:
+        vocabulary = _sentencepiece_like(tokenizer, tokens, types, merges)
+        if not _is_sentencepiece(tokenizer, vocabulary):
+            own = of_bpe(tokenizer, _ids(tokens, vocabulary.types))
+    vocabulary = replace(vocabulary, extra=vocabulary.extra | own, added=added.tokens)
+    warnings += [*added.warnings(), *(() if own else _of_model(path, tokenizer.model))]
+    return with_text_rules(replace(vocabulary, warnings=tuple(warnings)), path, tokenizer)
 
 
-def _own_cuts(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the keys by which the engine cuts and merges by itself, where llama.cpp has no such rules; {}: nor have we."""
-    cuts = cuts_of(tokenizer.pre_tokenizer)
-    if cuts is None or tokenizer.model.continuing_subword_prefix or tokenizer.model.end_of_word_suffix:
-        return {}
-    return {CUTS: as_json(cuts)} | ({IGNORE_MERGES: True} if tokenizer.model.ignore_merges else {})
+def _ids(tokens: list[str | bytes], types: list[TokenType]) -> dict[str, int]:
+    """Return the ids of the texts that pieces may become."""
+    return {str(text): number for number, (text, kind) in enumerate(zip(tokens, types, strict=True)) if kind in _PIECES}
+
+
+def _is_plain(tokenizer: Tokenizer) -> bool:
+    """Tell whether llama.cpp's byte-level BPE merges as a tokenizer does once its texts are cut."""
+    model = tokenizer.model
+    steps = [] if tokenizer.normalizer is None else tokenizer.normalizer.leaves()
+    marks = model.continuing_subword_prefix or model.end_of_word_suffix
+    whole = all(letter in model.vocab for letter in LETTERS)
+    return whole and not marks and not any(step.type == "ByteLevel" for step in steps)
+
+
+def _is_sentencepiece(tokenizer: Tokenizer, vocabulary: Vocabulary) -> bool:
+    """Tell whether llama.cpp's sentencepiece cuts and merges as a tokenizer does."""
+    model = tokenizer.model
+    marks = model.continuing_subword_prefix or model.end_of_word_suffix
+    spells = model.byte_fallback and len(bytes_of(model.vocab)) == _BYTES
+    alike = spells and not marks and not model.ignore_merges and cuts_like_sentencepiece(tokenizer, vocabulary)
+    return alike and merges_like_sentencepiece(model)
 
 
 def _of_model(path: Path, model: BPE) -> Iterator[Sentence]:

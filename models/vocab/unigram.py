@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +17,27 @@ import msgspec
 
 from models.errors import BadFile, UnsupportedModel
 from models.untrusted_json import MOST_TOKENS, InvalidJSON, decode
+from models.vocab.added_tokens import read_added_tokens
+from models.vocab.cutting import BLANK
 from models.vocab.normalizer import Normalizer
+from models.vocab.own_rules import own_rules
+from models.vocab.piece_rules import SCORES, PieceRules
 from models.vocab.sentencepiece import CHARSMAP, UNIGRAM, read_sentencepiece
-from models.vocab.structures import AddedToken, Step
-from models.vocab.vocabulary import TokenType, Vocabulary
+from models.vocab.structures import AddedToken, AnyTokenizer, Step, tokens_around
+from models.vocab.text_rules import with_text_rules
+from models.vocab.vocabulary import TokenType, Vocabulary, by_number
 
 FAIRSEQ_FILE = "sentencepiece.bpe.model"
 _FIRST = ("<s>", "<pad>", "</s>", "<unk>")
 """Fairseq's first tokens; the model file has <unk>, <s>, </s> in their place."""
-_SPACES = ("WhitespaceSplit", "Strip")
+_SPECIAL = {
+    "bos": ("<s>", "[CLS]"),
+    "eos": ("</s>",),
+    "separator": ("</s>", "[SEP]"),
+    "padding": ("<pad>",),
+    "mask": ("<mask>",),
+}
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 class _Unigram(msgspec.Struct):
@@ -36,6 +50,8 @@ class _Tokenizer(msgspec.Struct):
     model: _Unigram
     normalizer: Step | None = None
     pre_tokenizer: Step | None = None
+    decoder: Step | None = None
+    post_processor: Step | None = None
     added_tokens: list[AddedToken] | None = None
 
 
@@ -44,7 +60,6 @@ def decode_unigram(path: Path, data: bytes) -> Vocabulary:
 
     Raises:
         BadFile: it is damaged.
-        UnsupportedModel: it spells unknown characters in bytes, which llama.cpp does not do for its kind.
     """
     try:
         tokenizer = decode(data, _Tokenizer)
@@ -53,37 +68,65 @@ def decode_unigram(path: Path, data: bytes) -> Vocabulary:
     model = tokenizer.model
     if not model.vocab or len(model.vocab) > MOST_TOKENS:
         raise BadFile("{path} has no vocabulary; download it again.", path=path)
-    if model.byte_fallback:
-        raise UnsupportedModel("{path} spells unknown characters in bytes, which llama.cpp does not do.", path=path)
-    tokens: list[str | bytes] = [text for text, _ in model.vocab]
-    scores = [score for _, score in model.vocab]
-    types = [TokenType.NORMAL] * len(tokens)
-    for added in sorted(tokenizer.added_tokens or (), key=lambda token: token.id):
-        kind = TokenType.CONTROL if added.special else TokenType.USER_DEFINED
-        if added.id < len(tokens):
-            tokens[added.id], types[added.id] = added.content, kind
-        elif added.id == len(tokens):
-            tokens.append(added.content)
-            scores.append(0.0)
-            types.append(kind)
-        else:
-            raise BadFile("{path} numbers its tokens with gaps; download it again.", path=path)
-    if model.unk_id is not None and 0 <= model.unk_id < len(tokens):
-        types[model.unk_id] = TokenType.UNKNOWN
-    steps = [
-        step for sequence in (tokenizer.normalizer, tokenizer.pre_tokenizer) if sequence for step in sequence.leaves()
-    ]
-    return with_special_tokens(
-        path, Vocabulary(UNIGRAM, tokens, types, scores), _charsmap(path, steps), single=_single(steps)
+    added = read_added_tokens(
+        path.parent, tokenizer.added_tokens or (), {text: n for n, (text, _) in enumerate(model.vocab)}
+    )
+    by_id = {number: (text, TokenType.NORMAL) for number, (text, _) in enumerate(model.vocab)}
+    for number, token in added.tokens.items():
+        by_id[number] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+    tokens, types = by_number(path, by_id)
+    scores = [score for _, score in model.vocab] + [0.0] * (len(tokens) - len(model.vocab))
+    unknown = model.unk_id if model.unk_id is not None and 0 <= model.unk_id < len(tokens) else None
+    if unknown is not None:
+        types[unknown] = TokenType.UNKNOWN
+    found = Vocabulary(UNIGRAM, tokens, types, scores, added=added.tokens, warnings=tuple(added.warnings()))
+    if _is_usual(tokenizer):
+        return with_special_tokens(path, found, _charsmap(path, _leaves(tokenizer.normalizer)), single=True)
+    return _with_own_rules(path, tokenizer, found, unknown)
+
+
+def _is_usual(tokenizer: _Tokenizer) -> bool:
+    """Tell whether a tokenizer's texts are XLM-RoBERTa's, for which llama.cpp has rules."""
+    splits = _leaves(tokenizer.pre_tokenizer)
+    first = {text for text, _ in tokenizer.model.vocab[: len(_FIRST)]}
+    return (
+        [step.type for step in splits] == ["WhitespaceSplit", "Metaspace"]
+        and splits[1].replacement in (None, BLANK)
+        and splits[1].prepend_scheme in (None, "always")
+        and [step.type for step in _leaves(tokenizer.normalizer)] == ["Precompiled"]
+        and not tokenizer.model.byte_fallback
+        and first >= {_FIRST[0], _FIRST[2], _FIRST[3]}
     )
 
 
-def _single(steps: list[Step]) -> bool:
-    """Tell whether several spaces count as one."""
-    replaces = any(
-        step.type == "Replace" and step.pattern is not None and step.pattern.Regex == " {2,}" for step in steps
+def _with_own_rules(path: Path, tokenizer: _Tokenizer, found: Vocabulary, unknown: int | None) -> Vocabulary:
+    """Return a vocabulary whose texts the engine cuts into the most likely pieces by itself."""
+    types = list(found.types)
+    for number, text in enumerate(found.tokens):
+        if tokenizer.model.byte_fallback and types[number] is TokenType.NORMAL and _BYTE_TOKEN.fullmatch(str(text)):
+            types[number] = TokenType.BYTE
+    rules = PieceRules("Unigram", unknown, byte_fallback=tokenizer.model.byte_fallback)
+    own = own_rules(tokenizer.pre_tokenizer, rules)
+    if own and any(score != struct.unpack("<f", struct.pack("<f", score))[0] for _, score in tokenizer.model.vocab):
+        own[SCORES] = msgspec.json.encode(found.scores).decode()
+    ids = {str(text): number for number, text in enumerate(found.tokens)}
+    special = {name: next((ids[text] for text in texts if text in ids), None) for name, texts in _SPECIAL.items()}
+    special["unknown"] = unknown
+    before, behind = tokens_around(tokenizer.post_processor) or ([], [])
+    vocabulary = replace(
+        found,
+        pre="default",
+        types=types,
+        special={name: number for name, number in special.items() if number is not None},
+        flags={"add_space_prefix": True, "add_bos_token": "<s>" in before, "add_eos_token": "</s>" in behind},
+        extra=own,
     )
-    return replaces or any(step.type in _SPACES for step in steps)
+    document = AnyTokenizer(None, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder)
+    return with_text_rules(vocabulary, path, document)
+
+
+def _leaves(step: Step | None) -> list[Step]:
+    return [] if step is None else [*step.leaves()]
 
 
 def _charsmap(path: Path, steps: list[Step]) -> bytes:

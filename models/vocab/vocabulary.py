@@ -201,8 +201,11 @@ class Vocabulary:
         seen: set[str | bytes] = set()
         tokens = []
         for number, token in enumerate(self.tokens):
-            distinct = f"[DUPLICATE{number}]" if token in seen else token
-            seen.add(distinct)
+            read = (
+                token.partition("\0")[0] if isinstance(token, str) else token
+            )  # llama.cpp's texts end at a null character
+            distinct = f"[DUPLICATE{number}]" if read in seen else token
+            seen.add(read if distinct is token else distinct)
             tokens.append(distinct)
         return tokens
 

@@ -6,15 +6,23 @@ front and the others bare, and cuts words by the longest piece as WordPiece does
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from models.errors import BadFile, UnsupportedModel
+from models.errors import BadFile
 from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes
+from models.vocab.added_tokens import read_added_tokens
+from models.vocab.own_rules import own_rules
+from models.vocab.piece_rules import PieceRules
 from models.vocab.special import read_tokenizer_config
-from models.vocab.structures import AddedToken
+from models.vocab.structures import AddedToken, AnyTokenizer, Step
+from models.vocab.text_rules import of_decoder, with_text_rules
 from models.vocab.vocabulary import TokenType, Vocabulary, by_number
+from models.vocab.wordpiece_tokenizer import LONGEST_WORD
 
 MODEL = "bert"
 """`tokenizer.ggml.model` of WordPiece vocabularies."""
@@ -27,19 +35,20 @@ class _WordPiece(msgspec.Struct):
     vocab: dict[str, TokenId]
     unk_token: str = "[UNK]"  # noqa: S105 - a token of a vocabulary
     continuing_subword_prefix: str = _CONTINUES
-
-
-class _Normalizer(msgspec.Struct):
-    type: str | None = None
-    lowercase: bool = True
-    strip_accents: bool | None = None
-    handle_chinese_chars: bool = True
+    max_input_chars_per_word: int = LONGEST_WORD
 
 
 class _Tokenizer(msgspec.Struct):
     model: _WordPiece
-    normalizer: _Normalizer | None = None
+    normalizer: Step | None = None
+    pre_tokenizer: Step | None = None
+    decoder: Step | None = None
     added_tokens: list[AddedToken] | None = None
+
+
+class _Rules(NamedTuple):
+    lowercase: bool = True
+    strip_accents: bool | None = None
 
 
 def decode_wordpiece(path: Path, data: bytes) -> Vocabulary:
@@ -47,24 +56,37 @@ def decode_wordpiece(path: Path, data: bytes) -> Vocabulary:
 
     Raises:
         BadFile: it is damaged.
-        UnsupportedModel: it asks for rules that llama.cpp does not have.
     """
     try:
         tokenizer = decode(data, _Tokenizer)
     except InvalidJSON as error:
         raise error.of_file(path) from error
-    rules = tokenizer.normalizer or _Normalizer()
-    if rules.type not in (None, "BertNormalizer") or not rules.handle_chinese_chars:
-        raise UnsupportedModel(
-            "{path} does not cut Chinese into characters, which llama.cpp does for every tokenizer of this kind.",
-            path=path,
-        )
-    if tokenizer.model.continuing_subword_prefix != _CONTINUES:
-        raise UnsupportedModel("{path} marks the parts of a word otherwise than llama.cpp does.", path=path)
-    added = tokenizer.added_tokens or []
-    vocab = tokenizer.model.vocab | {token.content: token.id for token in added}
-    special = {token.content for token in added if token.special}
-    return _vocabulary(path, vocab, special, tokenizer.model.unk_token, rules)
+    model = tokenizer.model
+    added = read_added_tokens(path.parent, tokenizer.added_tokens or (), model.vocab)
+    vocab = model.vocab | {token.content: number for number, token in added.tokens.items()}
+    special = {token.content for token in added.tokens.values() if token.special}
+    plain = {token.content for token in added.tokens.values() if not token.special}
+    rules = _rules_of(tokenizer)
+    prefix = model.continuing_subword_prefix
+    vocabulary = _vocabulary(path, vocab, special, model.unk_token, rules or _Rules(), prefix=prefix, plain=plain)
+    vocabulary = replace(vocabulary, added=added.tokens, warnings=tuple(added.warnings()))
+    usual = rules is not None and prefix == _CONTINUES and model.max_input_chars_per_word == LONGEST_WORD
+    if usual and not any(token.normalized for token in added.tokens.values()):
+        return replace(vocabulary, warnings=(*vocabulary.warnings, *of_decoder(path, vocabulary, tokenizer.decoder)))
+    own = PieceRules("WordPiece", vocab[model.unk_token], longest=model.max_input_chars_per_word)
+    vocabulary = replace(vocabulary, extra=own_rules(tokenizer.pre_tokenizer, own))
+    document = AnyTokenizer(None, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder)
+    return with_text_rules(vocabulary, path, document)
+
+
+def _rules_of(tokenizer: _Tokenizer) -> _Rules | None:
+    """Return what BERT's own normaliser and pre-tokenizer are told; None: a tokenizer has others."""
+    step, splits = tokenizer.normalizer, tokenizer.pre_tokenizer
+    if step is None or step.type != "BertNormalizer" or splits is None or splits.type != "BertPreTokenizer":
+        return None
+    if step.clean_text is False or step.handle_chinese_chars is False:
+        return None
+    return _Rules(step.lowercase is not False, step.strip_accents)
 
 
 def read_vocab_txt(folder: Path) -> Vocabulary:
@@ -79,17 +101,29 @@ def read_vocab_txt(folder: Path) -> Vocabulary:
     while tokens and not tokens[-1]:
         tokens.pop()
     said = read_tokenizer_config(folder)
-    rules = _Normalizer(lowercase=said.do_lower_case is not False, strip_accents=said.strip_accents)
+    rules = _Rules(lowercase=said.do_lower_case is not False, strip_accents=said.strip_accents)
     return _vocabulary(path, {text: number for number, text in enumerate(tokens)}, set(_SPECIAL), "[UNK]", rules)
 
 
-def _vocabulary(path: Path, vocab: dict[str, int], special: set[str], unknown: str, rules: _Normalizer) -> Vocabulary:
+def _vocabulary(
+    path: Path,
+    vocab: dict[str, int],
+    special: set[str],
+    unknown: str,
+    rules: _Rules,
+    *,
+    prefix: str = _CONTINUES,
+    plain: Container[str] = (),
+) -> Vocabulary:
     ids = {name: vocab.get(text) for name, text in (("bos", "[CLS]"), ("separator", "[SEP]"), ("unknown", unknown))}
     missing = [name for name, number in ids.items() if number is None]
     if missing:
         raise BadFile("{path} lacks the tokens [CLS], [SEP] or [UNK]; download it again.", path=path)
     others = {name: vocab.get(text) for name, text in (("padding", "[PAD]"), ("mask", "[MASK]"))}
-    by_id = {number: _token(text, special, unknown) for text, number in vocab.items()}
+    by_id = {
+        number: (text, TokenType.USER_DEFINED) if text in plain else _token(text, special, unknown, prefix)
+        for text, number in vocab.items()
+    }
     tokens, types = by_number(path, by_id)
     strips = rules.lowercase if rules.strip_accents is None else rules.strip_accents
     return Vocabulary(
@@ -102,9 +136,10 @@ def _vocabulary(path: Path, vocab: dict[str, int], special: set[str], unknown: s
     )
 
 
-def _token(text: str, special: set[str], unknown: str) -> tuple[str | bytes, TokenType]:
+def _token(text: str, special: Container[str], unknown: str, prefix: str) -> tuple[str | bytes, TokenType]:
     if text == unknown:
         return text, TokenType.UNKNOWN
     if text in special:
         return text, TokenType.CONTROL
-    return (text.removeprefix(_CONTINUES) if text.startswith(_CONTINUES) else _SPACE + text), TokenType.NORMAL
+    continues = prefix and text.startswith(prefix)
+    return (text.removeprefix(prefix) if continues else _SPACE + text), TokenType.NORMAL

@@ -1800,10 +1800,6 @@
         <translation>{path} 对张量 {tensor} 的描述有误；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} does not cut Chinese into characters, which llama.cpp does for every tokenizer of this kind.</source>
-        <translation>{path} 不把中文切成单字，而 llama.cpp 对这类分词器总是这样切。</translation>
-    </message>
-    <message>
         <source>{path} does not exist; name a file or a folder.</source>
         <translation>{path} 不存在；请指定文件或文件夹。</translation>
     </message>
@@ -2040,8 +2036,8 @@
         <translation>{path} 是管道或设备，不是普通文件；请选择一个文件。</translation>
     </message>
     <message>
-        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece and Unigram tokenizers.</source>
-        <translation>{path} 是 {kind} 类型的分词器；知音能转换 BPE、WordPiece 和 Unigram 分词器。</translation>
+        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece, Unigram and WordLevel tokenizers.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
@@ -2472,10 +2468,6 @@
         <translation>{path} 像是 RWKV，但它的张量 {tensor} 缺失或损坏；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} marks the parts of a word otherwise than llama.cpp does.</source>
-        <translation>{path} 标记单词各部分的方式与 llama.cpp 不同。</translation>
-    </message>
-    <message>
         <source>{path} marks the parts of words ({mark}), which llama.cpp does not do for its kind; words become other tokens.</source>
         <translation>{path} 会给单词的各部分加上标记（{mark}），llama.cpp 对这类分词器不这样做；单词会变成别的词元。</translation>
     </message>
@@ -2508,10 +2500,6 @@
         <translation>{path} 的词元编号有空缺（{count} 个词元，{total} 个编号）；请重新下载。</translation>
     </message>
     <message>
-        <source>{path} numbers its tokens with gaps; download it again.</source>
-        <translation>{path} 的词元编号有空缺；请重新下载。</translation>
-    </message>
-    <message>
         <source>{path} points outside its folder ({name}); get the checkpoint elsewhere.</source>
         <translation>{path} 指向文件夹之外（{name}）；请从别处获取这个模型。</translation>
     </message>
@@ -2534,10 +2522,6 @@
     <message>
         <source>{path} speaks of {count} heads, which does not fit the weights; download both again.</source>
         <translation>{path} 写的是 {count} 个头，与权重不符；请把两者都重新下载。</translation>
-    </message>
-    <message>
-        <source>{path} spells unknown characters in bytes, which llama.cpp does not do.</source>
-        <translation>{path} 用字节拼写未知字符，llama.cpp 不支持。</translation>
     </message>
     <message>
         <source>{path} takes too long to read; it is left out. Save it anew, or in parts.</source>
@@ -2606,6 +2590,14 @@
     <message>
         <source>{path} was written by a newer version of Zhiyin; update this one.</source>
         <translation>{path} 由更新版本的知音写成；请更新知音。</translation>
+    </message>
+    <message>
+        <source>{path} writes tokens as text by rules ({names}) that Zhiyin does not follow: replies may hold other spaces or characters than the publisher&apos;s.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{path} writes {before} in front of every text and {behind} behind it; Zhiyin writes the token of the beginning alone, and in chats what the template says.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path}: &apos;layer_types&apos; must have {layers} entries, sliding or full; download it again.</source>

@@ -1720,10 +1720,6 @@
         <translation>{path} 對張量 {tensor} 的描述有誤；請重新下載。</translation>
     </message>
     <message>
-        <source>{path} does not cut Chinese into characters, which llama.cpp does for every tokenizer of this kind.</source>
-        <translation>{path} 不把中文切成單字，而 llama.cpp 對這類分詞器總是這樣切。</translation>
-    </message>
-    <message>
         <source>{path} does not exist; name a file or a folder.</source>
         <translation>{path} 不存在；請指定檔案或資料夾。</translation>
     </message>
@@ -1958,10 +1954,6 @@
     <message>
         <source>{path} is a pipe or a device, not a file; choose a file.</source>
         <translation>{path} 是管道或裝置，不是普通檔案；請選擇一個檔案。</translation>
-    </message>
-    <message>
-        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece and Unigram tokenizers.</source>
-        <translation>{path} 是 {kind} 類型的分詞器；知音能轉換 BPE、WordPiece 和 Unigram 分詞器。</translation>
     </message>
     <message>
         <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
@@ -2392,10 +2384,6 @@
         <translation>{path} 像是 RWKV，但它的張量 {tensor} 缺失或損壞；請重新下載。</translation>
     </message>
     <message>
-        <source>{path} marks the parts of a word otherwise than llama.cpp does.</source>
-        <translation>{path} 標記單詞各部分的方式與 llama.cpp 不同。</translation>
-    </message>
-    <message>
         <source>{path} marks the parts of words ({mark}), which llama.cpp does not do for its kind; words become other tokens.</source>
         <translation>{path} 會給單詞的各部分加上標記（{mark}），llama.cpp 對這類分詞器不這樣做；單詞會變成別的詞元。</translation>
     </message>
@@ -2428,10 +2416,6 @@
         <translation>{path} 的詞元編號有空缺（{count} 個詞元，{total} 個編號）；請重新下載。</translation>
     </message>
     <message>
-        <source>{path} numbers its tokens with gaps; download it again.</source>
-        <translation>{path} 的詞元編號有空缺；請重新下載。</translation>
-    </message>
-    <message>
         <source>{path} points outside its folder ({name}); get the checkpoint elsewhere.</source>
         <translation>{path} 指向資料夾之外（{name}）；請從別處取得這個模型。</translation>
     </message>
@@ -2454,10 +2438,6 @@
     <message>
         <source>{path} speaks of {count} heads, which does not fit the weights; download both again.</source>
         <translation>{path} 寫的是 {count} 個頭，與權重不符；請把兩者都重新下載。</translation>
-    </message>
-    <message>
-        <source>{path} spells unknown characters in bytes, which llama.cpp does not do.</source>
-        <translation>{path} 用位元組拼寫未知字元，llama.cpp 不支援。</translation>
     </message>
     <message>
         <source>{path} takes too long to read; it is left out. Save it anew, or in parts.</source>

@@ -12,17 +12,21 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import llama_cpp.llama_cpp as llama
+import msgspec
 
-from converter.gguf_header import GGUFHeader, read_numbers, read_texts
+from converter.gguf_header import GGUFHeader, read_floats, read_numbers, read_texts
 from desktop_app.engine.llama.loading import load_model, overridden
 from models.errors import BadFile, ZhiyinError
 from models.vocab.byte_level import read
 from models.vocab.byte_pairs import BytePairs
-from models.vocab.cutting import IGNORE_MERGES, Cutting
 from models.vocab.cutting import KEY as CUTS
+from models.vocab.cutting import Cutting
+from models.vocab.lattice import UnigramPieces
+from models.vocab.piece_rules import KEY as RULES
+from models.vocab.piece_rules import MERGES, SCORES, PieceRules
 from models.vocab.sections import CUT, AddedText, Sections, SpacePrefix
 from models.vocab.text_normalization import KEY as NORMALIZER
 from models.vocab.text_normalization import TextNormalization
@@ -37,7 +41,8 @@ from models.vocab.vocabulary import (
     TRAITS,
     TokenType,
 )
-from models.vocab.wordpiece_tokenizer import WordPieceTokenizer
+from models.vocab.whole_pieces import WholePieces
+from models.vocab.wordpiece_tokenizer import WordPieces, WordPieceTokenizer
 
 _SPACE = "▁"
 _WORDPIECE_UNKNOWN = 100
@@ -58,6 +63,13 @@ def without_tokenizer() -> ZhiyinError:
         "This model was converted without a tokenizer; name token ids (--ids), or convert it with one.",
         code="no-tokenizer",
     )
+
+
+class PieceModel(Protocol):
+    """What turns pieces into ids."""
+
+    def tokenize(self, piece: str, /) -> list[int]:
+        """Return a piece's ids."""
 
 
 class LlamaVocabulary:
@@ -112,22 +124,21 @@ class LlamaVocabulary:
         ids = list(self._opening) if add_special else []
         if add_special and self._kind not in _CUT_HERE:
             ids += self._encoded("", add_special=True, special=False)
-        for part in self._sections.cut(text, special=special):
-            if isinstance(part, int):
-                ids.append(part)
-            else:
-                ids += self._of_section(part)
-        return ids
+        return [*ids, *self._ids_of(text, special=special)]
 
-    def _of_section(self, section: str) -> Iterator[int]:
-        """Yield the ids of what lies between added tokens."""
-        if self._own_rules is None:
-            for piece in self._apart(section):
-                yield from self._encoded(piece, add_special=False, special=False)
-            return
-        cutting, pairs = self._own_rules
-        for piece in cutting.pieces(section):
-            yield from pairs.tokenize(piece)
+    def _ids_of(self, text: str, *, special: bool) -> Iterator[int]:
+        """Yield the ids of a text and of the added tokens in it."""
+        lost = self._own_rules is not None and not self._sections.keeps_beginning(text)
+        for at, part in enumerate(self._sections.cut(text, special=special)):
+            if isinstance(part, int):
+                yield part
+            elif self._own_rules is None:
+                for piece in self._apart(part):
+                    yield from self._encoded(piece, add_special=False, special=False)
+            else:
+                cutting, pieces = self._own_rules
+                for piece in cutting.pieces(part, first=not at and not lost):
+                    yield from pieces.tokenize(piece)
 
     def _wordpiece_tokenizer(self, said: Mapping[str, Any]) -> WordPieceTokenizer | None:
         """Return the tokenizer of a WordPiece vocabulary, None for others."""
@@ -145,9 +156,11 @@ class LlamaVocabulary:
         )
 
     def _wordpieces(self, tokenizer: WordPieceTokenizer, text: str, *, add_special: bool, special: bool) -> list[int]:
-        ids: list[int] = []
-        for part in self._sections.cut(text, special=special):
-            ids += [part] if isinstance(part, int) else tokenizer.tokenize(part)
+        if self._own_rules is not None:
+            ids = [*self._ids_of(text, special=special)]
+        else:
+            parts = self._sections.cut(text, special=special)
+            ids = [token for part in parts for token in ([part] if isinstance(part, int) else tokenizer.tokenize(part))]
         if not add_special:
             return ids
         return [llama.llama_vocab_bos(self._vocab), *ids, llama.llama_vocab_sep(self._vocab)]
@@ -225,19 +238,47 @@ class LlamaVocabulary:
         return frozenset((*guessed, *self._listed(_OLD_ENDS)))
 
     @cached_property
-    def _own_rules(self) -> tuple[Cutting, BytePairs] | None:
+    def _rules(self) -> PieceRules | None:
+        """What the file says of pieces; None: they are llama.cpp's matter."""
+        try:
+            return msgspec.json.decode(self._said[RULES], type=PieceRules) if RULES in self._said else None
+        except (ValueError, TypeError):
+            return None
+
+    @cached_property
+    def _own_rules(self) -> tuple[Cutting, PieceModel] | None:
         """How texts become tokens where llama.cpp has no rules that cut as the publisher's do."""
-        if CUTS not in self._said or self._kind != llama.LLAMA_VOCAB_TYPE_BPE:
+        rules = self._rules
+        if rules is None:
             return None
         try:
             cutting = Cutting.of_json(self._said[CUTS])
-        except (ValueError, TypeError):
+        except (KeyError, ValueError, TypeError):
             return None
-        ordinary = (token for token, kind in enumerate(self._types) if kind == TokenType.NORMAL)
-        lines = (text.decode("utf-8", "replace") for text in read_texts(self._header, "tokenizer.ggml.merges"))
-        merges = [(first, second) for first, _, second in (line.partition(" ") for line in lines)]
-        ids = {self._raw_text(token): token for token in ordinary}
-        return cutting, BytePairs(ids, merges, ignore_merges=self._said.get(IGNORE_MERGES) is True)
+        texts = [text.decode("utf-8", "replace") for text in read_texts(self._header, "tokenizer.ggml.tokens")]
+        return cutting, self._piece_model(rules, texts)
+
+    def _scores(self) -> Sequence[float]:
+        """Return Unigram's scores by id."""
+        scores = read_floats(self._header, "tokenizer.ggml.scores")
+        with suppress(ValueError, TypeError, KeyError):
+            scores = msgspec.json.decode(self._said[SCORES], type=list[float])
+        return [*scores, *[0.0] * (self.size - len(scores))]
+
+    def _piece_model(self, rules: PieceRules, texts: Sequence[str]) -> PieceModel:
+        of_pieces = (TokenType.NORMAL, TokenType.BYTE, *(() if rules.type == "Unigram" else (TokenType.USER_DEFINED,)))
+        ids = {
+            text: token for token, (text, kind) in enumerate(zip(texts, self._types, strict=False)) if kind in of_pieces
+        }
+        if rules.type == "Unigram":
+            return UnigramPieces(ids, self._scores(), rules)
+        if rules.type == "WordPiece":
+            unknown = -1 if rules.unknown is None else rules.unknown
+            return WordPieces(ids, unknown, longest=rules.longest)
+        if rules.type == "WordLevel":
+            return WholePieces(ids, rules.unknown)
+        numbers = self._listed(MERGES)
+        return BytePairs(ids, zip(numbers[::2], numbers[1::2], strict=False), rules)
 
     @cached_property
     def _cutting(self) -> Sequence[int]:
@@ -332,6 +373,9 @@ class LlamaVocabulary:
 
     def _written(self, token: int) -> bytes:
         """Return what a token stands for in a text."""
+        rules = self._rules
+        if rules is not None and rules.plain and self._types[token] == TokenType.NORMAL:
+            return rules.written(self._raw_text(token)).encode("utf-8", "replace")
         if token not in self._ordinary:
             return self._read_piece(token, special=False)
         text = self._raw_text(token)

@@ -13,9 +13,9 @@ from tokenizers import pre_tokenizers
 from models.config import Config
 from models.vocab import read_vocabulary
 from models.vocab.byte_pairs import BytePairs
-from models.vocab.cutting import KEY, Cutting, cuts_of
+from models.vocab.cutting import KEY, Cutting
+from models.vocab.piece_rules import PieceRules
 from models.vocab.publisher_regex import NotTaken, compiled
-from models.vocab.structures import Step
 from tests.support.vocabularies import encode, load, varied_texts
 
 Document = dict[str, Any]
@@ -80,11 +80,8 @@ def test_steps_of_publishers(document: Document, tmp_path: Path, name: str, igno
 @pytest.mark.parametrize(
     "steps",
     [
-        [byte_level(), split("x")],
-        [split("x")],
-        [{"type": "UnicodeScripts"}, byte_level()],
-        [split("x"), byte_level(add_prefix_space=True)],
-        [split("x", "Contiguous", invert=True), byte_level()],
+        [{"type": "RandomWhitespaceSplit"}, byte_level()],
+        [split(r"\p{Han}"), byte_level()],
         [split("(a+)+"), byte_level()],
         [split(""), byte_level()],
     ],
@@ -117,13 +114,8 @@ def test_damaged_steps_are_an_error(damaged: bytes) -> None:
         Cutting.of_json(damaged)
 
 
-def test_no_steps_are_none_that_end_with_bytes() -> None:
-    assert cuts_of(None) is None
-    assert cuts_of(Step("ByteLevel", use_regex=False)) == []
-
-
 def test_long_pieces_take_no_longer_than_their_length_times_its_logarithm() -> None:
     letters = {"a": 0, "b": 1, "aa": 2, "aaaa": 3}
-    pairs = BytePairs(letters, [("a", "a"), ("aa", "aa")], ignore_merges=False)
+    pairs = BytePairs(letters, [(0, 0), (2, 2)], PieceRules())
     assert pairs.tokenize("a" * 400_001 + "b") == [3] * 100_000 + [0, 1]
     assert pairs.tokenize("xaax") == [2]

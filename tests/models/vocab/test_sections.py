@@ -142,7 +142,6 @@ def test_normalizers(steps: list[dict[str, Any]], document: dict[str, Any], tmp_
 @pytest.mark.parametrize(
     "step",
     [
-        {"type": "ByteLevel"},
         {"type": "Replace", "pattern": {"Regex": "(a+)+b"}, "content": ""},
         {"type": "Replace", "pattern": {"Regex": r"\p{Greek}"}, "content": ""},
     ],
@@ -197,17 +196,6 @@ def test_an_added_token_that_the_vocabulary_has_keeps_its_id(tmp_path: Path) -> 
     token = added(known, len(document["model"]["vocab"]), special=False)
     document |= {"added_tokens": [token]}
     assert_equal(tmp_path, document, [f"x{known}y {known} z"], warned="disagree about 1")
-
-
-def test_one_token_for_all_that_is_unknown_is_said(document: dict[str, Any], tmp_path: Path) -> None:
-    write(tmp_path, document | {"model": document["model"] | {"byte_fallback": False}} | metaspace("first"))
-    assert ["one token for all" in str(warning) for warning in read_vocabulary(tmp_path, Config({})).warnings] == [True]
-
-
-def test_marks_of_words_are_said(document: dict[str, Any], tmp_path: Path) -> None:
-    model = document["model"] | {"end_of_word_suffix": "</w>"}
-    write(tmp_path, document | {"model": model})
-    assert ["</w>" in str(warning) for warning in read_vocabulary(tmp_path, Config({})).warnings] == [True]
 
 
 def test_markup_with_a_cut_inside_stays_text(document: dict[str, Any], tmp_path: Path) -> None:

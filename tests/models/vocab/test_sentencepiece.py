@@ -88,6 +88,20 @@ def test_pieces_scores_types_and_special_ids_are_the_librarys(kind: tuple[str, b
     )
 
 
+def test_a_space_in_front_of_a_space(tmp_path: Path) -> None:
+    """transformers 5's class of Llama 2 has one blank less here than the publisher's own library."""
+    data = trained(LLAMA)
+    (tmp_path / "tokenizer.model").write_bytes(data)
+    found = load(read_vocabulary(tmp_path, Config({})), tmp_path)
+    reference = sentencepiece.SentencePieceProcessor(model_proto=data)
+    for text in (" ", " a", "  a", " .", " \n"):
+        ids = encode(found, text)
+        assert ids == reference.encode(text)
+        assert "".join(map(reference.id_to_piece, ids)).startswith("\u2581\u2581")
+    after = encode(found, "</s> a", special=True)
+    assert after == [reference.eos_id(), *reference.encode(" a")]
+
+
 def test_added_tokens_lie_behind_the_pieces(tmp_path: Path) -> None:
     data = trained(LLAMA)
     (tmp_path / "tokenizer.model").write_bytes(data)

@@ -103,7 +103,7 @@ def test_a_normal_form_reaches_the_engine(tmp_path: Path) -> None:
     document = {"model": model, "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}}
     write(tmp_path, document | {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]}})
     vocabulary = read_vocabulary(tmp_path, Config({}))
-    assert vocabulary.extra == {NORMALIZATION: "NFC"}
+    assert vocabulary.extra[NORMALIZATION] == "NFC"
     found = load(vocabulary, tmp_path)
     assert encode(found, "e\u0301") == encode(found, "é") == [letters.index("Ã©")]
 
@@ -144,7 +144,9 @@ def test_vocab_and_merges_equal_the_one_file(name: str, pre: str, warned: bool, 
         ({}, BadFile),
         ({"model": {"type": "BPE"}}, BadFile),
         ({"model": {"type": "WordPiece", "vocab": []}}, BadFile),
-        ({"model": {"type": "Unigram", "vocab": [["a", -1.0]]}}, UnsupportedModel),
+        ({"model": {"type": "Unigram", "vocab": []}}, BadFile),
+        ({"model": {"type": "WordLevel", "vocab": []}}, BadFile),
+        ({"model": {"type": "Unknown", "vocab": {"a": 0}}}, UnsupportedModel),
         ({"model": {"type": "BPE", "vocab": {"a": -1}}}, BadFile),
         ({"model": {"type": "BPE", "vocab": {"a": 10**9}}}, BadFile),
         ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a"]]}}, BadFile),

@@ -85,7 +85,7 @@ def test_wrong_values_in_tokenizer_json_are_refused(path: str, value: Any, tmp_p
         read_vocabulary(tmp_path, Config({}))
 
 
-@pytest.mark.parametrize("kind", ["WordLevel"])
+@pytest.mark.parametrize("kind", ["CharBPE"])
 def test_other_models_with_the_same_keys_are_not_taken_for_bpe(kind: str, tmp_path: Path) -> None:
     write(tmp_path, "tokenizer.json", changed("model.type", kind))
     with pytest.raises(UnsupportedModel, match=kind):

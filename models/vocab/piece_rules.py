@@ -1,0 +1,73 @@
+"""What a tokenizer.json says of its model's way from a piece to tokens, as a GGUF file of ours holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+KEY = "zhiyin.tokenizer.pieces"
+"""GGUF key: the rules as JSON; with them nothing is left to llama.cpp's tokenizer."""
+MERGES = "zhiyin.tokenizer.merges"
+"""GGUF key: the ids of BPE's merges, two each."""
+
+SCORES = "zhiyin.tokenizer.scores"
+"""GGUF key: Unigram's scores as JSON, where they are no 32-bit floats: which way is the better one may hang on the rest."""
+
+
+class PieceRules(msgspec.Struct, omit_defaults=True):
+    """Rules of one model."""
+
+    type: str = "BPE"
+    """Or "Unigram", "WordPiece", "WordLevel"."""
+    unknown: int | None = None
+    """The token of what is in no other."""
+    fuse_unknown: bool = False
+    """Of several unknown characters in a row there is one such token."""
+    byte_fallback: bool = False
+    """Unknown characters are spelled in bytes."""
+    ignore_merges: bool = False
+    """A piece that is a token as a whole is not merged from its parts."""
+    prefix: str = ""
+    """Of characters inside a word."""
+    suffix: str = ""
+    """Of the last one."""
+    longest: int = 100
+    """WordPiece: a word of more characters is unknown."""
+    writes_bytes: bool = False
+    """Pieces are still to be written in the alphabet of bytes."""
+    plain: bool = False
+    """Tokens stand in replies as they are, but for what follows."""
+    joined: str | None = None
+    """What comes in front of one without `prefix`; None: nothing, and a `suffix` becomes a space."""
+    cleanup: bool = False
+    """Spaces in front of punctuation are left out."""
+
+    def written(self, token: str) -> str:
+        """Return what a token stands for where `plain` says so."""
+        if self.suffix and token.endswith(self.suffix):
+            return token[: -len(self.suffix)] + " "
+        if self.joined is None:
+            return token
+        text = token[len(self.prefix) :] if self.prefix and token.startswith(self.prefix) else self.joined + token
+        for spaced, close in _CLEANED if self.cleanup else ():
+            text = text.replace(spaced, close)
+        return text
+
+
+_CLEANED = (
+    *((f" {mark}", mark) for mark in (".", "?", "!", ",")),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" do not", " don't"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+)
+"""huggingface/tokenizers, decoders/wordpiece.rs (`cleanup`)."""
+
+
+def bytes_of(ids: Mapping[str, int]) -> dict[int, int]:
+    """Return the ids of the tokens that stand for single bytes."""
+    return {byte: ids[text] for byte in range(256) if (text := f"<0x{byte:02X}>") in ids}

@@ -2037,7 +2037,7 @@
     </message>
     <message>
         <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece, Unigram and WordLevel tokenizers.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 是 {kind} 类型的分词器；知音可转换 BPE、WordPiece、Unigram 和 WordLevel 分词器。</translation>
     </message>
     <message>
         <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
@@ -2593,11 +2593,11 @@
     </message>
     <message>
         <source>{path} writes tokens as text by rules ({names}) that Zhiyin does not follow: replies may hold other spaces or characters than the publisher&apos;s.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 按知音不支持的规则（{names}）把词元写成文本：回复中的空格或字符可能与发布者的不同。</translation>
     </message>
     <message>
         <source>{path} writes {before} in front of every text and {behind} behind it; Zhiyin writes the token of the beginning alone, and in chats what the template says.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 在每段文本前写入 {before}，在其后写入 {behind}；知音只写入开头的词元，对话中则按模板写入。</translation>
     </message>
     <message>
         <source>{path}: &apos;layer_types&apos; must have {layers} entries, sliding or full; download it again.</source>

@@ -8,6 +8,11 @@ _SNAPSHOTS, _FEWEST_SNAPSHOTS = 16, 2
 _CONTEXT_STEP = 256
 _SNAPSHOT_BYTES = 96 * 1024 * 1024
 
+GUESS_COUNTS = (1, 3, 7, 15)
+"""Tokens that a step may guess and verify: with the one before them they fill the tiles of ggml's matrix products. Others cost
+as much as the next larger number."""
+MOST_GUESSES = GUESS_COUNTS[-1]
+
 
 def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
     """Return with how many equal items both begin."""

@@ -6,15 +6,20 @@ import codecs
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from desktop_app.engine.grammar import Grammar
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner, RunningSequence
 from desktop_app.engine.sampler import NO_TOKEN, Sampler
+from desktop_app.engine.speculation.drafts import Drafts
 from desktop_app.sequences import common_prefix
 from models.chat.chat_formats import ReplyFilter
 from models.errors import Cancelled, ZhiyinError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _TEXT_SECONDS = 1 / 30
 """Between two pieces of text: that looks smooth, and each wakes the other process, which delays the next token."""
@@ -34,8 +39,16 @@ class OutputFilter:
     """Characters of the opening that the listener has: the reply was begun before."""
 
 
-Generation = Generator[Sequence[int], None, Reply]
-"""A reply being computed: it yields the tokens that are to be appended next, and goes on when their logits are there."""
+class Step(NamedTuple):
+    """What is to be appended next."""
+
+    ids: Sequence[int]
+    guessed: int = 0
+    """As in `desktop_app.engine.runner.Part`."""
+
+
+Generation = Generator[Step, None, Reply]
+"""A reply being computed: it yields what is to be appended next, and goes on when the logits are there."""
 
 
 def generate(
@@ -50,16 +63,16 @@ def generate(
 
 
 def decoded(runner: Runner, steps: Generation, on_progress: ProgressCallback) -> Reply:
-    """Run a reply to its end, decoding what it asks for; `on_progress` hears of the part of the prompt that is done."""
+    """Run a reply without guesses to its end; `on_progress` hears of the part of the prompt that is done."""
     try:
-        ids = next(steps)
+        step = next(steps)
         while True:
             try:
-                runner.decode(ids, on_progress=on_progress)
+                runner.decode(step.ids, on_progress=on_progress)
             except Cancelled as stop:
-                ids = steps.throw(stop)
+                step = steps.throw(stop)
             else:
-                ids = next(steps)
+                step = next(steps)
     except StopIteration as end:
         reply: Reply = end.value
         return reply
@@ -72,11 +85,12 @@ def generation(
     on_text: Callable[[str], None],
     shown: OutputFilter | None = None,
     settled: int | None = None,
-    on_token: Callable[[int], None] | None = None,
+    on_token: Callable[[int, np.ndarray], None] | None = None,
+    drafts: Drafts | None = None,
 ) -> Generation:
     """Compute a reply to `prompt`; a prompt that begins like the cached sequence re-uses the cache.
 
-    Whoever runs it decodes the tokens that it yields, or throws `Cancelled` into it, which ends the reply as usual.
+    Whoever runs it decodes what it yields, or throws `Cancelled` into it, which ends the reply as usual.
 
     Args:
         runner: a sequence of the loaded model.
@@ -85,7 +99,8 @@ def generation(
         on_text: hears of the reply's pieces, the first one at once, the others at most 30 times a second.
         shown: post-processing of the generated tokens; None: none.
         settled: tokens with which the next turn's prompt will begin too, whatever the reply is; None: all.
-        on_token: hears of each token of the reply while the logits that it was chosen from are there.
+        on_token: hears of each token of the reply and of the logits that it was chosen from, which are there until it returns.
+        drafts: guesses tokens; None: none.
 
     Raises:
         ZhiyinError: the grammar has a mistake.
@@ -98,30 +113,32 @@ def generation(
     grammar = Grammar(runner.vocabulary, sampling.grammar) if sampling.grammar else None
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt, grammar)
     prompt_end = start
-    count = 0
+    written = _Written(runner, drafts)
     try:
         yield from _read(runner, prompt, len(prompt) if settled is None else settled)
         prompt_end = time.perf_counter()
         reason = "length"
-        while not sampling.max_tokens or count < sampling.max_tokens:
-            token = runner.sample(sampler)
+        while not sampling.max_tokens or written.count < sampling.max_tokens:
+            token = runner.sample(sampler, written.unverified)
             if token == NO_TOKEN or runner.vocabulary.is_end(token):
                 reason = "end"
                 break
-            count += 1
             if on_token is not None:
-                on_token(token)
+                on_token(token, runner.logits(written.unverified))
+            written.count += 1
             if text.add(shown.marks.get(token) or runner.vocabulary.piece(token)):
                 reason = "stop"
                 break
-            if runner.info.context and len(runner.tokens) >= runner.info.context:
+            if written.is_full:
                 reason = "full"
                 break
-            yield (token,)
+            if not written.was_guessed(token):
+                yield from written.go_on(token, sampling.max_tokens)
     except Cancelled:
         reason = "cancelled"
     finally:
         sampler.close()
+        written.drop_unverified()
     text.finish()
     end = time.perf_counter()
     return Reply(
@@ -129,10 +146,12 @@ def generation(
         reason=reason,
         prompt_tokens=len(prompt),
         reused_tokens=reused,
-        tokens=count,
+        tokens=written.count,
         prompt_seconds=max(prompt_end - start, 0.0),
         seconds=end - prompt_end,
         stop=text.stop if text.stop in sampling.stop else "",
+        guessed_tokens=0 if drafts is None else drafts.guessed,
+        right_guesses=0 if drafts is None else drafts.right,
     )
 
 
@@ -162,7 +181,49 @@ def check_room(runner: RunningSequence | Runner, prompt: Sequence[int]) -> None:
         )
 
 
-def _read(runner: RunningSequence, prompt: Sequence[int], settled: int) -> Generator[Sequence[int], None, None]:
+class _Written:
+    """The tokens of a reply, and the guesses at the sequence's end that the model has not confirmed yet."""
+
+    def __init__(self, runner: RunningSequence, drafts: Drafts | None) -> None:
+        self.count = 0
+        """Tokens of the reply."""
+        self.unverified = 0
+        self._runner = runner
+        self._drafts = drafts
+
+    @property
+    def is_full(self) -> bool:
+        """The context holds no further token."""
+        context = self._runner.info.context
+        return bool(context) and len(self._runner.tokens) - self.unverified >= context
+
+    def was_guessed(self, token: int) -> bool:
+        """Tell whether the reply's next token is the guess that the sequence goes on with; drop the guesses where not."""
+        if self._drafts is not None:
+            self._drafts.add(token)
+        if self.unverified and self._runner.tokens[-self.unverified] == token:
+            self.unverified -= 1
+            return True
+        self.drop_unverified()
+        return False
+
+    def go_on(self, token: int, most: int) -> Generator[Step, None, None]:
+        """Have a token computed, with guesses after it; `most`: tokens of the whole reply, 0: no limit."""
+        guesses: Sequence[int] = ()
+        if self._drafts is not None:
+            room = self._runner.info.context - len(self._runner.tokens) - 1
+            guesses = self._drafts.next(min(room, most - self.count - 1) if most else room)
+        yield Step((token, *guesses), len(guesses))
+        self.unverified = len(guesses)
+
+    def drop_unverified(self) -> None:
+        """Shorten the sequence to what the model wrote."""
+        if self.unverified:
+            self._runner.truncate(len(self._runner.tokens) - self.unverified)
+            self.unverified = 0
+
+
+def _read(runner: RunningSequence, prompt: Sequence[int], settled: int) -> Generator[Step, None, None]:
     """Read what is not read yet of a prompt.
 
     A model that cannot go back a little is remembered where the question begins, for another question, and just before what
@@ -171,9 +232,9 @@ def _read(runner: RunningSequence, prompt: Sequence[int], settled: int) -> Gener
     runner.snapshot()
     turn = min(settled, len(prompt)) - 1
     if not runner.info.can_trim and turn > len(runner.tokens):
-        yield prompt[len(runner.tokens) : turn]
+        yield Step(prompt[len(runner.tokens) : turn])
         runner.snapshot()
-    yield prompt[len(runner.tokens) :]
+    yield Step(prompt[len(runner.tokens) :])
 
 
 class _TextStream:

@@ -17,9 +17,8 @@ class Logprobs:
         self._alternatives = alternatives
         self._noted: list[TokenLogprob] = []
 
-    def note(self, token: int) -> None:
-        """Note a token that was chosen from the runner's logits."""
-        logits = self._runner.logits()
+    def note(self, token: int, logits: np.ndarray) -> None:
+        """Note a token that was chosen from logits."""
         largest = float(logits.max())
         total = largest + float(np.log(np.exp(logits - largest).sum(dtype=np.float64)))
         top = tuple(self._entry(int(other), logits, total) for other in _best(logits, self._alternatives))

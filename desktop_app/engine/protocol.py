@@ -112,6 +112,8 @@ class SamplingSettings:
     """Token ids, each with what is added to its logit."""
     grammar: str = ""
     """What the reply is held to, in llama.cpp's GBNF; "": nothing."""
+    guesses: bool = True
+    """Tokens may be guessed and verified several at once, where that is faster; the model chooses each of them all the same."""
     logprobs: int | None = None
     """Alternatives that are reported for each token, with its own logarithm of probability; None: nothing is reported."""
 

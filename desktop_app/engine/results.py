@@ -102,6 +102,10 @@ class Reply(Result, frozen=True):
     seconds: float
     stop: str = ""
     """The stop text of `SamplingSettings.stop` that ended it."""
+    guessed_tokens: int = 0
+    """Tokens that were computed before the model had chosen them."""
+    right_guesses: int = 0
+    """Of them those that it chose then."""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     """What the reply calls, as OpenAI's API writes it."""
     logprobs: tuple[TokenLogprob, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,6 +20,15 @@ if TYPE_CHECKING:  # it imports llama_cpp: `prepare_environment` comes before th
 
 ProgressCallback = Callable[[float], None]
 """Called with the part that is done, 0 to 1."""
+
+
+class Part(NamedTuple):
+    """What a step appends to a sequence."""
+
+    sequence: Any
+    ids: Sequence[int]
+    guessed: int = 0
+    """So many of the last ids are guesses, which `truncate` may take back: there are logits before each of them, too."""
 
 
 class ContextFull(ZhiyinError):
@@ -90,12 +99,12 @@ class RunningSequence(Protocol):
         """As `Runner.truncate`."""
         ...
 
-    def sample(self, sampler: Sampler) -> int:
-        """Choose the next token from the logits after the last token."""
+    def sample(self, sampler: Sampler, back: int = 0) -> int:
+        """Choose the token after the one that stands `back` places before the last, where only guesses follow it."""
         ...
 
-    def logits(self) -> np.ndarray:
-        """Return the logits after the last token: float32 [vocabulary], valid until the next tokens are computed."""
+    def logits(self, back: int = 0) -> np.ndarray:
+        """Return the logits that `sample` chooses from: float32 [vocabulary], valid until the next tokens are computed."""
         ...
 
     def snapshot(self) -> None:
@@ -156,6 +165,8 @@ class Runner(Protocol):
     """The most tokens that `decode_together` takes."""
     memory_kind: str
     """What states depend on besides the file: another load with another one has no use for them."""
+    most_guesses: int
+    """The most that a step may verify in a `Part`; 0: this model cannot go back to where a guess was wrong."""
     largest_batch: int
     """The most tokens that were computed at once since the load: as much of the graph's buffer was touched."""
 
@@ -196,10 +207,8 @@ class Runner(Protocol):
         """What can be computed together."""
         ...
 
-    def decode_together(
-        self, parts: Sequence[tuple[Any, Sequence[int]]], on_progress: ProgressCallback | None = None
-    ) -> None:
-        """Append tokens to some of `sequences` and compute the logits after the last token of each.
+    def decode_together(self, parts: Sequence[Part], on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens to some of `sequences` and compute the logits after the last token of each, and before guesses.
 
         Raises as `decode`; then every sequence is as it was, or shorter where the model cannot go back so far.
         """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from desktop_app.engine.generation import Generation
 from desktop_app.engine.prompt_budget import PromptBudget
 from desktop_app.engine.results import Reply
-from desktop_app.engine.runner import ProgressCallback, Runner, RunningSequence
+from desktop_app.engine.runner import Part, ProgressCallback, Runner, RunningSequence
 from desktop_app.sequences import common_prefix
 from models.errors import Cancelled
 
@@ -37,6 +37,8 @@ class Running:
     """What is to be decoded next."""
     total: int = 0
     """Of them there were so many."""
+    guessed: int = 0
+    """So many of the last ones are guesses, which are decoded together with the token before them."""
     ended: Reply | Exception | None = None
 
 
@@ -55,6 +57,11 @@ class Scheduler:
     def running(self) -> frozenset[int]:
         """The requests that are being answered."""
         return frozenset(run.number for run in self._running)
+
+    @property
+    def is_one(self) -> bool:
+        """No two replies are under way."""
+        return len(self._running) < 2
 
     @property
     def has_room(self) -> bool:
@@ -105,15 +112,16 @@ class Scheduler:
         alone = parts[0][0].on_progress if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].ids) else None
         start = time.perf_counter()
         try:
-            self._runner.decode_together([(run.sequence, ids) for run, ids in parts], alone)
+            self._runner.decode_together([Part(run.sequence, ids, run.guessed) for run, ids in parts], alone)
         except Exception as error:
             for run, _ in parts:
                 self._go_on(run, error)
             return
-        self._budget.note([len(ids) for _, ids in parts], time.perf_counter() - start)
+        if not any(run.guessed for run, _ in parts):
+            self._budget.note([len(ids) for _, ids in parts], time.perf_counter() - start)
         for run, ids in parts:
             run.ids = run.ids[len(ids) :]
-            if run.total > 1:
+            if run.total > 1 and not run.guessed:
                 run.sequence.pass_on(more=bool(run.ids), at_least=self._runner.batch)
                 run.on_progress(1 - len(run.ids) / run.total)
         for run, _ in parts:  # only now: choosing a token takes the logits of this step
@@ -122,10 +130,10 @@ class Scheduler:
 
     def _parts(self) -> list[tuple[Running, Sequence[int]]]:
         """Return what is decoded next: a token of each running reply, and of the prompts as much as there is time for."""
-        replying = [run for run in self._running if len(run.ids) == 1]
-        prompts = [run for run in self._running if len(run.ids) > 1]
+        replying = [run for run in self._running if len(run.ids) == 1 or run.guessed]
+        prompts = [run for run in self._running if run not in replying]
         parts: list[tuple[Running, Sequence[int]]] = [(run, run.ids) for run in replying]
-        room = self._budget.prompt_tokens(len(replying), len(prompts))
+        room = self._budget.prompt_tokens(len(replying), len(prompts)) - sum(run.guessed for run in replying)
         for run in prompts:
             if room > 0:
                 part = run.ids[:room]
@@ -136,7 +144,7 @@ class Scheduler:
     def _go_on(self, run: Running, error: Exception | None) -> None:
         """Let a reply go on with its new logits, or hear of an error."""
         try:
-            run.ids = next(run.steps) if error is None else run.steps.throw(error)
+            run.ids, run.guessed = next(run.steps) if error is None else run.steps.throw(error)
             run.total = len(run.ids)
         except StopIteration as end:
             run.ended = end.value

@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from desktop_app.engine.protocol import SamplingSettings
     from desktop_app.engine.runner import RunningSequence
     from desktop_app.engine.scheduler import Running, Scheduler
+    from desktop_app.engine.speculation.drafts import Drafts
+    from desktop_app.engine.speculation.pace import Pace
 
 _PROGRESS_SECONDS = 0.05
 _BESIDE_REPLIES = (protocol.Prompt, protocol.Tokenize, protocol.Stats, protocol.Devices, protocol.Malformed)
@@ -106,6 +108,8 @@ class EngineProcess:
         self._waiting: list[tuple[int, protocol.AnyRequest | protocol.Malformed]] = []
         self._scheduler: Scheduler | None = None
         """Of a loaded language model."""
+        self._pace: Pace | None = None
+        """Of the same."""
         self._computing: frozenset[int] = frozenset()
         """The requests that are being computed at this moment."""
         self._cancelled: set[int] = set()
@@ -306,6 +310,7 @@ class EngineProcess:
         from desktop_app.engine.load import load_runner
         from desktop_app.engine.prompting import Prompting
         from desktop_app.engine.scheduler import Scheduler
+        from desktop_app.engine.speculation.pace import Pace
         from desktop_app.engine.state.chat_states import model_identity
 
         self._unload(number, protocol.Unload())
@@ -322,7 +327,7 @@ class EngineProcess:
                 runner.close()
                 raise
         prompting = Prompting(runner, self._renderer)
-        self._runner, self._prompting, self._scheduler = runner, prompting, Scheduler(runner)
+        self._runner, self._prompting, self._scheduler, self._pace = runner, prompting, Scheduler(runner), Pace()
         self._identity = model_identity(request.path, request.adapters, runner.memory_kind)
         thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
         return replace(runner.info, thinking=thinking, effort=effort, takes_system=prompting.takes_system())
@@ -431,6 +436,7 @@ class EngineProcess:
             shown,
             settled,
             noted.note if noted else None,
+            self._drafts(prompt) if sampling.guesses else None,
         )
 
         def whole(reply: Reply) -> Reply:
@@ -441,6 +447,14 @@ class EngineProcess:
         for ended in cast("Scheduler", self._scheduler).begin(run):
             self._end_reply(ended)
         return None
+
+    def _drafts(self, prompt: Sequence[int]) -> Drafts | None:
+        """Return what guesses a reply's tokens; None where guesses cannot be taken back."""
+        from desktop_app.engine.speculation.drafts import Drafts
+
+        most = self._model().most_guesses
+        scheduler = cast("Scheduler", self._scheduler)
+        return Drafts(cast("Pace", self._pace), prompt, most, lambda: scheduler.is_one) if most else None
 
     def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
         runner = self._any_model()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from desktop_app.sequences import rounded_context, snapshot_count
+from desktop_app.sequences import MOST_GUESSES, rounded_context, snapshot_count
 from models.dynamic_rotary import INTERNLM, RULE, is_beyond_trained_context
 from models.embedding import ENCODERS
 from models.family import Metadata
@@ -199,7 +199,7 @@ def footprint(
         copied=0
         if uses_graph_runner(architecture, parameters, run)
         else _mask(architecture, parameters, run) + embedded,
-        output=run.parallel * _FLOAT * _number(parameters.get("vocab_size")),
+        output=_outputs(architecture, parameters, run, whole) * _FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(
             run.batch * _WORK_BYTES * max(_intermediate_size(parameters), _number(parameters.get("embedding_length")))
@@ -208,6 +208,12 @@ def footprint(
         vocabulary=(_BYTES_PER_TOKEN if merges else _BYTES_PER_TOKEN_ALONE) * tokens,
         recurrent=bool(state),
     )
+
+
+def _outputs(architecture: str, parameters: Metadata, run: RunShape, state: int) -> int:
+    """Return the positions whose logits are handed out at once: the last of each chat, and those of guessed tokens."""
+    guesses = not state and not uses_graph_runner(architecture, parameters, run)
+    return max(run.parallel, min(run.parallel + MOST_GUESSES, _batch(run))) if guesses else run.parallel
 
 
 def kv_cache(parameters: Metadata, context: int, kv_type: str) -> list[int]:

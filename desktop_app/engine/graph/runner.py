@@ -26,7 +26,7 @@ from desktop_app.engine.llama.importance import ImportanceCollector
 from desktop_app.engine.llama.log import begin_log
 from desktop_app.engine.protocol import LONGEST_CONTEXT, AdapterUse, LoadSettings
 from desktop_app.engine.results import ModelInfo
-from desktop_app.engine.runner import ContextFull, ProgressCallback
+from desktop_app.engine.runner import ContextFull, Part, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.state.cells import Assembly, Cells
 from desktop_app.engine.state.files import read_state_file, write_state_file
@@ -62,7 +62,7 @@ class GraphRunner:
         self.stop_texts = header.texts("zhiyin.chat.stop")
         self.batch = LONGEST_CONTEXT
         self._stop = StopFlag()
-        self._batch, self.largest_batch = settings.batch, 0
+        self._batch, self.largest_batch, self.most_guesses = settings.batch, 0, 0
         self.importance: ImportanceCollector | None = None
         with ExitStack() as stack:
             threads = settings.threads or usual_threads()
@@ -109,21 +109,19 @@ class GraphRunner:
         """The one sequence there is."""
         return (self,)
 
-    def decode_together(
-        self, parts: Sequence[tuple[GraphRunner, Sequence[int]]], on_progress: ProgressCallback | None = None
-    ) -> None:
+    def decode_together(self, parts: Sequence[Part], on_progress: ProgressCallback | None = None) -> None:
         """Append tokens to the one sequence."""
-        for _, ids in parts:
-            self.decode(ids, on_progress=on_progress)
+        for part in parts:
+            self.decode(part.ids, on_progress=on_progress)
 
     def pass_on(self, *, more: bool, at_least: int) -> None:
         """Do nothing: `decode` keeps what a stop should not cost."""
 
-    def sample(self, sampler: Sampler) -> int:
-        """Choose the next token from the logits after the last token."""
+    def sample(self, sampler: Sampler, back: int = 0) -> int:
+        """Choose the next token from the logits after the last token; there are no guesses."""
         return sampler.choose(self._model.logits)
 
-    def logits(self) -> np.ndarray:
+    def logits(self, back: int = 0) -> np.ndarray:
         """Return float32 [vocabulary], the logits after the last token."""
         return self._model.logits
 

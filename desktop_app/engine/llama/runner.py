@@ -25,11 +25,11 @@ from desktop_app.engine.llama.sequence import LlamaSequence
 from desktop_app.engine.llama.vocabulary import LlamaVocabulary
 from desktop_app.engine.protocol import AdapterUse, LoadSettings
 from desktop_app.engine.results import ModelInfo
-from desktop_app.engine.runner import ContextFull, OutOfMemory, ProgressCallback
+from desktop_app.engine.runner import ContextFull, OutOfMemory, Part, ProgressCallback
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.state.snapshots import State
 from desktop_app.engine.stop_flag import StopFlag
-from desktop_app.sequences import rounded_context
+from desktop_app.sequences import MOST_GUESSES, rounded_context
 from desktop_app.system.threads import usual_threads
 from models.chat import chat_formats
 from models.chat.template_facts import template_facts
@@ -75,6 +75,7 @@ class LlamaRunner:
         """Tokens that some layers see at most; 0: all see everything."""
         self.streams = llama.llama_n_seq_max(self._context)
         self.memory_kind = "" if self.kinds[0] else f"{settings.kv_type} {self._uses_long_rotation(header)}"
+        self.most_guesses = 0 if any(self.kinds) else min(MOST_GUESSES, self.batch - settings.parallel)
         self.largest_batch = 0
         self._next = (llama.llama_token * 1)()
         self._together = llama.llama_batch_init(self.batch, 0, 1)
@@ -100,43 +101,40 @@ class LlamaRunner:
         self._check_room(self._first, len(ids))
         for start in range(0, len(ids), self.batch):
             part = ids[start : start + self.batch]
-            self.decode_together([(self._first, part)])
+            self.decode_together([Part(self._first, part)])
             self._first.pass_on(more=start + len(part) < len(ids), at_least=self.batch)
             if on_progress is not None and len(ids) > 1:
                 on_progress((start + len(part)) / len(ids))
 
-    def decode_together(
-        self, parts: Sequence[tuple[LlamaSequence, Sequence[int]]], on_progress: ProgressCallback | None = None
-    ) -> None:
-        """Append tokens to each of some sequences, `batch` at most in all, and compute the logits after the last of each."""
-        for sequence, ids in parts:
-            self._check_room(sequence, len(ids))
-        count = sum(len(ids) for _, ids in parts)
-        sequence, ids = parts[0]
-        if len(parts) == 1 and sequence is self._first:
+    def decode_together(self, parts: Sequence[Part], on_progress: ProgressCallback | None = None) -> None:
+        """Append tokens to each of some sequences, `batch` at most in all, and compute the logits that are asked for."""
+        for part in parts:
+            self._check_room(part.sequence, len(part.ids))
+        count = sum(len(part.ids) for part in parts)
+        sequence, ids, guessed = parts[0]
+        if len(parts) == 1 and sequence is self._first and not guessed:
             array = self._next if count == 1 else (llama.llama_token * count)()
             array[:] = ids
             sequence.row = -1
             status = llama.llama_decode(self._context, llama.llama_batch_get_one(array, count))
         else:
             status = llama.llama_decode(self._context, self._filled(parts, count))
-        self._check(status, count, [sequence for sequence, _ in parts])
-        for sequence, ids in parts:
-            sequence.ids.extend(ids)
+        self._check(status, count, [part.sequence for part in parts])
+        for part in parts:
+            part.sequence.ids.extend(part.ids)
 
-    def _filled(self, parts: Sequence[tuple[LlamaSequence, Sequence[int]]], count: int) -> llama.llama_batch:
+    def _filled(self, parts: Sequence[Part], count: int) -> llama.llama_batch:
         batch, at = self._together, 0
-        for sequence, ids in parts:
+        for sequence, ids, guessed in parts:
             start = len(sequence.ids)
             for offset, token in enumerate(ids):
                 batch.token[at] = token
                 batch.pos[at] = start + offset
                 batch.n_seq_id[at] = 1
                 batch.seq_id[at][0] = sequence.number
-                batch.logits[at] = False
+                batch.logits[at] = offset >= len(ids) - 1 - guessed
                 at += 1
             sequence.row = at - 1
-            batch.logits[at - 1] = True
         batch.n_tokens = count
         return batch
 
@@ -263,7 +261,7 @@ class LlamaRunner:
         params.n_batch = params.n_ubatch = max(min(settings.batch, params.n_ctx), settings.parallel)
         # llama.cpp would keep room for a whole batch of logits.
         self._logit_rows = min(settings.logit_rows, params.n_ubatch)
-        params.n_outputs_max = max(self._logit_rows, settings.parallel)
+        params.n_outputs_max = max(self._logit_rows, min(settings.parallel + MOST_GUESSES, params.n_ubatch))
         if settings.parallel > 1:  # each sequence has a cache of its own, as large as a single one's
             params.n_seq_max = settings.parallel
             params.n_ctx = settings.parallel * rounded_context(params.n_ctx)

@@ -70,15 +70,15 @@ class LlamaSequence:
             self.rewind(count)
         return len(self.ids)
 
-    def sample(self, sampler: Sampler) -> int:
-        """Choose the next token from the logits after the last token."""
+    def sample(self, sampler: Sampler, back: int = 0) -> int:
+        """Choose the token after the one that stands `back` places before the last, where only guesses follow it."""
         if sampler.takes_best or sampler.grammar is not None:
-            return sampler.choose(self.logits())
-        return int(llama.llama_sampler_sample(sampler.chain, self._context, self.row))
+            return sampler.choose(self.logits(back))
+        return int(llama.llama_sampler_sample(sampler.chain, self._context, self.row - back))
 
-    def logits(self) -> np.ndarray:
-        """Return float32 [vocabulary], the logits after the last token."""
-        row = ctypes.addressof(llama.llama_get_logits_ith(self._context, self.row).contents)
+    def logits(self, back: int = 0) -> np.ndarray:
+        """Return float32 [vocabulary], the logits that `sample` chooses from."""
+        row = ctypes.addressof(llama.llama_get_logits_ith(self._context, self.row - back).contents)
         return np.frombuffer(memoryview(self._row_type.from_address(row)), np.float32)
 
     def snapshot(self) -> None:

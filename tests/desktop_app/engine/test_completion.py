@@ -68,6 +68,16 @@ def test_a_bias_forbids_or_forces_a_token(engine: Engine) -> None:
     assert forced.text == " Paris Paris Paris"
 
 
+def test_what_repeats_itself_is_guessed_and_stays_the_same(engine: Engine) -> None:
+    again = "The rain in Spain stays mainly in the plain. " * 8
+    plain, expected = completed(engine, again, replace(GREEDY, max_tokens=40, logprobs=0, guesses=False))
+    guessed, noted = completed(engine, again, replace(GREEDY, max_tokens=40, logprobs=0))
+    assert plain.guessed_tokens == 0
+    assert 0 < guessed.right_guesses <= guessed.guessed_tokens
+    assert guessed.text == plain.text == "".join(entry.text for entry in noted)
+    assert np.allclose([entry.logprob for entry in noted], [entry.logprob for entry in expected], atol=1e-3)
+
+
 @pytest.mark.parametrize("penalty", ["presence_penalty", "frequency_penalty"])
 def test_penalties_keep_a_text_from_repeating_itself(engine: Engine, penalty: str) -> None:
     again = "rain, rain, rain, rain, rain, rain, rain, rain,"

@@ -199,7 +199,7 @@ def footprint(
         copied=0
         if uses_graph_runner(architecture, parameters, run)
         else _mask(architecture, parameters, run) + embedded,
-        output=_outputs(architecture, parameters, run, whole) * _FLOAT * _number(parameters.get("vocab_size")),
+        output=_outputs(architecture, parameters, run) * _FLOAT * _number(parameters.get("vocab_size")),
         work=_WORK_BASE
         + int(
             run.batch * _WORK_BYTES * max(_intermediate_size(parameters), _number(parameters.get("embedding_length")))
@@ -210,9 +210,9 @@ def footprint(
     )
 
 
-def _outputs(architecture: str, parameters: Metadata, run: RunShape, state: int) -> int:
+def _outputs(architecture: str, parameters: Metadata, run: RunShape) -> int:
     """Return the positions whose logits are handed out at once: the last of each chat, and those of guessed tokens."""
-    guesses = not state and not uses_graph_runner(architecture, parameters, run)
+    guesses = not (recurrent_blocks(architecture, parameters) or uses_graph_runner(architecture, parameters, run))
     return max(run.parallel, min(run.parallel + MOST_GUESSES, _batch(run))) if guesses else run.parallel
 
 
@@ -290,7 +290,8 @@ def compute_buffer(architecture: str, parameters: Metadata, run: RunShape, live:
     widest = max(widest, _delta_activations(parameters))
     if _masks(parameters) > 1 and run.kv_type != "f16":  # a copy of the queries; without a window it finds room
         widest += _number(parameters.get("attention.head_count")) * _number(parameters.get("attention.key_length"))
-    body = _FLOAT * (batch * widest + live.state * hidden)
+    logits = _outputs(architecture, parameters, run) * _number(parameters.get("vocab_size"))
+    body = _FLOAT * max(batch * widest + live.state * hidden, batch * hidden + logits)
     return int(body + _rotated_keys(parameters, run) + _mask(architecture, parameters, run)) + _SLACK
 
 

@@ -46,6 +46,7 @@ _COMMANDS = {
     "imatrix": "make an importance matrix for quantizing",
     "bench": "measure a model's speed and memory",
     "serve": "answer other programs: OpenAI's, Anthropic's and Ollama's protocols",
+    "worker": "lend this computer's devices to another one",
     "remote": "list, add or remove servers whose models are used like those of this computer",
     "engine": "list, add or choose engine parts for graphics cards",
     "network": "show every connection, and switch to offline",
@@ -93,6 +94,7 @@ _OWN_PROCESSES = {
     "--python": "desktop_app.assistant.sandbox.kernel",
     "--extractor": "desktop_app.documents.extraction_process",
     "--server": "desktop_app.server.process",
+    "--lend": "desktop_app.engine.lending_process",
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""

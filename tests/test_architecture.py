@@ -64,14 +64,18 @@ ENGINE_FROM_OUTSIDE = {
     "desktop_app.engine.client",
     "desktop_app.engine.protocol",
     "desktop_app.engine.results",
+    "desktop_app.engine.lender",
     "desktop_app.engine.parts",
     "desktop_app.engine.parts.manifest",
     "desktop_app.engine.parts.store",
+    "desktop_app.engine.worker_variable",
+    "desktop_app.engine.workers",
 }
 """What other packages use of the engine: nothing in it loads ggml."""
 PROCESSES = {
     "desktop_app.documents.extraction_process",
     "desktop_app.engine.server",
+    "desktop_app.engine.lending_process",
     "desktop_app.engine.parts.trial_process",
     "desktop_app.server.process",
 }

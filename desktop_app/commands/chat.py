@@ -15,7 +15,7 @@ from desktop_app.chat.steps import is_unfinished, resumable
 from desktop_app.commands.chat_record import ChatRecord, open_record
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
-from desktop_app.commands.options import add_thinking, add_threads, context_length, real, whole
+from desktop_app.commands.options import add_thinking, add_threads, add_workers, context_length, real, whole
 from desktop_app.commands.session import Session, add_adapter_argument, find_model, loaded_by_plan, remote_session
 from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Answers, EngineDied, EngineFailed, Job
@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_thinking(parser)
     add_threads(parser)
+    add_workers(parser)
     add_adapter_argument(parser)
     add_tool_arguments(parser)
 
@@ -106,9 +107,11 @@ def _session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
     """
     if arguments.remote is None:
         settings = LoadSettings(threads=arguments.threads)
-        return loaded_by_plan(find_model(arguments.model), settings, arguments.ctx, arguments.adapter)
-    if arguments.ctx is not None or arguments.adapter or arguments.threads:
-        raise ZhiyinError("--ctx, --threads and --adapter are set where a remote model runs; leave them out here.")
+        return loaded_by_plan(find_model(arguments.model), settings, arguments.ctx, arguments.adapter, arguments.worker)
+    if arguments.ctx is not None or arguments.adapter or arguments.threads or arguments.worker:
+        raise ZhiyinError(
+            "--ctx, --threads, --adapter and --worker are set where a remote model runs; leave them out here."
+        )
     return remote_session(arguments.remote, arguments.model)
 
 

@@ -13,7 +13,7 @@ from converter.checkpoint.prepared import open_prepared
 from converter.gguf_header import is_named_gguf
 from converter.hub.selection import DownloadSelection
 from converter.recipes import find_recipe
-from desktop_app.commands.options import add_json, add_weights, context_length
+from desktop_app.commands.options import add_json, add_weights, add_workers, context_length
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quant", metavar="Q", help="only this quantization")
     parser.add_argument("--kv-type", choices=KV_TYPES, default="f16", help="type of the key-value cache")
+    add_workers(parser)
     add_weights(parser)
     add_hub_arguments(parser)
     add_json(parser)
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the plan; exit 1 where nothing fits."""
     asked = find_asked(arguments)
     model = asked.model
-    with Engine() as engine:
+    with Engine(workers=arguments.worker) as engine:
         computer = computer_now(engine)
     found = plan(model, computer, context=arguments.ctx, kv_type=arguments.kv_type)
     download = asked.files.get(found.chosen.quant, asked.download)

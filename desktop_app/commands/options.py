@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from desktop_app.engine.protocol import LONGEST_CONTEXT, MOST_THREADS
+from desktop_app.engine.workers import WorkerFailed, read_worker
 from models.chat.harmony import EFFORTS
 
 
@@ -31,6 +32,25 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=whole(0, MOST_THREADS), default=0, metavar="N", help="default: as many as are fastest here"
     )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Declare --worker."""
+    parser.add_argument(
+        "--worker",
+        action="append",
+        type=_worker,
+        default=[],
+        metavar="HOST:PORT",
+        help="use the devices of another computer too, where `zhiyin worker` runs; may be repeated",
+    )
+
+
+def _worker(text: str) -> str:
+    try:
+        return read_worker(text)
+    except WorkerFailed as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -6,7 +6,7 @@ import argparse
 import math
 import time
 
-from desktop_app.commands.options import add_threads, context_length, real, whole
+from desktop_app.commands.options import add_threads, add_workers, context_length, real, whole
 from desktop_app.commands.session import add_adapter_argument, find_model
 from desktop_app.commands.terminal import say
 from desktop_app.engine.protocol import MOST_SEQUENCES
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let web pages of this origin ask, as in https://chat.example; may be repeated (default: none)",
     )
     add_threads(parser)
+    add_workers(parser)
     add_adapter_argument(parser)
 
 
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         keep_seconds=60 * arguments.idle or math.inf,
         adapters=tuple(arguments.adapter),
+        workers=tuple(arguments.worker),
     )
 
     def report(exchange: Exchange) -> None:

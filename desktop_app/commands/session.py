@@ -146,7 +146,11 @@ def remote_session(address: str, name: str | None) -> Iterator[Session]:
 
 @contextmanager
 def loaded_by_plan(
-    model: InstalledModel, settings: LoadSettings, context: int | None, adapters: Sequence[AdapterUse] = ()
+    model: InstalledModel,
+    settings: LoadSettings,
+    context: int | None,
+    adapters: Sequence[AdapterUse] = (),
+    workers: Sequence[str] = (),
 ) -> Iterator[LoadedSession]:
     """Start an engine and load a model the way that suits this computer; what it took is remembered for the next plan.
 
@@ -155,11 +159,12 @@ def loaded_by_plan(
         settings: what the user set otherwise.
         context: tokens that the user asks for, who then is obeyed even where the plan sees no room; None: the planner's choice.
         adapters: put on the model.
+        workers: computers whose devices are used too.
 
     Raises:
         ZhiyinError: no way to run it fits; the sentence says what would.
     """
-    with Engine() as engine:
+    with Engine(workers=workers) as engine:
         planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,13 @@ from typing import Any, BinaryIO, Generic, Protocol, TypeVar, cast
 from msgspec.structs import replace
 
 from desktop_app.engine import protocol
+from desktop_app.engine.parts.store import RPC, part_store
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Text, Update
+from desktop_app.engine.worker_variable import VARIABLE
+from desktop_app.engine.workers import ask_workers
 from desktop_app.processes.logs import open_log
 from desktop_app.processes.start import start
+from desktop_app.system.link import Link
 from models.errors import ZhiyinError, error_from_data
 
 R = TypeVar("R")
@@ -29,6 +33,10 @@ _ILLEGAL_INSTRUCTION = 0xC000001D if os.name == "nt" else -signal.SIGILL
 """The exit code: on Windows STATUS_ILLEGAL_INSTRUCTION."""
 _UNREADABLE_PAGE = 0xC0000006 if os.name == "nt" else -signal.SIGBUS
 """The exit code, when a mapped file was shortened or its disk failed: on Windows STATUS_IN_PAGE_ERROR."""
+
+
+_ABORTED = (3, 0xC0000409) if os.name == "nt" else (-signal.SIGABRT,)
+"""The exit codes where ggml ends the process, as it does when a worker does not answer."""
 
 
 class EngineFailed(ZhiyinError):
@@ -107,9 +115,17 @@ class Engine:
     called on the reader thread.
     """
 
-    def __init__(self, on_exit: Callable[[EngineExit], None] | None = None) -> None:
-        """`on_exit` hears of every end of the process that was not asked for."""
+    def __init__(self, on_exit: Callable[[EngineExit], None] | None = None, workers: Sequence[str] = ()) -> None:
+        """Start nothing yet.
+
+        Args:
+            on_exit: hears of every end of the process that was not asked for.
+            workers: computers whose devices are used too (`engine.workers.read_worker`).
+        """
         self._on_exit = on_exit
+        self._workers = tuple(workers)
+        self.links: Mapping[str, Link] = {}
+        """The ways to the workers' devices, by ggml's names of these."""
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job[Any]] = {}
@@ -130,6 +146,7 @@ class Engine:
 
         Raises:
             OSError: the system refuses to start the process.
+            WorkerFailed: a worker cannot be used.
         """
         with self._lock:
             if self._process is None:
@@ -194,8 +211,15 @@ class Engine:
 
     def _start(self) -> None:
         self._closing = False
+        environment = {}
+        if self._workers:
+            part_store().find(RPC)  # says what is missing
+            lent = ask_workers(self._workers)
+            links = (one.link for one in lent for _ in range(one.devices))
+            self.links = {f"RPC{number}": link for number, link in enumerate(links)}
+            environment = {VARIABLE: ",".join(self._workers)}
         with open_log("engine") as log:
-            self._process = start("--engine", log)
+            self._process = start("--engine", log, environment)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="engine", daemon=True)
         self._reader.start()
 
@@ -213,9 +237,19 @@ class Engine:
             jobs, self._jobs = list(self._jobs.values()), {}
             unexpected = not self._closing
         for job in jobs:
-            job.future.set_exception(_death(code, readable, self._path))
+            job.future.set_exception(self._end(code, readable))
         if unexpected and self._on_exit is not None:
-            self._on_exit(EngineExit(_death(code, readable, self._path), code))
+            self._on_exit(EngineExit(self._end(code, readable), code))
+
+    def _end(self, code: int, readable: bool) -> EngineDied:
+        if self._workers and code in _ABORTED:
+            return EngineDied(
+                "A worker ({workers}) broke off, and the engine with it; look whether it still runs, then ask again. Nothing "
+                "of the chat is lost.",
+                code="worker-lost",
+                workers=", ".join(self._workers),
+            )
+        return _death(code, readable, self._path)
 
     def _dispatch(self, number: int, event: Event) -> None:
         with self._lock:

@@ -46,6 +46,7 @@ from desktop_app.engine.results import (
     Vectors,
 )
 from desktop_app.engine.runner import OutOfMemory, Runner
+from desktop_app.engine.worker_variable import VARIABLE
 from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.renderer import Renderer
@@ -82,7 +83,13 @@ def main(link: int) -> int:
     events = private_stdout()
     load_base()
     reports.listen(lambda error: print(f"zhiyin: {error}", file=sys.stderr))  # the log
-    engine = EngineProcess(sys.stdin.buffer, events, load_parts(part_store()))
+    store = part_store()
+    parts = load_parts(store)
+    if workers := os.environ.get(VARIABLE):
+        from desktop_app.engine.rpc import add_workers  # imports sockets, which nothing else needs here
+
+        add_workers(store, workers.split(","))
+    engine = EngineProcess(sys.stdin.buffer, events, parts)
     threading.Thread(target=engine.read_requests, name="requests", daemon=True).start()
     engine.work()
     return 0

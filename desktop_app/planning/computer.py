@@ -32,11 +32,13 @@ def computer_now(engine: Engine, *, freed: Mapping[str, int] | None = None, with
     computer = as_computer(hardware_now(engine))
     speed = read_speed(engine, speed_file()) if with_speed else known_speed(speed_file())
     given_back = freed or {}
+    links = engine.links
     return replace(
         computer,
         free_bytes=computer.free_bytes + given_back.get("RAM", 0),
         accelerators=tuple(
-            replace(gpu, free_bytes=gpu.free_bytes + given_back.get(gpu.name, 0)) for gpu in computer.accelerators
+            replace(gpu, free_bytes=gpu.free_bytes + given_back.get(gpu.name, 0), link=links.get(gpu.name))
+            for gpu in computer.accelerators
         ),
         speed=speed,
         threads=(speed.threads if speed else 0) or computer.threads,

@@ -22,6 +22,7 @@ from desktop_app.planning.footprint import (
 )
 from desktop_app.planning.token_time import seconds_of_token
 from desktop_app.sequences import snapshot_count
+from desktop_app.system.link import Link
 from desktop_app.system.read_speed import ReadSpeed, Weights
 from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import ZhiyinError, refusal
@@ -57,6 +58,10 @@ _ASSUMED_GPU_GAIN = 4.0
 """Of a GPU with memory of its own over the processor where nothing was measured: the least that such cards reach. Those that
 share main memory read the same memory."""
 
+_FLOAT = 4
+_TRIPS = 2
+"""Questions that a worker answers for a token: to compute, and for what came out."""
+
 
 @dataclass(frozen=True)
 class Accelerator:
@@ -73,6 +78,8 @@ class Accelerator:
     """The processor's layers lie in memory that it reads too (CUDA, Vulkan), and are not repacked."""
     mmap_support: bool = True
     """Layers are loaded on it from a mapped file; see `engine.backends.loads_from_maps`."""
+    link: Link | None = None
+    """The way to it, where it is a worker's; None: it is this computer's."""
 
 
 @dataclass(frozen=True)
@@ -403,8 +410,8 @@ def _usable_memory(computer: Computer) -> int:
 
 
 def _offload(foot: Footprint, computer: Computer) -> dict[str, DeviceAllocation]:
-    """Put as many layers on GPUs as they take: on as few GPUs as possible, the roomiest first."""
-    roomiest = sorted(computer.accelerators, key=lambda gpu: gpu.free_bytes, reverse=True)
+    """Put as many layers on GPUs as they take: on as few as possible, this computer's before workers', the roomiest first."""
+    roomiest = sorted(computer.accelerators, key=lambda gpu: (gpu.link is None, gpu.free_bytes), reverse=True)
     best: dict[str, DeviceAllocation] = {}
     for count in range(1, len(roomiest) + 1):
         gpus = [gpu for gpu in computer.accelerators if gpu in roomiest[:count]]
@@ -456,10 +463,18 @@ def _tokens_per_second(
     left, total = 1.0, 0.0
     for gpu in computer.accelerators:
         part = shares[gpu.name].layers / (layers + 1) if gpu.name in shares else 0.0
-        assumed = 1.0 if gpu.unified_memory else _ASSUMED_GPU_GAIN
+        assumed = 1.0 if gpu.unified_memory or gpu.link is not None else _ASSUMED_GPU_GAIN
         total += seconds * part / (gpu.read_bytes_per_second / speed.of("Q8_0") or assumed)
+        total += _seconds_on_the_way(gpu.link, model) if part and gpu.link is not None else 0.0
         left -= part
     return 1 / (total + seconds * max(0.0, left))
+
+
+def _seconds_on_the_way(link: Link, model: Model) -> float:
+    """Return what a token spends on the way to a worker and back: it goes there and returns as one vector."""
+    width = model.parameters.get("embedding_length")
+    vector = _FLOAT * width if isinstance(width, int) else 0
+    return _TRIPS * link.round_trip + 2 * vector / max(1.0, link.bytes_per_second)
 
 
 def _fixes(model: Model, computer: Computer, smallest: RunConfiguration) -> Iterator[RunConfiguration]:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, BinaryIO
 
@@ -32,21 +33,24 @@ def restore_library_path() -> None:
         os.environ["LD_LIBRARY_PATH"] = original
 
 
-def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
+def start(
+    mode: str, errors: IO[bytes] | int | None, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start this application as `zhiyin MODE` with pipes for its standard input and output; it ends with this process.
 
     Args:
-        mode: `--engine`, `--worker`, `--renderer`, `--extractor` or `--server`.
+        mode: `--engine`, `--worker`, `--renderer`, `--extractor`, `--lend` or `--server`.
         errors: takes its standard error; None: this process's own.
+        environment: variables besides this process's own.
 
     Raises:
         OSError: the system refuses to start it.
     """
     if sys.platform == "win32":
-        return _popen(mode, os.getpid(), errors)
+        return _popen(mode, os.getpid(), errors, environment or {})
     ends, held = os.pipe()
     try:
-        process = _popen(mode, ends, errors)
+        process = _popen(mode, ends, errors, environment or {})
     except OSError:
         os.close(held)
         raise
@@ -56,7 +60,9 @@ def start(mode: str, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
     return process
 
 
-def _popen(mode: str, link: int, errors: IO[bytes] | int | None) -> subprocess.Popen[bytes]:
+def _popen(
+    mode: str, link: int, errors: IO[bytes] | int | None, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     """Start the process; `link` is what its `lifetime.end_with_parent` needs.
 
     Where ggml ends it, no debugger is attached before: that takes ten seconds and more, with our pipes held open. A bundle's
@@ -67,7 +73,7 @@ def _popen(mode: str, link: int, errors: IO[bytes] | int | None) -> subprocess.P
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env=os.environ | {"GGML_NO_BACKTRACE": "1", "PYINSTALLER_RESET_ENVIRONMENT": "1"},
+        env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYINSTALLER_RESET_ENVIRONMENT": "1", **environment},
         pass_fds=() if sys.platform == "win32" else (link,),
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )

@@ -44,6 +44,8 @@ class PoolSettings:
     """For which a model stays in memory that nobody asks; infinity: for ever."""
     adapters: tuple[AdapterUse, ...] = ()
     """Put on the model of `extra`."""
+    workers: tuple[str, ...] = ()
+    """Computers whose devices are used too."""
 
 
 @dataclass
@@ -203,7 +205,7 @@ class ModelPool:
             return loaded
 
     async def _load(self, model: InstalledModel) -> LoadedModel:
-        engine = Engine()
+        engine = Engine(workers=self._settings.workers)
         try:
             planned = await self._plan_with_room(model, engine)
             # The planner's context and batch are those of chats.

@@ -2,7 +2,8 @@
 
     uv run --group engine python packaging/engine/build.py base vulkan --out dist/engine
 
-One part is one folder and one archive: `base` (libllama, ggml, the processor's variants; on a Mac Metal), `vulkan` and `cuda`.
+One part is one folder and one archive: `base` (libllama, ggml, the processor's variants; on a Mac Metal), `vulkan`, `cuda`, and
+`rpc`, which lends this computer to another one and uses others (docs/scaling.md).
 ggml chooses the variant of the processor and the devices when it runs (`GGML_BACKEND_DL`), so that nothing here depends on the
 computer that builds. A plug-in fits the base of the same sources only: they share structures that have no version of their own.
 """
@@ -37,7 +38,6 @@ SHARED = [
     "-DBUILD_SHARED_LIBS=ON",
     "-DGGML_BACKEND_DL=ON",
     "-DGGML_NATIVE=OFF",
-    "-DGGML_RPC=OFF",
     "-DLLAMA_CURL=OFF",
     "-DLLAMA_OPENSSL=OFF",
     "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
@@ -54,6 +54,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "base": ([f"-DGGML_CPU_ALL_VARIANTS={'ON' if HAS_VARIANTS else 'OFF'}"], []),
     "vulkan": (["-DGGML_CPU=OFF", "-DGGML_VULKAN=ON"], ["ggml-vulkan"]),
     "cuda": (["-DGGML_CPU=OFF", "-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF"], ["ggml-cuda"]),
+    "rpc": (["-DGGML_CPU=OFF", "-DGGML_RPC=ON"], ["ggml-rpc"]),
 }
 PATTERNS = {
     # One name each: an archive without links would hold every library three times. llama_cpp asks for the first without a
@@ -61,8 +62,12 @@ PATTERNS = {
     "base": {"linux": ("libllama.so", "libggml.so.0", "libggml-base.so.0", "libggml-cpu-*.so"), "win32": ("*.dll",)},
     "vulkan": {"linux": ("libggml-vulkan.so",), "win32": ("ggml-vulkan.dll",)},
     "cuda": {"linux": ("libggml-cuda.so",), "win32": ("ggml-cuda.dll",)},
+    "rpc": {"linux": ("libggml-rpc.so",), "win32": ("ggml-rpc.dll",)},
 }
-MAC = {"base": ("libllama.dylib", "libggml.0.dylib", "libggml-base.0.dylib", "libggml-cpu-*.so", "libggml-metal.so")}
+MAC = {
+    "rpc": ("libggml-rpc.so",),
+    "base": ("libllama.dylib", "libggml.0.dylib", "libggml-base.0.dylib", "libggml-cpu-*.so", "libggml-metal.so"),
+}
 
 
 def version() -> str:

@@ -8,8 +8,8 @@
         <translation>--adapter 需要知道用在哪个模型上；请用 -m 指定。</translation>
     </message>
     <message>
-        <source>--ctx, --threads and --adapter are set where a remote model runs; leave them out here.</source>
-        <translation>--ctx、--threads 和 --adapter 要在运行远程模型的那台电脑上设置；请在这里去掉它们。</translation>
+        <source>--ctx, --threads, --adapter and --worker are set where a remote model runs; leave them out here.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>--prompt is empty; give it a text, or - for standard input.</source>
@@ -66,6 +66,10 @@
     <message>
         <source>A text without a word has no vector; give each text at least one.</source>
         <translation>没有文字的文本没有向量；请让每段文本至少有一个词。</translation>
+    </message>
+    <message>
+        <source>A worker ({workers}) broke off, and the engine with it; look whether it still runs, then ask again. Nothing of the chat is lost.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
@@ -176,6 +180,10 @@
         <translation>无法在 {host} 的端口 {port} 上监听（{reason}）；请换一个地址或端口，或关闭占用它的程序。</translation>
     </message>
     <message>
+        <source>Nothing can listen on {host} port {port} ({reason}); choose another.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Parts of this installation do not work ({parts}); install it again.</source>
         <translation>此安装中有部件无法工作（{parts}）；请重新安装。</translation>
     </message>
@@ -190,6 +198,10 @@
     <message>
         <source>Say what to search for.</source>
         <translation>请说明要搜索什么。</translation>
+    </message>
+    <message>
+        <source>Say who may connect to {host}: --allow 192.168.1.7; llama.cpp&apos;s protocol knows no password.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher&apos;s: llama.cpp does not take them for spaces with this tokenizer.</source>
@@ -428,8 +440,16 @@
         <translation>引擎自身出了错；请重试。如果再次出现，请把 {path} 里的记录反馈给我们。对话内容没有丢失。</translation>
     </message>
     <message>
+        <source>The engine part rpc is used by itself where workers are named: --worker HOST:PORT.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The engine part {part} came with Zhiyin; `zhiyin engine use cpu` leaves it alone.</source>
         <translation>引擎组件 {part} 是知音自带的；用 `zhiyin engine use cpu` 可以只用它。</translation>
+    </message>
+    <message>
+        <source>The engine part {part} does not load; add it again.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
@@ -608,6 +628,18 @@
         <translation>任务被系统终止，多半是内存耗尽；请关闭其他程序后重试。</translation>
     </message>
     <message>
+        <source>The worker {worker} cannot be used ({reason}); look whether `zhiyin worker` runs there and allows this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The worker {worker} lends no device.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The worker {worker} speaks version {version} of llama.cpp&apos;s protocol, and this Zhiyin {wanted}; take the same Zhiyin on both.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The {name}&apos;s log {path} cannot be written, because it is a folder; move it away.</source>
         <translation>{name} 的日志 {path} 无法写入，因为它是一个文件夹；请把它移走。</translation>
     </message>
@@ -770,6 +802,10 @@
     <message>
         <source>Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.</source>
         <translation>知音已切换为离线，不建立任何连接；可用 `zhiyin network asked` 或在设置中解除。</translation>
+    </message>
+    <message>
+        <source>Zhiyin is switched to offline, and the worker {worker} is not in a network that you allowed; allow its network (`zhiyin network --own 192.168.1.0/24`), or switch offline off.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Zhiyin is switched to offline, and {place} is not in a network that you allowed; allow its network by its numbers (`zhiyin network --own 192.168.1.0/24`, or Settings), or switch offline off.</source>
@@ -3074,6 +3110,14 @@
     <message>
         <source>{text!r} is no address of a server; write it as http://192.168.1.5:8080/v1.</source>
         <translation>{text!r} 不是服务器地址；请写成 http://192.168.1.5:8080/v1 这样的形式。</translation>
+    </message>
+    <message>
+        <source>{text!r} is no address of a worker; write it as 192.168.1.5:50052.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{text!r} is no address; write it as 192.168.1.7 or 192.168.1.0/24.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{text!r} is no network; write it as 192.168.1.0/24, or one computer&apos;s address.</source>

@@ -31,6 +31,8 @@ from models.system_errors import cannot_write, refused
 ORDER = ("cuda", "metal", "vulkan")
 """Which part ggml gets first: a card that two of them list is used by the first."""
 AUTOMATIC, PROCESSOR = "auto", "cpu"
+RPC = "rpc"
+"""The part for workers (`desktop_app.engine.rpc`): loaded where some are named, whatever else computes."""
 BASE = "base"
 """The part that every engine stands on: it comes with the application and cannot be added."""
 _STATE = "parts.json"
@@ -99,7 +101,7 @@ class PartStore:
                 folder,
                 bundled,
                 chosen.get(manifest.part) == id_,
-                chosen.get(manifest.part) == id_ and state.mode in (AUTOMATIC, manifest.part),
+                chosen.get(manifest.part) == id_ and state.mode in (AUTOMATIC, manifest.part) and manifest.part != RPC,
                 state.trials.get(id_),
             )
             for id_, (manifest, folder, bundled) in here.items()
@@ -147,7 +149,7 @@ class PartStore:
             state.before = dict(state.chosen)
             state.chosen[manifest.part] = manifest.id
             state.trials.pop(manifest.id, None)
-            if state.mode not in (AUTOMATIC, manifest.part):
+            if state.mode not in (AUTOMATIC, manifest.part) and manifest.part != RPC:
                 state.mode = AUTOMATIC
         return self.find(manifest.id)
 
@@ -183,6 +185,8 @@ class PartStore:
         A part that failed its trial is tried again.
         """
         part = None if name in (AUTOMATIC, PROCESSOR) else self.find(name)
+        if part is not None and part.manifest.part == RPC:
+            raise ZhiyinError("The engine part rpc is used by itself where workers are named: --worker HOST:PORT.")
         with self._changed() as state:
             if part is None:
                 state.mode = name

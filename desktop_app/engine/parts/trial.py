@@ -37,7 +37,7 @@ def tried(store: PartStore, part: Part, drivers: str) -> Trial:
     )
     trial = Trial(drivers)
     try:
-        _compare_hashes(part)
+        compare_hashes(part)
         _try_in_process(part)
     except ZhiyinError as error:
         trial = Trial(drivers, error.data())
@@ -45,7 +45,8 @@ def tried(store: PartStore, part: Part, drivers: str) -> Trial:
     return trial
 
 
-def _compare_hashes(part: Part) -> None:
+def compare_hashes(part: Part) -> None:
+    """Compare a part's files with their hashes; raises `PartFailed`."""
     for name, file in part.manifest.files.items():
         path = part.folder / name
         try:

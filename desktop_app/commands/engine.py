@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     used.add_argument("part", metavar="PART", help=f"a part, {AUTOMATIC} (all that work) or {PROCESSOR} (none)")
     actions.add_parser("rollback", help="use what was used before the last change")
     built = actions.add_parser("build", help="build a part from the sources of llama.cpp (in a checkout of Zhiyin)")
-    built.add_argument("part", choices=("vulkan", "cuda"))
+    built.add_argument("part", choices=("vulkan", "cuda", "rpc"))
     for action in actions.choices.values():
         add_json(action)  # each shows what is here then
 
@@ -93,7 +93,7 @@ def _build(part: str) -> Path:
         raise ZhiyinError(
             "Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead."
         )
-    say("Building takes some minutes for Vulkan and about an hour for CUDA.")
+    say("Building takes a minute for rpc, some for Vulkan and about an hour for CUDA.")
     done = subprocess.run([sys.executable, str(recipe), part], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise ZhiyinError("The part {part} could not be built; what CMake printed says why.", part=part)

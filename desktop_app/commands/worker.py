@@ -10,7 +10,7 @@ from converter.hub.permission import is_this_computer
 from desktop_app.commands.options import add_threads
 from desktop_app.commands.terminal import say
 from desktop_app.engine.lender import Lender
-from desktop_app.engine.parts.store import RPC, part_store
+from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.workers import DEFAULT_PORT, WorkerFailed, networks, split_address
 from models.errors import ZhiyinError
 
@@ -51,12 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise WorkerFailed(
             "Say who may connect to {host}: --allow 192.168.1.7; llama.cpp's protocol knows no password.", host=host
         )
-    part_store().find(RPC)  # says what is missing before anybody connects
+    part_store().rpc()  # says what is missing before anybody connects
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ZhiyinError(
-            "Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.",
+            "Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that "
+            "uses it.",
             host=host,
             port=port,
             reason=error.strerror or str(error),

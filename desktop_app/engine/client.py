@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Generic, Protocol, TypeVar, cast
 from msgspec.structs import replace
 
 from desktop_app.engine import protocol
-from desktop_app.engine.parts.store import RPC, part_store
+from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.protocol import Done, Event, Failed, Progress, Text, Update
 from desktop_app.engine.worker_variable import VARIABLE
 from desktop_app.engine.workers import ask_workers
@@ -213,7 +213,7 @@ class Engine:
         self._closing = False
         environment = {}
         if self._workers:
-            part_store().find(RPC)  # says what is missing
+            part_store().rpc()  # says what is missing
             lent = ask_workers(self._workers)
             links = (one.link for one in lent for _ in range(one.devices))
             self.links = {f"RPC{number}": link for number, link in enumerate(links)}

@@ -15,7 +15,7 @@ from typing import Any
 
 from converter.ggml import load_library
 from desktop_app.engine.parts.loading import load_plug_ins
-from desktop_app.engine.parts.store import RPC, PartStore
+from desktop_app.engine.parts.store import PartStore
 from desktop_app.engine.parts.trial import compare_hashes
 from models.errors import ZhiyinError
 
@@ -52,7 +52,7 @@ def lend(store: PartStore, address: str, threads: int, devices: Sequence[int]) -
 
 
 def _backend(store: PartStore) -> int:
-    part = store.find(RPC)
+    part = store.rpc()
     compare_hashes(part)
     load_plug_ins(part)
     find = load_library("ggml").ggml_backend_reg_by_name

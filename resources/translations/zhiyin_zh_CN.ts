@@ -9,7 +9,7 @@
     </message>
     <message>
         <source>--ctx, --threads, --adapter and --worker are set where a remote model runs; leave them out here.</source>
-        <translation type="unfinished"></translation>
+        <translation>--ctx、--threads、--adapter 和 --worker 要在运行远程模型的那台电脑上设置；请在这里去掉它们。</translation>
     </message>
     <message>
         <source>--prompt is empty; give it a text, or - for standard input.</source>
@@ -69,7 +69,7 @@
     </message>
     <message>
         <source>A worker ({workers}) broke off, and the engine with it; look whether it still runs, then ask again. Nothing of the chat is lost.</source>
-        <translation type="unfinished"></translation>
+        <translation>一台协助电脑（{workers}）断开了，引擎也随之结束；请检查它是否还在运行，然后再问一次。对话内容没有丢失。</translation>
     </message>
     <message>
         <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
@@ -180,10 +180,6 @@
         <translation>无法在 {host} 的端口 {port} 上监听（{reason}）；请换一个地址或端口，或关闭占用它的程序。</translation>
     </message>
     <message>
-        <source>Nothing can listen on {host} port {port} ({reason}); choose another.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
         <source>Parts of this installation do not work ({parts}); install it again.</source>
         <translation>此安装中有部件无法工作（{parts}）；请重新安装。</translation>
     </message>
@@ -201,7 +197,7 @@
     </message>
     <message>
         <source>Say who may connect to {host}: --allow 192.168.1.7; llama.cpp&apos;s protocol knows no password.</source>
-        <translation type="unfinished"></translation>
+        <translation>请说明谁可以连接 {host}：--allow 192.168.1.7；llama.cpp 的协议没有密码。</translation>
     </message>
     <message>
         <source>Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher&apos;s: llama.cpp does not take them for spaces with this tokenizer.</source>
@@ -441,7 +437,7 @@
     </message>
     <message>
         <source>The engine part rpc is used by itself where workers are named: --worker HOST:PORT.</source>
-        <translation type="unfinished"></translation>
+        <translation>引擎组件 rpc 在指定协助电脑（--worker 主机:端口）时自动使用。</translation>
     </message>
     <message>
         <source>The engine part {part} came with Zhiyin; `zhiyin engine use cpu` leaves it alone.</source>
@@ -449,7 +445,7 @@
     </message>
     <message>
         <source>The engine part {part} does not load; add it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>引擎组件 {part} 无法加载；请重新添加。</translation>
     </message>
     <message>
         <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
@@ -629,15 +625,15 @@
     </message>
     <message>
         <source>The worker {worker} cannot be used ({reason}); look whether `zhiyin worker` runs there and allows this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法使用协助电脑 {worker}（{reason}）；请检查那里是否运行着 `zhiyin worker`，并且允许这台电脑连接。</translation>
     </message>
     <message>
         <source>The worker {worker} lends no device.</source>
-        <translation type="unfinished"></translation>
+        <translation>协助电脑 {worker} 没有提供任何设备。</translation>
     </message>
     <message>
         <source>The worker {worker} speaks version {version} of llama.cpp&apos;s protocol, and this Zhiyin {wanted}; take the same Zhiyin on both.</source>
-        <translation type="unfinished"></translation>
+        <translation>协助电脑 {worker} 使用 llama.cpp 协议第 {version} 版，而这里的知音使用第 {wanted} 版；请在两台电脑上使用同一版知音。</translation>
     </message>
     <message>
         <source>The {name}&apos;s log {path} cannot be written, because it is a folder; move it away.</source>
@@ -788,6 +784,10 @@
         <translation>含组合符号的单词（例如印地语、泰语和带元音符号的阿拉伯语）得到的词元会与发布者的不同：llama.cpp 对这种分词器会在符号处切开。</translation>
     </message>
     <message>
+        <source>Workers need the engine part rpc, one small file: `zhiyin engine add FILE`, or in a checkout `uv run --group engine zhiyin engine build rpc`.</source>
+        <translation>使用协助电脑需要引擎组件 rpc，它是一个小文件：`zhiyin engine add 文件`，或在源码目录里运行 `uv run --group engine zhiyin engine build rpc`。</translation>
+    </message>
+    <message>
         <source>Write what to look for.</source>
         <translation>请写出要找什么。</translation>
     </message>
@@ -805,7 +805,7 @@
     </message>
     <message>
         <source>Zhiyin is switched to offline, and the worker {worker} is not in a network that you allowed; allow its network (`zhiyin network --own 192.168.1.0/24`), or switch offline off.</source>
-        <translation type="unfinished"></translation>
+        <translation>知音处于离线模式，而协助电脑 {worker} 不在您允许的网络里；请允许它所在的网络（`zhiyin network --own 192.168.1.0/24`），或者关闭离线模式。</translation>
     </message>
     <message>
         <source>Zhiyin is switched to offline, and {place} is not in a network that you allowed; allow its network by its numbers (`zhiyin network --own 192.168.1.0/24`, or Settings), or switch offline off.</source>
@@ -3113,11 +3113,11 @@
     </message>
     <message>
         <source>{text!r} is no address of a worker; write it as 192.168.1.5:50052.</source>
-        <translation type="unfinished"></translation>
+        <translation>{text!r} 不是协助电脑的地址；请写成 192.168.1.5:50052 这样的形式。</translation>
     </message>
     <message>
         <source>{text!r} is no address; write it as 192.168.1.7 or 192.168.1.0/24.</source>
-        <translation type="unfinished"></translation>
+        <translation>{text!r} 不是地址；请写成 192.168.1.7 或 192.168.1.0/24。</translation>
     </message>
     <message>
         <source>{text!r} is no network; write it as 192.168.1.0/24, or one computer&apos;s address.</source>

@@ -227,6 +227,16 @@ class PartStore:
         names = ", ".join(part.manifest.id for part in found)
         raise ZhiyinError("There are several engine parts {name}; name one of {names}.", name=name, names=names)
 
+    def rpc(self) -> Part:
+        """Return the part for workers; raises `ZhiyinError` where it is not here."""
+        found = [part for part in self.parts() if part.manifest.part == RPC and part.chosen]
+        if not found:
+            raise ZhiyinError(
+                "Workers need the engine part rpc, one small file: `zhiyin engine add FILE`, or in a checkout "
+                "`uv run --group engine zhiyin engine build rpc`."
+            )
+        return found[0]
+
     def note_trial(self, part: Part, trial: Trial) -> None:
         """Remember what came of trying a part."""
         with self._changed() as state:

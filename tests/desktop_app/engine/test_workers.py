@@ -110,7 +110,7 @@ def test_only_who_is_allowed_gets_in() -> None:
     [
         (["--listen", "0.0.0.0:0"], "Say who may connect"),
         (["--listen", "127.0.0.1:0", "--allow", "everybody"], "is no address"),
-        (["--listen", "127.0.0.1:0"], "no engine part rpc"),
+        (["--listen", "127.0.0.1:0"], "need the engine part rpc"),
     ],
 )
 def test_a_worker_says_what_it_lacks(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +119,7 @@ def test_a_worker_says_what_it_lacks(options: list[str], words: str, capsys: pyt
 
 
 def test_an_engine_says_that_the_part_is_missing(starter_gguf: Path) -> None:
-    with Engine(workers=["127.0.0.1:1"]) as engine, pytest.raises(ZhiyinError, match="no engine part rpc"):
+    with Engine(workers=["127.0.0.1:1"]) as engine, pytest.raises(ZhiyinError, match="need the engine part rpc"):
         engine.submit(Load(starter_gguf))
 
 

@@ -116,6 +116,18 @@ def describe(request: DownloadRequest) -> Description:
         return repository.describe()
 
 
+def gguf_sizes(request: DownloadRequest) -> Mapping[str, int]:
+    """Return the bytes of each GGUF model of a repository by its quantization; nothing is kept.
+
+    Raises:
+        ZhiyinError: one sentence.
+    """
+    repository = _Repository(request)
+    with repository.explained():
+        _, files = repository.host.listing()
+        return {quant: size_of(parts) for quant, parts in gguf_models(files).items()}
+
+
 def is_repository(text: str) -> bool:
     """Tell whether a text names a repository: [modelscope:]ORG/NAME or ORG/NAME/FILE, where ORG is no folder here.
 

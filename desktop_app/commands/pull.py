@@ -13,6 +13,7 @@ from desktop_app.commands.source import add_hub_arguments, say_fetched, show_pro
 from desktop_app.commands.terminal import ProgressLine, print_json, say
 from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.library.installed import Library
+from desktop_app.library.ready_made import WAYS
 from desktop_app.paths import models_folder
 from models.sentence import Sentence
 
@@ -28,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ORG/NAME, or ORG/NAME/FILE where it holds several models; modelscope:ORG/NAME is on ModelScope",
     )
     parser.add_argument("--quant", default="auto", help="auto, Q8_0, Q4_K_M …: which file to take, or how to convert")
+    parser.add_argument(
+        "--way",
+        choices=WAYS,
+        default="auto",
+        help="convert: from the checkpoint, here; ready: a GGUF file that somebody made; auto: the publisher's own GGUF file "
+        "where there is one in the wanted quantization, else convert",
+    )
     add_hub_arguments(parser)
     add_threads(parser)
     add_json(parser)
@@ -42,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         endpoint=arguments.endpoint,
         threads=arguments.threads,
+        way=arguments.way,
     )
     made = _installed(request)
     model = Library(models_folder()).import_file(made.path)

@@ -155,7 +155,7 @@ def offers(computer: Computer | None, *, context: int | None = None) -> list[Cat
 def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
     """Return which models of the catalogue are here, by `CatalogueModel.source`: made of a download, or named alike."""
     by_path = {model.path: model for model in models}
-    by_name = {model.name.removesuffix(f"-{model.file_type}").lower(): model for model in models}
+    by_name = {model.name.lower().removesuffix(f"-{model.file_type.lower()}"): model for model in models}
     found = {}
     for _, model in catalogue().models():
         made = [

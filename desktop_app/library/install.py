@@ -20,6 +20,7 @@ from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest,
 from converter.progress import ProgressListener
 from converter.recipes import recipe_names
 from desktop_app.library.hub_tokens import token_at
+from desktop_app.library.ready_made import Way, better_deal
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.automatic import choose_file, fitted, quant_by_configuration
@@ -46,6 +47,8 @@ class InstallRequest:
     endpoint: str = ""
     """As in `DownloadRequest`."""
     threads: int = 0
+    way: Way = "auto"
+    """What to do where there is a checkpoint and GGUF files of it."""
     computer: Computer | None = None
     """What "auto" chooses for; None: this computer as it is now."""
 
@@ -94,8 +97,8 @@ def install(
         return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
     from converter.hub.repository import download
 
-    wanted = download_request(request)
-    done = download(replace(wanted, selection=_selection(request, wanted)), on_progress, cancelled)
+    wanted, selection = _what_to_fetch(request)
+    done = download(replace(wanted, selection=selection), on_progress, cancelled)
     if on_fetched is not None:
         on_fetched(done)
     if done.made is not None or is_named_gguf(done.source):
@@ -133,6 +136,20 @@ def install_in_process(request: InstallRequest, tell: Tell, stop: threading.Even
 
 def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
     return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
+
+
+def _what_to_fetch(request: InstallRequest) -> tuple[DownloadRequest, DownloadSelection]:
+    """Return which repository to ask for what: a checkpoint to convert, or a GGUF file where `InstallRequest.way` prefers it."""
+    wanted = download_request(request)
+    selection = _selection(request, wanted)
+    quant = selection.converted
+    found = better_deal(wanted, request.way, quant) if quant else None
+    if found is None:
+        return wanted, replace(selection, quants=()) if quant and request.way == "convert" else selection
+    wanted = replace(wanted, repository=found.source, revision=found.revision)
+    if quant not in found.files:
+        quant = choose_file(found.files, {}, request.computer)
+    return wanted, DownloadSelection((quant,), checkpoint=False)
 
 
 def _selection(request: InstallRequest, wanted: DownloadRequest) -> DownloadSelection:

@@ -13,6 +13,7 @@ from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
 from converter.plan import Quantizable
 from desktop_app.library.install import InstallRequest, download_request
+from desktop_app.library.ready_made import ReadyMade, ready_made
 from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
 from desktop_app.planning.candidates import model_of_quantizable, quantizable, worth_choosing
 from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Plan, RunConfiguration, option
@@ -60,6 +61,8 @@ class SourceFacts:
     """With `usual` in it; "": not known before it is here."""
     download: int = 0
     """Bytes to be fetched."""
+    ready_made: tuple[ReadyMade, ...] = ()
+    """Who offers it as GGUF already."""
     models: Mapping[str, int] = field(default_factory=dict)
     """Files of a repository with several checkpoints, one of which must be named, and their bytes."""
 
@@ -100,8 +103,11 @@ def judge(facts: SourceFacts, computer: Computer) -> Assessment:
 
 
 def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
-    """`facts_of` as a `worker.Work`; there is nothing to tell before the end."""
-    return facts_of(request)
+    """`facts_of` as a `worker.Work`, and who offers a checkpoint as GGUF already; there is nothing to tell before the end."""
+    facts = facts_of(request)
+    if isinstance(request.source, Path) or facts.ready or not facts.offers or request.lora:
+        return facts
+    return replace(facts, ready_made=ready_made(download_request(request)))
 
 
 def facts_of(request: InstallRequest) -> SourceFacts:

@@ -172,6 +172,10 @@
         <translation>无法让回答符合这个 JSON Schema（{reason}）；请简化它。</translation>
     </message>
     <message>
+        <source>Nobody whom Zhiyin knows offers GGUF files of {name}; convert it here.</source>
+        <translation>知音认识的发布者中没有人提供 {name} 的 GGUF 文件；请在这里转换。</translation>
+    </message>
+    <message>
         <source>Not even the smallest mixture fits: {reason}</source>
         <translation>最小的混合量化也放不下：{reason}</translation>
     </message>
@@ -6129,6 +6133,29 @@
     <message>
         <source>Nothing was deleted. Chats that you delete stay here for {count} days.</source>
         <translation>还没有删除过对话。删除的对话会在此保留 {count} 天。</translation>
+    </message>
+</context>
+<context>
+    <name>WayChoice</name>
+    <message>
+        <source>Convert here: {download} to download, then a file of {size} ({quant})</source>
+        <translation>在这里转换：下载 {download}，得到 {size} 的文件（{quant}）</translation>
+    </message>
+    <message>
+        <source>Ready-made by {maker}: {size} to download ({quant})</source>
+        <translation>{maker} 已做好的文件：下载 {size}（{quant}）</translation>
+    </message>
+    <message>
+        <source>Somebody else made it of the publisher&apos;s weights, and whether it is true to them cannot be checked here; its card says how it was made.</source>
+        <translation>由他人用发布者的权重制作，是否忠实于原权重无法在这里核实；其模型卡片说明了制作方法。</translation>
+    </message>
+    <message>
+        <source>The publisher&apos;s own file: made by the one whose weights you trust anyway.</source>
+        <translation>发布者自己的文件：你本来就信任其权重的一方所做。</translation>
+    </message>
+    <message>
+        <source>Zhiyin makes the file from the publisher&apos;s weights and checks it; every quantization can be had.</source>
+        <translation>知音用发布者的权重制作并检查文件；可以选择任何量化。</translation>
     </message>
 </context>
 <context>

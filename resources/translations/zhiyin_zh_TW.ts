@@ -160,6 +160,10 @@
         <translation>無法讓回答符合這個 JSON Schema（{reason}）；請簡化它。</translation>
     </message>
     <message>
+        <source>Nobody whom Zhiyin knows offers GGUF files of {name}; convert it here.</source>
+        <translation>知音認識的發布者中沒有人提供 {name} 的 GGUF 檔案；請在這裡轉換。</translation>
+    </message>
+    <message>
         <source>Not even the smallest mixture fits: {reason}</source>
         <translation>最小的混合量化也放不下：{reason}</translation>
     </message>
@@ -5838,6 +5842,29 @@
     <message>
         <source>Nothing was deleted. Chats that you delete stay here for {count} days.</source>
         <translation>還沒有刪除過對話。刪除的對話會在此保留 {count} 天。</translation>
+    </message>
+</context>
+<context>
+    <name>WayChoice</name>
+    <message>
+        <source>Convert here: {download} to download, then a file of {size} ({quant})</source>
+        <translation>在這裡轉換：下載 {download}，得到 {size} 的檔案（{quant}）</translation>
+    </message>
+    <message>
+        <source>Ready-made by {maker}: {size} to download ({quant})</source>
+        <translation>{maker} 已做好的檔案：下載 {size}（{quant}）</translation>
+    </message>
+    <message>
+        <source>Somebody else made it of the publisher&apos;s weights, and whether it is true to them cannot be checked here; its card says how it was made.</source>
+        <translation>由他人用發布者的權重製作，是否忠實於原權重無法在這裡核實；其模型卡片說明了製作方法。</translation>
+    </message>
+    <message>
+        <source>The publisher&apos;s own file: made by the one whose weights you trust anyway.</source>
+        <translation>發布者自己的檔案：您本來就信任其權重的一方所做。</translation>
+    </message>
+    <message>
+        <source>Zhiyin makes the file from the publisher&apos;s weights and checks it; every quantization can be had.</source>
+        <translation>知音用發布者的權重製作並檢查檔案；可以選擇任何量化。</translation>
     </message>
 </context>
 <context>

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QHeaderView,
@@ -31,6 +32,7 @@ from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
 from desktop_app.ui.models.host_buttons import HostButtons
 from desktop_app.ui.models.model_details import ModelDetails
+from desktop_app.ui.models.way_choice import WayChoice
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
@@ -57,6 +59,8 @@ class ConversionDialog(FittingDialog):
         """The user chose a quantization."""
         self._failure: Exception | None = None
         self._look, self._card_look = threading.Event(), threading.Event()
+        self._settled = QTimer(self, singleShot=True, interval=0)
+        self._settled.timeout.connect(self.fit)
         self._make_widgets()
         self._lay_out()
         self._retranslate()
@@ -95,6 +99,8 @@ class ConversionDialog(FittingDialog):
         self._notes.setObjectName("sourceNotes")
         self._why.setObjectName("muted")
         self._disk.setObjectName("diskSpace")
+        self._way = WayChoice()
+        self._way.changed.connect(self._way_chosen)
         self._offers = QTreeWidget()
         self._offers.setRootIsDecorated(False)
         self._offers.setUniformRowHeights(True)
@@ -139,6 +145,7 @@ class ConversionDialog(FittingDialog):
             self._busy,
             self._about,
             self._notes,
+            self._way,
             self._offers,
             self._models,
             self._why,
@@ -190,6 +197,7 @@ class ConversionDialog(FittingDialog):
     def _judge(self, found: Assessment | None) -> None:
         self._assessment, self._judged = found, True
         self._retranslate()
+        self._settled.start()  # new widgets know their height once they have their style
 
     def _not_described(self, error: Exception) -> None:
         self._failure = error
@@ -220,7 +228,7 @@ class ConversionDialog(FittingDialog):
         self._fill_models()
         self._fill_offers()
         self._show_choice()
-        self.fit()
+        self._settled.start()
 
     def _verb(self, download: bool) -> str:
         if self._facts is not None and self._facts.models:
@@ -268,8 +276,11 @@ class ConversionDialog(FittingDialog):
         self._offers.blockSignals(True)
         self._offers.clear()
         self._offers.setHeaderLabels([self.tr("Quantization"), self.tr("Size"), self.tr("On this computer")])
-        automatic = found.quant if found is not None else facts.usual if facts is not None else ""
-        for quant, count in facts.offers.items() if facts is not None else ():
+        planned = found.quant if found is not None else facts.usual if facts is not None else ""
+        self._way.offer(facts if found is not None or self._judged else None, planned)
+        offered = self._offered()
+        automatic = planned if planned in offered else ""
+        for quant, count in offered.items():
             item = QTreeWidgetItem([quant, size(count), self._badge(quant, automatic)])
             item.setData(0, _QUANT, quant)
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -277,13 +288,24 @@ class ConversionDialog(FittingDialog):
             if verdict:
                 item.setIcon(2, icon("fit", getattr(theme.current(), COLOURS[verdict])))
             self._offers.addTopLevelItem(item)
-            if quant == (chosen or automatic):
+            if quant == (chosen if chosen in offered else automatic or min(offered, key=offered.__getitem__)):
                 self._offers.setCurrentItem(item)
-        self._offers.setVisible(bool(facts is not None and facts.offers))
+        self._offers.setVisible(bool(offered))
         self._offers.blockSignals(False)
         rows = self._offers.topLevelItemCount()
         row = self._offers.sizeHintForRow(0) if rows else 0
         self._offers.setFixedHeight(self._offers.header().sizeHint().height() + rows * row + 4)
+
+    def _offered(self) -> Mapping[str, int]:
+        """Return the bytes of each quantization by the way that is chosen, from exact to small."""
+        if (ready := self._way.chosen) is not None:
+            return dict(sorted(ready.files.items(), key=lambda offer: -offer[1]))
+        return self._facts.offers if self._facts is not None else {}
+
+    def _way_chosen(self) -> None:
+        self._fill_offers()
+        self._show_choice()
+        self.fit()
 
     def _badge(self, quant: str, automatic: str) -> str:
         found = self._assessment
@@ -328,8 +350,8 @@ class ConversionDialog(FittingDialog):
 
     def _room(self, facts: SourceFacts, quant: str) -> tuple[str, bool]:
         """Return what the disk has to hold and has, and whether that is enough."""
-        made = facts.offers.get(quant, 0)
-        if facts.ready:
+        made = self._offered().get(quant, 0)
+        if facts.ready or self._way.chosen is not None:
             fetched, made = made, 0
         else:
             fetched = facts.download
@@ -351,10 +373,11 @@ class ConversionDialog(FittingDialog):
         facts = self._facts
         if facts is None or not isinstance(self._request.source, str):
             return 0
-        return facts.offers.get(quant, 0) if facts.ready else facts.download
+        ready = facts.ready or self._way.chosen is not None
+        return self._offered().get(quant, 0) if ready else facts.download
 
     def _target_of(self, facts: SourceFacts, quant: str) -> Path | None:
-        if facts.model is None or not facts.file_name:
+        if facts.model is None or not facts.file_name or self._way.chosen is not None:
             return None
         return unused_path(models_folder() / facts.name_in(quant))
 
@@ -372,6 +395,10 @@ class ConversionDialog(FittingDialog):
         if self._facts is not None and self._facts.models:
             self._choose_model()
             return
-        quant = self._chosen() or "auto"
-        self._bridge.install(replace(self._request, quant=quant), fetches=self._fetches(quant))
+        quant, request = self._chosen() or "auto", self._request
+        if (ready := self._way.chosen) is not None:
+            request = replace(request, source=ready.source, revision=ready.revision)
+        elif self._way.is_choice:
+            request = replace(request, way="convert")
+        self._bridge.install(replace(request, quant=quant), fetches=self._fetches(quant))
         self.accept()

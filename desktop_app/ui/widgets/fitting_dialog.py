@@ -58,6 +58,9 @@ class FittingDialog(QDialog):
         layout = self._content.layout() if self._content is not None else None
         if layout is None or self._below is None:
             return self.sizeHint().height()
+        for part in self._content.findChildren(QWidget) if self._content is not None else ():
+            if (inner := part.layout()) is not None:
+                inner.invalidate()  # it hears of changed words later than this
         layout.activate()
         page = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
         return page + self._below.sizeHint().height()

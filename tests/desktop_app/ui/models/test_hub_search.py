@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QTabBar, QTextEdit, QTreeWidget
+from PySide6.QtWidgets import QRadioButton, QTabBar, QTextEdit, QTreeWidget
 
+from desktop_app.library.install import InstallRequest
 from desktop_app.network import OFFLINE, switch
 from desktop_app.ui.models.catalogue_list import Lines, words_of
 from desktop_app.ui.models.catalogue_page import CataloguePage
@@ -85,3 +86,33 @@ def test_offline_is_said(open_window: OpenWindow, server: HubServer) -> None:
     switch("asked")
     QTest.keyClick(person.find(CataloguePage).search_field, Qt.Key.Key_Return)
     person.wait(lambda: len(found_in(results)) == 2)
+
+
+def test_a_ready_made_file_and_converting_here_are_both_offered(open_window: OpenWindow, server: HubServer) -> None:
+    made = {"tea-Q8_0.gguf": b"x" * 70_000, "tea-Q2_K.gguf": b"x" * 20_000}
+    server.repositories["org/tea-GGUF"] = Repository({"main": made})
+    person = open_window(endpoint=server.endpoint)
+    asked: list[InstallRequest] = []
+    person.services.conversions.install = lambda request, fetches=0: asked.append(request)  # type: ignore[method-assign, assignment, return-value]
+
+    def opened() -> tuple[ConversionDialog, list[QRadioButton]]:
+        person.window._dialogs.convert(InstallRequest("org/tea"))
+        dialog = person.window.findChildren(ConversionDialog)[-1]
+        person.wait(lambda: len([b for b in dialog.findChildren(QRadioButton) if b.isVisible()]) == 2)
+        return dialog, [button for button in dialog.findChildren(QRadioButton) if button.isVisible()]
+
+    dialog, [ready, convert] = opened()
+    assert ready.text() == "Ready-made by org: 70.0 kB to download (Q8_0)"
+    assert ready.isChecked(), "the publisher's own file of the planned quantization"
+    assert convert.text().startswith("Convert here: ")
+    offers = dialog.findChild(QTreeWidget)
+    assert [offers.topLevelItem(row).text(0) for row in range(offers.topLevelItemCount())] == ["Q8_0", "Q2_K"]
+    person.click("Download", dialog)
+    dialog, [_, convert] = opened()
+    convert.click()
+    assert offers is not dialog.findChild(QTreeWidget)
+    person.click("Download", dialog)
+    assert [(one.source, one.quant, one.way) for one in asked] == [
+        ("org/tea-GGUF", "Q8_0", "auto"),
+        ("org/tea", "Q8_0", "convert"),
+    ]

@@ -34,6 +34,7 @@ LAYERS = (
     "desktop_app.release_key",
     "desktop_app.sequences",
     "desktop_app.reports",
+    "desktop_app.plots",
     "desktop_app.small_files",
     "desktop_app.settings",
     "desktop_app.key_store",

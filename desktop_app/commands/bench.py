@@ -7,10 +7,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
+from desktop_app.commands import bench_full
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import LoadedSession, find_model, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, print_table
@@ -21,6 +23,8 @@ from desktop_app.paths import speed_file
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.planner import plan
 from desktop_app.planning.speed import read_speed
+from desktop_app.plots import write_picture
+from models.errors import ZhiyinError
 
 _PROMPT = 512
 _TOKENS = 128
@@ -43,22 +47,36 @@ class Speed:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_model(parser)
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="also speeds over the length of the context beside bare llama.cpp, the wait for the first token, and what guessed "
+        "tokens bring; takes minutes",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.svg", help="draw the speeds over the length of the context (with --full)"
+    )
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print speeds and memory."""
+    if arguments.plot is not None and not arguments.full:
+        raise ZhiyinError("--plot draws what --full measures; add --full.")
     with loaded_by_plan(find_model(arguments.model), LoadSettings(), None) as session:
+        full = bench_full.measure(session) if arguments.full else None
         reading, writing = _speeds(session)
         peak = session.engine.submit(Stats()).result().peak_bytes
     info, best = session.info, session.planned.plan.best
     planned = best.shares[0].total if best is not None else None
     predicted = _planned_speed(session)
+    if full is not None and arguments.plot is not None:
+        write_picture(arguments.plot, bench_full.picture(full, f"{session.model.name}, {info.file_type}"))
     if arguments.json:
         facts = {"model": session.model.name, "file_type": info.file_type, "parameters": info.parameters}
         facts |= {"context": info.context, "prompt": asdict(reading), "generation": asdict(writing)}
         facts |= {"planned_tokens_per_second": predicted, "peak_bytes": peak, "planned_bytes": planned}
-        print_json(facts)
+        print_json(facts | ({} if full is None else {"full": asdict(full)}))
         return 0
     context = f"{info.context} tokens of context" if info.context else "any context"
     print_table([("model", f"{session.model.name}, {info.file_type}, {context}")])
@@ -71,6 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
             ("main memory, at most", human_bytes(peak), "", "", "" if planned is None else human_bytes(planned)),
         ]
     )
+    if full is not None:
+        print()
+        print_table(bench_full.rows(full))
+        print()
+        print_table(bench_full.sentences(full))
     return 0
 
 

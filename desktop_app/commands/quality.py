@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from converter.atomic_write import write_file
 from converter.hub.manifest import in_use
 from desktop_app.commands.options import add_json, add_model, whole
 from desktop_app.commands.session import find_model
@@ -20,13 +19,13 @@ from desktop_app.engine.protocol import LONGEST_CONTEXT
 from desktop_app.library.installed import Library
 from desktop_app.library.origins import checkpoint_of
 from desktop_app.paths import downloads_folder, models_folder, qualities_file
+from desktop_app.plots import write_picture
 from desktop_app.quality.chunks import read_text
 from desktop_app.quality.kept import Qualities, in_words
 from desktop_app.quality.measurement import CONTEXT, Measurement, MeasureRequest, measure_quality
 from desktop_app.quality.plot import plot_svg
 from desktop_app.quality.texts import BUILT_IN, measuring_text
 from models.errors import ZhiyinError
-from models.system_errors import cannot_write
 
 _SMALLEST_CONTEXT = 8
 _PHASES = {"convert": "converting the reference", "load": "loading", "reference": "measuring the reference"}
@@ -121,11 +120,7 @@ def _so_far(request: MeasureRequest, values: Sequence[float]) -> str:
 def _draw(path: Path, found: Measurement, title: str) -> None:
     if not found.divergences:
         raise ZhiyinError("Without an original there is nothing to draw; name one by --against.")
-    data = plot_svg(found.divergences, title).encode()
-    try:
-        write_file(path, lambda file: file.write(data))
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    write_picture(path, plot_svg(found.divergences, title))
 
 
 def _print(found: Measurement) -> None:

@@ -274,6 +274,8 @@ class Measure(Request[Durations], frozen=True, tag="measure"):
 
     ids: tuple[int, ...]
     tokens: int = 0
+    bare: bool = False
+    """By llama.cpp's own calls in a plain loop, in a context beside ours; fails where llama.cpp does not run the model."""
 
 
 class MeasureReadSpeed(Request[ReadSpeed], frozen=True, tag="measure_read_speed"):

@@ -256,6 +256,13 @@ class Runner(Protocol):
         """Take up a written state; return its number of tokens."""
         ...
 
+    def bare_speeds(self, ids: Sequence[int], tokens: int) -> tuple[float, float]:
+        """Return the seconds that llama.cpp alone takes to read `ids` and to write `tokens` tokens after them.
+
+        Raises `models.errors.UnsupportedModel` where it does not run this model.
+        """
+        ...
+
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
         """Put these adapters, and no others, on the model; the sequence is dropped when they differ from the ones before.
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -542,7 +543,10 @@ class EngineProcess:
     def _measure(self, number: int, request: protocol.Measure) -> Durations:
         from desktop_app.engine.measuring import speeds
 
-        return Durations(*speeds(self._model_for(request.ids), request.ids, request.tokens))
+        runner = self._model_for(request.ids)
+        return Durations(
+            *(runner.bare_speeds if request.bare else partial(speeds, runner))(request.ids, request.tokens)
+        )
 
     def _measure_read_speed(self, number: int, request: protocol.MeasureReadSpeed) -> ReadSpeed:
         from desktop_app.engine.bandwidth import measure

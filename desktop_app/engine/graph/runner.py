@@ -178,6 +178,10 @@ class GraphRunner:
             )
         return len(self._model.tokens)
 
+    def bare_speeds(self, ids: Sequence[int], tokens: int) -> tuple[float, float]:
+        """Refuse: llama.cpp has no such model, or none with such a context."""
+        raise UnsupportedModel("{path} is not computed by llama.cpp.", path=self.info.path)
+
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
         """Refuse adapters: these graphs have none."""
         if adapters and self.info.architecture not in ARCHITECTURES:

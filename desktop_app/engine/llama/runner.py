@@ -18,6 +18,7 @@ from desktop_app.engine.backends import devices_for, has_pinned_memory, has_work
 from desktop_app.engine.graph.cache_type import cache_type
 from desktop_app.engine.graph.repacking import repacks_any
 from desktop_app.engine.llama.adapters import LlamaAdapters
+from desktop_app.engine.llama.bare import bare_speeds
 from desktop_app.engine.llama.importance import ImportanceCollector
 from desktop_app.engine.llama.loading import load_model, overridden
 from desktop_app.engine.llama.log import begin_log, log_lines
@@ -56,6 +57,7 @@ class LlamaRunner:
         self.chat_template = header.text(CHAT_TEMPLATE)
         self.tool_template = header.text(f"{CHAT_TEMPLATE}.{TOOL_USE}")
         self.stop_texts = header.texts("zhiyin.chat.stop")
+        self._settings = settings
         self._stop = StopFlag()
         self.importance: ImportanceCollector | None = ImportanceCollector() if settings.importance else None
         llama.llama_backend_init()
@@ -232,6 +234,10 @@ class LlamaRunner:
             )
         self._first.take_up(ids[: count.value])
         return count.value
+
+    def bare_speeds(self, ids: Sequence[int], tokens: int) -> tuple[float, float]:
+        """Return the seconds that a plain loop over llama.cpp's calls takes."""
+        return bare_speeds(self._model, self._settings, ids, tokens)
 
     def set_adapters(self, adapters: Sequence[AdapterUse]) -> None:
         """Put these adapters, and no others, on the model."""

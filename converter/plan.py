@@ -409,19 +409,41 @@ def _of_other_shape(path: Path, source: Source, shape: Sequence[int], *, implied
 def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, ...]:
     """Return a sentence on tensors that the file has no place for: they may be why a model answers otherwise than it should."""
     used = {source.name for tensor in blueprint.tensors for source in tensor.sources}
-    names = [name for name in checkpoint.tensors if name not in used and not _NO_WEIGHTS.search(name)]
-    if not names:
-        return ()
-    shown = ", ".join(name[:80] for name in names[:3]) + (" …" if len(names) > 3 else "")
-    return (
-        Sentence(
-            "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
-            names=shown,
-            count=len(names),
-        ),
-    )
+    unused = [name for name in checkpoint.tensors if name not in used and not _NO_WEIGHTS.search(name)]
+    blocks = blueprint.parameters.get("block_count")
+    names = [name for name in unused if not _guesses_tokens(name, blocks)]
+    found = []
+    if len(names) < len(unused):
+        found.append(
+            Sentence(
+                "The layers with which this model guesses further tokens were left out, because llama.cpp lets no other "
+                "program run them; it writes the same without them."
+            )
+        )
+    if names:
+        shown = ", ".join(name[:80] for name in names[:3]) + (" …" if len(names) > 3 else "")
+        found.append(
+            Sentence(
+                "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
+                names=shown,
+                count=len(names),
+            )
+        )
+    return tuple(found)
 
 
+def _guesses_tokens(name: str, blocks: object) -> bool:
+    """Tell whether a tensor belongs to layers for multi-token prediction: named so, or behind the last layer.
+
+    llama.cpp runs them in contexts of their own, but hands their inputs out to C++ alone (its `llama-ext.h`).
+    """
+    layer = _LAYER.search(name)
+    behind = layer is not None and isinstance(blocks, int) and int(layer[1]) >= blocks
+    return behind or _MULTI_TOKEN.search(name) is not None
+
+
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d{1,6})\.")
+_MULTI_TOKEN = re.compile(r"(?:^|\.)mtp\.")
 _OF_ANOTHER_MODEL = 2
 """A tokenizer with more tokens than this times the embedding's rows belongs to another model."""
 

@@ -11,9 +11,9 @@ from statistics import median
 
 import numpy as np
 
-from desktop_app.commands.session import Session
+from desktop_app.commands.session import LoadedSession
 from desktop_app.commands.terminal import ProgressLine
-from desktop_app.engine.client import Engine, EngineFailed
+from desktop_app.engine.client import Answers, Engine, EngineFailed
 from desktop_app.engine.protocol import Generate, Load, Measure, SamplingSettings, Text, Update
 from desktop_app.engine.results import Durations, Reply
 from desktop_app.plots import Line, Panel, linear_ticks, svg
@@ -21,11 +21,11 @@ from desktop_app.plots import Line, Panel, linear_ticks, svg
 _LENGTHS = (128, 512, 1024, 2048, 4096, 8192)
 _TOKENS = 32
 _ROUNDS = 3
-_LONGEST = 60.0
+_LONGEST = 40.0
 """Seconds that one length may take, as the length before it promises."""
 _REPLY = 200
 _QUESTION = "Repeat the text word for word, but write seven wherever it says two.\n\n"
-_WORDS = [
+_WORDS = (
     "river",
     "stone",
     "of",
@@ -34,17 +34,13 @@ _WORDS = [
     "music",
     "friend",
     "light",
-    "a",
-    "small",
     "house",
     "under",
-    "old",
     "trees",
     "with",
-    "open",
     "doors",
     "and",
-]
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ class Full:
     guessing: Guessing | None
 
 
-def measure(session: Session) -> Full:
+def measure(session: LoadedSession) -> Full:
     """Measure a loaded model; takes minutes."""
     line = ProgressLine()
     try:
@@ -107,7 +103,7 @@ def measure(session: Session) -> Full:
         line.clear()
 
 
-def _over_lengths(session: Session, line: ProgressLine) -> list[AtLength]:
+def _over_lengths(session: LoadedSession, line: ProgressLine) -> list[AtLength]:
     room = session.info.context or _LENGTHS[-1] + _TOKENS
     drawn = tuple(np.random.default_rng(1).integers(0, session.info.vocabulary_size, _LENGTHS[-1]).tolist())
     found: list[AtLength] = []
@@ -122,7 +118,7 @@ def _over_lengths(session: Session, line: ProgressLine) -> list[AtLength]:
     return found
 
 
-def _at_length(engine: Engine, ids: tuple[int, ...]) -> AtLength:
+def _at_length(engine: Answers, ids: tuple[int, ...]) -> AtLength:
     ours: list[Durations] = []
     bare: list[Durations] = []
     for number in range(_ROUNDS):
@@ -142,7 +138,7 @@ def _speeds(found: Sequence[Durations], length: int) -> tuple[float, float]:
     return length / median(one.prompt_seconds for one in found), _TOKENS / median(one.seconds for one in found)
 
 
-def _first_token(session: Session) -> FirstToken:
+def _first_token(session: LoadedSession) -> FirstToken:
     text = " ".join(np.random.default_rng(2).choice(_WORDS, _text_words(session)))
     chat = [{"role": "user", "content": text}]
     with tempfile.TemporaryDirectory() as folder:
@@ -156,11 +152,11 @@ def _first_token(session: Session) -> FirstToken:
     return FirstToken(reply.prompt_tokens, cold, warm, resumed)
 
 
-def _text_words(session: Session) -> int:
+def _text_words(session: LoadedSession) -> int:
     return min(1500, (session.info.context or 4096) // 3)
 
 
-def _asked(engine: Engine, chat: Sequence[dict[str, str]], state: Path) -> tuple[Reply, float]:
+def _asked(engine: Answers, chat: Sequence[dict[str, str]], state: Path) -> tuple[Reply, float]:
     """Return a short reply, and the seconds to its first piece."""
     first: list[float] = []
 
@@ -175,7 +171,7 @@ def _asked(engine: Engine, chat: Sequence[dict[str, str]], state: Path) -> tuple
     return reply, (first[0] if first else time.perf_counter()) - start
 
 
-def _guessing(engine: Engine) -> Guessing:
+def _guessing(engine: Answers) -> Guessing:
     text = " ".join(np.random.default_rng(3).choice(_WORDS, _REPLY))
     messages = ({"role": "user", "content": _QUESTION + text},)
     speeds: dict[bool, list[float]] = {False: [], True: []}
@@ -235,22 +231,22 @@ def sentences(full: Full) -> list[tuple[str, str]]:
 
 def picture(full: Full, title: str) -> str:
     """Return the speeds over context length as SVG."""
-    reads = [("Zhiyin", [at.reads for at in full.lengths]), ("bare llama.cpp", [at.bare_reads for at in full.lengths])]
-    writes = [
-        ("Zhiyin", [at.writes for at in full.lengths]),
-        ("bare llama.cpp", [at.bare_writes for at in full.lengths]),
-    ]
     lengths = [at.length for at in full.lengths]
-    return svg(_panel(f"{title}: reading", lengths, reads), _panel(f"{title}: writing", lengths, writes))
+    reads = _panel(
+        f"{title}: reading", lengths, [at.reads for at in full.lengths], [at.bare_reads for at in full.lengths]
+    )
+    writes = _panel(
+        f"{title}: writing", lengths, [at.writes for at in full.lengths], [at.bare_writes for at in full.lengths]
+    )
+    return svg(reads, writes)
 
 
-def _panel(title: str, lengths: Sequence[int], curves: Sequence[tuple[str, Sequence[float | None]]]) -> Panel:
+def _panel(title: str, lengths: Sequence[int], ours: Sequence[float], bare: Sequence[float | None]) -> Panel:
     places = [number / max(1, len(lengths) - 1) for number in range(len(lengths))]
-    largest = max(value for _, values in curves for value in values if value is not None)
-    end, ticks = linear_ticks(largest)
-    lines = [
-        Line(name, [(place, value / end) for place, value in zip(places, values, strict=True) if value is not None])
-        for name, values in curves
-    ]
+    end, ticks = linear_ticks(max(value for value in (*ours, *bare) if value is not None))
+    beside = [(place, value / end) for place, value in zip(places, bare, strict=True) if value is not None]
+    lines = [Line("Zhiyin", [(place, value / end) for place, value in zip(places, ours, strict=True)])]
+    if beside:
+        lines.append(Line("bare llama.cpp", beside))
     across = [(place, str(length)) for place, length in zip(places, lengths, strict=True)]
-    return Panel(title, "tokens of context", "tokens a second", across, ticks, [line for line in lines if line.points])
+    return Panel(title, "tokens of context", "tokens a second", across, ticks, lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -153,6 +154,23 @@ def test_bench_tells_speeds_and_memory(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text(TEXT, "utf-8")
     assert "converted without a tokenizer" in zhiyin("perplexity", str(path), str(text)).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_full_bench_of_a_chat_model(starter_gguf: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "speeds.svg"
+    done = zhiyin("bench", str(starter_gguf), "--full", "--plot", str(picture))
+    assert done.returncode == 0, done.stderr
+    drawn = set(ET.parse(picture).getroot().itertext())  # noqa: S314 - our own file
+    assert {"Zhiyin", "bare llama.cpp", "tokens of context", "tokens a second", "128"} <= drawn
+    assert re.search(
+        r"^128 tokens +[0-9.]+ tokens/s +[0-9.]+ tokens/s +[0-9.]+ +[0-9.]+ tokens/s", done.stdout, re.MULTILINE
+    )
+    for row in ("new chat", "next question", "after a restart"):
+        assert re.search(rf"^first token, {row} +[0-9.]+ s", done.stdout, re.MULTILINE)
+    assert re.search(r"^with guessed tokens +[0-9.]+ tokens/s, [0-9.]+ times as fast", done.stdout, re.MULTILINE)
+    assert "--plot draws what --full measures" in zhiyin("bench", str(starter_gguf), "--plot", "picture.svg").stderr
 
 
 def test_bench_of_a_short_context_in_the_graph_runner(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Tokenize
 from desktop_app.engine.results import Divergences
 from desktop_app.paths import data_folder, qualities_file, references_folder
+from desktop_app.plots import linear_ticks
 from desktop_app.quality.chunks import cut_chunks
 from desktop_app.quality.figures import percentiles, quality_of
 from desktop_app.quality.kept import Qualities, in_words
@@ -164,6 +165,16 @@ def test_measurements_are_kept_with_the_file(tmp_path: Path) -> None:
     assert Qualities(tmp_path / "quality.json").of(model) is None
     Qualities(tmp_path / "quality.json").keep(model, reference, replace(quality, kl_mean=None))
     assert Qualities(tmp_path / "quality.json").of(model) is None
+
+
+def test_an_axis_ends_above_the_largest_value_at_a_round_number() -> None:
+    for largest in (0.03, 1.0, 7.2, 63.0, 99.9, 100.0, 2500.0, 0.0):
+        end, ticks = linear_ticks(largest)
+        assert end >= largest
+        assert ticks[0] == (0.0, "0")
+        assert ticks[-1][0] == 1.0
+        assert 2 <= len(ticks) <= 8
+        assert float(ticks[-1][1]) == pytest.approx(end)
 
 
 def test_the_plot_holds_any_values() -> None:

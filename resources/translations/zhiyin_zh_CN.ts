@@ -12,6 +12,10 @@
         <translation>--ctx、--threads、--adapter 和 --worker 要在运行远程模型的那台电脑上设置；请在这里去掉它们。</translation>
     </message>
     <message>
+        <source>--plot draws what --full measures; add --full.</source>
+        <translation>--plot 绘制的是 --full 的测量结果；请加上 --full。</translation>
+    </message>
+    <message>
         <source>--prompt is empty; give it a text, or - for standard input.</source>
         <translation>--prompt 为空；请给出文字，或用 - 表示标准输入。</translation>
     </message>
@@ -488,6 +492,10 @@
         <translation>密钥里有密钥不会有的字符；请重新复制。</translation>
     </message>
     <message>
+        <source>The layers with which this model guesses further tokens were left out, because llama.cpp lets no other program run them; it writes the same without them.</source>
+        <translation>该模型用来推测后续词元的层没有转换，因为 llama.cpp 不允许其他程序运行它们；没有这些层，模型写出的内容也相同。</translation>
+    </message>
+    <message>
         <source>The local server ended by itself; switch it on again.</source>
         <translation>本地服务器意外退出；请重新启动它。</translation>
     </message>
@@ -666,6 +674,10 @@
     <message>
         <source>There is no installed model named {name!r}; `zhiyin models` lists them.</source>
         <translation>没有安装名为 {name!r} 的模型；`zhiyin models` 会列出已安装的模型。</translation>
+    </message>
+    <message>
+        <source>There is no memory for a second context; close other programs.</source>
+        <translation>内存不足，无法再建立一个上下文；请关闭其他程序。</translation>
     </message>
     <message>
         <source>There is no mixture to save; give --size, --bits or --quant fit too.</source>
@@ -1034,6 +1046,10 @@
     <message>
         <source>llama.cpp failed to compute the vectors ({reason}); load the model again.</source>
         <translation>llama.cpp 无法计算向量（{reason}）；请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp failed to compute; load the model again.</source>
+        <translation>llama.cpp 计算失败；请重新加载模型。</translation>
     </message>
     <message>
         <source>llama.cpp rounds two bounds of this model&apos;s positions to whole numbers, which the publisher&apos;s code does not: in long chats it sees distant words a little differently.</source>
@@ -2350,6 +2366,10 @@
     <message>
         <source>{path} is not an ordinary file; choose another --out.</source>
         <translation>{path} 不是普通文件；请另选 --out。</translation>
+    </message>
+    <message>
+        <source>{path} is not computed by llama.cpp.</source>
+        <translation>{path} 不由 llama.cpp 计算。</translation>
     </message>
     <message>
         <source>{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; if you built it yourself, add it with --unsigned.</source>

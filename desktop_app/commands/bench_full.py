@@ -21,7 +21,7 @@ from desktop_app.plots import Line, Panel, linear_ticks, svg
 _LENGTHS = (128, 512, 1024, 2048, 4096, 8192)
 _TOKENS = 32
 _ROUNDS = 3
-_LONGEST = 40.0
+_LONGEST = 20.0
 """Seconds that one length may take, as the length before it promises."""
 _REPLY = 200
 _QUESTION = "Repeat the text word for word, but write seven wherever it says two.\n\n"

@@ -63,6 +63,8 @@ class Settings:
     """asked: connections only for what the user asks for; offline: none at all."""
     own_networks: str = ""
     """Networks of the user's own that stay open offline (`desktop_app.network.read_networks`)."""
+    workers: str = ""
+    """Computers whose devices the window's engine uses too (`desktop_app.engine.workers.read_workers`)."""
     model: str = ""
     """The model used last, as `desktop_app.library.installed` identifies it; "": none was chosen yet."""
     context: int = 0

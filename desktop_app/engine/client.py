@@ -157,6 +157,11 @@ class Engine:
                     self._send(self._loaded, None)
             return self._send(request, on_update)
 
+    def use_workers(self, workers: Sequence[str]) -> None:
+        """Use these workers, and no others, from the next start of the process on."""
+        with self._lock:
+            self._workers, self.links = tuple(workers), {}
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has for the loaded model; waits for the answer."""
         return len(self.submit(protocol.Tokenize(text, add_special=False, special=False)).result().ids)

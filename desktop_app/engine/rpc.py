@@ -37,7 +37,6 @@ def add_workers(store: PartStore, workers: Sequence[str]) -> None:
         if not server:
             raise ZhiyinError("The worker {worker} lends no device.", worker=worker)
         library.ggml_backend_register(server)
-    _notice_silence()
 
 
 def lend(store: PartStore, address: str, threads: int, devices: Sequence[int]) -> None:
@@ -69,10 +68,11 @@ def _function(registry: int, name: str, result: Any, *arguments: Any) -> Any:
     return ctypes.CFUNCTYPE(result, *arguments)(find(registry, name.encode()))
 
 
-def _notice_silence() -> None:
+def notice_silence() -> None:
     """Have the system close connections whose other side is gone without a word: ggml itself waits for ever.
 
-    Its sockets are found among this process's files; where the system lists none, nothing is changed.
+    Called when a model is loaded, because ggml connects anew for each one. Its sockets are found among this process's files;
+    where the system lists none, nothing is changed.
     """
     with suppress(OSError):
         for name in Path("/dev/fd").iterdir():

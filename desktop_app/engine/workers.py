@@ -55,6 +55,11 @@ def read_worker(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def read_workers(text: str) -> tuple[str, ...]:
+    """Return the workers that a text names, with commas or blanks between them; raises `WorkerFailed`."""
+    return tuple(map(read_worker, text.replace(",", " ").split()))
+
+
 def split_address(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT`, `[IPV6]:PORT` or a host alone; raises `WorkerFailed`."""
     text = text.strip()

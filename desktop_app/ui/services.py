@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
 from desktop_app.chat.conversation import Conversation, Message
+from desktop_app.engine.workers import WorkerFailed, read_workers
 from desktop_app.library.first_model import first_model
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.removal import Removal
@@ -64,6 +65,8 @@ class Services(QObject):
         self._languages.choose(self.settings.language)
         use_fonts(application, self._languages.language)
         self.engine = EngineBridge(self)
+        if self.settings.workers:
+            self.engine.use_workers(self._workers(), lambda: None)
         self.library = LibraryBridge(models_folder(), self)
         self.remotes = RemotesBridge(self)
         self.remotes.changed.connect(self.library.refresh)
@@ -151,6 +154,8 @@ class Services(QObject):
             use_fonts(self._application, self._languages.language)
         elif name in ("network", "own_networks"):
             self._switch_network()
+        elif name == "workers":
+            self.engine.use_workers(self._workers(), self.models.reload)
         self.setting_changed.emit(name)
 
     def scale_text(self, steps: int) -> None:
@@ -161,6 +166,12 @@ class Services(QObject):
 
     def _choose_look(self) -> None:
         self.themes.choose_look(Look(self.settings.text_size, self.settings.compact))
+
+    def _workers(self) -> tuple[str, ...]:
+        try:
+            return read_workers(self.settings.workers)
+        except WorkerFailed:  # of a file that somebody edited; the settings show what is there
+            return ()
 
     def _switch_network(self) -> None:
         try:

@@ -5193,6 +5193,14 @@
         <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own. HF_TOKEN, MODELSCOPE_API_TOKEN and a login of huggingface-cli go before it.</source>
         <translation>连不上 Hugging Face 时，可以选镜像或 ModelScope，或另填一个地址。令牌只会发给这个地址，每个地址各有自己的令牌。环境变量 HF_TOKEN、MODELSCOPE_API_TOKEN 以及 huggingface-cli 的登录优先于它。</translation>
     </message>
+    <message>
+        <source>Workers</source>
+        <translation>协助电脑</translation>
+    </message>
+    <message>
+        <source>Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they compute is sent to them without encryption.</source>
+        <translation>协助电脑是您自己的、运行着 `zhiyin worker` 的电脑：它们的内存也用来运行模型。要它们计算的内容会不加密地发送过去。</translation>
+    </message>
 </context>
 <context>
     <name>Notice</name>

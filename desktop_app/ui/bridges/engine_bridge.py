@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -123,6 +123,15 @@ class EngineBridge(QObject):
             return work(self._planner)
 
         self._waiting.run(wait, on_done, on_failed)
+
+    def use_workers(self, workers: Sequence[str], on_done: Callable[[], None]) -> None:
+        """Use other workers than before: the process is ended, and the next request starts one that does."""
+
+        def change() -> None:
+            self._engine.use_workers(workers)
+            self._engine.close()
+
+        self._background.run(change, lambda _: on_done())
 
     def restart(self, on_done: Callable[[], None]) -> None:
         """End the process after what it was asked for so far; the next request starts a new one."""

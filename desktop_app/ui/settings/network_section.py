@@ -6,6 +6,7 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit
 
 from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
+from desktop_app.engine.workers import WorkerFailed, read_workers
 from desktop_app.library.hub_tokens import KeptToken
 from desktop_app.library.other_hosts import MIRROR
 from desktop_app.network import ASKED, OFFLINE, read_networks
@@ -33,6 +34,12 @@ class NetworkSection(Section):
         self._own.setObjectName("ownNetworks")
         self._own.editingFinished.connect(self._keep_networks)
         self.add_field(self._own)
+        self._workers = QLineEdit(settings.workers)
+        self._workers.setObjectName("workers")
+        self._workers.editingFinished.connect(self._keep_workers)
+        self.add_field(self._workers)
+        self._workers_hint = QLabel(wordWrap=True)
+        self._workers_hint.setObjectName("muted")
         self._own_hint = QLabel(wordWrap=True)
         self._own_hint.setObjectName("muted")
         self._endpoint = self._endpoint_box()
@@ -45,6 +52,7 @@ class NetworkSection(Section):
         self._place, self._hint = self.add_hint(), self.add_hint()
         self._show_token()
         self.add_below(self._own_hint)
+        self.add_below(self._workers_hint)
         self.retranslate()
 
     def retranslate(self) -> None:
@@ -53,6 +61,9 @@ class NetworkSection(Section):
         self.name_field(self._own, self.tr("My own networks"))
         self._own.setPlaceholderText("192.168.1.0/24")
         self._show_networks(None)
+        self.name_field(self._workers, self.tr("Workers"))
+        self._workers.setPlaceholderText("192.168.1.5:50052")
+        self._show_workers(None)
         self.name_field(self._endpoint, self.tr("Download from"))
         self.name_field(self._token, self.tr("Access token"))
         name_values(self._network, [self.tr("Only for what I ask for"), self.tr("None: offline")])
@@ -75,6 +86,26 @@ class NetworkSection(Section):
         self._show_networks(None)
         if networks != self._settings.own_networks:
             self.store("own_networks", networks)
+
+    def _keep_workers(self) -> None:
+        try:
+            workers = ", ".join(read_workers(self._workers.text()))
+        except WorkerFailed as error:
+            self._show_workers(error)
+            return
+        self._show_workers(None)
+        if workers != self._settings.workers:
+            self.store("workers", workers)
+
+    def _show_workers(self, error: WorkerFailed | None) -> None:
+        self._workers_hint.setText(
+            self.tr(
+                "Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they "
+                "compute is sent to them without encryption."
+            )
+            if error is None
+            else translated(error)
+        )
 
     def _show_networks(self, error: ZhiyinError | None) -> None:
         self._own_hint.setText(

@@ -159,6 +159,25 @@ def test_computers_together_compute_what_one_does(count: int, starter_gguf: Path
         assert all(link.bytes_per_second > 1e6 and 0 < link.round_trip < 1 for link in engine.links.values())
 
 
+@pytest.mark.slow
+def test_a_worker_that_falls_silent_is_lost(starter_gguf: Path) -> None:
+    add_rpc_part()
+    with ExitStack() as stack:
+        ((name, there, here),) = stack.enter_context(namespaces(1))
+        options = ("--listen", f"{there}:{PORT}", "--allow", here)
+        address, _ = stack.enter_context(worker(*options, namespace=name))
+        engine = stack.enter_context(Engine(workers=[address]))
+        engine.submit(Load(starter_gguf, LoadSettings(context=1024))).result(120)
+
+        def pull_the_cable(update: Update) -> None:
+            if isinstance(update, Text):
+                subprocess.run(["ip", "link", "set", "zyo0", "down"], check=True)
+
+        with pytest.raises(EngineDied) as died:
+            engine.submit(ASKED, pull_the_cable).result(120)
+        assert died.value.code == "worker-lost"
+
+
 ASKED = Generate(
     ({"role": "user", "content": "Count. " * 120},),
     SamplingSettings(temperature=0, max_tokens=40, logit_bias=((2, -100),)),

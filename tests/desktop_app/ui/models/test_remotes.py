@@ -107,3 +107,21 @@ def test_own_networks_are_checked(application: object, data_home: Path) -> None:
     field.setText("192.168.1.0/24")
     field.editingFinished.emit()
     assert section.settings.own_networks == "192.168.1.0/24"
+    workers = section.findChild(QLineEdit, "workers")
+    workers.setText("http://gpu")
+    workers.editingFinished.emit()
+    assert section.settings.workers == ""
+    assert any("no address of a worker" in label.text() for label in section.findChildren(QLabel))
+    workers.setText("gpu 192.168.1.5:7000")
+    workers.editingFinished.emit()
+    assert section.settings.workers == "gpu:50052, 192.168.1.5:7000"
+
+
+def test_a_worker_that_is_missing_is_said_and_taken_back(person: Person) -> None:
+    person.services.settings.workers = "127.0.0.1:1"
+    person.services.apply_setting("workers")
+    person.wait(lambda: person.model_state == "failed")
+    assert "engine part rpc" in str(person.services.models.state.error)
+    person.services.settings.workers = ""
+    person.services.apply_setting("workers")
+    person.wait(lambda: person.model_state == "ready")

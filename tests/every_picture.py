@@ -113,6 +113,7 @@ def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "search", lambda: window._sidebar._search.setText("quick")
     yield "search ended", window._sidebar.end_search
     yield "notices", lambda: say(window)
+    yield "comparison", window.open_comparison
     yield "models", window.open_catalogue
     for section in SECTIONS:
         yield f"settings {section}", lambda section=section: window.open_settings(section)

@@ -8,8 +8,10 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
 
 from desktop_app.ui.chat.chat_view import ChatView
+from desktop_app.ui.chat.comparison_page import ComparisonPage
 from desktop_app.ui.chat.finder import ChatFinder
 from desktop_app.ui.chat.welcome import Welcome
+from desktop_app.ui.controllers.comparing import ComparisonController
 from desktop_app.ui.controllers.first_run import FirstRunController
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.models.first_run_page import FirstRunPage
@@ -39,16 +41,19 @@ class Pages(QStackedWidget):
         self.chat = ChatView(services.chats)
         self.finder = ChatFinder(services.chats, self.chat)
         self.catalogue = CataloguePage(services.search)
+        self.comparison = ComparisonPage()
+        self._comparing = ComparisonController(services, services.comparison, self)
         self.settings: SettingsPage | None = None
         """Made whenever it is opened."""
         policy = self.catalogue.sizePolicy()
         policy.setVerticalPolicy(QSizePolicy.Policy.Ignored)  # the highest page is not always the one that is shown
         self.catalogue.setSizePolicy(policy)
-        for page in (self.welcome, self.first_run, self.chat, self.catalogue):
+        for page in (self.welcome, self.first_run, self.chat, self.catalogue, self.comparison):
             self.addWidget(page)
         services.assistant_list.changed.connect(lambda: self.welcome.show_assistant(services.assistant_list.current))
         services.chats.added.connect(lambda _: self.show_chat())
         services.chats.opened.connect(self.show_chat)
+        self._connect_comparison()
         self.first_run.starter_asked.connect(self._first_run.end)
         self.first_run.starter_asked.connect(self.left)
         self._first_run.changed.connect(self._first_run_changed)
@@ -60,6 +65,25 @@ class Pages(QStackedWidget):
         services.themes.changed.connect(self.chat.put_up)
         services.setting_changed.connect(self._setting_changed)
         self._setting_changed("message_width")
+
+    def _connect_comparison(self) -> None:
+        page, comparing = self.comparison, self._comparing
+        page.asked.connect(comparing.ask)
+        page.stopped.connect(comparing.stop)
+        page.kept.connect(comparing.keep)
+        page.closed.connect(self.back_to_chat)
+        page.closed.connect(self.left)
+        comparing.heard.connect(page.show_answer)
+        comparing.refused.connect(page.refuse)
+        comparing.busy_changed.connect(page.set_busy)
+        comparing.kept.connect(self.back_to_chat)
+        comparing.kept.connect(self.left)
+        self.currentChanged.connect(self._left_comparison)
+
+    @property
+    def in_comparison(self) -> bool:
+        """Whether the user asks two models."""
+        return self.currentWidget() is self.comparison
 
     @property
     def in_catalogue(self) -> bool:
@@ -85,6 +109,18 @@ class Pages(QStackedWidget):
         self.turned.emit()
         self.refresh_catalogue()
         self.catalogue.begin()
+
+    def open_comparison(self) -> None:
+        """Let the user ask two models."""
+        self._close_settings()
+        self.comparison.set_models(self._services.library.models, self._services.models.state.model)
+        self.setCurrentWidget(self.comparison)
+        self.turned.emit()
+        self.comparison.field.setFocus()
+
+    def _left_comparison(self) -> None:
+        if not self.in_comparison:
+            self._comparing.leave()
 
     def open_settings(self, section: SectionName = "general") -> None:
         """Show the settings, at one of their sections."""

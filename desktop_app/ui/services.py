@@ -20,6 +20,7 @@ from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.assistant_bridge import AssistantBridge
 from desktop_app.ui.bridges.catalogue_bridge import CatalogueBridge
 from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
+from desktop_app.ui.bridges.comparison_bridge import ComparisonBridge
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.bridges.documents_bridge import DocumentsBridge
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
@@ -79,6 +80,7 @@ class Services(QObject):
         self.tokens = TokensBridge(self.settings, self)
         self.tokens.failed.connect(self.settings_not_saved)
         self.tokens.moved.connect(self.save_settings)
+        self.comparison = ComparisonBridge(self)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.search = SearchBridge(self.models, self.settings, self)
@@ -201,6 +203,7 @@ class Services(QObject):
         self._closed = True
         reports.listen(None)
         self.chats.close()
+        self.comparison.close()
         self.acting.close()
         self.conversions.close()
         self.tokens.close()

@@ -185,6 +185,7 @@ class MainWindow(QMainWindow):
         for asking in (self._picker, pages.welcome, pages.first_run):
             asking.import_asked.connect(self.add_model)
         self._picker.chosen.connect(services.choose_model)
+        self._picker.comparison_asked.connect(self.open_comparison)
         self._picker.opened.connect(actions.find_options)
         self._picker.removal_asked.connect(self._removal.ask)
         self._picker.remotes_asked.connect(self._dialogs.remotes)
@@ -243,6 +244,7 @@ class MainWindow(QMainWindow):
             "undo": self._chat_actions.undo,
             "attach": self._dialogs.attach,
             "catalogue": self.open_catalogue,
+            "compare": self.open_comparison,
             "add-model": self.add_model,
             "larger": partial(scale, 1),
             "smaller": partial(scale, -1),
@@ -272,6 +274,11 @@ class MainWindow(QMainWindow):
     def open_catalogue(self) -> None:
         """Show the models that may be had."""
         self._pages.open_catalogue()
+        self._frame.uncover()
+
+    def open_comparison(self) -> None:
+        """Let the user ask two models one question."""
+        self._pages.open_comparison()
         self._frame.uncover()
 
     def open_settings(self, section: SectionName = "general") -> None:
@@ -343,6 +350,8 @@ class MainWindow(QMainWindow):
         """Return the field that is written in now: the message, the search among the models to get, or one of the settings."""
         if self._pages.settings is not None:
             return self._pages.settings.field
+        if self._pages.in_comparison:
+            return self._pages.comparison.field
         return self._pages.catalogue.search_field if self._pages.in_catalogue else self._composer
 
     def _take_place(self) -> None:

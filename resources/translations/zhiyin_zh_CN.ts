@@ -3206,6 +3206,10 @@
         <translation>添加模型</translation>
     </message>
     <message>
+        <source>Ask two models side by side</source>
+        <translation>让两个模型并排回答</translation>
+    </message>
+    <message>
         <source>Attach files</source>
         <translation>添加附件</translation>
     </message>
@@ -4082,6 +4086,37 @@
     <message>
         <source>What do you want to do?</source>
         <translation>想做什么？</translation>
+    </message>
+</context>
+<context>
+    <name>ComparisonPage</name>
+    <message>
+        <source>A reply is being written in a chat; wait for its end, or stop it there.</source>
+        <translation>有一个对话正在生成回答；请等它结束，或在那里停止它。</translation>
+    </message>
+    <message>
+        <source>Ask both</source>
+        <translation>同时提问</translation>
+    </message>
+    <message>
+        <source>Back to the chat</source>
+        <translation>返回对话</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation>问题</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Two models side by side</source>
+        <translation>两个模型并排回答</translation>
+    </message>
+    <message>
+        <source>their answers are written at once where both fit into memory</source>
+        <translation>内存放得下时两个回答同时生成</translation>
     </message>
 </context>
 <context>
@@ -5086,6 +5121,10 @@
     <message>
         <source>Add a model…</source>
         <translation>添加模型…</translation>
+    </message>
+    <message>
+        <source>Ask two models side by side…</source>
+        <translation>让两个模型并排回答…</translation>
     </message>
     <message>
         <source>Choose a model</source>
@@ -6235,6 +6274,45 @@
     <message>
         <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; get a larger one for real work.</source>
         <translation>当前模型是随附的 SmolLM2-135M，一个很小的英文模型，让您可以马上开始。它不擅长中文，也常常出错；正式使用请获取更大的模型。</translation>
+    </message>
+</context>
+<context>
+    <name>_Column</name>
+    <message>
+        <source>Answer of {name}</source>
+        <translation>{name} 的回答</translation>
+    </message>
+    <message>
+        <source>Go on with this one</source>
+        <translation>用这个回答继续</translation>
+    </message>
+    <message>
+        <source>Loading the model…</source>
+        <translation>正在加载模型…</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>The model answered nothing.</source>
+        <translation>模型没有给出任何回答。</translation>
+    </message>
+    <message>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
+    </message>
+    <message>
+        <source>Waits.</source>
+        <translation>等待中。</translation>
+    </message>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 <context>

@@ -2982,6 +2982,10 @@
         <translation>新增模型</translation>
     </message>
     <message>
+        <source>Ask two models side by side</source>
+        <translation>讓兩個模型並排回答</translation>
+    </message>
+    <message>
         <source>Attach files</source>
         <translation>新增附件</translation>
     </message>
@@ -3858,6 +3862,37 @@
     <message>
         <source>What do you want to do?</source>
         <translation>想做什麼？</translation>
+    </message>
+</context>
+<context>
+    <name>ComparisonPage</name>
+    <message>
+        <source>A reply is being written in a chat; wait for its end, or stop it there.</source>
+        <translation>有一個對話正在產生回答；請等它結束，或在那裡停止它。</translation>
+    </message>
+    <message>
+        <source>Ask both</source>
+        <translation>同時提問</translation>
+    </message>
+    <message>
+        <source>Back to the chat</source>
+        <translation>返回對話</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation>問題</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Two models side by side</source>
+        <translation>兩個模型並排回答</translation>
+    </message>
+    <message>
+        <source>their answers are written at once where both fit into memory</source>
+        <translation>記憶體放得下時兩個回答同時產生</translation>
     </message>
 </context>
 <context>
@@ -4862,6 +4897,10 @@
     <message>
         <source>Add a model…</source>
         <translation>新增模型…</translation>
+    </message>
+    <message>
+        <source>Ask two models side by side…</source>
+        <translation>讓兩個模型並排回答…</translation>
     </message>
     <message>
         <source>Choose a model</source>
@@ -5912,6 +5951,45 @@
     <message>
         <source>You are talking to SmolLM2-135M, a tiny English model that comes along so that you can begin at once. It makes many mistakes; get a larger one for real work.</source>
         <translation>目前模型是隨附的 SmolLM2-135M，一個很小的英文模型，讓您可以馬上開始。它不擅長中文，也常常出錯；正式使用請取得更大的模型。</translation>
+    </message>
+</context>
+<context>
+    <name>_Column</name>
+    <message>
+        <source>Answer of {name}</source>
+        <translation>{name} 的回答</translation>
+    </message>
+    <message>
+        <source>Go on with this one</source>
+        <translation>用這個回答繼續</translation>
+    </message>
+    <message>
+        <source>Loading the model…</source>
+        <translation>正在載入模型…</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>The model answered nothing.</source>
+        <translation>模型沒有給出任何回答。</translation>
+    </message>
+    <message>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
+    </message>
+    <message>
+        <source>Waits.</source>
+        <translation>等待中。</translation>
+    </message>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} 詞元/秒</translation>
     </message>
 </context>
 <context>

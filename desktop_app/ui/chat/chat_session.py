@@ -378,7 +378,10 @@ class ChatSession(QObject):
 
     def branch(self, message: str) -> None:
         """Go on from a message in a chat of its own, which begins like this one."""
-        chat, messages = branched(self._all[self.current.id], self.tree.path(message))
+        self.take(*branched(self._all[self.current.id], self.tree.path(message)))
+
+    def take(self, chat: Conversation, messages: Sequence[Message]) -> None:
+        """Store a chat that was made elsewhere, and open it."""
         self._history.add(chat, messages)
         self._all[chat.id] = chat
         self._show(chat, MessageTree(messages))

@@ -29,6 +29,8 @@ class ModelPicker(QToolButton):
     """An `Entry`."""
     import_asked = Signal()
     catalogue_asked = Signal()
+    comparison_asked = Signal()
+    """Two models are to answer one question."""
     remotes_asked = Signal()
     """The servers of other computers are to be shown."""
     opened = Signal()
@@ -121,6 +123,9 @@ class ModelPicker(QToolButton):
         remotes_action = QAction(icon("server", theme.current().muted), self.tr("Models on other computers…"), menu)
         remotes_action.triggered.connect(self.remotes_asked)
         menu.addActions([catalogue_action, import_action, remotes_action])
+        if len(self._models) > 1:
+            comparison = menu.addAction(icon("compare", theme.current().muted), self.tr("Ask two models side by side…"))
+            comparison.triggered.connect(self.comparison_asked)
         self._fill_removal()
         if not self._removal.isEmpty():
             menu.addMenu(self._removal)

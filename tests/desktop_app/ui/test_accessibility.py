@@ -107,6 +107,8 @@ def pages(person: Person) -> Iterator[str]:
     yield "editing"
     window._notice.say("Something is wrong.", ("Try again", lambda: None))
     yield "notice"
+    window.open_comparison()
+    yield "comparison"
     window.open_catalogue()
     person.wait(lambda: person.services.catalogue.overview)
     yield "models"

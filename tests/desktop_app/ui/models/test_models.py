@@ -101,6 +101,7 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
     assert set(actions(person)) == {
         "my && model",
         "SmolLM2-135M-Instruct",
+        "Ask two models side by side…",
         "Get models…",
         "Add a model…",
         "Models on other computers…",

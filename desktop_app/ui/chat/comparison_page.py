@@ -1,0 +1,234 @@
+"""The page on which two models answer one question, each in its column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from desktop_app.chat.comparison import Answer
+from desktop_app.chat.reasoning import THINKING_SECONDS, split_reasoning
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.ui.chat.message_edit import MessageEdit, mark_focus
+from desktop_app.ui.chat.reasoning_box import Thought
+from desktop_app.ui.i18n.formats import number as number_words
+from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.markdown.view import MarkdownView
+from desktop_app.ui.shortcuts import SHORTCUTS
+from desktop_app.ui.widgets.icons import IconButton
+
+_FRAME_MS = 33
+
+
+class ComparisonPage(QWidget):
+    """Asks two models and shows what they answer."""
+
+    asked = Signal(list, str)
+    """The two models and the question."""
+    stopped = Signal()
+    kept = Signal(int)
+    """The number of the answer that the user goes on with."""
+    closed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self._busy = False
+        self._title, self._close = QLabel(), IconButton("close")
+        self._title.setObjectName("title")
+        self._close.clicked.connect(self.closed)
+        self.field = MessageEdit()
+        self.field.submitted.connect(self._ask)
+        self.field.textChanged.connect(self._refresh)
+        self._ask_both = QPushButton()
+        self._ask_both.setObjectName("primary")
+        self._ask_both.clicked.connect(self._act)
+        self._note = QLabel(wordWrap=True)
+        self._note.setObjectName("muted")
+        self._note.hide()
+        self._columns = [_Column(), _Column()]
+        for place, column in enumerate(self._columns):
+            column.kept.connect(lambda place=place: self.kept.emit(place))
+            column.chosen.connect(self._refresh)
+        self._lay_out()
+        self._retranslate()
+
+    def set_models(self, models: Sequence[InstalledModel], current: InstalledModel | None) -> None:
+        """Offer models; where nothing was chosen yet, the current one and another."""
+        ordered = sorted(models, key=lambda model: current is None or model.path != current.path)
+        for place, column in enumerate(self._columns):
+            column.set_models(models, ordered[place] if place < len(ordered) else None)
+        self._refresh()
+
+    def show_answer(self, number: int, answer: Answer) -> None:
+        """Show how far a model is."""
+        self._columns[number].show_answer(answer)
+
+    def refuse(self) -> None:
+        """Say that a chat's reply comes first."""
+        self._note.setText(self.tr("A reply is being written in a chat; wait for its end, or stop it there."))
+        self._note.show()
+
+    def set_busy(self, busy: bool) -> None:
+        """An answer is on its way, or no longer."""
+        self._busy = busy
+        self._note.hide()
+        for column in self._columns:
+            column.set_busy(busy)
+        self._retranslate()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        """Follow the language."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+
+    def _lay_out(self) -> None:
+        head, box, columns = QHBoxLayout(), QFrame(), QHBoxLayout()
+        head.addWidget(self._title, 1)
+        head.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+        box.setObjectName("compareBox")
+        mark_focus(box, self.field)
+        row = QHBoxLayout(box)
+        row.setContentsMargins(8, 8, 8, 8)
+        row.addWidget(self.field, 1)
+        row.addWidget(self._ask_both, 0, Qt.AlignmentFlag.AlignBottom)
+        columns.setSpacing(16)
+        for column in self._columns:
+            columns.addWidget(column, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 8, 12, 12)
+        layout.setSpacing(10)
+        layout.addLayout(head)
+        layout.addLayout(columns, 1)
+        layout.addWidget(self._note)
+        layout.addWidget(box)
+
+    def _retranslate(self) -> None:
+        self._title.setText(self.tr("Two models side by side"))
+        self._close.set_words(self.tr("Back to the chat"), SHORTCUTS.text("stop"))
+        self.field.set_hint(
+            self.tr("Ask both"), self.tr("their answers are written at once where both fit into memory")
+        )
+        self.field.setAccessibleName(self.tr("Question"))
+        self._ask_both.setText(self.tr("Stop") if self._busy else self.tr("Ask both"))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        models = [column.model for column in self._columns]
+        ready = None not in models and models[0] != models[1] and bool(self.field.toPlainText().strip())
+        self._ask_both.setEnabled(self._busy or ready)
+
+    def _act(self) -> None:
+        if self._busy:
+            self.stopped.emit()
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._ask_both.isEnabled() and not self._busy:
+            self.asked.emit([column.model for column in self._columns], self.field.toPlainText().strip())
+
+
+class _Column(QWidget):
+    """One model and its answer."""
+
+    kept = Signal()
+    chosen = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answer: Answer | None = None
+        self._busy = False
+        self._models = QComboBox()
+        self._models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._models.setMinimumHeight(30)
+        self._models.currentIndexChanged.connect(self.chosen)
+        self._thought, self._text, self._status = Thought(), MarkdownView(), QLabel(wordWrap=True)
+        self._thought.hide()
+        self._status.setObjectName("muted")
+        self._keep = QPushButton()
+        self._keep.clicked.connect(self.kept)
+        self._frame = QTimer(self, singleShot=True, interval=_FRAME_MS)
+        self._frame.timeout.connect(self._draw)
+        texts = QVBoxLayout()
+        for widget in (self._thought, self._text, self._status):
+            texts.addWidget(widget)
+        texts.addStretch()
+        page, area = QWidget(), QScrollArea()
+        page.setObjectName("chatPage")
+        page.setLayout(texts)
+        area.setObjectName("chatView")
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(page)
+        self._area = area
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._models)
+        layout.addWidget(area, 1)
+        layout.addWidget(self._keep, 0, Qt.AlignmentFlag.AlignLeft)
+        self._draw()
+
+    @property
+    def model(self) -> InstalledModel | None:
+        found: InstalledModel | None = self._models.currentData()
+        return found
+
+    def set_models(self, models: Sequence[InstalledModel], usual: InstalledModel | None) -> None:
+        wanted = self.model if self.model in models else usual
+        self._models.blockSignals(True)
+        self._models.clear()
+        for model in models:
+            self._models.addItem(model.label or model.name, model)
+        self._models.setCurrentIndex(models.index(wanted) if wanted is not None else -1)
+        self._models.blockSignals(False)
+
+    def show_answer(self, answer: Answer) -> None:
+        self._answer = answer
+        if not self._frame.isActive():
+            self._frame.start()
+
+    def set_busy(self, busy: bool) -> None:
+        self._busy = busy
+        self._models.setEnabled(not busy)
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.LanguageChange:
+            self._thought.retranslate()
+            self._draw()
+
+    def _draw(self) -> None:
+        answer = self._answer
+        parts = split_reasoning(answer.text if answer is not None else "")
+        self._thought.set_text(parts.reasoning, parts.thinking and answer is not None and not answer.is_over)
+        self._thought.set_seconds(answer.facts.get(THINKING_SECONDS, 0.0) if answer is not None else 0.0)
+        self._text.set_text(parts.answer)
+        self._status.setText(self._words(answer))
+        self._status.setVisible(bool(self._status.text()))
+        self._models.setAccessibleName(self.tr("Model"))
+        self._area.setAccessibleName(self.tr("Answer of {name}").format(name=self._models.currentText()))
+        self._keep.setText(self.tr("Go on with this one"))
+        self._keep.setVisible(answer is not None and answer.is_over and bool(answer.text))
+        self._keep.setEnabled(not self._busy)
+
+    def _words(self, answer: Answer | None) -> str:
+        if answer is None:
+            return ""
+        if answer.error is not None:
+            return translated(answer.error)
+        words = {
+            "waiting": self.tr("Waits."),
+            "loading": self.tr("Loading the model…"),
+            "writing": "" if answer.text else self.tr("Thinking…"),
+            "stopped": self.tr("Stopped."),
+            "done": "" if answer.text else self.tr("The model answered nothing."),
+        }
+        tokens, seconds = answer.facts.get("tokens", 0), answer.facts.get("seconds", 0)
+        if answer.state == "done" and tokens and seconds:
+            return self.tr("{speed} tokens/s").format(speed=number_words(tokens / seconds))
+        return words.get(answer.state, "")

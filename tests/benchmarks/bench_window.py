@@ -143,6 +143,17 @@ def measure(person: Person, what: str, act: Callable[[], object], until: Callabl
     meter.report(what)
 
 
+def seconds_later(seconds: float) -> Callable[[], bool]:
+    """Return what becomes true so long after it was asked for first."""
+    ends: list[float] = []
+
+    def is_over() -> bool:
+        ends.append(time.monotonic() + seconds)
+        return time.monotonic() > ends[0]
+
+    return is_over
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokens", type=int, default=2000)
@@ -193,9 +204,9 @@ def main() -> None:
             mime.setText(text)
             measure(person, f"pasting 1 MB of {name}", partial(person.editor.insertFromMimeData, mime), lambda: True)
             ReplayBridge.reply = "Done."
-            measure(
-                person, f"sending 1 MB of {name}", partial(person.press, Qt.Key.Key_Return), lambda: not person.busy
-            )
+            measure(person, f"sending 1 MB of {name}", partial(person.press, Qt.Key.Key_Return), seconds_later(5))
+            chats.stop()  # looking through so much takes a process of its own much longer
+            person.wait(lambda: not person.busy)
         starter = person.services.library.models[-1].path
         (home / "copy.gguf").symlink_to(starter)
         measure(

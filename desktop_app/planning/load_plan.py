@@ -146,10 +146,11 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
         ):  # else some of the model was dropped or swapped out
             records.append(LoadRecord("RAM", planned.model, predicted, stats.resident_bytes))
     for share in best.shares[1:]:
-        if gpus[share.device].unified_memory:
+        gpu = gpus[share.device]
+        if gpu.unified_memory or gpu.link is not None:  # a worker's name is that of any worker
             continue
         predicted = share.total - planned.computer.corrections.get(share.device, 0)
-        taken = gpus[share.device].free_bytes - free.get(share.device, 0)
+        taken = gpu.free_bytes - free.get(share.device, 0)
         if taken >= predicted / 2:  # some drivers tell the same free memory whatever is taken
             records.append(LoadRecord(share.device, planned.model, predicted, taken))
     Loads(loads_file()).add(records)

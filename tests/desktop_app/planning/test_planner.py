@@ -13,6 +13,7 @@ from desktop_app.planning import planner
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.footprint import RunShape, footprint
 from desktop_app.planning.planner import Accelerator, Computer, Model, RunConfiguration, plan
+from desktop_app.system.link import Link
 from desktop_app.system.read_speed import ReadSpeed
 from models.config import Config
 
@@ -213,6 +214,33 @@ def test_of_several_gpus_the_last_has_the_last_blocks_and_the_head() -> None:
 def test_a_model_that_one_gpu_holds_is_not_spread() -> None:
     best = plan(model(LLAMA_1B), laptop(32, cuda(0, 4), cuda(1, 8))).best
     assert best is not None and best.tensor_split == (0.0, 17.0)
+
+
+def worker(number: int, memory: float, bytes_per_second: float = 118 * MB, round_trip: float = 3e-4) -> Accelerator:
+    link = Link(f"10.0.0.{number}:50052", round_trip, bytes_per_second)
+    return Accelerator(f"RPC{number}", int(memory * GB), int(memory * GB), link=link)
+
+
+def test_workers_come_after_this_computers_gpus() -> None:
+    eight = model(LLAMA_8B, "Q4_K_M")
+    together = plan(eight, laptop(16, worker(0, 24), cuda(0, 8))).best
+    assert together is not None
+    assert [share.device for share in together.shares] == ["RAM", "CUDA0"]
+    larger = plan(model(LLAMA_13B, "Q8_0"), laptop(8, worker(0, 8), worker(1, 16)), context=4096).best
+    assert larger is not None
+    assert {share.device for share in larger.shares} == {"RAM", "RPC0", "RPC1"}
+    assert plan(model(LLAMA_13B, "Q8_0"), laptop(8), context=4096).best is None
+
+
+def test_the_way_to_a_worker_takes_time() -> None:
+    def seconds(link: Accelerator) -> float:
+        best = plan(model(LLAMA_8B, "Q4_K_M"), laptop(16, link), context=4096).best
+        assert best is not None
+        assert best.tokens_per_second
+        return 1 / best.tokens_per_second
+
+    near, far = seconds(worker(0, 24, 1e12, 0.0)), seconds(worker(0, 24, 1 * MB, 0.01))
+    assert far - near == pytest.approx(2 * 0.01 + 2 * 4 * 4096 / MB, rel=1e-3)
 
 
 def test_integrated_graphics_are_left_alone_where_only_their_buffers_would_not_fit() -> None:

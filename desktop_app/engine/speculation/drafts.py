@@ -22,7 +22,9 @@ class Drafts:
             alone: tells whether no other reply is computed beside this one: they would wait for its guesses.
         """
         self._pace = pace
-        self._lookup = PromptLookup(prompt)
+        self._tokens = list(prompt)
+        """Those that the lookup does not know yet."""
+        self._lookup = PromptLookup(())
         self._most = most
         self._alone = alone
         self._guess: Guess = NOTHING
@@ -39,7 +41,7 @@ class Drafts:
 
     def add(self, token: int) -> None:
         """Take note of the reply's next token."""
-        self._lookup.add(token)
+        self._tokens.append(token)
         guess = self._guess
         if self._hit < len(guess.tokens):
             is_right = guess.tokens[self._hit] == token
@@ -54,6 +56,9 @@ class Drafts:
         alone = self._alone()
         if self._began and alone:
             self._pace.note_step(self._guesses, time.perf_counter() - self._began)
+        for token in self._tokens:  # only now: the first token of a reply waits for none of this
+            self._lookup.add(token)
+        self._tokens.clear()
         self._guess, self._hit = self._lookup.guess(self._most), 0
         self._guesses = 0
         if alone and self._guess.tokens:

@@ -131,10 +131,11 @@ def window(home: Path) -> None:
     measure(
         person, "opening a chat with 1,000 messages", lambda: chats.open(long), lambda: len(person.messages) == 1_000
     )
+    short = next(chat.id for chat in chats.conversations if chat.id != long)
     measure(
         person,
         "opening a chat with 50",
-        lambda: chats.open(chats.conversations[-1].id),
+        lambda: chats.open(short),
         lambda: len(person.messages) == 50,
     )
     person.close()

@@ -1,10 +1,13 @@
-"""One question to two models: whether both fit, and what is kept of the answers. The engines are tried in the window's test."""
+"""One question to two models: whether both fit, how they take turns, and what is kept. Real engines."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from desktop_app.chat import comparison
 from desktop_app.chat.comparison import Answer, Comparison, fit_together, kept
 from desktop_app.chat.request import ReplyOptions
 from desktop_app.library.installed_model import InstalledModel
@@ -53,3 +56,21 @@ def test_what_is_stopped_before_it_began_starts_no_engine() -> None:
     comparison.stop()
     comparison.run()
     assert heard == [(0, "stopped"), (1, "stopped")]
+
+
+@pytest.mark.slow
+def test_models_that_do_not_fit_together_take_turns_and_a_damaged_one_stops_nothing(
+    starter_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "fit_together", lambda _: False)
+    damaged = tmp_path / "Damaged.gguf"
+    damaged.write_bytes(starter_gguf.read_bytes()[:5000])
+    models = (replace(installed("Damaged"), path=damaged), replace(installed("Starter"), path=starter_gguf))
+    heard: list[tuple[int, Answer]] = []
+    options = ReplyOptions(max_tokens=3)
+    Comparison(models, "Hello", options, 512, lambda number, answer: heard.append((number, answer))).run()
+    turns = [number for number, _ in heard]
+    assert turns == sorted(turns)
+    answers = dict(heard)
+    assert answers[0].state == "failed" and answers[0].error is not None and "Damaged" in str(answers[0].error)
+    assert answers[1].state == "done" and answers[1].text and answers[1].facts["tokens"] == 3

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType
 
 _FLOAT_POINTER = ctypes.POINTER(ctypes.c_float)
 

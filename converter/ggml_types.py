@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from models.gguf_constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 
 def row_bytes(type_: GGMLQuantizationType, length: int) -> int:

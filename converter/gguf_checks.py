@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from converter.gguf_header import (
     NO_WEIGHTS,
@@ -28,6 +27,7 @@ from converter.gguf_header import (
     split_parts,
 )
 from models.errors import BadFile
+from models.gguf_constants import GGMLQuantizationType, GGUFValueType
 
 MOST_BLOCKS = 512
 """LLAMA_MAX_LAYERS."""

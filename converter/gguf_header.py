@@ -17,10 +17,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
-
 from converter.checkpoint import is_possible
 from models.errors import BadFile, UnsupportedModel
+from models.gguf_constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 from models.regular_file import open_regular
 from models.sentence import Sentence
 

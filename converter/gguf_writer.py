@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from gguf.constants import GGMLQuantizationType, GGUFValueType
-
 from converter.ggml_types import row_bytes
 from models.family import Metadata, Shape
+from models.gguf_constants import GGMLQuantizationType, GGUFValueType
 
 _ALIGNMENT = 32
 _FORMATS = {

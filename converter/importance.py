@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.atomic_write import write_file
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.gguf_writer import aligned, lay_out
 from models.errors import BadFile, ZhiyinError
 from models.family import Metadata
+from models.gguf_constants import GGMLQuantizationType
 from models.regular_file import open_regular, read_regular
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"

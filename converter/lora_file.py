@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint.lora import Adapter, LowRank
 from converter.checkpoint.open import read_config
@@ -26,6 +25,7 @@ from converter.plan import ConversionPlan, ConvertRequest, Part
 from converter.recipes import find_recipe
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.family import Metadata, OutputTensor, Source, Transform
+from models.gguf_constants import GGMLQuantizationType
 from models.layers import is_stacked, row_order, stack_row_order, stacked
 from models.refusals import without_quantization
 from models.sentence import Sentence

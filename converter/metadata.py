@@ -1,4 +1,7 @@
-"""The `general.*` keys of a GGUF file and its customary name, by the ecosystem's own rules (package gguf)."""
+"""The `general.*` keys of a GGUF file and its customary name, by the ecosystem's own rules (package gguf).
+
+That package is imported where it is used: it brings NumPy, YAML and SentencePiece along, which planning needs none of.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ from dataclasses import fields
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import gguf
-import yaml
 
 from converter.checkpoint.open import checkpoint_folder
 from converter.hub.manifest import read_origin
@@ -65,6 +65,8 @@ def count_parameters(tensors: Sequence[OutputTensor]) -> Parameters:
 
 def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: Parameters) -> dict[str, Any]:
     """Return name, base name, size label, version, licence, languages … as far as folder, model card and config tell."""
+    import gguf
+
     found = _load(source, config, parameters)
     recorder = gguf.GGUFWriter(None, "none")  # only collects keys; it never opens a file
     found.set_gguf_meta_model(recorder)
@@ -103,6 +105,8 @@ def base_model(folder: Path, repository: str) -> dict[str, Any]:
 
 def file_name(source: Path, config: Config, recipe: Recipe, parameters: Parameters) -> str:
     """Return `<BaseName>-<SizeLabel>-<FineTune>-<Version>-<Encoding>.gguf`."""
+    import gguf
+
     found = _load(source, config, parameters)
     name: str = gguf.naming_convention(
         found.name, found.basename, found.finetune, found.version, found.size_label, recipe.name
@@ -117,6 +121,8 @@ def requantized_name(source: Path, recipe: Recipe) -> str:
 
 
 def _load(source: Path, config: Config, parameters: Parameters) -> Any:
+    import gguf
+
     logging.getLogger("gguf").setLevel(logging.ERROR)
     named = config.str("_name_or_path", default="") or source.resolve().name
     try:
@@ -157,6 +163,8 @@ def _model_card(source: Path) -> dict[str, Any]:
     if end == len(lines) and len(start) == _LONGEST_CARD:
         raise ValueError("its values are longer than those of any model")
     text = "\n".join(lines[1:end]) + "\n"
+    import yaml
+
     # `no` is the language, not false; some cards indent by tabs.
     card = yaml.safe_load(text.replace("- no\n", '- "no"\n').replace("\t", "  "))
     return {str(key): _plain(value, _DEEPEST) for key, value in card.items()} if isinstance(card, dict) else {}
@@ -182,6 +190,8 @@ def _name_by_origin(found: Any, card: dict[str, Any], source: Path, parameters: 
     origin = read_origin(checkpoint_folder(source))
     if origin is None:
         return
+    import gguf
+
     texts = {key: value for key, value in card.items() if isinstance(value, str)}
     named = gguf.Metadata.apply_metadata_heuristic(
         gguf.Metadata(), texts, {"_name_or_path": origin.repository}, None, parameters

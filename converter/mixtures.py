@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 from msgspec import Struct
 
 from converter.gguf_header import all_tensors, is_gguf, read_gguf_header
 from models.errors import BadFile, ZhiyinError
+from models.gguf_constants import GGMLQuantizationType as Type
 from models.untrusted_json import read_struct
 
 MIXTURE_KEY = "zhiyin.quantize.mixture"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType, LlamaFileType
 
 from converter.atomic_write import write_file
 from converter.ggml_types import row_bytes
@@ -22,6 +21,7 @@ from converter.gguf_writer import Layout, aligned, lay_out
 from models.embedding import DOCUMENT_PREFIX, NORMALIZED, POOLING, QUERY_PREFIX, Pooling
 from models.errors import BadFile
 from models.family import Metadata
+from models.gguf_constants import GGMLQuantizationType, LlamaFileType
 from models.untrusted_json import read_bytes
 from models.vocab.charsmap import compile_charsmap
 from models.vocab.unigram import with_special_tokens

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.checkpoint import Checkpoint, shape_text
@@ -40,6 +39,7 @@ from converter.verify import Verification, not_what_was_written, verify
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import family_of
 from models.family import OutputTensor, Transform
+from models.gguf_constants import GGMLQuantizationType
 from models.layers import cut_rows, is_stacked, row_order
 from models.regular_file import open_regular
 from models.sentence import Sentence

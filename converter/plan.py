@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gguf.constants import GGMLQuantizationType
-
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.merged import MergedCheckpoint
@@ -26,6 +24,7 @@ from models.decoder import refuse_unread_biases
 from models.errors import BadFile, NoTokenizer, ZhiyinError
 from models.families import family_of
 from models.family import STOP, Blueprint, Family, Metadata, OutputTensor, Source
+from models.gguf_constants import GGMLQuantizationType
 from models.sentence import Sentence
 from models.vocab import read_vocabulary
 from models.vocab.vocabulary import NO_VOCABULARY, Vocabulary

@@ -9,11 +9,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
-from gguf.constants import GGMLQuantizationType as Type
-
 from models.errors import ZhiyinError
 from models.family import Metadata, OutputTensor
+from models.gguf_constants import GGML_QUANT_SIZES, LlamaFileType
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _FILE_TYPES = {  # from exact to small
     "F32": LlamaFileType.ALL_F32,

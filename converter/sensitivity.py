@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES
-from gguf.constants import GGMLQuantizationType as Type
 
 from converter.checkpoint import Checkpoint
 from converter.ggml import dequantize, quantize, widen
@@ -23,6 +21,8 @@ from converter.importance import Importance
 from converter.pipeline import sampled_rows
 from converter.recipes import can_change
 from models.family import OutputTensor
+from models.gguf_constants import GGML_QUANT_SIZES
+from models.gguf_constants import GGMLQuantizationType as Type
 
 CANDIDATES = (
     *(Type.Q2_K, Type.Q3_K, Type.IQ4_XS, Type.IQ4_NL, Type.Q4_0, Type.Q4_K, Type.Q4_1),

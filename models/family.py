@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from models.config import Config
+from models.gguf_constants import GGMLQuantizationType
 from models.sentence import Sentence
 from models.vocab.vocabulary import Vocabulary
 

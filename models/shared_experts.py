@@ -5,12 +5,11 @@ Source: the publisher's modeling_deepseek.py of DeepSeekMoE, DeepSeek-V2 and Dee
 
 from __future__ import annotations
 
-from gguf.constants import ExpertGatingFuncType
-
 from models.config import Config
 from models.decoder import Shapes, Sizes, expert_counts, experts, gated_mlp
 from models.errors import BadFile, UnsupportedModel
 from models.family import Metadata, OutputTensor
+from models.gguf_constants import ExpertGatingFuncType
 from models.layers import as_is
 
 

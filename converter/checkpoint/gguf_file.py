@@ -9,7 +9,6 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.checkpoint import StoredTensor
 from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
@@ -17,6 +16,7 @@ from converter.ggml import dequantize
 from converter.ggml_types import row_bytes
 from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from models.errors import BadFile
+from models.gguf_constants import GGMLQuantizationType
 
 _DTYPES: dict[GGMLQuantizationType, np.dtype[Any]] = {
     GGMLQuantizationType.F32: np.dtype(np.float32),

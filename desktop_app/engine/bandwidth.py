@@ -22,7 +22,6 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.ggml import quantize
 from converter.ggml_types import row_bytes
@@ -36,6 +35,7 @@ from desktop_app.paths import data_folder
 from desktop_app.system.read_speed import TYPES, ReadSpeed
 from desktop_app.system.threads import thread_counts
 from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType
 
 _SECONDS = 0.03
 """For each type and round; with what comes before, all take about two seconds."""

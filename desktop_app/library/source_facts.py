@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gguf.utility import size_label
-
 from converter.gguf_writer import aligned
 from converter.metadata import count_parameters
 from converter.pipeline import ConvertRequest, plan
@@ -137,6 +135,8 @@ def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
 
 
 def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -> SourceFacts:
+    from gguf.utility import size_label  # takes a while
+
     model = model_of_quantizable(source, (_UNCHANGED, *worth_choosing(source.usual)))
     parameters = count_parameters(source.tensors)
     return replace(

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
-from gguf.constants import GGMLQuantizationType
-
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.ggml_types import row_bytes
@@ -24,6 +22,7 @@ from models.config import Config
 from models.errors import ZhiyinError
 from models.families import family_of
 from models.family import Blueprint, Metadata, Shape
+from models.gguf_constants import GGMLQuantizationType
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K")
 """From exact to small: what is worth choosing."""

@@ -18,6 +18,7 @@ from desktop_app.sequences import MOST_GUESSES, rounded_context, snapshot_count
 from models.dynamic_rotary import INTERNLM, RULE, is_beyond_trained_context
 from models.embedding import ENCODERS
 from models.family import Metadata
+from models.gguf_constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 """Types of the key-value cache, from exact to small."""

@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
-from gguf.constants import GGMLQuantizationType as Type
-
 from converter.atomic_write import unfinished_folder
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.ggml_types import row_bytes
@@ -36,6 +34,7 @@ from desktop_app.quality.measurement import MeasureRequest, measure_in
 from desktop_app.quality.references import runnable
 from desktop_app.quality.texts import BUILT_IN, probe_text
 from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType as Type
 from models.system_errors import cannot_write
 
 _DEPTHS = 2

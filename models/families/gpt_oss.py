@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from models.config import Config
 from models.decoder import (
@@ -26,6 +25,7 @@ from models.decoder import (
 )
 from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source
+from models.gguf_constants import GGMLQuantizationType
 from models.layers import as_is
 from models.rotary import Rotary, read_rotary
 from models.sentence import Sentence

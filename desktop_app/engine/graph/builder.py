@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.library import InitParams, ggml
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _NEIGHBOURS, _NEOX = 0, 2
 """GGML_ROPE_TYPE_NORMAL and _NEOX: pairs are neighbours, or the first and second half of the rotated dimensions."""

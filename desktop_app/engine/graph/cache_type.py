@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gguf.constants import GGMLQuantizationType
-
 from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType
 
 
 def cache_type(name: str) -> GGMLQuantizationType:

@@ -22,7 +22,6 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, WithoutSnapshots, real_number, whole_number
 from desktop_app.engine.graph.builder import Builder, Tensor
@@ -33,6 +32,7 @@ from desktop_app.engine.graph.weights import Weights
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
 from models.errors import BadFile
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _PROGRAMS = 3
 _CPU_BATCH = 64

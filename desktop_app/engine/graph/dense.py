@@ -20,7 +20,6 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, WithoutSnapshots, real_number, whole_number
 from desktop_app.engine.graph.builder import Builder, Tensor
@@ -33,6 +32,7 @@ from desktop_app.engine.runner import ProgressCallback
 from desktop_app.engine.state.snapshots import State
 from models.dynamic_rotary import DynamicRotary, dynamic_rotary
 from models.errors import BadFile, UnsupportedModel
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _NEOX_ROTARY = {
     "llama": False,

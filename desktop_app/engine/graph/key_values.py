@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES
-from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
 from desktop_app.engine.graph.cache_type import cache_type
 from desktop_app.engine.graph.devices import Backends, Buffers
 from desktop_app.engine.graph.library import ggml
 from models.errors import ZhiyinError
+from models.gguf_constants import GGML_QUANT_SIZES
+from models.gguf_constants import GGMLQuantizationType as Type
 
 STEP = 256
 """A graph sees the cache up to a multiple of this, and is built again only when that grows."""

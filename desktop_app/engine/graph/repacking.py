@@ -10,14 +10,13 @@ import ctypes
 from functools import cache
 from typing import Any
 
-from gguf.constants import GGML_QUANT_SIZES
-from gguf.constants import GGMLQuantizationType as Type
-
 from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, all_tensors
 from desktop_app.engine.backends import has_working_repack
 from desktop_app.engine.graph.builder import Context, Tensor
 from desktop_app.engine.graph.devices import cpu_device, supports
 from desktop_app.engine.graph.library import ggml, procedure
+from models.gguf_constants import GGML_QUANT_SIZES
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _CRASHING = b"AMX"
 """Memory in which ggml repacks weights for AMX; see `engine.backends.has_working_repack`."""

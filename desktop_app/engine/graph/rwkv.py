@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.graph.architecture import LOGITS_CHUNK, MOST_LAYERS, real_number, whole_number
 from desktop_app.engine.graph.builder import Builder, Context, Tensor
@@ -23,6 +22,7 @@ from desktop_app.engine.protocol import LoadSettings
 from desktop_app.engine.runner import ProgressCallback
 from desktop_app.engine.state.snapshots import Snapshots
 from desktop_app.engine.state.snapshots import State as Snapshot
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _CHUNK = 32
 """Larger ones are hardly faster, and ggml reserves 20 KB for each node of a graph."""

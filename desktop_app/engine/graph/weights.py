@@ -12,7 +12,6 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from converter.gguf_header import GGUFHeader, GGUFTensor, read_gguf_header, split_parts
 from desktop_app.engine.graph.builder import Context, Tensor
@@ -21,6 +20,7 @@ from desktop_app.engine.graph.library import ggml
 from desktop_app.engine.graph.repacking import repacking_buffer_type
 from desktop_app.engine.runner import ProgressCallback
 from models.errors import BadFile
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _ALIGNMENT = 32
 """What ggml asks of the addresses of the CPU's tensors."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.gguf_header import GGUFHeader
 from desktop_app.engine.llama.log import begin_log, log_lines
@@ -21,6 +20,7 @@ from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.system.threads import usual_threads
 from models.embedding import DOCUMENT_PREFIX, ENCODERS, MOST_TOKENS, NORMALIZED, POOLING, QUERY_PREFIX, Pooling
 from models.errors import Cancelled, ZhiyinError
+from models.gguf_constants import GGMLQuantizationType
 
 _SEQUENCES = 32
 """Texts computed at once, as far as a batch has room for their tokens."""

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.importance import Sums
 from desktop_app.engine.graph.library import ggml
 from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType
 
 _FEWEST_ROWS = 16
 """Tokens of a batch; llama.cpp passes over smaller ones."""

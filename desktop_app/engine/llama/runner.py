@@ -10,7 +10,6 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
-from gguf.constants import GGMLQuantizationType
 
 from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.gguf_header import GGUFHeader, all_tensors
@@ -35,6 +34,7 @@ from desktop_app.system.threads import usual_threads
 from models.chat import chat_formats
 from models.chat.template_facts import template_facts
 from models.errors import BadFile, Cancelled, UnsupportedModel, ZhiyinError
+from models.gguf_constants import GGMLQuantizationType
 from models.vocab.vocabulary import CHAT_TEMPLATE, PLAIN, TOOL_USE
 
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2

@@ -6,7 +6,6 @@ import json
 import sys
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from desktop_app.engine.backends import offload_devices, prepare_environment
 from desktop_app.engine.graph.builder import Builder, Context
@@ -19,6 +18,7 @@ from desktop_app.engine.stop_flag import StopFlag
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.start import private_stdout
 from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _ROWS, _COLUMNS = 64, 256
 _TOLERANCE = 2e-2

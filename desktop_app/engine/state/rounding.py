@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType as Type
 
 from converter.ggml import dequantize, is_valid, quantize
 from converter.ggml_types import row_bytes
+from models.gguf_constants import GGMLQuantizationType as Type
 
 _HEADER = struct.Struct("<IiIiIII")
 """Magic number, sequence, cells, position, sequences, whether the matrices are transposed, layers."""

@@ -10,17 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
-
-from filelock import BaseFileLock, FileLock, Timeout
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 T = TypeVar("T")
 
@@ -53,6 +52,10 @@ def unfinished_folder(target: Path) -> Iterator[Path]:
         ZhiyinError: another process is writing this target.
         OSError: the folder of the target cannot be written.
     """
+    import tempfile
+
+    from filelock import Timeout
+
     remove_leftovers(target.parent)
     try:
         with _locked(target, _MOMENT):
@@ -74,6 +77,8 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         OSError: the folder cannot be written, or another process keeps the file.
     """
+    from filelock import Timeout
+
     try:
         with _locked(path, _PATIENCE):
             yield
@@ -113,7 +118,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], T], *, private: bool = Fa
 
 
 def _write(path: Path, write: Callable[[BinaryIO], T], mode: int) -> T:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_PART}")
     descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -174,6 +179,8 @@ def _locked(target: Path, patience: float) -> Iterator[None]:
 
     The lock's file is removed while the lock is held: whoever waits for it sees that, and makes a new one.
     """
+    from filelock import FileLock  # takes a while, and who only reads needs none
+
     target.parent.stat()  # filelock would make a folder that is missing, such as one whose name was mistyped
     lock = FileLock(target.with_name(_lock_name(target.name)), timeout=patience, poll_interval=_POLL)
     if not _acquired(lock):
@@ -192,6 +199,8 @@ def _locked(target: Path, patience: float) -> Iterator[None]:
 
 def _acquired(lock: BaseFileLock) -> bool:
     """Take a lock; False: the file system has none."""
+    from filelock import Timeout
+
     try:
         lock.acquire()
     except Timeout as error:

@@ -12,11 +12,13 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _FLOAT_POINTER = ctypes.POINTER(ctypes.c_float)
 
@@ -101,6 +103,8 @@ def dequantize(rows: np.ndarray, type_: GGMLQuantizationType, length: int) -> np
     Raises:
         ZhiyinError: ggml cannot read this type.
     """
+    import numpy as np
+
     to_float = _base().ggml_get_type_traits(int(type_)).contents.to_float
     if not to_float:
         raise ZhiyinError(
@@ -114,12 +118,16 @@ def dequantize(rows: np.ndarray, type_: GGMLQuantizationType, length: int) -> np
 
 def is_valid(rows: np.ndarray, type_: GGMLQuantizationType) -> bool:
     """Tell whether encoded rows hold no NaN or infinity, in their scales or, for plain types, in their values."""
+    import numpy as np
+
     rows = np.require(rows, requirements=["C"])
     return bool(_base().ggml_validate_row_data(int(type_), rows.ctypes.data_as(ctypes.c_void_p), rows.nbytes))
 
 
 def widen(values: np.ndarray) -> np.ndarray:
     """Return float32 of the same shape; float16 and bfloat16 go through ggml, which is faster than NumPy."""
+    import numpy as np
+
     if values.dtype == np.float32:
         return np.ascontiguousarray(values)
     name = {"float16": "ggml_fp16_to_fp32_row", "bfloat16": "ggml_bf16_to_fp32_row"}.get(values.dtype.name)

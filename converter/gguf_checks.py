@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from converter.gguf_header import (
     NO_WEIGHTS,
     ArrayLength,
@@ -474,6 +472,8 @@ def _check_normalization(header: GGUFHeader) -> None:
     The table: the size of a trie in bytes, its nodes (Kanda, Space- and Time-Efficient String Dictionaries, 2018), and texts with
     a null byte behind each.
     """
+    import numpy as np
+
     table = read_array_bytes(header, _CHARSMAP)
     size = int.from_bytes(table[:4], "little")
     if header.metadata.get("tokenizer.ggml.model") != "t5" or not table or size + 4 >= len(table):

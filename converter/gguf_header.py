@@ -108,8 +108,9 @@ class GGUFHeader:
     def quantization(self) -> str:
         """`general.file_type` in words, Q4_K_M and so on; "" when the file does not say."""
         kind = self.metadata.get("general.file_type")
-        known = isinstance(kind, int) and kind in {item.value for item in LlamaFileType}
-        return LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "") if known else ""
+        if not isinstance(kind, int) or kind not in {item.value for item in LlamaFileType}:
+            return ""
+        return LlamaFileType(kind).name.replace("MOSTLY_", "").replace("ALL_", "")
 
     def text(self, key: str) -> str | None:
         """Return a text of the metadata, None where it is missing; raises `BadFile` where it is something else."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, shape_text
-from converter.checkpoint.lora import Adapter, is_adapter
+from converter.checkpoint.adapter_folder import is_adapter
+from converter.checkpoint.lora import Adapter
 from converter.checkpoint.merged import MergedCheckpoint
 from converter.checkpoint.open import checkpoint_folder, read_config
 from converter.checkpoint.prepared import PreparedCheckpoint, open_prepared, vocabulary_tensors

@@ -21,8 +21,9 @@ import numpy as np
 
 from converter.atomic_write import replace_file, sync, unfinished_folder
 from converter.checkpoint import Checkpoint, shape_text
+from converter.checkpoint.adapter_folder import is_adapter
 from converter.checkpoint.gguf_file import GGUFFile
-from converter.checkpoint.lora import Adapter, is_adapter
+from converter.checkpoint.lora import Adapter
 from converter.checkpoint.merged import MergedCheckpoint
 from converter.checkpoint.open import read_config
 from converter.checkpoint.prepared import open_prepared

@@ -1,4 +1,4 @@
-"""The offline switch, and the list of every connection that was ever made: a line of JSON each, in the data folder.
+"""The offline switch; `connections.py` has the list of what was connected.
 
 Each of our processes that has Python's sockets begins with `watch`. The engine has not: it imports no library for connections.
 """
@@ -6,24 +6,16 @@ Each of our processes that has Python's sockets begins with `watch`. The engine 
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
-import msgspec
-
-from converter.atomic_write import locked, write_locked
 from converter.hub import permission
 from converter.hub.permission import Contact, Network
-from desktop_app.paths import network_file, settings_file
+from desktop_app.paths import settings_file
 from desktop_app.settings import load_settings, save_settings
 from models.errors import ZhiyinError
 from models.system_errors import cannot_write
 
 ASKED, OFFLINE = "asked", "offline"
-_LARGEST = 4 << 20
-"""Bytes of the list; then the older half goes."""
 _PRIVATE: tuple[Network, ...] = tuple(
     map(
         ipaddress.ip_network,
@@ -31,26 +23,11 @@ _PRIVATE: tuple[Network, ...] = tuple(
     )
 )
 """What can be somebody's own; 100.64.0.0/10 is used by overlays between one's own computers."""
-_LONGEST = 300
-"""Characters that are kept of what was asked for."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One connection."""
-
-    time: float
-    """Seconds since 1970, when it ended."""
-    host: str
-    port: int
-    what: str
-    received: int
-    """Bytes of content."""
-    state: str
 
 
 def watch() -> None:
     """Let the offline switch count in this process, forbid it all connections but the downloads', and keep the list."""
-    permission.guard(is_offline, record, own_networks)
+    permission.guard(is_offline, _record, own_networks)
 
 
 def is_offline() -> bool:
@@ -110,31 +87,7 @@ def switch(position: str | None = None, networks: str | None = None) -> None:
         raise cannot_write(path, error) from error
 
 
-def record(contact: Contact) -> None:
-    """Write a connection down; a full disk ends no download."""
-    entry = Entry(time.time(), contact.host, contact.port, contact.what[:_LONGEST], contact.received, contact.state)
-    with suppress(OSError, ZhiyinError):
-        _append(network_file(), msgspec.json.encode(entry) + b"\n")
+def _record(contact: Contact) -> None:
+    from desktop_app.connections import record  # few processes ever make one
 
-
-def connections() -> list[Entry]:
-    """Return all that are written down, the oldest first; lines that are none are left out."""
-    try:
-        lines = network_file().read_bytes().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            found.append(msgspec.json.decode(line, type=Entry))
-    return found
-
-
-def _append(path: Path, line: bytes) -> None:
-    """Add a line by one write, which the system does whole; a thread that ends in the middle leaves no lock."""
-    if path.is_file() and path.stat().st_size > _LARGEST:
-        with locked(path):
-            text = path.read_text("utf-8", errors="replace")
-            write_locked(path, text[text.index("\n", len(text) // 2) + 1 :])
-    with path.open("ab", buffering=0) as file:
-        file.write(line)
+    record(contact)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from models.family import Metadata
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RULE = "rope.dynamic.rule"
 """The key, below the architecture's prefix, that only models have which go on past their trained length."""
@@ -85,11 +86,15 @@ class DynamicRotary:
 
     def divisors(self, base: float) -> np.ndarray:
         """Return what positions are divided by to be angles, for each pair of dimensions: float32 [size / 2]."""
+        import numpy as np
+
         exponents = np.arange(0, self.size, 2) / self.size
         return np.minimum(np.float64(base) ** exponents, np.finfo(np.float32).max).astype(np.float32)
 
     def query_scale(self, start: int, count: int) -> np.ndarray:
         """Return what the queries of `count` tokens from index `start` on are multiplied by: float32 [count]."""
+        import numpy as np
+
         places = np.maximum(np.arange(start + 1, start + count + 1), self.trained)
         return (
             (np.log(places) / math.log(self.trained)).astype(np.float32) if self.log_n else np.ones(count, np.float32)

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from models.config import Config
 from models.gguf_constants import GGMLQuantizationType
 from models.sentence import Sentence
-from models.vocab.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from models.config import Config
+    from models.vocab.vocabulary import Vocabulary
 
 Metadata = dict[str, Any]
 """GGUF key-value pairs: values are bool, int, float, str, lists of one of these, or bytes (an array of numbers from 0 to 255)."""
@@ -24,7 +26,7 @@ STOP = "zhiyin.chat.stop"
 Shape = tuple[int, ...]
 """Row-major, as NumPy and torch write it: a linear layer's weight is (out, in)."""
 
-Transform = Callable[..., np.ndarray]
+Transform: TypeAlias = "Callable[..., np.ndarray]"
 """Source arrays (stored dtype, `ml_dtypes.bfloat16` included) -> one array of the output tensor's shape.
 
 Moving elements must keep the dtype (the quantizer widens later, in small pieces); arithmetic must be done in float32.

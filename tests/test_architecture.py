@@ -39,6 +39,7 @@ LAYERS = (
     "desktop_app.settings",
     "desktop_app.key_store",
     "desktop_app.backup",
+    "desktop_app.connections",
     "desktop_app.network",
     "desktop_app.processes",
     "desktop_app.system",

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from converter.checkpoint.source_file import Rows
+    from converter.checkpoint.source_file import Rows
 
 _MOST_ELEMENTS = 1 << 48
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, shape_text
+from converter.checkpoint.adapter_folder import CONFIG_FILE
 from converter.checkpoint.other_adapters import refuse_other_adapters, refuse_other_programs
 from converter.checkpoint.quantized import is_float
 from converter.checkpoint.safetensors import SafetensorsFile
@@ -26,7 +27,6 @@ from models.errors import BadFile, UnsupportedModel
 from models.family import Shape
 from models.untrusted_json import read_object
 
-CONFIG_FILE = "adapter_config.json"
 _WEIGHTS = (("adapter_model.safetensors", SafetensorsFile), ("adapter_model.bin", TorchPickleFile))
 _LONGEST_NAME = 255
 _LORA, _TOKENS_ALONE = "LORA", "TRAINABLE_TOKENS"
@@ -334,14 +334,6 @@ class Adapter:
                 pattern=pattern[:60],
                 reason=error,
             ) from error
-
-
-def is_adapter(path: Path) -> bool:
-    """Tell whether a folder holds an adapter and no model of its own."""
-    if not (path / CONFIG_FILE).is_file():
-        return False
-    weights = [*path.glob("*.safetensors"), *path.glob("pytorch_model*.bin")]
-    return all(file.name.startswith("adapter") for file in weights)
 
 
 def _refuse_other_kinds(config: Config) -> None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from converter.atomic_write import write_atomically
 from converter.hub.names import is_harmless
 from models.errors import BadFile, ZhiyinError
@@ -68,6 +66,8 @@ def alone(folder: Path, repository: str) -> Iterator[None]:
         ZhiyinError: another process has it.
         OSError: the folder cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from desktop_app.assistant.mcp.configuration import Server
-from desktop_app.assistant.mcp.connection import Connection, ServerFailed
-from desktop_app.assistant.tool import Tool
-from desktop_app.assistant.toolbox import NAMES, PYTHON, Chosen, built_in, without_duplicates
-from desktop_app.assistant.tools.python import Interpreter
-from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.paths import remove_if_empty, work_folder
+
+if TYPE_CHECKING:
+    from desktop_app.assistant.mcp.configuration import Server
+    from desktop_app.assistant.mcp.connection import Connection, ServerFailed
+    from desktop_app.assistant.tool import Tool
+    from desktop_app.assistant.tools.python import Interpreter
+    from desktop_app.chat.tool_choice import ToolChoice
 
 _MOST_INTERPRETERS = 4
 """Processes of Python that live at once; the one unused for the longest time goes first."""
@@ -36,6 +38,10 @@ class ToolKeeper:
         on_failure: Callable[[ServerFailed], None],
     ) -> list[Tool]:
         """Return a chat's tools; `on_failure` hears of each server that cannot be used."""
+        from desktop_app.assistant.mcp.connection import ServerFailed
+        from desktop_app.assistant.tool_names import NAMES, PYTHON
+        from desktop_app.assistant.toolbox import Chosen, built_in, without_duplicates
+
         with self._lock:
             chosen = Chosen(
                 tuple(name for name in NAMES if name in choice.names),
@@ -75,6 +81,8 @@ class ToolKeeper:
 
     def _interpreter(self, conversation: str, folders: tuple[Path, ...]) -> Interpreter:
         """Return a chat's Python, begun anew where other folders were granted."""
+        from desktop_app.assistant.tools.python import Interpreter
+
         granted, interpreter = self._interpreters.pop(conversation, ((), None))
         if interpreter is not None and granted != folders:
             interpreter.close()
@@ -88,6 +96,8 @@ class ToolKeeper:
         return interpreter
 
     def _connection(self, name: str, server: Server) -> Connection:
+        from desktop_app.assistant.mcp.connection import Connection
+
         _, connection = self._connections.get(name, (server, None))
         if connection is None or not connection.is_alive:
             connection = Connection(name, server)

@@ -9,6 +9,7 @@ from pathlib import Path
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.mcp.connection import Connection, ServerFailed
 from desktop_app.assistant.tool import Tool
+from desktop_app.assistant.tool_names import CALCULATOR, CLOCK, FILES, NAMES, PYTHON, WRITE
 from desktop_app.assistant.tools.calculator import calculator
 from desktop_app.assistant.tools.clock import clock
 from desktop_app.assistant.tools.folders import Folders
@@ -16,10 +17,6 @@ from desktop_app.assistant.tools.python import Interpreter
 from desktop_app.assistant.tools.workspace import workspace
 from desktop_app.paths import remove_if_empty
 from models.errors import BadFile, ZhiyinError
-
-CALCULATOR, CLOCK, PYTHON, FILES, WRITE = "calculator", "time", "python", "files", "write"
-NAMES = (CALCULATOR, CLOCK, PYTHON, FILES, WRITE)
-"""What `--tools` takes; `files=FOLDER` may be repeated."""
 
 
 @dataclass(frozen=True)

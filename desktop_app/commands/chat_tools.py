@@ -15,7 +15,8 @@ from desktop_app.assistant.approvals import Approvals, Asked, Decision, always_a
 from desktop_app.assistant.loop import Assistant
 from desktop_app.assistant.mcp.configuration import read_servers
 from desktop_app.assistant.tool import Tool
-from desktop_app.assistant.toolbox import NAMES, Toolbox, chosen_from, open_toolbox
+from desktop_app.assistant.tool_names import NAMES
+from desktop_app.assistant.toolbox import Toolbox, chosen_from, open_toolbox
 from desktop_app.assistant.tools.python import unconfined
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.request import ReplyOptions

@@ -21,10 +21,11 @@ from desktop_app.about import versions
 from desktop_app.commands.hardware import device_words, part_words
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table
+from desktop_app.connections import connections
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Complete, Devices, Load, LoadSettings, SamplingSettings
 from desktop_app.library.installed import Library
-from desktop_app.network import ASKED, OFFLINE, connections, is_offline, watch
+from desktop_app.network import ASKED, OFFLINE, is_offline, watch
 from desktop_app.paths import data_folder, models_folder
 from desktop_app.planning.computer import hardware_now
 from models.errors import ZhiyinError

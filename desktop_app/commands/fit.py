@@ -8,19 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from converter.checkpoint.open import read_config
-from converter.checkpoint.prepared import open_prepared
 from converter.gguf_header import is_named_gguf
-from converter.hub.selection import DownloadSelection
-from converter.recipes import find_recipe
 from desktop_app.commands.options import add_json, add_weights, add_workers, context_length
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
-from desktop_app.library.catalogue import catalogue, weights_bytes
 from desktop_app.library.hub_tokens import token_at
-from desktop_app.library.install import selection_for
 from desktop_app.paths import downloads_folder, loads_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_headers
@@ -143,10 +137,15 @@ def _of_a_file(source: str, quant: str) -> Asked:
 
 def _recipes(quant: str) -> tuple[str, ...]:
     """Return the quantization that was asked for, which must be one that checkpoints are converted to; (): none was."""
+    from converter.recipes import find_recipe
+
     return (find_recipe(quant).name,) if quant else ()
 
 
 def _model_of_checkpoint(path: Path, weights: Path | None, quants: Sequence[str]) -> Model:
+    from converter.checkpoint.open import read_config
+    from converter.checkpoint.prepared import open_prepared
+
     if path.is_file() or any(entry.suffix in _WEIGHTS for entry in path.iterdir()):
         checkpoint = open_prepared(path, weights)
         return model_of_config(checkpoint.config, checkpoint, quants)
@@ -159,6 +158,8 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
     Raises:
         ZhiyinError: the repository holds several models.
     """
+    from desktop_app.library.catalogue import catalogue, weights_bytes
+
     found = catalogue().named(source)
     if len(found) > 1:
         raise ZhiyinError(
@@ -176,6 +177,8 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     """Return a model of the Hub by its configuration alone, or by the headers of its GGUF files."""
     from converter.hub.repository import preview
     from converter.hub.request import DownloadRequest
+    from converter.hub.selection import DownloadSelection
+    from desktop_app.library.install import selection_for
 
     name, selection = arguments.source, selection_for(quant) if quant else DownloadSelection()
     request = DownloadRequest(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from converter.checkpoint.lora import Adapter, is_adapter
+from converter.checkpoint.adapter_folder import is_adapter
+from converter.checkpoint.lora import Adapter
 from converter.hub.address import MODELSCOPE_PREFIX
 from converter.hub.manifest import read_manifest, verified_files
 from converter.merging import check_by_configuration

@@ -9,7 +9,8 @@ import msgspec
 
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
-from desktop_app.network import ASKED, OFFLINE, connections, is_offline, own_networks, switch
+from desktop_app.connections import connections
+from desktop_app.network import ASKED, OFFLINE, is_offline, own_networks, switch
 
 _WORDS = {
     ASKED: "asked: connections are made for what you ask for, and for nothing else.",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from desktop_app import reports
 from desktop_app.commands.terminal import ProgressLine, say
@@ -20,12 +20,13 @@ from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import Entry, InstalledModel
 from desktop_app.library.model_names import AmbiguousModel
 from desktop_app.paths import models_folder, settings_file
-from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
 from desktop_app.remote.addresses import is_remote, model_named, read_address, shown_model
-from desktop_app.remote.engine import RemoteEngine, list_models
 from desktop_app.settings import load_settings
 from models.errors import ZhiyinError
 from models.visible import visible
+
+if TYPE_CHECKING:
+    from desktop_app.planning.load_plan import PlannedLoad
 
 T = TypeVar("T")
 
@@ -135,6 +136,8 @@ def remote_session(address: str, name: str | None) -> Iterator[Session]:
     Raises:
         ZhiyinError: the server cannot be asked, or has no such model.
     """
+    from desktop_app.remote.engine import RemoteEngine, list_models
+
     remote = list_models(read_address(address))
     model = model_named(remote, name)
     engine = RemoteEngine(remote, model)
@@ -164,6 +167,8 @@ def loaded_by_plan(
     Raises:
         ZhiyinError: no way to run it fits; the sentence says what would.
     """
+    from desktop_app.planning.load_plan import LoadPlanner, record_load
+
     with Engine(workers=workers) as engine:
         planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters)
         if planned.plan.best is None and context is None:

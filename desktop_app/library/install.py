@@ -10,20 +10,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from converter.atomic_write import remove_leftovers, unfinished_folder
 from converter.gguf_header import is_named_gguf
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
 from converter.hub.selection import DownloadSelection
-from converter.pipeline import ConversionPlan, ConversionResult, ConvertRequest, convert, plan
 from converter.progress import ProgressListener
-from converter.recipes import recipe_names
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.ready_made import Way, better_deal
-from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import downloads_folder, models_folder
-from desktop_app.planning.automatic import choose_file, fitted, quant_by_configuration
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
 from models.errors import ZhiyinError
@@ -32,6 +28,7 @@ from models.system_errors import cannot_write
 
 if TYPE_CHECKING:
     from converter.hub.request import Download, DownloadRequest
+    from converter.pipeline import ConversionPlan, ConversionResult
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Installed:
     """Where it came from, if it was fetched."""
 
 
-Planned = Callable[[ConversionPlan], None]
+Planned: TypeAlias = "Callable[[ConversionPlan], None]"
 """Hears of the plan before the first byte is written; `ConversionPlan.out` is where it will be."""
 
 
@@ -148,6 +145,8 @@ def _what_to_fetch(request: InstallRequest) -> tuple[DownloadRequest, DownloadSe
         return wanted, replace(selection, quants=()) if quant and request.way == "convert" else selection
     wanted = replace(wanted, repository=found.source, revision=found.revision)
     if quant not in found.files:
+        from desktop_app.planning.automatic import choose_file
+
         quant = choose_file(found.files, {}, request.computer)
     return wanted, DownloadSelection((quant,), checkpoint=False)
 
@@ -155,6 +154,7 @@ def _what_to_fetch(request: InstallRequest) -> tuple[DownloadRequest, DownloadSe
 def _selection(request: InstallRequest, wanted: DownloadRequest) -> DownloadSelection:
     """Return what to take of a repository; with "auto" what this computer runs best of it, by its headers."""
     from converter.hub.repository import outline
+    from desktop_app.planning.automatic import choose_file, quant_by_configuration
 
     if request.quant != "auto":
         selection = selection_for(request.quant)
@@ -167,6 +167,8 @@ def _selection(request: InstallRequest, wanted: DownloadRequest) -> DownloadSele
 
 def selection_for(quant: str) -> DownloadSelection:
     """Return what to take of a repository for a quantization that was named."""
+    from converter.recipes import recipe_names
+
     is_recipe = quant in recipe_names()
     return DownloadSelection((quant,), checkpoint=is_recipe, converted=quant if is_recipe else "")
 
@@ -189,6 +191,10 @@ def install_checkpoint(
         cancelled: as in `install`.
         on_planned: see `Planned`.
     """
+    from converter.pipeline import ConvertRequest, convert, plan
+    from desktop_app.library.smoke_load import smoke_load
+    from desktop_app.planning.automatic import fitted
+
     with in_use(source, *request.lora):
         planned = plan(ConvertRequest(source, quant=request.quant, threads=request.threads, lora=request.lora))
         if request.quant == "auto":

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from converter.gguf_writer import aligned
-from converter.metadata import count_parameters
-from converter.pipeline import ConvertRequest, plan
-from converter.plan import Quantizable
 from desktop_app.library.install import InstallRequest, download_request
 from desktop_app.library.ready_made import ReadyMade, ready_made
-from desktop_app.planning.automatic import choose_by_size, chosen_quant, model_of_files, weights_room
-from desktop_app.planning.candidates import model_of_quantizable, quantizable, worth_choosing
-from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Plan, RunConfiguration, option
-from desktop_app.planning.planner import plan as plan_run
+from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Plan, RunConfiguration
 from desktop_app.processes.worker import Tell
-from models.families import families, family_of
 from models.sentence import Sentence
+
+if TYPE_CHECKING:
+    from converter.plan import Quantizable
 
 _UNCHANGED = "F16"
 """Offered before the planner's choices: half the precision of F32, which no answer shows."""
@@ -85,6 +81,10 @@ class Assessment:
 
 def judge(facts: SourceFacts, computer: Computer) -> Assessment:
     """Return the automatic choice and how well each offer fits."""
+    from desktop_app.planning.automatic import choose_by_size, chosen_quant, weights_room
+    from desktop_app.planning.planner import option
+    from desktop_app.planning.planner import plan as plan_run
+
     if facts.model is None:
         room = weights_room(computer)
         verdicts = {quant: "ram" if size <= room else "too_large" for quant, size in facts.offers.items()}
@@ -118,6 +118,9 @@ def facts_of(request: InstallRequest) -> SourceFacts:
 
 
 def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
+    from converter.pipeline import ConvertRequest, plan
+    from models.families import families
+
     planned = plan(ConvertRequest(source, lora=request.lora))
     assert planned.quantizable is not None  # noqa: S101 - only adapters have none
     headers = sum(len(part.layout.header) for part in planned.parts)
@@ -136,6 +139,10 @@ def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
 
 def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -> SourceFacts:
     from gguf.utility import size_label  # takes a while
+
+    from converter.gguf_writer import aligned
+    from converter.metadata import count_parameters
+    from desktop_app.planning.candidates import model_of_quantizable, worth_choosing
 
     model = model_of_quantizable(source, (_UNCHANGED, *worth_choosing(source.usual)))
     parameters = count_parameters(source.tensors)
@@ -157,6 +164,9 @@ def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -
 def _of_repository(request: InstallRequest) -> SourceFacts:
     # The library for the Hub takes a third of a second to import; converting a folder does without.
     from converter.hub.repository import preview
+    from desktop_app.planning.automatic import model_of_files
+    from desktop_app.planning.candidates import quantizable
+    from models.families import family_of
 
     name = str(request.source)
     found = preview(download_request(request))

@@ -6,23 +6,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from converter.checkpoint import Checkpoint
-from converter.checkpoint.quantized import refuse_quantized_tensors
 from converter.ggml_types import row_bytes
 from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import ArrayLength, GGUFHeader
-from converter.mixtures import Mixture
-from converter.plan import Quantizable
-from converter.recipes import Recipe, find_recipe
 from desktop_app.planning.footprint import TensorSize
 from desktop_app.planning.planner import Candidate, Model
 from desktop_app.system.read_speed import Weights
-from models.config import Config
 from models.errors import ZhiyinError
-from models.families import family_of
-from models.family import Blueprint, Metadata, Shape
+from models.family import Metadata, Shape
 from models.gguf_constants import GGMLQuantizationType
+
+if TYPE_CHECKING:
+    from converter.checkpoint import Checkpoint
+    from converter.mixtures import Mixture
+    from converter.plan import Quantizable
+    from converter.recipes import Recipe
+    from models.config import Config
+    from models.family import Blueprint
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K")
 """From exact to small: what is worth choosing."""
@@ -83,6 +85,9 @@ def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants
     Raises:
         ZhiyinError: no family knows it.
     """
+    from converter.checkpoint.quantized import refuse_quantized_tensors
+    from models.families import family_of
+
     shapes = None if checkpoint is None else {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     blueprint = family_of(config, tensors_decide=checkpoint is not None).blueprint(config, shapes)
     if checkpoint is not None:
@@ -92,18 +97,25 @@ def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants
 
 def quantizable(blueprint: Blueprint) -> Quantizable:
     """Return what a quantization is chosen for, by a configuration alone."""
+    from converter.plan import Quantizable
+    from converter.recipes import find_recipe
+
     parameters = {"vocab_size": blueprint.vocabulary_size} | blueprint.parameters
     return Quantizable(blueprint.architecture, parameters, blueprint.tensors, find_recipe(blueprint.default_quant))
 
 
 def model_of_quantizable(source: Quantizable, quants: Sequence[str] = ()) -> Model:
     """Return what is about to be converted in the given quantizations, or in all that are worth choosing."""
+    from converter.recipes import find_recipe
+
     recipes = map(find_recipe, quants or worth_choosing(source.usual))
     return _model(source, [_candidate_of(source, recipe.name, source.types_of(recipe)) for recipe in recipes])
 
 
 def model_of_mixture(source: Quantizable, mixture: Mixture) -> Model:
     """Return what is about to be converted to a mixture by measurement."""
+    from converter.recipes import find_recipe
+
     exact = source.types_of(find_recipe("F16"))
     types = [mixture.types.get(tensor.name, type_) for tensor, type_ in zip(source.tensors, exact, strict=True)]
     return _model(source, [_candidate_of(source, "mixture", types)])

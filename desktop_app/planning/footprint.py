@@ -12,8 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
 from desktop_app.sequences import MOST_GUESSES, rounded_context, snapshot_count
 from models.dynamic_rotary import INTERNLM, RULE, is_beyond_trained_context
 from models.embedding import ENCODERS

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import psutil
-
 from desktop_app.paths import data_folder, free_space
 from desktop_app.system import processor
 from desktop_app.system.devices import ComputeFacts, Device, EnginePart
@@ -57,6 +55,8 @@ class Hardware:
 
 def probe(compute: ComputeFacts) -> Hardware:
     """Ask the system; `compute` is what the engine process says of ggml."""
+    import psutil
+
     memory = main_memory()
     return Hardware(
         processor=processor.name(),

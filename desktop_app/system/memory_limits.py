@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psutil
-
 from desktop_app.system import control_groups
 
 _FILES = {
@@ -30,6 +28,8 @@ class MainMemory:
 
 def main_memory() -> MainMemory:
     """Return what the system has, within every control group above this process and its resource limits."""
+    import psutil
+
     system = psutil.virtual_memory()
     total, available = system.total, system.available
     for limit, used in (*_control_groups(), *_resource_limits()):
@@ -40,6 +40,8 @@ def main_memory() -> MainMemory:
 
 def lockable_memory() -> int:
     """Return the bytes that this process may keep from being swapped out (`ulimit -l`; Windows has no such limit)."""
+    import psutil
+
     if sys.platform == "win32":
         return psutil.virtual_memory().total
     import resource
@@ -63,6 +65,8 @@ def _control_groups() -> Iterator[tuple[int, int]]:
 
 def _resource_limits() -> Iterator[tuple[int, int]]:
     """Yield the limit on address space (`ulimit -v`) and what this process has taken of it."""
+    import psutil
+
     if sys.platform == "win32":
         return
     import resource

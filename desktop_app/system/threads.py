@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from functools import cache
 
-import psutil
-
 from desktop_app.system import control_groups
 from desktop_app.system.processor import fast_cores
 
@@ -24,6 +22,8 @@ def thread_counts() -> tuple[int, ...]:
     share a core's arithmetic units, and one thread more than a container's share of processor time waits for the others' time
     slices.
     """
+    import psutil
+
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     cores = psutil.cpu_count(logical=False) or len(allowed)
     most = max(1, min(len(allowed), _share_of_processors() or len(allowed)))

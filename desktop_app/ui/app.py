@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
-from desktop_app.backup import finish_restore
 from desktop_app.commands.terminal import say
 from desktop_app.paths import data_folder, settings_file, unusable_folder
 from desktop_app.settings import Settings, load_settings
-from desktop_app.ui.file_open import FileOpen
 from desktop_app.ui.garbage import collect_in_pauses
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.i18n.translate import LanguageKeeper
+from desktop_app.ui.preloading import preload
 from desktop_app.ui.services import Services
 from desktop_app.ui.session_end import SessionEnd
 from desktop_app.ui.single_instance import SingleInstance, begin
@@ -30,6 +31,8 @@ from desktop_app.ui.window import MainWindow
 from models.errors import ZhiyinError
 
 _SETTLE_MS = 300
+_LEISURE_MS = 2000
+"""After the first paint, when the model is being loaded by another process and nobody has clicked yet."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -54,6 +57,8 @@ def restore() -> None:
     Raises:
         ZhiyinError: a file cannot be moved; the next start goes on with it.
     """
+    from desktop_app.backup import finish_restore
+
     try:
         aside = finish_restore(data_folder())
     except OSError as error:
@@ -63,6 +68,8 @@ def restore() -> None:
 
 
 def _live(application: QApplication, window: MainWindow, instance: SingleInstance) -> int:
+    from desktop_app.ui.file_open import FileOpen
+
     def end() -> None:
         window.end()
         application.quit()
@@ -78,12 +85,18 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
     window.services.history.unavailable.connect(unusable)
     session = SessionEnd(application, window.keep, end)
     application.aboutToQuit.connect(window.services.close)  # whatever made it quit
+    window.painted.connect(partial(_follow_paint, window))
     window.show()
-    collect_in_pauses(window.services.chats)
     code = application.exec()
     session.close()
     instance.close()
     return code
+
+
+def _follow_paint(window: MainWindow) -> None:
+    """Do what has time until the window is on the screen."""
+    collect_in_pauses(window.services.chats)
+    QTimer.singleShot(_LEISURE_MS, window, lambda: Thread(target=preload, name="preload", daemon=True).start())
 
 
 def _refuse(application: QApplication, error: ZhiyinError) -> None:
@@ -100,6 +113,8 @@ def _refuse(application: QApplication, error: ZhiyinError) -> None:
 
 
 def _show_refusal(error: ZhiyinError, window: MainWindow | None = None) -> None:
+    from PySide6.QtWidgets import QMessageBox
+
     say(f"zhiyin: {error}")
     box = QMessageBox(window)
     box.setIcon(QMessageBox.Icon.Critical)
@@ -115,7 +130,7 @@ def make_application() -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
-    application = QApplication(sys.argv[:1])
+    application = QApplication([*sys.argv[:1], "-style", "Fusion"])
     application.setApplicationName("zhiyin")
     application.setApplicationDisplayName("Zhiyin 知音")
     application.setDesktopFileName("zhiyin")

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QStandardPaths, Qt, Signal
 from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
-from converter.hub.address import HubAddress
-from desktop_app.assistant.mcp.configuration import servers_switched_on
 from desktop_app.chat.assistants import Assistant
 from desktop_app.chat.attachment import PASSAGES, Attachment
-from desktop_app.chat.export import file_name
-from desktop_app.documents.kinds import name_patterns
-from desktop_app.library.install import InstallRequest
-from desktop_app.library.removal import Removal
-from desktop_app.ui.chat.assistant_editor import AssistantEditor
-from desktop_app.ui.chat.assistants_dialog import AssistantsDialog
-from desktop_app.ui.chat.transfer_dialog import TransferDialog
-from desktop_app.ui.chat.trash_dialog import TrashDialog
 from desktop_app.ui.controllers.notices import NoticeController
-from desktop_app.ui.documents.collections_dialog import CollectionsDialog
-from desktop_app.ui.models.adapter_dialog import AdapterDialog
-from desktop_app.ui.models.add_dialog import AddDialog
-from desktop_app.ui.models.closing_question import ClosingQuestion
-from desktop_app.ui.models.conversion_dialog import ConversionDialog
-from desktop_app.ui.models.remotes_dialog import RemotesDialog
-from desktop_app.ui.models.removal_question import RemovalQuestion
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.tools_dialog import ToolsDialog
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from converter.hub.address import HubAddress
+    from desktop_app.library.install import InstallRequest
+    from desktop_app.library.removal import Removal
+    from desktop_app.ui.chat.assistant_editor import AssistantEditor
 
 _EXPORTS = (("Markdown", "md"), ("HTML", "html"), ("PDF", "pdf"), ("JSON", "json"))
 
@@ -46,8 +35,8 @@ class Dialogs(QObject):
     """A chat's id and the file that it goes into."""
     assistant_chosen = Signal(object)
     """The assistant of a new chat; None: none."""
-    removal_agreed = Signal(Removal, bool)
-    """A model to be removed, and whether its download goes too."""
+    removal_agreed = Signal(object, bool)
+    """What removes a model, a `Removal`, and whether its download goes too."""
     tools_changed = Signal()
     """Other MCP servers are there, or are on."""
     closing_agreed = Signal()
@@ -62,6 +51,8 @@ class Dialogs(QObject):
 
     def add_model(self) -> None:
         """Let the user choose a file, a folder, or a repository."""
+        from desktop_app.ui.models.add_dialog import AddDialog
+
         dialog = AddDialog(self._window, self._pasted)
         self._services.library.find_others(dialog.show_found)
         dialog.paths_chosen.connect(self.paths_chosen.emit)
@@ -70,16 +61,22 @@ class Dialogs(QObject):
 
     def remotes(self) -> None:
         """Show the servers whose models are used, and let the user add one."""
+        from desktop_app.ui.models.remotes_dialog import RemotesDialog
+
         self._open(RemotesDialog(self._services.remotes, self._window))
 
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the user likes."""
+        from desktop_app.ui.models.conversion_dialog import ConversionDialog
+
         dialog = ConversionDialog(self._services.conversions, request, self._window)
         dialog.accepted.connect(self._forget_pasted)
         self._open(dialog)
 
     def merge_adapter(self, path: Path) -> None:
         """Show what an adapter is made for, and merge it into that."""
+        from desktop_app.ui.models.adapter_dialog import AdapterDialog
+
         try:
             dialog = AdapterDialog(self._services.conversions, path, self._window)
         except ZhiyinError as error:
@@ -89,6 +86,8 @@ class Dialogs(QObject):
 
     def attach(self) -> None:
         """Let the user choose documents for the message."""
+        from desktop_app.documents.kinds import name_patterns
+
         dialog = QFileDialog(self._window, self.tr("Attach files"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         documents, everything = self.tr("Documents"), self.tr("All files")
@@ -98,12 +97,16 @@ class Dialogs(QObject):
 
     def collections(self) -> None:
         """Show the document collections; passages of them may go into the message."""
+        from desktop_app.ui.documents.collections_dialog import CollectionsDialog
+
         dialog = CollectionsDialog(self._services.collections, self._window)
         dialog.passages_chosen.connect(lambda name, text: self.text_chosen.emit(Attachment(name, text, PASSAGES)))
         self._open(dialog)
 
     def export(self, conversation: str) -> None:
         """Let the user choose where a chat is written to."""
+        from desktop_app.chat.export import file_name
+
         title = self._services.chats.title_of(conversation)
         folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
         dialog = QFileDialog(self._window, self.tr("Export the chat"), folder)
@@ -117,12 +120,16 @@ class Dialogs(QObject):
 
     def tools(self) -> None:
         """Show the MCP servers, and what tools may always do."""
+        from desktop_app.ui.settings.tools_dialog import ToolsDialog
+
         dialog = ToolsDialog(self._window)
         dialog.page.changed.connect(self.tools_changed)
         self._open(dialog)
 
     def assistants(self) -> None:
         """Let the user choose an assistant for a new chat, or change them."""
+        from desktop_app.ui.chat.assistants_dialog import AssistantsDialog
+
         services = self._services
         services.collections.refresh()
         dialog = AssistantsDialog(services.assistant_list, self._editor, self._window)
@@ -130,6 +137,9 @@ class Dialogs(QObject):
         self._open(dialog)
 
     def _editor(self, assistant: Assistant) -> AssistantEditor:
+        from desktop_app.assistant.mcp.configuration import servers_switched_on
+        from desktop_app.ui.chat.assistant_editor import AssistantEditor
+
         services = self._services
         models = {model.identifier: model.label or model.name for model in services.library.everywhere}
         collections = [one.name for one in services.collections.collections]
@@ -137,20 +147,28 @@ class Dialogs(QObject):
 
     def transfer(self) -> None:
         """Import chats of other programs; back everything up, and restore it."""
+        from desktop_app.ui.chat.transfer_dialog import TransferDialog
+
         self._open(TransferDialog(self._services.transfer, self._window))
 
     def trash(self) -> None:
         """Show the chats that were deleted in the last 30 days."""
+        from desktop_app.ui.chat.trash_dialog import TrashDialog
+
         self._open(TrashDialog(self._services.chats, self._window))
 
     def removal(self, removal: Removal, in_use: bool) -> None:
         """Ask whether a model is to be removed."""
+        from desktop_app.ui.models.removal_question import RemovalQuestion
+
         question = RemovalQuestion(removal, self._window, in_use=in_use)
         question.agreed.connect(partial(self.removal_agreed.emit, removal))
         question.open()
 
     def closing(self) -> None:
         """Ask whether what is under way may stop."""
+        from desktop_app.ui.models.closing_question import ClosingQuestion
+
         if self._window.findChild(ClosingQuestion) is not None:
             return
         job = self._services.conversions.current
@@ -166,6 +184,8 @@ class Dialogs(QObject):
 
     def _look_at(self, address: HubAddress, pasted: str) -> None:
         """Show what a repository is; what was written of it stays until it is fetched."""
+        from desktop_app.library.install import InstallRequest
+
         self._pasted = pasted
         self.convert(InstallRequest(address.repository, revision=address.revision, endpoint=address.endpoint))
 
@@ -175,6 +195,8 @@ class Dialogs(QObject):
 
 def _follow_filter(dialog: QFileDialog, title: str, chosen: str) -> None:
     """Give the file the ending of the kind that was chosen."""
+    from desktop_app.chat.export import file_name
+
     ending = next(ending for name, ending in _EXPORTS if chosen.startswith(name))
     dialog.setDefaultSuffix(ending)
     dialog.selectFile(file_name(title, ending))

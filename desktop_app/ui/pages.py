@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
 
 from desktop_app.ui.chat.chat_view import ChatView
-from desktop_app.ui.chat.comparison_page import ComparisonPage
-from desktop_app.ui.chat.finder import ChatFinder
 from desktop_app.ui.chat.welcome import Welcome
 from desktop_app.ui.controllers.comparing import ComparisonController
 from desktop_app.ui.controllers.first_run import FirstRunController
-from desktop_app.ui.models.catalogue_page import CataloguePage
-from desktop_app.ui.models.first_run_page import FirstRunPage
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.sections import SectionName
-from desktop_app.ui.settings.settings_page import SettingsPage
 from desktop_app.ui.widgets.look import WIDTHS
+
+if TYPE_CHECKING:
+    from desktop_app.ui.chat.comparison_page import ComparisonPage
+    from desktop_app.ui.chat.finder import ChatFinder
+    from desktop_app.ui.models.catalogue_page import CataloguePage
+    from desktop_app.ui.models.first_run_page import FirstRunPage
+    from desktop_app.ui.settings.settings_page import SettingsPage
 
 
 class Pages(QStackedWidget):
@@ -28,6 +31,15 @@ class Pages(QStackedWidget):
     """Another page may be shown: `is_aside` says which kind."""
     left = Signal()
     """The settings were closed, or the first model chosen: the keyboard may go back to the message."""
+    catalogue_asked = Signal()
+    catalogue_left = Signal()
+    import_asked = Signal()
+    get_asked = Signal(object)
+    """An offer of the catalogue is to be fetched."""
+    look_asked = Signal(object)
+    """An `InstallRequest`: what it is of is to be shown."""
+    chat_asked = Signal(object)
+    """A chat with an installed model is to be begun."""
     trash_asked = Signal()
     tools_changed = Signal()
 
@@ -37,37 +49,84 @@ class Pages(QStackedWidget):
         self._services = services
         self.welcome = Welcome()
         self._first_run = FirstRunController(services, self)
-        self.first_run = FirstRunPage()
+        self._first_run_page: FirstRunPage | None = None
         self.chat = ChatView(services.chats)
-        self.finder = ChatFinder(services.chats, self.chat)
-        self.catalogue = CataloguePage(services.search)
-        self.comparison = ComparisonPage()
+        self._catalogue: CataloguePage | None = None
+        self._comparison: ComparisonPage | None = None
         self._comparing = ComparisonController(services, services.comparison, self)
         self.settings: SettingsPage | None = None
         """Made whenever it is opened."""
-        policy = self.catalogue.sizePolicy()
-        policy.setVerticalPolicy(QSizePolicy.Policy.Ignored)  # the highest page is not always the one that is shown
-        self.catalogue.setSizePolicy(policy)
-        for page in (self.welcome, self.first_run, self.chat, self.catalogue, self.comparison):
-            self.addWidget(page)
+        self.addWidget(self.welcome)
+        self.addWidget(self.chat)
         services.assistant_list.changed.connect(lambda: self.welcome.show_assistant(services.assistant_list.current))
         services.chats.added.connect(lambda _: self.show_chat())
         services.chats.opened.connect(self.show_chat)
-        self._connect_comparison()
-        self.first_run.starter_asked.connect(self._first_run.end)
-        self.first_run.starter_asked.connect(self.left)
         self._first_run.changed.connect(self._first_run_changed)
-        services.catalogue.changed.connect(self.catalogue.show_overview)
         services.library.changed.connect(self.refresh_catalogue)
-        for under_way in (services.conversions.changed, services.conversions.progressed):
-            under_way.connect(lambda *_: self.catalogue.show_jobs(services.conversions.jobs))
         services.themes.changing.connect(self.chat.take_down)
         services.themes.changed.connect(self.chat.put_up)
         services.setting_changed.connect(self._setting_changed)
         self._setting_changed("message_width")
 
-    def _connect_comparison(self) -> None:
-        page, comparing = self.comparison, self._comparing
+    @cached_property
+    def finder(self) -> ChatFinder:
+        """Finds words in the open chat."""
+        from desktop_app.ui.chat.finder import ChatFinder
+
+        return ChatFinder(self._services.chats, self.chat)
+
+    @property
+    def first_run(self) -> FirstRunPage:
+        """What somebody sees who has no model of their own yet."""
+        if self._first_run_page is None:
+            from desktop_app.ui.models.first_run_page import FirstRunPage
+
+            page = self._first_run_page = FirstRunPage()
+            self.addWidget(page)
+            page.starter_asked.connect(self._first_run.end)
+            page.starter_asked.connect(self.left)
+            page.get_asked.connect(self.get_asked)
+            page.import_asked.connect(self.import_asked)
+            page.catalogue_asked.connect(self.catalogue_asked)
+        return self._first_run_page
+
+    @property
+    def catalogue(self) -> CataloguePage:
+        """The models to get."""
+        if self._catalogue is None:
+            self._catalogue = self._make_catalogue()
+        return self._catalogue
+
+    def _make_catalogue(self) -> CataloguePage:
+        from desktop_app.ui.models.catalogue_page import CataloguePage
+
+        services, page = self._services, CataloguePage(self._services.search)
+        policy = page.sizePolicy()
+        policy.setVerticalPolicy(QSizePolicy.Policy.Ignored)  # the highest page is not always the one that is shown
+        page.setSizePolicy(policy)
+        self.addWidget(page)
+        page.closed.connect(self.catalogue_left)
+        page.get_asked.connect(self.get_asked)
+        page.look_asked.connect(self.look_asked)
+        page.chat_asked.connect(self.chat_asked)
+        services.catalogue.changed.connect(page.show_overview)
+        for under_way in (services.conversions.changed, services.conversions.progressed):
+            under_way.connect(lambda *_: page.show_jobs(services.conversions.jobs))
+        page.show_jobs(services.conversions.jobs)
+        return page
+
+    @property
+    def comparison(self) -> ComparisonPage:
+        """Asks two models the same."""
+        if self._comparison is None:
+            self._comparison = self._make_comparison()
+        return self._comparison
+
+    def _make_comparison(self) -> ComparisonPage:
+        from desktop_app.ui.chat.comparison_page import ComparisonPage
+
+        page, comparing = ComparisonPage(), self._comparing
+        self.addWidget(page)
         page.asked.connect(comparing.ask)
         page.stopped.connect(comparing.stop)
         page.kept.connect(comparing.keep)
@@ -79,21 +138,22 @@ class Pages(QStackedWidget):
         comparing.kept.connect(self.back_to_chat)
         comparing.kept.connect(self.left)
         self.currentChanged.connect(self._left_comparison)
+        return page
 
     @property
     def in_comparison(self) -> bool:
         """Whether the user asks two models."""
-        return self.currentWidget() is self.comparison
+        return self._comparison is not None and self.currentWidget() is self._comparison
 
     @property
     def in_catalogue(self) -> bool:
         """Whether the user looks at the models to get."""
-        return self.currentWidget() is self.catalogue
+        return self._catalogue is not None and self.currentWidget() is self._catalogue
 
     @property
     def is_aside(self) -> bool:
         """Whether the user looks at something else than the open chat."""
-        return self.currentWidget() not in (self.welcome, self.first_run, self.chat)
+        return self.currentWidget() not in (self.welcome, self._first_run_page, self.chat)
 
     def show_chat(self) -> None:
         """Show the open chat, unless the user looks at something else."""
@@ -124,6 +184,8 @@ class Pages(QStackedWidget):
 
     def open_settings(self, section: SectionName = "general") -> None:
         """Show the settings, at one of their sections."""
+        from desktop_app.ui.settings.settings_page import SettingsPage
+
         services = self._services
         if self.settings is None:
             self.settings = SettingsPage(services)
@@ -165,7 +227,8 @@ class Pages(QStackedWidget):
             self.chat.set_column(WIDTHS[self._services.settings.message_width])
 
     def _first_run_changed(self) -> None:
-        self.first_run.show_found(self._first_run.found, has_starter=bool(self._services.library.models))
+        if self._first_run.wanted or self._first_run_page is not None:
+            self.first_run.show_found(self._first_run.found, has_starter=bool(self._services.library.models))
         self.show_chat()
 
     def refresh_catalogue(self) -> None:

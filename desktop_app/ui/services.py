@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
 from desktop_app.chat.conversation import Conversation, Message
-from desktop_app.engine.workers import WorkerFailed, read_workers
-from desktop_app.library.first_model import first_model
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.library.removal import Removal
 from desktop_app.network import ASKED, OFFLINE, is_offline, own_networks, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
@@ -43,6 +41,9 @@ from desktop_app.ui.widgets.look import Look, larger
 from desktop_app.ui.widgets.theme import ThemeKeeper
 from models.errors import ZhiyinError
 
+if TYPE_CHECKING:
+    from desktop_app.library.removal import Removal
+
 
 class Services(QObject):
     """The engine, the models, the chats, the conversions and the settings of one running application."""
@@ -54,7 +55,7 @@ class Services(QObject):
     """`desktop_app.reports`, from any thread."""
 
     def __init__(self, application: QApplication, file: Path | None = None) -> None:
-        """Begin to load `file`, or the model used last, or the best one there is."""
+        """`begin` loads `file`, or the model used last, or the best one there is."""
         super().__init__(application)
         self._closed = False
         self._application = application
@@ -94,15 +95,18 @@ class Services(QObject):
         self.chats.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         self.library.imported.connect(self.choose_model)
-        if file is not None:
-            self.library.import_file(file)
-            self._begun = True
-        else:
-            self._begun = False
+        self._file = file
+        self._begun = file is not None
 
-    def begin_reports(self) -> None:
-        """Tell what was found damaged so far, and what will be."""
-        reports.listen(self.reported.emit)
+    def begin(self) -> None:
+        """Read chats and models, and load one: the window is on the screen, and shows them as they come."""
+        if self._closed:
+            return
+        reports.listen(self.reported.emit)  # and what was found damaged so far
+        self.history.begin()
+        self.library.refresh()
+        if self._file is not None:
+            self.library.import_file(self._file)
 
     def choose_model(self, model: InstalledModel) -> None:
         """Load a model and remember it for the next start."""
@@ -170,6 +174,10 @@ class Services(QObject):
         self.themes.choose_look(Look(self.settings.text_size, self.settings.compact))
 
     def _workers(self) -> tuple[str, ...]:
+        if not self.settings.workers:
+            return ()
+        from desktop_app.engine.workers import WorkerFailed, read_workers
+
         try:
             return read_workers(self.settings.workers)
         except WorkerFailed:  # of a file that somebody edited; the settings show what is there
@@ -230,6 +238,8 @@ class Services(QObject):
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""
+        from desktop_app.library.first_model import first_model
+
         listing = self.library.listing
         if self._begun or not self.library.everywhere:
             return

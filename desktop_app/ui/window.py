@@ -6,22 +6,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QWidget
 
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.ui.chat.chat_panel import ChatPanel
 from desktop_app.ui.chat.composer import Composer
 from desktop_app.ui.chat.sidebar import Sidebar
-from desktop_app.ui.command_palette import CommandPalette
 from desktop_app.ui.controllers.asking_documents import DocumentsController
 from desktop_app.ui.controllers.chat_actions import ChatActions
 from desktop_app.ui.controllers.drafts import DraftController
 from desktop_app.ui.controllers.importing import ImportController
 from desktop_app.ui.controllers.model_actions import ModelActions
 from desktop_app.ui.controllers.notices import NoticeController
-from desktop_app.ui.controllers.palette_entries import PaletteEntries
 from desktop_app.ui.controllers.remedies import RemedyController
 from desktop_app.ui.controllers.removal import RemovalController
 from desktop_app.ui.controllers.thinking import ThinkingController
@@ -49,6 +47,9 @@ from desktop_app.ui.widgets.notice import Notice
 class MainWindow(QMainWindow):
     """Puts the parts together: what they do is in `Services` and `controllers`, what they ask in `Dialogs`."""
 
+    painted = Signal()
+    """The window is on the screen for the first time."""
+
     def __init__(self, services: Services) -> None:
         """Show the services' state and follow it."""
         super().__init__()
@@ -57,6 +58,8 @@ class MainWindow(QMainWindow):
         """The chat of the list that was opened last, until something is written."""
         self._may_stop = False
         """The user agreed to stop what is under way."""
+        self._was_painted = False
+        self.painted.connect(services.begin)
         self._make_parts()
         self._make_controllers()
         self._connect_chats()
@@ -68,7 +71,6 @@ class MainWindow(QMainWindow):
         self._take_place()
         self._retranslate()
         self._focus.go_home()
-        services.begin_reports()
 
     def _make_parts(self) -> None:
         services = self.services
@@ -180,9 +182,9 @@ class MainWindow(QMainWindow):
 
     def _connect_models(self) -> None:
         services, pages, actions = self.services, self._pages, self._model_actions
-        for asking in (self._sidebar, self._picker, pages.welcome, pages.first_run):
+        for asking in (self._sidebar, self._picker, pages.welcome, pages):
             asking.catalogue_asked.connect(self.open_catalogue)
-        for asking in (self._picker, pages.welcome, pages.first_run):
+        for asking in (self._picker, pages.welcome, pages):
             asking.import_asked.connect(self.add_model)
         self._picker.chosen.connect(services.choose_model)
         self._picker.comparison_asked.connect(self.open_comparison)
@@ -197,11 +199,10 @@ class MainWindow(QMainWindow):
         pages.trash_asked.connect(self._dialogs.trash)
         pages.tools_changed.connect(self._tools.show)
         pages.welcome.suggested.connect(lambda text: self._chat_actions.send(Draft(text)))
-        pages.catalogue.closed.connect(self._back_to_chat)
-        pages.first_run.get_asked.connect(actions.get)
-        pages.catalogue.get_asked.connect(actions.get)
-        pages.catalogue.look_asked.connect(self._dialogs.convert)
-        pages.catalogue.chat_asked.connect(self._chat_actions.new_with)
+        pages.catalogue_left.connect(self._back_to_chat)
+        pages.get_asked.connect(actions.get)
+        pages.look_asked.connect(self._dialogs.convert)
+        pages.chat_asked.connect(self._chat_actions.new_with)
         self._conversions.chat_asked.connect(self._chat_actions.new_with)
         self._conversions.settings_asked.connect(partial(self.open_settings, "network"))
         self._chat_actions.model_missing.connect(
@@ -255,6 +256,9 @@ class MainWindow(QMainWindow):
 
     def open_palette(self) -> None:
         """Let the user do anything by its name."""
+        from desktop_app.ui.command_palette import CommandPalette
+        from desktop_app.ui.controllers.palette_entries import PaletteEntries
+
         entries = PaletteEntries(self.services, self._acts(), self._chat_actions.open, self.open_settings)
         CommandPalette(entries.all(), self).show()
 
@@ -330,6 +334,13 @@ class MainWindow(QMainWindow):
         super().closeEvent(event)
         self.hide()
         self.services.close()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Let the work begin once the window is on the screen: until then it would only hold that up."""
+        super().paintEvent(event)
+        if not self._was_painted:
+            self._was_painted = True
+            QTimer.singleShot(0, self.painted.emit)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Follow the language; a closed window hears of its end too, when what it shows is gone."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.checkpoint.lora import Adapter, is_adapter
+from converter.checkpoint.adapter_folder import is_adapter
+from converter.checkpoint.lora import Adapter
 from converter.lora_file import plan_adapter
 from converter.merging import open_merged
 from converter.plan import ConvertRequest

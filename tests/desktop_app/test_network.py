@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from converter.hub.permission import Contact
-from desktop_app import network
-from desktop_app.network import OFFLINE, connections, is_offline, record, switch
+from desktop_app import connections as connections_module
+from desktop_app.connections import connections, record
+from desktop_app.network import OFFLINE, is_offline, switch
 from desktop_app.paths import network_file, settings_file
 from desktop_app.settings import load_settings
 from tests.support.commands import zhiyin
@@ -110,7 +111,7 @@ def test_the_switch_counts_in_what_runs_already() -> None:
 
 @pytest.mark.usefixtures("data_home")
 def test_a_long_list_loses_its_older_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_LARGEST", 10_000)
+    monkeypatch.setattr(connections_module, "_LARGEST", 10_000)
     for number in range(200):
         record(Contact("host.example", 443, f"/file/{number}", number, "done"))
     kept = connections()

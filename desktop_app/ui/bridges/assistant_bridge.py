@@ -10,25 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
 from desktop_app import reports
-from desktop_app.assistant.approvals import Approvals, Asked, Decision, always_allowed, remember_allowed
 from desktop_app.assistant.keeper import ToolKeeper
-from desktop_app.assistant.loop import Assistant
-from desktop_app.assistant.mcp.configuration import Server, own_servers
-from desktop_app.assistant.sandbox.python_kernel import is_supported
-from desktop_app.assistant.toolbox import PYTHON
-from desktop_app.assistant.tools.python import unconfined
 from desktop_app.chat.conversation import Message
-from desktop_app.chat.grounding import Grounding
-from desktop_app.chat.request import ReplyOptions
-from desktop_app.chat.tool_choice import ToolChoice
-from desktop_app.engine.protocol import Update
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from desktop_app.assistant.approvals import Asked, Decision
+    from desktop_app.assistant.loop import Assistant
+    from desktop_app.assistant.mcp.configuration import Server
+    from desktop_app.chat.grounding import Grounding
+    from desktop_app.chat.request import ReplyOptions
+    from desktop_app.chat.tool_choice import ToolChoice
+    from desktop_app.engine.protocol import Update
 
 _LOOK = 0.1
 _END = 8.0
@@ -134,6 +134,12 @@ class AssistantBridge(QObject):
 
     def _assistant(self, work: Work, hearing: Hearing, run: Run, ears: _Ears) -> Assistant:
         """Return the loop with its tools, which may take a while: servers are connected."""
+        from desktop_app.assistant.approvals import Approvals, always_allowed, remember_allowed
+        from desktop_app.assistant.loop import Assistant
+        from desktop_app.assistant.sandbox.python_kernel import is_supported
+        from desktop_app.assistant.tool_names import PYTHON
+        from desktop_app.assistant.tools.python import unconfined
+
         tools = self._keeper.tools(work.conversation, work.choice, _servers(), reports.say)
         if PYTHON in work.choice.names and not is_supported() and not self._told:
             self._told = True
@@ -198,6 +204,8 @@ def _answer(run: Run, message: str) -> Decision:
 
 def _servers() -> Mapping[str, Server]:
     """Return the servers that may be used; a damaged file is said, and none are there."""
+    from desktop_app.assistant.mcp.configuration import own_servers
+
     try:
         return {name: server for name, server in own_servers().items() if not server.disabled}
     except ZhiyinError as error:

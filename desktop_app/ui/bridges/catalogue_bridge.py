@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.catalogue import Overview, overview
-from desktop_app.library.first_run import FirstRun, first_run
-from desktop_app.planning.planner import Computer
 from desktop_app.settings import Settings
-from desktop_app.system.hardware import Hardware
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.models.model_session import ModelSession
+
+if TYPE_CHECKING:
+    from desktop_app.library.catalogue import Overview
+    from desktop_app.library.first_run import FirstRun
+    from desktop_app.planning.planner import Computer
+    from desktop_app.system.hardware import Hardware
 
 
 class CatalogueBridge(QObject):
     """The models that may be had, and how each would run here."""
 
-    changed = Signal(Overview)
+    changed = Signal(object)
     """`overview` is new."""
     failed = Signal(Exception)
     """The catalogue cannot be read: the core's sentence."""
@@ -54,13 +57,15 @@ class CatalogueBridge(QObject):
 
         def offer(found: tuple[Hardware, Computer]) -> None:
             hardware, computer = found
-            self._background.run(
-                lambda: first_run(
-                    hardware, overview(computer, models, context=settings.context or None), settings.download_rate
-                ),
-                on_done,
-                on_failed,
-            )
+
+            def choose() -> FirstRun:
+                from desktop_app.library.catalogue import overview
+                from desktop_app.library.first_run import first_run
+
+                context = settings.context or None
+                return first_run(hardware, overview(computer, models, context=context), settings.download_rate)
+
+            self._background.run(choose, on_done, on_failed)
 
         self._models.find_hardware(offer, on_failed)
 
@@ -81,7 +86,12 @@ class CatalogueBridge(QObject):
             self.failed.emit(error)
             self._planned()
 
-        self._background.run(lambda: overview(computer, models, context=context), show, fail)
+        def plan() -> Overview:
+            from desktop_app.library.catalogue import overview
+
+            return overview(computer, models, context=context)
+
+        self._background.run(plan, show, fail)
 
     def _planned(self) -> None:
         self._asking = False

@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from desktop_app.documents import service
-from desktop_app.documents.service import By, CollectionState, Progress, ShownPassage
-from desktop_app.documents.watching import outdated
 from desktop_app.paths import documents_file
-from desktop_app.processes.worker import in_process
 from desktop_app.ui.bridges.background import Background
+
+if TYPE_CHECKING:
+    from desktop_app.documents.service import By, CollectionState, ShownPassage
 
 _SOON_MS, _PAUSE_MS = 2000, 30_000
 """Between the last work and a look for changes, and between two looks."""
@@ -28,7 +27,8 @@ class CollectionsBridge(QObject):
     """The collections as they are, and what may be done with them."""
 
     changed = Signal()
-    progressed = Signal(Progress)
+    progressed = Signal(object)
+    """A `Progress`."""
     failed = Signal(Exception)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -48,6 +48,8 @@ class CollectionsBridge(QObject):
 
     def refresh(self) -> None:
         """Find out what there is."""
+        from desktop_app.documents import service
+
         self._run(service.overview)
 
     def update(self, name: str, sources: tuple[Path, ...] = ()) -> None:
@@ -57,6 +59,8 @@ class CollectionsBridge(QObject):
 
     def look(self) -> None:
         """Look for collections whose files changed, and index the first one; the others follow."""
+        from desktop_app.documents.watching import outdated
+
         self._timer.stop()
         if self.busy:
             self._timer.start(_PAUSE_MS)
@@ -72,11 +76,15 @@ class CollectionsBridge(QObject):
         self._watching.run(lambda: outdated(documents_file(), left), found, lambda error: None)
 
     def _index(self, name: str, sources: tuple[Path, ...] = ()) -> None:
+        from desktop_app.documents import service
+
         self._name = name
         self._run(partial(service.update, name, sources))
 
     def remove(self, name: str) -> None:
         """Remove a collection; the files stay."""
+        from desktop_app.documents import service
+
         self._run(partial(service.remove, name))
 
     def stop(self) -> None:
@@ -94,6 +102,9 @@ class CollectionsBridge(QObject):
         on_failed: Callable[[Exception], None],
     ) -> None:
         """Find the passages for a question."""
+        from desktop_app.documents import service
+        from desktop_app.processes.worker import in_process
+
         work: Any = partial(service.search, name, question, by, count)
         self._background.run(lambda: in_process(work, lambda event: None, threading.Event()), on_done, on_failed)
 
@@ -105,6 +116,8 @@ class CollectionsBridge(QObject):
         self._background.close()
 
     def _run(self, work: Any) -> None:
+        from desktop_app.processes.worker import in_process
+
         self._stop = stop = threading.Event()
         self.busy = True
         self.changed.emit()

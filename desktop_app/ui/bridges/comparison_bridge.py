@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.chat.comparison import Answer, Comparison
-from desktop_app.chat.request import ReplyOptions
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.bridges.background import Background
+
+if TYPE_CHECKING:
+    from desktop_app.chat.comparison import Answer, Comparison
+    from desktop_app.chat.request import ReplyOptions
 
 
 class ComparisonBridge(QObject):
     """Asks one question at a time."""
 
-    heard = Signal(int, Answer)
+    heard = Signal(int, object)
+    """Which of the two, and its `Answer` so far."""
     ended = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -32,6 +36,7 @@ class ComparisonBridge(QObject):
 
     def ask(self, models: Sequence[InstalledModel], question: str, options: ReplyOptions, context: int | None) -> None:
         """Ask; `heard` tells how far each model is, by its number."""
+        from desktop_app.chat.comparison import Comparison
 
         def tell(number: int, answer: Answer) -> None:
             self._asking.post(lambda: self.heard.emit(number, answer) if self._current is current else None)

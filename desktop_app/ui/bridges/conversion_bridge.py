@@ -8,30 +8,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
 
-from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
-from converter.hub.cleanup import KeptDownload, delete_download, kept_downloads
-from converter.hub.request import Description
-from converter.progress import Progress
-from desktop_app.library.catalogue import catalogue
-from desktop_app.library.install import Installed, InstallRequest, install_in_process
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.library.model_search import describe_and_tell
-from desktop_app.library.other_hosts import OtherHost, other_hosts
-from desktop_app.library.source_facts import Assessment, SourceFacts, look_and_tell
 from desktop_app.paths import downloads_folder
-from desktop_app.planning.planner import Computer
-from desktop_app.processes.worker import Unexpected, Work, in_process
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.models.model_session import ModelSession
 from models.errors import Cancelled, ZhiyinError
+
+if TYPE_CHECKING:
+    from converter.hub.cleanup import KeptDownload
+    from converter.hub.request import Description
+    from converter.progress import Progress
+    from desktop_app.library.install import Installed, InstallRequest
+    from desktop_app.library.other_hosts import OtherHost
+    from desktop_app.library.source_facts import Assessment, SourceFacts
+    from desktop_app.planning.planner import Computer
+    from desktop_app.processes.worker import Work
 
 T = TypeVar("T")
 State = Literal["waiting", "preparing", "running", "stopping", "done", "failed", "cancelled"]
@@ -82,7 +81,8 @@ class ConversionBridge(QObject):
 
     changed = Signal()
     """A job was added, began or ended: `current` and `waiting` are new; or downloads were deleted."""
-    progressed = Signal(Progress, ConversionJob)
+    progressed = Signal(object, ConversionJob)
+    """A `Progress`, and whose."""
     finished = Signal(InstalledModel, ConversionJob)
     """The model is on the library's list."""
     failed = Signal(ConversionJob)
@@ -127,6 +127,8 @@ class ConversionBridge(QObject):
             lora: adapters to merge into the checkpoint.
             fetches: as in `install`.
         """
+        from desktop_app.library.install import InstallRequest
+
         return self.install(InstallRequest(source, quant, lora), fetches=fetches)
 
     def install(self, request: InstallRequest, *, fetches: int = 0) -> ConversionJob:
@@ -149,17 +151,23 @@ class ConversionBridge(QObject):
         self, request: InstallRequest, on_done: Callable[[SourceFacts], None], on_failed: Callable[[Exception], None]
     ) -> threading.Event:
         """Find out what a source is; `facts_of` says how. Setting what is returned ends it: then nothing is called."""
+        from desktop_app.library.source_facts import look_and_tell
+
         return self._look(partial(look_and_tell, self._with_endpoint(request)), on_done, on_failed)
 
     def read_card(
         self, request: InstallRequest, on_done: Callable[[Description], None], on_failed: Callable[[Exception], None]
     ) -> threading.Event:
         """Find out what a person reads of a repository, as `describe`."""
+        from desktop_app.library.model_search import describe_and_tell
+
         return self._look(partial(describe_and_tell, self._with_endpoint(request)), on_done, on_failed)
 
     def _look(
         self, work: Work[T], on_done: Callable[[T], None], on_failed: Callable[[Exception], None]
     ) -> threading.Event:
+        from desktop_app.processes.worker import in_process
+
         stop = threading.Event()
 
         def unless_stopped(call: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -179,6 +187,8 @@ class ConversionBridge(QObject):
 
     def other_hosts(self, request: InstallRequest, error: Exception | None) -> list[OtherHost]:
         """Return where else a source may be fetched from that failed; []: another host would not help."""
+        from desktop_app.library.other_hosts import other_hosts
+
         return other_hosts(request, self._settings.endpoint, error)
 
     def cancel(self, job: ConversionJob | None = None) -> None:
@@ -203,6 +213,7 @@ class ConversionBridge(QObject):
             asker: nothing is called once it is gone.
             on_done: gets them.
         """
+        from converter.hub.cleanup import kept_downloads
 
         def found(kept: list[KeptDownload]) -> None:
             if isValid(asker):
@@ -219,6 +230,8 @@ class ConversionBridge(QObject):
             on_failed(error)
 
         def delete() -> None:
+            from converter.hub.cleanup import delete_download
+
             for one in kept:
                 delete_download(one)
 
@@ -241,6 +254,9 @@ class ConversionBridge(QObject):
 
         Where the settings say ModelScope, the catalogue's models are fetched by their names there.
         """
+        from converter.hub.address import is_modelscope, origin, usual_endpoint
+        from desktop_app.library.catalogue import catalogue
+
         endpoint = self._settings.endpoint
         if request.endpoint and origin(request.endpoint) != origin(endpoint or usual_endpoint()):
             return request
@@ -270,6 +286,8 @@ class ConversionBridge(QObject):
             self._run(job, None)
 
     def _run(self, job: ConversionJob, computer: Computer | None) -> None:
+        from desktop_app.library.install import install_in_process
+
         if self._closed or job.state != "preparing":
             return
         job.state = "running"
@@ -302,6 +320,8 @@ class ConversionBridge(QObject):
         self._library.add(installed.path, listed, partial(self._not_done, job))
 
     def _not_done(self, job: ConversionJob, error: Exception) -> None:
+        from desktop_app.processes.worker import Unexpected
+
         if isinstance(error, ZhiyinError) and not isinstance(error, Unexpected):
             job.error = error
         else:
@@ -321,6 +341,8 @@ class ConversionBridge(QObject):
 
 def _needs(source: Path | str, kept: KeptDownload) -> bool:
     """Tell whether a job with this source reads a download, or is about to."""
+    from converter.hub.address import MODELSCOPE_PREFIX
+
     if isinstance(source, Path):
         return source.resolve().is_relative_to(kept.folder.resolve())
     named = source.removeprefix(MODELSCOPE_PREFIX)
@@ -329,6 +351,8 @@ def _needs(source: Path | str, kept: KeptDownload) -> bool:
 
 def _own_fault(job: ConversionJob, error: Exception) -> tuple[ZhiyinError, str]:
     """Say what failed, and give the details for a report."""
+    from desktop_app.processes.worker import Unexpected
+
     phase, item = (job.progress.phase, job.progress.item) if job.progress is not None else ("", "")
     raised = error.details if isinstance(error, Unexpected) else "".join(traceback.format_exception(error))
     details = "\n".join(line for line in (str(job.request.source), f"{phase} {item}".strip(), raised) if line)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.engine import protocol
-from desktop_app.engine.client import Answers, Engine, EngineExit, Job
-from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad, record_load
-from desktop_app.remote.engine import RemoteEngine
 from desktop_app.ui.bridges.background import Background
 from models.errors import ZhiyinError
 
+if TYPE_CHECKING:
+    from desktop_app.engine import protocol
+    from desktop_app.engine.client import Answers, Engine, Job
+    from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad
+    from desktop_app.remote.engine import RemoteEngine
+
 T = TypeVar("T")
 R = TypeVar("R")
-_OF_THE_MODEL = (protocol.Generate, protocol.Complete)
-"""Requests that go to a model on another computer while one is used."""
 
 
 class Call:
@@ -46,32 +47,39 @@ class Call:
 class EngineBridge(QObject):
     """Sends requests from a thread of its own, because starting a process takes longer than a frame."""
 
-    exited = Signal(EngineExit)
+    exited = Signal(object)
+    """The process ended, and nobody asked for it: an `EngineExit`."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         """The process starts with the first request."""
         super().__init__(parent)
         self._background = Background("engine-requests", self)
         self._waiting = Background("engine-answers", self)
-        self._engine = Engine(on_exit=self.exited.emit)
-        self._planner = LoadPlanner(self._engine)
+        self._engine: Engine | None = None
+        self._making = threading.Lock()
+        self._planner: LoadPlanner | None = None
         self._remote: RemoteEngine | None = None
         self._closed = False
 
     @property
     def pid(self) -> int | None:
         """The engine's process id while it runs."""
-        return self._engine.pid
+        return None if self._engine is None else self._engine.pid
 
     @property
     def engine(self) -> Answers:
         """The engine of the model in use, for threads that may wait."""
-        return self._remote or self._engine
+        return self._remote or self.local
 
     @property
     def local(self) -> Engine:
-        """The engine of this computer, for threads that may wait."""
-        return self._engine
+        """The engine of this computer, for threads that may wait: its protocol is imported when it is first asked for."""
+        from desktop_app.engine.client import Engine
+
+        with self._making:
+            if self._engine is None:
+                self._engine = Engine(on_exit=self.exited.emit)
+            return self._engine
 
     def use(self, remote: RemoteEngine | None) -> None:
         """Let a model on another computer answer from now on; None: the one that is loaded here."""
@@ -88,7 +96,7 @@ class EngineBridge(QObject):
     ) -> Call:
         """Send a request; exactly one of `on_done` and `on_failed` is called, after all updates."""
         call = Call(self._background)
-        engine = self.engine if isinstance(request, _OF_THE_MODEL) else self._engine
+        remote = self._remote if _is_of_the_model(request) else None
 
         def ended(future: Future[R]) -> None:
             error = future.exception()
@@ -101,7 +109,7 @@ class EngineBridge(QObject):
             self._background.post(lambda: on_update(update))
 
         def send() -> None:
-            job = engine.submit(request, pass_on)
+            job = (remote or self.local).submit(request, pass_on)
             call.start(job)
             job.future.add_done_callback(ended)
 
@@ -120,6 +128,10 @@ class EngineBridge(QObject):
         def wait() -> T:
             if self._closed:
                 raise ZhiyinError("The window is closed.")
+            from desktop_app.planning.load_plan import LoadPlanner
+
+            if self._planner is None:
+                self._planner = LoadPlanner(self.local)
             return work(self._planner)
 
         self._waiting.run(wait, on_done, on_failed)
@@ -128,24 +140,41 @@ class EngineBridge(QObject):
         """Use other workers than before: the process is ended, and the next request starts one that does."""
 
         def change() -> None:
-            self._engine.use_workers(workers)
-            self._engine.close()
+            self.local.use_workers(workers)
+            self.local.close()
 
         self._background.run(change, lambda _: on_done())
 
     def restart(self, on_done: Callable[[], None]) -> None:
         """End the process after what it was asked for so far; the next request starts a new one."""
-        self._background.run(self._engine.close, lambda _: on_done())
+        self._background.run(self._end_process, lambda _: on_done())
 
     def record(self, planned: PlannedLoad) -> None:
         """Remember what the loaded model takes, for the next plans."""
-        self.plan(lambda _: record_load(self._engine, planned), lambda _: None, lambda _: None)
+
+        def keep(_: LoadPlanner) -> None:
+            from desktop_app.planning.load_plan import record_load
+
+            record_load(self.local, planned)
+
+        self.plan(keep, lambda _: None, lambda _: None)
 
     def close(self) -> None:
         """End the engine process."""
         self._closed = True
         self.use(None)
         self._background.close()
-        self._engine.close()
+        self._end_process()
         self._waiting.close()
-        self._engine.close()  # a plan under way may have started it again
+        self._end_process()  # a plan under way may have started it again
+
+    def _end_process(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+
+def _is_of_the_model(request: protocol.Request[Any]) -> bool:
+    """Tell whether a request goes to a model on another computer while one is used."""
+    from desktop_app.engine.protocol import Complete, Generate
+
+    return isinstance(request, Generate | Complete)

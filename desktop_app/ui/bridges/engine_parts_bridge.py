@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.engine.parts.store import AUTOMATIC, Part, PartStore, part_store
-from desktop_app.engine.protocol import Devices
-from desktop_app.system.devices import Device, EnginePart
-from desktop_app.system.graphics_cards import UnusedCard
-from desktop_app.system.hardware import Hardware, probe
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.models.model_session import ModelSession
+
+if TYPE_CHECKING:
+    from desktop_app.engine.parts.store import Part, PartStore
+    from desktop_app.system.devices import Device, EnginePart
+    from desktop_app.system.graphics_cards import UnusedCard
+    from desktop_app.system.hardware import Hardware
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class EngineFacts:
     """What the engine computes with, and could."""
 
     parts: tuple[Part, ...] = ()
-    mode: str = AUTOMATIC
+    mode: str = ""
+    """Which of them are used, as `PartStore.mode`; "": not known yet."""
     states: tuple[EnginePart, ...] = ()
     """What became of each part when the engine started."""
     devices: tuple[Device, ...] = ()
@@ -46,12 +49,17 @@ class EnginePartsBridge(QObject):
         super().__init__(parent)
         self._engine, self._models = engine, models
         self._background = Background("engine-parts", self)
-        self._store: PartStore = part_store()
         self.facts = EngineFacts()
         self.busy = False
         """A part is being taken, or the engine is starting with it."""
         self._turn = 0
         """Of what was asked for last; answers to what was asked before it come too late."""
+
+    @cached_property
+    def _store(self) -> PartStore:
+        from desktop_app.engine.parts.store import part_store
+
+        return part_store()
 
     def refresh(self) -> None:
         """Find out what is here; the engine answers after a reply that is under way."""
@@ -97,6 +105,9 @@ class EnginePartsBridge(QObject):
         self.refresh()
 
     def _listed(self, turn: int, parts: list[Part], mode: str) -> None:
+        from desktop_app.engine.protocol import Devices
+        from desktop_app.system.hardware import probe
+
         if turn != self._turn:
             return
         self.facts = EngineFacts(tuple(parts), mode)

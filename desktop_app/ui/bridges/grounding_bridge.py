@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from desktop_app.chat.grounding import Grounding
-from desktop_app.documents import service
-from desktop_app.documents.fitting import Chat, costs_of, fit
-from desktop_app.documents.service import Progress
-from desktop_app.processes.worker import in_process
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
+
+if TYPE_CHECKING:
+    from desktop_app.chat.grounding import Grounding
+    from desktop_app.documents.fitting import Chat
+    from desktop_app.documents.service import Progress
 
 
 class GroundingBridge(QObject):
@@ -40,6 +40,10 @@ class GroundingBridge(QObject):
         self._stop = stop = threading.Event()
 
         def work() -> Grounding | None:
+            from desktop_app.documents import service
+            from desktop_app.documents.fitting import costs_of, fit
+            from desktop_app.processes.worker import in_process
+
             costs = costs_of(chat, self._engine.count_tokens)
             fitting = fit(chat, context, costs)
             if not fitting.searched and not chat.collections:
@@ -56,6 +60,9 @@ class GroundingBridge(QObject):
 
     def forget_chats(self, known: frozenset[str]) -> None:
         """Remove what was made of attachments of chats that are gone."""
+        from desktop_app.documents import service
+        from desktop_app.processes.worker import in_process
+
         work: Any = partial(service.forget_chats, known)
         self._background.run(lambda: in_process(work, lambda event: None, self._stop), None, lambda error: None)
 

@@ -6,25 +6,21 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from converter.atomic_write import write_atomically
-from desktop_app.backup import make_backup, prepare_restore
-from desktop_app.chat.conversation import Conversation, Message, MessageTree
-from desktop_app.chat.export import as_json, as_markdown
-from desktop_app.chat.folders import Folder
-from desktop_app.chat.history import Deleted, Found, History, HistoryError
-from desktop_app.chat.imports.chat import Chat
-from desktop_app.chat.imports.work import Imported, import_chats
-from desktop_app.chat.mending import Recovery
+from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.paths import data_folder
-from desktop_app.processes.worker import Work, in_process
 from desktop_app.ui.bridges.background import Background
-from desktop_app.ui.markdown.html import as_html, write_pdf
 from models.errors import ZhiyinError
 from models.system_errors import as_zhiyin_error
+
+if TYPE_CHECKING:
+    from desktop_app.chat.folders import Folder
+    from desktop_app.chat.history import Deleted, Found, History
+    from desktop_app.chat.imports.work import Imported
+    from desktop_app.processes.worker import Work
 
 _RETRY_MS = 5000
 
@@ -36,13 +32,13 @@ class HistoryBridge(QObject):
     """Something could not be saved: the reason. It is kept and saved as soon as possible."""
     recovered = Signal()
     """Everything is saved again."""
-    damaged = Signal(Recovery)
-    """The file was damaged; what was saved of it."""
+    damaged = Signal(object)
+    """The file was damaged; what was saved of it: a `Recovery`."""
     unavailable = Signal(ZhiyinError)
     """The file cannot be used at all; nothing can be read or written."""
 
     def __init__(self, path: Path | None, parent: QObject | None = None) -> None:
-        """Open the file on the thread; the first answer may take a moment."""
+        """`begin` opens the file, on the thread; what is asked before is answered then."""
         super().__init__(parent)
         self._path = path
         self._background = Background("history", self)
@@ -54,7 +50,12 @@ class HistoryBridge(QObject):
         self._in_trouble = False
         self._retry = QTimer(self, singleShot=True, interval=_RETRY_MS)
         self._retry.timeout.connect(self.flush)
+        self._may_begin = threading.Event()
         self._background.run(lambda: self._open(path), lambda _: self._begun(), self._not_begun)
+
+    def begin(self) -> None:
+        """Open the file."""
+        self._may_begin.set()
 
     def conversations(self, on_done: Callable[[list[Conversation]], None]) -> None:
         """Read the list of chats."""
@@ -82,6 +83,12 @@ class HistoryBridge(QObject):
         """
 
         def write() -> None:
+            from converter.atomic_write import write_atomically
+            from desktop_app.chat.conversation import MessageTree
+            from desktop_app.chat.export import as_json, as_markdown
+            from desktop_app.chat.imports.chat import Chat
+            from desktop_app.ui.markdown.html import as_html, write_pdf
+
             messages = self._opened().messages(conversation.id)
             if path.suffix.lower() == ".json":
                 write_atomically(path, as_json([Chat(conversation, tuple(messages))]))
@@ -108,6 +115,8 @@ class HistoryBridge(QObject):
         on_failed: Callable[[Exception], None],
     ) -> None:
         """Import another program's chats, in a process of its own."""
+        from desktop_app.chat.imports.work import import_chats
+
         if self._path is not None:
             work = partial(import_chats, path=path, database=self._path)
             self._run_long(work, on_part, on_done, on_failed)
@@ -120,6 +129,8 @@ class HistoryBridge(QObject):
         on_failed: Callable[[Exception], None],
     ) -> None:
         """Write everything into one file."""
+        from desktop_app.backup import make_backup
+
         self._run_long(partial(make_backup, folder=data_folder(), target=target), on_part, on_done, on_failed)
 
     def prepare_restore(
@@ -130,6 +141,8 @@ class HistoryBridge(QObject):
         on_failed: Callable[[Exception], None],
     ) -> None:
         """Lay a backup's files ready for the next start."""
+        from desktop_app.backup import prepare_restore
+
         work = partial(prepare_restore, backup=backup, folder=data_folder())
         self._run_long(work, on_part, on_done, on_failed)
 
@@ -140,6 +153,8 @@ class HistoryBridge(QObject):
         on_done: Callable[[Any], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
+        from desktop_app.processes.worker import in_process
+
         def tell(part: float) -> None:
             self._long.post(lambda: on_part(part))
 
@@ -216,10 +231,12 @@ class HistoryBridge(QObject):
 
     def wait(self) -> None:
         """Return when all that was asked for so far is done."""
+        self.begin()
         self._background.wait()
 
     def close(self) -> None:
         """Stop imports and backups, write what waits and close the file."""
+        self.begin()
         self._stop.set()
         self._long.close()
 
@@ -233,6 +250,9 @@ class HistoryBridge(QObject):
         self._background.close()
 
     def _open(self, path: Path | None) -> None:
+        self._may_begin.wait()
+        from desktop_app.chat.history import History
+
         self._history = History(path)
 
     def _begun(self) -> None:
@@ -245,6 +265,8 @@ class HistoryBridge(QObject):
         self.unavailable.emit(error)
 
     def _opened(self) -> History:
+        from desktop_app.chat.history import HistoryError
+
         if self._history is None:
             raise HistoryError("The chats could not be opened; start Zhiyin again.")
         return self._history
@@ -267,6 +289,8 @@ class HistoryBridge(QObject):
             self.recovered.emit()
 
     def _failed(self, error: Exception) -> None:
+        from desktop_app.chat.history import HistoryError
+
         if not isinstance(error, HistoryError):
             raise error
         self._retry.start()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import Entry, InstalledModel, Listing
-from desktop_app.library.other_programs import FoundModel, found_models
-from desktop_app.library.removal import Removal
-from desktop_app.remote.addresses import Remotes
 from desktop_app.ui.bridges.background import Background
+
+if TYPE_CHECKING:
+    from desktop_app.library.installed import Library
+    from desktop_app.library.other_programs import FoundModel
+    from desktop_app.library.removal import Removal
 
 
 class LibraryBridge(QObject):
@@ -26,15 +29,20 @@ class LibraryBridge(QObject):
     """A file was not imported, or the list could not be read: the sentence says why."""
 
     def __init__(self, folder: Path, parent: QObject | None = None) -> None:
-        """Read the list."""
+        """`refresh` reads the list for the first time."""
         super().__init__(parent)
         self._background = Background("library", self)
-        self._library = Library(folder)
-        self._remotes = Remotes()
+        self._folder = folder
         self.listing = Listing([], [])
         self.is_read = False
         """`listing` is known; false for a moment after the start."""
-        self.refresh()
+
+    @cached_property
+    def _library(self) -> Library:
+        """On the thread."""
+        from desktop_app.library.installed import Library
+
+        return Library(self._folder)
 
     @property
     def models(self) -> list[InstalledModel]:
@@ -63,6 +71,8 @@ class LibraryBridge(QObject):
         """Look for the models of other programs that are not on the list yet."""
 
         def find() -> list[FoundModel]:
+            from desktop_app.library.other_programs import found_models
+
             known = {model.path for model in self._library.models()}
             return [model for model in found_models() if model.path not in known]
 
@@ -110,7 +120,9 @@ class LibraryBridge(QObject):
         self._background.close()
 
     def _read(self) -> Listing:
-        return replace(self._library.listing(), remote=self._remotes.models())
+        from desktop_app.remote.addresses import Remotes
+
+        return replace(self._library.listing(), remote=Remotes().models())
 
     def _listed(self, listing: Listing) -> None:
         # Nobody can chat with a model that makes vectors.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.paths import remotes_file
-from desktop_app.remote.addresses import Remote, Remotes, keep_key_for, key_for, read_address
-from desktop_app.remote.engine import list_models
 from desktop_app.ui.bridges.background import Background
 from models.system_errors import cannot_write
+
+if TYPE_CHECKING:
+    from desktop_app.remote.addresses import Remote, Remotes
 
 OnFailed = Callable[[Exception], None]
 
@@ -25,7 +28,12 @@ class RemotesBridge(QObject):
         """Look after the data folder's list."""
         super().__init__(parent)
         self._background = Background("remotes", self)
-        self._remotes = Remotes()
+
+    @cached_property
+    def _remotes(self) -> Remotes:
+        from desktop_app.remote.addresses import Remotes
+
+        return Remotes()
 
     def find(self, on_done: Callable[[tuple[Remote, ...]], None], on_failed: OnFailed) -> None:
         """Read the list."""
@@ -42,6 +50,9 @@ class RemotesBridge(QObject):
         """
 
         def work() -> Remote:
+            from desktop_app.remote.addresses import keep_key_for, key_for, read_address
+            from desktop_app.remote.engine import list_models
+
             whole = read_address(address)
             remote = list_models(whole, key or key_for(whole))
             if key:

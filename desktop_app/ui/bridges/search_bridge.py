@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, usual_endpoint
-from converter.hub.request import FoundRepository
-from desktop_app.library.install import InstallRequest
-from desktop_app.library.model_search import Fit, fits_and_tell, search_and_tell
-from desktop_app.planning.planner import Computer
-from desktop_app.processes.worker import in_process
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.models.model_session import ModelSession
 from models.errors import Cancelled
+
+if TYPE_CHECKING:
+    from converter.hub.request import FoundRepository
+    from desktop_app.library.model_search import Fit
+    from desktop_app.planning.planner import Computer
 
 
 class SearchBridge(QObject):
@@ -53,12 +52,18 @@ class SearchBridge(QObject):
 
     def hosts(self) -> tuple[str, str]:
         """Return the addresses of the Hub, or of its mirror in the settings, and of ModelScope."""
+        from converter.hub.address import MODELSCOPE, is_modelscope, usual_endpoint
+
         chosen = self._settings.endpoint
         there = is_modelscope(chosen.partition("://")[2].partition("/")[0])
         return (usual_endpoint(), chosen) if there else (chosen or usual_endpoint(), MODELSCOPE)
 
     def search(self, words: str, endpoint: str) -> None:
         """Look for words; `found` or `failed` tells of the end. What was looked for before counts no more."""
+        from converter.hub.address import MODELSCOPE_PREFIX
+        from desktop_app.library.model_search import search_and_tell
+        from desktop_app.processes.worker import in_process
+
         self.stop()
         stop = self._stop = threading.Event()
         self._endpoint, self._asked, self._wanted, self.fits = endpoint, set(), [], {}
@@ -96,6 +101,10 @@ class SearchBridge(QObject):
         self._looking.close()
 
     def _look_at_wanted(self, computer: Computer) -> None:
+        from desktop_app.library.install import InstallRequest
+        from desktop_app.library.model_search import fits_and_tell
+        from desktop_app.processes.worker import in_process
+
         wanted, self._wanted, stop = self._wanted, [], self._stop
         requests = [InstallRequest(source, endpoint=self._endpoint) for source in wanted]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
 
-from desktop_app.server.process import NETWORK, THIS_COMPUTER, Answered, Ready, ServerProcess, ServerSettings
 from desktop_app.settings import Settings
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from desktop_app.server.process import Answered, Ready, ServerProcess
 
 _LAST = 100
 """Requests that are remembered."""
@@ -48,6 +51,8 @@ class ServerBridge(QObject):
             port: where it listens.
             network: other computers are answered too.
         """
+        from desktop_app.server.process import NETWORK, THIS_COMPUTER, ServerProcess, ServerSettings
+
         if self._process is not None:
             return
         self.settings.server_port, self.settings.server_network = port, network

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from desktop_app.chat.choices import SAMPLED
 from desktop_app.settings import Settings
-from desktop_app.ui.chat.load_plan_box import LoadPlanBox
 from desktop_app.ui.models.model_session import LoadOverrides
 from desktop_app.ui.services import Services
-from desktop_app.ui.settings.chat_section import CONTEXTS, ChatSection
 from desktop_app.ui.widgets.fitting_dialog import ScrollingPage
 from desktop_app.ui.widgets.icons import IconButton
+
+if TYPE_CHECKING:
+    from desktop_app.ui.chat.load_plan_box import LoadPlanBox
+    from desktop_app.ui.settings.chat_section import ChatSection
 
 _WIDTH = 320
 
@@ -26,12 +28,20 @@ class ChatPanel(QFrame):
     closed = Signal()
 
     def __init__(self, services: Services) -> None:
-        """Begin closed."""
+        """Begin closed, and empty until it is opened."""
         super().__init__()
         self._services = services
         self._section: ChatSection | None = None
+        self._plan: LoadPlanBox | None = None
         self.setObjectName("chatPanel")
         self.setFixedWidth(_WIDTH)
+        services.chats.opened.connect(self._refresh)
+        services.models.changed.connect(lambda state: self._refresh() if state.kind in ("ready", "none") else None)
+        self.hide()
+
+    def _fill(self) -> LoadPlanBox:
+        from desktop_app.ui.chat.load_plan_box import LoadPlanBox
+
         self._title = QLabel()
         self._title.setObjectName("dialogTitle")
         self._close = IconButton("close", size=16)
@@ -42,28 +52,28 @@ class ChatPanel(QFrame):
         page = QWidget()
         self._column = QVBoxLayout(page)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._plan = LoadPlanBox()
-        self._plan.wished.connect(self._load)
-        self._column.addWidget(self._plan)
+        plan = LoadPlanBox()
+        plan.wished.connect(self._load)
+        self._column.addWidget(plan)
         self._column.addStretch()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 10, 4, 10)
         layout.addLayout(head)
         layout.addWidget(ScrollingPage(page), 1)
-        services.chats.opened.connect(self._refresh)
-        services.models.changed.connect(lambda state: self._refresh() if state.kind in ("ready", "none") else None)
         self._retranslate()
-        self.hide()
+        return plan
 
     def open(self) -> None:
         """Show the panel, as things are now."""
+        if self._plan is None:
+            self._plan = self._fill()
         self.show()
         self._refresh()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.LanguageChange:
+        if event.type() == QEvent.Type.LanguageChange and self._plan is not None:
             self._retranslate()
 
     def _retranslate(self) -> None:
@@ -72,8 +82,11 @@ class ChatPanel(QFrame):
 
     def _refresh(self) -> None:
         """Show the open chat's choices; while the panel is closed nothing is made."""
-        if self.isHidden():
+        plan = self._plan
+        if self.isHidden() or plan is None:
             return
+        from desktop_app.ui.settings.chat_section import CONTEXTS, ChatSection
+
         if self._section is not None:
             self._column.removeWidget(self._section)
             self._section.hide()
@@ -82,9 +95,9 @@ class ChatPanel(QFrame):
         section = self._section = ChatSection(self._as_settings(), state, shows_context=False)
         section.changed.connect(lambda name: self._choose(name, section))
         self._column.insertWidget(0, section)
-        self._plan.hide()
+        plan.hide()
         self._services.models.find_contexts(
-            sorted({*CONTEXTS, state.context} - {0}), lambda found: self._plan.show_plans(found, state.context)
+            sorted({*CONTEXTS, state.context} - {0}), lambda found: plan.show_plans(found, state.context)
         )
 
     def _as_settings(self) -> Settings:

@@ -10,29 +10,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec.structs import asdict
-from msgspec.structs import replace as with_fields
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from desktop_app.assistant.approvals import Asked, Decision
 from desktop_app.chat.attachment import Attachment, Draft
-from desktop_app.chat.changes import branched, can_go_on, leaf_without, without
 from desktop_app.chat.choices import Choices
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
-from desktop_app.chat.failure import failure_facts
-from desktop_app.chat.grounding import Grounding
-from desktop_app.chat.history import Deleted, Found
-from desktop_app.chat.imports.work import Imported
 from desktop_app.chat.reasoning import THINKING_SECONDS, ThoughtClock
-from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
-from desktop_app.chat.steps import is_unfinished, open_calls, resumable
 from desktop_app.chat.tool_choice import ToolChoice
-from desktop_app.documents.fitting import Chat
-from desktop_app.documents.service import Progress
-from desktop_app.engine.protocol import Text, Update
-from desktop_app.engine.results import Reply
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import chat_state_file, documents_file
 from desktop_app.settings import Settings
@@ -42,6 +28,16 @@ from desktop_app.ui.bridges.grounding_bridge import GroundingBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.models.model_session import EngineState, ModelSession
 from models.system_errors import as_zhiyin_error
+
+if TYPE_CHECKING:
+    from desktop_app.assistant.approvals import Asked, Decision
+    from desktop_app.chat.grounding import Grounding
+    from desktop_app.chat.history import Deleted, Found
+    from desktop_app.chat.imports.work import Imported
+    from desktop_app.documents.fitting import Chat
+    from desktop_app.documents.service import Progress
+    from desktop_app.engine.protocol import Update
+    from desktop_app.engine.results import Reply
 
 Activity = Literal["writing", "waiting", "unseen"]
 """A chat's reply is being written, or waits for another chat's, or was written while another chat was open."""
@@ -92,8 +88,8 @@ class ChatSession(QObject):
     """A reply's id, and how many seconds it reasoned: it answers now."""
     reading = Signal(str, float)
     """A reply's id, and how much of the prompt is read, 0 to 1."""
-    searching = Signal(str, Progress)
-    """A reply's id, and how far its documents are prepared; reading "": they are searched."""
+    searching = Signal(str, object)
+    """A reply's id, and how far its documents are prepared, a `Progress`; reading "": they are searched."""
     grounded = Signal(Message)
     """It is known what a reply is grounded in."""
     ended = Signal(Message)
@@ -336,10 +332,14 @@ class ChatSession(QObject):
     @property
     def can_go_on(self) -> bool:
         """The open chat ends in the middle of an assistant's work."""
+        from desktop_app.chat.steps import is_unfinished, resumable
+
         return not self.busy_here and is_unfinished(self.path) and resumable(self.path) == self.path
 
     def go_on(self) -> None:
         """Go on where an assistant's work was cut off; what was begun is not done again."""
+        from desktop_app.chat.steps import open_calls
+
         if self.can_go_on:
             last = self.path[-1]
             pending = open_calls(self.path)
@@ -366,6 +366,8 @@ class ChatSession(QObject):
 
     def continue_reply(self, message: str) -> None:
         """Let the last reply go on from where it was stopped or cut off."""
+        from desktop_app.chat.changes import can_go_on
+
         reply = self.tree[message]
         if not self.busy_here and message == self.current.leaf and can_go_on(reply):
             clock = ThoughtClock(reply.content, float(reply.facts.get(THINKING_SECONDS, 0)))
@@ -378,6 +380,8 @@ class ChatSession(QObject):
 
     def branch(self, message: str) -> None:
         """Go on from a message in a chat of its own, which begins like this one."""
+        from desktop_app.chat.changes import branched
+
         self.take(*branched(self._all[self.current.id], self.tree.path(message)))
 
     def take(self, chat: Conversation, messages: Sequence[Message]) -> None:
@@ -388,6 +392,8 @@ class ChatSession(QObject):
 
     def remove(self, message: str) -> Callable[[], None]:
         """Delete one message; what follows it follows the one before. Return what undoes it."""
+        from desktop_app.chat.changes import leaf_without, without
+
         chat, before, removed = self.current.id, list(self.tree), self.tree[message]
         was_last = self.current.leaf == message
         self._replace_messages(chat, without(before, message), leaf_without(before, self.current.leaf, message))
@@ -519,13 +525,13 @@ class ChatSession(QObject):
         if self.current.id not in self._all:
             self._new = Conversation()
         question = Message(self.current.id, parent, "user", draft.text.strip(), attachments=draft.attachments)
-        branched = parent != self.current.leaf
+        is_branch = parent != self.current.leaf
         title = self.current.title or title_from(draft)
         self.tree.put(question)
         sent = replace(self.current, title=title, leaf=question.id, updated=time.time(), draft="", attachments=())
         self._note(sent)
         self._history.save_sent(sent, question)
-        if branched:
+        if is_branch:
             self.opened.emit()
         else:
             self.added.emit(question)
@@ -572,6 +578,8 @@ class ChatSession(QObject):
 
     def _model_changed(self, state: EngineState) -> None:
         """Ask for the reply that waited for the model; end the one that the old model is writing."""
+        from desktop_app.chat.failure import failure_facts
+
         reply = self._reply
         if reply is None:
             return
@@ -586,6 +594,9 @@ class ChatSession(QObject):
                 self._end(waiting, "failed", facts)
 
     def _generate(self, reply: _Reply) -> None:
+        from desktop_app.chat.request import options_for
+        from desktop_app.documents.fitting import Chat
+
         model = self._models.state.model
         if not reply.resumes:
             reply.message = replace(reply.message, model=model.name if model else "")
@@ -603,6 +614,7 @@ class ChatSession(QObject):
 
     def _ground(self, reply: _Reply, asked: Chat, context: int) -> None:
         """Find out what the model is to read of documents, and then have it answer."""
+        from desktop_app.documents.service import Progress
 
         def is_current() -> bool:
             return reply is self._reply and reply.search is stop
@@ -629,6 +641,11 @@ class ChatSession(QObject):
         tell(Progress(0.0, ""))
 
     def _request(self, reply: _Reply, grounding: Grounding | None) -> None:
+        from msgspec.structs import replace as with_fields
+
+        from desktop_app.chat.request import options_for, reply_request, report_base_model, report_moved_system
+        from desktop_app.chat.steps import is_unfinished
+
         model = self._models.state.model
         chat = self._all[reply.message.conversation]
         options = options_for(self._settings, chat)
@@ -703,6 +720,8 @@ class ChatSession(QObject):
 
     def _not_done(self, reply: _Reply, error: Exception) -> None:
         """Say why an assistant's work ended; the loop stored that where it could."""
+        from desktop_app.chat.failure import failure_facts
+
         if reply is not self._reply:
             return
         message = reply.message
@@ -712,6 +731,8 @@ class ChatSession(QObject):
         self._over(reply, message)
 
     def _update(self, reply: _Reply, update: Update) -> None:
+        from desktop_app.engine.protocol import Text
+
         if reply is not self._reply:
             return
         if isinstance(update, Text):
@@ -726,6 +747,8 @@ class ChatSession(QObject):
                 self.reading.emit(reply.message.id, update.part)
 
     def _done(self, reply: _Reply, result: Reply) -> None:
+        from msgspec.structs import asdict
+
         if reply is self._reply:
             facts = {key: value for key, value in asdict(result).items() if key != "text"}
             facts["context"] = self._models.state.context
@@ -733,6 +756,8 @@ class ChatSession(QObject):
             self._end(reply, "stopped" if result.reason == "cancelled" else "done", facts)
 
     def _failed(self, reply: _Reply, error: Exception) -> None:
+        from desktop_app.chat.failure import failure_facts
+
         if reply is not self._reply:
             return
         self._end(reply, "failed", failure_facts(as_zhiyin_error(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeGuard
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
@@ -21,21 +22,22 @@ from PySide6.QtWidgets import (
 from shiboken6 import delete
 
 from desktop_app.chat.conversation import Message
-from desktop_app.chat.grounding import grounding_of, parts_read
-from desktop_app.documents.service import Progress
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.chat_session import ChatSession
-from desktop_app.ui.chat.message_widget import Versions
-from desktop_app.ui.chat.question_widget import QuestionWidget
-from desktop_app.ui.chat.reply_failure import Contexts
-from desktop_app.ui.chat.reply_widget import ReplyWidget
-from desktop_app.ui.chat.sources_box import shortened
-from desktop_app.ui.chat.step_widget import StepWidget
+from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 from desktop_app.ui.widgets.look import WIDTHS
 
-Shown = QuestionWidget | ReplyWidget | StepWidget
-"""A message in the view."""
+if TYPE_CHECKING:
+    from desktop_app.documents.service import Progress
+    from desktop_app.ui.chat.message_widget import Versions
+    from desktop_app.ui.chat.question_widget import QuestionWidget
+    from desktop_app.ui.chat.reply_widget import ReplyWidget
+    from desktop_app.ui.chat.step_widget import StepWidget
+
+    Shown = QuestionWidget | ReplyWidget | StepWidget
+    """A message in the view."""
+
 _AT_ONCE = 0.002
 """Seconds for building widgets before the window takes its turn."""
 SCROLL_BAR = 10
@@ -171,7 +173,7 @@ class ChatView(QScrollArea):
         """Say in an empty reply what is waited for."""
         self._waiting_for = words
         for widget in self._widgets[-1:]:
-            if isinstance(widget, ReplyWidget) and widget.message.state == "streaming":
+            if _is_reply(widget) and widget.message.state == "streaming":
                 widget.wait_for(self._words_of_waiting(widget.message))
 
     def set_contexts(self, contexts: Contexts) -> None:
@@ -179,7 +181,7 @@ class ChatView(QScrollArea):
         if contexts != self.contexts:
             self.contexts = contexts
             for widget in self._widgets:
-                if isinstance(widget, ReplyWidget):
+                if _is_reply(widget):
                     widget.set_contexts(contexts)
 
     def set_models(self, models: Sequence[InstalledModel]) -> None:
@@ -226,7 +228,7 @@ class ChatView(QScrollArea):
     def edit_question(self, message: str) -> None:
         """Open the box in which a question is changed."""
         for widget in self._widgets:
-            if widget.message.id == message and isinstance(widget, QuestionWidget):
+            if widget.message.id == message and _is_question(widget):
                 widget.begin_editing()
                 self.ensureWidgetVisible(widget)
 
@@ -291,11 +293,15 @@ class ChatView(QScrollArea):
         return widget
 
     def _make_question(self, message: Message) -> QuestionWidget:
+        from desktop_app.ui.chat.question_widget import QuestionWidget
+
         widget = QuestionWidget(message, self._versions(message))
         widget.edited.connect(self._session.edit)
         return widget
 
     def _make_step(self, message: Message) -> StepWidget:
+        from desktop_app.ui.chat.step_widget import StepWidget
+
         widget = StepWidget(message, self._versions(message))
         widget.answered.connect(self._session.answer)
         if (asked := self._session.asked_of(message.id)) is not None:
@@ -303,6 +309,8 @@ class ChatView(QScrollArea):
         return widget
 
     def _make_reply(self, message: Message) -> ReplyWidget:
+        from desktop_app.ui.chat.reply_widget import ReplyWidget
+
         widget = ReplyWidget(message, self._versions(message))
         widget.regenerate_asked.connect(self._session.regenerate)
         widget.other_model_asked.connect(self._session.regenerate)
@@ -329,12 +337,14 @@ class ChatView(QScrollArea):
             widget.wait_for(self._waiting_for)
 
     def _versions(self, message: Message) -> Versions:
+        from desktop_app.ui.chat.message_widget import Versions
+
         ids = tuple(version.id for version in self._session.versions(message))
         return Versions(ids.index(message.id), ids)
 
     def _add(self, message: Message) -> None:
         for earlier in self._widgets[-1:]:
-            if isinstance(earlier, ReplyWidget):
+            if _is_reply(earlier):
                 earlier.set_last(False)
         widget = self._make(message)
         self._widgets.append(widget)
@@ -343,7 +353,7 @@ class ChatView(QScrollArea):
 
     def _find(self, message: str) -> ReplyWidget | None:
         for widget in reversed(self._widgets):
-            if widget.message.id == message and isinstance(widget, ReplyWidget):
+            if widget.message.id == message and _is_reply(widget):
                 return widget
         return None
 
@@ -361,6 +371,8 @@ class ChatView(QScrollArea):
 
     def _searching(self, message: str, progress: Progress) -> None:
         if widget := self._find(message):
+            from desktop_app.ui.chat.sources_box import shortened
+
             preparing = self.tr("Preparing {name}… {percent} %").format(
                 name=shortened(progress.reading), percent=round(progress.part * 100)
             )
@@ -372,6 +384,8 @@ class ChatView(QScrollArea):
             widget.wait_for(self._waiting_for)
 
     def _show_grounding(self, widget: ReplyWidget, message: Message) -> None:
+        from desktop_app.chat.grounding import grounding_of, parts_read
+
         if (grounding := grounding_of(message)) is not None:
             widget.ground(grounding, parts_read(grounding, self._session.tree.path(message.parent)))
 
@@ -382,7 +396,7 @@ class ChatView(QScrollArea):
 
     def _step(self, message: str) -> StepWidget | None:
         for widget in reversed(self._widgets):
-            if widget.message.id == message and isinstance(widget, StepWidget):
+            if widget.message.id == message and _is_step(widget):
                 return widget
         return None
 
@@ -442,3 +456,16 @@ def _go_on_button(session: ChatSession) -> QPushButton:
     button.clicked.connect(session.go_on)
     button.hide()
     return button
+
+
+def _is_reply(widget: Shown) -> TypeGuard[ReplyWidget]:
+    """Tell by the message: the widgets of messages are not imported before there is one."""
+    return widget.message.role not in ("user", "tool")
+
+
+def _is_question(widget: Shown) -> TypeGuard[QuestionWidget]:
+    return widget.message.role == "user"
+
+
+def _is_step(widget: Shown) -> TypeGuard[StepWidget]:
+    return widget.message.role == "tool"

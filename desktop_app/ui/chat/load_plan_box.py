@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from desktop_app.planning.planner import RunConfiguration
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.fit import speed_words
+
+if TYPE_CHECKING:
+    from desktop_app.planning.planner import RunConfiguration
 
 
 class LoadPlanBox(QWidget):

@@ -10,6 +10,7 @@ from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QKeySequenc
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 from desktop_app.ui.shortcuts import SHORTCUTS
+from desktop_app.ui.widgets.restyling import restyle
 
 LINE = 36
 """The height of a box with one line, in pixels."""
@@ -26,7 +27,7 @@ def mark_focus(box: QWidget, edit: MessageEdit) -> None:
 
     def mark(focused: bool) -> None:
         box.setProperty("focused", focused)
-        box.style().polish(box)
+        restyle(box)
 
     edit.focused.connect(mark)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop_app.chat.attachment import PASTED, Attachment, Draft
-from desktop_app.ui.chat.attachment_chip import AttachmentChip
 from desktop_app.ui.chat.message_edit import MessageEdit, is_long
+
+if TYPE_CHECKING:
+    from desktop_app.ui.chat.attachment_chip import AttachmentChip
 
 _BREAK = "\n\n"
 _TYPED = 2000
@@ -64,6 +68,8 @@ class MessageField(QWidget):
 
     def attach(self, attachment: Attachment) -> None:
         """Put a text into the message, below what is typed; the model sees its name, too."""
+        from desktop_app.ui.chat.attachment_chip import AttachmentChip
+
         chip = AttachmentChip(attachment, removable=True)
         chip.set_context(self._context)
         chip.removed.connect(lambda: self._remove(chip))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from PySide6.QtCore import Qt, Signal
@@ -12,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from desktop_app.planning.planner import DOES_NOT_FIT
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets.button_row import ButtonRow
 from models.errors import ZhiyinError
 
@@ -29,15 +29,6 @@ _WAYS: dict[str, tuple[Remedy, ...]] = {
     "failed": ("models", "retry"),
 }
 """What helps against each code of errors, the most likely first; against any other: trying again."""
-
-
-@dataclass(frozen=True)
-class Contexts:
-    """Which other contexts the model in use can be loaded with."""
-
-    smaller: bool = False
-    larger: int = 0
-    """Tokens; 0: none that fits."""
 
 
 class ReplyFailure(QFrame):

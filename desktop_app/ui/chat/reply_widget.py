@@ -17,10 +17,11 @@ from desktop_app.chat.steps import calls_of
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.reasoning_box import Thought
-from desktop_app.ui.chat.reply_failure import Contexts, ReplyFailure
+from desktop_app.ui.chat.reply_failure import ReplyFailure
 from desktop_app.ui.chat.sources_box import SourcesBox
 from desktop_app.ui.i18n.formats import model_details, number
 from desktop_app.ui.markdown.view import MarkdownView
+from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import PADDING, IconButton

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QIcon, QKeyEvent
@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
 
 from desktop_app.chat.conversation import Conversation
 from desktop_app.chat.folders import Arrangement
-from desktop_app.chat.history import Found
 from desktop_app.ui.chat.chat_list import CHAT, FOLDER, PINNED, ChatList, heading
 from desktop_app.ui.chat.chat_menu import ChatMenu, FolderMenu
 from desktop_app.ui.chat.chat_session import Activity
@@ -29,6 +28,9 @@ from desktop_app.ui.i18n.formats import day_group, with_keys
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import IconButton, icon
+
+if TYPE_CHECKING:
+    from desktop_app.chat.history import Found
 
 _PAUSE_MS = 200
 _LONGEST_SEARCH = 200

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
-from desktop_app.assistant.approvals import Asked, Decision
 from desktop_app.ui.chat.step_values import Arguments
 from desktop_app.ui.chat.tool_words import tool_words
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.button_row import ButtonRow
+
+if TYPE_CHECKING:
+    from desktop_app.assistant.approvals import Asked, Decision
 
 _MARGIN = 14
 _ANSWERS: tuple[Decision, ...] = ("once", "chat", "always", "refuse")

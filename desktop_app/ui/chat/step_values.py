@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage, QImageReader, QPixmap, QWheelEvent
@@ -23,10 +23,12 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
-from desktop_app.chat.table import Table
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.widgets.fonts import monospace_families
 from models.visible import visible, visible_lines
+
+if TYPE_CHECKING:
+    from desktop_app.chat.table import Table
 
 _MOST_LINES, _MOST_TABLE_ROWS = 12, 9
 _WIDEST = 560

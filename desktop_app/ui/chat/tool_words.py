@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
-from desktop_app.assistant.toolbox import CALCULATOR, CLOCK, PYTHON, WRITE
+from desktop_app.assistant.tool_names import CALCULATOR, CLOCK, PYTHON, WRITE
 from desktop_app.ui.i18n.translate import to_translate
 from models.visible import visible
 

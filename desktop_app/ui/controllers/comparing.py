@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.chat.comparison import Answer, kept
-from desktop_app.chat.request import options_from
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.bridges.comparison_bridge import ComparisonBridge
 from desktop_app.ui.services import Services
+
+if TYPE_CHECKING:
+    from desktop_app.chat.comparison import Answer
 
 
 class ComparisonController(QObject):
     """Makes room for the two: the model of the chats is unloaded meanwhile, and loaded again afterwards."""
 
-    heard = Signal(int, Answer)
+    heard = Signal(int, object)
+    """Which of the two, and its `Answer` so far."""
     busy_changed = Signal(bool)
     refused = Signal()
     """A reply of a chat is being written, which would lose its model."""
@@ -36,6 +39,9 @@ class ComparisonController(QObject):
 
     def ask(self, models: Sequence[InstalledModel], question: str) -> None:
         """Ask both."""
+        from desktop_app.chat.comparison import Answer
+        from desktop_app.chat.request import options_from
+
         services = self._services
         if services.chats.busy:
             self.refused.emit()
@@ -65,6 +71,8 @@ class ComparisonController(QObject):
     def keep(self, number: int) -> None:
         """Go on with one of the answers in a chat; the other one is a version of it."""
         self._before = None
+        from desktop_app.chat.comparison import kept
+
         self._services.chats.take(*kept(self._question, self._answers, number))
         self._services.models.choose(self._answers[number].model)
         self.kept.emit()

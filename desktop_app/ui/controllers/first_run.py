@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.first_run import FirstRun
 from desktop_app.ui.services import Services
+
+if TYPE_CHECKING:
+    from desktop_app.library.first_run import FirstRun
 
 
 class FirstRunController(QObject):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.library.catalogue import CatalogueOffer
-from desktop_app.planning.planner import RunConfiguration
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.services import Services
+
+if TYPE_CHECKING:
+    from desktop_app.library.catalogue import CatalogueOffer
+    from desktop_app.planning.planner import RunConfiguration
 
 
 class ModelActions(QObject):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import QObject
 
-from desktop_app.chat.mending import Recovery
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.notice import Action, Kind
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from desktop_app.chat.mending import Recovery
 
 _REPORTS = "reports"
 """The notice's topic of what was found damaged."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.chat.failure import failure_facts, failure_of
-from desktop_app.ui.chat.reply_failure import Contexts, Remedy
 from desktop_app.ui.controllers.notices import Notices
 from desktop_app.ui.i18n.sentences import translated
-from desktop_app.ui.models.fit import fix_words
-from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, EngineState, LoadOverrides
+from desktop_app.ui.models.model_session import SMALLEST_CONTEXT, Contexts, EngineState, LoadOverrides
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.notice import Action
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from desktop_app.ui.chat.reply_failure import Remedy
 
 
 class RemedyController(QObject):
@@ -69,6 +70,8 @@ class RemedyController(QObject):
 
     def offer_contexts(self) -> None:
         """Let the newest reply offer other contexts, if it failed for want of one."""
+        from desktop_app.chat.failure import failure_of
+
         path, models = self._services.chats.path, self._services.models
         failure = failure_of(path[-1]) if path else None
         smaller = models.state.context > SMALLEST_CONTEXT
@@ -101,6 +104,8 @@ class RemedyController(QObject):
         self.contexts_found.emit(contexts)
 
     def _load_failed(self, state: EngineState, error: ZhiyinError) -> None:
+        from desktop_app.chat.failure import failure_facts
+
         path = self._services.chats.path
         if not state.refused and path and path[-1].facts == failure_facts(error):
             return  # the chat says it already
@@ -115,6 +120,8 @@ class RemedyController(QObject):
         self._notices.say(reason, *actions, topic="model")
 
     def _loads_that_fit(self, state: EngineState) -> list[Action]:
+        from desktop_app.ui.models.fit import fix_words
+
         models = self._services.models
         fixes = [option for option in state.planned.plan.alternatives if not option.shortfall] if state.planned else []
         choices = [(fix_words(fix), LoadOverrides(fix.context, fix.kv_type)) for fix in fixes]

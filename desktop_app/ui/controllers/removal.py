@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.library.installed_model import Entry
-from desktop_app.library.removal import Removal
 from desktop_app.ui.controllers.notices import NoticeController
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
+
+if TYPE_CHECKING:
+    from desktop_app.library.removal import Removal
 
 
 class RemovalController(QObject):
     """Removes models of the list."""
 
-    question = Signal(Removal, bool)
-    """What would go, and whether the model is in use; answer with `remove`, or not at all."""
+    question = Signal(object, bool)
+    """What would go, a `Removal`, and whether the model is in use; answer with `remove`, or not at all."""
 
     def __init__(self, services: Services, notices: NoticeController, parent: QObject | None = None) -> None:
         """Say what was done through `notices`."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, QTimer
 
 from desktop_app.chat.conversation import Message
-from desktop_app.chat.request import options_for
-from desktop_app.chat.titles import title_of, title_request, wants_title
-from desktop_app.engine.results import Reply
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.engine_bridge import Call, EngineBridge
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.models.model_session import ModelSession
+
+if TYPE_CHECKING:
+    from desktop_app.engine.results import Reply
 
 _IDLE_MS = 2000
 """After the first reply: who asks at once again is not to wait for a title."""
@@ -39,6 +41,8 @@ class TitleController(QObject):
         models.changed.connect(lambda _: self._stop())
 
     def _ended(self, message: Message) -> None:
+        from desktop_app.chat.titles import wants_title
+
         if wants_title(self._chats.current, self._chats.path, self._models.state.info):
             self._idle.start()
 
@@ -53,6 +57,9 @@ class TitleController(QObject):
             self._call = None
 
     def _ask(self) -> None:
+        from desktop_app.chat.request import options_for
+        from desktop_app.chat.titles import title_request, wants_title
+
         chat, path, state = self._chats.current, self._chats.path, self._models.state
         if self._chats.busy or state.kind != "ready" or not wants_title(chat, path, state.info):
             return
@@ -62,6 +69,8 @@ class TitleController(QObject):
         )
 
     def _answered(self, chat: str, reply: Reply) -> None:
+        from desktop_app.chat.titles import title_of
+
         self._forget()
         if reply.reason == "cancelled":
             return

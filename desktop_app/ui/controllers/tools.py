@@ -8,8 +8,8 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from desktop_app.assistant.mcp.configuration import servers_switched_on
 from desktop_app.chat.tool_choice import ToolChoice
+from desktop_app.paths import mcp_file
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.chat.tools_button import ToolsButton
 
@@ -31,7 +31,7 @@ class ToolsController(QObject):
 
     def show(self) -> None:
         """Show what is on."""
-        self._button.show_choice(self._chats.current.tools, servers_switched_on())
+        self._button.show_choice(self._chats.current.tools, _servers())
 
     def _choose(self, choice: ToolChoice) -> None:
         self._chats.set_tools(choice)
@@ -49,3 +49,12 @@ class ToolsController(QObject):
         choice = self._chats.current.tools
         if folder not in choice.folders:
             self._choose(replace(choice, folders=(*choice.folders, folder)))
+
+
+def _servers() -> list[str]:
+    """Return the MCP servers that are on."""
+    if not mcp_file().exists():
+        return []
+    from desktop_app.assistant.mcp.configuration import servers_switched_on
+
+    return servers_switched_on()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.chat.imports.work import Imported
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
+
+if TYPE_CHECKING:
+    from desktop_app.chat.imports.work import Imported
 
 
 class TransferController(QObject):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from converter.checkpoint.lora import Adapter
 from converter.hub.manifest import folders_of
 from desktop_app.library.catalogue import names_on_hubs
 from desktop_app.library.install import InstallRequest
@@ -19,6 +19,9 @@ from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+
+if TYPE_CHECKING:
+    from converter.checkpoint.lora import Adapter
 
 
 class AdapterDialog(FittingDialog):
@@ -30,6 +33,8 @@ class AdapterDialog(FittingDialog):
         Raises:
             ZhiyinError: the adapter cannot be used.
         """
+        from converter.checkpoint.lora import Adapter
+
         super().__init__(520, parent)
         self._adapter = Adapter(path)
         self._bridge = bridge

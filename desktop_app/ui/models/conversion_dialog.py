@@ -37,6 +37,7 @@ from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.icons import icon
+from desktop_app.ui.widgets.restyling import restyle
 
 _WIDTH = 560
 _ROWS = 10
@@ -221,7 +222,7 @@ class ConversionDialog(FittingDialog):
         self._elsewhere.offer(self._bridge.other_hosts(self._request, self._failure))
         self._about.setText(self._about_words(download))
         self._about.setProperty("kind", "failure" if self._failure else "plain")
-        self._about.style().polish(self._about)
+        restyle(self._about)
         notes = [*facts.steps, *facts.warnings] if facts is not None else []
         self._notes.setText("\n".join(translated(note) for note in notes))
         self._notes.setVisible(bool(notes))
@@ -332,7 +333,7 @@ class ConversionDialog(FittingDialog):
         needed, enough = self._room(facts, quant) if facts is not None and not facts.models else ("", True)
         self._disk.setText(needed)
         self._disk.setProperty("kind", "plain" if enough else "failure")
-        self._disk.style().polish(self._disk)
+        restyle(self._disk)
         self._disk.setVisible(bool(needed))
         target = self._target_of(facts, quant) if facts is not None else None
         self._target.set_whole(self.tr("Saved as {path}").format(path=target) if target is not None else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -18,19 +19,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from converter.hub.cleanup import KeptDownload
-from converter.progress import Progress
-from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.library.other_hosts import OtherHost
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
 from desktop_app.ui.i18n.formats import duration, number, size
 from desktop_app.ui.i18n.sentences import translated
-from desktop_app.ui.markdown.code_box import CodeBox
-from desktop_app.ui.models.delete_downloads import DeletionQuestion
-from desktop_app.ui.models.host_buttons import HostButtons
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
+from desktop_app.ui.widgets.restyling import restyle
+
+if TYPE_CHECKING:
+    from converter.hub.cleanup import KeptDownload
+    from converter.progress import Progress
+    from desktop_app.library.install import InstallRequest
+    from desktop_app.library.other_hosts import OtherHost
+    from desktop_app.ui.markdown.code_box import CodeBox
 
 _OF_THE_SETTINGS = frozenset(
     {"bad-answer", "busy", "endpoint", "name-resolution", "refused", "stalled", "tls", "token", "unreachable"}
@@ -46,17 +48,20 @@ class ConversionCard(QFrame):
 
     chat_asked = Signal(InstalledModel)
     again_asked = Signal()
-    elsewhere_asked = Signal(InstallRequest)
-    """To be fetched from another host."""
+    elsewhere_asked = Signal(object)
+    """An `InstallRequest`: to be fetched from another host."""
     settings_asked = Signal()
     stop_asked = Signal()
-    delete_asked = Signal(KeptDownload)
+    delete_asked = Signal(object)
+    """A `KeptDownload`."""
     folded = Signal()
     """Its height is another one."""
     closed = Signal()
 
     def __init__(self, job: ConversionJob, parent: QWidget | None = None) -> None:
         """Show the job as it stands."""
+        from desktop_app.ui.models.host_buttons import HostButtons
+
         super().__init__(parent)
         self.job = job
         self.setObjectName("conversionCard")
@@ -140,8 +145,7 @@ class ConversionCard(QFrame):
         self._words.setVisible(job.state != "waiting")
         self.setProperty("kind", "failure" if job.state == "failed" else "plain")
         for widget in (self, self._words, self._name):
-            widget.style().unpolish(widget)
-            widget.style().polish(widget)
+            restyle(widget)
         self.show_progress(job.progress)
 
     def offer_hosts(self, hosts: Sequence[OtherHost]) -> None:
@@ -156,6 +160,8 @@ class ConversionCard(QFrame):
             self._delete.setText(self.tr("Delete the download ({size})").format(size=size(download.bytes)))
 
     def _fold(self, shown: bool) -> None:
+        from desktop_app.ui.markdown.code_box import CodeBox
+
         if self._log is None:
             self._log = CodeBox()
             self._grid.addWidget(self._log, 4, 0, 1, 2)
@@ -291,6 +297,8 @@ class ConversionPanel(QScrollArea):
             self.setFixedHeight(min(needed, most))
 
     def _add(self, job: ConversionJob) -> None:
+        from desktop_app.ui.models.delete_downloads import DeletionQuestion
+
         card = self._cards[job] = ConversionCard(job)
         card.settings_asked.connect(self.settings_asked)
         card.stop_asked.connect(lambda: self._bridge.cancel(job))

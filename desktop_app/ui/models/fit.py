@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QCoreApplication
 
-from desktop_app.library.source_facts import Assessment
-from desktop_app.planning.planner import DeviceAllocation, RunConfiguration
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
+
+if TYPE_CHECKING:
+    from desktop_app.library.source_facts import Assessment
+    from desktop_app.planning.planner import DeviceAllocation, RunConfiguration
 
 _VERDICTS = {
     "gpu": to_translate("Fit", "fits on the GPU"),

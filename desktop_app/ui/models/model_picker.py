@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel, Listing
-from desktop_app.planning.planner import RunConfiguration
-from desktop_app.remote.addresses import place_of
 from desktop_app.ui.i18n.formats import model_details, size
 from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
+
+if TYPE_CHECKING:
+    from desktop_app.planning.planner import RunConfiguration
 
 _LONGEST_NAME = 300
 
@@ -132,6 +134,8 @@ class ModelPicker(QToolButton):
 
     def _fill_remote(self, group: QActionGroup) -> None:
         """List the models of other computers apart, below a heading that says so."""
+        from desktop_app.remote.addresses import place_of
+
         if not self._remote:
             return
         menu, current = self.menu(), self._state.model

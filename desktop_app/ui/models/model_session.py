@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.engine.client import EngineExit
-from desktop_app.engine.protocol import Load, LoadSettings, Progress, Unload, Update
-from desktop_app.engine.results import ModelInfo
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.library.source_facts import Assessment, SourceFacts, judge
-from desktop_app.planning.computer import hardware_now
-from desktop_app.planning.load_plan import SWITCHED, PlannedLoad
-from desktop_app.planning.planner import DOES_NOT_FIT, Computer, RunConfiguration
-from desktop_app.remote.addresses import Remote, RemoteModel
-from desktop_app.remote.engine import RemoteEngine
 from desktop_app.settings import Settings
-from desktop_app.system.hardware import Hardware
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from models.errors import ZhiyinError
 from models.system_errors import as_zhiyin_error
+
+if TYPE_CHECKING:
+    from desktop_app.engine.client import EngineExit
+    from desktop_app.engine.protocol import LoadSettings, Update
+    from desktop_app.engine.results import ModelInfo
+    from desktop_app.library.source_facts import Assessment, SourceFacts
+    from desktop_app.planning.load_plan import PlannedLoad
+    from desktop_app.planning.planner import Computer, RunConfiguration
+    from desktop_app.system.hardware import Hardware
 
 SMALLEST_CONTEXT = 512
 
@@ -39,6 +38,15 @@ class LoadOverrides:
     kv_type: str = "f16"
     insist: bool = False
     """Load it even where the plan sees no room."""
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """Which other contexts the model in use can be loaded with."""
+
+    smaller: bool = False
+    larger: int = 0
+    """Tokens; 0: none that fits."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class EngineState:
     @property
     def refused(self) -> bool:
         """The plan saw no room, and nothing was loaded."""
+        from desktop_app.planning.planner import DOES_NOT_FIT
+
         return self.error is not None and self.error.code == DOES_NOT_FIT
 
 
@@ -90,6 +100,9 @@ class ModelSession(QObject):
 
     def choose(self, model: InstalledModel, overrides: LoadOverrides | None = None) -> None:
         """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
+        from desktop_app.engine.protocol import LoadSettings
+        from desktop_app.planning.load_plan import SWITCHED
+
         self._turn += 1
         turn = self._turn
         if model.remote:
@@ -126,6 +139,10 @@ class ModelSession(QObject):
 
     def _use_remote(self, model: InstalledModel) -> None:
         """Let a model on another computer answer, and free what is loaded here; it is asked when there is a question."""
+        from desktop_app.engine.protocol import Unload
+        from desktop_app.remote.addresses import Remote, RemoteModel
+        from desktop_app.remote.engine import RemoteEngine
+
         if self._in_engine is not None or self.state.kind == "loading":
             self._in_engine = None
             self._engine.submit(Unload(), lambda _: None, lambda _: None, lambda _: None)
@@ -136,6 +153,8 @@ class ModelSession(QObject):
 
     def unload(self, on_done: Callable[[], None]) -> None:
         """Free the model in use and have none; then its file may be deleted."""
+        from desktop_app.engine.protocol import Unload
+
         self._turn += 1
         self._in_engine = None
         self._set(EngineState())
@@ -165,6 +184,8 @@ class ModelSession(QObject):
 
         It is the loaded context doubled as often as it takes.
         """
+        from desktop_app.engine.protocol import LoadSettings
+
         model, info, current = self.state.model, self.state.info, self._in_engine
         larger = _larger_context(info, needed) if info is not None and not (model and model.remote) else 0
         if model is None or not larger:
@@ -179,6 +200,9 @@ class ModelSession(QObject):
 
     def find_contexts(self, contexts: Sequence[int], on_done: Callable[[dict[int, RunConfiguration]], None]) -> None:
         """Find out what the model in use would take with each context, were it not loaded; {} where that is unknown."""
+        from desktop_app.engine.protocol import LoadSettings
+        from desktop_app.planning.load_plan import SWITCHED
+
         model, current = self.state.model, self._in_engine
         if model is None or model.remote:
             on_done({})
@@ -205,6 +229,8 @@ class ModelSession(QObject):
         self, on_done: Callable[[tuple[Hardware, Computer]], None], on_failed: Callable[[Exception], None]
     ) -> None:
         """Find out what this computer has, and of that what there is for another model (`find_computer`)."""
+        from desktop_app.planning.computer import hardware_now
+
         current, engine = self._in_engine, self._engine.local
         self._engine.plan(
             lambda planner: (hardware_now(engine), planner.computer(current, with_speed=True)), on_done, on_failed
@@ -212,6 +238,8 @@ class ModelSession(QObject):
 
     def find_assessment(self, facts: SourceFacts, on_done: Callable[[Assessment | None], None]) -> None:
         """Find out what could be run of a source; the counting too is left to the planner's thread."""
+        from desktop_app.library.source_facts import judge
+
         current = self._in_engine
         self._engine.plan(
             lambda planner: judge(facts, planner.computer(current, with_speed=True)), on_done, lambda _: on_done(None)
@@ -230,10 +258,14 @@ class ModelSession(QObject):
         return self._overrides.context or self._settings.context or None
 
     def _load(self, turn: int, model: InstalledModel, settings: LoadSettings, planned: PlannedLoad | None) -> None:
+        from desktop_app.engine.protocol import Load
+
         self._set(replace(self.state, context=settings.context, planned=planned))
         self._in_engine = None
 
         def progress(update: Update) -> None:
+            from desktop_app.engine.protocol import Progress
+
             if turn == self._turn and isinstance(update, Progress):
                 self._set(replace(self.state, part=update.part))
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.ui.bridges.server_bridge import ServerBridge
-from desktop_app.ui.server.server_dialog import ServerDialog
 from desktop_app.ui.widgets.icons import IconButton
+
+if TYPE_CHECKING:
+    from desktop_app.ui.server.server_dialog import ServerDialog
 
 
 class ServerLamp(IconButton):
@@ -38,6 +42,8 @@ class ServerLamp(IconButton):
             self.set_words(self.tr("Answer other programs"))
 
     def _open(self) -> ServerDialog:
+        from desktop_app.ui.server.server_dialog import ServerDialog
+
         if self._dialog is None:
             self._dialog = ServerDialog(self._server, self.window())
             self._dialog.finished.connect(self._closed)

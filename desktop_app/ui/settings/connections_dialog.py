@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop_app.network import Entry, connections
+from desktop_app.connections import Entry, connections
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from desktop_app.ui.widgets.button_row import ButtonRow
 from desktop_app.ui.widgets.icons import IconButton
+from desktop_app.ui.widgets.restyling import restyle
 
 Kind = Literal["warning", "plain"]
 Action = tuple[str, Callable[[], None]]
@@ -57,8 +58,7 @@ class Notice(QFrame):
         self._topic = topic
         self.setProperty("kind", kind)
         for widget in (self, self._text):  # the text's colour depends on the kind too
-            widget.style().unpolish(widget)
-            widget.style().polish(widget)
+            restyle(widget)
         self._close.set_icon("close", "text" if kind == "plain" else "on_warning")
         self._text.setText(text)
         self._text.setAccessibleName(text)

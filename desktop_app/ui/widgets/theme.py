@@ -158,7 +158,6 @@ class ThemeKeeper(QObject):
         self._theme: Theme | None = None
         self._look = Look()
         self._used: tuple[Theme, Look] | None = None
-        application.setStyle("Fusion")
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply)
 
     @property

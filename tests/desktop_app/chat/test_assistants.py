@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.assistant.toolbox import NAMES
+from desktop_app.assistant.tool_names import NAMES
 from desktop_app.chat.assistants import Assistant, Own, all_of, brought, own_file, with_one, without_one
 from desktop_app.chat.choices import Choices
 from desktop_app.chat.tool_choice import ToolChoice

@@ -29,7 +29,7 @@ def chooser(open_window: OpenWindow, starter_gguf: Path) -> Person:
 
 
 def page(person: Person) -> ComparisonPage:
-    return person.find(ComparisonPage)
+    return person.window._pages.comparison
 
 
 def ask(person: Person, text: str) -> None:

@@ -42,7 +42,7 @@ def test_a_chat_is_named_by_its_model_and_never_against_the_user(
 ) -> None:
     monkeypatch.setattr(desktop_app.chat.titles, "_SMALLEST_MODEL", 0)
     monkeypatch.setattr(titles, "_IDLE_MS", 1)
-    monkeypatch.setattr(titles, "title_of", lambda _: "A title of the model's")
+    monkeypatch.setattr(desktop_app.chat.titles, "title_of", lambda _: "A title of the model's")
     person = open_window(max_tokens=3)
     person.ask("Name a river.")
     person.services.chats.rename(person.services.chats.current.id, "Mine")

@@ -60,6 +60,7 @@ class Written:
 @pytest.fixture
 def services(application: QApplication, data_home: Path) -> Iterator[Services]:
     made = Services(application)
+    made.begin()
     yield made
     made.close()
     made.deleteLater()

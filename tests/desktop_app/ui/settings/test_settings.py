@@ -31,10 +31,11 @@ from PySide6.QtWidgets import (
 
 from converter.hub.permission import Contact
 from desktop_app.chat.request import options_from, prompt_messages, sampling
+from desktop_app.connections import record
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import InstallRequest
-from desktop_app.network import OFFLINE, is_offline, record, switch
+from desktop_app.network import OFFLINE, is_offline, switch
 from desktop_app.paths import data_folder, loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings

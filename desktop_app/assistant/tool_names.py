@@ -1,0 +1,7 @@
+"""What the application's own tools are called."""
+
+from __future__ import annotations
+
+CALCULATOR, CLOCK, PYTHON, FILES, WRITE = "calculator", "time", "python", "files", "write"
+NAMES = (CALCULATOR, CLOCK, PYTHON, FILES, WRITE)
+"""What `--tools` takes; `files=FOLDER` may be repeated."""

@@ -17,7 +17,6 @@ from desktop_app.library.install import InstallRequest
 from desktop_app.system.memory_limits import MainMemory
 from desktop_app.system.read_speed import ReadSpeed
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row, words_of
-from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.models.conversion_panel import ConversionPanel
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
@@ -116,8 +115,8 @@ def test_search_and_filter(person: Person) -> None:
 
 def test_the_keyboard_is_enough(person: Person) -> None:
     asked: list[str] = []
-    person.find(CataloguePage).get_asked.disconnect()
-    person.find(CataloguePage).get_asked.connect(lambda offer: asked.append(offer.model.name))
+    person.window._pages.catalogue.get_asked.disconnect()
+    person.window._pages.catalogue.get_asked.connect(lambda offer: asked.append(offer.model.name))
     field, shown = person.find(QLineEdit, "catalogueSearch"), person.find(CatalogueList)
     assert field.hasFocus()
     QTest.keyClick(field, Qt.Key.Key_Down)
@@ -130,9 +129,9 @@ def test_the_keyboard_is_enough(person: Person) -> None:
     assert field.hasFocus()
     QTest.keyClick(field, Qt.Key.Key_Escape)
     assert person.editor.hasFocus()
-    assert not person.find(CataloguePage).isVisible()
+    assert not person.window._pages.catalogue.isVisible()
     QTest.keyClick(person.window, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
-    assert person.find(CataloguePage).isVisible()
+    assert person.window._pages.catalogue.isVisible()
     assert not person.editor.isVisible()
     person.click("New chat")
     assert person.editor.isVisible()
@@ -191,7 +190,7 @@ def test_a_model_is_got_and_talked_to(
     assert words_of(rows(person)[0]).badge == "installed"
     press_button(person)
     person.wait(lambda: person.model_state == "ready" and not person.services.models.state.model.starter)
-    assert not person.find(CataloguePage).isVisible()
+    assert not person.window._pages.catalogue.isVisible()
     assert person.services.models.state.model.file_type == "Q8_0"
     person.click("Get models")
     assert words_of(rows(person)[0]).button == "Chat"

@@ -30,7 +30,7 @@ def newcomer(open_window: OpenWindow) -> Person:
 
 
 def page(person: Person) -> FirstRunPage:
-    return person.find(FirstRunPage)
+    return person.window._pages.first_run
 
 
 def on_a_laptop(person: Person) -> FirstRun:

@@ -37,6 +37,8 @@ def add_workers(store: PartStore, workers: Sequence[str]) -> None:
         if not server:
             raise ZhiyinError("The worker {worker} lends no device.", worker=worker)
         library.ggml_backend_register(server)
+        _hold(server)
+    _notice_silence()
 
 
 def lend(store: PartStore, address: str, threads: int, devices: Sequence[int]) -> None:
@@ -68,11 +70,22 @@ def _function(registry: int, name: str, result: Any, *arguments: Any) -> Any:
     return ctypes.CFUNCTYPE(result, *arguments)(find(registry, name.encode()))
 
 
-def notice_silence() -> None:
+def _hold(server: int) -> None:
+    """Keep one connection to a worker for the life of this process: ggml would make one for each question otherwise."""
+    base = load_library("ggml-base")
+    for name, arguments in (
+        ("ggml_backend_reg_dev_get", [ctypes.c_void_p, ctypes.c_size_t]),
+        ("ggml_backend_dev_init", [ctypes.c_void_p, ctypes.c_char_p]),
+    ):
+        function = getattr(base, name)
+        function.argtypes, function.restype = arguments, ctypes.c_void_p
+    base.ggml_backend_dev_init(base.ggml_backend_reg_dev_get(server, 0), None)
+
+
+def _notice_silence() -> None:
     """Have the system close connections whose other side is gone without a word: ggml itself waits for ever.
 
-    Called when a model is loaded, because ggml connects anew for each one. Its sockets are found among this process's files;
-    where the system lists none, nothing is changed.
+    Its sockets are found among this process's files; where the system lists none, nothing is changed.
     """
     with suppress(OSError):
         for name in Path("/dev/fd").iterdir():

@@ -324,10 +324,6 @@ class EngineProcess:
         self._unload(number, protocol.Unload())
         self._renderer.start()  # while the weights are read
         loaded = load_runner(request.path, request.settings, self._progress(number, "load"))
-        if VARIABLE in os.environ:
-            from desktop_app.engine.rpc import notice_silence
-
-            notice_silence()
         if loaded.info.embedding or loaded.info.reranks:
             self._runner, self._prompting, self._identity = loaded, None, ""
             return loaded.info

@@ -179,7 +179,7 @@ def test_a_worker_that_falls_silent_is_lost(starter_gguf: Path) -> None:
 
 
 ASKED = Generate(
-    ({"role": "user", "content": "Count. " * 120},),
+    ({"role": "user", "content": "Count. " * 300},),
     SamplingSettings(temperature=0, max_tokens=40, logit_bias=((2, -100),)),
 )
 

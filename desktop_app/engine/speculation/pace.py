@@ -27,7 +27,7 @@ _FEWEST_STEPS = 4
 """Measured before the first guess, and before a step may count as interrupted."""
 _FEWEST_TRIES = 2
 """Measurements of guesses before they are given up for their cost."""
-_MARGIN = 1.05
+_MARGIN = 1.1
 """Times faster than without: so much guesses must promise."""
 _ASSUMED = 2.0
 """Weight of what is assumed of acceptance beforehand, in guesses."""

@@ -1,9 +1,9 @@
 """Generation through the engine process against a bare llama-cpp-python decode loop: `python -m tests.benchmarks.bench_engine`.
 
-Same file, threads, context, sampling and number of tokens (256). The bare loop has a process of its own, so that neither side's
-waiting threads or settings touch the other. The two take turns in the order ABBA, a turn of each makes a round, and the median of
-the rounds' ratios counts: what else the computer does then meets both alike. Our time is the client's, from the first text that
-arrives to the reply's end; detokenizing, JSON and pipes are ours to pay.
+Same file, threads, context, sampling and number of tokens (256), none guessed. The bare loop has a process of its own, so that
+neither side's waiting threads or settings touch the other. The two take turns in the order ABBA, a turn of each makes a round,
+and the median of the rounds' ratios counts: what else the computer does then meets both alike. Our time is the client's, from
+the first text that arrives to the reply's end; detokenizing, JSON and pipes are ours to pay.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from desktop_app.system.threads import usual_threads
 CONTEXT = 1024
 MESSAGES = ({"role": "user", "content": "Write a long story about a fox who learns to read."},)
 SAMPLINGS = {
-    "greedy": SamplingSettings(temperature=0),
-    "drawn (temperature 0.7, top-k 40, top-p 0.9)": SamplingSettings(0.7, top_k=40, top_p=0.9, min_p=0, seed=1),
+    "greedy": SamplingSettings(temperature=0, guesses=False),
+    "drawn (temperature 0.7, top-k 40, top-p 0.9)": SamplingSettings(
+        0.7, top_k=40, top_p=0.9, min_p=0, seed=1, guesses=False
+    ),
 }
 
 

@@ -307,13 +307,13 @@ class Dense(WithoutSnapshots):
         for layer, cache in zip(self._layers, self._cache.layers, strict=True):
             normed = builder.rms_norm(x, layer.attention_norm, self._epsilon)
             attended = self._attention(builder, layer, cache, normed, inputs, count, seen)
+            if layer is self._layers[-1] and not every:  # what follows is wanted of the last token only
+                x, attended = (builder.columns(each, self._hidden, count - 1, 1) for each in (x, attended))
             x = x + builder.scale(attended, self._residual_scale)
             normed = builder.rms_norm(x, layer.mlp_norm, self._epsilon)
             gate = builder.apply("silu", builder.linear(normed, *layer.gate))
             intermediate_size = builder.linear(gate * builder.linear(normed, *layer.up), *layer.down)
             x = x + builder.scale(intermediate_size, self._residual_scale)
-        if not every:
-            x = builder.columns(x, self._hidden, count - 1, 1)
         logits = builder.linear(builder.rms_norm(x, self._output_norm, self._epsilon), self._head)
         builder.output("logits", builder.scale(logits, 1 / self._logit_scale))
         return Program(self._backends, builder)

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 from converter.hub import permission
 from converter.hub.permission import Contact, Network
+from converter.hub.speed_limit import LIMIT
 from desktop_app.paths import settings_file
 from desktop_app.settings import load_settings, save_settings
 from models.errors import ZhiyinError
 from models.system_errors import cannot_write
 
 ASKED, OFFLINE = "asked", "offline"
+_MEGABIT = 125_000
+"""Bytes."""
 _PRIVATE: tuple[Network, ...] = tuple(
     map(
         ipaddress.ip_network,
@@ -28,6 +31,15 @@ _PRIVATE: tuple[Network, ...] = tuple(
 def watch() -> None:
     """Let the offline switch count in this process, forbid it all connections but the downloads', and keep the list."""
     permission.guard(is_offline, _record, own_networks)
+    LIMIT.follow(bytes_per_second)
+
+
+def bytes_per_second() -> float:
+    """Return how fast downloads may be; 0: as fast as they are."""
+    try:
+        return load_settings(settings_file()).download_limit * _MEGABIT
+    except ZhiyinError:
+        return 0.0
 
 
 def is_offline() -> bool:

@@ -27,6 +27,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "repeat_penalty": (1.0, 2.0),
     "seed": (-1, (1 << 31) - 1),
     "max_tokens": (0, 1 << 20),
+    "download_limit": (0, 100_000),
     "server_port": (1, 65535),
     "download_rate": (0.0, 1e12),
 }
@@ -61,6 +62,8 @@ class Settings:
     """One of Zhiyin 0.1, for whatever address was set."""
     network: str = "asked"
     """asked: connections only for what the user asks for; offline: none at all."""
+    download_limit: int = 0
+    """Megabits a second that downloads may take; 0: all there is."""
     own_networks: str = ""
     """Networks of the user's own that stay open offline (`desktop_app.network.read_networks`)."""
     workers: str = ""

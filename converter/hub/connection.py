@@ -24,6 +24,7 @@ from converter.hub.address import origin
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, Unreachable, explain, refusal
 from converter.hub.network_settings import Proxy, is_web_address, offline_setting, proxy_for, tls_context
 from converter.hub.permission import SWITCH, Contact, note, permitted, switched_off
+from converter.hub.speed_limit import LIMIT
 from models.errors import Cancelled
 from models.sentence import Sentence
 
@@ -234,6 +235,7 @@ class Answer:
         while (item := self._next()) is not None:
             if item is not _NOTHING:
                 came += len(item)
+                LIMIT.take(len(item), self._tick)
                 yield item
             waited += self._request.waited
             if waited >= WINDOW_SECONDS:

@@ -162,6 +162,8 @@ class Services(QObject):
             self._switch_network()
         elif name == "workers":
             self.engine.use_workers(self._workers(), self.models.reload)
+        elif name == "download_limit":
+            self.save_settings()  # a download under way looks there
         self.setting_changed.emit(name)
 
     def scale_text(self, steps: int) -> None:

@@ -5205,6 +5205,10 @@
         <translation>我自己的网络</translation>
     </message>
     <message>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
         <source>None: offline</source>
         <translation>全部禁止（离线）</translation>
     </message>
@@ -5219,6 +5223,10 @@
     <message>
         <source>Only for what I ask for</source>
         <translation>仅限我主动要求的</translation>
+    </message>
+    <message>
+        <source>Speed of downloads</source>
+        <translation>下载速度</translation>
     </message>
     <message>
         <source>The token is in this computer&apos;s keyring.</source>
@@ -5239,6 +5247,10 @@
     <message>
         <source>Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they compute is sent to them without encryption.</source>
         <translation>协助电脑是您自己的、运行着 `zhiyin worker` 的电脑：它们的内存也用来运行模型。要它们计算的内容会不加密地发送过去。</translation>
+    </message>
+    <message>
+        <source>{count} Mbit/s at most</source>
+        <translation>最高 {count} Mbit/s</translation>
     </message>
 </context>
 <context>

@@ -4961,6 +4961,10 @@
         <translation>下載位址</translation>
     </message>
     <message>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
         <source>None: offline</source>
         <translation>全部禁止（離線）</translation>
     </message>
@@ -4973,6 +4977,10 @@
         <translation>僅限我主動要求的</translation>
     </message>
     <message>
+        <source>Speed of downloads</source>
+        <translation>下載速度</translation>
+    </message>
+    <message>
         <source>The token is in this computer&apos;s keyring.</source>
         <translation>權杖存放在這台電腦的金鑰圈裡。</translation>
     </message>
@@ -4983,6 +4991,10 @@
     <message>
         <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own. HF_TOKEN, MODELSCOPE_API_TOKEN and a login of huggingface-cli go before it.</source>
         <translation>如果無法存取 Hugging Face，請選擇鏡像或魔搭社群，或填寫別的位址。權杖只會傳送到這個位址，每個位址各有自己的權杖。環境變數 HF_TOKEN、MODELSCOPE_API_TOKEN 以及 huggingface-cli 的登入優先於它。</translation>
+    </message>
+    <message>
+        <source>{count} Mbit/s at most</source>
+        <translation>最高 {count} Mbit/s</translation>
     </message>
 </context>
 <context>

@@ -60,7 +60,7 @@ class ConversionDialog(FittingDialog):
         """The user chose a quantization."""
         self._failure: Exception | None = None
         self._look, self._card_look = threading.Event(), threading.Event()
-        self._settled = QTimer(self, singleShot=True, interval=0)
+        self._settled = QTimer(self, singleShot=True, interval=50)
         self._settled.timeout.connect(self.fit)
         self._make_widgets()
         self._lay_out()

@@ -130,6 +130,15 @@ def delete_files(files: Iterable[Path]) -> None:
             ) from error
 
 
+def forget_files(folder: Path, files: Iterable[Path]) -> None:
+    """Take files that are deleted off a folder's note."""
+    gone = {file.relative_to(folder).as_posix() for file in files}
+    note = read_manifest(folder)
+    if noted := verified_files(note):
+        kept = {name: entry for name, entry in noted.items() if name not in gone}
+        write_manifest(folder, note | {"files": kept})
+
+
 def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
     try:
         with alone(folder, repository):
@@ -168,9 +177,5 @@ def _uses_graph_runner(folder: Path, name: str) -> bool:
 
 
 def _delete(folder: Path, file: Path) -> None:
-    name = file.relative_to(folder).as_posix()
     delete_files([file])
-    note = read_manifest(folder)
-    write_manifest(
-        folder, note | {"files": {other: entry for other, entry in verified_files(note).items() if other != name}}
-    )
+    forget_files(folder, [file])

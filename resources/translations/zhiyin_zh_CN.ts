@@ -4939,6 +4939,41 @@
     </message>
 </context>
 <context>
+    <name>LeftoversList</name>
+    <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Left over from downloads that did not come to their end:</source>
+        <translation>未完成的下载留下的内容：</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Remove what was downloaded of {name}?</source>
+        <translation>移除 {name} 已下载的内容？</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>This frees {size}. The next download begins anew.</source>
+        <translation>将释放 {size}。下次下载会重新开始。</translation>
+    </message>
+    <message>
+        <source>{name} · {size}, not converted</source>
+        <translation>{name} · {size}，未转换</translation>
+    </message>
+</context>
+<context>
     <name>Licences</name>
     <message>
         <source>Apache-2.0 (and the Llama 2 Community License)</source>

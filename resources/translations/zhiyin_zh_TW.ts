@@ -4715,6 +4715,41 @@
     </message>
 </context>
 <context>
+    <name>LeftoversList</name>
+    <message>
+        <source>Go on</source>
+        <translation>繼續</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Left over from downloads that did not come to their end:</source>
+        <translation>未完成的下載留下的內容：</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Remove what was downloaded of {name}?</source>
+        <translation>移除 {name} 已下載的內容？</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>This frees {size}. The next download begins anew.</source>
+        <translation>將釋放 {size}。下次下載會重新開始。</translation>
+    </message>
+    <message>
+        <source>{name} · {size}, not converted</source>
+        <translation>{name} · {size}，未轉換</translation>
+    </message>
+</context>
+<context>
     <name>Licences</name>
     <message>
         <source>Apache-2.0 (and the Llama 2 Community License)</source>
@@ -5169,6 +5204,13 @@
     <message>
         <source>Use a smaller context</source>
         <translation>使用更小的上下文</translation>
+    </message>
+</context>
+<context>
+    <name>RemotesDialog</name>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
     </message>
 </context>
 <context>

@@ -24,6 +24,7 @@ from models.errors import Cancelled, ZhiyinError
 
 if TYPE_CHECKING:
     from converter.hub.cleanup import KeptDownload
+    from converter.hub.leftovers import Leftover
     from converter.hub.request import Description
     from converter.progress import Progress
     from desktop_app.library.install import Installed, InstallRequest
@@ -222,6 +223,23 @@ class ConversionBridge(QObject):
 
         self._downloads.run(lambda: kept_downloads(downloads_folder()), found, lambda _: found([]))
 
+    def find_leftovers(self, asker: QObject, on_done: Callable[[list[Leftover]], None]) -> None:
+        """Find out what interrupted downloads left that no job goes on with; as `find_downloads`."""
+        from converter.hub.leftovers import leftovers
+
+        def found(left: list[Leftover]) -> None:
+            if isValid(asker):
+                sources = [self._with_endpoint(job.request).source for job in self.jobs]
+                on_done([one for one in left if not any(_needs(source, one) for source in sources)])
+
+        self._downloads.run(lambda: leftovers(downloads_folder()), found, lambda _: found([]))
+
+    def delete_leftover(self, left: Leftover, on_failed: Callable[[Exception], None]) -> None:
+        """Delete what was left; `changed` tells of the end."""
+        from converter.hub.leftovers import delete_leftover
+
+        self._downloads.run(partial(delete_leftover, left), lambda _: self.changed.emit(), on_failed)
+
     def delete_downloads(self, kept: Sequence[KeptDownload], on_failed: Callable[[Exception], None]) -> None:
         """Delete downloads; `changed` tells of the end."""
 
@@ -339,14 +357,15 @@ class ConversionBridge(QObject):
         self.changed.emit()
 
 
-def _needs(source: Path | str, kept: KeptDownload) -> bool:
+def _needs(source: Path | str, kept: KeptDownload | Leftover) -> bool:
     """Tell whether a job with this source reads a download, or is about to."""
     from converter.hub.address import MODELSCOPE_PREFIX
 
     if isinstance(source, Path):
         return source.resolve().is_relative_to(kept.folder.resolve())
     named = source.removeprefix(MODELSCOPE_PREFIX)
-    return f"{named}/".startswith(f"{kept.repository}/")
+    is_ready_made = kept.repository.lower() == f"{named}-gguf".lower()
+    return is_ready_made or f"{named}/".startswith(f"{kept.repository}/")
 
 
 def _own_fault(job: ConversionJob, error: Exception) -> tuple[ZhiyinError, str]:

@@ -12,6 +12,7 @@ from desktop_app.settings import Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.delete_downloads import DownloadsRow
+from desktop_app.ui.models.leftovers_list import LeftoversList
 from desktop_app.ui.settings.section import Section
 
 
@@ -30,6 +31,7 @@ class ModelsSection(Section):
         self._open = self.add_button()
         self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models_folder()))))
         self.add_below(DownloadsRow(conversions))
+        self.add_below(LeftoversList(conversions))
         self.retranslate()
 
     def retranslate(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, say
 from desktop_app.engine.client import Engine
+from desktop_app.engine.parts.packing import pack_part
 from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, Part, PartStore, part_store
 from desktop_app.engine.protocol import Devices
 from desktop_app.system.devices import EnginePart
@@ -29,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     added.add_argument("--unsigned", action="store_true", help="take a part that is not signed, such as one built here")
     removed = actions.add_parser("remove", help="delete a part")
     removed.add_argument("part", metavar="PART", help="vulkan, cuda, or the longer name that the list shows")
+    packed = actions.add_parser(
+        "pack", help="write a part that is here into one file, for a computer without a network"
+    )
+    packed.add_argument("part", metavar="PART", help="as of remove")
+    packed.add_argument("file", type=Path, metavar="FILE", help="what to write: zhiyin-engine-….zip")
     used = actions.add_parser("use", help="choose what computes")
     used.add_argument("part", metavar="PART", help=f"a part, {AUTOMATIC} (all that work) or {PROCESSOR} (none)")
     actions.add_parser("rollback", help="use what was used before the last change")
@@ -46,6 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
             store.add(arguments.file, unsigned=arguments.unsigned)
         case "remove":
             store.remove(arguments.part)
+        case "pack":
+            if not pack_part(store.find(arguments.part), arguments.file):
+                say("It is not signed by the makers of Zhiyin: add it there with --unsigned.")
         case "use":
             store.use(arguments.part)
         case "rollback":

@@ -2240,6 +2240,10 @@
         <translation>{path} 已损坏；请重新添加这个引擎组件。</translation>
     </message>
     <message>
+        <source>{path} is damaged; remove the engine part and add it again.</source>
+        <translation>{path} 已损坏；请移除该引擎组件并重新添加。</translation>
+    </message>
+    <message>
         <source>{path} is damaged; start Zhiyin again to recover what can be read.</source>
         <translation>{path} 已损坏；请重新启动知音，以恢复可读取的内容。</translation>
     </message>

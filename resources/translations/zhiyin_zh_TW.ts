@@ -2104,6 +2104,10 @@
         <translation>{path} 已損壞；請重新新增這個引擎元件。</translation>
     </message>
     <message>
+        <source>{path} is damaged; remove the engine part and add it again.</source>
+        <translation>{path} 已損壞；請移除該引擎元件並重新加入。</translation>
+    </message>
+    <message>
         <source>{path} is damaged; start Zhiyin again to recover what can be read.</source>
         <translation>{path} 已損壞；請重新啟動知音，以還原可讀取的內容。</translation>
     </message>

@@ -136,11 +136,11 @@ class PartStore:
                     raise BadFile(
                         "{path} is the base of an engine, which comes with Zhiyin; add another part.", path=archive
                     )
+                names = packed.namelist()
+                signature = _member(packed, SIGNATURE, _MANIFEST_BYTES, archive) if SIGNATURE in names else b""
                 if not unsigned:
-                    names = packed.namelist()
-                    signature = _member(packed, SIGNATURE, _MANIFEST_BYTES, archive) if SIGNATURE in names else b""
                     check_signature(data, signature, archive)
-                self._unpack(packed, manifest, data, archive)
+                self._unpack(packed, manifest, (data, signature), archive)
         except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
             raise BadFile("{path} is damaged or no engine part; get it again.", path=archive) from error
         except OSError as error:
@@ -242,7 +242,8 @@ class PartStore:
         with self._changed() as state:
             state.trials[part.manifest.id] = trial
 
-    def _unpack(self, packed: zipfile.ZipFile, manifest: Manifest, data: bytes, archive: Path) -> None:
+    def _unpack(self, packed: zipfile.ZipFile, manifest: Manifest, sealed: tuple[bytes, bytes], archive: Path) -> None:
+        """Write a part's files, its manifest and the signature of that into the part's folder."""
         target = self._folder / manifest.id
         self._folder.mkdir(parents=True, exist_ok=True)
         with unfinished_folder(target) as folder:
@@ -256,7 +257,9 @@ class PartStore:
                     raise BadFile(
                         "{path} is damaged: {file} has another content; get it again.", path=archive, file=name
                     )
-            (folder / MANIFEST).write_bytes(data)
+            for name, data in zip((MANIFEST, SIGNATURE), sealed, strict=True):
+                if data:
+                    (folder / name).write_bytes(data)
             shutil.rmtree(target, ignore_errors=True)  # the same part, added once more
             folder.rename(target)
             folder.mkdir()  # `unfinished_folder` removes it

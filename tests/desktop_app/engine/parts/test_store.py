@@ -41,7 +41,7 @@ def left_in(store: PartStore) -> list[str]:
 def test_a_signed_part_is_taken_and_used(store: PartStore, tmp_path: Path) -> None:
     part = store.add(part_archive(tmp_path / "a.zip", FILES, KEY))
     assert part.in_use
-    assert {path.name for path in part.folder.iterdir()} == {*FILES, MANIFEST}
+    assert {path.name for path in part.folder.iterdir()} == {*FILES, MANIFEST, SIGNATURE}
     assert (part.folder / "libggml-vulkan.so").read_bytes() == FILES["libggml-vulkan.so"]
     assert store.add(part_archive(tmp_path / "a.zip", FILES, KEY)).manifest.id == part.manifest.id, (
         "once more is no harm"

@@ -24,6 +24,10 @@ class Choices:
     """Some of `SAMPLED`."""
     assistant: str = ""
     """The id of the assistant (`desktop_app.chat.assistants`) that the chat began with."""
+    reads_from: str = ""
+    """The id of the question from which on the model reads the chat (`desktop_app.chat.shortening`); "": from its first."""
+    summary: str = ""
+    """What the model wrote of the turns before."""
 
     def stored(self) -> dict[str, Any]:
         """Return what differs from the defaults, as JSON has it."""
@@ -58,4 +62,6 @@ _GOOD = {
     "instructions": lambda value: value is None or isinstance(value, str),
     "sampling": lambda value: isinstance(value, Mapping),
     "assistant": _is_text,
+    "reads_from": _is_text,
+    "summary": _is_text,
 }

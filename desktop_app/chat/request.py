@@ -21,6 +21,8 @@ from desktop_app.engine.results import ModelInfo
 from desktop_app.settings import RECOMMENDED, Settings
 from models.errors import ZhiyinError
 
+_SUMMARY = "Summary of our conversation before this, which is not shown any more:"
+
 
 @dataclass(frozen=True)
 class ReplyOptions:
@@ -40,6 +42,10 @@ class ReplyOptions:
     """Both as in `Generate`."""
     schema: Mapping[str, Any] | None = None
     """The JSON schema that answers are held to; None: they are free."""
+    reads_from: str = ""
+    """The question from which on the chat is read (`desktop_app.chat.shortening`); "": from its first."""
+    summary: str = ""
+    """What stands for the turns before."""
 
 
 def options_from(settings: Settings) -> ReplyOptions:
@@ -67,7 +73,30 @@ def options_for(settings: Settings, chat: Conversation) -> ReplyOptions:
         max_tokens=general.max_tokens if most is None else int(most),
         thinking=chat.thinking,
         effort=chat.effort,
+        reads_from=own.reads_from,
+        summary=own.summary,
     )
+
+
+def read_part(path: Sequence[Message], start: str) -> list[Message]:
+    """Return what the model reads of a chat from a question on; what is attached to questions before it is read, too."""
+    place = next((number for number, message in enumerate(path) if start and message.id == start), 0)
+    return [message for message in path[:place] if message.role == "user" and message.attachments] + [*path[place:]]
+
+
+def with_summary(system_prompt: str, summary: str) -> str:
+    """Return the instructions with what stands for turns that are not read any more."""
+    return f"{system_prompt}\n\n{_SUMMARY}\n{summary}".strip() if summary else system_prompt
+
+
+def is_shortened(path: Sequence[Message], options: ReplyOptions) -> bool:
+    """Tell whether a branch is one of which the first turns are left out."""
+    return any(message.id == options.reads_from for message in path)
+
+
+def instructions(path: Sequence[Message], options: ReplyOptions) -> str:
+    """Return the system prompt of a branch."""
+    return with_summary(options.system_prompt, options.summary if is_shortened(path, options) else "")
 
 
 def reply_request(
@@ -86,13 +115,15 @@ def reply_request(
         state: as in `Generate`.
         grounding: what the model is to read of documents.
     """
+    read = read_part(path, options.reads_from)
     return Generate(
-        tuple(prompt_messages(path, options.system_prompt, grounding)),
+        tuple(prompt_messages(read, instructions(path, options), grounding)),
         sampling(options, recommended),
         state=state,
         thinking=options.thinking,
         effort=options.effort,
         schema=options.schema,
+        shortened=is_shortened(path, options),
     )
 
 

@@ -170,6 +170,9 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
     """Both as in `Prompt`."""
     begun: str = ""
     """The beginning of the reply, which goes on from there; what is streamed is what follows, `Reply.text` is all of it."""
+    shortened: bool = False
+    """Turns were left out of the chat's beginning: what is remembered of the others is moved to their places where the model can,
+    though it was computed with those before it, instead of being computed anew."""
 
     @property
     def prompt(self) -> Prompt:

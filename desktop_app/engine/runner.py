@@ -141,6 +141,19 @@ class RunningSequence(Protocol):
         """Put what was kept of tokens, laid out for `number` and `streams`, in the sequence's place."""
         ...
 
+    @property
+    def unmoved(self) -> int:
+        """How many tokens were computed with all before them; the others (`move`) are of use to this chat alone."""
+        ...
+
+    def movable(self, prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt it holds once it is moved."""
+        ...
+
+    def move(self, prompt: Sequence[int]) -> None:
+        """Move what follows turns that a prompt leaves out to where the prompt has it; nothing changes where the model cannot."""
+        ...
+
     def take_from(self, other: Any, count: int) -> None:
         """Copy the first tokens of another sequence of this runner; nothing changes where the model cannot."""
         ...

@@ -68,19 +68,31 @@ class Scheduler:
         """Another reply can begin."""
         return len(self._running) < len(self._runner.sequences)
 
-    def sequence_for(self, prompt: Sequence[int]) -> RunningSequence:
+    def sequence_for(self, prompt: Sequence[int], *, shortened: bool = False) -> RunningSequence:
         """Return a free sequence that holds as much of a prompt as any, also of what another one holds.
 
         It is the one that holds most of it; of several, the one that was used longest ago. That one it is too where most of the
         other would be lost: then that is another chat, which begins alike.
+
+        Args:
+            prompt: what is to be read.
+            shortened: turns were left out of it; what is remembered of the others is moved (`RunningSequence.move`).
         """
         sequences = self._runner.sequences
-        held = [common_prefix(sequence.tokens, prompt) for sequence in sequences]
+        held = [
+            sequence.movable(prompt) if shortened else min(sequence.unmoved, common_prefix(sequence.tokens, prompt))
+            for sequence in sequences
+        ]
         used = [run.sequence for run in self._running]
         free = [number for number, sequence in enumerate(sequences) if sequence not in used]
         number = max(free, key=lambda one: (held[one], -self._last_use[one]))
-        if sequences[number].can_share and len(sequences[number].tokens) > 2 * held[number]:
+        if not shortened and sequences[number].can_share and len(sequences[number].tokens) > 2 * held[number]:
             number = min(free, key=lambda one: self._last_use[one])
+        if shortened:
+            sequences[number].move(prompt)
+            held[number] = common_prefix(sequences[number].tokens, prompt)
+        elif sequences[number].unmoved < len(sequences[number].tokens):
+            sequences[number].truncate(sequences[number].unmoved)
         self._uses += 1
         self._last_use[number] = self._uses
         most = max(range(len(sequences)), key=lambda one: held[one])

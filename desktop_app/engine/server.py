@@ -378,7 +378,7 @@ class EngineProcess:
         rendered += prompting.plain(begun.removeprefix(opening))
         prompt = prompting.tokens(rendered)
         chat_format = prompting.chat_format(asked)
-        sequence = self._sequence_for(prompt)
+        sequence = self._sequence_for(prompt, shortened=request.shortened)
         file, identity = request.state, self._identity
         if file is not None:
             resume(sequence, file, identity, prompt)
@@ -397,11 +397,11 @@ class EngineProcess:
 
         return self._reply(number, sequence, prompt, sampling, shown, settled, with_calls)
 
-    def _sequence_for(self, prompt: Sequence[int]) -> RunningSequence:
+    def _sequence_for(self, prompt: Sequence[int], *, shortened: bool = False) -> RunningSequence:
         from desktop_app.engine.generation import check_room
 
         check_room(self._model(), prompt)
-        return cast("Scheduler", self._scheduler).sequence_for(prompt)
+        return cast("Scheduler", self._scheduler).sequence_for(prompt, shortened=shortened)
 
     def _held_to_grammar(self, request: protocol.Generate, opening: str) -> SamplingSettings:
         """Return how tokens are chosen: held to the schema, or to whole calls where these are JSON without a mark."""

@@ -32,6 +32,7 @@ from desktop_app.engine.state.cells import Assembly, Cells
 from desktop_app.engine.state.files import read_state_file, write_state_file
 from desktop_app.engine.state.snapshots import State
 from desktop_app.engine.stop_flag import StopFlag
+from desktop_app.sequences import common_prefix
 from desktop_app.system.threads import usual_threads
 from models.chat import chat_formats
 from models.chat.template_facts import template_facts
@@ -159,6 +160,18 @@ class GraphRunner:
 
     def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
         """Do nothing: these graphs have `states`."""
+
+    @property
+    def unmoved(self) -> int:
+        """All tokens: none is moved."""
+        return len(self.tokens)
+
+    def movable(self, prompt: Sequence[int]) -> int:
+        """Return what it holds as it is."""
+        return common_prefix(self.tokens, prompt)
+
+    def move(self, prompt: Sequence[int]) -> None:
+        """Do nothing: what follows turns that are left out is computed anew."""
 
     def take_from(self, other: GraphRunner, count: int) -> None:
         """Do nothing: there is one sequence."""

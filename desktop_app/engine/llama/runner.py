@@ -39,6 +39,8 @@ from models.vocab.vocabulary import CHAT_TEMPLATE, PLAIN, TOOL_USE
 
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
 _ALL_LAYERS = 999
+_TURNED = ("f16", "f32")
+"""Types of keys that llama.cpp turns to other positions in their place."""
 _ALIGNMENT = 32
 """What ggml asks of the addresses of the CPU's tensors; a file's own may be less."""
 
@@ -75,6 +77,10 @@ class LlamaRunner:
         """Whether it has recurrent layers alone, and whether it has some beside attention."""
         self.window = int(llama.llama_model_n_swa(self._model))
         """Tokens that some layers see at most; 0: all see everything."""
+        self.can_move = settings.kv_type in _TURNED and bool(
+            llama.llama_memory_can_shift(llama.llama_get_memory(self._context))
+        )
+        """Keys can be turned to other positions, without room that no plan counts."""
         self.streams = llama.llama_n_seq_max(self._context)
         self.memory_kind = "" if self.kinds[0] else f"{settings.kv_type} {self._uses_long_rotation(header)}"
         self.most_guesses = 0 if any(self.kinds) else min(MOST_GUESSES, self.batch - settings.parallel)

@@ -13,10 +13,17 @@ from desktop_app.engine.results import ModelInfo
 from desktop_app.engine.sampler import Sampler
 from desktop_app.engine.state.cells import Assembly, Cells, cells_of
 from desktop_app.engine.state.snapshots import Snapshots, State
+from desktop_app.sequences import common_prefix
 
 if TYPE_CHECKING:
     from desktop_app.engine.llama.runner import LlamaRunner
     from desktop_app.engine.runner import Vocabulary
+
+
+_WORTH_MOVING = 64
+"""Tokens: fewer are sooner computed."""
+_CERTAIN = 16
+"""Equal tokens that are no chance."""
 
 
 class LlamaSequence:
@@ -36,6 +43,8 @@ class LlamaSequence:
         """Of a state that was taken up with what the window shows alone: it can be cut back to no fewer tokens."""
         self.ids: list[int] = []
         """The tokens that it holds; the runner appends what it decodes."""
+        self._moved_from: int | None = None
+        """From this token on it was computed with others before it, which were left out; None: nothing was moved."""
         self.row = -1
         """Of the last batch: where its logits lie; -1: its last one."""
         self._snapshots = Snapshots()
@@ -137,9 +146,31 @@ class LlamaSequence:
         else:
             self.clear()
 
+    @property
+    def unmoved(self) -> int:
+        """How many tokens were computed with all before them; the others with some that were left out."""
+        return len(self.ids) if self._moved_from is None else self._moved_from
+
+    def movable(self, prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt it holds once it is moved."""
+        kept = common_prefix(self.ids, prompt)
+        place = self._following(prompt, kept)
+        return kept + common_prefix(self.ids[place:], prompt[kept:]) if place else kept
+
+    def move(self, prompt: Sequence[int]) -> None:
+        """Move what follows turns that a prompt leaves out to where the prompt has it, where llama.cpp can turn the keys."""
+        kept = common_prefix(self.ids, prompt)
+        place = self._following(prompt, kept)
+        if not place:
+            return
+        llama.llama_memory_seq_rm(self._memory, self.number, kept, place)
+        llama.llama_memory_seq_add(self._memory, self.number, place, -1, kept - place)
+        del self.ids[kept:place]
+        self._moved_from = kept if self._moved_from is None else min(kept, self._moved_from)
+
     def take_from(self, other: LlamaSequence, count: int) -> None:
         """Copy the first tokens of another sequence, where that can be cut back to them."""
-        if self.can_share:
+        if self.can_share and count <= other.unmoved:
             self.clear()
             if self._put(other._whole(), 0):
                 self.ids = list(other.ids)
@@ -154,7 +185,7 @@ class LlamaSequence:
         """Forget everything."""
         llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
         self._snapshots.clear()
-        self._least = 0
+        self._least, self._moved_from = 0, None
         self.ids = []
 
     def rewind(self, count: int) -> None:
@@ -169,6 +200,8 @@ class LlamaSequence:
                 self._drop()
                 count = 0
         del self.ids[count:]
+        if self._moved_from is not None and count <= self._moved_from:
+            self._moved_from = None
 
     def _drop(self) -> None:
         llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
@@ -202,3 +235,14 @@ class LlamaSequence:
         """Hand a state to llama.cpp; return whether it took it."""
         buffer = (ctypes.c_uint8 * len(state)).from_address(state.ctypes.data)
         return bool(llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), self.number, flags))
+
+    def _following(self, prompt: Sequence[int], kept: int) -> int:
+        """Return the place behind the kept tokens where it goes on as the prompt does, for the longest; 0: there is none."""
+        if not self.can_share or not self._runner.can_move:
+            return 0
+        ids, rest = self.ids, prompt[kept:]
+        begin = list(rest[:_CERTAIN])
+        places = [at for at in range(kept + 1, len(ids) - _WORTH_MOVING + 1) if ids[at : at + len(begin)] == begin]
+        lengths = {at: common_prefix(ids[at:], rest) for at in places}
+        place = max(lengths, key=lambda at: lengths[at], default=0)
+        return place if lengths.get(place, 0) >= _WORTH_MOVING else 0

@@ -82,7 +82,11 @@ def resume(sequence: RunningSequence, file: Path, identity: str, prompt: Sequenc
 def store(sequence: RunningSequence, file: Path, identity: str) -> None:
     """Keep what is remembered of a chat, whole or not at all; where that fails, the chat is only read again."""
     needed = sequence.state_bytes
-    if not identity or needed > _MEMORY_PART * psutil.virtual_memory().available:
+    if (
+        not identity
+        or sequence.unmoved < len(sequence.tokens)
+        or needed > _MEMORY_PART * psutil.virtual_memory().available
+    ):
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

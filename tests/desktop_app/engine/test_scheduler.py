@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine, EngineFailed, Job
 from desktop_app.engine.protocol import (
     Complete,
@@ -25,9 +23,7 @@ from desktop_app.engine.protocol import (
     Update,
 )
 from desktop_app.engine.results import Reply
-from models.vocab.byte_level import written
-from tests.support.checkpoints import write_checkpoint
-from tests.support.random_llama import random_llama
+from tests.support.byte_llama import byte_llama
 from tests.support.rwkv_world import world_model
 
 CONTEXT = 512
@@ -68,14 +64,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("model")
     if request.param == "rwkv7":
         return world_model(folder, "7", "RWKV")
-    config, weights = random_llama(vocab_size=257, eos_token_id=256, max_position_embeddings=4096)
-    source = write_checkpoint(folder / "checkpoint", config, weights)
-    end = {"id": 256, "content": "<end>", "special": True}
-    model = {"type": "BPE", "vocab": {written(bytes([byte])): byte for byte in range(256)}, "merges": []}
-    tokenizer = {"added_tokens": [end], "pre_tokenizer": {"type": "ByteLevel", "use_regex": True}, "model": model}
-    (source / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
-    (source / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<end>"}), "utf-8")
-    return convert(ConvertRequest(source, folder / "model.gguf", "F32")).path
+    return byte_llama(folder)
 
 
 @pytest.fixture

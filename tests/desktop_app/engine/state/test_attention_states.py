@@ -32,6 +32,7 @@ MADE: dict[str, Callable[[], Checkpoint]] = {
     "latent": random_deepseek,
     "windows": random_gemma2,
     "hybrid": random_qwen35,
+    "shallow": partial(random_llama, max_position_embeddings=1024, num_hidden_layers=1),
 }
 Open = Callable[..., LlamaRunner]
 
@@ -192,6 +193,49 @@ def test_a_chat_that_begins_alike_gets_a_sequence_of_its_own(opened: Open) -> No
     assert second is not first
     assert second.tokens == IDS[:80]
     assert scheduler.sequence_for(IDS[:290] + IDS[400:440]) is first
+
+
+def test_what_follows_turns_that_are_left_out_is_moved_and_not_kept(opened: Open, chat: Path) -> None:
+    runner = opened(parallel=2)
+    scheduler = Scheduler(runner)
+    first = scheduler.sequence_for(IDS[:100])
+    read(runner, IDS[:500])
+    prompt = IDS[:50] + IDS[250:500] + IDS[600:610]
+    moved = scheduler.sequence_for(prompt, shortened=True)
+    assert moved is first
+    assert moved.tokens == prompt[:300]
+    assert moved.unmoved == 50
+    found = read(runner, IDS[600:610])
+    assert np.isfinite(found).all()
+    fresh = opened()
+    expected = read(fresh, prompt)
+    assert np.corrcoef(found, expected)[0, 1] > 0.9  # its values were computed with the turns that are left out
+    keep(runner, chat)
+    assert not kv_files(chat)
+    other = scheduler.sequence_for(IDS[:50] + IDS[250:400] + IDS[650:660])
+    assert other is not moved
+    assert other.tokens == []
+    assert scheduler.sequence_for(prompt[:200] + IDS[650:660]) is moved  # now it was used longest ago
+    assert moved.tokens == IDS[:50]  # of what was moved nothing goes into another chat
+    assert moved.unmoved == 50
+
+
+def test_keys_are_moved_to_where_they_would_be_computed(opened: Open) -> None:
+    """One layer alone has keys that depend on their own token and its position only."""
+    runner, fresh = opened("shallow", kv_type="f32"), opened("shallow", kv_type="f32")
+    read(runner, IDS[:400])
+    prompt = IDS[:50] + IDS[150:400] + IDS[600:610]
+    runner.sequences[0].move(prompt)
+    assert runner.sequences[0].tokens == prompt[:300]
+    np.testing.assert_allclose(read(runner, IDS[600:610]), read(fresh, prompt), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["windows", "hybrid"])
+def test_models_that_cannot_move_their_memory_read_again(name: str, opened: Open) -> None:
+    runner = opened(name)
+    read(runner, IDS[:400])
+    runner.sequences[0].move(IDS[:50] + IDS[150:400])
+    assert runner.sequences[0].tokens == IDS[:400]
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "numbers", "tokens", "layout", "renamed"])

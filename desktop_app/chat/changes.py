@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from desktop_app.chat.attachment import new_id
+from desktop_app.chat.choices import Choices
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.steps import calls_of
 
@@ -56,8 +57,15 @@ def branched(chat: Conversation, path: Sequence[Message]) -> tuple[Conversation,
         attachments=(),
         pinned=False,
         named=chat.named or "user",
+        choices=_reading_of_copy(chat.choices, ids),
     )
     return new, copies
+
+
+def _reading_of_copy(choices: Choices, ids: Mapping[str, str]) -> Choices:
+    """Return what was chosen for a chat whose messages got other ids; it is read from the same question on, if that is there."""
+    start = ids.get(choices.reads_from, "")
+    return replace(choices, reads_from=start, summary=choices.summary if start else "")
 
 
 def can_go_on(reply: Message) -> bool:

@@ -72,7 +72,7 @@ class Shortener:
         """
         read = read_part(path, self._options.reads_from)
         ids = [message.id for message in read]
-        older, summary = read[: ids.index(start)], self._options.summary
+        older, summary = _without_attachments(read[: ids.index(start)]), self._options.summary  # these stay
         while older:
             part = self._part(older, summary)
             summary = self._summarised(older[:part], summary, stopped)

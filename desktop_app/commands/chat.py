@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_base_model, report_moved_system
 from desktop_app.chat.steps import is_unfinished, resumable
 from desktop_app.commands.chat_record import ChatRecord, open_record
+from desktop_app.commands.chat_shortening import shortened
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, add_workers, context_length, real, whole
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         opening as session,
     ):
         report_base_model(session.info)
-        acting = ToolChat(session, options, toolbox.tools, record.step, allow_all=arguments.yes) if record else None
+        acting = ToolChat(session, toolbox.tools, record.step, allow_all=arguments.yes) if record else None
         chat = _Chat(session.engine, session.info, options, session.model.sampling, acting, record)
         chat.go_on()
         if prompt is not None:
@@ -173,24 +175,33 @@ class _Chat:
     """Answers where the chat is recorded."""
     record: ChatRecord | None = None
     messages: list[Message] = field(default_factory=list)
+    asked: Message | None = None
+    """What was asked last."""
     _new: Conversation = field(default_factory=Conversation)
 
     def go_on(self) -> None:
         """Take up what is recorded, and finish what was cut off."""
         if self.record is not None:
             self.messages = list(self.record.path)
+            choices = self.record.conversation.choices
+            self.options = replace(self.options, reads_from=choices.reads_from, summary=choices.summary)
         if self.acting is not None and is_unfinished(self.messages):
             self._act(resumable(self.messages))
 
     def _act(self, path: list[Message]) -> str:
         """Let the model answer a branch, with tools; return why it ended."""
         self.messages = path
-        self.messages += cast(ToolChat, self.acting).answer(path)
+        self.messages += cast(ToolChat, self.acting).answer(path, self.options)
         return "cancelled" if self.messages[-1].state == "stopped" else "end"
 
     def ask(self, text: str) -> str:
         """Print the reply to a message, and return why it ended; a message whose reply failed is forgotten."""
-        asked = self._message("user", text)
+        self.asked = self._message("user", text)
+        return self.ask_again()
+
+    def ask_again(self) -> str:
+        """Ask what was asked last."""
+        asked = cast(Message, self.asked)
         self.messages.append(asked)
         try:
             request = reply_request(self.messages, self.options, self.recommended)
@@ -205,6 +216,22 @@ class _Chat:
         self.messages.append(self._message("assistant", result.text))
         return result.reason
 
+    def make_room(self, error: ZhiyinError, choose: Callable[[], str]) -> bool:
+        """Let the user leave out the oldest turns, where what was asked last does not fit; tell whether it may be asked again."""
+        path = [*self.messages, cast(Message, self.asked)]
+        try:
+            found = shortened(self.engine, self.options, self.info.context, path, error, choose)
+        except (EOFError, KeyboardInterrupt):
+            return False
+        except ZhiyinError as failure:
+            say(f"zhiyin: {failure}")
+            return False
+        if found is not None:
+            self.options = found
+            if self.record is not None:
+                self.record.choose_reading(found.reads_from, found.summary)
+        return found is not None
+
     def _message(self, role: Role, text: str) -> Message:
         parent = self.messages[-1].id if self.messages else None
         chat = self._new if self.record is None else self.record.conversation
@@ -214,7 +241,7 @@ class _Chat:
 def _converse(chat: _Chat) -> int:
     """Answer what is typed until Ctrl+D, or each line of a pipe; exit 1 where a reply to one of these failed."""
     if not is_typed():
-        return max((_answer(chat, line) for line in piped_lines() if line.strip()), default=0)
+        return max((_answer(chat, partial(chat.ask, line)) for line in piped_lines() if line.strip()), default=0)
     editor = MessageEditor()
     say("Type your message and press Enter (Alt+Enter: a new line). Ctrl+C stops a reply, Ctrl+D ends the chat.")
     while True:
@@ -223,15 +250,20 @@ def _converse(chat: _Chat) -> int:
         except (EOFError, KeyboardInterrupt):
             return 0
         if text.strip():
-            _answer(chat, text)
+            _answer(chat, partial(chat.ask, text), editor.read)
 
 
-def _answer(chat: _Chat, text: str) -> int:
-    """Print the reply to a message, or why there is none; return the exit code of the message alone."""
+def _answer(chat: _Chat, ask: Callable[[], str], choose: Callable[[], str] | None = None) -> int:
+    """Print the reply to a message, or why there is none; return the exit code of the message alone.
+
+    `choose` asks the user what to do with a chat that has become too long; None: nobody is there.
+    """
     try:
-        chat.ask(text)
+        ask()
     except (EngineDied, EngineFailed, RemoteFailed) as error:
         say(f"zhiyin: {error}")
+        if error.code == "context-full" and choose is not None and chat.make_room(error, choose):
+            return _answer(chat, chat.ask_again)
         return 1
     return 0
 
@@ -246,7 +278,10 @@ def _print_reply(engine: Answers, request: Generate) -> Reply:
     result = _wait(engine.submit(request, show))
     print()
     if result.reason == "full":
-        say("zhiyin: the context is full; start again with a larger --ctx.")
+        say(
+            "zhiyin: the context is full, so the reply ends here. With your next message the oldest turns can be left out; or "
+            "start again with a larger --ctx."
+        )
     if request.schema is not None and result.reason not in ("end", "stop"):
         say("zhiyin: the answer is not whole, so that it is no JSON; allow more with --max-tokens.")
     return result

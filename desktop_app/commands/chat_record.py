@@ -35,6 +35,12 @@ class ChatRecord:
             self._history.save_conversation(self.conversation)
         self.step(message)
 
+    def choose_reading(self, start: str, summary: str) -> None:
+        """Store from which question on the chat is read, and what stands for the turns before."""
+        stored = next(chat for chat in self._history.conversations() if chat.id == self.conversation.id)
+        self.conversation = replace(stored, choices=replace(stored.choices, reads_from=start, summary=summary))
+        self._history.save_conversation(self.conversation)
+
     def step(self, message: Message) -> None:
         """Store any other message."""
         self._history.save_step(message)

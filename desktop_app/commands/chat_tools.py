@@ -58,7 +58,6 @@ class ToolChat:
     def __init__(
         self,
         session: Session,
-        options: ReplyOptions,
         tools: Sequence[Tool],
         store: Callable[[Message], None],
         *,
@@ -68,10 +67,10 @@ class ToolChat:
         approvals = Approvals(
             (lambda asked: "chat") if allow_all else _ask, set(always_allowed().read()), remember_allowed
         )
-        self._session, self._options = session, options
+        self._session = session
         self._tools, self._approvals, self._store = tools, approvals, store
 
-    def answer(self, path: Sequence[Message]) -> list[Message]:
+    def answer(self, path: Sequence[Message], options: ReplyOptions) -> list[Message]:
         """Print the answer to a branch's last message, and the steps to it on stderr; return the messages that came.
 
         Ctrl+C stops what is under way, a running tool included.
@@ -82,7 +81,7 @@ class ToolChat:
             session.info.context,
             self._tools,
             self._approvals,
-            self._options,
+            options,
             session.model.sampling,
             self._store,
             _Printer(),

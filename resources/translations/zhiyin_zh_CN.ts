@@ -528,6 +528,10 @@
         <translation>由 {name} 转换的模型已经不在了；请重新转换，或者自己删除 {path}。</translation>
     </message>
     <message>
+        <source>The model wrote no summary; leave the oldest turns out instead, or choose another model.</source>
+        <translation>模型没有写出总结；可以直接略去最早的几轮对话，或换一个模型。</translation>
+    </message>
+    <message>
         <source>The model&apos;s vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
         <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
     </message>
@@ -5448,14 +5452,41 @@
     </message>
 </context>
 <context>
+    <name>ReadingMark</name>
+    <message>
+        <source>Let it read all</source>
+        <translation>让模型读全部</translation>
+    </message>
+    <message>
+        <source>The model reads the chat from here on, and its own summary of what is above.</source>
+        <translation>模型从这里开始读对话，以上内容由它自己写的总结代替。</translation>
+    </message>
+    <message>
+        <source>The model reads the chat from here on, and nothing of what is above but attachments.</source>
+        <translation>模型从这里开始读对话，以上内容除附件外不再读。</translation>
+    </message>
+    <message>
+        <source>The model&apos;s context is full: with room for an answer, it holds what follows here.</source>
+        <translation>模型的上下文已满：留出回答的空间后，只装得下此处以下的内容。</translation>
+    </message>
+</context>
+<context>
     <name>RemedyController</name>
     <message>
         <source>Load it all the same</source>
         <translation>仍然加载</translation>
     </message>
     <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
         <source>The model could not be loaded. {reason}</source>
         <translation>无法加载模型。{reason}</translation>
+    </message>
+    <message>
+        <source>The model is summarising the oldest turns…</source>
+        <translation>模型正在总结最早的几轮对话……</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -5582,12 +5613,24 @@
         <translation>使用 {count} 的上下文回答</translation>
     </message>
     <message>
+        <source>Answer with a context of {count} ({size} more memory)</source>
+        <translation>用 {count} 的上下文回答（多占 {size} 内存）</translation>
+    </message>
+    <message>
         <source>Choose another model</source>
         <translation>选择其他模型</translation>
     </message>
     <message>
+        <source>Leave the oldest turns out</source>
+        <translation>略去最早的几轮</translation>
+    </message>
+    <message>
         <source>New chat</source>
         <translation>新对话</translation>
+    </message>
+    <message>
+        <source>New chat with the last turns</source>
+        <translation>带上最后几轮，新建对话</translation>
     </message>
     <message>
         <source>Settings</source>
@@ -5596,6 +5639,10 @@
     <message>
         <source>Shorten the message</source>
         <translation>缩短这条消息</translation>
+    </message>
+    <message>
+        <source>Summarise them first</source>
+        <translation>先总结再略去</translation>
     </message>
     <message>
         <source>Try again</source>

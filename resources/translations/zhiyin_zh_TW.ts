@@ -484,6 +484,10 @@
         <translation>由 {name} 轉換的模型已經不在了；請重新轉換，或者自己刪除 {path}。</translation>
     </message>
     <message>
+        <source>The model wrote no summary; leave the oldest turns out instead, or choose another model.</source>
+        <translation>模型沒有寫出總結；可以直接略去最早的幾輪對話，或換一個模型。</translation>
+    </message>
+    <message>
         <source>The model&apos;s vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
         <translation>模型的詞表中沒有 {character} 的詞元；請去掉它，或用模型自己的分詞器重新轉換。</translation>
     </message>
@@ -5192,14 +5196,41 @@
     </message>
 </context>
 <context>
+    <name>ReadingMark</name>
+    <message>
+        <source>Let it read all</source>
+        <translation>讓模型讀全部</translation>
+    </message>
+    <message>
+        <source>The model reads the chat from here on, and its own summary of what is above.</source>
+        <translation>模型從這裡開始讀對話，以上內容由它自己寫的總結代替。</translation>
+    </message>
+    <message>
+        <source>The model reads the chat from here on, and nothing of what is above but attachments.</source>
+        <translation>模型從這裡開始讀對話，以上內容除附件外不再讀。</translation>
+    </message>
+    <message>
+        <source>The model&apos;s context is full: with room for an answer, it holds what follows here.</source>
+        <translation>模型的上下文已滿：留出回答的空間後，只裝得下此處以下的內容。</translation>
+    </message>
+</context>
+<context>
     <name>RemedyController</name>
     <message>
         <source>Load it all the same</source>
         <translation>仍然載入</translation>
     </message>
     <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
         <source>The model could not be loaded. {reason}</source>
         <translation>無法載入模型。{reason}</translation>
+    </message>
+    <message>
+        <source>The model is summarising the oldest turns…</source>
+        <translation>模型正在總結最早的幾輪對話……</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -5270,12 +5301,24 @@
         <translation>使用 {count} 的上下文回答</translation>
     </message>
     <message>
+        <source>Answer with a context of {count} ({size} more memory)</source>
+        <translation>使用 {count} 的上下文回答（多占 {size} 記憶體）</translation>
+    </message>
+    <message>
         <source>Choose another model</source>
         <translation>選擇其他模型</translation>
     </message>
     <message>
+        <source>Leave the oldest turns out</source>
+        <translation>略去最早的幾輪</translation>
+    </message>
+    <message>
         <source>New chat</source>
         <translation>新對話</translation>
+    </message>
+    <message>
+        <source>New chat with the last turns</source>
+        <translation>帶上最後幾輪，新增對話</translation>
     </message>
     <message>
         <source>Settings</source>
@@ -5284,6 +5327,10 @@
     <message>
         <source>Shorten the message</source>
         <translation>縮短這條訊息</translation>
+    </message>
+    <message>
+        <source>Summarise them first</source>
+        <translation>先總結再略去</translation>
     </message>
     <message>
         <source>Try again</source>

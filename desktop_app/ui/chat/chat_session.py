@@ -390,6 +390,33 @@ class ChatSession(QObject):
         self._all[chat.id] = chat
         self._show(chat, MessageTree(messages))
 
+    def shorten(self, start: str, summary: str | None = None) -> None:
+        """Let the model read the open chat from a question on; `summary`: of what is before it, None: what there was."""
+        self.choose(reads_from=start, summary=self.current.choices.summary if summary is None else summary)
+
+    def read_all(self) -> None:
+        """Let the model read all of the open chat again."""
+        self.choose(reads_from="", summary="")
+
+    def ask_again(self, message: str) -> None:
+        """Let a reply that did not fit go on where it ended, or be written anew."""
+        from desktop_app.chat.changes import can_go_on
+
+        if message == self.current.leaf and can_go_on(self.tree[message]):
+            self.continue_reply(message)
+        else:
+            self.regenerate(message)
+
+    def move_on(self, message: str, start: str) -> None:
+        """Ask for a reply again, in a new chat that begins with a question of this one."""
+        from desktop_app.chat.changes import branched
+        from desktop_app.chat.shortening import moved
+
+        if not self.busy_here:
+            path = moved(self.tree.path(self.tree[message].parent), start)
+            self.take(*branched(self._all[self.current.id], path))
+            self._begin_reply()
+
     def remove(self, message: str) -> Callable[[], None]:
         """Delete one message; what follows it follows the one before. Return what undoes it."""
         from desktop_app.chat.changes import leaf_without, without
@@ -594,7 +621,7 @@ class ChatSession(QObject):
                 self._end(waiting, "failed", facts)
 
     def _generate(self, reply: _Reply) -> None:
-        from desktop_app.chat.request import options_for
+        from desktop_app.chat.request import instructions, options_for, read_part
         from desktop_app.documents.fitting import Chat
 
         model = self._models.state.model
@@ -603,8 +630,9 @@ class ChatSession(QObject):
         chat = self._all[reply.message.conversation]
         if model is not None and model.identifier != chat.choices.model:
             self.change(chat.id, choices=replace(chat.choices, model=model.identifier))
-        system_prompt = options_for(self._settings, chat).system_prompt
-        asked = Chat(reply.tree.path(reply.message.parent), chat.collections, system_prompt)
+        options = options_for(self._settings, chat)
+        path = reply.tree.path(reply.message.parent)
+        asked = Chat(read_part(path, options.reads_from), chat.collections, instructions(path, options))
         info = self._models.state.info
         has_documents = bool(asked.attachments or asked.collections) and not reply.resumes
         if has_documents and info is not None and (info.chat or info.chat_format):

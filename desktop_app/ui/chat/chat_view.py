@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from desktop_app.documents.service import Progress
     from desktop_app.ui.chat.message_widget import Versions
     from desktop_app.ui.chat.question_widget import QuestionWidget
+    from desktop_app.ui.chat.reading_mark import Reading
     from desktop_app.ui.chat.reply_widget import ReplyWidget
     from desktop_app.ui.chat.step_widget import StepWidget
 
@@ -183,6 +184,7 @@ class ChatView(QScrollArea):
             for widget in self._widgets:
                 if _is_reply(widget):
                     widget.set_contexts(contexts)
+            self._mark_reading()
 
     def set_models(self, models: Sequence[InstalledModel]) -> None:
         """Offer questions to these models."""
@@ -297,7 +299,26 @@ class ChatView(QScrollArea):
 
         widget = QuestionWidget(message, self._versions(message))
         widget.edited.connect(self._session.edit)
+        widget.reading_reset.connect(self._read_all)
+        widget.mark_reading(self._reading_of())
         return widget
+
+    def _reading_of(self) -> Reading:
+        from desktop_app.ui.chat.reading_mark import Reading
+
+        choices = self._session.current.choices
+        return Reading(choices.reads_from, bool(choices.summary), self.contexts.start)
+
+    def _mark_reading(self) -> None:
+        """Show from where on the model reads the chat."""
+        reading = self._reading_of()
+        for widget in self._widgets:
+            if _is_question(widget):
+                widget.mark_reading(reading)
+
+    def _read_all(self) -> None:
+        self._session.read_all()
+        self._mark_reading()
 
     def _make_step(self, message: Message) -> StepWidget:
         from desktop_app.ui.chat.step_widget import StepWidget

@@ -15,6 +15,7 @@ from desktop_app.ui.chat.message_edit import MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.parted_text import PartedText
+from desktop_app.ui.chat.reading_mark import Reading, ReadingMark
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 
@@ -26,6 +27,8 @@ class QuestionWidget(MessageWidget):
     """The user's message, which can be edited and sent again."""
 
     edited = Signal(str, Draft)
+    reading_reset = Signal()
+    """The model is to read all of the chat again."""
 
     def __init__(self, message: Message, versions: Versions) -> None:
         """Show a message."""
@@ -42,6 +45,7 @@ class QuestionWidget(MessageWidget):
         self._edit = IconButton("edit", size=16)
         self._edit.clicked.connect(self.begin_editing)
         self._editor: _Editor | None = None  # made when it is needed: most questions are never changed
+        self._mark: ReadingMark | None = None
         self._busy = False
         self._actions.addStretch()
         self._actions.addWidget(self._copy)
@@ -60,6 +64,7 @@ class QuestionWidget(MessageWidget):
         layout.setSpacing(3)
         layout.addLayout(self._column)
         layout.addLayout(self._actions)
+        self._layout = layout
         self._show_text(True)
         self.retranslate()
 
@@ -77,6 +82,18 @@ class QuestionWidget(MessageWidget):
         """Show every part of a long message."""
         self._text.show_all()
 
+    def mark_reading(self, reads: Reading) -> None:
+        """Say above the question that the model reads from here on, if it does."""
+        here = self.message.id in (reads.start, reads.fitting)
+        if here and self._mark is None:
+            self._mark = ReadingMark(self)
+            self._mark.undone.connect(self.reading_reset)
+            self._layout.insertWidget(0, self._mark)
+        if self._mark is not None:
+            chosen = self.message.id == reads.start
+            self._mark.show_choice(chosen=chosen, summarised=reads.summarised)
+            self._mark.setVisible(here)
+
     def set_busy(self, busy: bool) -> None:
         """Nothing can be edited while a reply is written."""
         self._busy = busy
@@ -91,6 +108,8 @@ class QuestionWidget(MessageWidget):
         self.setAccessibleName(self.tr("You wrote"))
         self._edit.set_words(self.tr("Edit"))
         self._text.retranslate()
+        if self._mark is not None:
+            self._mark.retranslate()
         if self._editor is not None:
             self._editor.retranslate()
 

@@ -9,17 +9,17 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from desktop_app.planning.planner import DOES_NOT_FIT
-from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets.button_row import ButtonRow
 from models.errors import ZhiyinError
 
-Remedy = Literal["retry", "smaller", "larger", "shorten", "new_chat", "settings", "models"]
+Remedy = Literal["retry", "smaller", "larger", "drop", "summarise", "move", "shorten", "new_chat", "settings", "models"]
 
 _MARGIN = 14
 _WAYS: dict[str, tuple[Remedy, ...]] = {
-    "context-full": ("larger", "shorten", "new_chat", "settings", "models"),
+    "context-full": ("drop", "summarise", "larger", "move", "shorten", "new_chat", "settings", "models"),
     "out-of-memory": ("smaller", "models", "retry"),
     DOES_NOT_FIT: ("smaller", "models", "retry"),
     "engine-died": ("retry", "smaller", "models"),
@@ -86,7 +86,10 @@ class ReplyFailure(QFrame):
         words: dict[Remedy, str] = {
             "retry": self.tr("Try again"),
             "smaller": self.tr("Use a smaller context"),
-            "larger": self.tr("Answer with a context of {count}").format(count=number(self._contexts.larger, 0)),
+            "larger": self._larger_words(),
+            "drop": self.tr("Leave the oldest turns out"),
+            "summarise": self.tr("Summarise them first"),
+            "move": self.tr("New chat with the last turns"),
             "shorten": self.tr("Shorten the message"),
             "new_chat": self.tr("New chat"),
             "settings": self.tr("Settings"),
@@ -101,17 +104,32 @@ class ReplyFailure(QFrame):
         self._row.fit(self.contentsRect().width() - 2 * _MARGIN)
 
     def _show_ways(self) -> None:
+        can_shorten = bool(self._contexts.start)
         for way, button in self._buttons.items():
             if way == "smaller":
                 button.setVisible(self._contexts.smaller)
-            elif way == "larger" or (way == "settings" and self._is_full):
-                button.setVisible(self._contexts.larger > 0)  # the settings offer no other contexts
+            elif way in ("drop", "summarise", "move"):
+                button.setVisible(can_shorten)
+            elif way == "larger":
+                button.setVisible(self._contexts.larger > 0)
+            elif way == "settings" and self._is_full:
+                button.setVisible(self._contexts.larger > 0 and not can_shorten)  # they offer no other contexts
             elif way == "models" and self._is_full:
-                button.setVisible(self._contexts.larger == 0)
+                button.setVisible(self._contexts.larger == 0 and not can_shorten)
+            elif way == "new_chat":
+                button.setVisible(not can_shorten)
             elif way == "shorten":
                 asked = self._error is not None and "needed" in self._error.values
-                button.setVisible(asked and self._contexts.larger == 0)
+                button.setVisible(asked and self._contexts.larger == 0 and not can_shorten)
         self._row.fit(self.contentsRect().width() - 2 * _MARGIN)
+
+    def _larger_words(self) -> str:
+        count, price = number(self._contexts.larger, 0), self._contexts.price
+        if price > 0:
+            return self.tr("Answer with a context of {count} ({size} more memory)").format(
+                count=count, size=size(price)
+            )
+        return self.tr("Answer with a context of {count}").format(count=count)
 
     @property
     def _is_full(self) -> bool:

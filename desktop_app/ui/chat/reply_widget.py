@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtWidgets import QLabel, QMenu, QVBoxLayout, QWidget
@@ -129,13 +130,13 @@ class ReplyWidget(MessageWidget):
     def set_last(self, last: bool) -> None:
         """Only the last reply of a chat can go on."""
         self._is_last = last
+        self._offer_contexts()
         self._refresh()
 
     def set_contexts(self, contexts: Contexts) -> None:
         """Offer other contexts where the reply failed."""
         self._contexts = contexts
-        if self._failure is not None:
-            self._failure.set_contexts(contexts)
+        self._offer_contexts()
 
     def set_models(self, models: Sequence[InstalledModel]) -> None:
         """Offer the question to these models."""
@@ -262,10 +263,15 @@ class ReplyWidget(MessageWidget):
         if self._failure is None:
             self._failure = ReplyFailure()
             self._failure.chosen.connect(lambda way: self.remedy_chosen.emit(self.message.id, way))
-            self._failure.set_contexts(self._contexts)
+            self._offer_contexts()
             self._column.insertWidget(self._column.indexOf(self._status) + 1, self._failure)
         self._failure.show_failure(error)
         self._failure.set_busy(self._busy)
+
+    def _offer_contexts(self) -> None:
+        """Offer what may be: turns are left out of what the last reply is to answer."""
+        if self._failure is not None:
+            self._failure.set_contexts(self._contexts if self._is_last else replace(self._contexts, start=""))
 
     def _cost(self) -> str:
         """Return who wrote it, how fast, and how much of the context the chat takes by now."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,12 @@ from desktop_app.ui.widgets.notice import Action
 from models.errors import ZhiyinError
 
 if TYPE_CHECKING:
+    from desktop_app.chat.conversation import Message
+    from desktop_app.chat.shortening import Shortener
     from desktop_app.ui.chat.reply_failure import Remedy
+
+_SUMMARY = "summary"
+"""The notice's topic while older turns are summarised."""
 
 
 class RemedyController(QObject):
@@ -37,6 +45,8 @@ class RemedyController(QObject):
         self._services = services
         self._notices = notices
         self._contexts = Contexts(False)
+        self._stop_summary = threading.Event()
+        """Of the summary that is being written, or was last."""
         services.models.changed.connect(self._follow)
         services.chats.opened.connect(self.offer_contexts)
         services.chats.ended.connect(lambda _: self.offer_contexts())
@@ -44,22 +54,20 @@ class RemedyController(QObject):
     def apply(self, message: str, remedy: Remedy) -> None:
         """Do what the user chose below a reply that failed."""
         chats = self._services.chats
-        match remedy:
-            case "retry":
-                chats.regenerate(message)
-            case "smaller":
-                self.use_smaller_context()
-            case "larger":
-                self.use_larger_context()
-                chats.regenerate(message)
-            case "shorten":
-                self.edit_asked.emit(chats.tree[message].parent or "")
-            case "new_chat":
-                self.new_chat_asked.emit()
-            case "settings":
-                self.settings_asked.emit()
-            case "models":
-                self.models_asked.emit()
+        self._stop_summary.set()  # something else is wanted now
+        ways: dict[Remedy, Callable[[], object]] = {
+            "retry": lambda: chats.regenerate(message),
+            "smaller": self.use_smaller_context,
+            "larger": lambda: self._answer_with_larger_context(message),
+            "drop": lambda: self._shorten(message),
+            "summarise": lambda: self._summarise(message),
+            "move": lambda: chats.move_on(message, self._contexts.start),
+            "shorten": lambda: self.edit_asked.emit(chats.tree[message].parent or ""),
+            "new_chat": self.new_chat_asked.emit,
+            "settings": self.settings_asked.emit,
+            "models": self.models_asked.emit,
+        }
+        ways[remedy]()
 
     def model_changed(self, state: EngineState) -> None:
         """Say why a load failed with its remedies, or withdraw that."""
@@ -79,11 +87,66 @@ class RemedyController(QObject):
         is_full = bool(path) and path[-1].facts.get("reason") == "full"
         if is_full or (failure is not None and failure.code == "context-full"):
             needed = failure.values.get("needed", 0) if failure is not None else 0
-            models.find_larger_context(needed, lambda larger: self._found(Contexts(smaller, larger)))
+            models.find_larger_context(
+                needed, lambda larger, price: self._found(replace(self._contexts, larger=larger, price=price))
+            )
+            self._find_start(path if is_full else path[:-1], needed)
 
-    def use_larger_context(self) -> None:
-        """Load the model with the larger context that was offered."""
+    def _find_start(self, path: Sequence[Message], needed: int) -> None:
+        """Find out from which question on the open chat would fit."""
+        chats = self._services.chats
+        shortener, leaf = self._shortener(), chats.current.leaf
+
+        def found(start: str) -> None:
+            if chats.current.leaf == leaf:
+                self._found(replace(self._contexts, start=start))
+
+        self._services.engine.plan(lambda _: shortener.start(path, needed), found, lambda _: None)
+
+    def _shortener(self) -> Shortener:
+        from desktop_app.chat.request import options_for
+        from desktop_app.chat.shortening import Shortener
+
+        services = self._services
+        options = options_for(services.settings, services.chats.current)
+        return Shortener(services.engine.engine, options, services.models.state.context)
+
+    def _shorten(self, message: str, summary: str | None = None) -> None:
+        chats = self._services.chats
+        chats.shorten(self._contexts.start, summary)
+        chats.ask_again(message)
+
+    def _summarise(self, message: str) -> None:
+        """Have the model summarise what is to be left out, and go on then."""
+        chats = self._services.chats
+        self._stop_summary = stopped = threading.Event()
+        shortener, start, leaf = self._shortener(), self._contexts.start, chats.current.leaf
+        path = chats.tree.path(chats.tree[message].parent)
+
+        def is_wanted() -> bool:
+            if stopped is self._stop_summary:
+                self._notices.withdraw(_SUMMARY)
+            return not stopped.is_set() and chats.current.leaf == leaf and not chats.busy_here
+
+        def done(summary: str) -> None:
+            if is_wanted():
+                self._shorten(message, summary)
+
+        def failed(error: Exception) -> None:
+            if is_wanted():
+                self._notices.say(translated(error), topic=_SUMMARY)
+
+        self._notices.say(
+            self.tr("The model is summarising the oldest turns…"),
+            (self.tr("Stop"), stopped.set),
+            kind="plain",
+            topic=_SUMMARY,
+        )
+        self._services.engine.plan(lambda _: shortener.summary(path, start, stopped), done, failed)
+
+    def _answer_with_larger_context(self, message: str) -> None:
         self._services.models.reload_with(LoadOverrides(self._contexts.larger))
+        self._services.chats.regenerate(message)
 
     def use_smaller_context(self) -> None:
         """Load the model with half of its context."""

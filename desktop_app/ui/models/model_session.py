@@ -47,6 +47,10 @@ class Contexts:
     smaller: bool = False
     larger: int = 0
     """Tokens; 0: none that fits."""
+    price: int = 0
+    """Bytes that it takes above what the model takes now; 0: that is not known."""
+    start: str = ""
+    """The question from which on the chat fits the context in use (`chat.shortening`); "": no turns can be left out."""
 
 
 @dataclass(frozen=True)
@@ -179,23 +183,30 @@ class ModelSession(QObject):
         self._settings.context = max(SMALLEST_CONTEXT, context)
         self.apply_settings()
 
-    def find_larger_context(self, needed: int, on_done: Callable[[int], None]) -> None:
+    def find_larger_context(self, needed: int, on_done: Callable[[int, int], None]) -> None:
         """Find a context of more than `needed` tokens that the model was trained for and the memory takes; 0: none.
 
-        It is the loaded context doubled as often as it takes.
+        It is the loaded context doubled as often as it takes. With it comes the memory that it takes above what is taken now.
         """
         from desktop_app.engine.protocol import LoadSettings
+        from desktop_app.planning.load_plan import SWITCHED
 
         model, info, current = self.state.model, self.state.info, self._in_engine
         larger = _larger_context(info, needed) if info is not None and not (model and model.remote) else 0
         if model is None or not larger:
-            on_done(0)
+            on_done(0, 0)
             return
+        now = 0 if current is None or current.plan.best is None else current.plan.best.bytes
+
+        def found(planned: PlannedLoad) -> None:
+            best = planned.plan.best
+            on_done(larger if best is not None else 0, best.bytes - now if best is not None and now else 0)
+
         path, settings = model.path, LoadSettings(kv_type=self._overrides.kv_type)
         self._engine.plan(
-            lambda planner: planner.plan(path, settings, context=larger, current=current),
-            lambda found: on_done(larger if found.plan.best is not None else 0),
-            lambda _: on_done(0),
+            lambda planner: planner.plan(path, settings, context=larger, current=current, parallel=SWITCHED),
+            found,
+            lambda _: on_done(0, 0),
         )
 
     def find_contexts(self, contexts: Sequence[int], on_done: Callable[[dict[int, RunConfiguration]], None]) -> None:

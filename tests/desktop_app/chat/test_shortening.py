@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from desktop_app.chat.attachment import Attachment
+from desktop_app.chat.changes import branched
 from desktop_app.chat.choices import Choices, choices_from
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.chat.request import ReplyOptions, options_for, reply_request
 from desktop_app.chat.shortening import Shortener, moved
+from desktop_app.commands.chat_shortening import shortened
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings
 from desktop_app.settings import Settings
-from models.errors import Cancelled
+from models.errors import Cancelled, ZhiyinError
 from tests.support.byte_llama import byte_llama
 
 CONTEXT = 1024
@@ -43,12 +45,13 @@ def chat(*sizes: int, attached: dict[int, int] | None = None) -> list[Message]:
     return path[:-1]
 
 
-def shortener(engine: Engine, **options: str) -> Shortener:
-    return Shortener(engine, ReplyOptions(SYSTEM, **options), CONTEXT)
+def shortener(engine: Engine, reads_from: str = "") -> Shortener:
+    return Shortener(engine, ReplyOptions(SYSTEM, reads_from=reads_from), CONTEXT)
 
 
-def sent(path: list[Message], **options: str) -> list[str]:
-    return [message["content"] for message in reply_request(path, ReplyOptions(SYSTEM, **options), {}).messages]
+def sent(path: list[Message], reads_from: str = "", summary: str = "") -> list[str]:
+    options = ReplyOptions(SYSTEM, reads_from=reads_from, summary=summary)
+    return [message["content"] for message in reply_request(path, options, {}).messages]
 
 
 def test_as_many_turns_stay_as_leave_room_for_more(engine: Engine) -> None:
@@ -113,12 +116,35 @@ def test_the_last_turns_become_a_branch_of_their_own() -> None:
     assert [message.parent for message in kept] == [None, "user0"]
 
 
+def test_a_copy_of_a_chat_is_read_from_the_same_question_on() -> None:
+    path = chat(10, 10, 10)
+    old = Conversation("chat", choices=Choices(reads_from="user1", summary="What was said"))
+    new, copies = branched(old, path)
+    assert new.choices == Choices(reads_from=copies[2].id, summary="What was said")
+    assert branched(old, path[:1])[0].choices == Choices()
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("d", "user1"), ("s", "user1"), ("n", None)])
+def test_the_terminal_says_what_can_be_done_and_does_it(
+    typed: str, expected: str | None, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = ZhiyinError("This chat needs {needed} tokens.", code="context-full", needed=2100)
+    found = shortened(engine, ReplyOptions(SYSTEM), 2048, chat(900, 900, 100), error, lambda: typed)
+    assert (found.reads_from if found else None) == expected
+    assert bool(found and found.summary) == (typed == "s")
+    said = capsys.readouterr().err
+    assert "type d to leave them out" in said
+    assert ("The model reads this chat from “1111" in said) == (expected is not None)
+    assert shortened(engine, ReplyOptions(SYSTEM), 2048, chat(3000), error, lambda: "d") is None
+    assert "shorten the message" in capsys.readouterr().err
+
+
 def test_a_shortened_chat_is_not_read_from_its_beginning(engine: Engine, tmp_path: Path) -> None:
     path = chat(*[150] * 6)
     whole = engine.submit(reply_request(path, ReplyOptions(SYSTEM, max_tokens=2), {})).result(60)
     path += [Message("chat", path[-1].id, "assistant", whole.text, id="last")]
     path += [Message("chat", "last", "user", "and now?", id="next")]
-    shortened = ReplyOptions(SYSTEM, max_tokens=2, reads_from="user3")
-    reply = engine.submit(reply_request(path, shortened, {})).result(60)
+    options = ReplyOptions(SYSTEM, max_tokens=2, reads_from="user3")
+    reply = engine.submit(reply_request(path, options, {})).result(60)
     assert reply.prompt_tokens - reply.reused_tokens < 40
     assert reply.reused_tokens > 400

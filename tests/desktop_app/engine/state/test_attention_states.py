@@ -16,6 +16,7 @@ from converter.gguf_header import read_gguf_header
 from desktop_app.engine.llama.runner import LlamaRunner
 from desktop_app.engine.llama.sequence import LlamaSequence
 from desktop_app.engine.protocol import LoadSettings
+from desktop_app.engine.runner import Part
 from desktop_app.engine.scheduler import Scheduler
 from desktop_app.engine.state import blocks, chat_states
 from desktop_app.engine.state.cells import Layout, cells_of, layout_from
@@ -80,7 +81,7 @@ def read(runner: LlamaRunner, ids: list[int], sequence: int = 0) -> np.ndarray:
     """Return the logits after more tokens."""
     taken = runner.sequences[sequence]
     for at in range(0, len(ids), 64):
-        runner.decode_together([(taken, ids[at : at + 64])])
+        runner.decode_together([Part(taken, ids[at : at + 64])])
     return taken.logits().copy()
 
 

@@ -8,6 +8,7 @@ NVIDIA's ModelOpt for what they pack; Apple's MLX.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from converter.checkpoint import Checkpoint, StoredTensor
 from models.errors import BadFile, UnsupportedModel
@@ -68,7 +69,7 @@ def refuse_quantized_tensors(checkpoint: Checkpoint, blueprint: Blueprint) -> No
     tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in integers}
     found = quantized_by(tensors)
     if found is not None and not _is_whole_beside(tensors, needed):
-        raise _refusal(checkpoint, *found)
+        raise refusal(checkpoint.path, *found)
     for name in needed:
         stored = tensors.get(name)
         if stored is not None and not is_float(stored):
@@ -114,11 +115,12 @@ def _by_types(tensors: Mapping[str, StoredTensor]) -> Iterator[tuple[str, str]]:
             yield "ModelOpt (NVFP4)" if scale.dtype.name.startswith("float8") else "BitNet", name
 
 
-def _refusal(checkpoint: Checkpoint, program: str, tensor: str) -> UnsupportedModel:
+def refusal(path: Path, program: str, tensor: str) -> UnsupportedModel:
+    """Return the sentence about weights that a program quantized, and the tensor that tells."""
     return UnsupportedModel(
         "{path}: this checkpoint is already quantized by {program} (its tensor {tensor} says so); download the original "
         "repository, whose weights are F16, BF16 or F32.",
-        path=checkpoint.path,
+        path=path,
         program=program,
         tensor=tensor[:100],
     )

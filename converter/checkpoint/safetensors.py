@@ -114,6 +114,11 @@ def tensors_of_header(path: Path, size: int, read: Callable[[int, int], bytes]) 
     return {name: slot.stored for name, slot in _slots(path, size, read).items()}
 
 
+def places_of_header(path: Path, size: int, read: Callable[[int, int], bytes]) -> dict[str, tuple[StoredTensor, int]]:
+    """Return the tensors of a file that lies elsewhere, and where in it each begins; as `tensors_of_header`."""
+    return {name: (slot.stored, slot.offset) for name, slot in _slots(path, size, read).items()}
+
+
 def _read_header(path: Path, size: int) -> dict[str, _Slot]:
     try:
         with open_regular(path) as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -37,6 +37,8 @@ _LARGEST_LIST = 8 * 1024 * 1024
 _LARGEST_NUMBER = 1 << 48
 _MOST_DIMENSIONS = 8
 _LOCAL_HEADER = 30
+_DAMAGES = (DamagedPickle, zipfile.BadZipFile, ValueError, struct.error, NotImplementedError, OverflowError)
+"""What reading a damaged file raises."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "params")
 """Keys under which training programs keep the weights."""
 _OF_TRAINING = {"param_groups", "optimizer", "optimizer_state_dict", "optimizer_states"}
@@ -141,14 +143,7 @@ class TorchPickleFile:
                 path=path,
                 what=error,
             ) from None
-        except (
-            DamagedPickle,
-            zipfile.BadZipFile,
-            ValueError,
-            struct.error,
-            NotImplementedError,
-            OverflowError,
-        ) as error:
+        except _DAMAGES as error:
             raise BadFile("{path} is truncated, damaged or no PyTorch file; download it again.", path=path) from error
 
     @property
@@ -232,8 +227,45 @@ class _ShortReads:
         return True
 
 
+def places_in_zip(
+    path: Path, file: BinaryIO, size: int, names: Callable[[Sequence[str]], Sequence[str]]
+) -> dict[str, tuple[StoredTensor, int]]:
+    """Return some tensors of a file that lies elsewhere, and where in it each begins; none of an older format's.
+
+    Args:
+        path: names it in sentences.
+        file: reads it.
+        size: its bytes.
+        names: chooses tensors among all of their names, because each takes a read of its own.
+
+    Raises:
+        BadFile: it is damaged.
+    """
+    try:
+        if file.read(4) != b"PK\x03\x04":
+            return {}
+        contents, records = _open_zip(path, file, size)
+        views = dict(_tensors(contents))
+        found = {}
+        for name in names([name for name, view in views.items() if view.strides == _strides(view.shape)]):
+            info = records.get(views[name].storage.key)
+            places = {} if info is None else {views[name].storage.key: _record(file, info, size)}
+            slot = _slot(path, name, views[name], places)
+            found[name] = slot.stored, slot.begin
+    except (RefusedPickle, *_DAMAGES) as error:
+        raise BadFile("{path} is truncated, damaged or no PyTorch file; download it again.", path=path) from error
+    return found
+
+
 def _read_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
     """Return the unpickled contents and each storage's (begin, end) in the file."""
+    contents, records = _open_zip(path, file, size)
+    used = {view.storage.key for _, view in _tensors(contents)}
+    return contents, {key: _record(file, records[key], size) for key in used if key in records}
+
+
+def _open_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, zipfile.ZipInfo]]:
+    """Return the unpickled contents and each storage's record."""
     with zipfile.ZipFile(cast("IO[bytes]", _ShortReads(file))) as archive:
         records = {info.filename: info for info in archive.infolist()}
     pickles = [name for name in records if name == "data.pkl" or name.endswith("/data.pkl")]
@@ -250,8 +282,8 @@ def _read_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tup
             "{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.", path=path
         )
     contents = load_pickle_bytes(_contents(file, records[pickles[0]], size), _NAMES, _persistent)
-    used = {view.storage.key: records.get(f"{prefix}data/{view.storage.key}") for _, view in _tensors(contents)}
-    return contents, {key: _record(file, info, size) for key, info in used.items() if info is not None}
+    data = f"{prefix}data/"
+    return contents, {name[len(data) :]: info for name, info in records.items() if name.startswith(data)}
 
 
 def _contents(file: BinaryIO, info: zipfile.ZipInfo, size: int) -> bytes:

@@ -303,11 +303,14 @@ def _ends_alike(one: Rows, other: Rows) -> bool:
         return True
     step = max(1, _COMPARED_ELEMENTS // max(1, np.asarray(one[:1]).size))
     for start in {0, max(0, len(one) - step)}:
-        first, second = (np.asarray(rows[start : start + step]) for rows in (one, other))
-        if first.dtype != second.dtype:
-            first, second = first.astype(np.float32), second.astype(np.float32)
-            if not np.allclose(first, second, rtol=_ROUNDING, atol=_ROUNDING**2):
-                return False
-        elif first.tobytes() != second.tobytes():
+        if not values_alike(*(np.asarray(rows[start : start + step]) for rows in (one, other))):
             return False
     return True
+
+
+def values_alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether arrays hold the same values, but for the rounding of a type with fewer bits."""
+    if one.dtype == other.dtype:
+        return one.tobytes() == other.tobytes()
+    first, second = one.astype(np.float32), other.astype(np.float32)
+    return bool(np.allclose(first, second, rtol=_ROUNDING, atol=_ROUNDING**2))

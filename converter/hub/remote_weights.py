@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from converter.checkpoint import StoredTensor
-from converter.checkpoint.quantized import is_float, quantized_by
+from converter.checkpoint.quantized import is_float, quantized_by, refusal
 from converter.checkpoint.safetensors import tensors_of_header
 from converter.hub.remote_headers import ReadPart
 from converter.hub.selection import RemoteFile, is_model_file
 from models.config import Config
-from models.errors import UnsupportedModel, ZhiyinError
+from models.errors import BadFile, UnsupportedModel, ZhiyinError
 from models.families import family_of
 from models.refusals import SECTIONS, without_quantization
 
@@ -37,6 +37,39 @@ def as_stored(repository: str, config: Config, files: Mapping[str, RemoteFile], 
         return config
     plain = bool(headers) and all(all(map(is_float, one.values())) and quantized_by(one) is None for one in headers)
     return without_quantization(config) if plain else config
+
+
+def refuse_quantized_weights(repository: str, config: Config, weights: Sequence[RemoteFile], read: ReadPart) -> None:
+    """Refuse weights that another program quantized, as the headers of the first and the last file tell.
+
+    Args:
+        repository: its name, for sentences.
+        config: as `understood`.
+        weights: the files that would be fetched.
+        read: fetches bytes of one.
+
+    Raises:
+        UnsupportedModel: they are; the sentence names the program.
+    """
+    files = [file for file in weights if file.name.endswith(".safetensors")]
+    try:
+        blueprint = family_of(config).blueprint(config, None)
+        headers = {file: _tensors(repository, file, read) for file in {*files[:1], *files[-1:]}}
+    except (BadFile, UnsupportedModel):
+        return  # of what the configuration says, or a damaged file, one hears where it is taken
+    integers = {source.name for tensor in blueprint.tensors for source in tensor.sources if source.integers}
+    for file, tensors in headers.items():
+        found = quantized_by({name: tensor for name, tensor in tensors.items() if name not in integers})
+        if found is not None and not _is_left_over(tensors, found[1]):
+            raise refusal(Path(repository, file.name), *found)
+
+
+def _is_left_over(tensors: Mapping[str, StoredTensor], name: str) -> bool:
+    """Tell whether the weight that a tensor of another program belongs to is there as floats."""
+    parts = name.split(".")
+    modules = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    weight = next((f"{module}.weight" for module in modules if f"{module}.weight" in tensors), None)
+    return weight is not None and is_float(tensors[weight])
 
 
 def _is_refused(config: Config) -> bool:

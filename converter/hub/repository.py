@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from converter.hub.address import MODELSCOPE_PREFIX
+from converter.hub.competing import competing_set
 from converter.hub.failures import explained
 from converter.hub.hosts import find_host
 from converter.hub.manifest import (
@@ -34,7 +35,7 @@ from converter.hub.names import REPOSITORY, check_kept_names, check_names
 from converter.hub.network_errors import Refused, Unreachable
 from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_headers
-from converter.hub.remote_weights import as_stored
+from converter.hub.remote_weights import as_stored, refuse_quantized_weights
 from converter.hub.request import Description, Download, DownloadRequest, Outline, Preview
 from converter.hub.selection import (
     USUAL_QUANTS,
@@ -44,8 +45,10 @@ from converter.hub.selection import (
     SeveralModels,
     choose,
     gguf_models,
+    is_model_file,
     listed_weights,
     size_of,
+    two_sets,
     weights_bytes,
 )
 from converter.hub.transfer import digest_of, fetch, partial_path, read_part, read_small
@@ -210,6 +213,7 @@ class _Repository:
             index = next(file for file in wanted if file.name == choice.index)
             fetched = self._fetch_all(commit, [index], None, check)
             wanted = (*wanted, *listed_weights(self.name, files, choice.index, self._weight_map(commit, index)))
+        self._look_at_weights(commit, files, wanted)
         fetched += self._fetch_all(commit, wanted, on_progress, check)
         return Download(
             source=self.folder / choice.source,
@@ -281,6 +285,7 @@ class _Repository:
             if choice.index:
                 weight_map = self._weight_map(commit, names[choice.index])
                 wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
+            self._look_at_weights(commit, files, wanted)
         except SeveralModels as error:
             return Preview(
                 self.name,
@@ -292,6 +297,26 @@ class _Repository:
             return self._preview_gguf(commit, choice, files)
         nature = self._nature(commit, names)
         return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
+
+    def _look_at_weights(self, commit: str, files: Sequence[RemoteFile], wanted: Sequence[RemoteFile]) -> None:
+        """Look into the headers of weights that are still to be fetched, and refuse or ask before they are.
+
+        Raises:
+            UnsupportedModel: another program quantized them.
+            SeveralModels: there is another set with other values.
+        """
+        weights = [file for file in wanted if is_model_file(file.name)]
+        if not any(
+            file.name.endswith(".safetensors") and _size(self.folder / file.name) != file.size for file in weights
+        ):
+            return
+        read = partial(self._part, commit)
+        other = None if self.file else competing_set(self.name, weights, files, read)
+        if other is not None:
+            raise two_sets(self.name, weights, other)
+        config = self._config(commit, {file.name: file for file in files if file.top})
+        if config is not None:
+            refuse_quantized_weights(self.name, config, weights, read)
 
     def _preview_gguf(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Preview:
         models = gguf_models(choice.files if self.file else files)

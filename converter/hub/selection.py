@@ -160,8 +160,15 @@ def listed_weights(
             names=", ".join(missing)[:80] or "-",
         )
     if others:
-        raise _two_sets(repository, listed, others[0])
+        raise two_sets(repository, listed, others[0])
     return tuple(listed)
+
+
+def whole_sets(files: Iterable[RemoteFile]) -> list[list[RemoteFile]]:
+    """Return the sets of weights at the top of a repository, those in Mistral's own names last; only whole ones."""
+    top = {file.name: file for file in files if file.top}
+    patterns = [pattern for index, group in _WEIGHTS if index is not None for pattern in group]
+    return _sets(top, [*patterns, r"consolidated(-\d+-of-\d+)?\.safetensors"])
 
 
 def _sets(files: Mapping[str, RemoteFile], patterns: Iterable[str]) -> list[list[RemoteFile]]:
@@ -181,15 +188,18 @@ def _parts_of(name: str) -> int:
     return int(match[0].rpartition("-")[2]) if match else 1
 
 
-def _two_sets(repository: str, one: Sequence[RemoteFile], other: Sequence[RemoteFile]) -> SeveralModels:
+def two_sets(repository: str, one: Sequence[RemoteFile], other: Sequence[RemoteFile]) -> SeveralModels:
     """Return the question which of two sets is meant; each goes by its first file, and is as large as all of its files."""
     first, second = (replace(files[0], size=size_of(files)) for files in (one, other))
     return SeveralModels(
-        "{name} holds two sets of weights; say which one is meant: {name}/{first} or {name}/{second}.",
+        "{name} holds two sets of weights; say which one is meant: {name}/{first} ({size:size}) or {name}/{second} "
+        "({other:size}).",
         (first, second),
         name=repository,
         first=first.name,
         second=second.name,
+        size=first.size,
+        other=second.size,
     )
 
 
@@ -229,7 +239,7 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
         if index is not None and index in top:
             return FileSelection((*small, top[index]), "", index)
         if index is not None and len(sets := _sets(top, patterns)) > 1:
-            raise _two_sets(repository, *sets[:2])
+            raise two_sets(repository, *sets[:2])
         for pattern in patterns:
             found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
             if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):

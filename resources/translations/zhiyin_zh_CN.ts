@@ -1552,8 +1552,8 @@
         <translation>{name} 中有两个文件在本机会成为同一个文件（{file} 和 {other}）；未下载任何内容：请从别处获取该模型。</translation>
     </message>
     <message>
-        <source>{name} holds two sets of weights; say which one is meant: {name}/{first} or {name}/{second}.</source>
-        <translation>{name} 中有两套权重，请指明要用哪一套：{name}/{first} 或 {name}/{second}。</translation>
+        <source>{name} holds two sets of weights; say which one is meant: {name}/{first} ({size:size}) or {name}/{second} ({other:size}).</source>
+        <translation>{name} 含有两套权重；请指明用哪一套：{name}/{first}（{size:size}）或 {name}/{second}（{other:size}）。</translation>
     </message>
     <message>
         <source>{name} is a base model: it continues your text and does not answer questions; choose a model for chats (often called Instruct or Chat) to ask it something.</source>
@@ -1918,6 +1918,10 @@
     <message>
         <source>{path} has a vocabulary that llama.cpp cannot read; convert the model again.</source>
         <translation>llama.cpp 无法读取 {path} 的词表；请重新转换模型。</translation>
+    </message>
+    <message>
+        <source>{path} has an absurdly long header.</source>
+        <translation>{path} 的文件头长得不合理。</translation>
     </message>
     <message>
         <source>{path} has another content than listed.</source>

@@ -1424,10 +1424,6 @@
         <translation>{name} 中有兩個檔案在本機會成為同一個檔案（{file} 和 {other}）；未下載任何內容：請從別處取得該模型。</translation>
     </message>
     <message>
-        <source>{name} holds two sets of weights; say which one is meant: {name}/{first} or {name}/{second}.</source>
-        <translation>{name} 中有兩套權重，請指明要用哪一套：{name}/{first} 或 {name}/{second}。</translation>
-    </message>
-    <message>
         <source>{name} is a base model: it continues your text and does not answer questions; choose a model for chats (often called Instruct or Chat) to ask it something.</source>
         <translation>{name} 是基礎模型：它只會續寫文字，不會回答問題；要提問，請選擇對話模型（名稱中常帶 Instruct 或 Chat）。</translation>
     </message>

@@ -1,0 +1,156 @@
+"""Two sets of weights in one repository: whether they hold the same, by a few values of each, before any is fetched whole.
+
+Many repositories carry the same weights as safetensors and in PyTorch's format, or in Mistral's own files beside Hugging Face's:
+there is nothing to ask. People who train or merge leave old ones beside new ones: those are a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+
+from converter.checkpoint import StoredTensor
+from converter.checkpoint.safetensors import places_of_header
+from converter.checkpoint.torch_pickle import places_in_zip
+from converter.checkpoint.weight_files import values_alike
+from converter.hub.remote_headers import ReadPart
+from converter.hub.selection import RemoteFile, size_of, whole_sets
+from models.errors import BadFile, UnsupportedModel
+
+_COMPARED = 8
+"""Tensors."""
+_ELEMENTS = 1 << 13
+_FILES = 4
+"""Files of a set in which tensors are looked for."""
+_BLOCK = 1 << 16
+_MOST_FETCHED = 1 << 25
+"""Bytes of one file besides what is compared."""
+_SAME_SIZE = 0.02
+"""Sets of one type differ by their headers alone."""
+
+
+class Place(NamedTuple):
+    """A tensor of a remote file."""
+
+    file: RemoteFile
+    stored: StoredTensor
+    begin: int
+    """Bytes from the file's start."""
+
+
+def competing_set(
+    repository: str, chosen: Sequence[RemoteFile], files: Sequence[RemoteFile], read: ReadPart
+) -> Sequence[RemoteFile] | None:
+    """Return another set of a repository's weights that holds other values than the chosen one; None: there is none.
+
+    Args:
+        repository: its name, for sentences.
+        chosen: the files of weights that would be fetched.
+        files: all of the repository's.
+        read: fetches bytes of one.
+    """
+    weights = [file for file in chosen if file.name.endswith(".safetensors")]
+    if not weights:
+        return None
+    others = [one for one in whole_sets(files) if not set(one) & set(weights)]
+    return next((one for one in others if not _are_alike(repository, weights, one, read)), None)
+
+
+def _are_alike(repository: str, one: Sequence[RemoteFile], other: Sequence[RemoteFile], read: ReadPart) -> bool:
+    try:
+        pairs = _pairs(repository, one[0], other, read)
+        if pairs:
+            return all(_values_alike(*pair, read) for pair in pairs)
+    except (BadFile, UnsupportedModel):
+        pass  # it says so itself where it is taken
+    ratio = size_of(one) / max(1, size_of(other))
+    return any(abs(ratio / usual - 1) < _SAME_SIZE for usual in (0.5, 1, 2))
+
+
+def _pairs(repository: str, one: RemoteFile, others: Sequence[RemoteFile], read: ReadPart) -> list[tuple[Place, Place]]:
+    """Return some tensors that both have, over a whole file; Mistral's names are the ends of Hugging Face's."""
+    mine = _places(repository, one, read, list)
+    theirs: dict[str, Place] = {}
+    for other in others[:_FILES]:
+        theirs |= _places(repository, other, read, lambda names: _some([name for name in names if name in mine]))
+    named = {name: name if name in theirs else name.removeprefix("model.") for name in mine}
+    common = [
+        name for name in mine if named[name] in theirs and mine[name].stored.shape == theirs[named[name]].stored.shape
+    ]
+    return [(mine[name], theirs[named[name]]) for name in _some(common)]
+
+
+def _some(names: Sequence[str]) -> Sequence[str]:
+    """Return some names over a whole list, both ends included."""
+    last = len(names) - 1
+    places = sorted({last * step // (_COMPARED - 1) for step in range(_COMPARED)}) if names else ()
+    return [sorted(names)[place] for place in places]
+
+
+def _values_alike(one: Place, other: Place, read: ReadPart) -> bool:
+    first, second = (_values(place, read) for place in (one, other))
+    return values_alike(first, second)
+
+
+def _values(place: Place, read: ReadPart) -> np.ndarray:
+    count = min(_ELEMENTS, int(np.prod(place.stored.shape, dtype=np.int64)))
+    size = count * place.stored.dtype.itemsize
+    data = read(place.file, place.begin, place.begin + size - 1) if size else b""
+    return np.frombuffer(data, place.stored.dtype, count)
+
+
+def _places(
+    repository: str, file: RemoteFile, read: ReadPart, names: Callable[[Sequence[str]], Sequence[str]]
+) -> dict[str, Place]:
+    """Return where the tensors of a file lie, of PyTorch's format those that `names` chooses."""
+    path, stream = Path(repository, file.name), _RemoteStream(file, read)
+    if file.name.endswith(".safetensors"):
+        found = places_of_header(path, file.size, stream.at)
+    else:
+        found = places_in_zip(path, cast("BinaryIO", stream), file.size, names)
+    return {name: Place(file, stored, begin) for name, (stored, begin) in found.items()}
+
+
+class _RemoteStream:
+    """A remote file, fetched in blocks as it is read."""
+
+    def __init__(self, file: RemoteFile, read: ReadPart) -> None:
+        self._file, self._fetch = file, read
+        self._blocks: dict[int, bytes] = {}
+        self._place = 0
+
+    def at(self, start: int, count: int) -> bytes:
+        stop = min(start + count, self._file.size)
+        numbers = range(start // _BLOCK, -(-stop // _BLOCK))
+        data = b"".join(map(self._block, numbers))
+        skipped = start - numbers.start * _BLOCK
+        return data[skipped : skipped + max(0, stop - start)]
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            if len(self._blocks) * _BLOCK > _MOST_FETCHED:
+                raise BadFile("{path} has an absurdly long header.", path=self._file.name)
+            first = number * _BLOCK
+            self._blocks[number] = self._fetch(self._file, first, min(first + _BLOCK, self._file.size) - 1)
+        return self._blocks[number]
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.at(self._place, self._file.size if size < 0 else size)
+        self._place += len(data)
+        return data
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self._place = place + (0, self._place, self._file.size)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Nothing is open."""

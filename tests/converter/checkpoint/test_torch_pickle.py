@@ -41,6 +41,16 @@ def test_what_torch_saved(file: str) -> None:
     opened.close()
 
 
+@pytest.mark.parametrize("file", sorted((SAVED / "forms").glob("*.bin")), ids=lambda path: path.stem)
+def test_forms_that_people_save(file: Path) -> None:
+    """Both formats, every protocol, parameters, views, and what training programs wrap weights in (see make.py there)."""
+    opened = TorchPickleFile(file)
+    np.testing.assert_array_equal(opened.read("a.weight"), BASE[:4, :6])
+    np.testing.assert_array_equal(np.asarray(opened.rows("b.weight")[1:3]), BASE[0, 1:3])
+    assert set(opened.tensors) <= {"a", "a.weight", "b.weight"}
+    opened.close()
+
+
 def test_the_weights_inside_a_training_checkpoint() -> None:
     opened = TorchPickleFile(SAVED / "module_zip.pt")
     assert {name: tensor.shape for name, tensor in opened.tensors.items()} == {"weight": (2, 3), "bias": (2,)}

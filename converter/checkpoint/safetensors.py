@@ -57,6 +57,10 @@ class _Entry(msgspec.Struct):
 _ENTRY = msgspec.json.Decoder(_Entry)
 
 
+POINTER = b"version https://git-lfs"
+"""How a file of Git LFS begins that stands for another one."""
+
+
 @dataclass(frozen=True)
 class _Slot:
     stored: StoredTensor
@@ -100,6 +104,14 @@ class SafetensorsFile:
         self._file.close()
 
 
+def pointer(path: Path) -> BadFile:
+    """Return the sentence about a file that Git LFS has put in place of a large one."""
+    return BadFile(
+        "{path} is only a pointer of Git LFS to the file of weights; fetch that one (git lfs pull), or download it again.",
+        path=path,
+    )
+
+
 def tensors_of_header(path: Path, size: int, read: Callable[[int, int], bytes]) -> dict[str, StoredTensor]:
     """Return the tensors of a file that lies elsewhere.
 
@@ -134,6 +146,8 @@ def _read_header(path: Path, size: int) -> dict[str, _Slot]:
 
 def _slots(path: Path, size: int, read: Callable[[int, int], bytes]) -> dict[str, _Slot]:
     prefix = read(0, 8) if size >= 8 else b""
+    if prefix == POINTER[:8]:
+        raise pointer(path)
     length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
     if _LARGEST_HEADER < length <= size - 8:
         raise BadFile(

@@ -26,6 +26,7 @@ from converter.checkpoint.safe_pickle import (
     load_pickle_bytes,
     ordered_dict,
 )
+from converter.checkpoint.safetensors import POINTER, pointer
 from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
 from models.errors import BadFile
 from models.regular_file import open_regular
@@ -195,7 +196,10 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _read_slots(path: Path) -> dict[str, _Slot]:
     size = path.stat().st_size
     with open_regular(path) as file:
-        reader = _read_zip if file.read(4) == b"PK\x03\x04" else _read_legacy
+        head = file.read(len(POINTER))
+        if head == POINTER:
+            raise pointer(path)
+        reader = _read_zip if head[:4] == b"PK\x03\x04" else _read_legacy
         file.seek(0)
         contents, places = reader(path, file, size)
     views = dict(_tensors(contents))

@@ -47,7 +47,8 @@ def usual_names(wanted: Collection[str], stored: Collection[str]) -> dict[str, s
     usual, word, rests = _layers(wanted)
     found = _beginnings(usual, word, rests, stored)
     if not found or usual in found:
-        return {name: name for name in stored}
+        outside = {usual + name: name for name in wanted if usual and name not in stored}
+        return {name: name if name in wanted else outside.get(name, name) for name in stored}
     most = max(found.values())
     fullest = sorted(beginning for beginning, count in found.items() if count == most)
     if len(fullest) > 1:

@@ -162,7 +162,7 @@ def _sets(folder: Path, layout: _Layout) -> list[WeightSet]:
     files = next((there for pattern in layout.patterns if (there := _weights(folder, pattern))), [])
     found: list[WeightSet] = []
     index = folder / layout.index_name
-    if index.is_file() and (_names_in(index) or not files):
+    if index.is_file() and (_lists_files(index, beside=folder / layout.single in files) or not files):
         listed = _listed(index, layout.reader)
         rest = [path for path in files if path not in listed.files]
         if listed.files or not rest:  # otherwise the index was left behind when its files were removed
@@ -174,7 +174,8 @@ def _sets(folder: Path, layout: _Layout) -> list[WeightSet]:
 
 def _weights(folder: Path, pattern: str) -> list[Path]:
     """Return the files of a pattern that can be a model's weights."""
-    found = [path for path in sorted(folder.glob(pattern)) if not _NO_MODEL.match(path.name)]
+    files = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))  # macOS leaves ._NAME beside
+    found = [path for path in files if not _NO_MODEL.match(path.name)]
     return [path for path in found if not path.name.startswith(_OTHER_LAYOUT)] or found
 
 
@@ -206,6 +207,16 @@ def _listed(index: Path, reader: Reader) -> WeightSet:
     paths = [index.parent / name for name in names]
     there = [path for path in paths if is_there(path)]
     return WeightSet(index.name, tuple(there), reader, tuple(path.name for path in paths if path not in there))
+
+
+def _lists_files(index: Path, *, beside: bool) -> bool:
+    """Tell whether an index names files; a damaged one counts for none where the usual single file lies `beside` it."""
+    try:
+        return bool(_names_in(index))
+    except BadFile:
+        if not beside:
+            raise
+        return False
 
 
 def _names_in(index: Path) -> list[str]:

@@ -165,3 +165,27 @@ def test_an_index_that_lists_nothing_is_left_aside(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, *NEW)
     (tmp_path / INDEX).write_text('{"metadata": {}, "weight_map": {}}')
     assert is_of(NEW, read(tmp_path))
+
+
+@pytest.mark.parametrize("said", ['{"weight_map":', '{"weight_map": null}', "[]", ""])
+def test_a_damaged_index_beside_the_whole_file_counts_for_none(tmp_path: Path, said: str) -> None:
+    folder = write_checkpoint(tmp_path / "model", *NEW)
+    (folder / INDEX).write_text(said, "utf-8")
+    assert is_of(NEW, read(folder))
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    with pytest.raises(BadFile, match=r"index\.json"):
+        read(folder)
+
+
+def test_what_macos_leaves_beside_files_is_no_weights(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", *NEW)
+    (folder / "._model.safetensors").write_bytes(b"\0\5\x16\7" + bytes(100))
+    assert is_of(NEW, read(folder))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, name: str) -> None:
+    folder = write_checkpoint(tmp_path / "model", *NEW)
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "utf-8")
+    assert "only a pointer of Git LFS" in question(folder)

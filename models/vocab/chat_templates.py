@@ -36,12 +36,17 @@ class ChatTemplates:
 def read_chat_templates(folder: Path) -> ChatTemplates:
     """Return a folder's templates: files of their own, else those of tokenizer_config.json, else chat_template.json.
 
+    Where files beside one another hold further templates and no default, the one of the next source is the default.
+
     Raises:
         BadFile: a file is damaged.
     """
     sources = (_of_files, _of_config, _of_processor)
-    written = ({name: text for name, text in source(folder).items() if text.strip()} for source in sources)
+    written = [{name: text for name, text in source(folder).items() if text.strip()} for source in sources]
     found: dict[str, str] = next((texts for texts in written if texts), {})
+    if found is written[0] and _DEFAULT not in found:
+        default = next((texts[_DEFAULT] for texts in written if _DEFAULT in texts), None)
+        found |= {} if default is None else {_DEFAULT: default}
     others = {name: text for name, text in found.items() if name != _DEFAULT and _NAME.fullmatch(name)}
     if _DEFAULT in found or not found:
         return ChatTemplates(found.get(_DEFAULT), others)
@@ -60,12 +65,13 @@ def read_chat_templates(folder: Path) -> ChatTemplates:
 
 def _of_files(folder: Path) -> dict[str, str]:
     named = sorted((folder / _FOLDER).glob("*.jinja"))[:_MOST] if (folder / _FOLDER).is_dir() else []
-    files = {path.stem: path for path in named} | {_DEFAULT: folder / "chat_template.jinja"}
+    usual = folder / "chat_template.jinja"
+    files = {path.stem: path for path in named} | ({_DEFAULT: usual} if usual.is_file() else {})
     return {name: _text(path) for name, path in files.items() if path.is_file()}
 
 
 def _text(path: Path) -> str:
-    return read_bytes(path, largest=_LARGEST).decode("utf-8-sig", "replace")
+    return read_bytes(path, largest=_LARGEST).decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _of_config(folder: Path) -> dict[str, str]:

@@ -69,6 +69,14 @@ def test_names_of_a_part_for_images_stay() -> None:
     assert usual_names(wanted, [tower]) == {tower: tower}
 
 
+def test_a_head_below_the_beginning_of_all_is_found() -> None:
+    """A part without `model.`, wrapped by something that calls it so."""
+    wanted = ("model.layers.0.mlp.weight", "model.norm.weight", "lm_head.weight")
+    stored = ("model.layers.0.mlp.weight", "model.norm.weight", "model.lm_head.weight")
+    assert usual_names(wanted, stored) == dict(zip(stored, wanted, strict=True))
+    assert usual_names(wanted, (*wanted, stored[2])) == {name: name for name in (*wanted, stored[2])}
+
+
 def test_two_models_in_one_checkpoint_are_refused(tmp_path: Path) -> None:
     both = {f"{part}.{name}": values for part in ("first", "second") for name, values in WEIGHTS.items()}
     with pytest.raises(UnsupportedModel, match=r"several models, below 'first.model.' and 'second.model.'"):

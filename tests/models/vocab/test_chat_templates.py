@@ -48,6 +48,9 @@ CONFIG, PROCESSOR, JINJA, MORE = (
         ({CONFIG: {"chat_template": named(default="a", tool_use="b")}}, "a", {"tool_use": "b"}),
         ({CONFIG: {"chat_template": {"default": "a", "rag": "b"}}}, "a", {"rag": "b"}),
         ({CONFIG: {"chat_template": "a"}, JINJA: "b"}, "b", {}),
+        ({CONFIG: {"chat_template": "a"}, f"{MORE}tool_use.jinja": "b"}, "a", {"tool_use": "b"}),
+        ({f"{MORE}default.jinja": "a"}, "a", {}),
+        ({f"{MORE}default.jinja": "b", JINJA: "a"}, "a", {}),
         ({CONFIG: {"chat_template": named(default="a", tool_use="b")}, JINJA: "c"}, "c", {}),
         ({JINJA: "a", f"{MORE}tool_use.jinja": "b"}, "a", {"tool_use": "b"}),
         ({JINJA: "\ufeffa"}, "a", {}),
@@ -116,3 +119,9 @@ def test_blank_templates_are_none(tmp_path: Path, blank: str) -> None:
     assert read_chat_templates(written(tmp_path, {JINJA: blank})).default is None
     written(tmp_path, {CONFIG: {"chat_template": PLAIN_CHAT}})
     assert read_chat_templates(tmp_path).default == PLAIN_CHAT
+
+
+def test_line_ends_of_windows_are_line_ends(tmp_path: Path) -> None:
+    """Python reads text files so, and transformers with it."""
+    (tmp_path / JINJA).write_bytes(b"\xef\xbb\xbfa\r\nb\rc")
+    assert read_chat_templates(tmp_path).default == "a\nb\nc"

@@ -2444,6 +2444,10 @@
         <translation>{path} 是某个模型 {count} 个分卷之一，分卷的名称必须依次以 -00001-of-{number}.gguf 等结尾；请改回这样的名称。</translation>
     </message>
     <message>
+        <source>{path} is only a pointer of Git LFS to the file of weights; fetch that one (git lfs pull), or download it again.</source>
+        <translation>{path} 只是 Git LFS 指向权重文件的指针；请取得该文件本身（git lfs pull），或重新下载。</translation>
+    </message>
+    <message>
         <source>{path} is protected by a password; save a copy without one.</source>
         <translation>{path} 有密码保护；请另存一份不带密码的。</translation>
     </message>

@@ -59,6 +59,8 @@ _PLAIN_OPTIONS = frozenset(
 """Options of PEFT's LoraConfig (0.21) that ask for nothing but a change of the base's weights, as it is read here."""
 _SUSPICIOUS = re.compile(r"(use|enable)_.+|.+_config|lora_.+|.*(invocation|replication|indices).*")
 """Options by whose names an unknown one is taken for another method; what training programs note besides is left aside."""
+_USUAL_ALPHA = 8.0
+"""What PEFT's LoraConfig takes where a file does not say."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,7 @@ class Adapter:
         """Return what the product of the two halves is multiplied by, where a module has a rank."""
         alpha = next((alpha for pattern, alpha in self._alphas if pattern.fullmatch(module)), None)
         if alpha is None:
-            alpha = self.config.float("lora_alpha")
+            alpha = self.config.float("lora_alpha", default=_USUAL_ALPHA)
         return alpha / (math.sqrt(rank) if self.config.bool("use_rslora", default=False) else rank)
 
     def _read_alphas(self) -> list[tuple[re.Pattern[str], float]]:

@@ -128,14 +128,18 @@ class TemplateForms:
 
         Contents are "", None and `Ellipsis` for none at all. Both are empty where nothing shows a call.
         """
-        kinds: list[type] = []
-        contents: list[Any] = []
+        kinds: dict[type, None] = {}
+        shown: list[tuple[Any, set[int]]] = []
         for content in (..., "", None):
+            places: set[int] = set()
             for kind in (str, dict):
-                if any(_is_right(self._attempt(chat, tools)) for chat, tools in self._calling(content, kind)):
-                    kinds += [] if kind in kinds else [kind]
-                    contents += [] if content in contents else [content]
-        return tuple(kinds), contents
+                chats = enumerate(self._calling(content, kind))
+                right = {number for number, (chat, tools) in chats if _is_right(self._attempt(chat, tools))}
+                kinds |= {kind: None} if right else {}
+                places |= right
+            shown.append((content, places))
+        most = max(len(places) for _, places in shown)  # one that shows a last call may fail before a result
+        return tuple(kinds), [content for content, places in shown if most and len(places) == most]
 
     def _calling(self, content: Any, kind: type) -> Iterator[tuple[list[Message], list[Mapping[str, Any]] | None]]:
         """Yield chats with a call: some templates want a result after it, or tools beside it."""
@@ -180,8 +184,24 @@ def _is_right(prompt: str | None) -> bool:
 def _plain(message: Message) -> dict[str, Any]:
     """Return a message without keys that say nothing, its reasoning under every name that templates use."""
     kept = {key: value for key, value in message.items() if value is not None and (key, value) != ("tool_calls", [])}
+    if isinstance(content := kept.get("content"), list):
+        kept["content"] = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+    if isinstance(calls := kept.get("tool_calls"), list):
+        kept["tool_calls"] = [_whole_call(call) for call in calls]
     reasoning = next((kept[name] for name in _REASONING if name in kept), None)
     return kept if reasoning is None else {"thinking": reasoning, **kept, _REASONING[0]: reasoning}
+
+
+def _whole_call(call: Any) -> Any:
+    """Return a call in OpenAI's form, where a message has its function alone, or not its type."""
+    if not isinstance(call, Mapping):
+        return call
+    if isinstance(call.get("function"), Mapping):
+        return {"type": "function", **call}
+    if not isinstance(call.get("name"), str):
+        return call
+    outer = {key: value for key, value in call.items() if key not in ("name", "arguments")}
+    return {"type": "function", **outer, "function": {"name": call["name"], "arguments": call.get("arguments")}}
 
 
 def _merged_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -230,7 +250,7 @@ def _with_arguments(call: Any, kinds: Sequence[type]) -> Any:
     if isinstance(call.get("function"), Mapping):
         return {**call, "function": _with_arguments(call["function"], kinds)}
     arguments = call.get("arguments")
-    if arguments is None and kinds:
+    if (arguments is None or (isinstance(arguments, str) and not arguments.strip())) and kinds:
         arguments = {}
     if isinstance(arguments, str) and dict in kinds and str not in kinds:
         arguments = _parsed(arguments, str(call.get("name", "")))

@@ -304,6 +304,13 @@ def test_a_tokenizer_without_embeddings_is_refused(smollm2_checkpoint: Path, tmp
     assert "only 128" in said
 
 
+def test_what_a_configuration_leaves_out_is_pefts_default(tmp_path: Path) -> None:
+    _, weights = base_of(tmp_path / "base")
+    folder = write_adapter(tmp_path / "lora", random_adapter(weights))
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}', "utf-8")
+    assert Adapter(folder).scale("model.layers.0.self_attn.q_proj", 4) == 2.0
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -195,3 +195,46 @@ def test_several_system_messages_without_a_place_are_put_there_together(template
 def test_a_call_without_content_is_no_fault_where_no_call_is_shown() -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": TEXT}}]}
     assert render(JOINED, [ASK, call, ASK]) == "[user]Weather?[assistant][user]Weather?"
+
+
+CALLS = (
+    "{% for m in messages %}<{{ m.role }}>{% for c in m.tool_calls %}{{ c.type }} {{ c.function.name }} "
+    "{{ c.function.arguments if c.function.arguments is string else c.function.arguments | tojson }}{% endfor %}"
+    "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "1", "type": "function", "function": {"name": "clock", "arguments": {}}},
+        {"id": "1", "function": {"name": "clock", "arguments": {}}},
+        {"id": "1", "name": "clock", "arguments": {}},
+        {"name": "clock"},
+        {"name": "clock", "arguments": " "},
+        {"type": "function", "function": {"name": "clock", "arguments": ""}},
+    ],
+)
+def test_calls_that_lack_what_surrounds_them_are_whole(call: dict[str, Any]) -> None:
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    assert render(CALLS, messages) == "<user>x<assistant>function clock {}"
+
+
+def test_texts_among_parts_are_parts() -> None:
+    assert render(CALLS, [{"role": "user", "content": ["a", {"type": "text", "text": "b"}]}]) == "<user>ab"
+
+
+def test_no_content_is_given_where_it_is_right_before_a_result_too() -> None:
+    """QwQ's template takes the content of a call that is followed apart, and shows a last one without any."""
+    template = (
+        "{% for m in messages %}<{{ m.role }}>{% if m.tool_calls and not loop.last %}{{ m.content.strip() }}{% endif %}"
+        "{% for c in m.tool_calls %}{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}"
+        "{{ m.content or '' }}{% endfor %}"
+    )
+    call = {"type": "function", "function": {"name": "clock", "arguments": {"a": "b"}}}
+    messages = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "noon"},
+    ]
+    assert render(template, messages) == '<user>x<assistant>clock{"a": "b"}<tool>noon'

@@ -26,6 +26,7 @@ _NO_CONTENT = (
     "MiMo-VL",
     "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use",
     "NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
+    "Qwen-QwQ-32B",
     "Qwen-Qwen2.5-7B-Instruct",
     "Qwen-Qwen3-0.6B",
     "Qwen3-Coder",

@@ -301,7 +301,7 @@ class Adapter:
         """Return what the product of the two halves is multiplied by, where a module has a rank."""
         alpha = next((alpha for pattern, alpha in self._alphas if pattern.fullmatch(module)), None)
         if alpha is None:
-            alpha = self.config.float("lora_alpha", default=_USUAL_ALPHA)
+            alpha = self.config.float("lora_alpha") if "lora_alpha" in self.config.data else _USUAL_ALPHA
         return alpha / (math.sqrt(rank) if self.config.bool("use_rslora", default=False) else rank)
 
     def _read_alphas(self) -> list[tuple[re.Pattern[str], float]]:

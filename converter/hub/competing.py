@@ -6,7 +6,7 @@ there is nothing to ask. People who train or merge leave old ones beside new one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -28,6 +28,8 @@ _FILES = 4
 _BLOCK = 1 << 16
 _MOST_FETCHED = 1 << 25
 """Bytes of one file besides what is compared."""
+_LEAST = 1 / 3
+"""Of the chosen set's size: a smaller one is none of the same model."""
 _SAME_SIZE = 0.02
 """Sets of one type differ by their headers alone."""
 
@@ -55,24 +57,30 @@ def competing_set(
     weights = [file for file in chosen if file.name.endswith(".safetensors")]
     if not weights:
         return None
-    others = [one for one in whole_sets(files) if not set(one) & set(weights)]
+    least = size_of(weights) * _LEAST
+    others = [one for one in whole_sets(files) if not set(one) & set(weights) and size_of(one) > least]
     return next((one for one in others if not _are_alike(repository, weights, one, read)), None)
 
 
 def _are_alike(repository: str, one: Sequence[RemoteFile], other: Sequence[RemoteFile], read: ReadPart) -> bool:
     try:
-        pairs = _pairs(repository, one[0], other, read)
+        mine = _places(repository, one[0], read, list)
+    except (BadFile, UnsupportedModel):
+        return True  # it says so itself where it is taken
+    try:
+        pairs = _pairs(repository, mine, other, read)
         if pairs:
             return all(_values_alike(*pair, read) for pair in pairs)
     except (BadFile, UnsupportedModel):
-        pass  # it says so itself where it is taken
+        pass  # an older format, of which the size has to tell
     ratio = size_of(one) / max(1, size_of(other))
     return any(abs(ratio / usual - 1) < _SAME_SIZE for usual in (0.5, 1, 2))
 
 
-def _pairs(repository: str, one: RemoteFile, others: Sequence[RemoteFile], read: ReadPart) -> list[tuple[Place, Place]]:
+def _pairs(
+    repository: str, mine: Mapping[str, Place], others: Sequence[RemoteFile], read: ReadPart
+) -> list[tuple[Place, Place]]:
     """Return some tensors that both have, over a whole file; Mistral's names are the ends of Hugging Face's."""
-    mine = _places(repository, one, read, list)
     theirs: dict[str, Place] = {}
     for other in others[:_FILES]:
         theirs |= _places(repository, other, read, lambda names: _some([name for name in names if name in mine]))

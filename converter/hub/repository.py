@@ -213,6 +213,7 @@ class _Repository:
             index = next(file for file in wanted if file.name == choice.index)
             fetched = self._fetch_all(commit, [index], None, check)
             wanted = (*wanted, *listed_weights(self.name, files, choice.index, self._weight_map(commit, index)))
+        self._check_room(self._still_needed(wanted))
         self._look_at_weights(commit, files, wanted)
         fetched += self._fetch_all(commit, wanted, on_progress, check)
         return Download(
@@ -470,6 +471,11 @@ class _Repository:
         entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
         known = {"repository": self.name, "page": self.host.page, "commit": commit}
         write_manifest(self.folder, {**note, **known, "files": {**verified_files(note), file.name: entry}})
+
+    def _still_needed(self, files: Sequence[RemoteFile]) -> int:
+        """Return the bytes that are missing, what came before a stop taken off."""
+        paths = ((file, self.folder / file.name) for file in files)
+        return sum(file.size - _size(partial_path(path, file)) for file, path in paths if _size(path) != file.size)
 
     def _check_room(self, need: int) -> None:
         free = shutil.disk_usage(self.folder).free

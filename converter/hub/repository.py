@@ -214,7 +214,8 @@ class _Repository:
             fetched = self._fetch_all(commit, [index], None, check)
             wanted = (*wanted, *listed_weights(self.name, files, choice.index, self._weight_map(commit, index)))
         self._check_room(self._still_needed(wanted))
-        self._look_at_weights(commit, files, wanted)
+        self._ask_of_sets(commit, files, wanted)
+        self._refuse_quantized(commit, files, wanted)
         fetched += self._fetch_all(commit, wanted, on_progress, check)
         return Download(
             source=self.folder / choice.source,
@@ -286,7 +287,7 @@ class _Repository:
             if choice.index:
                 weight_map = self._weight_map(commit, names[choice.index])
                 wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
-            self._look_at_weights(commit, files, wanted)
+            self._ask_of_sets(commit, files, wanted)
         except SeveralModels as error:
             return Preview(
                 self.name,
@@ -299,25 +300,24 @@ class _Repository:
         nature = self._nature(commit, names)
         return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
 
-    def _look_at_weights(self, commit: str, files: Sequence[RemoteFile], wanted: Sequence[RemoteFile]) -> None:
-        """Look into the headers of weights that are still to be fetched, and refuse or ask before they are.
-
-        Raises:
-            UnsupportedModel: another program quantized them.
-            SeveralModels: there is another set with other values.
-        """
-        weights = [file for file in wanted if is_model_file(file.name)]
-        if not any(
-            file.name.endswith(".safetensors") and _size(self.folder / file.name) != file.size for file in weights
-        ):
-            return
-        read = partial(self._part, commit)
-        other = None if self.file else competing_set(self.name, weights, files, read)
+    def _ask_of_sets(self, commit: str, files: Sequence[RemoteFile], wanted: Sequence[RemoteFile]) -> None:
+        """Raise `SeveralModels` where there is another set of weights with other values than those to be fetched."""
+        weights = self._missing_weights(wanted)
+        other = None if self.file else competing_set(self.name, weights, files, partial(self._part, commit))
         if other is not None:
             raise two_sets(self.name, weights, other)
-        config = self._config(commit, {file.name: file for file in files if file.top})
+
+    def _refuse_quantized(self, commit: str, files: Sequence[RemoteFile], wanted: Sequence[RemoteFile]) -> None:
+        """Raise `UnsupportedModel` where the headers of weights to be fetched say that another program quantized them."""
+        weights = self._missing_weights(wanted)
+        config = self._config(commit, {file.name: file for file in files if file.top}) if weights else None
         if config is not None:
-            refuse_quantized_weights(self.name, config, weights, read)
+            refuse_quantized_weights(self.name, config, weights, partial(self._part, commit))
+
+    def _missing_weights(self, wanted: Sequence[RemoteFile]) -> list[RemoteFile]:
+        """Return the files of weights in safetensors, where one of them is still to be fetched."""
+        weights = [file for file in wanted if is_model_file(file.name) and file.name.endswith(".safetensors")]
+        return weights if any(_size(self.folder / file.name) != file.size for file in weights) else []
 
     def _preview_gguf(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Preview:
         models = gguf_models(choice.files if self.file else files)

@@ -9,7 +9,10 @@ import os
 import re
 import ssl
 import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +22,8 @@ from models.sentence import Sentence
 _SPOKEN_TO_PROXIES = ("http", "https", "socks5", "socks5h")
 _TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
 """Visible ASCII without the four marks that end a value in a header: quote, comma, semicolon, backslash."""
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+"""How OpenSSL names certificates in a folder (`openssl rehash`)."""
 _TRUE = ("1", "ON", "YES", "TRUE")
 
 
@@ -56,8 +61,8 @@ def proxy_for(url: str) -> Proxy | None:
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     key = parts.scheme if proxies.get(parts.scheme) else "all"
-    text = proxies.get(key, "")
-    if not text or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+    text = proxies.get(key, "").strip()
+    if not text or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]) or _is_excepted(parts.hostname or ""):
         return None
     setting = _variable_of(f"{key}_proxy")
     address = text if "://" in text else f"http://{text}"
@@ -73,6 +78,14 @@ def proxy_for(url: str) -> Proxy | None:
         )
     address = f"{scheme}://{rest}"
     if not is_web_address(address, schemes=_SPOKEN_TO_PROXIES):
+        login, _, behind = rest.rpartition("@")
+        if login and is_web_address(f"{scheme}://{behind}", schemes=_SPOKEN_TO_PROXIES):
+            raise BadSetting(
+                "The name or password in {setting} has characters that mean something else in an address; write them as % and "
+                "two hexadecimal digits: %23 for #, %2F for /, %3F for ?, %5B for [, %20 for a space.",
+                code="proxy",
+                setting=named(setting),
+            )
         raise BadSetting(
             "{setting} is no address of a proxy ({text!r}); write it as http://HOST:PORT, or unset it.",
             code="proxy",
@@ -80,6 +93,21 @@ def proxy_for(url: str) -> Proxy | None:
             text=address.rpartition("@")[2][:80],
         )
     return Proxy(address, setting)
+
+
+def _is_excepted(host: str) -> bool:
+    """Tell whether NO_PROXY names a host in a way that urllib does not understand: after blanks, as a network, as an address."""
+    listed = urllib.request.getproxies_environment().get("no", "")
+    for entry in re.split(r"[\s,;]+", listed):
+        name = entry.partition("://")[2] or entry
+        if "/" in name.strip("/"):
+            with suppress(ValueError):
+                if ip_address(host) in ip_network(name, strict=False):
+                    return True
+        name = name.strip("/").removeprefix("*").removeprefix(".").lower()
+        if name and (host == name or host.endswith(f".{name}")):
+            return True
+    return False
 
 
 def named(setting: str) -> str | Sentence:
@@ -116,9 +144,8 @@ def tls_context() -> ssl.SSLContext:
     try:
         if file:
             context.load_verify_locations(cafile=file)
-        elif not any(Path(part).is_dir() for part in folder.split(os.pathsep)):
-            raise FileNotFoundError(2, os.strerror(2))
         else:
+            _check_folders([Path(part) for part in folder.split(os.pathsep)])
             context.load_verify_locations(capath=folder)
     except ssl.SSLError as error:
         raise BadSetting(
@@ -136,6 +163,15 @@ def tls_context() -> ssl.SSLContext:
             reason=getattr(error, "strerror", None) or str(error),
         ) from error
     return context
+
+
+def _check_folders(folders: Sequence[Path]) -> None:
+    """Refuse folders none of which is one, or where OpenSSL, which looks in them when it needs one, would find no certificate."""
+    found = [folder for folder in folders if folder.is_dir()]
+    if not found:
+        raise FileNotFoundError(2, os.strerror(2))
+    if not any(_HASHED.fullmatch(name) for folder in found for name in os.listdir(folder)):  # noqa: PTH208 - names are enough
+        raise ssl.SSLError
 
 
 def checked_token(token: str, setting: str, page: str) -> str:
@@ -179,7 +215,7 @@ def login_token(page: str) -> str:
 
         if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
             return ""
-        token = get_token() or ""
+        token = (get_token() or "").removeprefix("\ufeff")  # what Notepad begins a file with
         setting = constants.HF_TOKEN_PATH
     except OSError as error:
         raise BadSetting(

@@ -24,6 +24,7 @@ from shiboken6 import delete
 from desktop_app.chat.conversation import Message
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.ui.markdown.disposal import Disposal
 from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 from desktop_app.ui.widgets.look import WIDTHS
@@ -69,6 +70,7 @@ class ChatView(QScrollArea):
         super().__init__(parent)
         self._session = session
         self._widgets: list[Shown] = []
+        self._disposal = Disposal(self)
         self._older: list[Message] = []
         self._wanted = _FIRST_SCREENS
         self._pinned = True
@@ -139,8 +141,7 @@ class ChatView(QScrollArea):
         self.setUpdatesEnabled(False)
         for widget in self._widgets:
             self._column.removeWidget(widget)
-            widget.hide()
-            widget.deleteLater()
+            self._disposal.take(widget)
         self._widgets = []
         self._older = list(self._session.path)
         self._wanted = _FIRST_SCREENS

@@ -18,6 +18,7 @@ from markdown_it.token import Token
 from desktop_app.ui.markdown.emphasis_rules import add_emphasis
 from desktop_app.ui.markdown.formula import formula
 from desktop_app.ui.markdown.formula_rules import add_formulas
+from desktop_app.ui.markdown.link_rules import add_links
 from desktop_app.ui.markdown.segments import cuts
 from desktop_app.ui.markdown.span import Span, Spans
 
@@ -32,6 +33,7 @@ _LEVEL_IN_LIST = 2
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 add_formulas(_PARSER)
 add_emphasis(_PARSER)
+add_links(_PARSER)
 CONTINUED = "continued"
 """In the parser's environment: the text goes on from the middle of a paragraph, and a character stands for what was before."""
 

@@ -64,6 +64,23 @@ class MarkdownView(QWidget):
         """A part of the text is not shown yet; it will be, a little at a time."""
         return self._builder.isActive()
 
+    @property
+    def part_count(self) -> int:
+        """Texts, tables and code boxes."""
+        return len(self._parts)
+
+    def stop(self) -> None:
+        """Show nothing more of what is not shown yet."""
+        self._builder.stop()
+        self._settler.stop()
+
+    def shrink(self, most: int) -> int:
+        """Delete parts of a view that nobody sees any more, from the last on; return how many there were."""
+        keep = max(0, len(self._parts) - most)
+        gone = len(self._parts) - keep
+        self._drop_parts_from(keep)
+        return gone
+
     def set_text(self, text: str) -> None:
         """Show a text, most often one that grew; a long one appears over several turns."""
         if text == self._text:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from converter.hub.network_settings import Proxy, proxy_for
 from converter.hub.repository import preview
 from converter.hub.request import DownloadRequest
 from desktop_app.cli import main
@@ -95,6 +96,17 @@ def test_proxies_that_work(
         code, said = fit(capsys, "--endpoint", HUB)
         assert code == 0, said
     assert server.requests
+
+
+@pytest.mark.parametrize(
+    "listed", ["127.0.0.1", "x 127.0.0.1", "127.0.0.0/8", "http://127.0.0.1/", ".0.0.1", "*.0.0.1", "x;127.0.0.1", "*"]
+)
+def test_hosts_that_need_no_proxy(server: HubServer, listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", " http://127.0.0.1:9\n")
+    assert proxy_for("http://127.0.0.1:80") is not None
+    monkeypatch.setenv("NO_PROXY", listed)
+    assert proxy_for("http://127.0.0.1:80") is None
+    assert listed == "*" or proxy_for("http://hub.test") == Proxy("http://127.0.0.1:9", "HTTP_PROXY")
 
 
 @pytest.mark.parametrize("inside", ["http://127.0.0.1:9", "http://localhost:9", "http://127.1:9", "http://[::1]:9"])
@@ -243,6 +255,11 @@ WRONG: dict[str, Wrong] = {
     "proxy with a wrong port": Wrong(
         {"HTTP_PROXY": "http://me:secret@host:port"}, "HTTP_PROXY is no address of a proxy ('host:port')", "proxy"
     ),
+    "proxy's password of other marks": Wrong(
+        {"HTTP_PROXY": "http://me:secret#/?[ 1@127.0.0.1:{unused}"},
+        "The name or password in HTTP_PROXY has characters that mean something else in an address; write them as % and two",
+        "proxy",
+    ),
     "proxy with an open bracket": Wrong({"ALL_PROXY": "http://[::1"}, "ALL_PROXY is no address of a proxy", "proxy"),
     "proxy of Chinese quotes": Wrong({"ALL_PROXY": "“http://a:1”"}, "ALL_PROXY", "proxy"),
     "certificates missing": Wrong(
@@ -259,6 +276,12 @@ WRONG: dict[str, Wrong] = {
     ),
     "certificates are a folder": Wrong(
         {"SSL_CERT_FILE": "/"}, "SSL_CERT_FILE names /, which", "certificates", endpoint="https://127.0.0.1:{unused}"
+    ),
+    "certificates' folder without any": Wrong(
+        {"SSL_CERT_DIR": str(Path(__file__).parent)},
+        "which holds no certificates; correct it or unset it.",
+        "certificates",
+        endpoint="https://127.0.0.1:{unused}",
     ),
     "certificates' folder missing": Wrong(
         {"SSL_CERT_DIR": "/no/such/folder"},
@@ -410,6 +433,8 @@ def test_settings_of_huggingface_hub(server: HubServer, monkeypatch: pytest.Monk
     assert "A setting of huggingface-hub" in said(HF_HUB_ETAG_TIMEOUT="soon")
     assert "A setting of huggingface-hub" in said(HF_TOKEN_PATH=str(tmp_path / "token"))
     assert f"The token of a login cannot be read: {tmp_path}" in said(HF_TOKEN_PATH=str(tmp_path))
+    (tmp_path / "token").write_bytes(b"\xef\xbb\xbfhf_abc\r\n")
+    assert "The proxy http://127.0.0.1:9" in said(HF_TOKEN_PATH=str(tmp_path / "token"))
     (tmp_path / "token").write_text("hf_ü")
     assert f"The token in {tmp_path / 'token'} holds characters" in said(HF_TOKEN_PATH=str(tmp_path / "token"))
     for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):

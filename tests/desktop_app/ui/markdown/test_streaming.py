@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import helpers
 
 from desktop_app.ui.markdown import parser as parser_module
 from desktop_app.ui.markdown.parser import Block, parse
@@ -129,3 +130,22 @@ def test_the_work_grows_with_the_length(kind: str, parsed: list[int]) -> None:
     done = [work(kind, length, parsed) for length in (16_000, 32_000)]
     ratios = [more / less for less, more in pairwise(done)]
     assert max(ratios) <= 2.2, (done, ratios)
+
+
+@pytest.mark.parametrize("text", ["[" * 400, "![" * 400, "- " + "[" * 400, "[ a ] " * 200])
+def test_brackets_that_begin_no_link_are_read_once_each(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for the end of each one reads the rest of the text each time."""
+    looked = []
+    monkeypatch.setattr(helpers, "parseLinkLabel", lambda *asked: looked.append(asked) or -1)
+    parse(text)
+    assert not looked
+    parse("[a](https://b.c)")
+    assert looked
+
+
+def test_links_of_every_kind_are_still_found() -> None:
+    text = "[a](https://a.b) [[b]](https://c.d) ![c](https://e.f) [d][x] [x]\n\n[x]: https://g.h\n"
+    [block] = parse(text)
+    assert [span.link for span in block.spans if span.link] == [
+        "https://a.b", "https://c.d", "https://e.f", "https://g.h", "https://g.h"
+    ]  # fmt: skip

@@ -1,0 +1,46 @@
+"""Widgets that are shown no more, deleted a little at a time: hundreds of texts and tables together take several frames."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QWidget
+
+from desktop_app.ui.markdown.view import MarkdownView
+
+_PAUSE_MS = 4
+_AT_ONCE = 10
+"""Texts or tables that are deleted in a few milliseconds."""
+
+
+class Disposal(QObject):
+    """Deletes widgets: short ones at once, those with much Markdown over several turns of the window."""
+
+    def __init__(self, parent: QObject) -> None:
+        """Begin with nothing to do."""
+        super().__init__(parent)
+        self._waiting: list[tuple[QWidget, list[MarkdownView]]] = []
+        self._timer = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._timer.timeout.connect(self._go_on)
+
+    def take(self, widget: QWidget) -> None:
+        """Hide and delete a widget that nobody uses any more."""
+        widget.hide()
+        views = widget.findChildren(MarkdownView)
+        for view in views:
+            view.stop()
+        if sum(view.part_count for view in views) <= _AT_ONCE:
+            widget.deleteLater()
+        else:
+            self._waiting.append((widget, views))
+            self._timer.start()
+
+    def _go_on(self) -> None:
+        widget, views = self._waiting[-1]
+        left = _AT_ONCE
+        for view in views:
+            left -= view.shrink(left)
+        if left:
+            self._waiting.pop()
+            widget.deleteLater()
+        if self._waiting:
+            self._timer.start()

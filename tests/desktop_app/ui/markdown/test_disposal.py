@@ -1,0 +1,49 @@
+"""Long replies that are shown no more go a little at a time."""
+
+from __future__ import annotations
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from desktop_app.ui.markdown import disposal
+from desktop_app.ui.markdown.disposal import Disposal
+from desktop_app.ui.markdown.view import MarkdownView
+from tests.support.window import run_events
+
+pytestmark = pytest.mark.usefixtures("application")
+
+
+def message(tables: int) -> tuple[QWidget, MarkdownView]:
+    widget, view = QWidget(), MarkdownView()
+    QVBoxLayout(widget).addWidget(view)
+    view.set_text("| a |\n|---|\n| 1 |\n\nwords\n\n" * tables)
+    while view.is_building:
+        run_events(5)
+    return widget, view
+
+
+def test_a_long_reply_is_deleted_over_several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disposal, "_AT_ONCE", 9)
+    monkeypatch.setattr(disposal, "_PAUSE_MS", 60_000)
+    widget, view = message(10)
+    keeper = QObject()
+    gone = Disposal(keeper)
+    gone.take(widget)
+    assert widget.isHidden()
+    counts = [view.part_count]
+    while gone._waiting:
+        gone._go_on()
+        counts.append(view.part_count)
+    assert counts == [20, 11, 2, 0]
+    run_events(20)
+    assert not shiboken6.isValid(widget)
+
+
+def test_a_short_one_goes_at_once() -> None:
+    widget, _ = message(1)
+    keeper = QObject()
+    Disposal(keeper).take(widget)
+    run_events(20)
+    assert not shiboken6.isValid(widget)

@@ -536,6 +536,10 @@
         <translation>模型的词表中没有 {character} 的词元；请去掉它，或用模型自己的分词器重新转换。</translation>
     </message>
     <message>
+        <source>The name or password in {setting} has characters that mean something else in an address; write them as % and two hexadecimal digits: %23 for #, %2F for /, %3F for ?, %5B for [, %20 for a space.</source>
+        <translation>{setting} 中的用户名或密码含有在地址里另有含义的字符；请写成 % 加两位十六进制数：# 写作 %23，/ 写作 %2F，? 写作 %3F，[ 写作 %5B，空格写作 %20。</translation>
+    </message>
+    <message>
         <source>The name or the text is too long.</source>
         <translation>文件名或文本太长。</translation>
     </message>

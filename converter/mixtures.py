@@ -93,9 +93,9 @@ def choose(tensors: Mapping[str, Sequence[Option]], budget: int) -> dict[str, Op
     smallest = sum(ladder[0].size for ladder in ladders.values())
     if smallest > budget:
         raise ZhiyinError(
-            "Even the smallest mixture has {smallest:size} of weights, and {budget:size} are allowed; allow more, or choose a "
-            "smaller model.",
-            smallest=smallest,
+            "Even the smallest mixture has {excess:size} more of weights than the {budget:size} that are allowed; allow more, or "
+            "choose a smaller model.",
+            excess=smallest - budget,
             budget=budget,
         )
     spare = min(budget - smallest, sum(ladder[-1].size - ladder[0].size for ladder in ladders.values()))

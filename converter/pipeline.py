@@ -188,14 +188,12 @@ def _source_files(request: ConvertRequest) -> Iterator[Path]:
 
 def _check_room(plan: ConversionPlan) -> None:
     """Raise `BadFile` when the disk is too small."""
-    free = shutil.disk_usage(plan.out.absolute().parent).free
-    if free < plan.size:
+    missing = plan.size - shutil.disk_usage(plan.out.absolute().parent).free
+    if missing > 0:
         raise BadFile(
-            "{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out "
-            "or a smaller --quant.",
+            "There is too little room for {path}; free {missing:size} there, choose another --out or a smaller --quant.",
             path=plan.out,
-            need=plan.size / 1000000.0,
-            free=free / 1000000.0,
+            missing=missing,
         )
 
 

@@ -478,15 +478,14 @@ class _Repository:
         return sum(file.size - _size(partial_path(path, file)) for file, path in paths if _size(path) != file.size)
 
     def _check_room(self, need: int) -> None:
-        free = shutil.disk_usage(self.folder).free
-        if need > free - _SPARE:
-            raise BadFile(
-                "{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or "
-                "set ZHIYIN_HOME to a larger disk.",
+        missing = need + _SPARE - shutil.disk_usage(self.folder).free
+        if missing > 0:
+            raise BadFile(  # one number: two could be the same in gigabytes
+                "There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger "
+                "disk.",
                 name=self.name,
-                need=need / 1000000000.0,
                 folder=self.folder,
-                free=free / 1000000000.0,
+                missing=missing,
             )
 
 

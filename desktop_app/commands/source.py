@@ -72,13 +72,14 @@ def local_path(arguments: argparse.Namespace, given: str) -> Path:
 def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
     """Draw how far a download or a conversion is."""
     if not progress.bytes_total:
-        line.show(0, "waiting for the host, which says nothing yet")
+        line.show(0, "the host says nothing yet")
         return
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
-    speed = "nothing comes at the moment" if progress.stalled else f"{human_bytes(progress.bytes_per_second)}/s{left}"
     resumed = progress.there and progress.phase == "downloading"
     done = f"{human_bytes(progress.bytes_left)} left" if resumed else human_bytes(progress.bytes_done)
-    line.show(
-        progress.bytes_done / max(1, progress.bytes_total),
-        f"{done} of {human_bytes(progress.bytes_total)}, {progress.items_done}/{progress.items_total} {items}, {speed}",
-    )
+    words = [f"{done} of {human_bytes(progress.bytes_total)}", f"{progress.items_done}/{progress.items_total} {items}"]
+    if progress.stalled:
+        words.insert(0, "nothing comes now")  # in front, where a narrow terminal cuts nothing
+    else:
+        words.append(f"{human_bytes(progress.bytes_per_second)}/s{left}")
+    line.show(progress.bytes_done / max(1, progress.bytes_total), ", ".join(words))

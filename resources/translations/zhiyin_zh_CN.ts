@@ -108,8 +108,8 @@
         <translation>引擎组件需要在知音的源码目录中构建；请改用 `zhiyin engine add FILE` 添加现成的组件。</translation>
     </message>
     <message>
-        <source>Even the smallest mixture has {smallest:size} of weights, and {budget:size} are allowed; allow more, or choose a smaller model.</source>
-        <translation>最小的混合量化也有 {smallest:size} 的权重，而只允许 {budget:size}；请放宽限制，或换一个更小的模型。</translation>
+        <source>Even the smallest mixture has {excess:size} more of weights than the {budget:size} that are allowed; allow more, or choose a smaller model.</source>
+        <translation>即使最小的混合量化，权重也比允许的 {budget:size} 多 {excess:size}；请放宽限制，或选择更小的模型。</translation>
     </message>
     <message>
         <source>Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become free first; {ways}.</source>
@@ -726,6 +726,14 @@
     <message>
         <source>There is too little free memory for this; close other programs and try again.</source>
         <translation>可用内存太少；请关闭其他程序后重试。</translation>
+    </message>
+    <message>
+        <source>There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.</source>
+        <translation>{folder} 的空间不够存放 {name}；请在那里再腾出 {missing:size}，或把 ZHIYIN_HOME 设到更大的磁盘。</translation>
+    </message>
+    <message>
+        <source>There is too little room for {path}; free {missing:size} there, choose another --out or a smaller --quant.</source>
+        <translation>空间不够写入 {path}；请在那里再腾出 {missing:size}，或改用别的 --out，或选更小的 --quant。</translation>
     </message>
     <message>
         <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>
@@ -1610,10 +1618,6 @@
     <message>
         <source>{name} measures texts and writes none; choose a chat model.</source>
         <translation>{name} 只衡量文字，不写文字；请选择聊天模型。</translation>
-    </message>
-    <message>
-        <source>{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or set ZHIYIN_HOME to a larger disk.</source>
-        <translation>{name} 还需要 {folder} 里有 {need:.2f} GB，但那里只剩 {free:.2f} GB；请腾出空间。</translation>
     </message>
     <message>
         <source>{name} only goes on with texts and knows no chat, so that it can use no tools; ask without tools, or choose a model that was trained to chat.</source>
@@ -2570,10 +2574,6 @@
     <message>
         <source>{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.</source>
         <translation>{path} 写的是 {name}，知音还不能转换；目前支持的系列有：{families}。</translation>
-    </message>
-    <message>
-        <source>{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out or a smaller --quant.</source>
-        <translation>{path} 需要 {need:,.1f} MB，但磁盘只剩 {free:,.1f} MB；请腾出空间，或选择更小的量化方式。</translation>
     </message>
     <message>
         <source>{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.</source>

@@ -92,10 +92,6 @@
         <translation>引擎元件需要在知音的原始碼目錄中建置；請改用 `zhiyin engine add FILE` 新增現成的元件。</translation>
     </message>
     <message>
-        <source>Even the smallest mixture has {smallest:size} of weights, and {budget:size} are allowed; allow more, or choose a smaller model.</source>
-        <translation>最小的混合量化也有 {smallest:size} 的權重，而只允許 {budget:size}；請放寬限制，或換一個更小的模型。</translation>
-    </message>
-    <message>
         <source>Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become free first; {ways}.</source>
         <translation>即使用 {quant} 和{context}，也需要 {size:size}，而現在騰不出記憶體：要先空出 {missing:size}；{ways}。</translation>
     </message>
@@ -1476,10 +1472,6 @@
         <translation>{name} 只衡量文字，不寫文字；請選擇聊天模型。</translation>
     </message>
     <message>
-        <source>{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or set ZHIYIN_HOME to a larger disk.</source>
-        <translation>{name} 還需要 {folder} 裡有 {need:.2f} GB，但那裡只剩 {free:.2f} GB；請騰出空間。</translation>
-    </message>
-    <message>
         <source>{name} only goes on with texts and knows no chat, so that it can use no tools; ask without tools, or choose a model that was trained to chat.</source>
         <translation>{name} 只會續寫文字，不懂對話，因此不能使用工具；請不帶工具提問，或選擇訓練過對話的模型。</translation>
     </message>
@@ -2414,10 +2406,6 @@
     <message>
         <source>{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.</source>
         <translation>{path} 寫的是 {name}，知音還不能轉換；目前支援的系列有：{families}。</translation>
-    </message>
-    <message>
-        <source>{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out or a smaller --quant.</source>
-        <translation>{path} 需要 {need:,.1f} MB，但磁碟只剩 {free:,.1f} MB；請騰出空間，或選擇更小的量化方式。</translation>
     </message>
     <message>
         <source>{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.</source>

@@ -80,7 +80,9 @@ def test_large_tensors_use_the_whole_budget() -> None:
 
 
 def test_too_little_is_refused() -> None:
-    with pytest.raises(ZhiyinError, match="Even the smallest mixture has 10 MB of weights, and 9 MB are allowed"):
+    with pytest.raises(
+        ZhiyinError, match="Even the smallest mixture has 1 MB more of weights than the 9 MB that are allowed"
+    ):
         choose({"a": [Option(Type.Q4_0, 10_000_000, 1.0)]}, 9_000_000)
 
 

@@ -95,8 +95,9 @@ WINDOW_WORDS = {
     "{name} holds no {quant}; choose another repository or --quant.": (
         "{name} holds no {quant}; choose another repository."
     ),
-    "{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some, or set ZHIYIN_HOME to a "
-    "larger disk.": ("{name} needs {need:.2f} GB more in {folder}, but only {free:.2f} GB are free there; free some."),
+    "There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.": (
+        "There is too little room for {name} in {folder}; free {missing:size} there."
+    ),
     "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same command again and it goes on from "
     "there.": (
         "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: try again, and it goes on from there."
@@ -104,8 +105,7 @@ WINDOW_WORDS = {
     "{path} cannot be written: {reason}; choose another --out.": (
         "{path} cannot be written: {reason}; free some room, and allow writing there."
     ),
-    "{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, choose another --out or a smaller "
-    "--quant.": (
-        "{path} needs {need:,.1f} MB, but only {free:,.1f} MB are free there; free some, or choose a smaller quantization."
+    "There is too little room for {path}; free {missing:size} there, choose another --out or a smaller --quant.": (
+        "There is too little room for {path}; free {missing:size} there, or choose a smaller quantization."
     ),
 }

@@ -9,6 +9,9 @@ from typing import Any
 
 from models.visible import visible
 
+_LONGEST = 600
+"""Characters of a text in a sentence."""
+
 
 class Sentence:
     """A sentence that some other language may say: `str()` fills in the English template.
@@ -57,11 +60,16 @@ class SentenceFormatter(Formatter):
         if format_spec == "size":
             return size_text(value)
         text = str(super().format_field(value, format_spec))
-        return visible(text) if isinstance(value, str) else text  # names in files are anybody's words
+        return visible(_shortened(text)) if isinstance(value, str) else text  # names in files are anybody's words
 
     def joined(self, parts: Sequence[str]) -> str:
         """Return a list as text."""
         return ", ".join(parts)
+
+
+def _shortened(text: str) -> str:
+    """Leave the middle of a very long text out: what somebody pasted by mistake would hide the sentence."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 4 :]}"
 
 
 def size_text(count: float) -> str:

@@ -105,10 +105,9 @@ def _too_large(path: Path, _: str) -> BadFile:
 
 def _long_name(path: Path, _: str) -> BadFile:
     return BadFile(
-        "{path} cannot be written, because its disk takes no names of that length; {elsewhere}.",
+        "{path} cannot be used, because its disk takes no names of that length; choose a shorter one.",
         code="disk",
         path=path,
-        elsewhere=_ELSEWHERE,
     )
 
 

@@ -1788,6 +1788,10 @@
         <translation>无法使用 {path}（{reason}）。</translation>
     </message>
     <message>
+        <source>{path} cannot be used, because its disk takes no names of that length; choose a shorter one.</source>
+        <translation>{path} 无法使用：磁盘不支持这么长的名称；请换一个短一些的名称。</translation>
+    </message>
+    <message>
         <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
         <translation>{path} 无法写入（{reason}）；请允许写入，或{elsewhere}。</translation>
     </message>
@@ -1802,10 +1806,6 @@
     <message>
         <source>{path} cannot be written, because its disk takes no files of that size; {elsewhere}.</source>
         <translation>{path} 所在磁盘不支持这么大的文件，无法写入；请{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written, because its disk takes no names of that length; {elsewhere}.</source>
-        <translation>{path} 所在磁盘不支持这么长的名称，无法写入；请{elsewhere}。</translation>
     </message>
     <message>
         <source>{path} cannot be written, because the disk is full; free some room, or {elsewhere}.</source>

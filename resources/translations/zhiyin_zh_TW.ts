@@ -1652,10 +1652,6 @@
         <translation>{path} 所在磁碟不支援這麼大的檔案，無法寫入；請{elsewhere}。</translation>
     </message>
     <message>
-        <source>{path} cannot be written, because its disk takes no names of that length; {elsewhere}.</source>
-        <translation>{path} 所在磁碟不支援這麼長的名稱，無法寫入；請{elsewhere}。</translation>
-    </message>
-    <message>
         <source>{path} cannot be written, because the disk is full; free some room, or {elsewhere}.</source>
         <translation>磁碟已滿，{path} 無法寫入；請釋放空間，或{elsewhere}。</translation>
     </message>

@@ -22,6 +22,7 @@ from tests.support.commands import without_display
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = "no-such-thing"
+PASTED = "知 word " * 14_286
 ENDLESS = ("serve", "worker")
 """Go on until they are stopped."""
 SAMPLE = (("chat",), ("models", "remove"), ("fit",))
@@ -102,9 +103,23 @@ def test_wrong_usage_is_two_and_what_is_nowhere_is_one_sentence(words: tuple[str
         assert b"Traceback" not in done.stderr, done.stderr
 
 
-def run(*arguments: str, closing: str) -> subprocess.CompletedProcess[bytes]:
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_a_pasted_text_where_a_name_belongs_is_one_sentence(words: tuple[str, ...], data_home: Path) -> None:
+    if words[0] in ENDLESS or words == ("engine", "build") or _choices(ALL[words]):
+        return
+    arguments = [PASTED if word in (NOWHERE, "1") else word for word in arguments_of(ALL[words])]
+    done = run(*words, *arguments, closing="", pasted=PASTED)
+    assert done.returncode in (0, 1, 2), done.stderr
+    assert b"Traceback" not in done.stderr
+    assert len(done.stderr) < 4000
+
+
+def run(*arguments: str, closing: str, pasted: str = "") -> subprocess.CompletedProcess[bytes]:
     """Run the command in a shell that closes some of its streams; nothing is fetched."""
     environment = without_display() | LOCALE | {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1"}
     line = f'"$0" -m desktop_app.cli "$@" {closing}'
     command = ["sh", "-c", line, sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, input=b"", check=False, timeout=200)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, input=pasted.encode(), check=False, timeout=200
+    )

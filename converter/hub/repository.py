@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -155,27 +156,33 @@ def download(
     Raises:
         ZhiyinError: one sentence.
     """
-    repository = _Repository(request)
-
-    def check() -> None:
-        if cancelled is not None and cancelled():
-            raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
-
-    repository.host.connection.on_wait(_Waiting(on_progress, check))
+    waiting = Waiting(on_progress, cancelled)
+    repository = _Repository(replace(request, on_wait=waiting))
     with repository.explained(), repository.locked():
-        return repository.download(on_progress, check)
+        return repository.download(on_progress, waiting.check)
 
 
-class _Waiting:
+class Waiting:
     """Called while a host is waited for: hears whether to stop, and says when it has been silent for a while."""
 
-    def __init__(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> None:
+    def __init__(self, on_progress: ProgressListener | None, cancelled: Callable[[], bool] | None) -> None:
+        """See `download`."""
         self._on_progress = on_progress
-        self._check = check
+        self._cancelled = cancelled
         self._begin = self._last = 0.0
 
+    def check(self) -> None:
+        """End the work where it is to end.
+
+        Raises:
+            Cancelled: it is.
+        """
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled("The download was stopped; what came is kept, and the same command goes on from there.")
+
     def __call__(self) -> None:
-        self._check()
+        """Hear that nothing came for a moment."""
+        self.check()
         now = time.monotonic()
         if now - self._last > _PAUSE:
             self._begin = now  # something came in between
@@ -199,6 +206,8 @@ class _Repository:
         prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
         self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token, request.kept_token)
         self.folder = request.downloads / self.host.folder
+        if request.on_wait is not None:
+            self.host.connection.on_wait(request.on_wait)
 
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
         """Fetch what is missing."""

@@ -92,9 +92,9 @@ def install(
     """
     if isinstance(request.source, Path):
         return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
-    from converter.hub.repository import download
+    from converter.hub.repository import Waiting, download
 
-    wanted, selection = _what_to_fetch(request)
+    wanted, selection = _what_to_fetch(request, Waiting(on_progress, cancelled))
     done = download(replace(wanted, selection=selection), on_progress, cancelled)
     if on_fetched is not None:
         on_fetched(done)
@@ -135,9 +135,11 @@ def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[
     return install(request, tell, cancelled, on_planned=lambda planned: tell(planned.out))
 
 
-def _what_to_fetch(request: InstallRequest) -> tuple[DownloadRequest, DownloadSelection]:
+def _what_to_fetch(
+    request: InstallRequest, on_wait: Callable[[], None] | None = None
+) -> tuple[DownloadRequest, DownloadSelection]:
     """Return which repository to ask for what: a checkpoint to convert, or a GGUF file where `InstallRequest.way` prefers it."""
-    wanted = download_request(request)
+    wanted = replace(download_request(request), on_wait=on_wait)
     selection = _selection(request, wanted)
     quant = selection.converted
     found = better_deal(wanted, request.way, quant) if quant else None

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from converter.atomic_write import unfinished_folder
+from converter.hub import repository
+from converter.progress import Progress
 from desktop_app.library.install import InstallRequest, install
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import models_folder
+from models.errors import Cancelled
+from tests.support import hostile_answers as hostile
 from tests.support.checkpoints import write_checkpoint
+from tests.support.hub_server import HubServer
 from tests.support.random_llama import random_llama
 
 QUANT = "F16"
@@ -65,3 +70,15 @@ def test_a_disk_without_room_for_the_smoke_load_is_no_fault_of_the_file(starter_
     assert list(tmp_path.iterdir()) == [model]
     (tmp_path / "logits.npy").mkdir()  # takes no file, as a full disk does
     assert str(smoke_load(model)).startswith("It was not run, because the system refused it")
+
+
+def test_a_silent_host_is_said_and_left_before_it_is_known_what_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "STALLED_SECONDS", 0.2)
+    said: list[Progress] = []
+    with HubServer() as host:
+        host.raw["^/api/"] = hostile.slow(host, b"HTTP/1.1 200 OK\r\n", piece=b"")
+        with pytest.raises(Cancelled):
+            install(InstallRequest("org/tiny", QUANT, endpoint=host.endpoint), said.append, lambda: bool(said))
+        assert not host.closing.is_set()
+    assert said[0].stalled
+    assert not said[0].bytes_total

@@ -296,7 +296,6 @@ class _Repository:
             if choice.index:
                 weight_map = self._weight_map(commit, names[choice.index])
                 wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
-            self._ask_of_sets(commit, files, wanted)
         except SeveralModels as error:
             return Preview(
                 self.name,

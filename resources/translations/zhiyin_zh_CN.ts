@@ -729,11 +729,11 @@
     </message>
     <message>
         <source>There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.</source>
-        <translation>{folder} 的空间不够存放 {name}；请在那里再腾出 {missing:size}，或把 ZHIYIN_HOME 设到更大的磁盘。</translation>
+        <translation>{folder} 的空间不够存放 {name}；请在那里再腾出 {missing:size}。</translation>
     </message>
     <message>
         <source>There is too little room for {path}; free {missing:size} there, choose another --out or a smaller --quant.</source>
-        <translation>空间不够写入 {path}；请在那里再腾出 {missing:size}，或改用别的 --out，或选更小的 --quant。</translation>
+        <translation>空间不够写入 {path}；请在那里再腾出 {missing:size}，或选择更小的量化。</translation>
     </message>
     <message>
         <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>

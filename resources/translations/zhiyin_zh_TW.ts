@@ -8,12 +8,24 @@
         <translation>--adapter 需要知道用在哪個模型上；請用 -m 指定。</translation>
     </message>
     <message>
+        <source>--ctx, --threads, --adapter and --worker are set where a remote model runs; leave them out here.</source>
+        <translation>--ctx、--threads、--adapter 和 --worker 要在執行遠端模型的那台電腦上設定；請在這裡去掉它們。</translation>
+    </message>
+    <message>
+        <source>--plot draws what --full measures; add --full.</source>
+        <translation>--plot 繪製的是 --full 的測量結果；請加上 --full。</translation>
+    </message>
+    <message>
         <source>--prompt is empty; give it a text, or - for standard input.</source>
         <translation>--prompt 為空；請給出文字，或用 - 表示標準輸入。</translation>
     </message>
     <message>
         <source>--quant {quant} names the types, and --size and --bits choose them; leave one of them out.</source>
         <translation>--quant {quant} 指定了量化類型，而 --size 和 --bits 會自行選擇；請只保留其中一種。</translation>
+    </message>
+    <message>
+        <source>--role, --ctx and --threads belong to models of this computer; leave them out with --remote.</source>
+        <translation>--role、--ctx 和 --threads 只用於這台電腦上的模型；使用 --remote 時請去掉它們。</translation>
     </message>
     <message>
         <source>--tensor-type {text} should be NAME=TYPE, with a TYPE of {types}.</source>
@@ -60,6 +72,10 @@
         <translation>沒有文字的文字沒有向量；請讓每段文字至少有一個詞。</translation>
     </message>
     <message>
+        <source>A worker ({workers}) broke off, and the engine with it; look whether it still runs, then ask again. Nothing of the chat is lost.</source>
+        <translation>一台協助電腦（{workers}）中斷了連線，引擎也隨之結束；請檢查它是否還在執行，然後再問一次。對話內容沒有遺失。</translation>
+    </message>
+    <message>
         <source>Adapter {number}: {path} {changes}; {count:,} tokens from here</source>
         <translation>第 {number} 個 LoRA：{path} {changes}；此後詞表為 {count:,}</translation>
     </message>
@@ -90,6 +106,10 @@
     <message>
         <source>Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead.</source>
         <translation>引擎元件需要在知音的原始碼目錄中建置；請改用 `zhiyin engine add FILE` 新增現成的元件。</translation>
+    </message>
+    <message>
+        <source>Even the smallest mixture has {excess:size} more of weights than the {budget:size} that are allowed; allow more, or choose a smaller model.</source>
+        <translation>即使最小的混合量化，權重也比允許的 {budget:size} 多 {excess:size}；請放寬限制，或選擇更小的模型。</translation>
     </message>
     <message>
         <source>Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become free first; {ways}.</source>
@@ -184,6 +204,10 @@
         <translation>請說明要搜尋什麼。</translation>
     </message>
     <message>
+        <source>Say who may connect to {host}: --allow 192.168.1.7; llama.cpp&apos;s protocol knows no password.</source>
+        <translation>請說明誰可以連線到 {host}：--allow 192.168.1.7；llama.cpp 的通訊協定沒有密碼。</translation>
+    </message>
+    <message>
         <source>Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher&apos;s: llama.cpp does not take them for spaces with this tokenizer.</source>
         <translation>ASCII 以外的空格（例如全形空格）得到的詞元會與發布者的不同：llama.cpp 對這種分詞器不把它們當作空格。</translation>
     </message>
@@ -274,6 +298,10 @@
     <message>
         <source>The certificate of {host} is not trusted here ({reason}); check this computer&apos;s clock, and where a proxy or a virus scanner reads along, name its certificate in SSL_CERT_FILE.</source>
         <translation>本機不信任 {host} 的憑證（{reason}）；請檢查本機時鐘；若有代理或防毒軟體檢查流量，請在 SSL_CERT_FILE 中指定其憑證。</translation>
+    </message>
+    <message>
+        <source>The chat is longer than {place} takes ({said}); start a new one, or give that server a larger context.</source>
+        <translation>對話超出了 {place} 能接受的長度（{said}）；請開始新對話，或為那台伺服器設定更大的上下文。</translation>
     </message>
     <message>
         <source>The chat template of {path} cannot render this chat ({reason}); convert the model again.</source>
@@ -416,8 +444,16 @@
         <translation>引擎自身出了錯；請重試。如果再次出現，請把 {path} 裡的記錄回報給我們。對話內容沒有丟失。</translation>
     </message>
     <message>
+        <source>The engine part rpc is used by itself where workers are named: --worker HOST:PORT.</source>
+        <translation>指定協助電腦（--worker 主機:連接埠）時會自動使用引擎元件 rpc。</translation>
+    </message>
+    <message>
         <source>The engine part {part} came with Zhiyin; `zhiyin engine use cpu` leaves it alone.</source>
         <translation>引擎元件 {part} 是知音自帶的；用 `zhiyin engine use cpu` 可以只用它。</translation>
+    </message>
+    <message>
+        <source>The engine part {part} does not load; add it again.</source>
+        <translation>引擎元件 {part} 無法載入；請重新新增。</translation>
     </message>
     <message>
         <source>The engine was ended by the system, most likely because memory ran out; choose a smaller context or a smaller model. Nothing of the chat is lost.</source>
@@ -446,6 +482,18 @@
     <message>
         <source>The grammar has a mistake, or is too complicated; correct it.</source>
         <translation>語法有誤或過於複雜；請改正。</translation>
+    </message>
+    <message>
+        <source>The key cannot be kept: {reason}.</source>
+        <translation>無法儲存金鑰：{reason}。</translation>
+    </message>
+    <message>
+        <source>The key holds characters that no key has; copy it again.</source>
+        <translation>金鑰裡有金鑰不會有的字元；請重新複製。</translation>
+    </message>
+    <message>
+        <source>The layers with which this model guesses further tokens were left out, because llama.cpp lets no other program run them; it writes the same without them.</source>
+        <translation>這個模型用來推測後續詞元的層沒有轉換，因為 llama.cpp 不允許其他程式執行它們；少了這些層，模型寫出的內容也相同。</translation>
     </message>
     <message>
         <source>The local server ended by itself; switch it on again.</source>
@@ -486,6 +534,10 @@
     <message>
         <source>The model&apos;s vocabulary has no token for {character}; leave it out, or convert the model again with its own tokenizer.</source>
         <translation>模型的詞表中沒有 {character} 的詞元；請去掉它，或用模型自己的分詞器重新轉換。</translation>
+    </message>
+    <message>
+        <source>The name or password in {setting} has characters that mean something else in an address; write them as % and two hexadecimal digits: %23 for #, %2F for /, %3F for ?, %5B for [, %20 for a space.</source>
+        <translation>{setting} 中的使用者名稱或密碼含有在位址裡另有含義的字元；請寫成 % 加兩位十六進位數字：# 寫作 %23，/ 寫作 %2F，? 寫作 %3F，[ 寫作 %5B，空格寫作 %20。</translation>
     </message>
     <message>
         <source>The name or the text is too long.</source>
@@ -592,6 +644,18 @@
         <translation>任務被系統終止，多半是記憶體耗盡；請關閉其他程式後重試。</translation>
     </message>
     <message>
+        <source>The worker {worker} cannot be used ({reason}); look whether `zhiyin worker` runs there and allows this computer.</source>
+        <translation>無法使用協助電腦 {worker}（{reason}）；請檢查那裡是否正在執行 `zhiyin worker`，並且允許這台電腦連線。</translation>
+    </message>
+    <message>
+        <source>The worker {worker} lends no device.</source>
+        <translation>協助電腦 {worker} 沒有提供任何裝置。</translation>
+    </message>
+    <message>
+        <source>The worker {worker} speaks version {version} of llama.cpp&apos;s protocol, and this Zhiyin {wanted}; take the same Zhiyin on both.</source>
+        <translation>協助電腦 {worker} 使用第 {version} 版的 llama.cpp 通訊協定，而這裡的知音使用第 {wanted} 版；請在兩台電腦上使用同一版知音。</translation>
+    </message>
+    <message>
         <source>The {name}&apos;s log {path} cannot be written, because it is a folder; move it away.</source>
         <translation>{name} 的日誌 {path} 無法寫入，因為它是一個資料夾；請把它移走。</translation>
     </message>
@@ -620,6 +684,10 @@
         <translation>沒有安裝名為 {name!r} 的模型；`zhiyin models` 會列出已安裝的模型。</translation>
     </message>
     <message>
+        <source>There is no memory for a second context; close other programs.</source>
+        <translation>記憶體不足，無法再建立一個上下文；請關閉其他程式。</translation>
+    </message>
+    <message>
         <source>There is no mixture to save; give --size, --bits or --quant fit too.</source>
         <translation>沒有可儲存的混合量化；請同時給出 --size、--bits 或 --quant fit。</translation>
     </message>
@@ -640,6 +708,10 @@
         <translation>{endpoint} 上沒有你可以存取的儲存庫 {name}；請檢查名稱，如果它是私有的，{get_token}。</translation>
     </message>
     <message>
+        <source>There is no server {address} on the list; `zhiyin remote` shows it.</source>
+        <translation>清單裡沒有伺服器 {address}；`zhiyin remote` 會顯示清單。</translation>
+    </message>
+    <message>
         <source>There is no time zone {zone}; use a name such as Asia/Shanghai.</source>
         <translation>沒有時區 {zone}；請使用 Asia/Shanghai 這樣的名稱。</translation>
     </message>
@@ -654,6 +726,14 @@
     <message>
         <source>There is too little free memory for this; close other programs and try again.</source>
         <translation>可用記憶體太少；請關閉其他程式後重試。</translation>
+    </message>
+    <message>
+        <source>There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.</source>
+        <translation>{folder} 的空間不夠存放 {name}；請在那裡再騰出 {missing:size}。</translation>
+    </message>
+    <message>
+        <source>There is too little room for {path}; free {missing:size} there, choose another --out or a smaller --quant.</source>
+        <translation>空間不夠寫入 {path}；請在那裡再騰出 {missing:size}，或選擇更小的量化。</translation>
     </message>
     <message>
         <source>This chat becomes an empty prompt for {name}; write a message, or choose another model.</source>
@@ -712,8 +792,20 @@
         <translation>分詞器：{path}</translation>
     </message>
     <message>
+        <source>What answers at {place} does not speak HTTP; look at the address.</source>
+        <translation>{place} 的回應不是 HTTP；請檢查位址。</translation>
+    </message>
+    <message>
         <source>What answers at {proxy} ({setting}) is no proxy of that kind; correct the address, or unset it.</source>
         <translation>在 {proxy}（{setting}）回應的不是該類型的代理；請更正位址，或取消該設定。</translation>
+    </message>
+    <message>
+        <source>What the model remembers of a chat could not be kept ({reason}). Nothing of the chat is lost; after a restart it is read again.</source>
+        <translation>無法儲存模型對這段對話的記憶（{reason}）。對話內容沒有遺失；重新啟動之後會重新讀一遍。</translation>
+    </message>
+    <message>
+        <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>
+        <translation>{place} 傳來的內容不符合 OpenAI 通訊協定（{reason}）；請檢查位址，並更新那台伺服器。</translation>
     </message>
     <message>
         <source>Without an original there is nothing to draw; name one by --against.</source>
@@ -722,6 +814,10 @@
     <message>
         <source>Words with combining marks, as in Hindi, Thai and Arabic with vowel signs, become other tokens than the publisher&apos;s: llama.cpp cuts them at the marks with this tokenizer.</source>
         <translation>含組合符號的單詞（例如印地語、泰語和帶母音符號的阿拉伯語）得到的詞元會與發布者的不同：llama.cpp 對這種分詞器會在符號處切開。</translation>
+    </message>
+    <message>
+        <source>Workers need the engine part rpc, one small file: `zhiyin engine add FILE`, or in a checkout `uv run --group engine zhiyin engine build rpc`.</source>
+        <translation>使用協助電腦需要引擎元件 rpc，它是一個小檔案：`zhiyin engine add 檔案`，或在原始碼目錄中執行 `uv run --group engine zhiyin engine build rpc`。</translation>
     </message>
     <message>
         <source>Write what to look for.</source>
@@ -738,6 +834,14 @@
     <message>
         <source>Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.</source>
         <translation>知音已切換為離線，不建立任何連線；可用 `zhiyin network asked` 或在設定中解除。</translation>
+    </message>
+    <message>
+        <source>Zhiyin is switched to offline, and the worker {worker} is not in a network that you allowed; allow its network (`zhiyin network --own 192.168.1.0/24`), or switch offline off.</source>
+        <translation>知音已切換為離線，而協助電腦 {worker} 不在您允許的網路裡；請允許它所在的網路（`zhiyin network --own 192.168.1.0/24`），或關閉離線開關。</translation>
+    </message>
+    <message>
+        <source>Zhiyin is switched to offline, and {place} is not in a network that you allowed; allow its network by its numbers (`zhiyin network --own 192.168.1.0/24`, or Settings), or switch offline off.</source>
+        <translation>知音已切換為離線，而 {place} 不在您允許的網路裡；請用數字位址允許它所在的網路（`zhiyin network --own 192.168.1.0/24`，或在設定中），或關閉離線開關。</translation>
     </message>
     <message>
         <source>Zhiyin made a mistake ({reason}); try again, and report it if it happens again.</source>
@@ -766,6 +870,10 @@
     <message>
         <source>a context without limit</source>
         <translation>不限長度的上下文</translation>
+    </message>
+    <message>
+        <source>a line is too long</source>
+        <translation>有一行太長</translation>
     </message>
     <message>
         <source>a list, each entry of type {type}</source>
@@ -856,6 +964,10 @@
         <translation>沒有及時回應</translation>
     </message>
     <message>
+        <source>it gives no reason</source>
+        <translation>沒有說明原因</translation>
+    </message>
+    <message>
         <source>it holds a number of absurd length</source>
         <translation>其中有位數過多的數</translation>
     </message>
@@ -870,6 +982,18 @@
     <message>
         <source>it holds characters that are no Unicode</source>
         <translation>其中有不屬於 Unicode 的字元</translation>
+    </message>
+    <message>
+        <source>it holds no list of models</source>
+        <translation>其中沒有模型清單</translation>
+    </message>
+    <message>
+        <source>it holds no vectors</source>
+        <translation>其中沒有向量</translation>
+    </message>
+    <message>
+        <source>it holds other vectors than were asked for</source>
+        <translation>其中的向量與要求的不符</translation>
     </message>
     <message>
         <source>it holds too many values</source>
@@ -888,8 +1012,24 @@
         <translation>巢狀層次過深</translation>
     </message>
     <message>
+        <source>it is no JSON</source>
+        <translation>不是 JSON</translation>
+    </message>
+    <message>
+        <source>it is no object</source>
+        <translation>不是物件</translation>
+    </message>
+    <message>
+        <source>it is too long</source>
+        <translation>太長</translation>
+    </message>
+    <message>
         <source>it replaces rows of {tensor}</source>
         <translation>它替換了 {tensor} 的若干行</translation>
+    </message>
+    <message>
+        <source>it sent no end</source>
+        <translation>沒有傳來結尾</translation>
     </message>
     <message>
         <source>its alignment is {alignment}</source>
@@ -922,6 +1062,10 @@
     <message>
         <source>llama.cpp failed to compute the vectors ({reason}); load the model again.</source>
         <translation>llama.cpp 無法計算向量（{reason}）；請重新載入模型。</translation>
+    </message>
+    <message>
+        <source>llama.cpp failed to compute; load the model again.</source>
+        <translation>llama.cpp 計算失敗；請重新載入模型。</translation>
     </message>
     <message>
         <source>llama.cpp rounds two bounds of this model&apos;s positions to whole numbers, which the publisher&apos;s code does not: in long chats it sees distant words a little differently.</source>
@@ -1420,6 +1564,10 @@
         <translation>{name} 中有兩個檔案在本機會成為同一個檔案（{file} 和 {other}）；未下載任何內容：請從別處取得該模型。</translation>
     </message>
     <message>
+        <source>{name} holds two sets of weights; say which one is meant: {name}/{first} ({size:size}) or {name}/{second} ({other:size}).</source>
+        <translation>{name} 含有兩套權重；請指明要用哪一套：{name}/{first}（{size:size}）或 {name}/{second}（{other:size}）。</translation>
+    </message>
+    <message>
         <source>{name} is a base model: it continues your text and does not answer questions; choose a model for chats (often called Instruct or Chat) to ask it something.</source>
         <translation>{name} 是基礎模型：它只會續寫文字，不會回答問題；要提問，請選擇對話模型（名稱中常帶 Instruct 或 Chat）。</translation>
     </message>
@@ -1478,6 +1626,10 @@
     <message>
         <source>{name} ranks passages and makes no vectors; choose an embedding model.</source>
         <translation>{name} 給段落排序，不計算向量；請選擇向量模型。</translation>
+    </message>
+    <message>
+        <source>{name} runs on another computer, which does not do this.</source>
+        <translation>{name} 在另一台電腦上執行，那裡做不了這件事。</translation>
     </message>
     <message>
         <source>{name} spells characters that it does not know in bytes, which llama.cpp does not do for its kind; they become the unknown token.</source>
@@ -1636,6 +1788,10 @@
         <translation>無法使用 {path}（{reason}）。</translation>
     </message>
     <message>
+        <source>{path} cannot be used, because its disk takes no names of that length; choose a shorter one.</source>
+        <translation>無法使用 {path}：它所在的磁碟不支援這麼長的名稱；請換一個短一些的名稱。</translation>
+    </message>
+    <message>
         <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
         <translation>{path} 無法寫入（{reason}）；請允許寫入，或{elsewhere}。</translation>
     </message>
@@ -1770,6 +1926,10 @@
     <message>
         <source>{path} has a vocabulary that llama.cpp cannot read; convert the model again.</source>
         <translation>llama.cpp 無法讀取 {path} 的詞表；請重新轉換模型。</translation>
+    </message>
+    <message>
+        <source>{path} has an absurdly long header.</source>
+        <translation>{path} 的檔案頭長得不合理。</translation>
     </message>
     <message>
         <source>{path} has another content than listed.</source>
@@ -1946,6 +2106,10 @@
     <message>
         <source>{path} is a pipe or a device, not a file; choose a file.</source>
         <translation>{path} 是管道或裝置，不是普通檔案；請選擇一個檔案。</translation>
+    </message>
+    <message>
+        <source>{path} is a tokenizer of type {kind}; Zhiyin converts BPE, WordPiece, Unigram and WordLevel tokenizers.</source>
+        <translation>{path} 是 {kind} 類型的分詞器；知音可轉換 BPE、WordPiece、Unigram 和 WordLevel 分詞器。</translation>
     </message>
     <message>
         <source>{path} is a zip file, but not one of weights that torch.save wrote; name the right file.</source>
@@ -2224,6 +2388,10 @@
         <translation>{path} 不是普通檔案；請另選 --out。</translation>
     </message>
     <message>
+        <source>{path} is not computed by llama.cpp.</source>
+        <translation>{path} 不由 llama.cpp 計算。</translation>
+    </message>
+    <message>
         <source>{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; if you built it yourself, add it with --unsigned.</source>
         <translation>{path} 沒有知音開發者的簽名，而引擎元件會作為程式執行；如果是你自己建置的，請用 --unsigned 新增。</translation>
     </message>
@@ -2282,6 +2450,10 @@
     <message>
         <source>{path} is one of {count} parts of a model, whose names must end in -00001-of-{number}.gguf and so on; give them these names.</source>
         <translation>{path} 是某個模型 {count} 個分卷之一，分卷的名稱必須依次以 -00001-of-{number}.gguf 等結尾；請改回這樣的名稱。</translation>
+    </message>
+    <message>
+        <source>{path} is only a pointer of Git LFS to the file of weights; fetch that one (git lfs pull), or download it again.</source>
+        <translation>{path} 只是 Git LFS 指向權重檔案的指標；請取得該檔案本身（git lfs pull），或重新下載。</translation>
     </message>
     <message>
         <source>{path} is protected by a password; save a copy without one.</source>
@@ -2498,6 +2670,14 @@
     <message>
         <source>{path} was written by a newer version of Zhiyin; update this one.</source>
         <translation>{path} 由更新版本的知音寫成；請更新知音。</translation>
+    </message>
+    <message>
+        <source>{path} writes tokens as text by rules ({names}) that Zhiyin does not follow: replies may hold other spaces or characters than the publisher&apos;s.</source>
+        <translation>{path} 按知音不支援的規則（{names}）把詞元寫成文字：回答中的空格或字元可能與發布者的不同。</translation>
+    </message>
+    <message>
+        <source>{path} writes {before} in front of every text and {behind} behind it; Zhiyin writes the token of the beginning alone, and in chats what the template says.</source>
+        <translation>{path} 在每段文字前寫入 {before}，並在其後寫入 {behind}；知音只寫入開頭的詞元，對話中則按範本寫入。</translation>
     </message>
     <message>
         <source>{path}: &apos;layer_types&apos; must have {layers} entries, sliding or full; download it again.</source>
@@ -2852,6 +3032,62 @@
         <translation>{path}：不可能從 {count} 個專家的 {groups} 組中使用 {used} 組；請重新下載。</translation>
     </message>
     <message>
+        <source>{place} asks to wait: too much was asked for, or an account is used up ({said}); try again later.</source>
+        <translation>{place} 要求等待：要求太多，或帳戶額度已用完（{said}）；請稍後再試。</translation>
+    </message>
+    <message>
+        <source>{place} broke off in the middle of the reply ({reason}); ask again. Nothing of the chat is lost.</source>
+        <translation>{place} 在回答中途中斷了連線（{reason}）；請再問一次。對話內容沒有遺失。</translation>
+    </message>
+    <message>
+        <source>{place} cannot be reached ({reason}); look whether its server runs, and at the address.</source>
+        <translation>無法連線到 {place}（{reason}）；請檢查那裡的伺服器是否正在執行，以及位址是否正確。</translation>
+    </message>
+    <message>
+        <source>{place} does not speak OpenAI&apos;s protocol at this address ({said}); look at its path, which often ends in /v1.</source>
+        <translation>{place} 的這個位址不使用 OpenAI 通訊協定（{said}）；請檢查路徑，它通常以 /v1 結尾。</translation>
+    </message>
+    <message>
+        <source>{place} failed ({status}: {said}); try again, and look there for the reason if it fails again.</source>
+        <translation>{place} 出錯（{status}：{said}）；請重試，如果再次出錯，請到那台伺服器上查明原因。</translation>
+    </message>
+    <message>
+        <source>{place} has no model {model!r}, or does not speak OpenAI&apos;s protocol at this address ({said}); look at its list of models, and at the path of the address.</source>
+        <translation>{place} 沒有模型 {model!r}，或這個位址不使用 OpenAI 通訊協定（{said}）；請檢查它的模型清單和位址的路徑。</translation>
+    </message>
+    <message>
+        <source>{place} has no model {name!r}; it has: {names}.</source>
+        <translation>{place} 沒有模型 {name!r}；它有：{names}。</translation>
+    </message>
+    <message>
+        <source>{place} has several models; name one with --model: {names}.</source>
+        <translation>{place} 有多個模型；請用 --model 指定一個：{names}。</translation>
+    </message>
+    <message>
+        <source>{place} lists no model; load one there first.</source>
+        <translation>{place} 沒有列出模型；請先在那裡載入一個。</translation>
+    </message>
+    <message>
+        <source>{place} refuses the key ({status}); enter the right one.</source>
+        <translation>{place} 拒絕了金鑰（{status}）；請輸入正確的金鑰。</translation>
+    </message>
+    <message>
+        <source>{place} refuses the request ({status}: {said}).</source>
+        <translation>{place} 拒絕了要求（{status}：{said}）。</translation>
+    </message>
+    <message>
+        <source>{place} sends on to another address, which could be anybody&apos;s; enter that address itself.</source>
+        <translation>{place} 要求轉到另一個位址，而它可能屬於任何人；請直接輸入那個位址。</translation>
+    </message>
+    <message>
+        <source>{place} sent nothing for {seconds} seconds; look whether it still works, then ask again.</source>
+        <translation>{place} 在 {seconds} 秒內沒有傳來任何內容；請檢查它是否還在運作，然後再問一次。</translation>
+    </message>
+    <message>
+        <source>{place} wants a key ({status}); enter it with the address, or with `zhiyin remote add --key`.</source>
+        <translation>{place} 需要金鑰（{status}）；請和位址一起輸入，或用 `zhiyin remote add --key` 新增。</translation>
+    </message>
+    <message>
         <source>{quant} has too few bits for {family}, whose answers it spoils; {needed} is the smallest quantization that leaves them intact.</source>
         <translation>{quant} 的位數對 {family} 來說太少，會損害它的回答；{needed} 是不損害回答的最小量化。</translation>
     </message>
@@ -2916,12 +3152,32 @@
         <translation>{tensor} 有 {rows} 列，因此模型有同樣多的 token，儘管 config.json 寫的是 {said}。</translation>
     </message>
     <message>
+        <source>{text!r} is no address of a server; write it as http://192.168.1.5:8080/v1.</source>
+        <translation>{text!r} 不是伺服器位址；請寫成 http://192.168.1.5:8080/v1 這樣的形式。</translation>
+    </message>
+    <message>
+        <source>{text!r} is no address of a worker; write it as 192.168.1.5:50052.</source>
+        <translation>{text!r} 不是協助電腦的位址；請寫成 192.168.1.5:50052 這樣的形式。</translation>
+    </message>
+    <message>
+        <source>{text!r} is no address; write it as 192.168.1.7 or 192.168.1.0/24.</source>
+        <translation>{text!r} 不是位址；請寫成 192.168.1.7 或 192.168.1.0/24。</translation>
+    </message>
+    <message>
+        <source>{text!r} is no network; write it as 192.168.1.0/24, or one computer&apos;s address.</source>
+        <translation>{text!r} 不是網路；請寫成 192.168.1.0/24，或一台電腦的位址。</translation>
+    </message>
+    <message>
         <source>{text!r} is not a repository; write it as ORG/NAME.</source>
         <translation>{text!r} 不是儲存庫；請寫成「作者/名稱」。</translation>
     </message>
     <message>
         <source>{text!r} names no model; write it as ORG/NAME, or paste the address of its page.</source>
         <translation>{text!r} 不是模型的名稱；請寫成「作者/名稱」，或貼上它的網頁位址。</translation>
+    </message>
+    <message>
+        <source>{text} is no network of your own: only private ones, such as 192.168.1.0/24, stay open offline.</source>
+        <translation>{text} 不是您自己的網路：離線時只有 192.168.1.0/24 這樣的私人網路可以保持開放。</translation>
     </message>
     <message>
         <source>{url!r} is no address that can be asked for; correct it.</source>
@@ -4938,12 +5194,28 @@
         <translation>模型：{name}</translation>
     </message>
     <message>
+        <source>Models on other computers…</source>
+        <translation>其他電腦上的模型…</translation>
+    </message>
+    <message>
+        <source>Not on this computer</source>
+        <translation>不在這台電腦上</translation>
+    </message>
+    <message>
+        <source>Not on this computer: what you write is sent to {address}.</source>
+        <translation>不在這台電腦上：您寫的內容會傳送到 {address}。</translation>
+    </message>
+    <message>
         <source>Remove a model</source>
         <translation>移除模型</translation>
     </message>
     <message>
         <source>{name} · loading {percent} %</source>
         <translation>{name} · 正在載入 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} · not on this computer</source>
+        <translation>{name} · 不在這台電腦上</translation>
     </message>
 </context>
 <context>
@@ -4984,12 +5256,20 @@
         <translation>下載位址</translation>
     </message>
     <message>
+        <source>My own networks</source>
+        <translation>我自己的網路</translation>
+    </message>
+    <message>
         <source>No limit</source>
         <translation>不限</translation>
     </message>
     <message>
         <source>None: offline</source>
         <translation>全部禁止（離線）</translation>
+    </message>
+    <message>
+        <source>Offline, models on computers in these networks can be used too, if their addresses are numbers, as 192.168.1.5.</source>
+        <translation>離線時也能使用這些網路裡其他電腦上的模型，但位址必須是數字，例如 192.168.1.5。</translation>
     </message>
     <message>
         <source>Only for gated or private models</source>
@@ -5014,6 +5294,14 @@
     <message>
         <source>Where Hugging Face cannot be reached, choose a mirror or ModelScope, or write another address. The token is sent to this address only; each address has its own. HF_TOKEN, MODELSCOPE_API_TOKEN and a login of huggingface-cli go before it.</source>
         <translation>如果無法存取 Hugging Face，請選擇鏡像或魔搭社群，或填寫別的位址。權杖只會傳送到這個位址，每個位址各有自己的權杖。環境變數 HF_TOKEN、MODELSCOPE_API_TOKEN 以及 huggingface-cli 的登入優先於它。</translation>
+    </message>
+    <message>
+        <source>Workers</source>
+        <translation>協助電腦</translation>
+    </message>
+    <message>
+        <source>Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they compute is sent to them without encryption.</source>
+        <translation>協助電腦是您自己的、正在執行 `zhiyin worker` 的電腦：它們的記憶體也用來執行模型。要它們計算的內容會不加密地傳送過去。</translation>
     </message>
     <message>
         <source>{count} Mbit/s at most</source>
@@ -5224,8 +5512,64 @@
 <context>
     <name>RemotesDialog</name>
     <message>
+        <source>1 model</source>
+        <translation>1 個模型</translation>
+    </message>
+    <message>
+        <source>A server with OpenAI&apos;s protocol (llama-server, vLLM, SGLang, Ollama, LM Studio, DashScope and others) can answer in place of a model on this computer. What you write to its models, and what documents and tools give them, is sent to its address.</source>
+        <translation>使用 OpenAI 通訊協定的伺服器（llama-server、vLLM、SGLang、Ollama、LM Studio、DashScope 等）可以代替這台電腦上的模型來回答。您寫給這些模型的內容，以及文件和工具提供給它們的內容，都會傳送到該位址。</translation>
+    </message>
+    <message>
+        <source>Add</source>
+        <translation>新增</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>位址</translation>
+    </message>
+    <message>
+        <source>Asking for its models…</source>
+        <translation>正在詢問有哪些模型…</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>It has no model now; load one there, then read its models again.</source>
+        <translation>那裡現在沒有模型；請先在那裡載入一個，然後重新讀取模型。</translation>
+    </message>
+    <message>
+        <source>Its models are in the menu of models now.</source>
+        <translation>它的模型已經在模型選單裡。</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>金鑰</translation>
+    </message>
+    <message>
+        <source>Models on other computers</source>
+        <translation>其他電腦上的模型</translation>
+    </message>
+    <message>
+        <source>Only where the server wants one</source>
+        <translation>僅在伺服器需要時填寫</translation>
+    </message>
+    <message>
+        <source>Read its models again</source>
+        <translation>重新讀取模型</translation>
+    </message>
+    <message>
         <source>Remove</source>
         <translation>移除</translation>
+    </message>
+    <message>
+        <source>Servers</source>
+        <translation>伺服器</translation>
+    </message>
+    <message>
+        <source>{count} models</source>
+        <translation>{count} 個模型</translation>
     </message>
 </context>
 <context>
@@ -6024,6 +6368,10 @@
     <message>
         <source>No model is installed yet. Add one, or drop its file or folder on this window.</source>
         <translation>還沒有安裝模型。請新增一個，或把它的檔案或資料夾拖到這個視窗。</translation>
+    </message>
+    <message>
+        <source>This model is not on this computer: what you write is sent to {place}.</source>
+        <translation>這個模型不在這台電腦上：您寫的內容會傳送到 {place}。</translation>
     </message>
     <message>
         <source>What shall we talk about?</source>

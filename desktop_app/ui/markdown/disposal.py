@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
 
-from desktop_app.ui.markdown.view import MarkdownView
+if TYPE_CHECKING:
+    from desktop_app.ui.markdown.view import MarkdownView
 
 _PAUSE_MS = 4
 _AT_ONCE = 10
@@ -24,6 +27,8 @@ class Disposal(QObject):
 
     def take(self, widget: QWidget) -> None:
         """Hide and delete a widget that nobody uses any more."""
+        from desktop_app.ui.markdown.view import MarkdownView
+
         widget.hide()
         views = widget.findChildren(MarkdownView)
         for view in views:

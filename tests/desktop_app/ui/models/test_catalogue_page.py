@@ -79,7 +79,7 @@ def test_every_model_says_what_it_would_be_here(person: Person) -> None:
     small = words_of(row_of(person, "Qwen3-4B"))
     assert small.badge == "fits"
     assert small.nature == "4B · 中文, English · context 40,960 · 2025 · Apache-2.0"
-    assert small.cost == "Q5_K_M · about 10 tokens a second · 8.0 GB to download · 2.9 GB on disk"
+    assert small.cost == "Q4_K_M · about 11 tokens a second · 8.0 GB to download · 2.5 GB on disk"
     large = row_of(person, "Qwen3-32B")
     assert words_of(large).badge == "too large"
     assert words_of(large).cost.startswith("even Q2_K needs ")
@@ -144,7 +144,7 @@ def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
     run_events(50)
     first = words_of(row_of(person, "Qwen3-4B"))
     assert first.purpose == "可思考可直答的对话与工具调用，支持百余种语言。"
-    assert first.cost == "Q5_K_M · 约每秒 10 个词元 · 下载 8.0 GB · 占用磁盘 2.9 GB"
+    assert first.cost == "Q4_K_M · 约每秒 11 个词元 · 下载 8.0 GB · 占用磁盘 2.5 GB"
     assert (first.badge, first.button) == ("放得下", "获取")
     shown = person.find(CatalogueList)
     place = shown.visualRect(shown.model().index(0, 0))
@@ -163,7 +163,7 @@ def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPa
     usage = shutil.disk_usage(".")
     monkeypatch.setattr("desktop_app.paths.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
     person.services.catalogue.refresh()
-    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning == "10.9 GB of disk needed, 10.0 GB free")
+    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning == "10.5 GB of disk needed, 10.0 GB free")
     assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
 
 

@@ -113,6 +113,13 @@ def _embedding(folder: Path) -> str:
     return f"{vectors.shape[1]} dimensions"
 
 
+def _scripts(folder: Path) -> str:
+    """Ask for the script of a character."""
+    from fontTools.unicodedata import script
+
+    return str(script("知"))
+
+
 def _converting(folder: Path) -> str:
     """Convert numbers of a type that NumPy lacks, and read a model card."""
     import ml_dtypes
@@ -384,6 +391,7 @@ TRIALS = (
     Trial("python", ("matplotlib", "numpy"), _python),
     Trial("pure python", ("pydantic-monty",), _pure_python),
     Trial("embedding", ("numpy",), _embedding),
+    Trial("scripts", ("fonttools",), _scripts),
     Trial("converting", ("gguf", "ml-dtypes", "pyyaml"), _converting),
     Trial("server", ("starlette", "uvicorn", "httpx2"), _server),
     Trial("mcp", ("anyio", "mcp"), _mcp),

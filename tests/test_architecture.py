@@ -69,6 +69,7 @@ ENGINE_FROM_OUTSIDE = {
     "desktop_app.engine.lender",
     "desktop_app.engine.parts",
     "desktop_app.engine.parts.manifest",
+    "desktop_app.engine.parts.packing",
     "desktop_app.engine.parts.store",
     "desktop_app.engine.worker_variable",
     "desktop_app.engine.workers",

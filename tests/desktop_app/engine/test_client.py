@@ -291,7 +291,7 @@ def speak(monkeypatch: pytest.MonkeyPatch, answer: str, then: str) -> None:
     """Let a process stand for the engine that writes bytes, whatever it is asked."""
     code = f"import os, sys, time; sys.stdout.buffer.write({answer}); sys.stdout.buffer.flush(); {then}"
 
-    def start(mode: str, log: Any) -> subprocess.Popen[bytes]:
+    def start(mode: str, log: Any, environment: Any = None) -> subprocess.Popen[bytes]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
         return subprocess.Popen([sys.executable, "-c", code], **pipes)
 

@@ -21,7 +21,7 @@ from tests.desktop_app.planning.test_planner import COMPUTERS, GB, cuda, laptop
 BADGES = """
 8 GB laptop           | 0   | 73  | 47 | 56
 16 GB laptop          | 0   | 130 | 24 | 22
-16 GB, 6 GB CUDA      | 54  | 93  | 16 | 13
+16 GB, 6 GB CUDA      | 54  | 94  | 15 | 13
 16 GB Mac             | 128 | 16  | 10 | 22
 32 GB, 8 + 4 GB CUDA  | 116 | 51  | 6  | 3
 16 GB, integrated GPU | 114 | 25  | 15 | 22

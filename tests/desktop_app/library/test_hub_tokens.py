@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.connections import record
 from desktop_app.library.hub_tokens import KeptToken, find_token, keep_token, token_at
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.source_facts import facts_of
-from desktop_app.network import record
 from models.errors import ZhiyinError
 from tests.support.hub_server import HubServer, Repository
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from converter.hub import permission
+from desktop_app.connections import connections
 from desktop_app.engine.protocol import Embed, Generate, SamplingSettings, Stats, Text
 from desktop_app.engine.results import Reply
-from desktop_app.network import OFFLINE, connections, own_networks, read_networks, switch
+from desktop_app.network import OFFLINE, own_networks, read_networks, switch
 from desktop_app.remote.addresses import Remote, RemoteModel
 from desktop_app.remote.connection import Patience
 from desktop_app.remote.engine import RemoteEngine, estimated_tokens, list_models
@@ -258,7 +259,7 @@ def test_what_only_an_engine_here_does_is_refused() -> None:
 
 def test_every_request_is_on_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permission, "_gate", permission._Gate())
-    from desktop_app.network import record
+    from desktop_app.connections import record
 
     permission._gate.listener = record
     _, _, server = reply_of(WHOLE)

@@ -28,7 +28,7 @@ def test_logits_agree_with_the_reference(case: str, engine: Engine, tmp_path: Pa
 
 def test_the_layer_that_guesses_further_is_left_out_and_named(tmp_path: Path) -> None:
     (warning,) = converted(tmp_path, *random_glm4_moe()).warnings
-    assert "model.layers.3.eh_proj.weight" in str(warning)
+    assert warning.template.startswith("The layers with which this model guesses further tokens were left out")
 
 
 def test_a_silent_configuration_has_one_layer_without_experts() -> None:

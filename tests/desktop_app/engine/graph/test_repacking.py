@@ -31,7 +31,7 @@ def test_a_model_is_in_memory_once(shape: dict[str, Any], quant: str, tmp_path: 
         before = engine.submit(Stats()).result(60).resident_bytes
         engine_logits(engine, path, list(range(1, 60)), tmp_path / "logits.npy")
         added = engine.submit(Stats()).result(60).resident_bytes - before
-    assert 0.9 * layout.size < added < 1.05 * layout.size + 60e6
+    assert 0.9 * layout.size < added < 1.05 * layout.size + 64e6  # logits of guessed tokens are 3 MB of it
 
 
 def test_an_embedding_that_is_the_head_too_is_planned_as_often_as_it_is_in_memory(tmp_path: Path) -> None:

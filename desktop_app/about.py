@@ -40,22 +40,24 @@ def versions() -> dict[str, str]:
 
 def components() -> list[Component]:
     """Return the libraries that are here, by name; one that is found twice counts once."""
-    found = {
-        str(one.metadata["Name"]).lower(): Component(str(one.metadata["Name"]), one.version, licence_of(one))
-        for one in distributions()
-        if one.metadata["Name"]
-    }
+    named = ((_field(one, "Name"), one) for one in distributions())
+    found = {name.lower(): Component(name, one.version, licence_of(one)) for name, one in named if name}
     return [found[name] for name in sorted(found)]
 
 
 def licence_of(distribution: Distribution) -> str:
     """Return the name of a library's licence."""
     facts = distribution.metadata
-    named = facts["License-Expression"] or facts["License"] or ""
+    named = _field(distribution, "License-Expression") or _field(distribution, "License")
     if named.strip() and "\n" not in named.strip() and len(named) <= _LONGEST_NAME:
         return str(named).strip()
     classified = [one.removeprefix(_CLASSIFIER) for one in facts.get_all("Classifier") or [] if _CLASSIFIER in one]
     return ", ".join(classified)
+
+
+def _field(distribution: Distribution, name: str) -> str:
+    """Return a field or "": asked by [], a missing one raises KeyError where importlib_metadata is imported."""
+    return str((distribution.metadata.get_all(name) or [""])[0])
 
 
 def report(facts: Mapping[str, str]) -> str:

@@ -47,6 +47,14 @@ def test_every_library_is_listed_once_with_its_version() -> None:
     assert next(one.version for one in found if one.name == "zhiyin") == version("zhiyin")
 
 
+def test_fields_that_are_missing_are_no_error_with_importlib_metadata() -> None:
+    """A library that imports the package of this name has its distributions answer, whose [] raises KeyError."""
+    package = pytest.importorskip("importlib_metadata")
+    found = list(package.distributions())
+    assert found
+    assert all(isinstance(licence_of(one), str) for one in found)
+
+
 def test_the_report_says_versions_and_the_computer_and_no_name_or_path() -> None:
     text = report({"model": "Qwen3-8B"})
     assert {"python", "system", "processor", "memory", "model"} <= {

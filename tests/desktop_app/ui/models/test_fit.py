@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QComboBox
 
 from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import Loads
+from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.planner import plan
 from desktop_app.system.memory_limits import MainMemory
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.models.model_picker import ModelPicker
@@ -55,12 +57,25 @@ def ready(person: Person) -> Person:
     return person
 
 
-def needed(person: Person) -> int:
+def taken_as_planned(person: Person) -> int:
     """Bytes of main memory that the loaded model was planned to take."""
     planned = person.services.models.state.planned
     assert planned is not None
     assert planned.plan.best is not None
     return planned.plan.best.shares[0].total
+
+
+def needed(person: Person) -> int:
+    """Bytes of main memory that the loaded model takes at least with its context: for one chat, not for a second one."""
+    state = person.services.models.state
+    assert state.planned is not None
+    settings = state.planned.settings
+    one = plan(
+        model_of_gguf(state.model.path), state.planned.computer, context=settings.context, kv_type=settings.kv_type
+    )
+    assert one.best is not None
+    assert one.best.parallel == 1
+    return one.best.shares[0].total
 
 
 def badges(person: Person) -> dict[str, str]:
@@ -100,7 +115,18 @@ def test_less_memory_gives_a_shorter_context(open_window: OpenWindow, memory: li
     person.close()
     person = ready(open_window())
     assert person.services.models.state.info.context == 4096
-    assert needed(person) <= memory[0]
+    assert taken_as_planned(person) <= memory[0]
+
+
+def test_less_memory_gives_up_the_second_chat_before_the_context(open_window: OpenWindow, memory: list[int]) -> None:
+    person = ready(open_window())
+    assert person.services.models.state.planned.settings.parallel == 2
+    memory[0] = needed(person) + 10 * MB
+    assert memory[0] < taken_as_planned(person)
+    person.close()
+    person = ready(open_window())
+    assert person.services.models.state.planned.settings.parallel == 1
+    assert person.services.models.state.info.context == 8192
 
 
 def test_what_unloading_frees_counts(open_window: OpenWindow, memory: list[int], taken: Taken) -> None:

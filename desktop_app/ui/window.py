@@ -418,7 +418,8 @@ class MainWindow(QMainWindow):
     def _show_state(self, state: EngineState) -> None:
         self._picker.show_state(state)
         self._progress.show_state(state)
-        self._pages.welcome.show_state(state, has_models=bool(self.services.library.everywhere))
+        library = self.services.library
+        self._pages.welcome.show_state(state, has_models=bool(library.everywhere) or not library.is_read)
         self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
         if state.kind == "ready":
             self._composer.set_continues(state.info is not None and not state.info.chat)

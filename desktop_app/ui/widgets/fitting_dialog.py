@@ -41,7 +41,8 @@ class FittingDialog(QDialog):
         needed = self._needed(width)
         self.setMinimumSize(min(self._wanted_width, room.width()) // 2, min(needed, _LOWEST))
         self.resize(width, min(needed, room.height()))
-        self._moving.start()
+        move_onto_screen(self)  # at once: what grows is not seen hanging out of the screen
+        self._moving.start()  # and again once the system has told of the new frame
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  (Qt's name)
         """Fit into the screen that it is shown on."""

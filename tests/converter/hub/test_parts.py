@@ -105,7 +105,7 @@ def test_cuts_cost_nothing_but_the_bytes_that_were_cut(server: HubServer, tmp_pa
     assert seen[-1].bytes_done == len(CONTENT)
 
 
-@pytest.mark.parametrize("after", [1, 700_000, 2_900_000])
+@pytest.mark.parametrize("after", [1, 700_000, 2_000_000])
 def test_a_stop_leaves_the_beginning_of_the_file(server: HubServer, tmp_path: Path, after: int) -> None:
     server.faults.bytes_per_second = 2_000_000
     seen: list[Progress] = []

@@ -119,8 +119,17 @@ def read_struct(path: Path, kind: type[T], *, largest: int = LARGEST) -> T:
     Raises:
         BadFile: it cannot be read or holds anything else; the sentence names file and key.
     """
+    return decode_file(path, read_bytes(path, largest=largest), kind)
+
+
+def decode_file(path: Path, data: bytes, kind: type[T]) -> T:
+    """Return what was read of a file as `kind`.
+
+    Raises:
+        BadFile: it is anything else; the sentence names file and key.
+    """
     try:
-        return decode(read_bytes(path, largest=largest), kind)
+        return decode(data, kind)
     except InvalidJSON as error:
         raise error.of_file(path) from error
 

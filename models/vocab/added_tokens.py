@@ -12,9 +12,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from models.errors import BadFile
 from models.sentence import Sentence
 from models.untrusted_json import TokenId, read_struct
 from models.vocab.structures import AddedToken, SpecialTokens, TokenizerConfig
+from models.vocab.vocabulary import TokenType, by_number
 
 _MOST_NAMED = 5
 
@@ -92,3 +94,31 @@ def read_added_tokens(
     files = [*([read_struct(mapped, SpecialTokens)] if mapped.is_file() else ()), described]
     added.name_special(text for file in files for text in file.special_texts())
     return added
+
+
+def texts_by_id(path: Path, vocab: Mapping[str, int]) -> dict[int, str]:
+    """Return the tokens of a file's vocabulary by their ids.
+
+    Raises:
+        BadFile: two tokens have one id.
+    """
+    texts = {number: text for text, number in vocab.items()}
+    if len(texts) < len(vocab):
+        raise BadFile("{path} gives one id to several tokens; download it again.", path=path)
+    return texts
+
+
+def numbered(
+    path: Path, texts: Mapping[int, str], added: Mapping[int, AddedToken]
+) -> tuple[list[str | bytes], list[TokenType]]:
+    """Return a vocabulary's texts and types by id, added tokens in the place of its own.
+
+    Raises:
+        BadFile: there is no token, or most ids are left out.
+    """
+    found: dict[int, tuple[str | bytes, TokenType]] = {id_: (text, TokenType.NORMAL) for id_, text in texts.items()}
+    for number, token in added.items():
+        found[number] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+    if not found:
+        raise BadFile("{path} has no vocabulary; download it again.", path=path)
+    return by_number(path, found)

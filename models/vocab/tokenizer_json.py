@@ -8,7 +8,7 @@ Source of the format: huggingface/tokenizers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ from typing import Any
 from models.errors import BadFile, UnsupportedModel
 from models.sentence import Sentence
 from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes, read_struct
-from models.vocab.added_tokens import read_added_tokens
+from models.vocab.added_tokens import numbered, read_added_tokens, texts_by_id
 from models.vocab.byte_level import LETTERS
 from models.vocab.own_rules import merges_like_sentencepiece, of_bpe
 from models.vocab.piece_rules import bytes_of
 from models.vocab.pretokenizer import NAMED_RULES, name_pretokenizer
 from models.vocab.special import read_tokenizer_config
-from models.vocab.structures import BPE, AddedToken, AnyTokenizer, Pattern, Step, Tokenizer
+from models.vocab.structures import BPE, AnyTokenizer, Pattern, Step, Tokenizer
 from models.vocab.text_rules import cuts_like_sentencepiece, is_byte_level, with_text_rules
 from models.vocab.unigram import decode_unigram
-from models.vocab.vocabulary import TokenType, Vocabulary, by_number
+from models.vocab.vocabulary import TokenType, Vocabulary
 from models.vocab.word_level import decode_word_level
 from models.vocab.wordpiece import decode_wordpiece
 
@@ -120,7 +120,7 @@ def read_vocab_and_merges(folder: Path) -> Vocabulary:
 
 def _vocabulary(path: Path, tokenizer: Tokenizer) -> Vocabulary:
     added = read_added_tokens(path.parent, tokenizer.added_tokens or (), tokenizer.model.vocab)
-    tokens, types = _tokens(path, tokenizer, added.tokens)
+    tokens, types = numbered(path, texts_by_id(path, tokenizer.model.vocab), added.tokens)
     merges = _merges(path, tokenizer.model)
     own: dict[str, Any] = {}
     warnings: list[Sentence] = []
@@ -177,20 +177,6 @@ def _of_model(path: Path, model: BPE) -> Iterator[Sentence]:
             path=path,
             mark=model.continuing_subword_prefix or model.end_of_word_suffix or "",
         )
-
-
-def _tokens(
-    path: Path, tokenizer: Tokenizer, added: Mapping[int, AddedToken]
-) -> tuple[list[str | bytes], list[TokenType]]:
-    vocab = tokenizer.model.vocab
-    by_id = {number: (text, TokenType.NORMAL) for text, number in vocab.items()}
-    if len(by_id) < len(vocab):
-        raise BadFile("{path} gives one id to several tokens; download it again.", path=path)
-    for token in added.values():
-        by_id[token.id] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
-    if not by_id:
-        raise BadFile("{path} has no vocabulary; download it again.", path=path)
-    return by_number(path, by_id)
 
 
 def _merges(path: Path, model: BPE) -> list[str]:

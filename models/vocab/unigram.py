@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from models.errors import BadFile, UnsupportedModel
-from models.untrusted_json import MOST_TOKENS, InvalidJSON, decode
-from models.vocab.added_tokens import read_added_tokens
+from models.untrusted_json import MOST_TOKENS, decode_file
+from models.vocab.added_tokens import numbered, read_added_tokens
 from models.vocab.cutting import BLANK
 from models.vocab.normalizer import Normalizer
 from models.vocab.own_rules import own_rules
@@ -25,7 +25,7 @@ from models.vocab.piece_rules import SCORES, PieceRules
 from models.vocab.sentencepiece import CHARSMAP, UNIGRAM, read_sentencepiece
 from models.vocab.structures import AddedToken, AnyTokenizer, Step, tokens_around
 from models.vocab.text_rules import with_text_rules
-from models.vocab.vocabulary import TokenType, Vocabulary, by_number
+from models.vocab.vocabulary import TokenType, Vocabulary
 
 FAIRSEQ_FILE = "sentencepiece.bpe.model"
 _FIRST = ("<s>", "<pad>", "</s>", "<unk>")
@@ -61,20 +61,14 @@ def decode_unigram(path: Path, data: bytes) -> Vocabulary:
     Raises:
         BadFile: it is damaged.
     """
-    try:
-        tokenizer = decode(data, _Tokenizer)
-    except InvalidJSON as error:
-        raise error.of_file(path) from error
+    tokenizer = decode_file(path, data, _Tokenizer)
     model = tokenizer.model
     if not model.vocab or len(model.vocab) > MOST_TOKENS:
         raise BadFile("{path} has no vocabulary; download it again.", path=path)
     added = read_added_tokens(
         path.parent, tokenizer.added_tokens or (), {text: n for n, (text, _) in enumerate(model.vocab)}
     )
-    by_id = {number: (text, TokenType.NORMAL) for number, (text, _) in enumerate(model.vocab)}
-    for number, token in added.tokens.items():
-        by_id[number] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
-    tokens, types = by_number(path, by_id)
+    tokens, types = numbered(path, {number: text for number, (text, _) in enumerate(model.vocab)}, added.tokens)
     scores = [score for _, score in model.vocab] + [0.0] * (len(tokens) - len(model.vocab))
     unknown = model.unk_id if model.unk_id is not None and 0 <= model.unk_id < len(tokens) else None
     if unknown is not None:

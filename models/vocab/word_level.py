@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from models.untrusted_json import InvalidJSON, TokenId, decode
-from models.vocab.added_tokens import read_added_tokens
+from models.untrusted_json import TokenId, decode_file
+from models.vocab.added_tokens import numbered, read_added_tokens, texts_by_id
 from models.vocab.own_rules import own_rules, writing
 from models.vocab.piece_rules import PieceRules
 from models.vocab.structures import AddedToken, AnyTokenizer, Step
 from models.vocab.text_rules import with_text_rules
-from models.vocab.vocabulary import TokenType, Vocabulary, by_number
+from models.vocab.vocabulary import TokenType, Vocabulary
 
 
 class _WordLevel(msgspec.Struct):
@@ -38,16 +38,10 @@ def decode_word_level(path: Path, data: bytes) -> Vocabulary:
     Raises:
         BadFile: it is damaged.
     """
-    try:
-        tokenizer = decode(data, _Tokenizer)
-    except InvalidJSON as error:
-        raise error.of_file(path) from error
+    tokenizer = decode_file(path, data, _Tokenizer)
     vocab = tokenizer.model.vocab
     added = read_added_tokens(path.parent, tokenizer.added_tokens or (), vocab)
-    by_id: dict[int, tuple[str | bytes, TokenType]] = {id_: (text, TokenType.NORMAL) for text, id_ in vocab.items()}
-    for number, token in added.tokens.items():
-        by_id[number] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
-    tokens, types = by_number(path, by_id)
+    tokens, types = numbered(path, texts_by_id(path, vocab), added.tokens)
     unknown = vocab.get(tokenizer.model.unk_token)
     if unknown is not None:
         types[unknown] = TokenType.UNKNOWN

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from models.errors import BadFile
-from models.untrusted_json import LARGEST_TABLE, InvalidJSON, TokenId, decode, read_bytes
+from models.untrusted_json import LARGEST_TABLE, TokenId, decode_file, read_bytes
 from models.vocab.added_tokens import read_added_tokens
 from models.vocab.own_rules import own_rules
 from models.vocab.piece_rules import PieceRules
@@ -57,10 +57,7 @@ def decode_wordpiece(path: Path, data: bytes) -> Vocabulary:
     Raises:
         BadFile: it is damaged.
     """
-    try:
-        tokenizer = decode(data, _Tokenizer)
-    except InvalidJSON as error:
-        raise error.of_file(path) from error
+    tokenizer = decode_file(path, data, _Tokenizer)
     model = tokenizer.model
     added = read_added_tokens(path.parent, tokenizer.added_tokens or (), model.vocab)
     vocab = model.vocab | {token.content: number for number, token in added.tokens.items()}

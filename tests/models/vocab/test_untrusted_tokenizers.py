@@ -85,6 +85,30 @@ def test_wrong_values_in_tokenizer_json_are_refused(path: str, value: Any, tmp_p
         read_vocabulary(tmp_path, Config({}))
 
 
+OTHERS: dict[str, dict[str, Any]] = {
+    "WordLevel": {"vocab": {"a": 0, "<unk>": 1}, "unk_token": "<unk>"},
+    "WordPiece": {"vocab": {"a": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}, "unk_token": "[UNK]"},
+    "Unigram": {"vocab": [["<unk>", 0.0], ["a", -1.0]], "unk_id": 0},
+}
+_IDS = [{"a": 0, "b": 0}, {"a": -1}, {"a": "1"}, {"a": 10**30}, {"a": 0, "b": 400_000}]
+_SCORES = [[["a"]], [["a", "b"]], [[1, 0.0]], [["a", 0.0, 1]], "ab", {"a": 0}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "vocab"),
+    [
+        *((kind, vocab) for kind in ("WordLevel", "WordPiece") for vocab in ({}, [], None, *_IDS)),
+        *(("Unigram", vocab) for vocab in ([], {}, None, *_SCORES)),
+    ],
+)
+def test_wrong_vocabularies_of_other_models_are_refused(kind: str, vocab: Any, tmp_path: Path) -> None:
+    write(tmp_path, "tokenizer.json", {"model": {"type": kind, **OTHERS[kind]}})
+    assert len(read_vocabulary(tmp_path, Config({})).tokens) == len(OTHERS[kind]["vocab"])
+    write(tmp_path, "tokenizer.json", {"model": {"type": kind, **OTHERS[kind], "vocab": vocab}})
+    with pytest.raises(BadFile, match=r"tokenizer\.json.*download it again\."):
+        read_vocabulary(tmp_path, Config({}))
+
+
 @pytest.mark.parametrize("kind", ["CharBPE"])
 def test_other_models_with_the_same_keys_are_not_taken_for_bpe(kind: str, tmp_path: Path) -> None:
     write(tmp_path, "tokenizer.json", changed("model.type", kind))

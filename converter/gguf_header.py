@@ -253,11 +253,7 @@ def read_numbers(header: GGUFHeader, key: str) -> list[int]:
     Raises:
         BadFile: the file cannot be read.
     """
-    value = header.metadata.get(key)
-    if not isinstance(value, ArrayLength):
-        return value if isinstance(value, list) and all(isinstance(number, int) for number in value) else []
-    found: list[int] = _read_array(header, value, "i")
-    return found
+    return _read_values(header, key, int, "i")
 
 
 def read_floats(header: GGUFHeader, key: str) -> list[float]:
@@ -266,19 +262,19 @@ def read_floats(header: GGUFHeader, key: str) -> list[float]:
     Raises:
         BadFile: the file cannot be read.
     """
+    return _read_values(header, key, float, "f")
+
+
+def _read_values(header: GGUFHeader, key: str, kind: type[Any], code: str) -> list[Any]:
+    """Return an array of numbers; `code`: its type as `array` calls it."""
     value = header.metadata.get(key)
     if not isinstance(value, ArrayLength):
-        return value if isinstance(value, list) and all(isinstance(number, float) for number in value) else []
-    found: list[float] = _read_array(header, value, "f")
-    return found
-
-
-def _read_array(header: GGUFHeader, place: ArrayLength, code: str) -> list[Any]:
+        return value if isinstance(value, list) and all(isinstance(number, kind) for number in value) else []
     numbers = array(code)
     try:
         with open_regular(header.path) as file:
-            file.seek(place.start)
-            numbers.frombytes(file.read(place.length * numbers.itemsize))
+            file.seek(value.start)
+            numbers.frombytes(file.read(value.length * numbers.itemsize))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=reason) from error

@@ -5,13 +5,13 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtSvgWidgets import QSvgWidget
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from desktop_app.chat.assistants import Assistant
 from desktop_app.remote.addresses import place_of
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.model_session import EngineState
-from desktop_app.ui.widgets.centred import centre
+from desktop_app.ui.widgets.centred import CentredPage
 from desktop_app.ui.widgets.icons import resource_path
 
 _COLUMN = 588
@@ -24,7 +24,7 @@ _IDEAS = (
 )
 
 
-class Welcome(QScrollArea):
+class Welcome(CentredPage):
     """The first thing that a user sees."""
 
     suggested = Signal(str)
@@ -56,12 +56,7 @@ class Welcome(QScrollArea):
         self._models.clicked.connect(self.catalogue_asked)
         self._import = QPushButton()
         self._import.clicked.connect(self.import_asked)
-        self.setObjectName("welcome")
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWidget(self._page())
+        self.set_content(self._column(), _COLUMN)
         self._retranslate()
 
     def show_state(self, state: EngineState, *, has_models: bool) -> None:
@@ -85,7 +80,7 @@ class Welcome(QScrollArea):
         super().resizeEvent(event)
         self._logo.setVisible(self.height() >= _LOW)
 
-    def _page(self) -> QWidget:
+    def _column(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setContentsMargins(14, 8, 14, 8)
         column.setSpacing(10)
@@ -105,10 +100,7 @@ class Welcome(QScrollArea):
         buttons.addStretch()
         column.addLayout(buttons)
         column.addStretch(3)
-        page = QWidget()
-        page.setObjectName("welcomePage")
-        centre(page, column, _COLUMN)
-        return page
+        return column
 
     def _retranslate(self) -> None:
         starter = self._state.model is not None and self._state.model.starter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.first_run import FirstRun, Suggestion
@@ -12,7 +12,7 @@ from desktop_app.ui.i18n.formats import duration, number, size
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.catalogue_labels import everything
 from desktop_app.ui.models.fit import speed_words
-from desktop_app.ui.widgets.centred import centre
+from desktop_app.ui.widgets.centred import CentredPage
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 
 _WIDEST = 620
@@ -24,7 +24,7 @@ _PURPOSES = {
 _MEGABIT = 1_000_000 / 8
 
 
-class FirstRunPage(QScrollArea):
+class FirstRunPage(CentredPage):
     """Lets a newcomer choose a first model."""
 
     get_asked = Signal(CatalogueOffer)
@@ -51,12 +51,7 @@ class FirstRunPage(QScrollArea):
         self._more.clicked.connect(self.catalogue_asked)
         self._file.clicked.connect(self.import_asked)
         self._starter.clicked.connect(self.starter_asked)
-        self.setObjectName("welcome")
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWidget(self._page())
+        self.set_content(self._column(), _WIDEST)
         self._retranslate()
 
     def show_found(self, found: FirstRun | None, *, has_starter: bool) -> None:
@@ -70,7 +65,7 @@ class FirstRunPage(QScrollArea):
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
 
-    def _page(self) -> QWidget:
+    def _column(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setContentsMargins(14, 8, 14, 8)
         column.setSpacing(8)
@@ -90,10 +85,7 @@ class FirstRunPage(QScrollArea):
         column.addLayout(buttons)
         column.addWidget(self._limits)
         column.addStretch(3)
-        page = QWidget()
-        page.setObjectName("welcomePage")
-        centre(page, column, _WIDEST)
-        return page
+        return column
 
     def _retranslate(self) -> None:
         found = self._found

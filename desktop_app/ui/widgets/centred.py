@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QHBoxLayout, QLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QWidget
 
 
 def centre(page: QWidget, content: QLayout, widest: int) -> None:
@@ -15,3 +16,23 @@ def centre(page: QWidget, content: QLayout, widest: int) -> None:
     row.addStretch(1)
     row.addWidget(holder, 1000)
     row.addStretch(1)
+
+
+class CentredPage(QScrollArea):
+    """What stands in the place of a chat's messages: in the middle, scrolled where the window is low."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Begin empty."""
+        super().__init__(parent)
+        self.setObjectName("welcome")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def set_content(self, content: QLayout, widest: int) -> None:
+        """Show a layout of `widest` pixels at most."""
+        page = QWidget()
+        page.setObjectName("welcomePage")
+        centre(page, content, widest)
+        self.setWidget(page)

@@ -109,7 +109,7 @@ def move_onto_screen(window: QWidget) -> None:
         max(area.top(), min(now.top(), area.bottom() + 1 - now.height())),
     )
     if to != now.topLeft():
-        window.move(window.pos() + to - now.topLeft())
+        window.setGeometry(QRect(to, now.size()))  # `move` places the frame, whose size is not known before it is shown
 
 
 def _frame(window: QWidget) -> QMargins:

@@ -132,6 +132,7 @@ class Pages(QStackedWidget):
         page.kept.connect(comparing.keep)
         page.closed.connect(self.back_to_chat)
         page.closed.connect(self.left)
+        page.catalogue_asked.connect(self.catalogue_asked)
         comparing.heard.connect(page.show_answer)
         comparing.refused.connect(page.refuse)
         comparing.busy_changed.connect(page.set_busy)

@@ -4123,12 +4123,24 @@
         <translation>返回对话</translation>
     </message>
     <message>
+        <source>Choose two different models.</source>
+        <translation>请选择两个不同的模型。</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>获取模型</translation>
+    </message>
+    <message>
         <source>Question</source>
         <translation>问题</translation>
     </message>
     <message>
         <source>Stop</source>
         <translation>停止</translation>
+    </message>
+    <message>
+        <source>This takes two models; get another one first.</source>
+        <translation>需要两个模型才能对比，请先再获取一个。</translation>
     </message>
     <message>
         <source>Two models side by side</source>

@@ -4123,12 +4123,24 @@
         <translation>返回對話</translation>
     </message>
     <message>
+        <source>Choose two different models.</source>
+        <translation>請選擇兩個不同的模型。</translation>
+    </message>
+    <message>
+        <source>Get models</source>
+        <translation>取得模型</translation>
+    </message>
+    <message>
         <source>Question</source>
         <translation>問題</translation>
     </message>
     <message>
         <source>Stop</source>
         <translation>停止</translation>
+    </message>
+    <message>
+        <source>This takes two models; get another one first.</source>
+        <translation>需要兩個模型才能對比，請先再取得一個。</translation>
     </message>
     <message>
         <source>Two models side by side</source>

@@ -30,11 +30,13 @@ class ComparisonPage(QWidget):
     kept = Signal(int)
     """The number of the answer that the user goes on with."""
     closed = Signal()
+    catalogue_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty."""
         super().__init__(parent)
-        self._busy = False
+        self._busy = self._refused = False
+        self._count = 0
         self._title, self._close = QLabel(), IconButton("close")
         self._title.setObjectName("title")
         self._close.clicked.connect(self.closed)
@@ -46,7 +48,8 @@ class ComparisonPage(QWidget):
         self._ask_both.clicked.connect(self._act)
         self._note = QLabel(wordWrap=True)
         self._note.setObjectName("muted")
-        self._note.hide()
+        self._get = QPushButton()
+        self._get.clicked.connect(self.catalogue_asked)
         self._columns = [_Column(), _Column()]
         for place, column in enumerate(self._columns):
             column.kept.connect(lambda place=place: self.kept.emit(place))
@@ -56,6 +59,7 @@ class ComparisonPage(QWidget):
 
     def set_models(self, models: Sequence[InstalledModel], current: InstalledModel | None) -> None:
         """Offer models; where nothing was chosen yet, the current one and another."""
+        self._count = len(models)
         ordered = sorted(models, key=lambda model: current is None or model.path != current.path)
         for place, column in enumerate(self._columns):
             column.set_models(models, ordered[place] if place < len(ordered) else None)
@@ -67,13 +71,12 @@ class ComparisonPage(QWidget):
 
     def refuse(self) -> None:
         """Say that a chat's reply comes first."""
-        self._note.setText(self.tr("A reply is being written in a chat; wait for its end, or stop it there."))
-        self._note.show()
+        self._refused = True
+        self._refresh()
 
     def set_busy(self, busy: bool) -> None:
         """An answer is on its way, or no longer."""
-        self._busy = busy
-        self._note.hide()
+        self._busy, self._refused = busy, False
         for column in self._columns:
             column.set_busy(busy)
         self._retranslate()
@@ -102,7 +105,10 @@ class ComparisonPage(QWidget):
         layout.setSpacing(10)
         layout.addLayout(head)
         layout.addLayout(columns, 1)
-        layout.addWidget(self._note)
+        hint = QHBoxLayout()
+        hint.addWidget(self._note, 1)
+        hint.addWidget(self._get)
+        layout.addLayout(hint)
         layout.addWidget(box)
 
     def _retranslate(self) -> None:
@@ -112,6 +118,7 @@ class ComparisonPage(QWidget):
             self.tr("Ask both"), self.tr("their answers are written at once where both fit into memory")
         )
         self.field.setAccessibleName(self.tr("Question"))
+        self._get.setText(self.tr("Get models"))
         self._ask_both.setText(self.tr("Stop") if self._busy else self.tr("Ask both"))
         self._refresh()
 
@@ -119,6 +126,19 @@ class ComparisonPage(QWidget):
         models = [column.model for column in self._columns]
         ready = None not in models and models[0] != models[1] and bool(self.field.toPlainText().strip())
         self._ask_both.setEnabled(self._busy or ready)
+        self._note.setText(self._obstacle(models))
+        self._note.setVisible(bool(self._note.text()))
+        self._get.setVisible(self._count < len(models))
+
+    def _obstacle(self, models: Sequence[InstalledModel | None]) -> str:
+        """Return why nothing can be asked, or ""."""
+        if self._count < len(models):
+            return self.tr("This takes two models; get another one first.")
+        if models[0] == models[1]:
+            return self.tr("Choose two different models.")
+        if self._refused:
+            return self.tr("A reply is being written in a chat; wait for its end, or stop it there.")
+        return ""
 
     def _act(self) -> None:
         if self._busy:

@@ -58,6 +58,21 @@ def test_two_models_answer_and_one_of_them_goes_on(chooser: Person) -> None:
     assert chats.path[-1].model == columns[1].model.name
 
 
+def test_what_is_missing_is_said_with_the_way_there(person: Person) -> None:
+    person.wait(lambda: person.model_state == "ready")
+    person.window.open_comparison()
+    assert "This takes two models; get another one first." in person.sentences(page(person))
+    person.click("Get models", page(person))
+    assert person.window._pages.in_catalogue
+
+
+def test_the_same_model_twice_is_no_comparison(chooser: Person) -> None:
+    first, second = page(chooser).findChildren(QComboBox)
+    assert "Choose two different models." not in chooser.sentences(page(chooser))
+    second.setCurrentIndex(first.currentIndex())
+    assert "Choose two different models." in chooser.sentences(page(chooser))
+
+
 def test_leaving_gives_the_chats_their_model_again(chooser: Person) -> None:
     before = chooser.services.models.state.model
     ask(chooser, "Hello")

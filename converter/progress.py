@@ -8,13 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from models.sentence import Sentence
+
 _SECONDS = 0.1
 _RECENT = 5.0
 """Seconds that the speed is measured over."""
 STALLED_SECONDS = 2.0
 """Seconds without a byte."""
+_SILENT = 0.3
+"""Seconds without a byte after which a failure is worth saying: other connections may go on."""
 
 Phase = Literal["downloading", "converting", "checking"]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A request that failed, and is made again."""
+
+    reason: Sentence
+    """In a few words."""
+    at: float
+    """Seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,10 @@ class Progress:
     """Nothing came for a while: there is no speed then."""
     there: int = 0
     """Bytes of `bytes_done` that an earlier run did."""
+    retry: Retry | None = None
+    """Why nothing comes, and until when."""
+    mirror: str = ""
+    """The host that the file in hand comes from, where the one that was asked failed."""
 
     @property
     def bytes_left(self) -> int:
@@ -69,8 +87,15 @@ class Meter:
         self._there = there
         self._last = self._last_byte = time.monotonic()
         self._recent = deque([(self._last, there)])
+        self._retry: Retry | None = None
+        self.mirror = ""
+        """As in `Progress`."""
         self.bytes = there
         self.items = 0
+
+    def try_again(self, reason: Sentence, seconds: float) -> None:
+        """Note that a request failed and is made again in some seconds; from any thread, as nothing is told here."""
+        self._retry = Retry(reason, time.time() + seconds)
 
     def add(self, count: int, item: str) -> None:
         """Note that `count` more bytes of `item` are done: negative when some must be done again, 0 while nothing comes."""
@@ -78,6 +103,8 @@ class Meter:
         now = time.monotonic()
         if count:
             self._last_byte = now
+        if count > 0 and self._retry is not None and time.time() >= self._retry.at:
+            self._retry = None  # before that, what came may be of another connection
         if count < 0:
             self._recent = deque([(now, self.bytes)])
         if self._listener is None or (now - self._last < _SECONDS and self.bytes < self._bytes_total):
@@ -98,6 +125,8 @@ class Meter:
                 self._phase,
                 stalled,
                 self._there,
+                self._retry if now - self._last_byte >= _SILENT else None,
+                self.mirror,
             )
         )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import ssl
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Literal, TypeVar
 
 import h11
@@ -25,7 +28,10 @@ ELSEWHERE = Sentence("choose another --endpoint")
 
 
 class Unreachable(ZhiyinError):
-    """No answer came, or not the whole one; another attempt may get it. The value `reason` says why in a few words."""
+    """No answer came, or not the whole one; another attempt may get it.
+
+    The value `reason` says why in a few words, and `wait` how many seconds the host asks for before the next one.
+    """
 
     default_code = "unreachable"
 
@@ -53,13 +59,18 @@ class BadAnswer(ZhiyinError):
 
 DISABLED = "Disabled"
 """The Hub names this reason in words only."""
+_LONGEST_WAIT = 24 * 3600
+"""Seconds; who asks for more asks for nothing sensible."""
 _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 
 
 def refusal(response: httpx2.Response, host: str, proxy: Proxy | None) -> ZhiyinError:
     """Return the error for an answer with another status than wanted."""
     status = response.status_code
+    wait = _wait_of(response)
     reason = Sentence("the server answered {status}", status=status)
+    if wait:
+        reason = Sentence("the server asked to wait {seconds} s", seconds=wait)
     if status == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
         return _wants_password(proxy)
     if status == httpx2.codes.TOO_MANY_REQUESTS:
@@ -68,6 +79,7 @@ def refusal(response: httpx2.Response, host: str, proxy: Proxy | None) -> Zhiyin
             code="busy",
             reason=reason,
             host=host,
+            wait=wait,
         )
     if status in _TEMPORARY:
         return Unreachable(
@@ -75,10 +87,25 @@ def refusal(response: httpx2.Response, host: str, proxy: Proxy | None) -> Zhiyin
             reason=reason,
             host=host,
             status=status,
+            wait=wait,
             elsewhere=ELSEWHERE,
         )
     is_disabled = response.headers.get("X-Error-Message") == "Access to this resource is disabled."
     return refused(host, status, DISABLED if is_disabled else response.headers.get("X-Error-Code", ""))
+
+
+def _wait_of(response: httpx2.Response) -> int:
+    """Return the seconds that a host asks to wait (Retry-After, as a number or a date); 0: it asks for none."""
+    asked = response.headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return min(int(asked[:9]), _LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(asked)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    date = date if date.tzinfo is not None else date.replace(tzinfo=timezone.utc)
+    seconds = (date - datetime.now(timezone.utc)).total_seconds()
+    return math.ceil(min(max(seconds, 0), _LONGEST_WAIT))
 
 
 def refused(host: str, status: int, kind: str) -> Refused:

@@ -11,18 +11,19 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
-from converter.hub.address import MODELSCOPE_PREFIX
+from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin
 from converter.hub.competing import competing_set
 from converter.hub.failures import explained
-from converter.hub.hosts import find_host
+from converter.hub.hosts import Host, find_host
 from converter.hub.manifest import (
     LOCK,
     alone,
@@ -33,7 +34,7 @@ from converter.hub.manifest import (
     write_manifest,
 )
 from converter.hub.names import REPOSITORY, check_kept_names, check_names
-from converter.hub.network_errors import Refused, Unreachable
+from converter.hub.network_errors import BadAnswer, Refused, Unreachable
 from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_headers
 from converter.hub.remote_weights import as_stored, refuse_quantized_weights
@@ -52,7 +53,7 @@ from converter.hub.selection import (
     two_sets,
     weights_bytes,
 )
-from converter.hub.transfer import digest_of, fetch, partial_path, read_part, read_small
+from converter.hub.transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
 from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListener
 from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -78,6 +79,7 @@ _SPARE = 64 * 1024 * 1024
 """Bytes of the disk that stay free."""
 _PAUSE = 0.5
 """Seconds; a host that is waited for is looked at more often."""
+_NOT_ALLOWED = (401, 403)
 _CARD = "readme.md"
 _LEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 """Facts for machines in front of a card."""
@@ -158,7 +160,7 @@ def download(
     """
     waiting = Waiting(on_progress, cancelled)
     repository = _Repository(replace(request, on_wait=waiting))
-    with repository.explained(), repository.locked():
+    with closing(repository), repository.explained(), repository.locked():
         return repository.download(on_progress, waiting.check)
 
 
@@ -206,8 +208,24 @@ class _Repository:
         prefix = MODELSCOPE_PREFIX if request.repository.startswith(MODELSCOPE_PREFIX) else ""
         self.host = find_host(prefix + self.name, request.revision, request.endpoint, request.token, request.kept_token)
         self.folder = request.downloads / self.host.folder
+        self._sources = [self.host, *self._mirrors()]
+        """Where files come from, the one that gave the last file first."""
         if request.on_wait is not None:
             self.host.connection.on_wait(request.on_wait)
+
+    def _mirrors(self) -> Iterator[Host]:
+        """Yield the mirrors, which hear of no token; ModelScope counts commits in its own way, so that it mirrors nothing."""
+        request = self.request
+        for address in request.mirrors:
+            named = request.repository.startswith(MODELSCOPE_PREFIX)
+            hosts = [urlsplit(at).hostname for at in (self.host.endpoint, address)]
+            if not named and not any(map(is_modelscope, hosts)) and origin(address) != origin(self.host.endpoint):
+                yield find_host(self.name, request.revision, address, token=False)
+
+    def close(self) -> None:
+        """Close the connections to mirrors."""
+        for host in self._sources:
+            host.connection.close()
 
     def download(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Download:
         """Fetch what is missing."""
@@ -455,12 +473,36 @@ class _Repository:
             target = self.folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_other_partials(target, file)
-            count = partial(meter.add, item=file.name)
-            fetch(self.host.connection, self.host.url(commit, file), file, target, count, check)
+            self._fetch(commit, file, meter, check)
             self._vouch(commit, file)
             meter.items += 1
         meter.add(0, "")
         return max(need, 0)
+
+    def _fetch(self, commit: str, file: RemoteFile, meter: Meter, check: Callable[[], None]) -> None:
+        """Fetch a file from the host, or where that fails from a mirror: the digest is the host's."""
+        failures: list[ZhiyinError] = []
+        count = partial(meter.add, item=file.name)
+        for host in list(self._sources):
+            meter.mirror = "" if host is self.host else urlsplit(host.endpoint).netloc
+            try:
+                fetch(
+                    host.connection,
+                    host.url(commit, file),
+                    file,
+                    self.folder / file.name,
+                    count,
+                    check,
+                    meter.try_again,
+                )
+            except (BadAnswer, BadFile, Interrupted, Refused) as error:
+                failures.append(error)
+                if isinstance(error, Refused) and error.values["status"] in _NOT_ALLOWED:
+                    break  # a licence is to be accepted first
+            else:
+                self._sources = [host, *(other for other in self._sources if other is not host)]
+                return
+        raise failures[0]
 
     def _is_here(self, file: RemoteFile, check: Callable[[], None]) -> bool:
         """Tell whether a file is here whole; one that the note does not vouch for is read once."""

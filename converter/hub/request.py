@@ -31,6 +31,8 @@ class DownloadRequest:
     kept_token: Callable[[str], str] | None = field(default=None, repr=False)
     """Where `token` is True and neither has one: given the endpoint's address, returns the one that the user entered for it, or
     ""."""
+    mirrors: tuple[str, ...] = ()
+    """Addresses of the Hub's mirrors that a file comes from where `endpoint` fails: what it must be says `endpoint` alone."""
     on_wait: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     """Called about ten times a second while a host is silent; it may raise to stop."""
 

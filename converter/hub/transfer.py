@@ -35,11 +35,21 @@ _PROGRESS = 16 * 1024
 """Bytes that make an attempt a good one: with less, a server could hold a download for ever."""
 PAUSE = 1.0
 """Seconds before the first new attempt; each further one waits twice as long."""
+MOST_PAUSE = 900.0
+"""Seconds that a host may ask to wait; where it wants more, the download ends and says so."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 class Interrupted(ZhiyinError):
     """The connection was lost for good; what came is kept."""
+
+
+Again = Callable[[Sentence, float], None]
+"""Hears why a request failed and in how many seconds it is made again, from any thread."""
+
+
+def _unheard(reason: Sentence, seconds: float) -> None:
+    """Nobody wants to hear of attempts."""
 
 
 def digest_of(path: Path, file: RemoteFile, check: Callable[[], None]) -> str:
@@ -64,6 +74,7 @@ def fetch(
     target: Path,
     count: Callable[[int], None],
     check: Callable[[], None],
+    again: Again = _unheard,
 ) -> None:
     """Fetch a file and give it its name when its digest is right.
 
@@ -74,6 +85,7 @@ def fetch(
         target: its path.
         count: told of bytes that came, about ten times a second while none come (0); a negative number when some must come again.
         check: called between chunks and while waiting; raises to stop, which keeps what came.
+        again: hears of failures that are followed by another attempt.
 
     Raises:
         Interrupted: the server could not be reached, several times in a row.
@@ -83,7 +95,7 @@ def fetch(
         OSError: the disk is full, or cannot be written.
     """
     partial = partial_path(target, file)
-    transfer = _Transfer(connection, url, file, partial, count, check)
+    transfer = _Transfer(connection, url, file, partial, count, check, again)
     try:
         transfer.run()
     finally:
@@ -160,6 +172,7 @@ class _Transfer:
         partial: Path,
         count: Callable[[int], None],
         check: Callable[[], None],
+        again: Again,
     ) -> None:
         self._connection = connection
         self._url = url
@@ -167,6 +180,7 @@ class _Transfer:
         self._partial = partial
         self._count = count
         self._check = check
+        self._again = again
         self._have = 0
         self.digest = _digest(file)
 
@@ -176,7 +190,7 @@ class _Transfer:
             self._read_what_is_there(stream)
             if self._file.size - self._have >= _SEVERAL_FROM:
                 self._fetch_parts(stream)
-            patience = _Patience(self._file)
+            patience = _Patience(self._file, self._again)
             while self._have < self._file.size:
                 before = self._have
                 try:
@@ -188,7 +202,7 @@ class _Transfer:
 
     def _fetch_parts(self, stream: Any) -> None:
         """Fetch by several connections what is missing; where the host sends whole files only, nothing."""
-        source = _PartSource(self._connection, self._url, self._file)
+        source = _PartSource(self._connection, self._url, self._file, self._again)
         parts = PartsInOrder(source.fetch, self._have, self._file.size, self._came)
         try:
             for data in parts:
@@ -257,8 +271,9 @@ class _Transfer:
 class _Patience:
     """How often a file, or a part of one, is asked for again."""
 
-    def __init__(self, file: RemoteFile) -> None:
+    def __init__(self, file: RemoteFile, again: Again) -> None:
         self._file = file
+        self._again = again
         self._failures = 0
 
     def pause_after(self, error: Unreachable, progress: int, have: int) -> float:
@@ -274,7 +289,8 @@ class _Patience:
         """
         weight = 2 if error.code == "stalled" else 1  # which took its time already
         self._failures = 0 if progress >= _PROGRESS else self._failures + weight
-        if self._failures >= _ATTEMPTS:
+        asked = float(error.values.get("wait", 0))
+        if self._failures >= _ATTEMPTS or asked > MOST_PAUSE:
             raise Interrupted(
                 "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same command again and it goes "
                 "on from there.",
@@ -284,7 +300,9 @@ class _Patience:
                 size=self._file.size,
                 reason=error.values["reason"],
             ) from error
-        return PAUSE * 2.0**self._failures
+        pause = max(PAUSE * 2.0**self._failures, asked)
+        self._again(error.values["reason"], pause)
+        return pause
 
 
 class _WholeFileOnly(Exception):
@@ -298,15 +316,16 @@ class _Unwanted(Exception):
 class _PartSource:
     """Fetches parts of one file, on any thread; where the host redirects to is asked once for all of them."""
 
-    def __init__(self, connection: Connection, url: str, file: RemoteFile) -> None:
+    def __init__(self, connection: Connection, url: str, file: RemoteFile, again: Again) -> None:
         self._connection = connection
         self._url = url
         self._file = file
+        self._again = again
         self._place = Place(url)
 
     def fetch(self, first: int, end: int, count: Callable[[int], None], stop: threading.Event) -> bytes:
         """Return the bytes from `first` to before `end`; what came is kept between attempts."""
-        data, patience = bytearray(), _Patience(self._file)
+        data, patience = bytearray(), _Patience(self._file, self._again)
         while len(data) < end - first:
             before = len(data)
             try:

@@ -37,18 +37,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "where there is one in the wanted quantization, else convert",
     )
     add_hub_arguments(parser)
+    parser.add_argument(
+        "--mirror",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a mirror of the Hub that a file comes from where the host fails, checked by the host's own checksum; "
+        "may be given several times",
+    )
     add_threads(parser)
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fetch, then register a GGUF file or convert a checkpoint into the models folder."""
+    from converter.hub.hosts import checked_endpoint
+
     quant = arguments.quant if arguments.quant == "auto" else arguments.quant.upper()
     request = InstallRequest(
         arguments.repository,
         quant,
         revision=arguments.revision,
         endpoint=arguments.endpoint,
+        mirrors=tuple(map(checked_endpoint, arguments.mirror)),
         threads=arguments.threads,
         way=arguments.way,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.hub.selection import LOSSLESS_QUANTS, DownloadSelection
-from converter.progress import Progress
+from converter.progress import Progress, Retry
 from desktop_app.commands.terminal import ProgressLine, human_bytes, say
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.paths import downloads_folder
@@ -74,12 +75,22 @@ def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
     if not progress.bytes_total:
         line.show(0, "the host says nothing yet")
         return
+    if progress.retry is not None:
+        line.show(progress.bytes_done / progress.bytes_total, _retry_words(progress.retry))
+        return
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
     resumed = progress.there and progress.phase == "downloading"
     done = f"{human_bytes(progress.bytes_left)} left" if resumed else human_bytes(progress.bytes_done)
     words = [f"{done} of {human_bytes(progress.bytes_total)}", f"{progress.items_done}/{progress.items_total} {items}"]
+    if progress.mirror:
+        words.append(f"from {progress.mirror}")
     if progress.stalled:
         words.insert(0, "nothing comes now")  # in front, where a narrow terminal cuts nothing
     else:
         words.append(f"{human_bytes(progress.bytes_per_second)}/s{left}")
     line.show(progress.bytes_done / max(1, progress.bytes_total), ", ".join(words))
+
+
+def _retry_words(retry: Retry) -> str:
+    at = time.strftime("%H:%M:%S", time.localtime(retry.at))
+    return f"{retry.reason}: trying again at {at}"

@@ -43,6 +43,8 @@ class InstallRequest:
     revision: str = ""
     endpoint: str = ""
     """As in `DownloadRequest`."""
+    mirrors: tuple[str, ...] = ()
+    """As in `DownloadRequest`."""
     threads: int = 0
     way: Way = "auto"
     """What to do where there is a checkpoint and GGUF files of it."""
@@ -111,7 +113,9 @@ def download_request(request: InstallRequest) -> DownloadRequest:
     from converter.hub.request import DownloadRequest
 
     source = str(request.source)
-    return DownloadRequest(source, downloads_folder(), request.revision, request.endpoint, kept_token=token_at)
+    return DownloadRequest(
+        source, downloads_folder(), request.revision, request.endpoint, kept_token=token_at, mirrors=request.mirrors
+    )
 
 
 def install_in_process(request: InstallRequest, tell: Tell, stop: threading.Event) -> Installed:

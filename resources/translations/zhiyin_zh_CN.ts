@@ -1144,6 +1144,10 @@
         <translation>服务器返回 {status}</translation>
     </message>
     <message>
+        <source>the server asked to wait {seconds} s</source>
+        <translation>服务器要求等待 {seconds} 秒</translation>
+    </message>
+    <message>
         <source>the system says: {reason}</source>
         <translation>系统提示：{reason}</translation>
     </message>
@@ -4316,6 +4320,10 @@
         <translation>正在等待服务器，它尚无回应…</translation>
     </message>
     <message>
+        <source>from {host}</source>
+        <translation>来自 {host}</translation>
+    </message>
+    <message>
         <source>log</source>
         <translation>日志</translation>
     </message>
@@ -4330,6 +4338,10 @@
     <message>
         <source>{name} · {size} to download, begins in a moment</source>
         <translation>{name} · 需下载 {size}，马上开始</translation>
+    </message>
+    <message>
+        <source>{reason}: trying again at {time}</source>
+        <translation>{reason}，将在 {time} 重试</translation>
     </message>
     <message>
         <source>{size} a second</source>

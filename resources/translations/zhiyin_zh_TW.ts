@@ -1144,6 +1144,10 @@
         <translation>伺服器返回 {status}</translation>
     </message>
     <message>
+        <source>the server asked to wait {seconds} s</source>
+        <translation>伺服器要求等待 {seconds} 秒</translation>
+    </message>
+    <message>
         <source>the system says: {reason}</source>
         <translation>系統提示：{reason}</translation>
     </message>
@@ -4316,6 +4320,10 @@
         <translation>正在等待伺服器，它尚無回應…</translation>
     </message>
     <message>
+        <source>from {host}</source>
+        <translation>來自 {host}</translation>
+    </message>
+    <message>
         <source>log</source>
         <translation>日誌</translation>
     </message>
@@ -4330,6 +4338,10 @@
     <message>
         <source>{name} · {size} to download, begins in a moment</source>
         <translation>{name} · 需下載 {size}，馬上開始</translation>
+    </message>
+    <message>
+        <source>{reason}: trying again at {time}</source>
+        <translation>{reason}，將於 {time} 重試</translation>
     </message>
     <message>
         <source>{size} a second</source>

@@ -22,12 +22,12 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _PIECE = 64 * 1024
@@ -73,6 +73,8 @@ class Faults:
     status: int = 0
     """Answer the next `status_count` requests for files with this."""
     status_count: int = 0
+    retry_after: str = ""
+    """What such an answer says of when to ask again."""
     delay: float = 0.0
     """Seconds before each answer."""
     bytes_per_second: float = 0.0
@@ -312,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.server_hub.faults
         if faults.status_count:
             faults.status_count -= 1
-            self._error(faults.status, "", "Not now")
+            self._error(faults.status, "", "Not now", {"Retry-After": faults.retry_after} if faults.retry_after else {})
             return
         content = self.server_hub.repositories[name].files(commit)[file]
         if faults.wrong_bytes == file:
@@ -331,8 +333,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, content, headers)
 
-    def _error(self, status: int, code: str, message: str) -> None:
-        headers = {"Content-Type": "application/json", "X-Error-Message": message}
+    def _error(self, status: int, code: str, message: str, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        headers = {"Content-Type": "application/json", "X-Error-Message": message, **more}
         self._send(status, json.dumps({"error": message}).encode(), headers | ({"X-Error-Code": code} if code else {}))
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QDateTime, QEvent, QLocale, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -29,7 +29,7 @@ from desktop_app.ui.widgets.restyling import restyle
 
 if TYPE_CHECKING:
     from converter.hub.cleanup import KeptDownload
-    from converter.progress import Progress
+    from converter.progress import Progress, Retry
     from desktop_app.library.install import InstallRequest
     from desktop_app.library.other_hosts import OtherHost
     from desktop_app.ui.markdown.code_box import CodeBox
@@ -206,6 +206,8 @@ class ConversionCard(QFrame):
     def _progress_words(self, progress: Progress) -> str:
         if not progress.bytes_total:
             return self.tr("Waiting for the host, which says nothing yet…")
+        if progress.retry is not None:
+            return self._retry_words(progress.retry)
         texts = {
             "downloading": self.tr("Downloading: {done} of {total}, file {item} of {items}"),
             "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),
@@ -228,11 +230,18 @@ class ConversionCard(QFrame):
             if progress.stalled
             else self.tr("{size} a second").format(size=size(round(progress.bytes_per_second))),
         ]
+        if progress.mirror:
+            parts.append(self.tr("from {host}").format(host=progress.mirror))
         if progress.bytes_done >= progress.bytes_total and progress.phase == "checking":
             return self.tr("Trying it out…")
         if progress.seconds_left is not None:
             parts.append(self.tr("{time} left").format(time=duration(progress.seconds_left)))
         return " · ".join(parts)
+
+    def _retry_words(self, retry: Retry) -> str:
+        at = QLocale().toString(QDateTime.fromSecsSinceEpoch(round(retry.at)).time(), "HH:mm:ss")
+        words = self.tr("{reason}: trying again at {time}").format(reason=translated(retry.reason), time=at)
+        return words[:1].upper() + words[1:]
 
 
 class ConversionPanel(QScrollArea):

@@ -46,14 +46,16 @@ class Qualities:
             return found if found is not None and found.size == model.stat().st_size else None
         return None
 
-    def keep(self, model: Path, reference: Path, quality: Quality) -> None:
-        """Keep a measurement against a reference; a full disk only loses it."""
+    def keep(self, model: Path, reference: Path, quality: Quality) -> KeptQuality | None:
+        """Keep a measurement and return it; None: it was against no reference, or the disk is full."""
         facts = {name: getattr(quality, name) for name in _FIGURES}
         if None in facts.values():
-            return
+            return None
         with suppress(OSError):
             entry = KeptQuality(model.stat().st_size, reference.name, quality.tokens, **facts)
             self._file.change(lambda kept: _newest({**_without(kept, str(model)), str(model): entry}))
+            return entry
+        return None
 
 
 def in_words(same_top: float) -> Sentence:

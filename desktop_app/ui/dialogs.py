@@ -18,6 +18,7 @@ from models.errors import ZhiyinError
 if TYPE_CHECKING:
     from converter.hub.address import HubAddress
     from desktop_app.library.install import InstallRequest
+    from desktop_app.library.installed_model import InstalledModel
     from desktop_app.library.removal import Removal
     from desktop_app.ui.chat.assistant_editor import AssistantEditor
 
@@ -64,6 +65,13 @@ class Dialogs(QObject):
         from desktop_app.ui.models.remotes_dialog import RemotesDialog
 
         self._open(RemotesDialog(self._services.remotes, self._window))
+
+    def measure(self, model: InstalledModel) -> None:
+        """Show how near a model is to its original, and let the user measure it."""
+        from desktop_app.ui.models.measure_dialog import MeasureDialog
+
+        services = self._services
+        self._open(MeasureDialog(services.quality, model, services.library.models, self._window))
 
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the user likes."""

@@ -25,6 +25,7 @@ from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.bridges.quality_bridge import QualityBridge
 from desktop_app.ui.bridges.remotes_bridge import RemotesBridge
 from desktop_app.ui.bridges.search_bridge import SearchBridge
 from desktop_app.ui.bridges.server_bridge import ServerBridge
@@ -83,6 +84,7 @@ class Services(QObject):
         self.tokens.moved.connect(self.save_settings)
         self.comparison = ComparisonBridge(self)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
+        self.quality = QualityBridge(self)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.search = SearchBridge(self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
@@ -216,6 +218,7 @@ class Services(QObject):
         self.comparison.close()
         self.acting.close()
         self.conversions.close()
+        self.quality.close()
         self.tokens.close()
         self.catalogue.close()
         self.search.close()

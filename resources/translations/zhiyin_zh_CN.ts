@@ -804,6 +804,10 @@
         <translation>模型对聊天的记忆无法保存（{reason}）。聊天内容没有丢失；重启之后会重新读一遍。</translation>
     </message>
     <message>
+        <source>What was measured of {name} could not be kept; free some space and try again.</source>
+        <translation>{name} 的测量结果无法保存；请腾出一些空间后重试。</translation>
+    </message>
+    <message>
         <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>
         <translation>{place} 发来的内容不符合 OpenAI 协议（{reason}）；请检查地址，并更新那台服务器。</translation>
     </message>
@@ -5122,6 +5126,85 @@
     </message>
 </context>
 <context>
+    <name>MeasureDialog</name>
+    <message>
+        <source>A text of Zhiyin&apos;s own in English and Chinese is read by this model and by its original, before it was quantized, and what each expects to come next is compared. The better the computer, the sooner it is done; you may go on chatting.</source>
+        <translation>由这个模型和它量化之前的原模型各读一遍知音自带的中英文文本，比较两者对下一个词元的预测。电脑越快，完成得越早；期间可以继续聊天。</translation>
+    </message>
+    <message>
+        <source>Choose the original</source>
+        <translation>选择原模型</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Converting the original: {percent} %</source>
+        <translation>正在转换原模型：{percent} %</translation>
+    </message>
+    <message>
+        <source>File…</source>
+        <translation>文件…</translation>
+    </message>
+    <message>
+        <source>Folder…</source>
+        <translation>文件夹…</translation>
+    </message>
+    <message>
+        <source>It has not been measured yet.</source>
+        <translation>还没有测量过。</translation>
+    </message>
+    <message>
+        <source>Its original, a checkpoint or a more exact GGUF file:</source>
+        <translation>它的原模型（检查点或更精确的 GGUF 文件）：</translation>
+    </message>
+    <message>
+        <source>KL divergence {kl} · perplexity {perplexity}, the original&apos;s {reference} · {tokens} tokens · held to {name}</source>
+        <translation>KL 散度 {kl} · 困惑度 {perplexity}，原模型 {reference} · {tokens} 个词元 · 与 {name} 比较</translation>
+    </message>
+    <message>
+        <source>Loading: {percent} %</source>
+        <translation>正在加载：{percent} %</translation>
+    </message>
+    <message>
+        <source>Measure</source>
+        <translation>测量</translation>
+    </message>
+    <message>
+        <source>Measure a model</source>
+        <translation>测量模型</translation>
+    </message>
+    <message>
+        <source>Not known: choose it</source>
+        <translation>未知，请选择</translation>
+    </message>
+    <message>
+        <source>Preparing…</source>
+        <translation>正在准备…</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>The original reads the text: {percent} %</source>
+        <translation>原模型正在读文本：{percent} %</translation>
+    </message>
+    <message>
+        <source>This model reads the text: {percent} %</source>
+        <translation>这个模型正在读文本：{percent} %</translation>
+    </message>
+    <message>
+        <source>{name} is being measured; this one can be when that is done.</source>
+        <translation>正在测量 {name}；完成后才能测量这一个。</translation>
+    </message>
+</context>
+<context>
     <name>MessageWidget</name>
     <message>
         <source>Copy</source>
@@ -5214,6 +5297,10 @@
         <translation>获取模型…</translation>
     </message>
     <message>
+        <source>Measure a model</source>
+        <translation>测量模型</translation>
+    </message>
+    <message>
         <source>Model: {name}</source>
         <translation>模型：{name}</translation>
     </message>
@@ -5232,6 +5319,10 @@
     <message>
         <source>Remove a model</source>
         <translation>移除模型</translation>
+    </message>
+    <message>
+        <source>not measured</source>
+        <translation>未测量</translation>
     </message>
     <message>
         <source>{name} · loading {percent} %</source>
@@ -5384,6 +5475,10 @@
     <message>
         <source>{name} was imported and is being loaded.</source>
         <translation>已导入 {name}，正在加载。</translation>
+    </message>
+    <message>
+        <source>{name} was not measured. {reason}</source>
+        <translation>{name} 没有测量完。{reason}</translation>
     </message>
 </context>
 <context>

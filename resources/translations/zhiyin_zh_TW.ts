@@ -804,6 +804,10 @@
         <translation>無法儲存模型對這段對話的記憶（{reason}）。對話內容沒有遺失；重新啟動之後會重新讀一遍。</translation>
     </message>
     <message>
+        <source>What was measured of {name} could not be kept; free some space and try again.</source>
+        <translation>{name} 的測量結果無法儲存；請騰出一些空間後重試。</translation>
+    </message>
+    <message>
         <source>What {place} sends is not of OpenAI&apos;s protocol ({reason}); look at the address, and update that server.</source>
         <translation>{place} 傳來的內容不符合 OpenAI 通訊協定（{reason}）；請檢查位址，並更新那台伺服器。</translation>
     </message>
@@ -5122,6 +5126,85 @@
     </message>
 </context>
 <context>
+    <name>MeasureDialog</name>
+    <message>
+        <source>A text of Zhiyin&apos;s own in English and Chinese is read by this model and by its original, before it was quantized, and what each expects to come next is compared. The better the computer, the sooner it is done; you may go on chatting.</source>
+        <translation>由這個模型和它量化之前的原模型各讀一遍知音內建的中英文文字，比較兩者對下一個詞元的預測。電腦越快，完成得越早；期間可以繼續聊天。</translation>
+    </message>
+    <message>
+        <source>Choose the original</source>
+        <translation>選擇原模型</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Converting the original: {percent} %</source>
+        <translation>正在轉換原模型：{percent} %</translation>
+    </message>
+    <message>
+        <source>File…</source>
+        <translation>檔案…</translation>
+    </message>
+    <message>
+        <source>Folder…</source>
+        <translation>資料夾…</translation>
+    </message>
+    <message>
+        <source>It has not been measured yet.</source>
+        <translation>還沒有測量過。</translation>
+    </message>
+    <message>
+        <source>Its original, a checkpoint or a more exact GGUF file:</source>
+        <translation>它的原模型（檢查點或更精確的 GGUF 檔案）：</translation>
+    </message>
+    <message>
+        <source>KL divergence {kl} · perplexity {perplexity}, the original&apos;s {reference} · {tokens} tokens · held to {name}</source>
+        <translation>KL 散度 {kl} · 困惑度 {perplexity}，原模型 {reference} · {tokens} 個詞元 · 與 {name} 比較</translation>
+    </message>
+    <message>
+        <source>Loading: {percent} %</source>
+        <translation>正在載入：{percent} %</translation>
+    </message>
+    <message>
+        <source>Measure</source>
+        <translation>測量</translation>
+    </message>
+    <message>
+        <source>Measure a model</source>
+        <translation>測量模型</translation>
+    </message>
+    <message>
+        <source>Not known: choose it</source>
+        <translation>未知，請選擇</translation>
+    </message>
+    <message>
+        <source>Preparing…</source>
+        <translation>正在準備…</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>The original reads the text: {percent} %</source>
+        <translation>原模型正在讀文字：{percent} %</translation>
+    </message>
+    <message>
+        <source>This model reads the text: {percent} %</source>
+        <translation>這個模型正在讀文字：{percent} %</translation>
+    </message>
+    <message>
+        <source>{name} is being measured; this one can be when that is done.</source>
+        <translation>正在測量 {name}；完成後才能測量這一個。</translation>
+    </message>
+</context>
+<context>
     <name>MessageWidget</name>
     <message>
         <source>Copy</source>
@@ -5214,6 +5297,10 @@
         <translation>取得模型…</translation>
     </message>
     <message>
+        <source>Measure a model</source>
+        <translation>測量模型</translation>
+    </message>
+    <message>
         <source>Model: {name}</source>
         <translation>模型：{name}</translation>
     </message>
@@ -5232,6 +5319,10 @@
     <message>
         <source>Remove a model</source>
         <translation>移除模型</translation>
+    </message>
+    <message>
+        <source>not measured</source>
+        <translation>未測量</translation>
     </message>
     <message>
         <source>{name} · loading {percent} %</source>
@@ -5384,6 +5475,10 @@
     <message>
         <source>{name} was imported and is being loaded.</source>
         <translation>已匯入 {name}，正在載入。</translation>
+    </message>
+    <message>
+        <source>{name} was not measured. {reason}</source>
+        <translation>{name} 沒有測量完。{reason}</translation>
     </message>
 </context>
 <context>

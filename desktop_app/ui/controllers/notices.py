@@ -15,6 +15,7 @@ from models.errors import ZhiyinError
 
 if TYPE_CHECKING:
     from desktop_app.chat.mending import Recovery
+    from desktop_app.quality.kept import KeptQuality
 
 _REPORTS = "reports"
 """The notice's topic of what was found damaged."""
@@ -57,6 +58,8 @@ class NoticeController(QObject):
         services.history.damaged.connect(self._history_damaged)
         services.settings_not_saved.connect(self._settings_not_saved)
         services.reported.connect(self._report)
+        services.quality.measured.connect(self._measured)
+        services.quality.failed.connect(self._not_measured)
 
     def import_refused(self, error: Exception) -> None:
         """Say why a file is not on the list."""
@@ -65,6 +68,15 @@ class NoticeController(QObject):
     def imported(self, model: InstalledModel) -> None:
         """Say that a model is on the list."""
         self.news.say(self.tr("{name} was imported and is being loaded.").format(name=model.name), kind="plain")
+
+    def _measured(self, model: InstalledModel, kept: KeptQuality) -> None:
+        from desktop_app.quality.kept import in_words
+
+        self.news.say(f"{model.name}: {translated(in_words(kept.same_top))}", kind="plain")
+
+    def _not_measured(self, model: InstalledModel, error: Exception) -> None:
+        text = self.tr("{name} was not measured. {reason}")
+        self.warnings.say(text.format(name=model.name, reason=translated(error)))
 
     def model_missing(self, get: Callable[[], None], add: Callable[[], None]) -> None:
         """Say that a message needs a model, with the two ways to one."""

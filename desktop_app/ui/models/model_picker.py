@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel, Listing
 from desktop_app.ui.i18n.formats import model_details, size
+from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_words
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.widgets import theme
@@ -19,6 +20,7 @@ from desktop_app.ui.widgets.icons import icon
 
 if TYPE_CHECKING:
     from desktop_app.planning.planner import RunConfiguration
+    from desktop_app.quality.kept import KeptQuality
 
 _LONGEST_NAME = 300
 
@@ -29,6 +31,8 @@ class ModelPicker(QToolButton):
     chosen = Signal(InstalledModel)
     removal_asked = Signal(object)
     """An `Entry`."""
+    measuring_asked = Signal(InstalledModel)
+    """How near it is to its original is to be shown."""
     import_asked = Signal()
     catalogue_asked = Signal()
     comparison_asked = Signal()
@@ -46,13 +50,14 @@ class ModelPicker(QToolButton):
         self._broken: list[BrokenModel] = []
         self._remote: list[InstalledModel] = []
         self._options: Mapping[Path, RunConfiguration | None] = {}
+        self._qualities: Mapping[Path, KeptQuality] = {}
         self._entries: dict[Path, QAction] = {}
         self._state = EngineState()
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setMenu(QMenu(self))
-        self._removal = QMenu(self)
+        self._removal, self._measuring = QMenu(self), QMenu(self)
         self.menu().aboutToShow.connect(self._fill)
         self.menu().aboutToShow.connect(self.opened)
         self._refresh()
@@ -68,6 +73,13 @@ class ModelPicker(QToolButton):
         for model in self._models:
             if model.path in self._entries:
                 self._show_verdict(model)
+
+    def set_qualities(self, qualities: Mapping[Path, KeptQuality]) -> None:
+        """Show what was measured of each model, in an open menu too."""
+        if qualities != self._qualities:
+            self._qualities = qualities
+            self._fill_measuring()
+            self._refresh()
 
     def show_state(self, state: EngineState) -> None:
         """Show the model in use and how far it is loaded."""
@@ -98,6 +110,8 @@ class ModelPicker(QToolButton):
         if model is not None and model.remote:
             return [self.tr("Not on this computer: what you write is sent to {address}.").format(address=model.remote)]
         facts = [model_details(model)] if model is not None else []
+        if model is not None and model.path in self._qualities:
+            facts.append(_quality_words(self._qualities[model.path]))
         if planned is not None and planned.plan.best is not None:
             facts += [reason(planned.plan.best), speed_words(planned.plan.best)]
         return facts
@@ -128,6 +142,9 @@ class ModelPicker(QToolButton):
         if len(self._models) > 1:
             comparison = menu.addAction(icon("compare", theme.current().muted), self.tr("Ask two models side by side…"))
             comparison.triggered.connect(self.comparison_asked)
+        self._fill_measuring()
+        if self._models:
+            menu.addMenu(self._measuring)
         self._fill_removal()
         if not self._removal.isEmpty():
             menu.addMenu(self._removal)
@@ -149,6 +166,17 @@ class ModelPicker(QToolButton):
             group.addAction(action)
             menu.addAction(action)
 
+    def _fill_measuring(self) -> None:
+        """List the models with what was measured of them."""
+        self._measuring.clear()
+        self._measuring.setTitle(self.tr("Measure a model"))
+        self._measuring.setIcon(icon("measure", theme.current().muted))
+        for model in self._models:
+            kept = self._qualities.get(model.path)
+            words = self.tr("not measured") if kept is None else _quality_words(kept)
+            action = self._measuring.addAction(f"{_menu_text(model.label)}\t{words}")
+            action.triggered.connect(lambda _, model=model: self.measuring_asked.emit(model))
+
     def _fill_removal(self) -> None:
         """List what can be removed: all but the model that comes with the application."""
         self._removal.clear()
@@ -169,6 +197,12 @@ class ModelPicker(QToolButton):
         if verdict:
             mark = "check" if action.isChecked() else "fit"  # an icon takes the place of Qt's own check mark
             action.setIcon(icon(mark, getattr(theme.current(), COLOURS[verdict])))
+
+
+def _quality_words(kept: KeptQuality) -> str:
+    from desktop_app.quality.kept import in_words
+
+    return translated(in_words(kept.same_top))
 
 
 def _menu_text(name: str) -> str:

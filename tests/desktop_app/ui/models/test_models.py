@@ -105,6 +105,7 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
         "Get models…",
         "Add a model…",
         "Models on other computers…",
+        "Measure a model",
         "Remove a model",
     }
     actions(person)["SmolLM2-135M-Instruct"].trigger()

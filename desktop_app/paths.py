@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from desktop_app.remove_tree import remove_tree
 from models.errors import ZhiyinError
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -71,7 +72,7 @@ def remove_if_empty(folder: Path) -> None:
     """Remove a chat's work folder where nobody sees a file in it."""
     with suppress(OSError):
         if all(path.name.startswith(".") for path in folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 def approvals_file() -> Path:

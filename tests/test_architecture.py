@@ -30,6 +30,7 @@ LAYERS = (
     "models",
     "converter",
     "resources",
+    "desktop_app.remove_tree",
     "desktop_app.paths",
     "desktop_app.release_key",
     "desktop_app.sequences",

@@ -39,6 +39,7 @@ from desktop_app.chat.rows import (
 from desktop_app.chat.words import FORGET, WORDS_SCHEMA, match_of
 from desktop_app.paths import STATES, WORK
 from desktop_app.processes.folder_lock import own
+from desktop_app.remove_tree import remove_tree
 from desktop_app.small_files import free_path
 from models.errors import ZhiyinError
 from models.visible import visible
@@ -222,7 +223,7 @@ class History:
             self._forget_states(known, "*")
             for folder in work:
                 if folder.name not in known:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    remove_tree(folder)
 
     def share(self) -> None:
         """Let a window have the folder from now on: what it tidies up is not this process's."""

@@ -39,7 +39,7 @@ def main(parent: int) -> int:
         parent: the id of the process that started it, or `INSIDE` where bubblewrap did, which holds it to its folder and ends it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # while there is nothing to interrupt
-    pipe, messages = sys.stdin.buffer, private_stdout()
+    pipe, messages = _private_stdin(), private_stdout()
     settings = json.loads(pipe.readline())
     work = Path(settings["work"])
     os.chdir(work)
@@ -50,8 +50,17 @@ def main(parent: int) -> int:
         landlock.restrict([*libraries(), *map(Path, settings["readable"])], [work, Path("/dev/null")])
     seccomp.restrict()
     _send(messages, kind="ready")
-    Kernel(messages).serve(pipe)
+    Kernel(messages, work).serve(pipe)
     os._exit(0)
+
+
+def _private_stdin() -> BinaryIO:
+    """Return the real standard input for requests: a program that asks for input reads its end instead of waiting."""
+    pipe = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
 
 
 def _end_with(parent: int) -> None:
@@ -79,9 +88,9 @@ def _limit() -> None:
 class Kernel:
     """What is defined stays until the process ends."""
 
-    def __init__(self, messages: BinaryIO) -> None:
-        """Take the pipe for messages."""
-        self._messages = messages
+    def __init__(self, messages: BinaryIO, work: Path) -> None:
+        """Take the pipe for messages, and where figures are written."""
+        self._messages, self._work = messages, work
         self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
         self._runs = 0
         self._table: dict[str, Any] | None = None
@@ -118,7 +127,7 @@ class Kernel:
         if plots is None:
             return
         for number in plots.get_fignums():
-            plots.figure(number).savefig(f"figure-{self._runs}-{number}.png", bbox_inches="tight", dpi=120)
+            plots.figure(number).savefig(self._work / f"figure-{self._runs}-{number}.png", bbox_inches="tight", dpi=120)
         plots.close("all")
 
 

@@ -8,16 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
 import msgspec
+import psutil
 
 from desktop_app.assistant.sandbox import bubblewrap
 from desktop_app.assistant.sandbox.places import INSIDE, program_places
+from desktop_app.assistant.sandbox.watch import entries_of, excess
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
 from desktop_app.chat.table import table_from
 from desktop_app.processes.start import end, own_command
@@ -27,8 +29,11 @@ RUN_SECONDS = 120.0
 _GRACE = 2.0
 """Seconds between an interrupt and a kill."""
 _LOOK = 0.1
-_LARGEST_FOLDER, _MOST_FILES = 512 << 20, 5_000
+_WATCH = 0.25
+"""Seconds between two looks at what it takes."""
 _LONGEST_LINE = 4 << 20
+_MOST_TEXT = 400_000
+"""Characters that a run may print: the process itself keeps to half of it, unless somebody writes past that."""
 
 
 class _Message(msgspec.Struct):
@@ -68,6 +73,10 @@ class PythonKernel:
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: SimpleQueue[_Message | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._left = 0
+        """Characters that the run under way may still print."""
+        self._inner = 0
+        """The process that runs code: the one that was started, or what bubblewrap started."""
 
     def run(self, code: str, stop: threading.Event, output: Output, seconds: float = RUN_SECONDS) -> ToolResult:
         """Run code and wait for its end; variables of earlier runs are there.
@@ -76,15 +85,18 @@ class PythonKernel:
             ToolFailed: the process could not be started, or ended.
         """
         with self._lock:
-            before = dict(_files(self._work))
+            before = _files(self._work)
             process = self._started()
-            with suppress(OSError):  # a dead process is noticed below
-                pipe = cast(BinaryIO, process.stdin)
-                pipe.write(msgspec.json.encode({"code": code}) + b"\n")
-                pipe.flush()
+            while not self._messages.empty():  # what was said after the end of an earlier run answers nothing
+                self._messages.get()
+            self._left = _MOST_TEXT
+            self._signal(process, signal.SIGCONT)
+            request = msgspec.json.encode({"code": code}) + b"\n"
+            threading.Thread(target=_written, args=(process, request), daemon=True).start()
             texts: list[str] = []
             done = self._follow(process, stop, time.monotonic() + seconds, texts, output)
-            made = [path for path, state in _files(self._work) if before.get(path) != state]
+            self._signal(process, signal.SIGSTOP)  # what it left running works, and takes room, while somebody looks
+            made = [path for path, state in _files(self._work).items() if before.get(path) != state]
             parts = ("".join(texts).rstrip(), done.value, done.error.rstrip())
             text = "\n".join(part for part in parts if part) or "It ran and printed nothing."
             table = table_from(done.table)
@@ -117,7 +129,13 @@ class PythonKernel:
         if ready is None or ready.kind != "ready":
             self.close()
             raise ToolFailed("The system did not let Python be confined to its folder, so that it was not run.")
+        self._inner = process.pid if has_landlock() else _innermost(process.pid)
         return process
+
+    def _signal(self, process: subprocess.Popen[bytes], number: int) -> None:
+        if process.poll() is None:
+            with suppress(OSError):
+                os.kill(self._inner, number)
 
     def _command(self) -> list[str]:
         command = own_command("--python")
@@ -146,7 +164,12 @@ class PythonKernel:
         pipe = cast(BinaryIO, process.stdout)
         with suppress(OSError, ValueError, msgspec.DecodeError):
             while line := pipe.readline(_LONGEST_LINE):
-                messages.put(_DECODER.decode(line))
+                message = _DECODER.decode(line)
+                if message.kind == "text":
+                    message.text = message.text[: max(0, self._left)]
+                    self._left -= len(message.text)
+                if message.text or message.kind in ("ready", "done"):
+                    messages.put(message)
         process.kill()  # it is dead, or says what it should not
         process.wait()
         messages.put(None)
@@ -156,7 +179,7 @@ class PythonKernel:
     ) -> _Message:
         """Pass on output until the run ends; interrupt it where it is stopped, takes too long or fills the disk."""
         cause, kill_at = "", 0.0
-        next_look = time.monotonic() + 1
+        next_look = time.monotonic() + _WATCH
         while True:
             now = time.monotonic()
             if not cause and (stop.is_set() or now > end):
@@ -164,13 +187,13 @@ class PythonKernel:
                     "It was stopped." if stop.is_set() else "It took too long and was stopped.",
                     now + _GRACE,
                 )
-                process.send_signal(signal.SIGINT)
+                self._signal(process, signal.SIGINT)
             elif cause and now > kill_at:
                 process.kill()
             if now > next_look:
-                next_look = now + 1
-                if _is_overfull(self._work):
-                    cause = cause or "It wrote more than its folder may hold and was ended."
+                next_look = now + _WATCH
+                if found := excess(self._inner, self._work):
+                    cause = cause or found
                     process.kill()
             try:
                 message = self._messages.get(timeout=_LOOK)
@@ -188,6 +211,21 @@ class PythonKernel:
                 output(message.text)
 
 
+def _written(process: subprocess.Popen[bytes], request: bytes) -> None:
+    """Write into a process that may not read; one that is dead is noticed elsewhere."""
+    with suppress(OSError, ValueError):
+        pipe = cast(BinaryIO, process.stdin)
+        pipe.write(request)
+        pipe.flush()
+
+
+def _innermost(process: int) -> int:
+    """Return the last of the processes that one began, each by the one before."""
+    with suppress(psutil.Error):
+        return [process, *(child.pid for child in psutil.Process(process).children(recursive=True))][-1]
+    return process
+
+
 def _environment(work: Path) -> dict[str, str]:
     """Return the variables of the process: none of the user's."""
     return {
@@ -201,26 +239,15 @@ def _environment(work: Path) -> dict[str, str]:
     }
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
-    """Yield the ordinary files of the work folder with size and time; hidden ones and links left out."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names)[:_MOST_FILES]:
-            path = Path(root, name)
-            with suppress(OSError):
-                if not name.startswith(".") and path.is_file() and not path.is_symlink():
-                    state = path.stat()
-                    yield path, (state.st_size, state.st_mtime_ns)
-
-
-def _is_overfull(folder: Path) -> bool:
-    """Tell whether a folder holds more than it may, hidden files counted too."""
-    size = count = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            count += 1
-            with suppress(OSError):
-                size += os.lstat(os.path.join(root, name)).st_blocks * 512  # noqa: PTH118 - a million of them must be fast
-        if size > _LARGEST_FOLDER or count > _MOST_FILES:
-            return True
-    return False
+def _files(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return the ordinary files of the work folder with size and time; hidden ones and links left out."""
+    found: dict[Path, tuple[int, int]] = {}
+    for entry in entries_of(folder):
+        path = Path(entry.path)
+        with suppress(OSError):
+            if entry.is_file(follow_symlinks=False) and not any(
+                part.startswith(".") for part in path.relative_to(folder).parts
+            ):
+                state = entry.stat(follow_symlinks=False)
+                found[path] = state.st_size, state.st_mtime_ns
+    return dict(sorted(found.items()))

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 
 _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _SECCOMP_MODE_FILTER = 0x7FFF0000, 0x00050000, 2
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_PDEATHSIG = 38, 22, 1
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 38, 22, 1, 4
+_F_SETOWN, _F_SETOWN_EX = 8, 15
+"""Who gets the signals of a file: before Linux 6.12 it may be any process of the user, with any signal."""
 _NUMBER, _ARCHITECTURE = 0, 4
 _ARGUMENT = 16
 """Where the arguments begin in what a filter sees, 8 bytes each."""
@@ -34,9 +36,11 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "ptrace": (101, 117), "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271), "process_madvise": (440, 440), "kcmp": (312, 272), "setpgid": (109, 154),
     "setsid": (112, 157), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "setpriority": (141, 140),
+    "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239), "setrlimit": (160, 164),
     # what outlives the process, or is not counted as its memory
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193), "semctl": (66, 191),
+    "semtimedop": (220, 192), "msgctl": (71, 187),
     "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "mq_open": (240, 180), "mq_unlink": (241, 181),
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "userfaultfd": (323, 282), "add_key": (248, 217),
     "request_key": (249, 218), "keyctl": (250, 219), "mlock": (149, 228), "mlock2": (325, 284), "mlockall": (151, 230),
@@ -49,7 +53,8 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "kexec_file_load": (320, 294), "bpf": (321, 280), "perf_event_open": (298, 241), "quotactl": (179, 60),
     "quotactl_fd": (443, 443), "acct": (163, 89), "settimeofday": (164, 170), "adjtimex": (159, 171), "clock_settime": (227, 112),
     "clock_adjtime": (305, 266), "syslog": (103, 116), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
-    "fanotify_init": (300, 262), "inotify_init1": (294, 26), "personality": (135, 92), "modify_ldt": (154, -1),
+    "fanotify_init": (300, 262), "inotify_init1": (294, 26), "inotify_init": (253, -1),
+    "inotify_add_watch": (254, 27), "personality": (135, 92), "modify_ldt": (154, -1),
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "io_setup": (206, 0),
     "vhangup": (153, 58), "truncate": (76, 45), "mknod": (133, -1), "mknodat": (259, 33), "vmsplice": (278, 75),
     "landlock_restrict_self": (446, 446), "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145),
@@ -65,7 +70,7 @@ _IGNORED: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 _MISSING: dict[str, tuple[int, int]] = {"clone3": (435, 435)}
 """They fail as on an old kernel, so that the C library takes an older call whose arguments can be seen."""
-_CLONE, _PRCTL, _PRLIMIT = (56, 220), (157, 167), (302, 261)
+_CLONE, _PRCTL, _PRLIMIT, _FCNTL = (56, 220), (157, 167), (302, 261), (72, 25)
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
 
@@ -101,7 +106,14 @@ def _program(architecture: int, column: int) -> bytes:
             if numbers[column] >= 0:
                 lines += [_line(_JUMP_EQUAL, numbers[column], 0, 1), _line(_RETURN, answer)]
     lines += _when(_CLONE[column], 0, [_line(_JUMP_BITS, _CLONE_THREAD, 1, 0), _line(_RETURN, refuse)])
-    lines += _when(_PRCTL[column], 0, [_line(_JUMP_EQUAL, _PR_SET_PDEATHSIG, 0, 1), _line(_RETURN, refuse)])
+    forbidden = (
+        (_PRCTL, 0, _PR_SET_PDEATHSIG),
+        (_PRCTL, 0, _PR_SET_DUMPABLE),
+        (_FCNTL, 1, _F_SETOWN),
+        (_FCNTL, 1, _F_SETOWN_EX),
+    )
+    for call, argument, value in forbidden:
+        lines += _when(call[column], 2 * argument, [_line(_JUMP_EQUAL, value, 0, 1), _line(_RETURN, refuse)])
     for half in (4, 5):  # a pointer to new limits
         lines += _when(_PRLIMIT[column], half, [_line(_JUMP_EQUAL, 0, 1, 0), _line(_RETURN, refuse)])
     return b"".join([*lines, _line(_RETURN, _ALLOW)])

@@ -13,7 +13,8 @@ from typing import Any
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
 
 _LONGEST = 1000
-_MOST_BITS = 20_000
+_MOST_BITS = 14_000
+"""Python writes no longer numbers."""
 _DIGITS = 30
 Number = Fraction | float
 
@@ -37,7 +38,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "floor": math.floor,
     "max": max,
     "min": min,
-    "round": lambda value, digits=0: round(value, int(digits)),
+    "round": lambda value, digits=0: _rounded(value, digits),
     "gcd": lambda *values: math.gcd(*map(_whole, values)),
     "lcm": lambda *values: math.lcm(*map(_whole, values)),
     "factorial": lambda value: math.factorial(_bounded(_whole(value), 1000)),
@@ -136,6 +137,12 @@ def _bounded(value: int, most: int) -> int:
     if value > most:
         raise OverflowError
     return value
+
+
+def _rounded(value: Any, digits: Number) -> Any:
+    places = _whole(digits)
+    _bounded(abs(places), 1000)
+    return round(value, places)
 
 
 def _written(value: Number) -> str:

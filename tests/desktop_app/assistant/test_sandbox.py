@@ -18,11 +18,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from desktop_app.assistant.sandbox import bubblewrap, python_kernel
+from desktop_app.assistant.sandbox import bubblewrap, python_kernel, watch
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import ToolResult
 from desktop_app.assistant.tools.python import Interpreter
+from desktop_app.remove_tree import remove_tree
 
 confined = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
 
@@ -65,6 +66,7 @@ ATTACKS = {
     "handle": "import ctypes; b = bytes([128] + [0] * 200)\nprint('BREACH' if ctypes.CDLL(None).name_to_handle_at(-100, b'{secret}', b, bytes(8), 0) == 0 else '')",
     "device": "print('BREACH', open('/dev/mem', 'rb').read(1))",
     "terminal": "print('BREACH', open('/dev/tty').read(1))",
+    "watch a folder": "import ctypes; l = ctypes.CDLL(None); print('BREACH' if l.inotify_add_watch(l.inotify_init(), b'{outside}', 4095) >= 0 else '')",
     "kernel log": "print('BREACH', open('/dev/kmsg').read(1))",
     # writing
     "write outside": "open('{outside}/x', 'w').write('x'); print('BREACH')",
@@ -104,6 +106,12 @@ ATTACKS = {
     "namespace": "import ctypes; print('BREACH' if ctypes.CDLL(None).unshare(0x10000000) == 0 else '')",
     "other namespace": "import ctypes; print('BREACH' if ctypes.CDLL(None).setns(0, 0) == 0 else '')",
     "priority": "import os; os.setpriority(os.PRIO_PROCESS, {app}, 19); print('BREACH')",
+    "processors of the app": "import os; os.sched_setaffinity({app}, {{0}}); print('BREACH')",
+    "signals of a file": "import fcntl, os; fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, {app}); print('BREACH')",
+    "signals of a file to a thread": "import fcntl, os, struct; fcntl.fcntl(os.pipe()[0], 15, struct.pack('ii', 1, {app})); print('BREACH')",
+    "semaphores in time": "import ctypes as c; l = c.CDLL(None, use_errno=True); l.syscall({semtimedop}, 0, 0, 0, 0); print('' if c.get_errno() == 1 else 'BREACH')",
+    "messages of the system": "import ctypes as c; l = c.CDLL(None, use_errno=True); l.msgctl(0, 0, 0); print('' if c.get_errno() == 1 else 'BREACH')",
+    "look away": "import ctypes; print('BREACH' if ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0 else '')",
     # limits
     "raise a limit": "import resource as r; r.setrlimit(r.RLIMIT_AS, (r.RLIM_INFINITY, r.RLIM_INFINITY)); print('BREACH')",
     "raise a limit of the app": "import resource as r; r.prlimit({app}, r.RLIMIT_NOFILE, (1, 1)); print('BREACH')",
@@ -121,8 +129,8 @@ ATTACKS = {
 }  # fmt: skip
 """Name -> a program."""
 NUMBERS = {
-    "x86_64": {"socket": 41, "tgkill": 234, "bpf": 321, "keyctl": 250},
-    "aarch64": {"socket": 198, "tgkill": 131, "bpf": 280, "keyctl": 219},
+    "x86_64": {"socket": 41, "tgkill": 234, "bpf": 321, "keyctl": 250, "semtimedop": 220},
+    "aarch64": {"socket": 198, "tgkill": 131, "bpf": 280, "keyctl": 219, "semtimedop": 192},
 }
 
 
@@ -253,6 +261,62 @@ def test_time_disk_and_hiding_from_an_interrupt_are_limited(place: Place) -> Non
     assert run(place.kernel, "print('alive')").text == "alive"
 
 
+TAKING = {
+    "a file without a name": "import os\nf = open('x', 'wb'); os.unlink('x')\nfor n in range(40): f.write(bytes(1 << 20)); f.flush()\nwhile True: pass",
+    "a map without a name": "import mmap, os\nf = open('x', 'wb+'); os.unlink('x'); f.truncate(64 << 20)\nm = mmap.mmap(f.fileno(), 0)\nf.close()\nwhile True: pass",
+    "folders": "import os\nn = 0\nwhile True:\n    n += 1\n    os.mkdir(f'd{n}')",
+    "folders in folders": "import os\nwhile True:\n    os.mkdir('d')\n    os.chdir('d')",
+    "threads": "import threading, time\nthreading.stack_size(32768)\nwhile True: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+}  # fmt: skip
+
+
+@confined
+@pytest.mark.parametrize("name", TAKING)
+def test_what_takes_too_much_is_ended(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, value in {"_LARGEST_FOLDER": 16 << 20, "_MOST_FILES": 500, "_MOST_THREADS": 50}.items():
+        monkeypatch.setattr(watch, limit, value)
+    kernel = PythonKernel(tmp_path / "work")
+    try:
+        assert "Its variables are gone" in run(kernel, TAKING[name], seconds=60).text
+        assert "alive" in run(kernel, "print('alive')").text
+    finally:
+        kernel.close()
+    remove_tree(tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@confined
+def test_what_a_run_left_behind_rests_until_the_next(place: Place) -> None:
+    code = "import threading\nn = 0\ndef count():\n    global n\n    while True: n += 1\nthreading.Thread(target=count, daemon=True).start()"
+    run(place.kernel, code)
+    process, end = psutil.Process(place.kernel._inner), time.monotonic() + 20
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < end
+    assert run(place.kernel, "n > 0").text == "True"
+    place.kernel.close()
+
+
+@confined
+def test_a_program_that_asks_for_input_reads_its_end(place: Place) -> None:
+    assert "EOFError" in run(place.kernel, "input('Your name? ')").text
+    assert run(place.kernel, "import sys; sys.stdin.read()").text == "''"
+
+
+@confined
+def test_forged_messages_do_not_fill_the_memory_and_answer_no_later_run(place: Place) -> None:
+    flood = (
+        "import json, os, sys\nfd = sys.stdout._messages.fileno()\n"
+        "text = json.dumps({'kind': 'text', 'text': 'x' * 100_000}).encode() + b'\\n'\n"
+        "for n in range(50): os.write(fd, text)"
+    )
+    assert len(run(place.kernel, flood).text) <= python_kernel._MOST_TEXT
+    done = 'os.write(fd, b\'{"kind": "done", "value": "forged"}\\n\' * 2)'
+    assert run(place.kernel, done).text == "forged"
+    time.sleep(0.2)
+    assert "forged" not in run(place.kernel, "print('honest')").text
+    place.kernel.close()
+
+
 @confined
 def test_a_stop_interrupts_and_the_variables_stay(place: Place) -> None:
     run(place.kernel, "kept = 5")
@@ -298,6 +362,10 @@ def test_figures_become_files_and_numpy_is_there(place: Place) -> None:
     assert "10" in result.text
     (figure,) = [path for path in result.files if path.suffix == ".png"]
     assert figure.read_bytes().startswith(b"\x89PNG")
+    elsewhere = "import os; os.mkdir('inner'); os.chdir('inner'); plt.plot([1, 2])"
+    (figure,) = run(place.kernel, elsewhere).files
+    assert figure.parent == place.root / "work"
+    run(place.kernel, "os.chdir('..')")
 
 
 @confined

@@ -7,26 +7,24 @@ import signal
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` runs, Ctrl+C ends the process without a word
 
-import argparse
+import gc
 import importlib
 import os
 import sys
-import traceback
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from desktop_app import reports
 from desktop_app.commands.streams import prepare_streams, redirect_to_null, show_control_characters
 from desktop_app.commands.terminal import INTERRUPTED, end_in_order, say
 from desktop_app.paths import data_folder
 from desktop_app.processes.logs import open_log
-from desktop_app.processes.start import restore_library_path
-from desktop_app.system.display import missing_package, why_no_window
-from desktop_app.system.display_libraries import missing_libraries
-from desktop_app.system.native_dialog import show_message, started_by_double_click
 from models.errors import ZhiyinError
 from models.system_errors import as_zhiyin_error
+
+if TYPE_CHECKING:
+    import argparse
 
 _COMMANDS = {
     "chat": "chat in the terminal",
@@ -60,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     if getattr(sys, "frozen", False):
         # tqdm, which huggingface-hub uses, makes a lock of multiprocessing; that starts the executable with arguments of its own.
         import multiprocessing
+
+        from desktop_app.processes.start import restore_library_path
 
         multiprocessing.freeze_support()
         restore_library_path()
@@ -162,6 +162,9 @@ def _names_model(text: str) -> bool:
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """Return the parser; only the chosen command's module is imported, which keeps the start fast."""
+    import argparse
+    from importlib.metadata import version
+
     parser = argparse.ArgumentParser(
         prog="zhiyin",
         description="Zhiyin 知音: convert any open LLM to GGUF and chat with it, offline. Without a command: the window.",
@@ -176,14 +179,24 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _open_window(arguments: list[str]) -> int:
+    from desktop_app.system.display import missing_package, why_no_window
+
     reason = why_no_window()
     if reason is None:
+        gc.disable()  # all that is made until the first paint stays; `collect_in_pauses` enables it
         try:
+            from desktop_app.ui.plain_imports import use_plain_imports
+
+            use_plain_imports()
             from desktop_app.ui.app import run
         except ImportError as error:
+            gc.enable()
             reason = missing_package(error)
         else:
             return run(arguments)
+    from desktop_app.system.display_libraries import missing_libraries
+    from desktop_app.system.native_dialog import show_message, started_by_double_click
+
     text = f"Zhiyin cannot open its window: {reason}.\n\n知音无法打开窗口：{reason}。"
     if missing_libraries() and started_by_double_click() and show_message(text):
         return 1
@@ -196,6 +209,8 @@ def _log(error: Exception) -> None:
     """Keep where a fault of ours happened, for a bug report."""
     if not isinstance(error, OSError | MemoryError):
         with suppress(ZhiyinError, OSError), open_log("command") as log:
+            import traceback
+
             log.write("".join(traceback.format_exception(error)).encode("utf-8", "replace"))
 
 
@@ -214,4 +229,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:  # once more, while the first one was answered
         code = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Python's own end says what interrupts it
+    if "desktop_app.ui.app" in sys.modules:
+        os._exit(code)  # a window was here: all is stored, and to take apart what it was made of takes a while
     raise SystemExit(code)

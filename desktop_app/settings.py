@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.small_files import Parsed, SmallFile
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 _CHOICES = {
     "theme": ("system", "light", "dark"),

@@ -49,14 +49,17 @@ class SmallFile(Generic[T]):
         return self._parsed().value
 
     def write(self, value: T) -> None:
-        """Write the file whole or not at all.
+        """Write the file whole or not at all; one that says the same already is left alone, for a disk takes a while.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
+        text = _text(self.dump(value))
+        if self._content() == text.encode():
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
-            write_locked(self.path, _text(self.dump(value)))
+            write_locked(self.path, text)
 
     def change(self, change: Callable[[T], T]) -> None:
         """Read, change and write the file while no other process does.

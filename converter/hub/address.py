@@ -45,6 +45,19 @@ def origin(address: str) -> str:
     return f"{url.scheme}://{url.hostname}:{port}" if url.hostname else ""
 
 
+def is_web_address(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Tell whether a text is a whole address with a host, and a port within range where it has one."""
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+    except ValueError:
+        return False
+    visible = text.isprintable() and not any(mark in text for mark in " \\<>\"'`{}|^")
+    is_host = bool(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:.]+(%\w+)?", host))
+    return visible and is_host and port != 0 and parts.scheme in schemes
+
+
 def is_modelscope(host: str | None) -> bool:
     """Tell whether a host's name is ModelScope's."""
     return f".{host}".endswith((".modelscope.cn", ".modelscope.ai"))

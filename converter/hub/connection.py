@@ -20,9 +20,9 @@ from typing import Any
 
 import httpx2
 
-from converter.hub.address import origin
+from converter.hub.address import is_web_address, origin
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, Unreachable, explain, refusal
-from converter.hub.network_settings import Proxy, is_web_address, offline_setting, proxy_for, tls_context
+from converter.hub.network_settings import Proxy, offline_setting, proxy_for, tls_context
 from converter.hub.permission import SWITCH, Contact, note, permitted, switched_off
 from converter.hub.speed_limit import LIMIT
 from models.errors import Cancelled

@@ -18,12 +18,12 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx2
 import msgspec
 
-from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, origin, usual_endpoint
+from converter.hub.address import MODELSCOPE, MODELSCOPE_PREFIX, is_modelscope, is_web_address, origin, usual_endpoint
 from converter.hub.connection import Answer, Connection
 from converter.hub.loose import count, licence_in, mapping, text, texts
 from converter.hub.names import MOST_FOLDERS, check_names
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Refused, refused
-from converter.hub.network_settings import BadSetting, checked_token, is_web_address, login_token
+from converter.hub.network_settings import BadSetting, checked_token, login_token
 from converter.hub.selection import RemoteFile
 from models.errors import ZhiyinError
 

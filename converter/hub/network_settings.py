@@ -16,6 +16,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from converter.hub.address import is_web_address
 from models.errors import ZhiyinError
 from models.sentence import Sentence
 
@@ -113,19 +114,6 @@ def _is_excepted(host: str) -> bool:
 def named(setting: str) -> str | Sentence:
     """Return what sentences call the setting of a proxy: its variable, or the system's settings."""
     return setting or Sentence("The system's setting of a proxy")
-
-
-def is_web_address(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
-    """Tell whether a text is a whole address with a host, and a port within range where it has one."""
-    try:
-        parts = urlsplit(text)
-        host = (parts.hostname or "").encode("idna").decode()
-        port = parts.port
-    except ValueError:
-        return False
-    visible = text.isprintable() and not any(mark in text for mark in " \\<>\"'`{}|^")
-    is_host = bool(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:.]+(%\w+)?", host))
-    return visible and is_host and port != 0 and parts.scheme in schemes
 
 
 def tls_context() -> ssl.SSLContext:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import resources
 from desktop_app.chat.attachment import new_id
 from desktop_app.chat.choices import Choices, choices_from
 from desktop_app.chat.tool_choice import ToolChoice
@@ -68,7 +68,7 @@ class Own:
 
 def brought(language: str) -> list[Assistant]:
     """Return those that come along in a language; English where there are none in it."""
-    folder = files("resources").joinpath("assistants")
+    folder = resources.FOLDER / "assistants"
     wanted = (f"{language}.json", "zh_CN.json" if language.startswith("zh") else "en.json")
     text = next(file for name in wanted if (file := folder.joinpath(name)).is_file()).read_text("utf-8")
     return [found for entry in json.loads(text) if (found := _assistant(entry)) is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,7 @@ _BREAK = "\n\n"
 
 def new_id() -> str:
     """Return an identifier that no other message, attachment or conversation has."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Conversation:
     thinking: bool | None = None
     """Whether replies begin with reasoning, where the model leaves the choice; None: as it does by itself."""
     effort: str = ""
-    """How long to think (`models.chat.harmony.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
+    """How long to think (`models.chat.efforts.EFFORTS`), where the model leaves that choice; "": as it does by itself."""
     tools: ToolChoice = field(default_factory=ToolChoice)
     """Which tools are on."""
     attachments: tuple[Attachment, ...] = ()

@@ -15,7 +15,7 @@ from desktop_app.chat.failure import failure_of
 from desktop_app.chat.folders import Folder
 from desktop_app.chat.reasoning import THINKING_SECONDS
 from desktop_app.chat.tool_choice import choice_from
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 CONVERSATION_COLUMNS = (
     "id, title, created, updated, leaf, draft, thinking, effort, pinned, folder, named, choices, collections, tools"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from desktop_app.engine.protocol import LONGEST_CONTEXT, MOST_THREADS
 from desktop_app.engine.workers import WorkerFailed, read_worker
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

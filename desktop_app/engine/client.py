@@ -183,6 +183,17 @@ class Engine:
         if reader is not None and reader is not threading.current_thread():
             reader.join()
 
+    def leave(self) -> None:
+        """Ask the process to end, without waiting: it finishes writing what it remembers of a chat, and is gone.
+
+        Where it does not end, the system ends it some seconds after this process (`processes.lifetime`).
+        """
+        with self._lock:
+            self._closing = True
+            if self._process is not None:
+                with contextlib.suppress(OSError):
+                    cast(BinaryIO, self._process.stdin).close()
+
     def __enter__(self) -> Engine:
         return self
 

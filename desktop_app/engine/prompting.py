@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from desktop_app.engine.protocol import Prompt
 from desktop_app.sequences import common_prefix
 from models.chat.chat_formats import CHAT_FORMATS, ChatFormat, name_of, prepared, tell_of_tools
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 from models.chat.template_facts import TemplateLimit
 from models.errors import ZhiyinError
 from models.vocab.longest import LongestOf

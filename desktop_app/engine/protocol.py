@@ -152,7 +152,7 @@ class Prompt(Request[RenderedPrompt], frozen=True, tag="prompt"):
     thinking: bool | None = None
     """Whether the reply begins with reasoning, where the template leaves the choice; None: as the template does."""
     effort: str = ""
-    """How long to think (`models.chat.harmony.EFFORTS`), where the template leaves that choice; "": as the template does."""
+    """How long to think (`models.chat.efforts.EFFORTS`), where the template leaves that choice; "": as the template does."""
 
 
 class Generate(Request[Reply], frozen=True, tag="generate"):

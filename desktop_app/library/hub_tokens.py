@@ -6,7 +6,6 @@ system's keyring, which may ask for a password, is not opened for everybody who 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +71,8 @@ def _where(endpoint: str) -> str:
 
 
 def _key_name(where: str) -> str:
+    import hashlib
+
     return f"hub-{hashlib.sha256(where.encode()).hexdigest()[:16]}"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import resources
 
 _FOLDER = "texts"
 _MEASURED = ("measure_en.txt", "measure_zh.txt")
@@ -39,4 +40,4 @@ def probe_text() -> str:
 
 
 def _read(name: str) -> str:
-    return files("resources").joinpath(_FOLDER, name).read_text("utf-8")
+    return (resources.FOLDER / _FOLDER / name).read_text("utf-8")

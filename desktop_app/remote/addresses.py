@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from converter.hub.network_settings import is_web_address
+from converter.hub.address import is_web_address
 from desktop_app.key_store import keep_key, kept_key
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import remotes_file
@@ -159,6 +158,8 @@ def model_named(remote: Remote, name: str | None) -> RemoteModel:
 
 
 def _key_name(address: str) -> str:
+    import hashlib
+
     return f"remote-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 

@@ -85,7 +85,7 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
     window.services.history.unavailable.connect(unusable)
     session = SessionEnd(application, window.keep, end)
     application.aboutToQuit.connect(window.services.close)  # whatever made it quit
-    window.painted.connect(partial(_follow_paint, window))
+    window.painted.connect(partial(_follow_paint, window, instance))
     window.show()
     code = application.exec()
     session.close()
@@ -93,8 +93,9 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
     return code
 
 
-def _follow_paint(window: MainWindow) -> None:
+def _follow_paint(window: MainWindow, instance: SingleInstance) -> None:
     """Do what has time until the window is on the screen."""
+    instance.listen()
     collect_in_pauses(window.services.chats)
     QTimer.singleShot(_LEISURE_MS, window, lambda: Thread(target=preload, name="preload", daemon=True).start())
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 
-from desktop_app.ui.chat.chat_session import ChatSession
+if TYPE_CHECKING:
+    from desktop_app.ui.chat.chat_session import ChatSession
 
 _NEVER = 1_000_000
 _MANY = 200
@@ -22,6 +24,7 @@ def collect_in_pauses(chats: ChatSession) -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _NEVER)
     pause = QTimer(chats, singleShot=True, interval=_PAUSE_MS)

@@ -225,7 +225,7 @@ class Services(QObject):
         self.engine_parts.close()
         self.server.close()
         self.save_settings()
-        self.engine.close()  # before the history: it may still be writing the state of a chat that goes with it
+        self.engine.close()
         self.history.close()
         self.library.close()
         self.remotes.close()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import BaseFileLock
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
-from desktop_app.processes.folder_lock import own
+from desktop_app.processes.folder_lock import FolderLock, own
 from models.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 _PATIENCE = 10.0
 """Seconds for a window that is just opening or closing."""
@@ -34,23 +36,33 @@ class SingleInstance(QObject):
     asked = Signal(str)
     """The window is wanted, with a file or "" for none."""
 
-    def __init__(self, folder: Path, lock: BaseFileLock) -> None:
-        """`lock` is that of the folder; without a way to listen (no place for a socket) later starts just end."""
+    def __init__(self, folder: Path, lock: FolderLock) -> None:
+        """`lock` is that of the folder."""
         super().__init__()
-        self._lock = lock
+        self._folder, self._lock = folder, lock
+        self._server: QLocalServer | None = None
+
+    def listen(self) -> None:
+        """Hear later starts from now on; without a way to listen (no place for a socket) they just end.
+
+        Not before the first paint, which has no time for Qt's network: who starts meanwhile asks again.
+        """
+        from PySide6.QtNetwork import QLocalServer
+
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
-        self._server.newConnection.connect(self._connected)
-        QLocalServer.removeServer(_address(folder))  # left by a process that was killed: the lock is ours now
-        self._server.listen(_address(folder))
+        self._server.newConnection.connect(partial(self._connected, self._server))
+        QLocalServer.removeServer(_address(self._folder))  # left by a process that was killed: the lock is ours now
+        self._server.listen(_address(self._folder))
 
     def close(self) -> None:
         """Let another start have the folder."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         self._lock.release()
 
-    def _connected(self) -> None:
-        socket = self._server.nextPendingConnection()
+    def _connected(self, server: QLocalServer) -> None:
+        socket = server.nextPendingConnection()
         socket.disconnected.connect(socket.deleteLater)
         socket.readyRead.connect(lambda: self._read(socket))
 
@@ -95,6 +107,8 @@ def begin(folder: Path, file: Path | None = None) -> SingleInstance | None:
 
 def _ask(folder: Path, file: Path | None) -> bool:
     """Return whether a window answered."""
+    from PySide6.QtNetwork import QLocalSocket
+
     _let_others_come_forward()
     socket = QLocalSocket()
     socket.connectToServer(_address(folder))
@@ -115,6 +129,8 @@ def _let_others_come_forward() -> None:
 
 def _address(folder: Path) -> str:
     """Return where the window of a folder listens: a pipe's name on Windows, elsewhere a socket among the session's files."""
+    import hashlib  # takes a while, and the first paint needs none
+
     name = f"zhiyin-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}"
     if sys.platform == "win32":
         return name

@@ -32,8 +32,6 @@ MARKS = {
     "<|constrain|>": " ",
 }
 """The control tokens of a reply, and the noncharacters that stand for them in its text: no text holds these."""
-EFFORTS = ("low", "medium", "high")
-"""How long a model may think, in the words of the template."""
 _PARTS = re.compile(f"([{_CHANNEL}-{_END}])")
 _NAMED = re.compile(f"{_CHANNEL}\\s*(\\w+)")
 _RECIPIENT = re.compile(f"to=([^\\s{_CHANNEL}]+)")

@@ -128,6 +128,16 @@ def test_settings_keep_what_is_no_utf_8(tmp_path: Path) -> None:
     assert load_settings(path) == Settings()
 
 
+def test_a_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    save_settings(Settings(theme="dark"), path)
+    file = path.stat().st_ino
+    save_settings(Settings(theme="dark"), path)
+    assert path.stat().st_ino == file
+    save_settings(Settings(theme="light"), path)
+    assert load_settings(path).theme == "light"
+
+
 def test_settings_of_an_editor_with_a_byte_order_mark_are_read(tmp_path: Path, said: list[ZhiyinError]) -> None:
     (tmp_path / "settings.json").write_text('{"theme": "dark"}', "utf-8-sig")
     assert load_settings(tmp_path / "settings.json").theme == "dark"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from converter.pipeline import ConvertRequest, convert
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 from tests.support.answering import write_answering
 from tests.support.random_llama import random_llama
 

@@ -21,8 +21,10 @@ def main() -> int:
     name, *checkpoints = sys.argv[1:]
     save_settings(Settings(language="en", max_tokens=40, welcomed=True), settings_file())
     application = make_application()
-    if begin(data_folder(), None) is None:
+    instance = begin(data_folder(), None)
+    if instance is None:
         return 3
+    instance.listen()
     person = Person(create_window(application))
     person.window.show()
     person.wait(lambda: person.model_state == "ready")

@@ -23,7 +23,7 @@ from desktop_app.server.ollama.options import Options, keep_seconds, now, number
 from desktop_app.server.openai.chat import logprob
 from desktop_app.server.replies import Call, Piece, ReplyStream, replying, whole
 from desktop_app.server.serving import Streaming, exchange, json_line, json_response, services, unless_gone
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 Say = Callable[[str, str, Sequence[Call], Sequence[TokenLogprob]], dict[str, Any]]
 """(content, reasoning, calls, log probabilities) -> what an answer of an endpoint says."""

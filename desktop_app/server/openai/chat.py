@@ -28,7 +28,7 @@ from desktop_app.server.openai.messages import template_messages
 from desktop_app.server.openai.usage import StreamOptions, usage
 from desktop_app.server.replies import Call, Part, Piece, ReplyStream, Whole, new_id, replying, whole
 from desktop_app.server.serving import Streaming, exchange, json_response, server_sent, services, unless_gone
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 FINISH = {"end": "stop", "stop": "stop", "length": "length", "full": "length", "cancelled": "stop"}
 """Why a reply ended, in OpenAI's words."""

@@ -26,7 +26,7 @@ from desktop_app.server.openai.messages import template_messages
 from desktop_app.server.openai.response_events import ResponseEvents, message_item, reasoning_item, tool_item
 from desktop_app.server.replies import ReplyStream, new_id, replying, whole
 from desktop_app.server.serving import Streaming, exchange, json_response, server_sent, services, unless_gone
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 _TEXTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 

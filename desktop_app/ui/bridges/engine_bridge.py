@@ -160,13 +160,17 @@ class EngineBridge(QObject):
         self.plan(keep, lambda _: None, lambda _: None)
 
     def close(self) -> None:
-        """End the engine process."""
+        """Let the engine process end: it may be writing what it remembers of a chat, for which no window has to wait."""
         self._closed = True
         self.use(None)
         self._background.close()
-        self._end_process()
+        self._let_go()
         self._waiting.close()
-        self._end_process()  # a plan under way may have started it again
+        self._let_go()  # a plan under way may have started it again
+
+    def _let_go(self) -> None:
+        if self._engine is not None:
+            self._engine.leave()
 
     def _end_process(self) -> None:
         if self._engine is not None:

@@ -11,7 +11,7 @@ from desktop_app.ui.i18n.formats import with_keys
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 
 
 class EffortMenu(ChoiceButton):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from xml.etree import ElementTree
-
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
+
+import resources
 
 LANGUAGES = {"en": "English", "zh_CN": "简体中文", "zh_TW": "繁體中文"}
 _NEXT = {"zh_TW": "zh_CN"}
@@ -34,7 +33,7 @@ class TsTranslator(QTranslator):
     def __init__(self, language: str) -> None:
         """Read resources/translations/zhiyin_<language>.ts."""
         super().__init__()
-        text = files("resources").joinpath("translations", f"zhiyin_{language}.ts").read_text("utf-8")
+        text = (resources.FOLDER / "translations" / f"zhiyin_{language}.ts").read_text("utf-8")
         self._entries = read_ts(text)
 
     def translate(self, context: str, source: str, disambiguation: str | None = None, n: int = -1) -> str | None:
@@ -48,6 +47,8 @@ class TsTranslator(QTranslator):
 
 def read_ts(text: str) -> dict[tuple[str, str], str]:
     """Return the finished entries: (context, source) to the translation."""
+    from xml.etree import ElementTree
+
     entries: dict[tuple[str, str], str] = {}
     for context in ElementTree.fromstring(text).iter("context"):  # noqa: S314  (a file of the application itself)
         name = context.findtext("name", "")

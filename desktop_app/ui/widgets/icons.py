@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QToolButton, QWidget
 
+import resources
 from desktop_app.ui.i18n.formats import with_keys
 from desktop_app.ui.widgets import theme
 
@@ -20,18 +19,15 @@ _SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
 _RESTYLED = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
-_RESOURCES = Path(str(files("resources")))
-
-
 def resource_path(*names: str) -> str:
     """Return the path of a file in resources/, for the parts of Qt that read files themselves."""
-    return str(_RESOURCES.joinpath(*names))
+    return str(resources.FOLDER.joinpath(*names))
 
 
 @cache
 def icon(name: str, colour: str, size: int = 18) -> QIcon:
     """Return resources/icons/<name>.svg in a colour, sharp at every scale of the screen."""
-    source = (_RESOURCES / "icons" / f"{name}.svg").read_text("utf-8")
+    source = (resources.FOLDER / "icons" / f"{name}.svg").read_text("utf-8")
     renderer = QSvgRenderer(QByteArray(source.replace("currentColor", colour).encode()))
     result = QIcon()
     for scale in _SCALES:

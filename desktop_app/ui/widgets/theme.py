@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -11,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
+import resources
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.fonts import scale_font
 from desktop_app.ui.widgets.look import Look
@@ -236,9 +236,9 @@ def palette(theme: Theme) -> QPalette:
 def style_sheet(theme: Theme, point_size: float, chosen: Look) -> str:
     """Return the application's style sheet; sizes follow the system's font and the look."""
     sizes = {f"size_{name}": f"{point_size * factor:.1f}pt" for name, factor in _SIZES.items()}
-    text = files("resources").joinpath("styles", "app.qss").read_text("utf-8")
+    text = (resources.FOLDER / "styles" / "app.qss").read_text("utf-8")
     icons = Path(
-        str(files("resources") / "icons")
+        str(resources.FOLDER / "icons")
     ).as_posix()  # Qt reads the arrows of boxes from files, a grey for both themes
     veil = f"#e6{theme.surface[1:]}"  # nine tenths opaque
     return Template(text).substitute(

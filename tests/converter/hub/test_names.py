@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from converter.hub.address import is_web_address
 from converter.hub.connection import _is_local
 from converter.hub.names import check_kept_names, check_names, is_harmless
-from converter.hub.network_settings import is_web_address
 from converter.hub.repository import is_repository
 from models.errors import BadFile
 

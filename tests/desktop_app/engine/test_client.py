@@ -277,6 +277,15 @@ def test_closing_ends_the_process(starter_gguf: Path) -> None:
         os.kill(pid, 0)
 
 
+def test_a_process_that_is_left_ends_by_itself() -> None:
+    engine = Engine()
+    engine.submit(protocol.Devices()).result(60)
+    process = engine._process
+    assert process is not None
+    engine.leave()
+    assert process.wait(60) == 0
+
+
 NOT_MESSAGES = {
     "no JSON": "b'Segmentation fault\\n'",
     "no text": "b'\\xff\\n'",

@@ -9,7 +9,7 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Text, Tokenize
-from models.chat.harmony import EFFORTS
+from models.chat.efforts import EFFORTS
 from tests.models.chat.test_published_files import baichuan_chat
 from tests.support.graph_models import graph_case
 from tests.support.vocabularies import llama_cpp_vocabularies

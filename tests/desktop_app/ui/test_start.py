@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ from desktop_app.ui.window import MainWindow
 def begin(window):
     window._composer.set_draft(Draft("half a thought"))
     window.services.chats.send({LONG!r})
-    window.services.chats.grown.connect(lambda _, text: print(len(text), flush=True))
+    window.services.chats.grown.connect(lambda _, text: print(len(text), window.services.engine.pid, flush=True))
 show = MainWindow.show
 MainWindow.show = lambda window: (show(window), QTimer.singleShot(0, lambda: begin(window)))
 raise SystemExit(app.run([]))
@@ -59,15 +59,27 @@ def python_process(code: str, first: str = "") -> Iterator[subprocess.Popen[str]
             process.kill()
 
 
+def wait_for_end(process: int) -> None:
+    """Wait until a process that nobody here started has ended."""
+    end = time.monotonic() + 30
+    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.kill(process, 0)
+            time.sleep(0.01)
+        pytest.fail("the engine was left behind")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_reply_that_is_ended_by_the_system_is_kept_to_the_last_word() -> None:
     save_settings(Settings(language="en", temperature=0.0, welcomed=True), settings_file())
     with python_process(_WRITING) as process:
         assert process.stdout is not None
-        first = int(process.stdout.readline())
+        first = process.stdout.readline()
         os.kill(process.pid, signal.SIGTERM)
-        seen = [first, *map(int, process.stdout)]
+        said = [tuple(map(int, line.split())) for line in (first, *process.stdout)]
         assert process.wait(30) == 0
+    seen, [engine, *_] = zip(*said, strict=True)
+    wait_for_end(engine)
     with closing(History(database_file())) as history:
         [chat] = history.conversations()
         *_, reply = history.messages(chat.id)
@@ -94,6 +106,7 @@ def test_a_second_start_brings_the_first_window_forward(person: Person, starter_
     folder = database_file().parent
     instance = begin(folder)
     assert instance is not None
+    instance.listen()
     instance.asked.connect(person.window.come_forward)
     person.window.showMinimized()
     copy = folder / "Second.gguf"

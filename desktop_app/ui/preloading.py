@@ -12,16 +12,14 @@ _FIRST = ("chat.request", "chat.titles", "documents.fitting", "ui.chat.question_
 """What sending a message and reading its reply need."""
 _WORK = (
     *("assistant.loop", "assistant.tools.python", "backup", "chat.export", "chat.history", "chat.imports.work"),
-    "chat.shortening",
-    *("chat.text_file", "documents.extraction_process", "documents.message_text", "documents.service"),
     *(
-        "documents.watching",
-        "library.catalogue",
-        "library.first_model",
-        "library.installed",
-        "library.measuring",
-        "library.other_hosts",
+        "chat.shortening",
+        "chat.text_file",
+        "documents.extraction_process",
+        "documents.message_text",
+        "documents.service",
     ),
+    *("documents.watching", "library.catalogue", "library.first_model", "library.installed", "library.other_hosts"),
     *("planning.load_plan", "processes.worker", "remote.engine", "server.process", "system.hardware"),
 )
 """What functions of the window import beside parts of it."""

@@ -36,8 +36,9 @@ class ToolKeeper:
         choice: ToolChoice,
         servers: Mapping[str, Server],
         on_failure: Callable[[ServerFailed], None],
+        stop: threading.Event,
     ) -> list[Tool]:
-        """Return a chat's tools; `on_failure` hears of each server that cannot be used."""
+        """Return a chat's tools; `on_failure` hears of each server that cannot be used, until `stop` is set."""
         from desktop_app.assistant.mcp.connection import ServerFailed
         from desktop_app.assistant.tool_names import NAMES, PYTHON
         from desktop_app.assistant.toolbox import Chosen, built_in, without_duplicates
@@ -53,11 +54,12 @@ class ToolKeeper:
                 tools.append(self._interpreter(conversation, chosen.folders).tool())
             self._end_others(servers)
             for name in choice.servers:
-                if name in servers and not self._closed:
+                if name in servers and not self._closed and not stop.is_set():
                     try:
-                        tools += self._connection(name, servers[name]).tools
+                        tools += self._connection(name, servers[name], stop).tools
                     except ServerFailed as failure:
-                        on_failure(failure)
+                        if not stop.is_set():
+                            on_failure(failure)
             return without_duplicates(tools)
 
     def forget(self, conversation: str) -> None:
@@ -95,12 +97,12 @@ class ToolKeeper:
             oldest.close()
         return interpreter
 
-    def _connection(self, name: str, server: Server) -> Connection:
+    def _connection(self, name: str, server: Server, stop: threading.Event) -> Connection:
         from desktop_app.assistant.mcp.connection import Connection
 
         _, connection = self._connections.get(name, (server, None))
         if connection is None or not connection.is_alive:
-            connection = Connection(name, server)
+            connection = Connection(name, server, stop)
             self._connections[name] = server, connection
         return connection
 

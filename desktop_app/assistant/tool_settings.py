@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from desktop_app.assistant.approvals import always_allowed, forget_server
 from desktop_app.assistant.mcp.configuration import Server, is_usable, own_servers, read_servers, save_servers
 from desktop_app.assistant.mcp.connection import Connection
+from desktop_app.assistant.mcp.library_log import log_name
 from desktop_app.paths import log_file
 from models.errors import BadFile
 
@@ -94,7 +95,7 @@ def tools_of(name: str, server: Server) -> list[str]:
 def log_of(name: str) -> str:
     """Return the end of what a server wrote into its log."""
     try:
-        with log_file(f"mcp-{name}").open("rb") as file:
+        with log_file(log_name(name)).open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - _LONGEST_LOG))
             return file.read().decode("utf-8", "replace")

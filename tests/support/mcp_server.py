@@ -49,6 +49,9 @@ def called(request: dict[str, Any]) -> None:
     if KIND == "flood":
         while True:
             sys.stdout.write("no JSON at all\n" * 1000)
+    if KIND == "talkative":
+        sys.stderr.write("noise\n" * 100_000)
+        sys.stderr.flush()
     if KIND == "wrong":
         send({"id": request["id"], "result": {"content": "nonsense"}})
         return

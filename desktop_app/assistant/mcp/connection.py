@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from converter.hub.permission import Contact, is_this_computer, note, permit_thread, permitted, switched_off
 from desktop_app.assistant.mcp.configuration import Server
+from desktop_app.assistant.mcp.library_log import library_log, log_name
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
 from desktop_app.processes.logs import open_log
 from models.errors import ZhiyinError
@@ -24,6 +26,10 @@ from models.sentence import Sentence
 CONNECT_SECONDS, CALL_SECONDS = 30.0, 120.0
 _LOOK = 0.05
 _END = 5.0
+_SWITCH = 1.0
+"""Seconds between two looks at the offline switch."""
+_PARSE_ERROR = -32700
+_MOST_PAGES, _MOST_LISTED = 32, 1_000
 _MOST_TOOLS, _LONGEST_DESCRIPTION, _LARGEST_SCHEMA = 128, 4_000, 64 * 1024
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
 
@@ -37,17 +43,23 @@ class ServerFailed(ZhiyinError):
 class Connection:
     """A connected server."""
 
-    def __init__(self, name: str, server: Server) -> None:
+    def __init__(self, name: str, server: Server, stop: threading.Event | None = None) -> None:
         """Connect.
 
+        Args:
+            name: the server's.
+            server: how it is reached.
+            stop: set: it is not waited for any more.
+
         Raises:
-            ServerFailed: it does not start, does not answer, or does not speak the protocol.
+            ServerFailed: it does not start, does not answer, or does not speak the protocol; or it was stopped.
         """
         self.name = name
         self.tools: list[Tool] = []
         self._server = server
         if server.url:
-            self._refuse_offline(server.url)
+            self._refuse_offline()
+            self._note()
         self._loop = asyncio.new_event_loop()
         # Names are looked up on these threads, which do not inherit a permission.
         self._loop.set_default_executor(ThreadPoolExecutor(2, initializer=permit_thread if server.url else None))
@@ -58,32 +70,38 @@ class Connection:
         self._thread = threading.Thread(target=self._run, args=(ready,), name=f"mcp-{name}", daemon=True)
         self._thread.start()
         try:
-            ready.result(CONNECT_SECONDS)
+            _wait_for(ready, CONNECT_SECONDS, stop or threading.Event())
         except StillRunning:
             self.close()
             raise ServerFailed(
                 "The MCP server {name} does not answer; look at its log, or switch it off.", name=name
             ) from None
+        except KeyboardInterrupt:
+            self.close()
+            raise
         except Exception as error:
             self.close()
             raise ServerFailed(
                 "The MCP server {name} cannot be used ({reason}); look at its log, or switch it off.",
                 name=name,
-                reason=_reason(error),
+                reason=self._fault or _reason(error),
             ) from error
 
-    def _refuse_offline(self, url: str) -> None:
-        """Raise where the user wants no connections, and note the one that is made otherwise."""
-        address = urlsplit(url)
-        host = address.hostname or ""
-        if switched_off() and not is_this_computer(host):
+    def _refuse_offline(self) -> None:
+        """Raise where the user wants no connections and the server is on another computer."""
+        host = urlsplit(self._server.url).hostname or ""
+        if self._server.url and switched_off() and not is_this_computer(host):
             raise ServerFailed(
                 "The MCP server {name} is on another computer ({host}), and the offline switch is on; switch it off to use it.",
                 name=self.name,
                 host=host,
             )
+
+    def _note(self) -> None:
+        """Put a connection to an address on the list of connections."""
+        address = urlsplit(self._server.url)
         port = address.port or (443 if address.scheme.lower() == "https" else 80)
-        note(Contact(host, port, address.path, 0, "done"))
+        note(Contact(address.hostname or "", port, address.path, 0, "done"))
 
     @property
     def is_alive(self) -> bool:
@@ -109,10 +127,12 @@ class Connection:
         from mcp import ClientSession
 
         async with AsyncExitStack() as stack:
+            stack.enter_context(library_log(self.name))
             read, write = await self._streams(stack)
             self._session = await stack.enter_async_context(ClientSession(read, write, message_handler=self._heard))
             closing = asyncio.ensure_future(self._closing.wait())
             starting = asyncio.ensure_future(self._start())
+            watching = asyncio.ensure_future(self._watch_switch())
             try:
                 await asyncio.wait({closing, starting}, return_when=asyncio.FIRST_COMPLETED)
                 if starting.done():
@@ -122,42 +142,67 @@ class Connection:
             finally:
                 closing.cancel()
                 starting.cancel()
-                await asyncio.gather(closing, starting, return_exceptions=True)
+                watching.cancel()
+                await asyncio.gather(closing, starting, watching, return_exceptions=True)
 
     async def _streams(self, stack: AsyncExitStack) -> tuple[Any, Any]:
         server = self._server
         if server.command:
             from desktop_app.assistant.mcp.stdio import process_streams
 
-            log = stack.enter_context(open_log(f"mcp-{self.name}"))
+            log = stack.enter_context(open_log(log_name(self.name)))
             return await stack.enter_async_context(process_streams(server, log))
-        from httpx2 import AsyncClient, Timeout
-        from mcp.client.streamable_http import streamable_http_client
+        from desktop_app.assistant.mcp.http import http_streams
 
         stack.enter_context(permitted())
-        client = AsyncClient(headers=server.headers, timeout=Timeout(CONNECT_SECONDS, read=CALL_SECONDS))
-        await stack.enter_async_context(client)
-        streams = await stack.enter_async_context(streamable_http_client(server.url, http_client=client))
-        return streams[0], streams[1]
+        return await http_streams(server, stack, CONNECT_SECONDS, CALL_SECONDS, self._end_large)
+
+    async def _watch_switch(self) -> None:
+        """End the connection to another computer soon after the user wants none: an open one is asked for nothing again."""
+        while self._server.url:
+            await asyncio.sleep(_SWITCH)
+            try:
+                self._refuse_offline()
+            except ServerFailed:
+                self._fault = "the offline switch is on"
+                self._closing.set()
+                return
+
+    def _end_large(self) -> None:
+        self._fault = "it sent a message that is too large"
+        self._closing.set()
 
     async def _start(self) -> None:
         """Agree on the protocol and ask what the server offers."""
         answer = await self._session.initialize()
         if answer.capabilities.tools is not None:
-            listed = (await self._session.list_tools()).tools
-            self.tools += [tool for tool in map(self._tool, listed[:_MOST_TOOLS]) if tool is not None]
+            listed = await self._all(self._session.list_tools, "tools", _MOST_TOOLS)
+            self.tools += [tool for tool in map(self._tool, listed) if tool is not None]
         if answer.capabilities.resources is not None:
             self.tools += [self._resource_list(), self._resource_reader()]
         if answer.capabilities.prompts is not None:
             self.tools += [self._prompt_list(), self._prompt_reader()]
+
+    async def _all(self, ask: Callable[..., Any], what: str, most: int) -> list[Any]:
+        """Return what a server lists, page by page, as much as is of use."""
+        from mcp.types import PaginatedRequestParams
+
+        found: list[Any] = []
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = await (ask() if cursor is None else ask(params=PaginatedRequestParams(cursor=cursor)))
+            found += getattr(page, what)
+            cursor = page.next_cursor
+            if not cursor or len(found) >= most:
+                break
+        return found[:most]
 
     async def _heard(self, message: Any) -> None:
         """Note what is wrong with what the server sends."""
         from desktop_app.assistant.mcp.stdio import MessageTooLarge
 
         if isinstance(message, MessageTooLarge):
-            self._fault = "it sent a message that is too large"
-            self._closing.set()
+            self._end_large()
 
     def _tool(self, described: Any) -> Tool | None:
         """Return a server's tool; None where its name is none that a model could write. What it says of itself allows nothing."""
@@ -172,7 +217,7 @@ class Connection:
 
     def _resource_list(self) -> Tool:
         def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
-            listed = self._wait(self._session.list_resources(), stop).resources
+            listed = self._wait(self._all(self._session.list_resources, "resources", _MOST_LISTED), stop)
             return ToolResult(
                 "\n".join(f"{one.uri}  {one.name}  {one.description or ''}" for one in listed) or "There are none."
             )
@@ -188,7 +233,7 @@ class Connection:
 
     def _prompt_list(self) -> Tool:
         def run(arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
-            listed = self._wait(self._session.list_prompts(), stop).prompts
+            listed = self._wait(self._all(self._session.list_prompts, "prompts", _MOST_LISTED), stop)
             return ToolResult("\n".join(f"{one.name}  {one.description or ''}" for one in listed) or "There are none.")
 
         return self._own("list_prompts", "Lists the prompts", schema(), run)
@@ -227,6 +272,11 @@ class Connection:
         if not self._thread.is_alive() or self._closing.is_set():
             asked.close()
             raise self._ended()
+        try:
+            self._refuse_offline()
+        except ServerFailed:
+            asked.close()
+            raise
         future = asyncio.run_coroutine_threadsafe(asked, self._loop)
         for _ in range(int(CALL_SECONDS / _LOOK)):
             try:
@@ -257,11 +307,29 @@ class Connection:
 
 def _result(answer: Any) -> ToolResult:
     """Return a call's answer as text; what is no text is named."""
-    parts = [getattr(part, "text", None) or f"[{getattr(part, 'type', 'data')}]" for part in answer.content]
+    parts = [_text_of(part) for part in answer.content]
     text = "\n".join(parts)
     if not parts and answer.structured_content is not None:
         text = json.dumps(answer.structured_content, ensure_ascii=False)
     return ToolResult(text or "It gave nothing.", failed=bool(answer.is_error))
+
+
+def _text_of(part: Any) -> str:
+    """Return a part of an answer as text: what is written in it or in a resource that it holds, else what it is."""
+    said = getattr(part, "text", None) or getattr(getattr(part, "resource", None), "text", None)
+    address = getattr(part, "uri", None)
+    return str(said or (f"[{address}]" if address else f"[{getattr(part, 'type', 'data')}]"))
+
+
+def _wait_for(ready: Future[None], seconds: float, stop: threading.Event) -> None:
+    """Wait until a server is ready; raises what it failed with, or that it is running still."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ready.result(_LOOK)
+        except StillRunning:
+            if ready.done() or stop.is_set() or time.monotonic() > end:
+                raise
 
 
 def _usable(described: Any) -> Mapping[str, Any]:
@@ -281,7 +349,8 @@ def _reason(error: BaseException) -> str:
     """Return what an error says, the first of a group's."""
     while isinstance(inner := getattr(error, "exceptions", None), tuple) and inner:
         error = inner[0]
-    if type(error).__name__ == "ValidationError":  # pydantic's, many lines long
+    is_no_json = getattr(getattr(error, "error", None), "code", 0) == _PARSE_ERROR
+    if is_no_json or type(error).__name__ == "ValidationError":  # pydantic's, many lines long
         return "its answer is not what the protocol says"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(said.split())[:300] or type(error).__name__

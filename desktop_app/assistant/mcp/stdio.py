@@ -23,6 +23,8 @@ from desktop_app.assistant.mcp.configuration import Server
 
 LARGEST_MESSAGE = 8 << 20
 """Bytes of one line: more is no result that a model could read."""
+_LARGEST_LOG, _PART = 4 << 20, 64 << 10
+"""Bytes of what a server says beside its messages, while it runs."""
 _GRACE = 2.0
 
 
@@ -38,7 +40,7 @@ async def process_streams(server: Server, log: BinaryIO) -> AsyncIterator[tuple[
         *server.args,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=log,
+        stderr=asyncio.subprocess.PIPE,
         env=get_default_environment() | server.env,
         cwd=server.cwd,
         limit=LARGEST_MESSAGE,
@@ -51,6 +53,7 @@ async def process_streams(server: Server, log: BinaryIO) -> AsyncIterator[tuple[
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_read, process, incoming)
             tasks.start_soon(_write, process, outgoing)
+            tasks.start_soon(_keep, process, log)
             yield readable, writable
             tasks.cancel_scope.cancel()
     finally:
@@ -83,6 +86,19 @@ async def _read(process: asyncio.subprocess.Process, incoming: Any) -> None:
                 await incoming.send(message)
 
 
+async def _keep(process: asyncio.subprocess.Process, log: BinaryIO) -> None:
+    """Write what a process says beside its messages into its log, up to a size: the rest is read and dropped."""
+    pipe, left = cast(asyncio.StreamReader, process.stderr), _LARGEST_LOG
+    while part := await pipe.read(_PART):
+        with suppress(OSError):
+            log.write(part[: max(0, left)])
+            log.flush()
+            if 0 <= left < len(part):
+                log.write(b"\n[... more is left out ...]\n")
+                log.flush()
+        left -= len(part)
+
+
 async def _write(process: asyncio.subprocess.Process, outgoing: Any) -> None:
     pipe = cast(asyncio.StreamWriter, process.stdin)
     async with outgoing:
@@ -97,6 +113,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """Close its input, and end it with all it started where it does not end by itself."""
     if process.stdin is not None:
         process.stdin.close()
+    # The end of a process is only seen once its pipes were read to theirs.
+    drains = [asyncio.ensure_future(_drain(pipe)) for pipe in (process.stdout, process.stderr)]
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(process.wait(), _GRACE)
     with suppress(OSError):
@@ -104,7 +122,16 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(process.wait(), _GRACE)
+    for drain in drains:
+        drain.cancel()
+    await asyncio.gather(*drains, return_exceptions=True)
+
+
+async def _drain(pipe: asyncio.StreamReader | None) -> None:
+    while pipe is not None and await pipe.read(_PART):
+        pass
 
 
 def _end_with_thread() -> Callable[[], None]:

@@ -6,6 +6,7 @@ that works offline cannot fetch them later.
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,11 @@ _PURE = (
 
 def unconfined() -> ZhiyinError:
     """Return what is said where the system cannot confine Python."""
+    if platform.system() == "Linux":
+        return ZhiyinError(
+            "This system cannot confine Python to a folder, so that a small interpreter runs instead, without "
+            "files and libraries. Install the package bubblewrap, or a kernel from Linux 6.2 on, to have the whole Python."
+        )
     return ZhiyinError(
         "This system cannot confine Python to a folder, so that a small interpreter runs instead, without files and libraries."
     )

@@ -140,7 +140,7 @@ class AssistantBridge(QObject):
         from desktop_app.assistant.tool_names import PYTHON
         from desktop_app.assistant.tools.python import unconfined
 
-        tools = self._keeper.tools(work.conversation, work.choice, _servers(), reports.say)
+        tools = self._keeper.tools(work.conversation, work.choice, _servers(), reports.say, run.stop)
         if PYTHON in work.choice.names and not is_supported() and not self._told:
             self._told = True
             reports.say(unconfined())

@@ -15,13 +15,19 @@ import pytest
 from msgspec.structs import replace
 
 from desktop_app.assistant.approvals import Approvals
+from desktop_app.assistant.keeper import ToolKeeper
 from desktop_app.assistant.mcp import connection as module
+from desktop_app.assistant.mcp import stdio
 from desktop_app.assistant.mcp.configuration import Server, read_servers
 from desktop_app.assistant.mcp.connection import Connection, ServerFailed
 from desktop_app.assistant.tool import ToolFailed, ToolResult
+from desktop_app.assistant.tool_settings import log_of
 from desktop_app.assistant.toolbox import Chosen, open_toolbox
-from models.errors import BadFile
+from desktop_app.chat.tool_choice import ToolChoice
+from desktop_app.paths import log_file
+from models.errors import BadFile, ZhiyinError
 from tests.support.commands import zhiyin
+from tests.support.mcp_http import http_server
 
 SERVER = Path(__file__).parents[2] / "support" / "mcp_server.py"
 Connect = Callable[[str], Connection]
@@ -159,6 +165,83 @@ def test_with_the_offline_switch_on_no_other_computer_is_contacted(
     monkeypatch.setattr(module, "switched_off", lambda: True)
     with pytest.raises(ServerFailed, match="the offline switch is on"):
         Connection("far", Server(url="http://192.0.2.1/mcp"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("large", "was ended: it sent a message that is too large"),
+        ("packed", "was ended: it sent a message that is too large"),
+        ("page", "failed (its answer is not what the protocol says)"),
+    ],
+)
+def test_an_address_that_answers_wrongly_is_one_sentence(
+    kind: str, said: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with http_server(kind) as url:
+        bad = Connection("far", Server(url=url))
+        with pytest.raises(ToolFailed) as failure:
+            call(bad, "tool0")
+        bad.close()
+    assert str(failure.value) == f"The MCP server far {said}."
+    assert capfd.readouterr() == ("", "")  # what the library says is in the server's log
+    assert log_of("far") or kind != "page"
+
+
+def test_tools_are_listed_page_by_page_and_an_endless_list_is_cut(home: Path) -> None:
+    for kind, count in (("good", 1), ("pages", 3), ("endless", 32)):
+        with http_server(kind) as url:
+            one = Connection(kind, Server(url=url))
+            assert [tool.name for tool in one.tools] == [f"tool{number}" for number in range(count)]
+            one.close()
+
+
+def test_the_text_of_a_resource_in_a_result_is_there(home: Path) -> None:
+    with http_server("good") as url:
+        one = Connection("good", Server(url=url))
+        assert call(one, "tool0").text == "the text of a resource\n[test://two]\n[image]"
+        one.close()
+
+
+def test_the_offline_switch_ends_an_open_connection(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "is_this_computer", lambda host: False)
+    offline = [False]
+    monkeypatch.setattr(module, "switched_off", lambda: offline[0])
+    with http_server("good") as url:
+        one = Connection("far", Server(url=url))
+        offline[0] = True
+        with pytest.raises(ZhiyinError, match="offline switch is on"):
+            call(one, "tool0")
+        one._thread.join(20)
+        assert not one.is_alive
+        with pytest.raises(ToolFailed, match="was ended: the offline switch is on"):
+            call(one, "tool0")
+
+
+def test_a_stop_while_a_server_does_not_start_is_heard_and_says_nothing(home: Path) -> None:
+    keeper, stop, failures = ToolKeeper(), threading.Event(), list[ServerFailed]()
+    threading.Timer(0.3, stop.set).start()
+    begun = time.monotonic()
+    choice = ToolChoice(("calculator",), servers=("deaf",))
+    tools = keeper.tools("chat", choice, {"deaf": server("deaf")}, failures.append, stop)
+    assert ([tool.name for tool in tools], failures) == (["calculator"], [])
+    assert time.monotonic() - begun < module.CONNECT_SECONDS
+    keeper.close()
+
+
+def test_a_log_has_a_largest_size(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio, "_LARGEST_LOG", 1000)
+    assert call(connect("talkative"), text="x").text == "x"
+    log = log_file("mcp-talkative").read_text("utf-8")
+    assert log.startswith("noise")
+    assert len(log) < 1100
+    assert log.endswith("[... more is left out ...]\n")
 
 
 def test_a_real_http_server_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from desktop_app.assistant.sandbox import bubblewrap, python_kernel, watch
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import ToolResult
-from desktop_app.assistant.tools.python import Interpreter
+from desktop_app.assistant.tools.python import Interpreter, unconfined
 from desktop_app.remove_tree import remove_tree
 
 confined = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
@@ -408,6 +408,7 @@ def test_without_a_sandbox_a_small_interpreter_runs_and_says_so(
     interpreter = Interpreter(tmp_path)
     assert not interpreter.is_confined
     assert "subset of Python" in interpreter.tool().description
+    assert ("Install the package bubblewrap" in str(unconfined())) == (sys.platform == "linux")
     tool = interpreter.tool()
 
     def ran(code: str) -> ToolResult:

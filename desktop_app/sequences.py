@@ -12,6 +12,8 @@ GUESS_COUNTS = (1, 3, 7, 15)
 """Tokens that a step may guess and verify: with the one before them they fill the tiles of ggml's matrix products. Others cost
 as much as the next larger number."""
 MOST_GUESSES = GUESS_COUNTS[-1]
+DRAFT_CONTEXT = 1024
+"""Tokens of a chat's end that a model sees which guesses for another one."""
 
 
 def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:

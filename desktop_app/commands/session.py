@@ -170,7 +170,8 @@ def loaded_by_plan(
     from desktop_app.planning.load_plan import LoadPlanner, record_load
 
     with Engine(workers=workers) as engine:
-        planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters)
+        others = [other.path for other in Library(models_folder()).listing().models]
+        planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters, others=others)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(
                 "{name}: {reason} Insist with `zhiyin chat --ctx N`.", name=model.name, reason=planned.plan.reason

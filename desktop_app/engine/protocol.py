@@ -74,6 +74,8 @@ class LoadSettings:
     """Chats that are computed at once, each with a context of its own; runners that compute one only pass over it."""
     logit_rows: Annotated[int, Meta(ge=1, le=LONGEST_CONTEXT)] = 1
     """Positions whose logits are computed at once: a chat needs the last one's, `Logits` and `Score` want `LOGIT_ROWS`."""
+    draft: Path | None = None
+    """A small model of the same vocabulary that guesses tokens; None: there is none."""
     importance: bool = False
     """`CollectImportance` may be asked for: nothing else computes as fast then."""
 

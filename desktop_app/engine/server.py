@@ -52,6 +52,7 @@ from desktop_app.paths import log_file
 from desktop_app.processes.lifetime import end_with_parent
 from desktop_app.processes.renderer import Renderer
 from desktop_app.processes.start import private_stdout
+from desktop_app.sequences import DRAFT_CONTEXT
 from desktop_app.system.devices import ComputeFacts, EnginePart
 from desktop_app.system.read_speed import ReadSpeed
 from models.errors import BadFile, ZhiyinError
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
     from desktop_app.engine.protocol import SamplingSettings
     from desktop_app.engine.runner import RunningSequence
     from desktop_app.engine.scheduler import Running, Scheduler
+    from desktop_app.engine.speculation.draft_model import DraftModel
+    from desktop_app.engine.speculation.draft_pace import DraftPace
     from desktop_app.engine.speculation.drafts import Drafts
     from desktop_app.engine.speculation.pace import Pace
 
@@ -118,6 +121,8 @@ class EngineProcess:
         """Of a loaded language model."""
         self._pace: Pace | None = None
         """Of the same."""
+        self._draft: tuple[DraftModel, DraftPace] | None = None
+        """Of the same, where a small model guesses for it."""
         self._computing: frozenset[int] = frozenset()
         """The requests that are being computed at this moment."""
         self._cancelled: set[int] = set()
@@ -334,11 +339,35 @@ class EngineProcess:
             except ZhiyinError:
                 runner.close()
                 raise
+        if request.settings.draft is not None and runner.most_guesses:
+            self._draft = self._load_draft(request.settings.draft, request.settings, runner)
         prompting = Prompting(runner, self._renderer)
         self._runner, self._prompting, self._scheduler, self._pace = runner, prompting, Scheduler(runner), Pace()
         self._identity = model_identity(request.path, request.adapters, runner.memory_kind)
         thinking, effort = prompting.thinks_by_itself(), prompting.effort_by_itself()
         return replace(runner.info, thinking=thinking, effort=effort, takes_system=prompting.takes_system())
+
+    def _load_draft(
+        self, path: Path, settings: protocol.LoadSettings, runner: Runner
+    ) -> tuple[DraftModel, DraftPace] | None:
+        """Load the small model; without it replies are the same, so that a damaged one is said in the log only."""
+        from desktop_app.engine.load import load_runner
+        from desktop_app.engine.speculation.draft_model import DraftModel
+        from desktop_app.engine.speculation.draft_pace import DraftPace
+
+        small = protocol.LoadSettings(
+            context=DRAFT_CONTEXT, threads=settings.threads, gpu_layers=-1 if settings.gpu_layers else 0
+        )
+        try:
+            loaded = load_runner(path, small, lambda part: None)
+        except ZhiyinError as error:
+            reports.say(error)
+            return None
+        info = loaded.info
+        if info.embedding or info.reranks or not info.can_trim or info.vocabulary_size != runner.info.vocabulary_size:
+            loaded.close()
+            return None
+        return DraftModel(cast("Runner", loaded)), DraftPace()
 
     def _malformed(self, number: int, request: protocol.Malformed) -> None:
         raise request
@@ -354,6 +383,9 @@ class EngineProcess:
         if self._runner is not None:
             runner, self._runner, self._scheduler = self._runner, None, None
             runner.close()
+        if self._draft is not None:
+            self._draft[0].close()
+            self._draft = None
 
     def _begin_reply(self, number: int, request: protocol.Generate | protocol.Complete) -> Event | None:
         if number in self._cancelled:
@@ -462,7 +494,7 @@ class EngineProcess:
 
         most = self._model().most_guesses
         scheduler = cast("Scheduler", self._scheduler)
-        return Drafts(cast("Pace", self._pace), prompt, most, lambda: scheduler.is_one) if most else None
+        return Drafts(cast("Pace", self._pace), prompt, most, lambda: scheduler.is_one, self._draft) if most else None
 
     def _tokenize(self, number: int, request: protocol.Tokenize) -> TokenIds:
         runner = self._any_model()

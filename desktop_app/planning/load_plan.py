@@ -13,8 +13,10 @@ from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import LoadRecord, Loads
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.computer import computer_now
+from desktop_app.planning.drafts import draft_for
 from desktop_app.planning.footprint import RunShape, uses_graph_runner
 from desktop_app.planning.planner import Computer, Model, Plan, RunConfiguration, plan
+from desktop_app.sequences import DRAFT_CONTEXT
 from models.errors import ZhiyinError
 
 _MODELS_KEPT = 64
@@ -71,6 +73,7 @@ class LoadPlanner:
         current: PlannedLoad | None = None,
         adapters: Sequence[AdapterUse] = (),
         parallel: int | Sequence[int] = 1,
+        others: Iterable[Path] = (),
     ) -> PlannedLoad:
         """Plan a GGUF file's load.
 
@@ -82,6 +85,7 @@ class LoadPlanner:
             adapters: what is put on the model.
             parallel: chats that are computed at once; of several numbers the first that fits without taking anything from
                 a single chat, else 1.
+            others: installed models, of which a small one may guess tokens where it fits beside this one.
 
         Returns:
             the plan; where nothing fits (`plan.best` is None) the settings are those that lack the least.
@@ -91,9 +95,13 @@ class LoadPlanner:
         """
         computer = _beside(adapters, self.computer(current))
         found = _plan(_model(path), computer, context, settings.kv_type, parallel)
+        draft = draft_for(path, others) if found.best is not None else None
+        if draft is not None:
+            computer, found, draft = _with_draft(draft, _model(path), computer, found, settings.kv_type)
         chosen = found.chosen
         wanted = replace(
             settings,
+            draft=draft,
             context=chosen.context,
             parallel=chosen.parallel,
             gpu_layers=chosen.gpu_layers,
@@ -176,9 +184,33 @@ def _as_good(several: RunConfiguration, one: RunConfiguration) -> bool:
     return same and several.verdict != "tight"
 
 
+def _with_draft(
+    draft: Path, model: Model, computer: Computer, found: Plan, kv_type: str
+) -> tuple[Computer, Plan, Path | None]:
+    """Plan a load anew beside a small model that guesses for it; nothing changes where that would take something from it."""
+    try:
+        small = plan(_model(draft), computer, context=DRAFT_CONTEXT).best
+    except ZhiyinError:
+        small = None
+    best = found.best
+    if small is None or best is None or any(one.recurrent or one.state_bytes for one in (small, best)):
+        return computer, found, None
+    if uses_graph_runner(model.architecture, model.parameters, RunShape(best.context, kv_type)):
+        return computer, found, None
+    left = _less(computer, small.bytes - computer.process_bytes)
+    beside = plan(model, left, context=best.context or None, kv_type=kv_type, parallel=best.parallel)
+    if beside.best is None or beside.best.context != best.context or not _as_good(beside.best, best):
+        return computer, found, None
+    return left, beside, draft
+
+
 def _beside(adapters: Sequence[AdapterUse], computer: Computer) -> Computer:
-    """Return what is left for a model beside adapters; where layers are on GPUs, their part lies there, so it counts on each."""
-    taken = sum(path.stat().st_size for path in {adapter.path for adapter in adapters} if path.is_file())
+    """Return what is left for a model beside adapters."""
+    return _less(computer, sum(path.stat().st_size for path in {one.path for one in adapters} if path.is_file()))
+
+
+def _less(computer: Computer, taken: int) -> Computer:
+    """Return what is left beside further weights; where layers are on GPUs, their part lies there, so it counts on each."""
     gpus = (replace(gpu, free_bytes=max(0, gpu.free_bytes - taken)) for gpu in computer.accelerators)
     return replace(computer, process_bytes=computer.process_bytes + taken, accelerators=tuple(gpus))
 

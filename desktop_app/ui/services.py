@@ -77,6 +77,7 @@ class Services(QObject):
         self.collections = CollectionsBridge(self)
         self.history = HistoryBridge(database_file(), self)
         self.models = ModelSession(self.engine, self.settings, self)
+        self.models.others = lambda: [model.path for model in self.library.models]
         self.acting = AssistantBridge(self.engine, self.history.save_step, self)
         self.chats = ChatSession(self.engine, self.models, self.history, self.settings, self.acting, self)
         self.tokens = TokensBridge(self.settings, self)

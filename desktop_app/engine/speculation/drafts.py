@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from desktop_app.engine.speculation.draft_model import DraftModel
+from desktop_app.engine.speculation.draft_pace import DraftPace
 from desktop_app.engine.speculation.lookup import NOTHING, Guess, PromptLookup
 from desktop_app.engine.speculation.pace import Pace
 
@@ -12,7 +14,14 @@ from desktop_app.engine.speculation.pace import Pace
 class Drafts:
     """Guesses what comes next, and learns from what came."""
 
-    def __init__(self, pace: Pace, prompt: Sequence[int], most: int, alone: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        prompt: Sequence[int],
+        most: int,
+        alone: Callable[[], bool],
+        model: tuple[DraftModel, DraftPace] | None = None,
+    ) -> None:
         """Begin a reply.
 
         Args:
@@ -20,6 +29,7 @@ class Drafts:
             prompt: its tokens.
             most: guesses that the runner takes in a step.
             alone: tells whether no other reply is computed beside this one: they would wait for its guesses.
+            model: guesses where the context tells nothing; None: there is none.
         """
         self._pace = pace
         self._tokens = list(prompt)
@@ -32,6 +42,14 @@ class Drafts:
         """So many tokens of the guess came."""
         self._guesses = 0
         """In the step under way."""
+        self._model = model
+        self._chat = list(prompt) if model is not None else []
+        self._drafted: Sequence[int] = ()
+        """The model's guesses in the step under way."""
+        self._asked = 0
+        """So many it was asked for."""
+        self._compared = self._came = 0
+        """Tokens that came since, and of these so many as were guessed before the first wrong one."""
         self._began = 0.0
         """When the step under way began; 0: that is not known."""
         self.guessed = 0
@@ -42,6 +60,9 @@ class Drafts:
     def add(self, token: int) -> None:
         """Take note of the reply's next token."""
         self._tokens.append(token)
+        if self._model is not None:
+            self._chat.append(token)
+            self._compare(token)
         guess = self._guess
         if self._hit < len(guess.tokens):
             is_right = guess.tokens[self._hit] == token
@@ -55,7 +76,7 @@ class Drafts:
         """Return the guesses that are to be computed in the next step, at most so many."""
         alone = self._alone()
         if self._began and alone:
-            self._pace.note_step(self._guesses, time.perf_counter() - self._began)
+            self._note_step(time.perf_counter() - self._began)
         for token in self._tokens:  # only now: the first token of a reply waits for none of this
             self._lookup.add(token)
         self._tokens.clear()
@@ -63,6 +84,33 @@ class Drafts:
         self._guesses = 0
         if alone and self._guess.tokens:
             self._guesses = self._pace.worth(self._guess.match, min(most, self._most))
-        self.guessed += self._guesses
         self._began = time.perf_counter() if alone else 0.0
-        return self._guess.tokens[: self._guesses]
+        self._drafted, self._asked, self._compared, self._came = (), 0, 0, 0
+        if alone and not self._guesses:
+            self._drafted = self._draft(min(most, self._most))
+        self.guessed += self._guesses + len(self._drafted)
+        return self._drafted or self._guess.tokens[: self._guesses]
+
+    def _draft(self, most: int) -> Sequence[int]:
+        """Return what the model guesses, where that is worth its time."""
+        if self._model is None:
+            return ()
+        model, pace = self._model
+        self._asked = pace.worth(most)
+        return model.guess(self._chat, self._asked) if self._asked else ()
+
+    def _compare(self, token: int) -> None:
+        """Take note of whether the model's guess came."""
+        if self._came == self._compared < len(self._drafted):
+            self._came += self._drafted[self._came] == token
+            self.right += self._drafted[self._compared] == token
+        self._compared += 1
+
+    def _note_step(self, seconds: float) -> None:
+        if not self._asked:
+            self._pace.note_step(self._guesses, seconds)
+        if self._model is None or self._guesses or len(self._drafted) < self._asked:
+            return
+        model, pace = self._model
+        if not (self._asked and model.was_behind):
+            pace.note(self._asked, 1 + self._came, seconds)

@@ -99,6 +99,8 @@ class ModelSession(QObject):
         self._overrides = LoadOverrides()
         self._in_engine: PlannedLoad | None = None
         self._recorded = True
+        self.others: Callable[[], Iterable[Path]] = tuple
+        """Returns the installed models, of which a small one may guess tokens for a large one."""
         self.state = EngineState()
         engine.exited.connect(self._exited)
 
@@ -134,9 +136,11 @@ class ModelSession(QObject):
             if turn == self._turn:
                 self._load(turn, model, replace(settings, context=context) if context else settings, None)
 
-        current = self._in_engine
+        current, others = self._in_engine, list(self.others())
         self._engine.plan(
-            lambda planner: planner.plan(model.path, settings, context=context, current=current, parallel=SWITCHED),
+            lambda planner: planner.plan(
+                model.path, settings, context=context, current=current, parallel=SWITCHED, others=others
+            ),
             planned,
             not_planned,
         )

@@ -19,11 +19,13 @@ from desktop_app.engine.protocol import Complete, Load, LoadSettings, SamplingSe
 from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import Runner
 from desktop_app.engine.scheduler import Running, Scheduler
+from desktop_app.engine.speculation.draft_model import DraftModel
+from desktop_app.engine.speculation.draft_pace import DraftPace
 from desktop_app.engine.speculation.drafts import Drafts
 from desktop_app.engine.speculation.pace import Pace
 from desktop_app.sequences import MOST_GUESSES
 from models.vocab.byte_level import written
-from tests.support.checkpoints import write_checkpoint
+from tests.support.checkpoints import checkpoint_of_gguf, write_checkpoint
 from tests.support.random_llama import random_llama
 
 PROMPT = [ord(letter) for letter in "It was a dark and stormy night; it was a dark"]
@@ -137,6 +139,31 @@ def test_a_stopped_reply_leaves_no_guess_behind(runner: Runner) -> None:
     assert len(held) >= len(PROMPT) + len(some) - 1
 
 
+class Always(DraftPace):
+    """Has three tokens guessed in every step."""
+
+    def worth(self, most: int) -> int:
+        return min(3, max(most, 0))
+
+    def note(self, count: int, tokens: int, seconds: float) -> None:
+        """Learn nothing."""
+
+
+@pytest.mark.parametrize("context", [256, 48], ids=["all of the chat", "its end"])
+@pytest.mark.parametrize("name", ["greedy", "drawn", "full context"])
+def test_a_reply_is_what_it_is_without_a_draft_model(runner: Runner, model: Path, name: str, context: int) -> None:
+    plain, tokens, logits, held = reply_of(runner, SAMPLINGS[name])
+    draft = DraftModel(load_runner(model, LoadSettings(context=context, threads=1, kv_type="f32"), lambda part: None))  # type: ignore[arg-type]
+    drafts = Drafts(Pace(), PROMPT, MOST_GUESSES, lambda: True, (draft, Always()))
+    guessed, same, near, kept = reply_of(runner, SAMPLINGS[name], drafts)
+    draft.close()
+    assert (same, kept, guessed.text, guessed.reason) == (tokens, held, plain.text, plain.reason)
+    assert np.allclose(near, logits, atol=1e-4)
+    assert guessed.guessed_tokens > len(tokens) / 2
+    if name == "greedy" and context == 256:
+        assert guessed.right_guesses == guessed.guessed_tokens, "its own best tokens all come true"
+
+
 class AnyGuess(Drafts):
     """Guesses a token of a few."""
 
@@ -193,3 +220,20 @@ def test_two_thousand_tokens_are_the_same(starter_gguf: Path) -> None:
     assert plain.tokens == guessed.tokens == 2000
     assert guessed.text == plain.text
     assert guessed.right_guesses > 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_small_file_of_a_model_guesses_for_a_large_one(starter_gguf: Path, tmp_path: Path) -> None:
+    source = checkpoint_of_gguf(starter_gguf, tmp_path / "SmolLM2", dtype="F16")
+    large = convert(ConvertRequest(source, tmp_path / "large.gguf", "F16")).path
+    small = convert(ConvertRequest(source, tmp_path / "small.gguf", "Q2_K")).path
+    sampling = SamplingSettings(temperature=0, max_tokens=400)
+    replies = []
+    for draft in (None, small):
+        with Engine() as engine:
+            engine.submit(Load(large, LoadSettings(context=1024, threads=1, draft=draft))).result(60)
+            asked = Complete("Once upon a time there was a fox who learned to read.", sampling)
+            replies.append(engine.submit(asked).result())
+    assert replies[0].text == replies[1].text
+    assert replies[1].right_guesses > replies[0].right_guesses

@@ -6,6 +6,7 @@ silent connection can be interrupted otherwise, and a stop has to be heard at an
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import queue
 import socket
@@ -25,7 +26,7 @@ from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, U
 from converter.hub.network_settings import Proxy, offline_setting, proxy_for, tls_context
 from converter.hub.permission import SWITCH, Contact, note, permitted, switched_off
 from converter.hub.speed_limit import LIMIT
-from models.errors import Cancelled
+from models.errors import Cancelled, ZhiyinError
 from models.sentence import Sentence
 
 HEAD_SECONDS = 20.0
@@ -36,6 +37,8 @@ WINDOW_SECONDS = 15.0
 WINDOW_BYTES = 1500
 """What must come within each window: a hundred bytes a second, less than any connection that is of use."""
 _CONNECT_SECONDS = 10.0
+_LOOK_UP_SECONDS = 1.0
+"""For a name that was asked for before."""
 _STEP = 0.1
 """Seconds between two looks at whether to stop."""
 _MOST_REDIRECTS = 10
@@ -214,7 +217,7 @@ class Answer:
         while (item := self._next()) is _NOTHING:
             waited += _STEP
             if waited >= HEAD_SECONDS:
-                raise self._stalled(HEAD_SECONDS)
+                raise self._request.why_not_connected() or self._stalled(HEAD_SECONDS)
         self._response = item
         if item.status_code not in accepted:
             raise refusal(item, self._request.host, self._request.proxy)
@@ -331,6 +334,27 @@ class _Request:
         if isinstance(item, Exception):
             raise explain(item, self.url, self.proxy, self._phase) from item
         return item
+
+    def why_not_connected(self) -> ZhiyinError | None:
+        """Return what is wrong where a connection has not come about; None: it has, and its other end is silent."""
+        if self._phase != "connecting":
+            return None
+        unknown = socket.gaierror(socket.EAI_AGAIN, "the name is being looked up")
+        silent = TimeoutError(errno.ETIMEDOUT, "no answer")
+        return explain(silent if self._is_resolved() else unknown, self.url, self.proxy, self._phase)
+
+    def _is_resolved(self) -> bool:
+        """Ask once more for the address that is connected to: looking a name up cannot be heard from outside."""
+        url = httpx2.URL(self.url if self.proxy is None else self.proxy.url)
+        found = threading.Event()
+
+        def look_up() -> None:
+            with permitted(), suppress(OSError):
+                socket.getaddrinfo(url.host, url.port)
+                found.set()
+
+        threading.Thread(target=look_up, name="hub", daemon=True).start()
+        return found.wait(_LOOK_UP_SECONDS)
 
     def give_up(self) -> None:
         """Let the thread end, whatever it waits for."""

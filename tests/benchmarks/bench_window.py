@@ -75,12 +75,14 @@ class Meter:
 
     def _turn(self) -> None:
         now = (time.thread_time(), time.perf_counter())
-        self.turns.append((now[0] - self._last[0], now[1] - self._last[1]))
+        work, clock = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
+        if work >= _BUSY or clock >= _BUSY:  # the others are 100,000 a second, which would be what takes the memory
+            self.turns.append((work, clock))
 
     def report(self, what: str) -> None:
         self._timer.stop()
-        work, clock = (max(turn[i] for turn in self.turns) * 1000 for i in (0, 1))
+        work, clock = (max((turn[i] for turn in self.turns), default=0.0) * 1000 for i in (0, 1))
         busy = sorted(turn[0] * 1000 for turn in self.turns if turn[0] >= _BUSY)
         usual = busy[math.ceil(0.99 * len(busy)) - 1] if busy else 0.0
         late = sum(turn[0] > 0.0167 for turn in self.turns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from models.errors import ZhiyinError
 
@@ -35,12 +35,21 @@ def usual_endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or HUB
 
 
+def split_address(address: str) -> SplitResult:
+    """Return an address's parts, all of them empty where it is none: `http://[` has an open bracket, `http://a:b` no port."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
+
+
 def origin(address: str) -> str:
     """Return the scheme, host and port of an address, to which tokens belong; "": it is none of the web."""
-    try:
-        url = urlsplit(address)
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-    except (ValueError, KeyError):
+    url = split_address(address)
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+    if not port:
         return ""
     return f"{url.scheme}://{url.hostname}:{port}" if url.hostname else ""
 
@@ -77,7 +86,7 @@ def read_address(text: str) -> HubAddress:
     is_page = bool(mark) or (
         "." in host and path.count("/") >= 1 and host.rpartition(".")[2] in ("ai", "co", "com", "cn", "org")
     )
-    url = urlsplit(text if mark else f"https://{text}")
+    url = split_address(text if mark else f"https://{text}")
     if not is_page:
         return HubAddress(_checked(text.strip("/"), text))
     if scheme not in ("", "http", "https"):

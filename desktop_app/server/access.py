@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from converter.hub.address import split_address
 from desktop_app.server.errors import APIError, error_response
 
 _PREFLIGHT_SECONDS = 600
@@ -80,7 +81,7 @@ class Access:
         origin = headers.get("origin")
         if origin is None or "*" in self._rules.origins or origin in self._rules.origins:
             return True
-        parts = urlsplit(origin)
+        parts = split_address(origin)
         return parts.scheme in {"http", "https"} and parts.netloc.lower() == headers.get("host", "").lower()
 
     def _has_key(self, headers: Headers) -> bool:

@@ -13,8 +13,8 @@ from concurrent.futures import TimeoutError as StillRunning
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
+from converter.hub.address import split_address
 from converter.hub.permission import Contact, is_this_computer, note, permit_thread, permitted, switched_off
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.mcp.library_log import library_log, log_name
@@ -89,7 +89,7 @@ class Connection:
 
     def _refuse_offline(self) -> None:
         """Raise where the user wants no connections and the server is on another computer."""
-        host = urlsplit(self._server.url).hostname or ""
+        host = split_address(self._server.url).hostname or ""
         if self._server.url and switched_off() and not is_this_computer(host):
             raise ServerFailed(
                 "The MCP server {name} is on another computer ({host}), and the offline switch is on; switch it off to use it.",
@@ -99,7 +99,7 @@ class Connection:
 
     def _note(self) -> None:
         """Put a connection to an address on the list of connections."""
-        address = urlsplit(self._server.url)
+        address = split_address(self._server.url)
         port = address.port or (443 if address.scheme.lower() == "https" else 80)
         note(Contact(address.hostname or "", port, address.path, 0, "done"))
 

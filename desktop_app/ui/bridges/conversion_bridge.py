@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
@@ -272,14 +271,14 @@ class ConversionBridge(QObject):
 
         Where the settings say ModelScope, the catalogue's models are fetched by their names there.
         """
-        from converter.hub.address import is_modelscope, origin, usual_endpoint
+        from converter.hub.address import is_modelscope, origin, split_address, usual_endpoint
         from desktop_app.library.catalogue import catalogue
 
         endpoint = self._settings.endpoint
         if request.endpoint and origin(request.endpoint) != origin(endpoint or usual_endpoint()):
             return request
         source = request.source
-        if isinstance(source, str) and is_modelscope(urlsplit(endpoint).hostname):
+        if isinstance(source, str) and is_modelscope(split_address(endpoint).hostname):
             known = (model.modelscope_source for model in catalogue().named(source) if model.source == source)
             source = next(known, None) or source
         return replace(request, source=source, endpoint=endpoint)

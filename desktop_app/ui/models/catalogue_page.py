@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from converter.hub.address import split_address
 from desktop_app.library.catalogue import CatalogueOffer, Overview
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
@@ -170,7 +170,7 @@ class CataloguePage(QWidget):
 
     def _show_hosts(self) -> None:
         for button, address in zip(self._hosts, self._bridge.hosts(), strict=True):
-            button.setText(self.tr("Search {host}").format(host=urlsplit(address).netloc))
+            button.setText(self.tr("Search {host}").format(host=split_address(address).netloc or address))
             button.setVisible(bool(self._search.text().strip()))
 
     def _search_changed(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from converter.hub.address import split_address
 from converter.hub.request import FoundRepository
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
@@ -181,7 +181,7 @@ class HubResults(QWidget):
         self._show_rows()
 
     def _words_of_note(self) -> str:
-        host = urlsplit(self._endpoint).netloc
+        host = split_address(self._endpoint).netloc or self._endpoint
         if self._failure is not None:
             return translated(self._failure)
         if self._found is None:

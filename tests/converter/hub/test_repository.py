@@ -519,6 +519,9 @@ def test_names_and_addresses(text: str, repository: str, revision: str, endpoint
         "ftp://a/b/c",
         "a/../b",
         "a/b/../../c",
+        "https://[a/b/c",
+        "a]/[b",
+        "https://a:b/c/d",
     ],
 )
 def test_what_names_no_model(text: str) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,29 +21,11 @@ from models.errors import ZhiyinError
 from tests.support import hostile_answers as hostile
 from tests.support.certificates import make_certificate, tls_of
 from tests.support.hub_server import HubServer, Repository
-from tests.support.proxies import Serve, forward, http_proxy, listening, says, socks_proxy
+from tests.support.network_cases import HUB, SETTINGS, WRONG
+from tests.support.proxies import Serve, forward, http_proxy, listening, socks_proxy
 from tests.support.random_gguf import write_mixture
 
 NAME = "org/tiny"
-HUB = "http://hub.test"
-"""A name that is known to proxies only."""
-SETTINGS = (
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HF_TOKEN",
-    "HF_ENDPOINT",
-)
-SETTINGS += (
-    "MODELSCOPE_API_TOKEN",
-    "HF_HUB_OFFLINE",
-    "TRANSFORMERS_OFFLINE",
-    "HUGGING_FACE_HUB_TOKEN",
-    "HF_TOKEN_PATH",
-)
 
 
 @pytest.fixture
@@ -178,202 +159,17 @@ def test_https_through_proxies_with_a_certificate_of_ones_own(
         assert "makes no secure connection (" in fit(capsys, "--endpoint", plain_http)[1]
 
 
-@dataclass(frozen=True)
-class Wrong:
-    """A setting that cannot be used."""
-
-    environment: dict[str, str]
-    """`{unused}`: a port on which nobody listens; `{says}`: one of `Wrong.serve`."""
-    sentence: str
-    code: str
-    endpoint: str = HUB
-    serve: Serve | None = None
-
-
-NO_PORT = "http://127.0.0.1:{unused}"
-WRONG: dict[str, Wrong] = {
-    "proxy not running": Wrong(
-        {"HTTP_PROXY": NO_PORT},
-        "The proxy http://127.0.0.1:{unused} (HTTP_PROXY) cannot be reached (the connection was refused); start it",
-        "proxy",
-    ),
-    "SOCKS proxy not running": Wrong(
-        {"ALL_PROXY": "socks5://me:secret@127.0.0.1:{unused}"},
-        "The proxy socks5://127.0.0.1:{unused} (ALL_PROXY) cannot be reached (the connection was refused); start it",
-        "proxy",
-    ),
-    "proxy's name unknown": Wrong(
-        {"http_proxy": "http://no-such-proxy.invalid:3128"},
-        "The proxy http://no-such-proxy.invalid:3128 (http_proxy) cannot be reached (its name cannot be resolved)",
-        "proxy",
-    ),
-    "proxy wants a password": Wrong(
-        {"HTTP_PROXY": "http://127.0.0.1:{says}"},
-        "(HTTP_PROXY) wants a name and a password; write them into its address",
-        "proxy",
-        serve=http_proxy(9, "secret"),
-    ),
-    "proxy wants another password": Wrong(
-        {"HTTPS_PROXY": "http://me:wrong@127.0.0.1:{says}"},
-        "(HTTPS_PROXY) wants a name and a password",
-        "proxy",
-        endpoint="https://hub.test",
-        serve=http_proxy(9, "secret"),
-    ),
-    "proxy forbids": Wrong(
-        {"HTTPS_PROXY": "http://127.0.0.1:{says}"},
-        "(HTTPS_PROXY) does not connect to hub.test (the proxy says '403 Forbidden'); ask who runs it",
-        "proxy",
-        endpoint="https://hub.test",
-        serve=says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
-    ),
-    "SOCKS proxy forbids": Wrong(
-        {"ALL_PROXY": "socks5://127.0.0.1:{says}"},
-        "(ALL_PROXY) does not connect to hub.test (the proxy says ",
-        "proxy",
-        serve=socks_proxy(9, 2),
-    ),
-    "no SOCKS proxy": Wrong(
-        {"ALL_PROXY": "socks5://127.0.0.1:{says}"},
-        "What answers at socks5://127.0.0.1:{says} (ALL_PROXY) is no proxy of that kind",
-        "proxy",
-        serve=says(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-    ),
-    "no HTTP proxy": Wrong(
-        {"HTTPS_PROXY": "http://127.0.0.1:{says}"},
-        "What answers at http://127.0.0.1:{says} (HTTPS_PROXY) is no proxy of that kind",
-        "proxy",
-        endpoint="https://hub.test",
-        serve=says(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    ),
-    "SOCKS4": Wrong(
-        {"ALL_PROXY": "socks4://127.0.0.1:1080"},
-        "ALL_PROXY names a proxy of the kind 'socks4', which Zhiyin does not speak; set it to http://HOST:PORT or socks5://",
-        "proxy",
-    ),
-    "proxy without host": Wrong({"HTTP_PROXY": "http://"}, "HTTP_PROXY is no address of a proxy", "proxy"),
-    "proxy with a wrong port": Wrong(
-        {"HTTP_PROXY": "http://me:secret@host:port"}, "HTTP_PROXY is no address of a proxy ('host:port')", "proxy"
-    ),
-    "proxy's password of other marks": Wrong(
-        {"HTTP_PROXY": "http://me:secret#/?[ 1@127.0.0.1:{unused}"},
-        "The name or password in HTTP_PROXY has characters that mean something else in an address; write them as % and two",
-        "proxy",
-    ),
-    "proxy with an open bracket": Wrong({"ALL_PROXY": "http://[::1"}, "ALL_PROXY is no address of a proxy", "proxy"),
-    "proxy of Chinese quotes": Wrong({"ALL_PROXY": "“http://a:1”"}, "ALL_PROXY", "proxy"),
-    "certificates missing": Wrong(
-        {"SSL_CERT_FILE": "/no/such/certificates.pem"},
-        "SSL_CERT_FILE names /no/such/certificates.pem, which cannot be read (No such file or directory); correct it or",
-        "certificates",
-        endpoint="https://127.0.0.1:{unused}",
-    ),
-    "certificates of nonsense": Wrong(
-        {"SSL_CERT_FILE": __file__},
-        "which holds no certificates; correct it or unset it.",
-        "certificates",
-        endpoint="https://127.0.0.1:{unused}",
-    ),
-    "certificates are a folder": Wrong(
-        {"SSL_CERT_FILE": "/"}, "SSL_CERT_FILE names /, which", "certificates", endpoint="https://127.0.0.1:{unused}"
-    ),
-    "certificates' folder without any": Wrong(
-        {"SSL_CERT_DIR": str(Path(__file__).parent)},
-        "which holds no certificates; correct it or unset it.",
-        "certificates",
-        endpoint="https://127.0.0.1:{unused}",
-    ),
-    "certificates' folder missing": Wrong(
-        {"SSL_CERT_DIR": "/no/such/folder"},
-        "SSL_CERT_DIR names /no/such/folder, which cannot be read (No such file or directory)",
-        "certificates",
-        endpoint="https://127.0.0.1:{unused}",
-    ),
-    "token of Chinese": Wrong(
-        {"HF_TOKEN": "hf_密码", "HF_ENDPOINT": HUB},
-        "The token in HF_TOKEN holds characters that no token has; copy it again from http://hub.test/settings/tokens.",
-        "token",
-        endpoint="",
-    ),
-    "token of two lines": Wrong(
-        {"HF_TOKEN": "hf_a\nX-Evil: b", "HF_ENDPOINT": HUB},
-        "The token in HF_TOKEN holds characters",
-        "token",
-        endpoint="",
-    ),
-    "token with a blank": Wrong(
-        {"HF_TOKEN": "Bearer hf_a", "HF_ENDPOINT": HUB}, "The token in HF_TOKEN holds characters", "token", endpoint=""
-    ),
-    "token of no encoding": Wrong(
-        {"HF_TOKEN": "hf_\udcff", "HF_ENDPOINT": HUB}, "The token in HF_TOKEN holds characters", "token", endpoint=""
-    ),
-    "endpoint of another kind": Wrong(
-        {"HF_ENDPOINT": "ftp://hub.test"},
-        "HF_ENDPOINT is 'ftp://hub.test', which is no address of a Hub; write it as https://HOST, or unset it.",
-        "endpoint",
-        endpoint="",
-    ),
-    "endpoint without scheme": Wrong(
-        {"HF_ENDPOINT": "hf-mirror.com"}, "HF_ENDPOINT is 'hf-mirror.com'", "endpoint", endpoint=""
-    ),
-    "endpoint without host": Wrong({"HF_ENDPOINT": "https://"}, "HF_ENDPOINT is 'https:", "endpoint", endpoint=""),
-    "endpoint with a wrong port": Wrong(
-        {}, "'http://host:99999' is no address of a Hub", "endpoint", "http://host:99999"
-    ),
-    "endpoint with an open bracket": Wrong({}, "is no address of a Hub", "endpoint", "http://[::1"),
-    "endpoint with a blank": Wrong({}, "is no address of a Hub", "endpoint", "https://hugging face.co"),
-    "endpoint with a password": Wrong(
-        {}, "'hub.test' is no address of a Hub", "endpoint", "https://me:secret@hub.test"
-    ),
-    "endpoint with a line": Wrong({}, "is no address of a Hub", "endpoint", "https://hub.test\r\nX: y"),
-    "endpoint of nonsense": Wrong({}, "is no address of a Hub", "endpoint", "https://{}|<>"),
-    "long name of a host": Wrong({}, "is no address of a Hub", "endpoint", f"https://{'a' * 64}.test"),
-    "unknown name": Wrong(
-        {},
-        "The name no-such-hub.invalid cannot be resolved; check the connection to the network, its DNS, and how the name",
-        "name-resolution",
-        "http://no-such-hub.invalid",
-    ),
-    "nobody listens": Wrong(
-        {},
-        "http://127.0.0.1:{unused} cannot be reached (the connection was refused); check the connection",
-        "unreachable",
-        NO_PORT,
-    ),
-    "no route": Wrong({}, "There is no way from this computer to 224.0.0.1 (", "no-route", "http://224.0.0.1"),
-    "offline": Wrong(
-        {"HF_HUB_OFFLINE": "1"},
-        "org/tiny is not here whole, and HF_HUB_OFFLINE forbids fetching it; unset it.",
-        "offline",
-    ),
-    "transformers offline": Wrong(
-        {"TRANSFORMERS_OFFLINE": "yes"}, "and TRANSFORMERS_OFFLINE forbids fetching it", "offline"
-    ),
-}
-
-
 @pytest.mark.parametrize("case", WRONG)
 def test_settings_that_are_wrong(
     server: HubServer, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     wrong = WRONG[case]
-    with socket.socket() as unused, ExitStack() as stack:
-        unused.bind(("127.0.0.1", 0))
-        ports = {"unused": unused.getsockname()[1], "says": 0}
-        if wrong.serve is not None:
-            ports["says"] = stack.enter_context(listening(wrong.serve))
-
-        def filled(text: str) -> str:
-            return text.replace("{unused}", str(ports["unused"])).replace("{says}", str(ports["says"]))
-
-        for name, value in wrong.environment.items():
-            monkeypatch.setenv(name, filled(value))
-        endpoint = ("--endpoint", filled(wrong.endpoint)) if wrong.endpoint else ()
-        code, said = fit(capsys, *endpoint)
-        assert (code, filled(wrong.sentence) in said) == (1, True), said
+    with wrong.prevailing(monkeypatch.setenv) as filled:
+        code, said = fit(capsys, *(("--endpoint", filled.endpoint) if filled.endpoint else ()))
+        assert (code, filled.english in said) == (1, True), said
         assert "secret" not in said
         with pytest.raises(ZhiyinError) as caught:
-            preview(DownloadRequest(NAME, tmp_path, endpoint=filled(wrong.endpoint)))
+            preview(DownloadRequest(NAME, tmp_path, endpoint=filled.endpoint))
         assert caught.value.code == wrong.code
 
 

@@ -57,7 +57,7 @@ def test_own_names_and_addresses_are_let_through(open_server: Served, host: str)
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost:1", "file://", "https://chat.example.evil"]
+    "origin", ["https://evil.example", "null", "http://localhost:1", "file://", "https://chat.example.evil", "http://["]
 )
 def test_pages_of_other_origins_are_refused(open_server: Served, origin: str) -> None:
     refused = asked(open_server, {"Origin": origin})

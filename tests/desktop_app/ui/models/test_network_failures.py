@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QLineEdit, QPushButton
 
 from desktop_app.library import other_hosts
@@ -18,150 +17,58 @@ from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support import hostile_answers as hostile
 from tests.support.hub_server import HubServer, Repository
+from tests.support.network_cases import SETTINGS, WRONG
+from tests.support.window import Person
+
+HOSTS = ("huggingface.co", "hf-mirror.com", "modelscope.cn")
 
 
-@dataclass(frozen=True)
-class Wrong:
-    """A setting that is wrong."""
-
-    environment: dict[str, str]
-    endpoint: str
-    english: str
-    chinese: str
-    settings: bool
-    """The window's settings can help."""
-    elsewhere: bool = False
-    """Another host may help."""
-
-
-WRONG = {
-    "SOCKS proxy": Wrong(
-        {"ALL_PROXY": "socks5://127.0.0.1:9"},
-        "http://hub.test",
-        "The proxy socks5://127.0.0.1:9 (ALL_PROXY) cannot be reached (the connection was refused)",
-        "无法连接代理 socks5://127.0.0.1:9（ALL_PROXY）（连接被拒绝）",
-        settings=False,
-    ),
-    "certificates": Wrong(
-        {"SSL_CERT_FILE": "/no/such.pem"},
-        "https://127.0.0.1:9",
-        "SSL_CERT_FILE names /no/such.pem, which cannot be read",
-        "SSL_CERT_FILE 指向的 /no/such.pem 无法读取",
-        settings=False,
-    ),
-    "token": Wrong(
-        {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_密码"},
-        "",
-        "The token in HF_TOKEN holds characters that no token has",
-        "HF_TOKEN 中的令牌含有令牌不可能有的字符",
-        settings=True,
-    ),
-    "endpoint": Wrong({}, "hf-mirror.com", "is no address of a Hub; write it in the settings", "不是", settings=True),
-    "name": Wrong(
-        {},
-        "http://no-such-hub.invalid",
-        "The name no-such-hub.invalid cannot be resolved",
-        "无法解析主机名",
-        settings=True,
-        elsewhere=True,
-    ),
-    "nobody": Wrong(
-        {},
-        "http://127.0.0.1:{unused}",
-        "choose a mirror or ModelScope (https://modelscope.cn) in the settings",
-        "连接被拒绝",
-        settings=True,
-        elsewhere=True,
-    ),
-    "HTTP proxy": Wrong(
-        {"HTTP_PROXY": "http://me:secret@127.0.0.1:9"},
-        "http://hub.test",
-        "The proxy http://127.0.0.1:9 (HTTP_PROXY) cannot be reached (the connection was refused)",
-        "无法连接代理 http://127.0.0.1:9（HTTP_PROXY）（连接被拒绝）",
-        settings=False,
-    ),
-    "proxy for HTTPS": Wrong(
-        {"https_proxy": "http://127.0.0.1:9"},
-        "https://hub.test",
-        "The proxy http://127.0.0.1:9 (https_proxy) cannot be reached",
-        "无法连接代理 http://127.0.0.1:9（https_proxy）",
-        settings=False,
-    ),
-    "SOCKS4": Wrong(
-        {"ALL_PROXY": "socks4://127.0.0.1:1080"},
-        "http://hub.test",
-        "ALL_PROXY names a proxy of the kind 'socks4', which Zhiyin does not speak",
-        "ALL_PROXY 指定的代理类型",
-        settings=False,
-    ),
-    "proxy without host": Wrong(
-        {"HTTP_PROXY": "http://"},
-        "http://hub.test",
-        "HTTP_PROXY is no address of a proxy",
-        "HTTP_PROXY",
-        settings=False,
-    ),
-    "proxy's name": Wrong(
-        {"HTTP_PROXY": "http://no-such-proxy.invalid:3128"},
-        "http://hub.test",
-        "The proxy http://no-such-proxy.invalid:3128 (HTTP_PROXY) cannot be reached (its name cannot be resolved)",
-        "无法连接代理 http://no-such-proxy.invalid:3128（HTTP_PROXY）",
-        settings=False,
-    ),
-    "certificates of nonsense": Wrong(
-        {"SSL_CERT_FILE": __file__},
-        "https://127.0.0.1:9",
-        "which holds no certificates",
-        "SSL_CERT_FILE",
-        settings=False,
-    ),
-    "token of two lines": Wrong(
-        {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_a\nX: b"},
-        "",
-        "The token in HF_TOKEN holds characters that no token has",
-        "HF_TOKEN 中的令牌含有令牌不可能有的字符",
-        settings=True,
-    ),
-    "endpoint with a wrong port": Wrong({}, "http://host:99999", "is no address of a Hub", "不是", settings=True),
-    "no route": Wrong(
-        {},
-        "http://224.0.0.1",
-        "There is no way from this computer to 224.0.0.1",
-        "本机无法到达 224.0.0.1",
-        settings=False,
-        elsewhere=True,
-    ),
-    "offline": Wrong(
-        {"HF_HUB_OFFLINE": "1"}, "http://127.0.0.1:9", "HF_HUB_OFFLINE forbids fetching it", "禁止下载", settings=False
-    ),
-}
-
-
-@pytest.mark.parametrize("language", ["en", "zh_CN"])
-@pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_said_with_the_button_that_helps(
-    open_window: OpenWindow, case: str, language: str, monkeypatch: pytest.MonkeyPatch
+    open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = WRONG[case]
-    for name, value in wrong.environment.items():
-        monkeypatch.setenv(name, value)
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        endpoint = wrong.endpoint.replace("{unused}", str(unused.getsockname()[1]))
-        person = open_window(endpoint=endpoint, language=language)
-        job = person.services.conversions.start("org/tiny", "Q8_0")
-        person.wait(lambda: job.is_over)
+    """One window for all: the card of each follows the language."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    person = open_window()
+    for case, wrong in WRONG.items():
+        with monkeypatch.context() as environment, wrong.prevailing(environment.setenv) as filled:
+            person.services.settings.endpoint = filled.endpoint
+            job = person.services.conversions.start("org/tiny", "Q8_0")
+            person.wait(lambda job=job: job.is_over)
+        [card] = person.window.findChildren(ConversionCard)
+        others = HOSTS if wrong.elsewhere else ()
+        english = filled.english.partition("; ")[0]
+        assert said(person, card, "en", english) == {"Try again", *(f"Try {host}" for host in others)} | (
+            {"Settings"} if wrong.settings else set()
+        ), case
+        assert said(person, card, "zh_CN", filled.chinese) == {"重试", *(f"试试 {host}" for host in others)} | (
+            {"设置"} if wrong.settings else set()
+        ), case
+        assert job.error is not None
+        assert (job.error.code, "secret" in card._words.text()) == (wrong.code, False)
+        card.closed.emit()
+        QCoreApplication.sendPostedEvents(card, QEvent.Type.DeferredDelete)
+
+
+def said(person: Person, card: ConversionCard, language: str, words: str) -> set[str]:
+    """Check what a card says in a language, and return what its buttons say."""
+    person.services.settings.language = language
+    person.services.apply_setting("language")
+    person.wait(lambda: card._again.text() == ("Try again" if language == "en" else "重试"))
+    assert words in card._words.text()
+    return {button.text() for button in card.findChildren(QPushButton) if button.isVisibleTo(card) and button.text()}
+
+
+def test_the_button_leads_to_the_setting(open_window: OpenWindow) -> None:
+    person = open_window(endpoint="hf-mirror.com")
+    job = person.services.conversions.start("org/tiny", "Q8_0")
+    person.wait(lambda: job.is_over)
     card = person.window.findChild(ConversionCard)
-    assert (wrong.english if language == "en" else wrong.chinese) in card._words.text(), card._words.text()
-    shown = {button.text() for button in card.findChildren(QPushButton) if button.isVisibleTo(card) and button.text()}
-    words = {"en": ("Try again", "Settings"), "zh_CN": ("重试", "设置")}[language]
-    hosts = ("huggingface.co", "hf-mirror.com", "modelscope.cn") if wrong.elsewhere else ()
-    others = {("Try {}" if language == "en" else "试试 {}").format(host) for host in hosts}
-    assert shown == set(words if wrong.settings else words[:1]) | others
-    if wrong.settings:
-        next(button for button in card.findChildren(QPushButton) if button.text() == words[1]).click()
-        assert person.find(NetworkSection)._endpoint.isVisible()
-        person.find(SettingsPage).close()
+    assert "is no address of a Hub; write it in the settings" in card._words.text()
+    person.click("Settings", card)
+    assert person.find(NetworkSection)._endpoint.isVisible()
+    person.find(SettingsPage).close()
 
 
 @pytest.fixture

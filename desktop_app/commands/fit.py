@@ -15,16 +15,24 @@ from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
 from desktop_app.library.hub_tokens import token_at
-from desktop_app.paths import downloads_folder, loads_file
+from desktop_app.paths import downloads_folder, loads_file, qualities_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_headers
 from desktop_app.planning.computer import computer_now
 from desktop_app.planning.footprint import KV_TYPES
 from desktop_app.planning.planner import Model, RunConfiguration, plan, rate
+from desktop_app.quality.kept import Qualities
 from models.errors import ZhiyinError
 from models.sentence import Sentence
 
 _WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
+_QUALITIES = {
+    "exact": "as the original",
+    "excellent": "excellent",
+    "good": "good",
+    "fair": "noticeable loss",
+    "poor": "heavy loss",
+}
 _VERDICTS = {"gpu": "fits on the GPU", "ram": "fits", "tight": "tight", "too_large": "too large"}
 
 
@@ -94,9 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found.best.recurrent:
         say(_state_sentence(found.best))
     _print_shares(found.best)
-    rows = [_row(option) for option in sorted((found.best, *found.alternatives), key=lambda o: (-o.context, -o.bytes))]
-    print()
-    print_table([("quantization", "context", "memory", "GPU layers", "tokens/s", ""), *rows])
+    _print_options((found.best, *found.alternatives))
     return 0
 
 
@@ -124,7 +130,11 @@ def find_asked(arguments: argparse.Namespace) -> Asked:
 
 def _of_a_file(source: str, quant: str) -> Asked:
     """Return an installed model or a GGUF file, whose quantization cannot be chosen any more."""
-    model = model_of_gguf(find_model(source).path)
+    path = find_model(source).path
+    model = model_of_gguf(path)
+    kept = Qualities(qualities_file()).of(path)
+    if kept is not None:
+        model = replace(model, candidates=(replace(model.candidates[0], measured=kept.kl_mean),))
     found = model.candidates[0].quant
     if quant not in ("", found):
         raise ZhiyinError(
@@ -207,7 +217,8 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
 
 
 def _facts(option: RunConfiguration) -> dict[str, Any]:
-    return asdict(option) | {"bytes": option.bytes, "missing": option.shortfall, "verdict": option.verdict}
+    judged = {"quality": option.quality, "missing": option.shortfall, "verdict": option.verdict}
+    return asdict(option) | {"bytes": option.bytes} | judged
 
 
 def _state_sentence(option: RunConfiguration) -> str:
@@ -238,6 +249,16 @@ def _print_shares(option: RunConfiguration) -> None:
     print_table(rows)
 
 
+def _print_options(options: Sequence[RunConfiguration]) -> None:
+    if not all(option.is_measured for option in options):
+        say(
+            "KL is the divergence from the original's answers; ~ marks what the types predict, and zhiyin quality measures it."
+        )
+    rows = [_row(option) for option in sorted(options, key=lambda o: (-o.context, -o.bytes))]
+    print()
+    print_table([("quantization", "quality", "KL", "context", "memory", "GPU layers", "tokens/s", ""), *rows])
+
+
 def _row(option: RunConfiguration) -> tuple[str, ...]:
     context = "any" if option.recurrent else str(option.context)
     has_usual = option.recurrent or option.kv_type == "f16"  # a state is no cache
@@ -245,4 +266,7 @@ def _row(option: RunConfiguration) -> tuple[str, ...]:
     speed = "?" if option.tokens_per_second is None else str(rate(option.tokens_per_second))
     verdict = _VERDICTS[option.verdict]
     lacking = f", {human_bytes(option.shortfall)} lacking" if option.shortfall else ""
-    return (option.quant + cache, context, human_bytes(option.bytes), str(option.gpu_layers), speed, verdict + lacking)
+    kl = f"{option.divergence:.4f}" if option.is_measured else f"~{option.divergence:.2g}"
+    quality = (_QUALITIES[option.quality], kl)
+    sizes = (human_bytes(option.bytes), str(option.gpu_layers))
+    return (option.quant + cache, *quality, context, *sizes, speed, verdict + lacking)

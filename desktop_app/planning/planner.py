@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from desktop_app.planning.divergence import GOOD, grade, predicted_divergence
 from desktop_app.planning.footprint import (
     Footprint,
     RunShape,
@@ -41,8 +42,6 @@ TOLD_APART = 1.1
 """Times as fast: predictions nearer to each other are not told apart, for what else the computer does moves them by as much."""
 _ENOUGH = 4096
 """Tokens of context that are given up for a better quantization, but no further."""
-_GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
-"""Mixtures whose answers are hardly worse than the original's, from exact to small."""
 _RESERVE = 256 * 1024 * 1024
 _RESERVE_PART = 0.05
 """Left free in main memory: the larger of both, so that the system and other programs go on."""
@@ -116,6 +115,15 @@ class Candidate:
     """That weights take part in."""
     embedding_type: str = ""
     """Of the token embedding."""
+    measured: float | None = None
+    """Mean KL divergence from the original, in nats; None: it is predicted by the types."""
+
+    @property
+    def divergence(self) -> float:
+        """Mean KL divergence from the original, in nats, as measured or else as predicted."""
+        if self.measured is not None:
+            return self.measured
+        return predicted_divergence(self.read, sum(tensor.bytes for tensor in self.tensors))
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class Model:
     tokens: int
     """Entries of the tokenizer's vocabulary."""
     candidates: tuple[Candidate, ...]
-    """From exact to small; one alone for a finished file."""
+    """What may be chosen; one alone for a finished file."""
     merges: bool = True
     """The tokenizer has merge rules, as far as is known."""
 
@@ -186,6 +194,10 @@ class RunConfiguration:
     """Longer than what the model was trained with: our own runner computes it, with positions that depend on the length."""
     parallel: int = 1
     """Chats that are computed at once, each with that context."""
+    divergence: float = 0.0
+    """Mean KL divergence from the original, in nats."""
+    is_measured: bool = False
+    """The divergence was measured on this file; otherwise it is predicted by its types."""
 
     @property
     def bytes(self) -> int:
@@ -199,8 +211,13 @@ class RunConfiguration:
 
     @property
     def good(self) -> bool:
-        """Its answers are hardly worse than the original's."""
-        return self.quant in _GOOD
+        """Its answers are hardly worse than the original's, which itself takes twice the memory of Q8_0 for what none shows."""
+        return 0 < self.divergence <= GOOD
+
+    @property
+    def quality(self) -> str:
+        """The divergence as a word: `exact`, `excellent`, `good`, `fair` or `poor`; see `divergence.grade`."""
+        return grade(self.divergence)
 
     @property
     def comfortable(self) -> bool:
@@ -253,8 +270,9 @@ def plan(
         kv_type: the cache's type; never chosen by the planner itself, only offered.
         parallel: chats that are computed at once, each with that context.
     """
+    candidates = sorted(model.candidates, key=lambda candidate: candidate.divergence)
     by_context = [
-        [option(model, candidate, computer, wanted, kv_type, parallel) for candidate in model.candidates]
+        [option(model, candidate, computer, wanted, kv_type, parallel) for candidate in candidates]
         for wanted in ([_possible(model, context)] if context else _contexts(model))
     ]
     options = [o for group in by_context for o in group]
@@ -344,6 +362,8 @@ def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShap
         snapshots=snapshot_count(foot.state),
         beyond_trained_context=is_beyond_trained_context(model.parameters, run.context),
         parallel=run.parallel,
+        divergence=candidate.divergence,
+        is_measured=candidate.measured is not None,
     )
 
 

@@ -4427,6 +4427,10 @@
         <translation>在这台电脑上</translation>
     </message>
     <message>
+        <source>Quality</source>
+        <translation>质量</translation>
+    </message>
+    <message>
         <source>Quantization</source>
         <translation>量化方式</translation>
     </message>
@@ -4445,6 +4449,10 @@
     <message>
         <source>This repository holds several models. Choose one:</source>
         <translation>这个仓库里有多个模型，请选择一个：</translation>
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation>词元/秒</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -4828,6 +4836,10 @@
         <translation>由处理器运行</translation>
     </message>
     <message>
+        <source>The KL divergence from what the original expects to come next: 0 is the original. ≈ marks what is predicted by the types of the weights; “Measure a model” in the list of models measures it.</source>
+        <translation>KL 散度：对下一个词元的预测与原模型相差多少，0 即与原模型相同。≈ 表示按权重的量化类型推算；用模型列表里的“测量模型”可以实测。</translation>
+    </message>
+    <message>
         <source>Use a context of {count}</source>
         <translation>上下文改为 {count}</translation>
     </message>
@@ -4840,12 +4852,32 @@
         <translation>约每秒 {count} 个词元</translation>
     </message>
     <message>
+        <source>as the original</source>
+        <translation>与原模型相同</translation>
+    </message>
+    <message>
+        <source>excellent</source>
+        <translation>极好</translation>
+    </message>
+    <message>
         <source>fits</source>
         <translation>放得下</translation>
     </message>
     <message>
         <source>fits on the GPU</source>
         <translation>显卡放得下</translation>
+    </message>
+    <message>
+        <source>good</source>
+        <translation>良好</translation>
+    </message>
+    <message>
+        <source>heavy loss</source>
+        <translation>损失严重</translation>
+    </message>
+    <message>
+        <source>noticeable loss</source>
+        <translation>有损失</translation>
     </message>
     <message>
         <source>tight</source>

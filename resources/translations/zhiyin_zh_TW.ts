@@ -4427,6 +4427,10 @@
         <translation>在這台電腦上</translation>
     </message>
     <message>
+        <source>Quality</source>
+        <translation>品質</translation>
+    </message>
+    <message>
         <source>Quantization</source>
         <translation>量化方式</translation>
     </message>
@@ -4445,6 +4449,10 @@
     <message>
         <source>This repository holds several models. Choose one:</source>
         <translation>這個儲存庫裡有多個模型，請選擇一個：</translation>
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation>詞元/秒</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -4828,6 +4836,10 @@
         <translation>由處理器執行</translation>
     </message>
     <message>
+        <source>The KL divergence from what the original expects to come next: 0 is the original. ≈ marks what is predicted by the types of the weights; “Measure a model” in the list of models measures it.</source>
+        <translation>KL 散度：對下一個詞元的預測與原模型相差多少，0 即與原模型相同。≈ 表示按權重的量化類型推算；用模型清單裡的「測量模型」可以實測。</translation>
+    </message>
+    <message>
         <source>Use a context of {count}</source>
         <translation>上下文改為 {count}</translation>
     </message>
@@ -4840,12 +4852,32 @@
         <translation>約每秒 {count} 個詞元</translation>
     </message>
     <message>
+        <source>as the original</source>
+        <translation>與原模型相同</translation>
+    </message>
+    <message>
+        <source>excellent</source>
+        <translation>極好</translation>
+    </message>
+    <message>
         <source>fits</source>
         <translation>放得下</translation>
     </message>
     <message>
         <source>fits on the GPU</source>
         <translation>顯示卡放得下</translation>
+    </message>
+    <message>
+        <source>good</source>
+        <translation>良好</translation>
+    </message>
+    <message>
+        <source>heavy loss</source>
+        <translation>損失嚴重</translation>
+    </message>
+    <message>
+        <source>noticeable loss</source>
+        <translation>有損失</translation>
     </message>
     <message>
         <source>tight</source>

@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 from desktop_app.library.catalogue import CatalogueOffer, disk_needed
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
-from desktop_app.ui.models.fit import reason, speed_words
+from desktop_app.ui.models.fit import quality_words, reason, speed_words
 
 _LANGUAGES = {
     "zh": "中文", "en": "English", "ja": "日本語", "ko": "한국어", "fr": "français", "de": "Deutsch", "es": "español",
@@ -85,6 +85,7 @@ def everything(offer: CatalogueOffer) -> str:
     all_languages = " · ".join(_LANGUAGES.get(code, code) for code in offer.entry.languages)
     lines = [offer.model.source, purpose(offer), nature(offer), all_languages, cost(offer)]
     if offer.option is not None:
+        lines.append(quality_words(offer.option))
         lines.append(reason(offer.option))
     return "\n".join(dict.fromkeys(lines))
 

@@ -29,7 +29,14 @@ from desktop_app.paths import downloads_folder, free_space, models_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
-from desktop_app.ui.models.fit import COLOURS, choice_words, verdict_words
+from desktop_app.ui.models.fit import (
+    COLOURS,
+    choice_words,
+    quality_meaning,
+    quality_words,
+    speed_number,
+    verdict_words,
+)
 from desktop_app.ui.models.host_buttons import HostButtons
 from desktop_app.ui.models.model_details import ModelDetails
 from desktop_app.ui.models.way_choice import WayChoice
@@ -39,7 +46,7 @@ from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.icons import icon
 from desktop_app.ui.widgets.restyling import restyle
 
-_WIDTH = 560
+_WIDTH = 620
 _ROWS = 10
 """Of the list of a repository's models; more are scrolled."""
 _QUANT = Qt.ItemDataRole.UserRole
@@ -105,13 +112,13 @@ class ConversionDialog(FittingDialog):
         self._offers = QTreeWidget()
         self._offers.setRootIsDecorated(False)
         self._offers.setUniformRowHeights(True)
-        self._offers.setColumnCount(3)
+        self._offers.setColumnCount(5)
         self._offers.setObjectName("offers")
         self._offers.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._offers.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._offers.header().setStretchLastSection(False)
         self._offers.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self._offers.header().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self._offers.header().setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
         self._offers.currentItemChanged.connect(self._show_choice)
         self._models = QListWidget()
         self._models.setObjectName("offers")
@@ -276,18 +283,24 @@ class ConversionDialog(FittingDialog):
         chosen = self._chosen() if self._touched else ""
         self._offers.blockSignals(True)
         self._offers.clear()
-        self._offers.setHeaderLabels([self.tr("Quantization"), self.tr("Size"), self.tr("On this computer")])
+        heads = (self.tr("Quality"), self.tr("Tokens/s"), self.tr("On this computer"))
+        self._offers.setHeaderLabels([self.tr("Quantization"), self.tr("Size"), *heads])
+        self._offers.headerItem().setToolTip(2, quality_meaning())
         planned = found.quant if found is not None else facts.usual if facts is not None else ""
         self._way.offer(facts if found is not None or self._judged else None, planned)
         offered = self._offered()
         automatic = planned if planned in offered else ""
         for quant, count in offered.items():
-            item = QTreeWidgetItem([quant, size(count), self._badge(quant, automatic)])
+            way = found.options.get(quant) if found is not None else None
+            judged = ("", "") if way is None else (quality_words(way), speed_number(way))
+            item = QTreeWidgetItem([quant, size(count), *judged, self._badge(quant, automatic)])
+            item.setToolTip(2, quality_meaning())
             item.setData(0, _QUANT, quant)
-            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            for column in (1, 3):
+                item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             verdict = found.verdicts.get(quant, "") if found is not None else ""
             if verdict:
-                item.setIcon(2, icon("fit", getattr(theme.current(), COLOURS[verdict])))
+                item.setIcon(4, icon("fit", getattr(theme.current(), COLOURS[verdict])))
             self._offers.addTopLevelItem(item)
             if quant == (chosen if chosen in offered else automatic or min(offered, key=offered.__getitem__)):
                 self._offers.setCurrentItem(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
@@ -18,6 +19,13 @@ _VERDICTS = {
     "ram": to_translate("Fit", "fits"),
     "tight": to_translate("Fit", "tight"),
     "too_large": to_translate("Fit", "too large"),
+}
+_QUALITIES = {
+    "exact": to_translate("Fit", "as the original"),
+    "excellent": to_translate("Fit", "excellent"),
+    "good": to_translate("Fit", "good"),
+    "fair": to_translate("Fit", "noticeable loss"),
+    "poor": to_translate("Fit", "heavy loss"),
 }
 COLOURS = {"gpu": "accent", "ram": "accent", "tight": "code_number", "too_large": "danger"}
 """A verdict's colour in the theme."""
@@ -39,7 +47,33 @@ def speed_words(option: RunConfiguration) -> str:
     if speed is None:
         return ""
     text = QCoreApplication.translate("Fit", "about {count} tokens a second")
-    return text.format(count=number(speed, 0 if speed >= 10 else 1))
+    return text.format(count=speed_number(option))
+
+
+def speed_number(option: RunConfiguration) -> str:
+    """Return how many tokens a second a model is likely to write, "" where that is not known."""
+    speed = option.tokens_per_second
+    return "" if speed is None else number(speed, 0 if speed >= 10 else 1)
+
+
+def quality_words(option: RunConfiguration) -> str:
+    """Say how near to the original's its answers are: a word, and the KL divergence."""
+    if option.quality == "exact":
+        return QCoreApplication.translate("Fit", _QUALITIES[option.quality])
+    about = "" if option.is_measured else "≈\u2009"
+    digits = 4 if option.is_measured else max(2, 1 - math.floor(math.log10(option.divergence)))
+    return (
+        f"{QCoreApplication.translate('Fit', _QUALITIES[option.quality])} · {about}{number(option.divergence, digits)}"
+    )
+
+
+def quality_meaning() -> str:
+    """Say what the number of `quality_words` is."""
+    return QCoreApplication.translate(
+        "Fit",
+        "The KL divergence from what the original expects to come next: 0 is the original. ≈ marks what is predicted by the "
+        "types of the weights; “Measure a model” in the list of models measures it.",
+    )
 
 
 def choice_words(found: Assessment, quant: str) -> str:

@@ -20,17 +20,17 @@ from tests.desktop_app.planning.test_planner import COMPUTERS, GB, cuda, laptop
 
 BADGES = """
 8 GB laptop           | 0   | 73  | 47 | 56
-16 GB laptop          | 0   | 130 | 24 | 22
-16 GB, 6 GB CUDA      | 54  | 94  | 15 | 13
-16 GB Mac             | 128 | 16  | 10 | 22
-32 GB, 8 + 4 GB CUDA  | 116 | 51  | 6  | 3
+16 GB laptop          | 0   | 128 | 26 | 22
+16 GB, 6 GB CUDA      | 54  | 93  | 16 | 13
+16 GB Mac             | 129 | 18  | 7  | 22
+32 GB, 8 + 4 GB CUDA  | 116 | 52  | 5  | 3
 16 GB, integrated GPU | 114 | 25  | 15 | 22
 """
 """Computer -> models that fit on the GPU, fit, are tight, are too large."""
 
 FIRST = """
 8 GB laptop      | Qwen3.5-2B Q8_0, Qwen3.5-0.8B Q8_0, granite-4.0-h-tiny Q4_K_M
-16 GB, 6 GB CUDA | Qwen3.5-9B Q6_K, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
+16 GB, 6 GB CUDA | GLM-4.7-Flash Q4_K_S, Qwen3.5-9B Q6_K, Qwen3.5-4B Q8_0
 16 GB Mac        | Qwen3.5-9B Q6_K, Qwen3.5-4B Q8_0, Qwen3.5-2B Q8_0
 """
 """Computer -> what the list begins with."""

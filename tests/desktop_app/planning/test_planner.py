@@ -113,7 +113,7 @@ def model(config: dict[str, Any], *quants: str) -> Model:
 
 CHOICES = """
 8 GB laptop           | 1B        | Q8_0   | 8192 | ram   | 0  | 512 | 8 | mapped
-8 GB laptop           | 8B        | Q3_K_M | 4096 | tight | 0  | 512 | 8 | read
+8 GB laptop           | 8B        | Q4_K_S | 2048 | tight | 0  | 128 | 8 | read
 8 GB laptop           | 13B       | -      | -    | -     | -  | -   | - | -
 8 GB laptop           | RWKV-7 3B | Q6_K   | 0    | ram   | 0  | 512 | 8 | mapped
 16 GB Windows         | 1B        | Q8_0   | 8192 | ram   | 0  | 512 | 6 | mapped, locked
@@ -130,7 +130,7 @@ CHOICES = """
 16 GB, 6 GB CUDA      | RWKV-7 3B | Q8_0   | 0    | gpu   | 33 | 512 | 8 | mapped
 16 GB Mac             | 1B        | Q8_0   | 8192 | gpu   | 17 | 512 | 4 | mapped
 16 GB Mac             | 8B        | Q8_0   | 8192 | gpu   | 33 | 512 | 4 | mapped
-16 GB Mac             | 13B       | Q4_K_M | 4096 | ram   | 39 | 512 | 4 | read
+16 GB Mac             | 13B       | Q4_K_S | 4096 | gpu   | 41 | 512 | 4 | mapped
 16 GB Mac             | RWKV-7 3B | Q8_0   | 0    | gpu   | 33 | 512 | 4 | mapped
 32 GB, 8 + 4 GB CUDA  | 1B        | Q8_0   | 8192 | gpu   | 17 | 512 | 8 | mapped
 32 GB, 8 + 4 GB CUDA  | 8B        | Q8_0   | 8192 | gpu   | 33 | 512 | 8 | mapped

@@ -45,10 +45,10 @@ def rows(person: Person, dialog: ConversionDialog) -> dict[str, tuple[str, str]]
     """Return each quantization's size and badge, once they are known."""
     tree = dialog.findChild(QTreeWidget)
     items = [tree.topLevelItem(i) for i in range(tree.topLevelItemCount())]
-    if not items[0].text(2):
-        person.wait(lambda: tree.topLevelItem(0).text(2))
+    if not items[0].text(4):
+        person.wait(lambda: tree.topLevelItem(0).text(4))
         items = [tree.topLevelItem(i) for i in range(tree.topLevelItemCount())]
-    return {item.text(0): (item.text(1), item.text(2)) for item in items}
+    return {item.text(0): (item.text(1), item.text(4)) for item in items}
 
 
 def choose(dialog: ConversionDialog, quant: str) -> None:
@@ -76,6 +76,10 @@ def test_a_dropped_folder_becomes_a_model_that_answers(person: Person, tmp_path:
         assert bytes_ == size(plan(ConvertRequest(source, quant=quant)).size)
         assert badge.startswith("fits")
     assert [quant for quant, (_, badge) in offers.items() if "best choice" in badge] == ["Q8_0"]
+    tree = dialog.findChild(QTreeWidget)
+    assert tree.topLevelItem(0).text(2) == "as the original"
+    losses = [float(tree.topLevelItem(row).text(2).split("≈\u2009")[1]) for row in range(1, len(offers))]
+    assert losses == sorted(losses), "a word and a number for each choice"
     choose(dialog, "Q5_K_M")
     person.click("Convert", dialog)
     card = person.find(ConversionCard)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,13 +12,21 @@ from typing import Any, cast
 
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_base_model, report_moved_system
+from desktop_app.chat.shortening import moved
 from desktop_app.chat.steps import is_unfinished, resumable
 from desktop_app.commands.chat_record import ChatRecord, open_record
-from desktop_app.commands.chat_shortening import shortened
+from desktop_app.commands.chat_shortening import Larger, shortened
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
 from desktop_app.commands.options import add_thinking, add_threads, add_workers, context_length, real, whole
-from desktop_app.commands.session import Session, add_adapter_argument, find_model, loaded_by_plan, remote_session
+from desktop_app.commands.session import (
+    LoadedSession,
+    Session,
+    add_adapter_argument,
+    find_model,
+    loaded_by_plan,
+    remote_session,
+)
 from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Answers, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
@@ -94,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         report_base_model(session.info)
         acting = ToolChat(session, toolbox.tools, record.step, allow_all=arguments.yes) if record else None
-        chat = _Chat(session.engine, session.info, options, session.model.sampling, acting, record)
+        own = session if isinstance(session, LoadedSession) else None
+        chat = _Chat(session.engine, session.info, options, session.model.sampling, acting, record, session=own)
         chat.go_on()
         if prompt is not None:
             return INTERRUPTED if chat.ask(prompt) == "cancelled" else 0
@@ -177,6 +186,8 @@ class _Chat:
     messages: list[Message] = field(default_factory=list)
     asked: Message | None = None
     """What was asked last."""
+    session: LoadedSession | None = None
+    """The model of this computer; None: it is on another one."""
     _new: Conversation = field(default_factory=Conversation)
 
     def go_on(self) -> None:
@@ -217,20 +228,42 @@ class _Chat:
         return result.reason
 
     def make_room(self, error: ZhiyinError, choose: Callable[[], str]) -> bool:
-        """Let the user leave out the oldest turns, where what was asked last does not fit; tell whether it may be asked again."""
+        """Let the user choose how it goes on where what was asked last does not fit; tell whether it may be asked again."""
         path = [*self.messages, cast(Message, self.asked)]
         try:
-            found = shortened(self.engine, self.options, self.info.context, path, error, choose)
+            found = shortened(self.engine, self.options, self.info.context, path, error, choose, self._larger)
         except (EOFError, KeyboardInterrupt):
             return False
         except ZhiyinError as failure:
             say(f"zhiyin: {failure}")
             return False
-        if found is not None:
-            self.options = found
+        if found is not None and found.new_chat:
+            self._move_on(path, found.options)
+        elif found is not None:
+            self.options = found.options
             if self.record is not None:
-                self.record.choose_reading(found.reads_from, found.summary)
+                self.record.choose_reading(self.options.reads_from, self.options.summary)
         return found is not None
+
+    def _move_on(self, path: Sequence[Message], options: ReplyOptions) -> None:
+        """Go on in a new chat with the last turns and what was asked."""
+        kept = moved(path, options.reads_from)
+        *self.messages, self.asked = kept if self.record is None else self.record.move_on(kept)
+        self.options = replace(options, reads_from="", summary="")
+
+    def _larger(self, needed: int) -> Larger | None:
+        """Find a context of more than so many tokens that the memory takes."""
+        session = self.session
+        planned = session.larger(needed) if session is not None else None
+        if session is None or planned is None:
+            return None
+
+        def load() -> None:
+            session.load_again(planned)
+            self.info = session.info
+
+        now = session.planned.plan.chosen.bytes
+        return Larger(planned.settings.context, max(0, planned.plan.chosen.bytes - now), load)
 
     def _message(self, role: Role, text: str) -> Message:
         parent = self.messages[-1].id if self.messages else None
@@ -279,8 +312,7 @@ def _print_reply(engine: Answers, request: Generate) -> Reply:
     print()
     if result.reason == "full":
         say(
-            "zhiyin: the context is full, so the reply ends here. With your next message the oldest turns can be left out; or "
-            "start again with a larger --ctx."
+            "zhiyin: the context is full, so the reply ends here. With your next message you choose how the chat goes on."
         )
     if request.schema is not None and result.reason not in ("end", "stop"):
         say("zhiyin: the answer is not whole, so that it is no JSON; allow more with --max-tokens.")

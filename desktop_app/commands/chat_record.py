@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from desktop_app.chat.changes import branched
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
 from desktop_app.chat.history import History
 from desktop_app.paths import database_file
@@ -40,6 +41,14 @@ class ChatRecord:
         stored = next(chat for chat in self._history.conversations() if chat.id == self.conversation.id)
         self.conversation = replace(stored, choices=replace(stored.choices, reads_from=start, summary=summary))
         self._history.save_conversation(self.conversation)
+
+    def move_on(self, path: Sequence[Message]) -> list[Message]:
+        """Go on in a new chat that begins with these messages; return them as they are there."""
+        self.conversation, copies = branched(self.conversation, path)
+        self._history.save_conversation(self.conversation)
+        for message in copies:
+            self._history.save_message(message)
+        return copies
 
     def step(self, message: Message) -> None:
         """Store any other message."""

@@ -26,7 +26,7 @@ from models.errors import ZhiyinError
 from models.visible import visible
 
 if TYPE_CHECKING:
-    from desktop_app.planning.load_plan import PlannedLoad
+    from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ def loaded(name: str | None, settings: LoadSettings, adapters: Sequence[AdapterU
         yield engine
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
     """A model that answers."""
 
@@ -118,11 +118,31 @@ class Session:
     info: ModelInfo
 
 
-@dataclass(frozen=True)
+@dataclass
 class LoadedSession(Session):
     """One that was loaded by plan."""
 
     planned: PlannedLoad
+    planner: LoadPlanner
+    adapters: Sequence[AdapterUse] = ()
+
+    def larger(self, needed: int) -> PlannedLoad | None:
+        """Return how the model is loaded with a context of more than so many tokens; None: there is none."""
+        from desktop_app.planning.load_plan import larger_context
+
+        context = larger_context(self.info, needed)
+        if not context:
+            return None
+        settings = LoadSettings(threads=self.planned.settings.threads)
+        found = self.planner.plan(
+            self.model.path, settings, context=context, current=self.planned, adapters=self.adapters
+        )
+        return found if found.plan.best is not None else None
+
+    def load_again(self, planned: PlannedLoad) -> None:
+        """Load the model in another way."""
+        self.info = load(self.engine, self.model, planned.settings, self.adapters)
+        self.planned = planned
 
 
 @contextmanager
@@ -171,17 +191,20 @@ def loaded_by_plan(
 
     with Engine(workers=workers) as engine:
         others = [other.path for other in Library(models_folder()).listing().models]
-        planned = LoadPlanner(engine).plan(model.path, settings, context=context, adapters=adapters, others=others)
+        planner = LoadPlanner(engine)
+        planned = planner.plan(model.path, settings, context=context, adapters=adapters, others=others)
         if planned.plan.best is None and context is None:
             raise ZhiyinError(
                 "{name}: {reason} Insist with `zhiyin chat --ctx N`.", name=model.name, reason=planned.plan.reason
             )
-        yield LoadedSession(engine, model, load(engine, model, planned.settings, adapters), planned)
+        info = load(engine, model, planned.settings, adapters)
+        session = LoadedSession(engine, model, info, planned, planner, adapters)
+        yield session
         with suppress(ZhiyinError):
-            record_load(engine, planned)
+            record_load(engine, session.planned)
 
 
-def load(engine: Engine, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]) -> ModelInfo:
+def load(engine: Answers, model: InstalledModel, settings: LoadSettings, adapters: Sequence[AdapterUse]) -> ModelInfo:
     """Load a model with adapters on it in place of the one in the engine, showing progress on stderr; return what it is."""
     line = ProgressLine()
 

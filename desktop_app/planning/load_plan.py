@@ -9,6 +9,7 @@ from pathlib import Path
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, LoadSettings, Stats
+from desktop_app.engine.results import ModelInfo
 from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import LoadRecord, Loads
 from desktop_app.planning.candidates import model_of_gguf
@@ -135,6 +136,16 @@ class LoadPlanner:
         """Return how each file would be loaded, or what lacks the least; None for a damaged one. Arguments as in `plan`."""
         computer = self.computer(current)
         return {path: _option(path, computer, context) for path in paths}
+
+
+def larger_context(info: ModelInfo, needed: int) -> int:
+    """Return a context of more than `needed` tokens to try, within what the model was trained for; 0: there is none."""
+    larger = 2 * info.context
+    while 0 < larger <= needed:
+        larger *= 2
+    if info.trained_context:
+        larger = min(larger, info.trained_context)
+    return larger if larger > max(needed, info.context) else 0
 
 
 def record_load(engine: Engine, planned: PlannedLoad) -> None:

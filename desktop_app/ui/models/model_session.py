@@ -193,10 +193,10 @@ class ModelSession(QObject):
         It is the loaded context doubled as often as it takes. With it comes the memory that it takes above what is taken now.
         """
         from desktop_app.engine.protocol import LoadSettings
-        from desktop_app.planning.load_plan import SWITCHED
+        from desktop_app.planning.load_plan import SWITCHED, larger_context
 
         model, info, current = self.state.model, self.state.info, self._in_engine
-        larger = _larger_context(info, needed) if info is not None and not (model and model.remote) else 0
+        larger = larger_context(info, needed) if info is not None and not (model and model.remote) else 0
         if model is None or not larger:
             on_done(0, 0)
             return
@@ -304,13 +304,3 @@ class ModelSession(QObject):
     def _set(self, state: EngineState) -> None:
         self.state = state
         self.changed.emit(state)
-
-
-def _larger_context(info: ModelInfo, needed: int) -> int:
-    """Return the context to try, within what the model was trained for; 0: there is none."""
-    larger = 2 * info.context
-    while 0 < larger <= needed:
-        larger *= 2
-    if info.trained_context:
-        larger = min(larger, info.trained_context)
-    return larger if larger > max(needed, info.context) else 0

@@ -124,18 +124,24 @@ def test_a_copy_of_a_chat_is_read_from_the_same_question_on() -> None:
     assert branched(old, path[:1])[0].choices == Choices()
 
 
-@pytest.mark.parametrize(("typed", "expected"), [("d", "user1"), ("s", "user1"), ("n", None)])
+@pytest.mark.parametrize(
+    ("typed", "expected"), [("d", "user1"), ("s", "user1"), ("c", "user1"), ("n", None), ("l", None)]
+)
 def test_the_terminal_says_what_can_be_done_and_does_it(
     typed: str, expected: str | None, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = ZhiyinError("This chat needs {needed} tokens.", code="context-full", needed=2100)
-    found = shortened(engine, ReplyOptions(SYSTEM), 2048, chat(900, 900, 100), error, lambda: typed)
-    assert (found.reads_from if found else None) == expected
-    assert bool(found and found.summary) == (typed == "s")
+    found = shortened(
+        engine, ReplyOptions(SYSTEM), 2048, chat(900, 900, 100), error, lambda: typed, lambda needed: None
+    )
+    assert (found.options.reads_from if found else None) == expected
+    assert bool(found and found.options.summary) == (typed == "s")
+    assert bool(found and found.new_chat) == (typed == "c")
     said = capsys.readouterr().err
-    assert "type d to leave them out" in said
+    assert "leave the oldest turns out" in said
+    assert "a larger context" not in said
     assert ("The model reads this chat from “1111" in said) == (expected is not None)
-    assert shortened(engine, ReplyOptions(SYSTEM), 2048, chat(3000), error, lambda: "d") is None
+    assert shortened(engine, ReplyOptions(SYSTEM), 2048, chat(3000), error, lambda: "d", lambda needed: None) is None
     assert "shorten the message" in capsys.readouterr().err
 
 

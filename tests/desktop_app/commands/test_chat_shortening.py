@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from desktop_app.chat.request import ReplyOptions
 from desktop_app.commands.chat import _answer, _Chat
 from desktop_app.commands.chat_record import ChatRecord, open_record
 from desktop_app.commands.chat_tools import ToolChat
-from desktop_app.commands.session import Session, find_model
+from desktop_app.commands.session import Session, find_model, loaded_by_plan
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings
 from tests.support.byte_llama import byte_llama
@@ -42,6 +43,43 @@ def test_a_message_that_does_not_fit_is_asked_again(session: Session, sizes: tup
     assert asked(chat, third, choose=lambda: "d") == [0]
     assert [message.content[0] for message in chat.messages if message.id == chat.options.reads_from] == [start]
     assert asked(chat, "5") == [0]
+
+
+def test_a_new_chat_takes_the_last_turns_along(session: Session) -> None:
+    chat = _Chat(session.engine, session.info, OPTIONS, {})
+    assert asked(chat, "1" * 450, "2" * 200) == [0, 0]
+    assert asked(chat, "3" * 350, choose=lambda: "c") == [0]
+    assert [message.content[0] for message in chat.messages if message.role == "user"] == ["2", "3"]
+    assert not chat.options.reads_from
+
+
+def test_a_larger_context_is_offered_with_its_memory_and_loaded(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with loaded_by_plan(session.model, LoadSettings(threads=1), 1024) as own:
+        chat = _Chat(own.engine, own.info, OPTIONS, own.model.sampling, session=own)
+        assert asked(chat, "1" * 1040) == [1]
+        assert asked(chat, "1" * 1040, choose=lambda: "l") == [0]
+        assert (own.info.context, chat.info.context) == (2048, 2048)
+        assert own.planned.settings.context == 2048
+    said = capsys.readouterr().err
+    assert re.search(r"^  l  a larger context: 2048 tokens, [0-9.]+ [kMG]?B more memory$", said, re.MULTILINE)
+    assert "  d  " not in said, "there is no turn to leave out"
+
+
+def test_a_recorded_chat_goes_on_in_a_new_one(session: Session, data_home: Path) -> None:
+    with open_record(last=False) as record:
+        acting = ToolChat(session, [], record.step, allow_all=False)
+        chat = _Chat(session.engine, session.info, OPTIONS, {}, acting, record)
+        chat.go_on()
+        assert asked(chat, "1" * 450, "2" * 200) == [0, 0]
+        old = record.conversation.id
+        assert asked(chat, "3" * 350, choose=lambda: "c") == [0]
+        assert record.conversation.id != old
+    with open_record(last=True) as record:
+        assert record.conversation.id != old
+        assert [message.content[0] for message in record.path if message.role == "user"] == ["2", "3"]
+        assert record.path[-1].role == "assistant"
 
 
 def test_a_recorded_chat_keeps_what_was_chosen(session: Session, data_home: Path) -> None:

@@ -29,7 +29,7 @@ def file(path: Path, tokens: str, size: int) -> Path:
 
 def test_it_has_the_same_vocabulary_and_is_much_smaller(tmp_path: Path) -> None:
     large = file(tmp_path / "large.gguf", "abc", 1 << 20)
-    near = file(tmp_path / "near.gguf", "abc", 1 << 19)
+    near = file(tmp_path / "near.gguf", "abc", 3 << 18)
     other = file(tmp_path / "other.gguf", "abd", 1 << 16)
     small = file(tmp_path / "small.gguf", "abc", 1 << 16)
     smaller = file(tmp_path / "smaller.gguf", "abc", 1 << 12)

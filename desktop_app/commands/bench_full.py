@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,9 +22,13 @@ from desktop_app.plots import Line, Panel, linear_ticks, svg
 _LENGTHS = (128, 512, 1024, 2048, 4096, 8192)
 _TOKENS = 32
 _ROUNDS = 3
-_LONGEST = 20.0
-"""Seconds that one length may take, as the length before it promises."""
-_REPLY = 200
+_SECONDS_OF_LENGTHS, _SECONDS_OF_GUESSES = 60.0, 30.0
+"""After which nothing more is begun, as what was measured before promises: a slow computer gets fewer lengths and rounds."""
+_LONGER = 1.3
+"""Times longer than by the tokens alone: attention grows with them."""
+_READING, _WRITING = 10.0, 6.0
+"""Seconds that one prompt and one reply are to take at most."""
+_REPLY, _SHORTEST = 200, 48
 _QUESTION = "Repeat the text word for word, but write seven wherever it says two.\n\n"
 _WORDS = (
     "river",
@@ -96,9 +101,9 @@ def measure(session: LoadedSession) -> Full:
         if not session.info.chat:
             return Full(lengths, None, None)
         line.show(0.7, "the wait for the first token")
-        first_token = _first_token(session)
+        first_token = _first_token(session, lengths[0].reads)
         line.show(0.9, "guessed tokens")
-        return Full(lengths, first_token, _guessing(session.engine))
+        return Full(lengths, first_token, _guessing(session.engine, lengths[0].writes))
     finally:
         line.clear()
 
@@ -107,21 +112,27 @@ def _over_lengths(session: LoadedSession, line: ProgressLine) -> list[AtLength]:
     room = session.info.context or _LENGTHS[-1] + _TOKENS
     drawn = tuple(np.random.default_rng(1).integers(0, session.info.vocabulary_size, _LENGTHS[-1]).tolist())
     found: list[AtLength] = []
+    end, promised = time.monotonic() + _SECONDS_OF_LENGTHS, 0.0
     for number, length in enumerate(_LENGTHS):
-        if length + _TOKENS > room:
+        if number:
+            promised *= _LONGER * length / _LENGTHS[number - 1]
+        if length + _TOKENS > room or time.monotonic() + promised > end:
             break
         line.show(0.7 * number / len(_LENGTHS), f"{length} tokens of context")
-        start = time.monotonic()
-        found.append(_at_length(session.engine, drawn[:length]))
-        if 2 * (time.monotonic() - start) > _LONGEST:
-            break
+        at, promised = _at_length(session.engine, drawn[:length], end)
+        found.append(at)
     return found
 
 
-def _at_length(engine: Answers, ids: tuple[int, ...]) -> AtLength:
+def _at_length(engine: Answers, ids: tuple[int, ...], end: float) -> tuple[AtLength, float]:
+    """Measure rounds until a time, one at least; return with what was found how long the shortest took."""
     ours: list[Durations] = []
     bare: list[Durations] = []
+    shortest = math.inf
     for number in range(_ROUNDS):
+        start = time.monotonic()
+        if number and start + shortest > end:
+            break
         for is_bare in (False, True) if number % 2 else (True, False):
             try:
                 found = engine.submit(Measure(ids, _TOKENS, bare=is_bare)).result()
@@ -130,16 +141,17 @@ def _at_length(engine: Answers, ids: tuple[int, ...]) -> AtLength:
                     raise
             else:
                 (bare if is_bare else ours).append(found)
+        shortest = min(shortest, time.monotonic() - start)
     reads, writes = _speeds(ours, len(ids))
-    return AtLength(len(ids), reads, writes, *(_speeds(bare, len(ids)) if bare else (None, None)))
+    return AtLength(len(ids), reads, writes, *(_speeds(bare, len(ids)) if bare else (None, None))), shortest
 
 
 def _speeds(found: Sequence[Durations], length: int) -> tuple[float, float]:
     return length / median(one.prompt_seconds for one in found), _TOKENS / median(one.seconds for one in found)
 
 
-def _first_token(session: LoadedSession) -> FirstToken:
-    text = " ".join(np.random.default_rng(2).choice(_WORDS, _text_words(session)))
+def _first_token(session: LoadedSession, reads: float) -> FirstToken:
+    text = " ".join(np.random.default_rng(2).choice(_WORDS, _text_words(session, reads)))
     chat = [{"role": "user", "content": text}]
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "chat"
@@ -152,8 +164,8 @@ def _first_token(session: LoadedSession) -> FirstToken:
     return FirstToken(reply.prompt_tokens, cold, warm, resumed)
 
 
-def _text_words(session: LoadedSession) -> int:
-    return min(1500, (session.info.context or 4096) // 3)
+def _text_words(session: LoadedSession, reads: float) -> int:
+    return min(1500, (session.info.context or 4096) // 3, max(_SHORTEST, round(_READING * reads)))
 
 
 def _asked(engine: Answers, chat: Sequence[dict[str, str]], state: Path) -> tuple[Reply, float]:
@@ -171,14 +183,17 @@ def _asked(engine: Answers, chat: Sequence[dict[str, str]], state: Path) -> tupl
     return reply, (first[0] if first else time.perf_counter()) - start
 
 
-def _guessing(engine: Answers) -> Guessing:
-    text = " ".join(np.random.default_rng(3).choice(_WORDS, _REPLY))
+def _guessing(engine: Answers, writes: float) -> Guessing:
+    length = min(_REPLY, max(_SHORTEST, round(_WRITING * writes)))
+    text = " ".join(np.random.default_rng(3).choice(_WORDS, length))
     messages = ({"role": "user", "content": _QUESTION + text},)
     speeds: dict[bool, list[float]] = {False: [], True: []}
-    right = 0.0
+    right, end = 0.0, time.monotonic() + _SECONDS_OF_GUESSES
     for number in range(_ROUNDS + 1):
+        if number > 1 and time.monotonic() > end:
+            break
         for guesses in (False, True) if number % 2 else (True, False):
-            sampling = SamplingSettings(temperature=0, max_tokens=_REPLY, guesses=guesses)
+            sampling = SamplingSettings(temperature=0, max_tokens=length, guesses=guesses)
             reply = engine.submit(Generate(messages, sampling)).result()
             speeds[guesses].append(reply.tokens / max(reply.seconds, 1e-9))
             right = reply.right_guesses / reply.guessed_tokens if reply.guessed_tokens else right

@@ -18,7 +18,7 @@ STALLED_SECONDS = 2.0
 _SILENT = 0.3
 """Seconds without a byte after which a failure is worth saying: other connections may go on."""
 
-Phase = Literal["downloading", "converting", "checking"]
+Phase = Literal["downloading", "calibrating", "converting", "checking"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,19 +17,38 @@ from converter.atomic_write import remove_leftovers, unfinished_folder
 from converter.gguf_header import is_named_gguf
 from converter.hub.manifest import earlier_conversion, in_use, note_conversion
 from converter.hub.selection import DownloadSelection
-from converter.progress import ProgressListener
+from converter.progress import Progress, ProgressListener
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.ready_made import Way, better_deal
-from desktop_app.paths import downloads_folder, models_folder
+from desktop_app.paths import data_folder, downloads_folder, models_folder
 from desktop_app.planning.planner import Computer
 from desktop_app.processes.worker import Tell, in_process
 from models.errors import ZhiyinError
+from models.regular_file import read_regular
 from models.sentence import Sentence
 from models.system_errors import cannot_write
 
 if TYPE_CHECKING:
     from converter.hub.request import Download, DownloadRequest
     from converter.pipeline import ConversionPlan, ConversionResult
+
+_PARTS = 1000
+"""Into which the making of an importance matrix is divided for its progress."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The text that an importance matrix is made from."""
+
+    text: Path | None = None
+    """None: our own."""
+
+    @property
+    def name(self) -> str:
+        """What tells files that were made with it from others, without spaces."""
+        return (
+            "imatrix" if self.text is None else f"imatrix-{blake2b(read_regular(self.text), digest_size=8).hexdigest()}"
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,8 @@ class InstallRequest:
     """What to do where there is a checkpoint and GGUF files of it."""
     computer: Computer | None = None
     """What "auto" chooses for; None: this computer as it is now."""
+    calibration: Calibration | None = None
+    """How the importance matrix is made of what is converted; None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +154,8 @@ def install_in_process(request: InstallRequest, tell: Tell, stop: threading.Even
     try:
         return in_process(partial(_install_and_tell, request), tell, stop)
     finally:
-        remove_leftovers(models_folder())  # of a process that was killed
+        for folder in (models_folder(), data_folder()):
+            remove_leftovers(folder)  # of a process that was killed
 
 
 def _install_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Installed:
@@ -201,16 +224,22 @@ def install_checkpoint(
     from desktop_app.library.smoke_load import smoke_load
     from desktop_app.planning.automatic import fitted
 
-    with in_use(source, *request.lora):
+    with ExitStack() as stack:
+        stack.enter_context(in_use(source, *request.lora))
         planned = plan(ConvertRequest(source, quant=request.quant, threads=request.threads, lora=request.lora))
         if request.quant == "auto":
             planned = fitted(planned, request.computer)
-        types = planned.recipe.name
+        types = (
+            planned.recipe.name if request.calibration is None else f"{planned.recipe.name}+{request.calibration.name}"
+        )
         out, current = None, False
         if download is not None:
             out, current = earlier_conversion(download.folder, source, download.commit, types)
         if out is not None and current:
             return Installed(out, planned.warnings)
+        if request.calibration is not None:
+            imatrix = stack.enter_context(_importance(source, request.calibration, on_progress, cancelled))
+            planned = plan(replace(planned.request, quant=planned.recipe.name, imatrix=imatrix))
         with _target(models_folder() / planned.out.name, out) as (out, work):
             if on_planned is not None:
                 on_planned(planned.written_to(out))
@@ -218,6 +247,24 @@ def install_checkpoint(
         if download is not None:
             note_conversion(download.folder, source, download.commit, types, made.path)
         return Installed(made.path, planned.warnings, made)
+
+
+@contextmanager
+def _importance(
+    source: Path,
+    calibration: Calibration,
+    on_progress: ProgressListener | None,
+    cancelled: Callable[[], bool] | None,
+) -> Iterator[Path]:
+    """Lend an importance matrix, made here."""
+    from desktop_app.quality.importance import lent_importance
+
+    def tell(part: float, phase: str) -> None:
+        if on_progress is not None:
+            on_progress(Progress(int(_PARTS * part), _PARTS, 0, 1, phase, 0.0, None, "calibrating"))
+
+    with lent_importance(source, tell, calibration.text, cancelled or (lambda: False)) as path:
+        yield path
 
 
 @contextmanager

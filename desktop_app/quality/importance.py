@@ -29,7 +29,7 @@ from desktop_app.engine.protocol import (
 )
 from desktop_app.engine.results import Coverage
 from desktop_app.paths import data_folder, importance_folder
-from desktop_app.quality.chunks import chunks_of, cut_chunks
+from desktop_app.quality.chunks import chunks_of, cut_chunks, read_text
 from desktop_app.quality.measurement import CONTEXT, check_context
 from desktop_app.quality.references import reference_identity, runnable
 from desktop_app.quality.texts import BUILT_IN, calibration_dialogues, calibration_prose
@@ -101,21 +101,36 @@ def make_importance(
 
 
 @contextmanager
-def lent_importance(source: Path, on_progress: Listener = lambda *_: None) -> Iterator[Path]:
-    """Lend an importance matrix of a checkpoint or a GGUF file, made from our own text; it is removed afterwards.
+def lent_importance(
+    source: Path,
+    on_progress: Listener = lambda *_: None,
+    text: Path | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Path]:
+    """Lend an importance matrix of a checkpoint or a GGUF file; it is removed afterwards.
+
+    Args:
+        source: what is to be converted.
+        on_progress: see `Listener`.
+        text: a file; None: our own text.
+        cancelled: asked all the time; True ends the work.
 
     Raises:
         ZhiyinError: as `make_importance` and `runnable`.
     """
+    words = None if text is None else read_text(text)
 
     def converting(progress: Conversion) -> None:
+        if cancelled():
+            raise Cancelled("Stopped.")
         on_progress(progress.bytes_done / max(1, progress.bytes_total), "convert")
 
     target = data_folder() / f"{source.stem}.imatrix.gguf"
     try:
         with unfinished_folder(target) as folder:
             with runnable(source, converting) as model:
-                make_importance(ImportanceRequest(model, folder / target.name), on_progress)
+                request = ImportanceRequest(model, folder / target.name, words, text or BUILT_IN)
+                make_importance(request, on_progress, cancelled)
             yield folder / target.name
     except OSError as error:
         raise cannot_write(target, error) from error

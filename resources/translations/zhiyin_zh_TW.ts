@@ -3604,6 +3604,37 @@
     </message>
 </context>
 <context>
+    <name>CalibrationChoice</name>
+    <message>
+        <source>Choose a text to calibrate on</source>
+        <translation>選擇用於校準的文字</translation>
+    </message>
+    <message>
+        <source>Importance matrix:</source>
+        <translation>重要性矩陣：</translation>
+    </message>
+    <message>
+        <source>The whole model reads a text first, which shows what matters in it: less is lost in the same bytes then. With a large model that takes long, and {size} of the disk meanwhile.</source>
+        <translation>先由完整的模型讀一段文字，找出其中重要的部分，同樣大小的檔案損失更少。模型大時需要較長時間，其間佔用 {size} 磁碟空間。</translation>
+    </message>
+    <message>
+        <source>from Zhiyin&apos;s own text</source>
+        <translation>用知音內建的文字製作</translation>
+    </message>
+    <message>
+        <source>from a text of mine…</source>
+        <translation>用我自己的文字製作…</translation>
+    </message>
+    <message>
+        <source>from {name}</source>
+        <translation>用 {name} 製作</translation>
+    </message>
+    <message>
+        <source>none, the usual recipe</source>
+        <translation>不使用，按一般的配方</translation>
+    </message>
+</context>
+<context>
     <name>Catalogue</name>
     <message>
         <source>Chat</source>
@@ -3659,6 +3690,10 @@
     <message>
         <source>Back to the chat</source>
         <translation>回到對話</translation>
+    </message>
+    <message>
+        <source>Calibrating {percent} %</source>
+        <translation>校準 {percent} %</translation>
     </message>
     <message>
         <source>Checking {percent} %</source>
@@ -4300,6 +4335,10 @@
         <translation>已可使用。</translation>
     </message>
     <message>
+        <source>Preparing the whole model for the text: {percent} %</source>
+        <translation>正在準備完整的模型：{percent} %</translation>
+    </message>
+    <message>
         <source>Preparing…</source>
         <translation>正在準備…</translation>
     </message>
@@ -4310,6 +4349,10 @@
     <message>
         <source>Stopping…</source>
         <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>The whole model reads a text: {percent} %</source>
+        <translation>完整的模型正在讀文字：{percent} %</translation>
     </message>
     <message>
         <source>Try again</source>

@@ -238,6 +238,7 @@ class CataloguePage(QWidget):
         progress = job.progress
         part = 0.0 if progress is None else progress.bytes_done / max(1, progress.bytes_total)
         texts = {"downloading": self.tr("Fetching {percent} %"), "converting": self.tr("Converting {percent} %")}
+        texts["calibrating"] = self.tr("Calibrating {percent} %")
         text = texts.get("downloading" if progress is None else progress.phase, self.tr("Checking {percent} %"))
         return text.format(percent=int(100 * part))
 

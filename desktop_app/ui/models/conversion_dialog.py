@@ -26,9 +26,12 @@ from converter.hub.request import Description
 from desktop_app.library.install import InstallRequest, unused_path
 from desktop_app.library.source_facts import Assessment, SourceFacts
 from desktop_app.paths import downloads_folder, free_space, models_folder
+from desktop_app.planning.footprint import RunShape, uses_graph_runner
+from desktop_app.quality.measurement import CONTEXT
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.models.calibration_choice import CalibrationChoice
 from desktop_app.ui.models.fit import (
     COLOURS,
     choice_words,
@@ -50,6 +53,8 @@ _WIDTH = 620
 _ROWS = 10
 """Of the list of a repository's models; more are scrolled."""
 _QUANT = Qt.ItemDataRole.UserRole
+_FINE = ("F16", "Q8_0")
+"""Quantizations that an importance matrix changes nothing in."""
 
 
 class ConversionDialog(FittingDialog):
@@ -69,6 +74,8 @@ class ConversionDialog(FittingDialog):
         self._look, self._card_look = threading.Event(), threading.Event()
         self._settled = QTimer(self, singleShot=True, interval=50)
         self._settled.timeout.connect(self.fit)
+        self._calibration = CalibrationChoice()
+        self._calibration.changed.connect(self._calibration_chosen)
         self._make_widgets()
         self._lay_out()
         self._retranslate()
@@ -156,6 +163,7 @@ class ConversionDialog(FittingDialog):
             self._way,
             self._offers,
             self._models,
+            self._calibration,
             self._why,
             self._disk,
             self._target,
@@ -321,6 +329,20 @@ class ConversionDialog(FittingDialog):
         self._show_choice()
         self.fit()
 
+    def _calibration_chosen(self) -> None:
+        self._show_choice()
+        self._settled.start()
+
+    def _calibration_disk(self, quant: str) -> int | None:
+        """Return what the disk has to hold while an importance matrix is made; None: the quantization needs none."""
+        facts = self._facts
+        if facts is None or facts.model is None or facts.ready or self._way.chosen is not None or quant in _FINE:
+            return None
+        model = facts.model
+        if uses_graph_runner(model.architecture, model.parameters, RunShape(CONTEXT)):
+            return None  # llama.cpp's own runner collects it
+        return max(facts.offers.values(), default=None)
+
     def _badge(self, quant: str, automatic: str) -> str:
         found = self._assessment
         words = [verdict_words(found.verdicts.get(quant, ""))] if found is not None else []
@@ -343,6 +365,7 @@ class ConversionDialog(FittingDialog):
             why = self._reasons(quant)
         self._why.setText(why)
         self._why.setVisible(bool(why))
+        self._calibration.offer(self._calibration_disk(quant))
         needed, enough = self._room(facts, quant) if facts is not None and not facts.models else ("", True)
         self._disk.setText(needed)
         self._disk.setProperty("kind", "plain" if enough else "failure")
@@ -376,7 +399,8 @@ class ConversionDialog(FittingDialog):
             text = self.tr("Download {download}; {free} are free on the disk.")
         else:
             text = self.tr("A file of {size}; {free} are free on the disk.")
-        enough = fetched + made <= free
+        meanwhile = self._calibration_disk(quant) if self._calibration.chosen is not None else None
+        enough = fetched + made + (meanwhile or 0) <= free
         words = text.format(download=size(fetched), size=size(made), free=size(free))
         if not enough:
             words = f"{words} " + self.tr("Free some, or choose a smaller one.")
@@ -412,7 +436,8 @@ class ConversionDialog(FittingDialog):
         quant, request = self._chosen() or "auto", self._request
         if (ready := self._way.chosen) is not None:
             request = replace(request, source=ready.source, revision=ready.revision)
-        elif self._way.is_choice:
+        elif self._way.is_choice or self._calibration.chosen is not None:
             request = replace(request, way="convert")
-        self._bridge.install(replace(request, quant=quant), fetches=self._fetches(quant))
+        request = replace(request, quant=quant, calibration=self._calibration.chosen)
+        self._bridge.install(request, fetches=self._fetches(quant))
         self.accept()

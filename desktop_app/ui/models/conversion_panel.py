@@ -204,6 +204,11 @@ class ConversionCard(QFrame):
         return " ".join((checked, *map(translated, (*smoke, *made.warnings))))
 
     def _progress_words(self, progress: Progress) -> str:
+        if progress.phase == "calibrating":
+            percent = int(100 * progress.bytes_done / max(1, progress.bytes_total))
+            reads = self.tr("The whole model reads a text: {percent} %")
+            converts = self.tr("Preparing the whole model for the text: {percent} %")
+            return (reads if progress.item == "read" else converts).format(percent=percent)
         if not progress.bytes_total:
             return self.tr("Waiting for the host, which says nothing yet…")
         if progress.retry is not None:

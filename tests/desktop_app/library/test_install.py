@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from converter.atomic_write import unfinished_folder
+from converter.gguf_header import read_gguf_header
 from converter.hub import repository
 from converter.progress import Progress
-from desktop_app.library.install import InstallRequest, install
+from desktop_app.library.install import Calibration, InstallRequest, install
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import models_folder
 from models.errors import Cancelled
@@ -18,6 +19,7 @@ from tests.support import hostile_answers as hostile
 from tests.support.checkpoints import write_checkpoint
 from tests.support.hub_server import HubServer
 from tests.support.random_llama import random_llama
+from tests.support.rwkv_world import world_model
 
 QUANT = "F16"
 
@@ -82,3 +84,23 @@ def test_a_silent_host_is_said_and_left_before_it_is_known_what_to_fetch(monkeyp
         assert not host.closing.is_set()
     assert said[0].stalled
     assert not said[0].bytes_total
+
+
+@pytest.mark.slow
+def test_an_importance_matrix_is_made_before_the_conversion(tmp_path: Path) -> None:
+    source, text = world_model(tmp_path, "7"), tmp_path / "text.txt"
+    text.write_text((Path(__file__).parents[3] / "LICENSE").read_text("utf-8"), "utf-8")
+    progress: list[Progress] = []
+    request = InstallRequest(source, "Q4_0", calibration=Calibration(text))
+    made = install(request, progress.append)
+    assert [phase for phase in dict.fromkeys(one.phase for one in progress) if phase != "checking"] == [
+        "calibrating",
+        "converting",
+    ]
+    metadata = read_gguf_header(made.path).metadata
+    assert metadata["quantize.imatrix.entries_count"] > 0
+    assert metadata["quantize.imatrix.chunks_count"] > 1
+    assert made.path.read_bytes() != install(InstallRequest(source, "Q4_0")).path.read_bytes()
+    with pytest.raises(Cancelled):
+        install(request, cancelled=lambda: True)
+    assert [path for path in models_folder().iterdir() if path.name.startswith(".")] == []

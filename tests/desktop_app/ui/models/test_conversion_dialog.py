@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QLineEdit, QListWidget, QMessageBox, QTreeWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QLineEdit, QListWidget, QMessageBox, QTreeWidget
 
 from converter.pipeline import ConvertRequest, plan
+from desktop_app.library.install import Calibration
 from desktop_app.paths import models_folder
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.models.add_dialog import AddDialog
+from desktop_app.ui.models.calibration_choice import CalibrationChoice
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.conversion_panel import ConversionCard
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -90,6 +92,29 @@ def test_a_dropped_folder_becomes_a_model_that_answers(person: Person, tmp_path:
     person.wait(lambda: model_name(person).endswith("Chat-Q5_K_M") and person.model_state == "ready")
     assert person.ask("Hello")
     assert not person.window.findChildren(ConversionCard)
+
+
+def test_an_importance_matrix_may_be_chosen(person: Person, tmp_path: Path) -> None:
+    drop(person, checkpoint(tmp_path / "Tea-Chat", num_hidden_layers=3))
+    dialog = dialog_of(person)
+    rows(person, dialog)
+    calibration = dialog.findChild(CalibrationChoice)
+    ways = calibration.findChild(QComboBox)
+    assert not calibration.isVisible(), "it changes nothing in Q8_0"
+    choose(dialog, "Q4_K_M")
+    assert calibration.isVisible()
+    assert calibration.chosen is None
+    ways.setCurrentIndex(1)
+    ways.activated.emit(1)
+    assert calibration.chosen == Calibration()
+    assert "The whole model reads a text first" in person.sentences(dialog)
+    ways.activated.emit(2)
+    text = tmp_path / "notes.txt"
+    dialog.findChild(QFileDialog).fileSelected.emit(str(text))
+    assert calibration.chosen == Calibration(text)
+    assert ways.currentText() == "from notes.txt"
+    choose(dialog, "F16")
+    assert calibration.chosen is None
 
 
 def test_a_single_file_of_rwkv_is_told_by_its_tensors(person: Person, tmp_path: Path) -> None:

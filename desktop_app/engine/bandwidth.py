@@ -4,16 +4,21 @@ Writing one token reads every weight once, so seconds for each byte and each row
 per second. A plain copy would not: on few cores the arithmetic of small types is slower than the memory.
 
 Every thread multiplies on its own and counts its own processor time: other programs take turns with it, but the turns that they
-take are not in its account. Threads that wait for each other, as in a model, would count the waiting too.
+take are not in its account. Threads that wait for each other, as in a model, would count the waiting too. They share the memory,
+though, so what one does while another program has the place of the next one is faster than it will be in a model: the samples
+count during which all of them ran.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 import tempfile
 import time
+from bisect import bisect
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -38,7 +43,7 @@ from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType
 
 _SECONDS = 0.03
-"""For each type and round; with what comes before, all take about two seconds."""
+"""Of processor time for each type, round and thread; with what comes before, all take about two seconds."""
 _LONGEST = 0.25
 """For each type and round where other programs leave little processor time."""
 _LEAST_SAMPLES = 12
@@ -54,6 +59,10 @@ _SAMPLE_BYTES = 4 * 1024 * 1024
 _CONTEXT_BYTES = 4 * 1024 * 1024
 """For the graphs and the products."""
 _FINE_CLOCK = 1e-6
+_ALONE = 1.1
+"""Times its processor time that a sample may last: then no other program had a turn in it."""
+_PAUSE = 0.0002
+"""Seconds between two samples of a thread that still follow each other: Python's own work."""
 _LEAST_COMPUTED = GGMLQuantizationType.F16
 
 
@@ -151,7 +160,58 @@ def _measure_type(type_: GGMLQuantizationType, threads: int, *, copied: bool = F
         _bring_into_memory(type_, names, matrices, stack, copied=copied)
         workers = [_Worker(type_, shapes, stack) for shapes in weights]
         with ThreadPoolExecutor(threads) as pool:
-            return _Times(list(pool.map(_Worker.measure, workers)))
+            return _Times(_usual(list(pool.map(_Worker.measure, workers))))
+
+
+class _Sample(NamedTuple):
+    """Some products of one thread."""
+
+    shape: int
+    begin: float
+    end: float
+    seconds: float
+    """Of processor time."""
+    of_a_product: float
+    """The same of each."""
+
+
+def _usual(samples: Sequence[Sequence[_Sample]]) -> list[list[float]]:
+    """Return the seconds that a product of each shape takes each thread when little disturbs it, while the others run too."""
+    running = [_running(of_thread) for of_thread in samples]
+    found = []
+    for thread, of_thread in enumerate(samples):
+        others = [spans for number, spans in enumerate(running) if number != thread]
+        times: list[list[float]] = [[] for _ in _SHAPES]
+        together: list[list[float]] = [[] for _ in _SHAPES]
+        for sample in of_thread:
+            times[sample.shape].append(sample.of_a_product)
+            if all(_is_within(sample, spans) for spans in others):
+                together[sample.shape].append(sample.of_a_product)
+        pairs = zip(times, together, strict=True)
+        found.append([_quartile(some if len(some) >= _LEAST_SAMPLES else every) for every, some in pairs])
+    return found
+
+
+def _quartile(times: list[float]) -> float:
+    return sorted(times)[len(times) // 4]
+
+
+def _running(samples: Sequence[_Sample]) -> list[tuple[float, float]]:
+    """Return when a thread ran without giving way to another program: beginnings and ends, in their order."""
+    spans: list[tuple[float, float]] = []
+    for sample in samples:
+        if sample.end - sample.begin > _ALONE * sample.seconds:
+            continue
+        if spans and sample.begin - spans[-1][1] < _PAUSE:
+            spans[-1] = (spans[-1][0], sample.end)
+        else:
+            spans.append((sample.begin, sample.end))
+    return spans
+
+
+def _is_within(sample: _Sample, spans: Sequence[tuple[float, float]]) -> bool:
+    index = bisect(spans, (sample.begin, math.inf)) - 1
+    return index >= 0 and sample.end <= spans[index][1]
 
 
 def _counts(type_: GGMLQuantizationType, threads: int) -> list[int]:
@@ -231,26 +291,26 @@ class _Worker:
                 some = weights[start : start + at_once]
                 self._graphs.append((number, _products(data, some, _numbers(shape)), len(some)))
 
-    def measure(self) -> list[float]:
-        """Return the seconds that a product of each shape takes when little disturbs it."""
-        times: list[list[float]] = [[] for _ in _SHAPES]
+    def measure(self) -> list[_Sample]:
+        """Compute for a while; longer where other programs leave little processor time."""
+        found: list[_Sample] = []
         clock = _clock()
-        began = time.perf_counter()
         for _ in self._round(clock):  # brings the memory to this core
             pass
+        began, start = time.perf_counter(), clock()
         while True:
-            for number, seconds in self._round(clock):
-                times[number].append(seconds)
-            lasted = time.perf_counter() - began
-            if lasted > _LONGEST or (lasted > _SECONDS and min(map(len, times)) >= _LEAST_SAMPLES):
-                break
-        return [sorted(found)[len(found) // 4] for found in times]
+            found += self._round(clock)
+            fewest = min(Counter(sample.shape for sample in found).values())
+            enough = clock() - start > _SECONDS and fewest >= _LEAST_SAMPLES
+            if enough or time.perf_counter() - began > _LONGEST:
+                return found
 
-    def _round(self, clock: Callable[[], float]) -> Iterator[tuple[int, float]]:
-        for number, graph, products in self._graphs:
-            start = clock()
+    def _round(self, clock: Callable[[], float]) -> Iterator[_Sample]:
+        for shape, graph, products in self._graphs:
+            begin, start = time.perf_counter(), clock()
             ggml().ggml_backend_graph_compute(self._processor, graph)
-            yield number, (clock() - start) / products
+            seconds = clock() - start
+            yield _Sample(shape, begin, time.perf_counter(), seconds, seconds / products)
 
 
 def _clock() -> Callable[[], float]:

@@ -65,6 +65,21 @@ def test_bytes_and_rows_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert speed.of("F16", copied=True) == pytest.approx(0.8 * speed.of("F16"), rel=0.3)
 
 
+def test_what_a_thread_does_while_another_gives_way_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the memory to itself then, and is twice as fast."""
+
+    def sample(begin: int, end: int, seconds: float) -> bandwidth._Sample:
+        return bandwidth._Sample(0, begin * 1e-3, end * 1e-3, seconds * 1e-3, seconds * 1e-3)
+
+    monkeypatch.setattr(bandwidth, "_SHAPES", bandwidth._SHAPES[:1])
+    one = [sample(0, 2, 2), sample(2, 4, 2), sample(4, 5, 1), sample(5, 6, 1), sample(6, 7, 1), sample(8, 10, 2)]
+    other = [sample(0, 2, 2), sample(2, 4, 2), sample(4, 8, 2), sample(8, 10, 2)]  # the third one gave way
+    assert bandwidth._usual([one, other]) == [[2e-3], [2e-3]]
+    assert bandwidth._usual([one]) == [[1e-3]]
+    monkeypatch.setattr(bandwidth, "_LEAST_SAMPLES", 4)
+    assert bandwidth._usual([one, other])[0] == [1e-3], "too few to be told"
+
+
 def test_measurements_that_differ_are_no_true_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandwidth, "thread_counts", lambda: (1,))
     times = iter([0.001] * len(TYPES) + [0.002] * len(TYPES))

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     used.add_argument("part", metavar="PART", help=f"a part, {AUTOMATIC} (all that work) or {PROCESSOR} (none)")
     actions.add_parser("rollback", help="use what was used before the last change")
     built = actions.add_parser("build", help="build a part from the sources of llama.cpp (in a checkout of Zhiyin)")
-    built.add_argument("part", choices=("vulkan", "cuda", "rpc"))
+    built.add_argument("part", choices=("vulkan", "cuda", "rpc"), metavar="PART", help="vulkan, cuda or rpc")
     for action in actions.choices.values():
         add_json(action)  # each shows what is here then
 

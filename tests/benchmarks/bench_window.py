@@ -21,6 +21,7 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+import psutil
 from PySide6.QtCore import QMimeData, Qt, QTimer
 from PySide6.QtWidgets import QTreeWidget
 
@@ -96,6 +97,8 @@ class ReplayBridge(EngineBridge):
     """The engine's bridge with a written reply instead of a model's."""
 
     reply = ""
+    piece = 4
+    """Characters of a token."""
 
     def submit(
         self,
@@ -108,8 +111,8 @@ class ReplayBridge(EngineBridge):
             return super().submit(request, on_update, on_done, on_failed)
 
         def speak() -> None:
-            for start in range(0, len(self.reply), 4):
-                update = protocol.Text(self.reply[start : start + 4])
+            for start in range(0, len(self.reply), self.piece):
+                update = protocol.Text(self.reply[start : start + self.piece])
                 self._background.post(lambda update=update: on_update(update))
                 time.sleep(1 / TOKENS_PER_SECOND)
             reply = Reply(self.reply, "end", 0, 0, len(self.reply) // 4, 0.0, 10.0)
@@ -196,6 +199,7 @@ def main() -> None:
         measure(person, "streaming one long code block", lambda: person.send("Code."), lambda: not person.busy)
         ReplayBridge.reply = "word " * arguments.tokens
         measure(person, "streaming one paragraph", lambda: person.send("Words."), lambda: not person.busy)
+        measure_long_replies(person)
         ReplayBridge.reply = "".join(
             f"The sum $s_{{{n}}} = \\sum_{{i=1}}^{{{n}}} i^2$ is\n\n$$\\frac{{{n}({n}+1)(2\\cdot {n}+1)}}{{6}}$$\n\n"
             for n in range(100)
@@ -225,6 +229,22 @@ def main() -> None:
         )
         measure_conversion(person, checkpoint_of_gguf(starter, home / "Smol-Chat", shards=2, dtype="F16"))
         person.close()
+
+
+def measure_long_replies(person: Person) -> None:
+    """Stream a table of 5,000 rows and 50,000 brackets, as fast as 3,000 tokens come; say how the memory grows."""
+    idle, usual = psutil.Process().memory_info().rss, ReplayBridge.piece
+    rows = "".join(f"| {n} | **fox** | 一行 `x` |\n" for n in range(5000))
+    table = f"| n | word | note |\n|---|---|---|\n{rows}"
+    for name, text in (
+        ("a table of 5,000 rows", table),
+        ("50,000 brackets", "[" * 50_000),
+        ("50,000 brackets with words", "[ and words " * 50_000),
+    ):
+        ReplayBridge.reply, ReplayBridge.piece = text, len(text) // 3000
+        measure(person, f"streaming {name}", lambda: person.send("Go on."), lambda: not person.busy)
+        print(f"    memory {psutil.Process().memory_info().rss / idle:.2f} times what it was before")
+    ReplayBridge.piece = usual
 
 
 def measure_conversion(person: Person, source: Path) -> None:

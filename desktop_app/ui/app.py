@@ -23,6 +23,7 @@ from desktop_app.ui.preloading import preload
 from desktop_app.ui.services import Services
 from desktop_app.ui.session_end import SessionEnd
 from desktop_app.ui.single_instance import SingleInstance, begin
+from desktop_app.ui.widgets.cursor_rest import CursorRest
 from desktop_app.ui.widgets.font_weight import use_one_weight
 from desktop_app.ui.widgets.fonts import use_fonts
 from desktop_app.ui.widgets.icons import resource_path
@@ -85,7 +86,7 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
     window.services.history.unavailable.connect(unusable)
     session = SessionEnd(application, window.keep, end)
     application.aboutToQuit.connect(window.services.close)  # whatever made it quit
-    window.painted.connect(partial(_follow_paint, window, instance))
+    window.painted.connect(partial(_follow_paint, application, window, instance))
     window.show()
     code = application.exec()
     session.close()
@@ -93,9 +94,10 @@ def _live(application: QApplication, window: MainWindow, instance: SingleInstanc
     return code
 
 
-def _follow_paint(window: MainWindow, instance: SingleInstance) -> None:
+def _follow_paint(application: QApplication, window: MainWindow, instance: SingleInstance) -> None:
     """Do what has time until the window is on the screen."""
     instance.listen()
+    CursorRest(application)
     collect_in_pauses(window.services.chats)
     QTimer.singleShot(_LEISURE_MS, window, lambda: Thread(target=preload, name="preload", daemon=True).start())
 

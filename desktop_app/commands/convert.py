@@ -22,8 +22,9 @@ from desktop_app.engine.client import Engine
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.planning.automatic import fitted
 from desktop_app.planning.computer import computer_now
+from desktop_app.planning.planner import Computer
 from desktop_app.quality.importance import lent_importance
-from desktop_app.quality.mixing import bytes_of_bits, bytes_that_fit, measure_costs, plan_within
+from desktop_app.quality.mixing import SpeedFloor, bytes_of_bits, bytes_that_fit, measure_costs, plan_within
 from models.errors import ZhiyinError
 from models.system_errors import cannot_write
 
@@ -55,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     budget.add_argument(
         "--recipe", type=Path, metavar="FILE", help="a mixture that --save-recipe wrote, or that of another GGUF file"
+    )
+    parser.add_argument(
+        "--min-speed",
+        type=real(0.1, 10_000),
+        metavar="N",
+        help="with --size, --bits or fit: types that write at least N tokens a second here, as predicted",
     )
     parser.add_argument("--save-recipe", type=Path, metavar="FILE.json", help="write the mixture, for --recipe")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the GGUF file to write")
@@ -92,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.save_recipe is not None and not (_is_measured(arguments) or arguments.recipe):
         raise ZhiyinError("There is no mixture to save; give --size, --bits or --quant fit too.")
+    if arguments.min_speed is not None and not _is_measured(arguments):
+        raise ZhiyinError("--min-speed chooses among mixtures; give --size, --bits or --quant fit too.")
     with in_use(source, *adapters), _importance(arguments, source) as imatrix:
         return _convert(arguments, source, adapters, imatrix)
 
@@ -159,18 +168,23 @@ def _planned(arguments: argparse.Namespace, request: ConvertRequest) -> Conversi
         costs = measure_costs(request, request.imatrix, lambda part, phase: line.show(part, PHASES[phase]))
     finally:
         line.clear()
+    floor = None if arguments.min_speed is None else SpeedFloor(arguments.min_speed, _computer())
     if arguments.size is not None:
         size = arguments.size
     elif arguments.bits is not None:
         size = bytes_of_bits(request, arguments.bits)
     else:
-        with Engine() as engine:
-            size = bytes_that_fit(request, costs, computer_now(engine))
-    planned = plan_within(request, costs, size)
+        size = bytes_that_fit(request, costs, _computer() if floor is None else floor.computer)
+    planned = plan_within(request, costs, size, floor)
     mixture = planned.request.mixture
     if mixture is not None and mixture.predicted_kl is not None:
         say(f"Predicted KL divergence from the original: {mixture.predicted_kl:.4f}.")
     return planned
+
+
+def _computer() -> Computer:
+    with Engine() as engine:
+        return computer_now(engine)
 
 
 def _save(path: Path, mixture: Mixture) -> None:

@@ -7,6 +7,7 @@ together are what each type of each tensor costs, and `converter.mixtures` choos
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Unload
 from desktop_app.paths import data_folder
 from desktop_app.planning.candidates import model_of_mixture
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.planner import Computer, rate
 from desktop_app.planning.planner import plan as placed
 from desktop_app.quality.measurement import MeasureRequest, measure_in
 from desktop_app.quality.references import runnable
@@ -46,9 +47,33 @@ _CONTEXT = 128
 _LEAST_DIVERGENCE = 1e-6
 """Nats; less is rounding."""
 _TRIES = 8
+_FIRST_PRICE, _HIGHEST_PRICE, _PRICE_STEP = 1e-3, 1e9, 8.0
+"""Nats that a second of each token is taken to cost, from where the search for the lowest sufficient price begins."""
 
 Listener = Callable[[float, str], None]
 """Hears of the part that is done (0 to 1), and of the phase ("convert", "sensitivity", "probe")."""
+
+
+@dataclass(frozen=True)
+class SpeedFloor:
+    """How fast a mixture has to write, and where."""
+
+    tokens_per_second: float
+    computer: Computer
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What a second of each token costs, in nats: the more, the faster the types that are chosen."""
+
+    nats_per_second: float
+    seconds: Mapping[str, Mapping[Type, float]]
+    """Of a token, that a tensor in a type takes."""
+
+    def on(self, name: str, options: Sequence[Option]) -> list[Option]:
+        """Return a tensor's options with what their time costs."""
+        seconds = self.seconds[name]
+        return [replace(option, cost=option.cost + self.nats_per_second * seconds[option.type]) for option in options]
 
 
 @dataclass(frozen=True)
@@ -57,12 +82,13 @@ class Costs:
 
     options: Mapping[str, Sequence[Option]]
 
-    def mixture(self, budget: int) -> Mixture:
-        """Return the best mixture whose tensors have at most `budget` bytes."""
-        chosen = choose(self.options, budget)
-        return Mixture(
-            {name: option.type for name, option in chosen.items()}, sum(option.cost for option in chosen.values())
+    def mixture(self, budget: int, penalty: Penalty | None = None) -> Mixture:
+        """Return the best mixture whose tensors have at most `budget` bytes; a penalty comes on top of what each option costs."""
+        options = (
+            self.options if penalty is None else {name: penalty.on(name, self.options[name]) for name in self.options}
         )
+        types = {name: option.type for name, option in choose(options, budget).items()}
+        return Mixture(types, self.predicted(types))
 
     def predicted(self, types: Mapping[str, Type]) -> float:
         """Return the mean KL divergence that is predicted for any choice of types, in nats."""
@@ -110,20 +136,81 @@ def measure_costs(request: ConvertRequest, imatrix: Path, on_progress: Listener 
     return Costs(options)
 
 
-def plan_within(request: ConvertRequest, costs: Costs, size: int) -> ConversionPlan:
-    """Return the plan of the best mixture whose file has at most `size` bytes.
+def plan_within(request: ConvertRequest, costs: Costs, size: int, floor: SpeedFloor | None = None) -> ConversionPlan:
+    """Return the plan of the best mixture whose file has at most `size` bytes, and that writes fast enough.
 
     Raises:
-        ZhiyinError: even the smallest file is larger.
+        ZhiyinError: even the smallest file is larger, or even the fastest mixture slower.
     """
     budget = size - _fixed(request, costs)
     for _ in range(_TRIES):
-        mixture = costs.mixture(budget)
+        mixture = costs.mixture(budget) if floor is None else _fast_enough(request, costs, budget, floor)
         planned = _named(request, mixture)
         if planned.size <= size:
             return planned
         budget -= planned.size - size  # the mixture in the header has another length
     raise ZhiyinError("No mixture of exactly that size was found; ask for a slightly larger one.")
+
+
+def _fast_enough(request: ConvertRequest, costs: Costs, budget: int, floor: SpeedFloor) -> Mixture:
+    """Return the best mixture with the lowest price of time that makes it fast enough."""
+    quantizable = _quantizable(plan(replace(request, quant="F16", mixture=None)))
+    seconds = _seconds(quantizable, costs, floor.computer)
+
+    def made(price: float) -> tuple[Mixture, float]:
+        mixture = costs.mixture(budget, Penalty(price, seconds) if price else None)
+        speed = placed(model_of_mixture(quantizable, mixture), floor.computer).chosen.tokens_per_second
+        return mixture, speed or 0.0
+
+    best, speed = made(0.0)
+    if speed >= floor.tokens_per_second:
+        return best
+    low, high = 0.0, _FIRST_PRICE
+    best, speed = made(high)
+    while speed < floor.tokens_per_second:
+        if high > _HIGHEST_PRICE:
+            raise ZhiyinError(
+                "Even the fastest mixture in that size writes only about {rate} tokens a second here; ask for fewer, or for a "
+                "smaller file.",
+                rate=rate(speed),
+            )
+        low, high = high, high * _PRICE_STEP
+        best, speed = made(high)
+    for _ in range(_TRIES):
+        middle = math.sqrt(max(low, high / _PRICE_STEP) * high)
+        mixture, speed = made(middle)
+        if speed >= floor.tokens_per_second:
+            best, high = mixture, middle
+        else:
+            low = middle
+    return best
+
+
+def _seconds(quantizable: Quantizable, costs: Costs, computer: Computer) -> dict[str, dict[Type, float]]:
+    """Return what each option of each tensor takes of a token's time on the processor.
+
+    Raises:
+        ZhiyinError: the computer's speed is not known.
+    """
+    speed = computer.speed
+    if speed is None or speed.disturbed:
+        raise ZhiyinError(
+            "Other programs kept this computer too busy to measure its speed; close them and try again, or leave out --min-speed."
+        )
+    tied = all(tensor.name != "output.weight" for tensor in quantizable.tensors)
+    experts, used = (quantizable.parameters.get(f"expert_{name}") for name in ("count", "used_count"))
+    part = used / experts if isinstance(experts, int) and isinstance(used, int) and experts else 1.0
+    found: dict[str, dict[Type, float]] = {}
+    for tensor in quantizable.tensors:
+        share = part if "_exps." in tensor.name else 1.0
+        if tensor.name.startswith("token_embd.") and not tied:
+            share = 0.0  # one row of it is read
+        rows = prod(tensor.shape[:-1])
+        found[tensor.name] = {
+            option.type: share * (option.size / speed.of(option.type.name) + rows * speed.of_row(option.type.name))
+            for option in costs.options.get(tensor.name, ())
+        }
+    return found
 
 
 def bytes_that_fit(request: ConvertRequest, costs: Costs, computer: Computer) -> int:

@@ -12,6 +12,10 @@
         <translation>--ctx、--threads、--adapter 和 --worker 要在运行远程模型的那台电脑上设置；请在这里去掉它们。</translation>
     </message>
     <message>
+        <source>--min-speed chooses among mixtures; give --size, --bits or --quant fit too.</source>
+        <translation>--min-speed 用于选择混合量化；请同时给出 --size、--bits 或 --quant fit。</translation>
+    </message>
+    <message>
         <source>--plot draws what --full measures; add --full.</source>
         <translation>--plot 绘制的是 --full 的测量结果；请加上 --full。</translation>
     </message>
@@ -108,6 +112,10 @@
         <translation>引擎组件需要在知音的源码目录中构建；请改用 `zhiyin engine add FILE` 添加现成的组件。</translation>
     </message>
     <message>
+        <source>Even the fastest mixture in that size writes only about {rate} tokens a second here; ask for fewer, or for a smaller file.</source>
+        <translation>在这个大小之内，最快的混合量化在这台电脑上每秒也只能写约 {rate} 个词元；请降低要求，或选择更小的文件。</translation>
+    </message>
+    <message>
         <source>Even the smallest mixture has {excess:size} more of weights than the {budget:size} that are allowed; allow more, or choose a smaller model.</source>
         <translation>即使最小的混合量化，权重也比允许的 {budget:size} 多 {excess:size}；请放宽限制，或选择更小的模型。</translation>
     </message>
@@ -186,6 +194,10 @@
     <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.</source>
         <translation>无法在 {host} 的端口 {port} 上监听（{reason}）；请换一个地址或端口，或关闭占用它的程序。</translation>
+    </message>
+    <message>
+        <source>Other programs kept this computer too busy to measure its speed; close them and try again, or leave out --min-speed.</source>
+        <translation>其他程序太忙，无法测出这台电脑的速度；请关闭它们后重试，或去掉 --min-speed。</translation>
     </message>
     <message>
         <source>Parts of this installation do not work ({parts}); install it again.</source>

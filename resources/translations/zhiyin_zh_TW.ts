@@ -12,6 +12,10 @@
         <translation>--ctx、--threads、--adapter 和 --worker 要在執行遠端模型的那台電腦上設定；請在這裡去掉它們。</translation>
     </message>
     <message>
+        <source>--min-speed chooses among mixtures; give --size, --bits or --quant fit too.</source>
+        <translation>--min-speed 用於選擇混合量化；請同時給出 --size、--bits 或 --quant fit。</translation>
+    </message>
+    <message>
         <source>--plot draws what --full measures; add --full.</source>
         <translation>--plot 繪製的是 --full 的測量結果；請加上 --full。</translation>
     </message>
@@ -108,6 +112,10 @@
         <translation>引擎元件需要在知音的原始碼目錄中建置；請改用 `zhiyin engine add FILE` 新增現成的元件。</translation>
     </message>
     <message>
+        <source>Even the fastest mixture in that size writes only about {rate} tokens a second here; ask for fewer, or for a smaller file.</source>
+        <translation>在這個大小之內，最快的混合量化在這台電腦上每秒也只能寫約 {rate} 個詞元；請降低要求，或選擇更小的檔案。</translation>
+    </message>
+    <message>
         <source>Even the smallest mixture has {excess:size} more of weights than the {budget:size} that are allowed; allow more, or choose a smaller model.</source>
         <translation>即使最小的混合量化，權重也比允許的 {budget:size} 多 {excess:size}；請放寬限制，或選擇更小的模型。</translation>
     </message>
@@ -186,6 +194,10 @@
     <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.</source>
         <translation>無法在 {host} 的連接埠 {port} 上監聽（{reason}）；請換一個位址或連接埠，或關閉占用它的程式。</translation>
+    </message>
+    <message>
+        <source>Other programs kept this computer too busy to measure its speed; close them and try again, or leave out --min-speed.</source>
+        <translation>其他程式太忙，無法測出這台電腦的速度；請關閉它們後重試，或去掉 --min-speed。</translation>
     </message>
     <message>
         <source>Parts of this installation do not work ({parts}); install it again.</source>

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import gguf
 import pytest
 
-from converter.mixtures import MIXTURE_KEY, read_mixture
+from converter.ggml_types import row_bytes
+from converter.mixtures import MIXTURE_KEY, Mixture, Option, read_mixture
+from converter.pipeline import ConvertRequest, plan
+from converter.recipes import can_change
+from desktop_app.planning.candidates import model_of_mixture
+from desktop_app.planning.planner import plan as planned
+from desktop_app.quality.mixing import Costs, SpeedFloor, plan_within
+from desktop_app.system.read_speed import ReadSpeed
+from models.errors import ZhiyinError
+from models.gguf_constants import GGMLQuantizationType as Type
+from tests.desktop_app.planning.test_planner import COMPUTERS
 from tests.support.commands import zhiyin
 from tests.support.rwkv_world import world_model
 
@@ -41,6 +53,7 @@ def test_a_model_is_measured_and_meets_its_bits(tmp_path: Path) -> None:
         (("--size", "1G", "--bits", "4"), "not allowed with argument"),
         (("--save-recipe", "x.json"), "There is no mixture to save"),
         (("--recipe", "LICENSE"), "LICENSE"),
+        (("--min-speed", "9"), "give --size, --bits or --quant fit too"),
     ],
 )
 def test_what_cannot_be_asked_for(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -48,3 +61,42 @@ def test_what_cannot_be_asked_for(options: tuple[str, ...], said: str, tmp_path:
     assert done.returncode in (1, 2)
     assert said.lower() in done.stderr.lower()
     assert not (tmp_path / "out.gguf").exists()
+
+
+def test_a_floor_of_speed_is_met_at_the_least_loss(tmp_path: Path) -> None:
+    """Q5_0 is nearly as good as Q8_0 and slow here; Q4_0 is fast and poor."""
+    request = ConvertRequest(world_model(tmp_path, "7"), tmp_path / "out.gguf")
+    quantizable = plan(request).quantizable
+    assert quantizable is not None
+    losses = {Type.Q8_0: 0.0, Type.Q5_0: 0.1, Type.Q4_0: 1.0}
+    costs = Costs(
+        {
+            tensor.name: [
+                Option(type_, prod(tensor.shape[:-1]) * row_bytes(type_, tensor.shape[-1]), loss)
+                for type_, loss in losses.items()
+            ]
+            for tensor in quantizable.tensors
+            if can_change(tensor)
+        }
+    )
+    computer = replace(
+        COMPUTERS["16 GB Windows"], speed=ReadSpeed({"Q8_0": 4e6, "Q5_0": 1e6, "Q4_0": 8e6, "F32": 1e9}, 8)
+    )
+
+    def made(floor: float) -> tuple[Mixture, float]:
+        mixture = plan_within(request, costs, 10**9, SpeedFloor(floor, computer)).request.mixture
+        assert mixture is not None
+        speed = planned(model_of_mixture(quantizable, mixture), computer).chosen.tokens_per_second
+        assert speed is not None
+        return mixture, speed
+
+    exact, slow = made(0.1)
+    assert set(exact.types.values()) == {Type.Q8_0}
+    mixed, between = made(1.3 * slow)
+    assert between >= 1.3 * slow
+    assert set(mixed.types.values()) == {Type.Q8_0, Type.Q4_0}
+    assert 0.0 < (mixed.predicted_kl or 0.0) < len(costs.options)
+    with pytest.raises(ZhiyinError, match="Even the fastest mixture in that size writes only about"):
+        made(100 * slow)
+    with pytest.raises(ZhiyinError, match="leave out --min-speed"):
+        plan_within(request, costs, 10**9, SpeedFloor(1, replace(computer, speed=None)))

@@ -15,7 +15,7 @@ from desktop_app.commands.source import add_hub_arguments
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
 from desktop_app.library.hub_tokens import token_at
-from desktop_app.paths import downloads_folder, loads_file, qualities_file
+from desktop_app.paths import downloads_folder, free_space, loads_file, qualities_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_headers
 from desktop_app.planning.computer import computer_now
@@ -81,13 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
         options = [_facts(option) for option in found.alternatives]
         best = _facts(found.best) if found.best is not None else None
         facts = {"best": best, "reason": found.reason, "lesson": correction, "alternatives": options}
-        print_json(facts | {"origin": asked.origin, "download_bytes": download})
+        print_json(
+            facts | {"origin": asked.origin, "download_bytes": download, "disk_bytes": _disk(asked, found.chosen)}
+        )
         return 0 if found.best is not None else 1
-    if asked.origin:
-        whose = "Its weights are" if not asked.files else f"{found.chosen.quant} is"
-        say(asked.origin + ("" if download is None else f" {whose} {human_bytes(download)} to fetch."))
-    for note in asked.notes:
-        say(f"Note: {note}")
+    _say_costs(asked, found.chosen, download)
     if found.best is None:
         raise found.refusal
     say(str(found.reason))
@@ -104,6 +102,28 @@ def run(arguments: argparse.Namespace) -> int:
     _print_shares(found.best)
     _print_options((found.best, *found.alternatives))
     return 0
+
+
+def _say_costs(asked: Asked, chosen: RunConfiguration, download: int | None) -> None:
+    """Say where the sizes come from, what is to be fetched, and what that and the conversion take of the disk."""
+    if asked.origin:
+        whose = "Its weights are" if not asked.files else f"{chosen.quant} is"
+        say(asked.origin + ("" if download is None else f" {whose} {human_bytes(download)} to fetch."))
+    if (disk := _disk(asked, chosen)) is not None:
+        free = free_space(downloads_folder())
+        say(
+            f"Converting it takes {human_bytes(disk)} of disk, download and file together; {human_bytes(free)} are free."
+        )
+    for note in asked.notes:
+        say(f"Note: {note}")
+
+
+def _disk(asked: Asked, option: RunConfiguration) -> int | None:
+    """Return the bytes that a download and what is made of it take together; None: nothing is converted."""
+    if asked.download is None or asked.files:
+        return None
+    chosen = next(candidate for candidate in asked.model.candidates if candidate.quant == option.quant)
+    return asked.download + sum(tensor.bytes for tensor in chosen.tensors)
 
 
 def find_asked(arguments: argparse.Namespace) -> Asked:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from converter.progress import Progress
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, say_fetched, show_progress
-from desktop_app.commands.terminal import ProgressLine, print_json, say
+from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, say
 from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.library.installed import Library
 from desktop_app.library.ready_made import WAYS
-from desktop_app.paths import models_folder
+from desktop_app.paths import downloads_folder, free_space, models_folder
+from models.errors import ZhiyinError
 from models.sentence import Sentence
 
 if TYPE_CHECKING:
     from converter.hub.request import Download
+    from desktop_app.library.source_facts import WayCost
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         way=arguments.way,
     )
-    made = _installed(request)
+    made = _installed(_told(request))
     model = Library(models_folder()).import_file(made.path)
     facts = {**asdict(model), "repository": made.repository, "commit": made.commit}
     if arguments.json:
@@ -71,6 +73,41 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(model.name)
     return 0
+
+
+def _told(request: InstallRequest) -> InstallRequest:
+    """Say what each way to a model costs, before anything is fetched; return the request with what was found out for it."""
+    from desktop_app.library.source_facts import judge, look_and_tell, ways
+    from desktop_app.planning.automatic import this_computer
+
+    try:
+        facts = look_and_tell(request, lambda _: None, lambda: False)
+    except ZhiyinError:
+        return request  # whoever fetches it says why
+    if not facts.download or not facts.offers:
+        return request
+    quant = request.quant
+    if quant == "auto":
+        request = replace(request, computer=this_computer())
+        quant = judge(facts, request.computer).quant if request.computer is not None else facts.usual
+    if quant in facts.offers:
+        free = free_space(downloads_folder())
+        for cost in ways(facts, quant):
+            say(_way_words(cost, free))
+    return request
+
+
+def _way_words(cost: WayCost, free: int) -> str:
+    room = f"{human_bytes(free)} are free on the disk"
+    if cost.maker is not None:
+        whose = "its publisher" if cost.maker.own else cost.maker.maker
+        return f"Ready-made by {whose} (--way ready): {human_bytes(cost.download)} to download ({cost.quant}); {room}."
+    if not cost.made:
+        return f"{human_bytes(cost.download)} to download ({cost.quant}); {room}."
+    return (
+        f"Converted here (--way convert): {human_bytes(cost.download)} to download, then a file of {human_bytes(cost.made)} "
+        f"({cost.quant}), {human_bytes(cost.disk)} together; {room}."
+    )
 
 
 def _installed(request: InstallRequest) -> Installed:

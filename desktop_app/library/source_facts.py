@@ -66,6 +66,34 @@ class SourceFacts:
 
 
 @dataclass(frozen=True)
+class WayCost:
+    """One way to a model, and what it costs."""
+
+    maker: ReadyMade | None
+    """Whose file it is; None: it is converted here."""
+    quant: str
+    download: int
+    """Bytes."""
+    made: int = 0
+    """Bytes of the file that is made beside the download; 0: the download is the model."""
+
+    @property
+    def disk(self) -> int:
+        """Bytes that both take together, when the file is made and the download still there."""
+        return self.download + self.made
+
+
+def ways(facts: SourceFacts, quant: str) -> list[WayCost]:
+    """Return the ways to a model in a quantization; of a ready-made one that lacks it, the smallest file."""
+    found = []
+    for maker in facts.ready_made:
+        named = quant if quant in maker.files else min(maker.files, key=lambda name: maker.files[name])
+        found.append(WayCost(maker, named, maker.files[named]))
+    made = 0 if facts.ready else facts.offers.get(quant, 0)
+    return [*found, WayCost(None, quant, facts.offers.get(quant, 0) if facts.ready else facts.download, made)]
+
+
+@dataclass(frozen=True)
 class Assessment:
     """What this computer can run of a source."""
 

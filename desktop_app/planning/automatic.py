@@ -29,7 +29,7 @@ def fitted(planned: ConversionPlan, computer: Computer | None = None) -> Convers
     if planned.quantizable is None:
         return planned
     model = model_of_quantizable(planned.quantizable)
-    found = plan(model, computer or _this_computer())
+    found = plan(model, computer or this_computer())
     return planned.in_quant(chosen_quant(model, found), *((found.reason,) if found.reason else ()))
 
 
@@ -39,7 +39,7 @@ def quant_by_configuration(config: Config | None, computer: Computer | None = No
         model = None if config is None else model_of_config(config)
     except ZhiyinError:
         return ""
-    return "" if model is None else chosen_quant(model, plan(model, computer or _this_computer()))
+    return "" if model is None else chosen_quant(model, plan(model, computer or this_computer()))
 
 
 def choose_file(sizes: Mapping[str, int], headers: RemoteHeaders, computer: Computer | None = None) -> str:
@@ -50,7 +50,7 @@ def choose_file(sizes: Mapping[str, int], headers: RemoteHeaders, computer: Comp
         headers: of those that can be read.
         computer: what to choose for; None: this computer as it is now.
     """
-    computer = computer or _this_computer()
+    computer = computer or this_computer()
     model = model_of_files(headers)
     return choose_by_size(sizes, computer) if model is None else chosen_quant(model, plan(model, computer))
 
@@ -81,6 +81,7 @@ def weights_room(computer: Computer) -> float:
     return _MEMORY_SHARE * max(computer.free_bytes, *gpus, 0)
 
 
-def _this_computer() -> Computer:
+def this_computer() -> Computer:
+    """Return what this computer has now."""
     with Engine() as engine:
         return computer_now(engine)

@@ -65,10 +65,18 @@ def cost(offer: CatalogueOffer) -> str:
     elif offer.sizes is None:
         parts.append(QCoreApplication.translate("Catalogue", "its sizes are not known"))
     if offer.download is not None:
-        parts.append(QCoreApplication.translate("Catalogue", "{size} to download").format(size=size(offer.download)))
+        parts.append(_download_words(offer, offer.download))
     if offer.disk is not None:
         parts.append(QCoreApplication.translate("Catalogue", "{size} on disk").format(size=size(offer.disk)))
     return " · ".join(part for part in parts if part)
+
+
+def _download_words(offer: CatalogueOffer, download: int) -> str:
+    """Return the bytes of both ways: nobody is asked what a publisher offers before the user wants the model."""
+    if offer.disk is None or offer.disk >= download:
+        return QCoreApplication.translate("Catalogue", "{size} to download").format(size=size(download))
+    text = QCoreApplication.translate("Catalogue", "{size} to download ({small} if its publisher has it ready-made)")
+    return text.format(size=size(download), small=size(offer.disk))
 
 
 def shortage(offer: CatalogueOffer, free_disk: int | None) -> str:

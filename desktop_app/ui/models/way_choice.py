@@ -6,7 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QLabel, QRadioButton, QVBoxLayout, QWidget
 
 from desktop_app.library.ready_made import ReadyMade
-from desktop_app.library.source_facts import SourceFacts
+from desktop_app.library.source_facts import SourceFacts, WayCost, ways
 from desktop_app.ui.i18n.formats import size
 
 _INDENT = 26
@@ -62,8 +62,9 @@ class WayChoice(QWidget):
         if facts is None or not self.is_choice:
             self.hide()
             return
-        for way in self._ways:
-            words, meaning = self._words(facts, way, quant)
+        for cost in ways(facts, quant):
+            way = cost.maker
+            words, meaning = self._words(cost)
             button = QRadioButton(words)
             button.setChecked(way is self._chosen)
             button.setAccessibleDescription(meaning)
@@ -80,17 +81,17 @@ class WayChoice(QWidget):
         self._touched, self._chosen = True, way
         self.changed.emit()
 
-    def _words(self, facts: SourceFacts, way: ReadyMade | None, quant: str) -> tuple[str, str]:
+    def _words(self, cost: WayCost) -> tuple[str, str]:
         """Return a way's name with its bytes, and what it means for trust and quality."""
+        way = cost.maker
         if way is None:
             text = self.tr("Convert here: {download} to download, then a file of {size} ({quant})")
-            words = text.format(download=size(facts.download), size=size(facts.offers.get(quant, 0)), quant=quant)
+            words = text.format(download=size(cost.download), size=size(cost.made), quant=cost.quant)
             return words, self.tr(
                 "Zhiyin makes the file from the publisher's weights and checks it; every quantization can be had."
             )
-        named = quant if quant in way.files else min(way.files, key=lambda name: way.files[name])
         text = self.tr("Ready-made by {maker}: {size} to download ({quant})")
-        words = text.format(maker=way.maker, size=size(way.files[named]), quant=named)
+        words = text.format(maker=way.maker, size=size(cost.download), quant=cost.quant)
         if way.own:
             return words, self.tr("The publisher's own file: made by the one whose weights you trust anyway.")
         return words, self.tr(

@@ -84,6 +84,7 @@ def test_a_plan_takes_the_configuration_and_no_weights(server: HubServer, data_h
     assert server.sent < 10_000, "a list of files and a configuration"
     assert not any(server.fetched(name) for name in (*WEIGHTS, "tokenizer.json", "pytorch_model.bin"))
     assert found["download_bytes"] == sum(map(len, WEIGHTS.values()))
+    assert found["disk_bytes"] > found["download_bytes"]
     assert "org/small: by its config.json" in str(found["origin"])
     best = found["best"]
     assert isinstance(best, dict)

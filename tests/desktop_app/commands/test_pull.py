@@ -47,6 +47,8 @@ def test_pull_converts_a_checkpoint(server: HubServer) -> None:
     pull = ("pull", "tiny/Tiny-6M-Instruct", "--quant", "q4_k_m", "--endpoint", server.endpoint)
     done = zhiyin(*pull, "--json")
     assert done.returncode == 0, done.stderr
+    assert "Converted here (--way convert): " in done.stderr
+    assert " together; " in done.stderr, "what the disk must hold at the worst moment"
     model = json.loads(done.stdout)
     assert model["name"] == "Tiny-6M-Instruct-Q4_K_M"
     assert model["file_type"] == "Q4_K_M"

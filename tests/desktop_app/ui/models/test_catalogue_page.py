@@ -17,7 +17,6 @@ from desktop_app.library.install import InstallRequest
 from desktop_app.system.memory_limits import MainMemory
 from desktop_app.system.read_speed import ReadSpeed
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row, words_of
-from desktop_app.ui.models.conversion_panel import ConversionPanel
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
 from tests.support.hub_server import HubServer
@@ -79,7 +78,10 @@ def test_every_model_says_what_it_would_be_here(person: Person) -> None:
     small = words_of(row_of(person, "Qwen3-4B"))
     assert small.badge == "fits"
     assert small.nature == "4B · 中文, English · context 40,960 · 2025 · Apache-2.0"
-    assert small.cost == "Q4_K_M · about 11 tokens a second · 8.0 GB to download · 2.5 GB on disk"
+    assert (
+        small.cost
+        == "Q4_K_M · about 11 tokens a second · 8.0 GB to download (2.5 GB if its publisher has it ready-made) · 2.5 GB on disk"
+    )
     large = row_of(person, "Qwen3-32B")
     assert words_of(large).badge == "too large"
     assert words_of(large).cost.startswith("even Q2_K needs ")
@@ -241,7 +243,6 @@ def test_a_large_download_can_be_undone_before_it_begins(person: Person) -> None
     assert (job.held, job.state, person.services.conversions.current) == (True, "waiting", None)
     run_events(30)
     assert person.find(CatalogueList).visualRect(person.find(CatalogueList).model().index(0, 0)) == before
-    assert person.find(ConversionPanel).height() > 40, "what can be undone is seen"
     person.click("Undo")
     assert (job.state, person.services.conversions.jobs) == ("cancelled", [])
 

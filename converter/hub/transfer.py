@@ -216,8 +216,8 @@ class _Transfer:
                 self._count(-parts.lost)
 
     def _came(self, count: int) -> None:
-        self._check()
         self._count(count)
+        self._check()  # after it: what came is given back where it is lost
 
     def _read_what_is_there(self, stream: Any) -> None:
         stream.seek(0)

@@ -115,6 +115,7 @@ def test_a_stop_leaves_the_beginning_of_the_file(server: HubServer, tmp_path: Pa
 
     with pytest.raises(Cancelled):
         download(DownloadRequest(NAME, tmp_path, endpoint=server.endpoint), seen.append, is_stopped)
+    assert all(event.bytes_done >= 0 for event in seen)
     found = list(tmp_path.glob("**/*.part"))
     here = found[0].read_bytes() if found else b""
     assert here == CONTENT[: len(here)]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from hashlib import sha256
 from pathlib import Path
 
 import httpx2
@@ -16,7 +20,7 @@ from converter.hub import parts, transfer
 from converter.hub.network_errors import Unreachable, refusal
 from converter.hub.repository import DownloadRequest, download
 from converter.hub.selection import RemoteFile
-from converter.hub.transfer import Interrupted, _Patience
+from converter.hub.transfer import Interrupted, _Patience, partial_path
 from converter.progress import Progress
 from models.errors import ZhiyinError
 from models.sentence import Sentence
@@ -170,3 +174,58 @@ def test_cuts_at_fifty_random_bytes(
     server.raw["^/cdn/"] = cut
     assert fetch(server, tmp_path) == CONTENT
     assert not list(tmp_path.rglob("*.part"))
+
+
+def killed_half_way(server: HubServer, folder: Path) -> int:
+    """Let another process fetch, kill it in the middle, and return how many bytes it left."""
+    server.faults.bytes_per_second = 1_000_000
+    code = (
+        "import sys; from pathlib import Path; from converter.hub.repository import DownloadRequest, download; "
+        "download(DownloadRequest(sys.argv[1], Path(sys.argv[2]), endpoint=sys.argv[3]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, NAME, str(folder), server.endpoint])
+    try:
+        while not any(part.stat().st_size > 100_000 for part in folder.rglob("*.part")):
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    server.faults.bytes_per_second = 0
+    server.requests.clear()
+    [part] = folder.rglob("*.part")
+    return part.stat().st_size
+
+
+def test_after_a_kill_the_next_one_goes_on(server: HubServer, tmp_path: Path) -> None:
+    have = killed_half_way(server, tmp_path)
+    assert fetch(server, tmp_path) == CONTENT
+    assert server.fetched(FILE)[-1] == f"bytes={have}-{len(CONTENT) - 1}"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_changed_revision_begins_anew(server: HubServer, tmp_path: Path) -> None:
+    begun = partial_path(tmp_path / "org--model" / FILE, RemoteFile(FILE, len(CONTENT), sha256(CONTENT).hexdigest()))
+    begun.parent.mkdir()
+    begun.write_bytes(CONTENT[:500_000])
+    newest = CONTENT[::-1]
+    server.repositories[NAME] = Repository({"main": {FILE: newest}})
+    assert fetch(server, tmp_path) == newest
+    assert server.fetched(FILE)[-1] == f"bytes=0-{len(newest) - 1}"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of a process there")
+def test_a_full_disk_keeps_what_came(server: HubServer, tmp_path: Path) -> None:
+    import resource
+
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, usual[1]))
+    try:
+        with pytest.raises(ZhiyinError, match="org--model"):
+            fetch(server, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    [part] = tmp_path.rglob("*.part")
+    assert part.read_bytes() == CONTENT[: part.stat().st_size]
+    assert fetch(server, tmp_path) == CONTENT

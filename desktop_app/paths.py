@@ -17,6 +17,8 @@ READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What the system says where nothing may be written."""
 STATES = "states"
 """The folder of what models remember of chats, beside the chats."""
+_MOVED = "storage.txt"
+"""The file that says where models and downloads are: the folder, and in a second line the one that they were moved from."""
 WORK = "work"
 """The folder of what chats' tools made, one folder a chat."""
 
@@ -33,9 +35,56 @@ def data_folder() -> Path:
     return _made(Path(named) if named else Path(platformdirs.user_data_dir("Zhiyin", appauthor=False)))
 
 
+def storage_folder() -> Path:
+    """Return the folder in which models and downloads are: the data folder, or where the user moved them."""
+    return _storage()[0] or data_folder()
+
+
+def left_storage() -> Path | None:
+    """Return the folder that models and downloads were moved out of and that may still have some; None: there is none."""
+    return _storage()[1]
+
+
+def use_storage(folder: Path, left: Path | None) -> None:
+    """Write down where models and downloads are from now on.
+
+    Args:
+        folder: which has them all.
+        left: which has them too, until they are removed there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    moved = data_folder() / _MOVED
+    if left is None and folder == data_folder():
+        moved.unlink(missing_ok=True)
+        return
+    work = moved.with_name(f".{_MOVED}.new")
+    with work.open("w", encoding="utf-8") as file:
+        file.write("\n".join((str(folder), str(left or ""))))
+        file.flush()
+        os.fsync(file.fileno())
+    work.replace(moved)
+
+
+def _storage() -> tuple[Path | None, Path | None]:
+    try:
+        lines = (data_folder() / _MOVED).read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return None, None
+    first, second, *_ = (*lines, "", "")
+    return tuple(Path(line) if Path(line).is_absolute() and "\0" not in line else None for line in (first, second))  # type: ignore[return-value]
+
+
+def _stored(name: str) -> Path:
+    """Return a folder of the storage, made if needed; where its disk is away nothing is made in its place."""
+    storage = storage_folder()
+    return _made(storage / name) if storage.is_dir() else storage / name
+
+
 def models_folder() -> Path:
     """Return the folder of installed models, made if needed."""
-    return _made(data_folder() / "models")
+    return _stored("models")
 
 
 def documents_file() -> Path:
@@ -50,7 +99,7 @@ def embedding_folder() -> Path:
 
 def downloads_folder() -> Path:
     """Return the folder of what was fetched from the Hub, made if needed."""
-    return _made(data_folder() / "downloads")
+    return _stored("downloads")
 
 
 def database_file() -> Path:
@@ -108,6 +157,11 @@ def assistants_file() -> Path:
 def network_file() -> Path:
     """Return the file of all connections that were made."""
     return data_folder() / "network.jsonl"
+
+
+def record_file() -> Path:
+    """Return the file of what was downloaded and converted, and what is still to be."""
+    return data_folder() / "downloads.json"
 
 
 def speed_file() -> Path:

@@ -64,6 +64,8 @@ class Settings:
     """asked: connections only for what the user asks for; offline: none at all."""
     download_limit: int = 0
     """Megabits a second that downloads may take; 0: all there is."""
+    mirror: str = ""
+    """Address of a mirror of the Hub that a file comes from where its host fails; "": from nowhere else."""
     own_networks: str = ""
     """Networks of the user's own that stay open offline (`desktop_app.network.read_networks`)."""
     workers: str = ""

@@ -9,7 +9,8 @@ from typing import Any
 from desktop_app.small_files import Parsed, SmallFile
 from models.system_errors import cannot_write
 
-_NAME = "imported.json"
+LIST = "imported.json"
+"""Its name."""
 
 
 class ImportedFiles:
@@ -18,7 +19,7 @@ class ImportedFiles:
     def __init__(self, folder: Path) -> None:
         """The list lies in the models folder."""
         self._file: SmallFile[list[Path]] = SmallFile(
-            folder / _NAME, list, _parsed, lambda paths: [str(path) for path in paths]
+            folder / LIST, list, _parsed, lambda paths: [str(path) for path in paths]
         )
 
     def paths(self) -> list[Path]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from desktop_app.ui.chat.comparison_page import ComparisonPage
     from desktop_app.ui.chat.finder import ChatFinder
     from desktop_app.ui.models.catalogue_page import CataloguePage
+    from desktop_app.ui.models.downloads_page import DownloadsPage
     from desktop_app.ui.models.first_run_page import FirstRunPage
     from desktop_app.ui.settings.settings_page import SettingsPage
 
@@ -40,6 +41,8 @@ class Pages(QStackedWidget):
     """An `InstallRequest`: what it is of is to be shown."""
     chat_asked = Signal(object)
     """A chat with an installed model is to be begun."""
+    network_asked = Signal()
+    """The settings of the network are to be shown."""
     trash_asked = Signal()
     tools_changed = Signal()
 
@@ -52,6 +55,7 @@ class Pages(QStackedWidget):
         self._first_run_page: FirstRunPage | None = None
         self.chat = ChatView(services.chats)
         self._catalogue: CataloguePage | None = None
+        self._downloads: DownloadsPage | None = None
         self._comparison: ComparisonPage | None = None
         self._comparing = ComparisonController(services, services.comparison, self)
         self.settings: SettingsPage | None = None
@@ -116,6 +120,21 @@ class Pages(QStackedWidget):
         return page
 
     @property
+    def downloads(self) -> DownloadsPage:
+        """What is being downloaded and converted."""
+        if self._downloads is None:
+            from desktop_app.ui.models.downloads_page import DownloadsPage
+
+            page = self._downloads = DownloadsPage(self._services.conversions, self._services.settings)
+            self.addWidget(page)
+            page.chat_asked.connect(self.chat_asked)
+            page.settings_asked.connect(self.network_asked)
+            page.changed.connect(self._services.apply_setting)
+            page.closed.connect(self.back_to_chat)
+            page.closed.connect(self.left)
+        return self._downloads
+
+    @property
     def comparison(self) -> ComparisonPage:
         """Asks two models the same."""
         if self._comparison is None:
@@ -170,6 +189,12 @@ class Pages(QStackedWidget):
         self.turned.emit()
         self.refresh_catalogue()
         self.catalogue.begin()
+
+    def open_downloads(self) -> None:
+        """Show what is being downloaded and converted."""
+        self._close_settings()
+        self.setCurrentWidget(self.downloads)
+        self.turned.emit()
 
     def open_comparison(self) -> None:
         """Let the user ask two models."""

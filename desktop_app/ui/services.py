@@ -29,6 +29,7 @@ from desktop_app.ui.bridges.quality_bridge import QualityBridge
 from desktop_app.ui.bridges.remotes_bridge import RemotesBridge
 from desktop_app.ui.bridges.search_bridge import SearchBridge
 from desktop_app.ui.bridges.server_bridge import ServerBridge
+from desktop_app.ui.bridges.storage_bridge import StorageBridge
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.controllers.assistants import AssistantController
@@ -86,6 +87,8 @@ class Services(QObject):
         self.comparison = ComparisonBridge(self)
         self.conversions = ConversionBridge(self.library, self.models, self.settings, self)
         self.quality = QualityBridge(self)
+        self.storage = StorageBridge(self.library, self.models, self.conversions, self.settings, self)
+        self.storage.moved.connect(self._choose_again)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.search = SearchBridge(self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
@@ -108,6 +111,8 @@ class Services(QObject):
         reports.listen(self.reported.emit)  # and what was found damaged so far
         self.history.begin()
         self.library.refresh()
+        self.storage.begin()
+        self.conversions.begin()
         if self._file is not None:
             self.library.import_file(self._file)
 
@@ -165,7 +170,7 @@ class Services(QObject):
             self._switch_network()
         elif name == "workers":
             self.engine.use_workers(self._workers(), self.models.reload)
-        elif name == "download_limit":
+        elif name in ("download_limit", "mirror"):
             self.save_settings()  # a download under way looks there
         self.setting_changed.emit(name)
 
@@ -220,6 +225,7 @@ class Services(QObject):
         self.acting.close()
         self.conversions.close()
         self.quality.close()
+        self.storage.close()
         self.tokens.close()
         self.catalogue.close()
         self.search.close()
@@ -241,6 +247,12 @@ class Services(QObject):
     def _model_of(self, chat: Conversation) -> InstalledModel | None:
         models = self.library.everywhere
         return next((model for model in models if model.identifier == chat.choices.model), None)
+
+    def _choose_again(self) -> None:
+        """Load a model in place of the one that was unloaded, as soon as the list is read."""
+        self._begun = False
+        self.save_settings()
+        self.library.refresh()
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""

@@ -38,6 +38,7 @@ ACTIONS = (
     Action("undo", to_translate("Actions", "Bring back the chat that was deleted last"), ("Ctrl+Z",)),
     Action("attach", to_translate("Actions", "Attach files"), ("Ctrl+U",)),
     Action("catalogue", to_translate("Actions", "Get models"), ("Ctrl+G",)),
+    Action("downloads", to_translate("Actions", "Downloads"), ("Ctrl+J",)),
     Action("compare", to_translate("Actions", "Ask two models side by side"), ("Ctrl+D",)),
     Action("add-model", to_translate("Actions", "Add a model"), ("Ctrl+O",)),
     Action("larger", to_translate("Actions", "Larger text"), ("Ctrl++", "Ctrl+=")),

@@ -28,7 +28,7 @@ from desktop_app.ui.dialogs import Dialogs
 from desktop_app.ui.focus import FocusKeeper
 from desktop_app.ui.frame import Frame
 from desktop_app.ui.markdown.selection import SELECTION
-from desktop_app.ui.models.conversion_panel import ConversionPanel
+from desktop_app.ui.models.downloads_button import DownloadsButton
 from desktop_app.ui.models.load_progress import LoadProgress
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.models.model_session import EngineState
@@ -79,15 +79,15 @@ class MainWindow(QMainWindow):
         self._progress = LoadProgress()
         self._notice = Notice()
         self._undo = Notice()
-        self._conversions = ConversionPanel(services.conversions)
+        self._downloads = DownloadsButton(services.conversions)
         self._pages = Pages(services)
         self._view = self._pages.chat
         self._composer = Composer()
         self._composer.set_send_key(services.settings.send_key)
         self._panel_button = IconButton("tune")
-        bar = (self._picker,), (ServerLamp(services.server), self._panel_button)
+        bar = (self._picker,), (self._downloads, ServerLamp(services.server), self._panel_button)
         self._frame = Frame(self._sidebar, self._progress, *bar, shows_sidebar=services.settings.sidebar)
-        self._frame.fill(self._pages, (self._notice, self._conversions), (self._undo, self._composer))
+        self._frame.fill(self._pages, (self._notice,), (self._undo, self._composer))
         self.setCentralWidget(self._frame)
         self._panel = ChatPanel(services)
         self._frame.add_panel(self._panel)
@@ -206,8 +206,9 @@ class MainWindow(QMainWindow):
         pages.get_asked.connect(actions.get)
         pages.look_asked.connect(self._dialogs.convert)
         pages.chat_asked.connect(self._chat_actions.new_with)
-        self._conversions.chat_asked.connect(self._chat_actions.new_with)
-        self._conversions.settings_asked.connect(partial(self.open_settings, "network"))
+        pages.network_asked.connect(partial(self.open_settings, "network"))
+        self._downloads.opened.connect(self.open_downloads)
+        self._downloads.chat_asked.connect(self._chat_actions.new_with)
         self._chat_actions.model_missing.connect(
             lambda _: self._notices.model_missing(self.open_catalogue, self.add_model)
         )
@@ -248,6 +249,7 @@ class MainWindow(QMainWindow):
             "undo": self._chat_actions.undo,
             "attach": self._dialogs.attach,
             "catalogue": self.open_catalogue,
+            "downloads": self.open_downloads,
             "compare": self.open_comparison,
             "add-model": self.add_model,
             "larger": partial(scale, 1),
@@ -281,6 +283,11 @@ class MainWindow(QMainWindow):
     def open_catalogue(self) -> None:
         """Show the models that may be had."""
         self._pages.open_catalogue()
+        self._frame.uncover()
+
+    def open_downloads(self) -> None:
+        """Show what is being downloaded and converted, and what came of it."""
+        self._pages.open_downloads()
         self._frame.uncover()
 
     def open_comparison(self) -> None:
@@ -328,7 +335,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Keep everything and end; ask first where that would stop a conversion."""
-        if self.services.conversions.jobs and not self._may_stop:
+        if self.services.conversions.queue.is_busy and not self._may_stop:
             event.ignore()
             self._dialogs.closing()
             return

@@ -60,6 +60,10 @@
         <translation>混合量化要在模型本身上测量；请先合并适配器，再用 --size 或 --bits 转换合并后的模型。</translation>
     </message>
     <message>
+        <source>A model is being downloaded or converted; wait for it, or stop it.</source>
+        <translation>有模型正在下载或转换；请等待完成，或先停止它。</translation>
+    </message>
+    <message>
         <source>A reply was not held to its schema: {text}</source>
         <translation>回复未遵守指定的模式：{text}</translation>
     </message>
@@ -154,6 +158,10 @@
     <message>
         <source>It was stopped.</source>
         <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>It was stopped; everything is where it was.</source>
+        <translation>已停止；所有文件都在原处。</translation>
     </message>
     <message>
         <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
@@ -1760,6 +1768,10 @@
         <translation>{path} 只是模型的附属文件（{kind}），本身不是模型；请选择模型文件。</translation>
     </message>
     <message>
+        <source>{path} came out with other bytes than {source} has; check that disk.</source>
+        <translation>写入的 {path} 与 {source} 的内容不一致；请检查该磁盘。</translation>
+    </message>
+    <message>
         <source>{path} cannot be deleted: {reason}; close what uses it.</source>
         <translation>无法删除 {path}：{reason}；请关闭正在使用它的程序。</translation>
     </message>
@@ -1858,6 +1870,10 @@
     <message>
         <source>{path} changed while it was packed; pack it again.</source>
         <translation>{path} 在打包过程中发生了变化；请重新打包。</translation>
+    </message>
+    <message>
+        <source>{path} changes all the time; close other programs that use it, and try again.</source>
+        <translation>{path} 一直在变化；请关闭使用它的其他程序，然后重试。</translation>
     </message>
     <message>
         <source>{path} changes or cuts texts in ways that neither llama.cpp nor Zhiyin knows ({names}); some of them become other tokens.</source>
@@ -2002,6 +2018,10 @@
     <message>
         <source>{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.</source>
         <translation>{path} 的词表中词元 {text} 出现了不止一次；请用模型自己的分词器重新转换。</translation>
+    </message>
+    <message>
+        <source>{path} has too little room for what is in {source}; free {missing:size} there, or choose another disk.</source>
+        <translation>{path} 放不下 {source} 中的内容；请在那里腾出 {missing:size}，或选择其他磁盘。</translation>
     </message>
     <message>
         <source>{path} has {count} tokens, but two chunks of {context} are the least; take a longer text or a smaller --ctx.</source>
@@ -2416,6 +2436,10 @@
         <translation>{path} 不由 llama.cpp 计算。</translation>
     </message>
     <message>
+        <source>{path} is not empty; choose an empty folder, or a new one.</source>
+        <translation>{path} 不是空的；请选择空文件夹，或新建一个。</translation>
+    </message>
+    <message>
         <source>{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; if you built it yourself, add it with --unsigned.</source>
         <translation>{path} 没有知音开发者的签名，而引擎组件会作为程序运行；如果是你自己构建的，请用 --unsigned 添加。</translation>
     </message>
@@ -2492,6 +2516,10 @@
         <translation>{path} 已被量化：其张量 {tensor} 存的是 {type} 而不是浮点数；请获取训练时的原始适配器。</translation>
     </message>
     <message>
+        <source>{path} is still being written; wait for it.</source>
+        <translation>{path} 还在写入；请等待完成。</translation>
+    </message>
+    <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
         <translation>{path} 是引擎的基础部分，知音已经自带；请添加其他组件。</translation>
     </message>
@@ -2534,6 +2562,10 @@
     <message>
         <source>{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.</source>
         <translation>{path} 不完整：张量 {tensor} 缺少 {count} 字节；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is where models and downloads are already; choose another folder.</source>
+        <translation>模型和下载内容已经在 {path}；请选择其他文件夹。</translation>
     </message>
     <message>
         <source>{path} is written for a newer Zhiyin; get that one by hand.</source>
@@ -3270,6 +3302,10 @@
         <translation>按名称执行任何操作</translation>
     </message>
     <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
         <source>Find in the chat, or among the models to get</source>
         <translation>在对话中查找，或搜索可获取的模型</translation>
     </message>
@@ -3696,6 +3732,10 @@
         <source>{size} to download</source>
         <translation>下载 {size}</translation>
     </message>
+    <message>
+        <source>{size} to download ({small} if its publisher has it ready-made)</source>
+        <translation>下载 {size}（若发布者有现成文件则为 {small}）</translation>
+    </message>
 </context>
 <context>
     <name>CataloguePage</name>
@@ -3762,6 +3802,10 @@
     <message>
         <source>Show all models</source>
         <translation>显示全部模型</translation>
+    </message>
+    <message>
+        <source>paused</source>
+        <translation>已暂停</translation>
     </message>
     <message>
         <source>waits</source>
@@ -4339,12 +4383,32 @@
         <translation>正在下载：{done}／{total}，第 {item} 个文件（共 {items} 个）</translation>
     </message>
     <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+    <message>
         <source>Going on with the download: {left} of {total} left, file {item} of {items}</source>
         <translation>继续下载：共 {total}，还剩 {left}，第 {item}/{items} 个文件</translation>
     </message>
     <message>
         <source>It is ready.</source>
         <translation>已可使用。</translation>
+    </message>
+    <message>
+        <source>Move down</source>
+        <translation>下移</translation>
+    </message>
+    <message>
+        <source>Move up</source>
+        <translation>上移</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>暂停</translation>
+    </message>
+    <message>
+        <source>Pausing…</source>
+        <translation>正在暂停…</translation>
     </message>
     <message>
         <source>Preparing the whole model for the text: {percent} %</source>
@@ -4393,6 +4457,10 @@
     <message>
         <source>nothing comes at the moment</source>
         <translation>暂时没有收到数据</translation>
+    </message>
+    <message>
+        <source>{name} · paused</source>
+        <translation>{name} · 已暂停</translation>
     </message>
     <message>
         <source>{name} · waits for the one before it</source>
@@ -4601,6 +4669,115 @@
     <message>
         <source>Export the chat</source>
         <translation>导出对话</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsButton</name>
+    <message>
+        <source>Chat now</source>
+        <translation>开始对话</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation>已暂停</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>{name} failed</source>
+        <translation>{name} 失败</translation>
+    </message>
+    <message>
+        <source>{name} is ready</source>
+        <translation>{name} 已就绪</translation>
+    </message>
+    <message>
+        <source>{name} · checking, {percent} %</source>
+        <translation>{name} · 检查 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} · converting, {percent} %</source>
+        <translation>{name} · 转换 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} · downloading, {percent} %</source>
+        <translation>{name} · 下载 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name}: begins in a moment</source>
+        <translation>{name}：马上开始</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsHistory</name>
+    <message>
+        <source>Clear the list</source>
+        <translation>清空列表</translation>
+    </message>
+    <message>
+        <source>Earlier</source>
+        <translation>之前</translation>
+    </message>
+    <message>
+        <source>Take off the list</source>
+        <translation>从列表中移除</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>cancelled</source>
+        <translation>已取消</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>已完成</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsPage</name>
+    <message>
+        <source>Back to the chat</source>
+        <translation>返回对话</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Every file must have the checksum that its own host lists, and no token is sent to the mirror.</source>
+        <translation>每个文件都必须符合原主机列出的校验和；令牌不会发给镜像站。</translation>
+    </message>
+    <message>
+        <source>Go on at {host}</source>
+        <translation>改从 {host} 下载</translation>
+    </message>
+    <message>
+        <source>Nothing is being downloaded or converted.</source>
+        <translation>没有正在进行的下载或转换。</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>Stop and say so</source>
+        <translation>停止并说明原因</translation>
+    </message>
+    <message>
+        <source>When the host fails</source>
+        <translation>主机出错时</translation>
     </message>
 </context>
 <context>
@@ -5152,6 +5329,17 @@
     </message>
 </context>
 <context>
+    <name>Limits</name>
+    <message>
+        <source>No limit</source>
+        <translation>不限速</translation>
+    </message>
+    <message>
+        <source>{count} Mbit/s at most</source>
+        <translation>最多 {count} Mbit/s</translation>
+    </message>
+</context>
+<context>
     <name>Lists</name>
     <message>
         <source>, </source>
@@ -5466,10 +5654,6 @@
         <translation>我自己的网络</translation>
     </message>
     <message>
-        <source>No limit</source>
-        <translation>不限</translation>
-    </message>
-    <message>
         <source>None: offline</source>
         <translation>全部禁止（离线）</translation>
     </message>
@@ -5508,10 +5692,6 @@
     <message>
         <source>Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they compute is sent to them without encryption.</source>
         <translation>协助电脑是您自己的、运行着 `zhiyin worker` 的电脑：它们的内存也用来运行模型。要它们计算的内容会不加密地发送过去。</translation>
-    </message>
-    <message>
-        <source>{count} Mbit/s at most</source>
-        <translation>最高 {count} Mbit/s</translation>
     </message>
 </context>
 <context>
@@ -6240,6 +6420,29 @@
     <message>
         <source>{seconds} s</source>
         <translation>{seconds} 秒</translation>
+    </message>
+</context>
+<context>
+    <name>StorageRow</name>
+    <message>
+        <source>An empty folder for models and downloads</source>
+        <translation>选择一个空文件夹存放模型和下载内容</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Copied and compared: {done} of {total}. Until all is there, everything stays where it is.</source>
+        <translation>已复制并核对 {done}，共 {total}。全部完成之前，原来的文件都不会动。</translation>
+    </message>
+    <message>
+        <source>Move models and downloads to another folder…</source>
+        <translation>将模型和下载内容移到其他文件夹…</translation>
+    </message>
+    <message>
+        <source>The model in use is unloaded…</source>
+        <translation>正在卸载使用中的模型…</translation>
     </message>
 </context>
 <context>

@@ -60,6 +60,10 @@
         <translation>混合量化要在模型本身上測量；請先合併適配器，再用 --size 或 --bits 轉換合併後的模型。</translation>
     </message>
     <message>
+        <source>A model is being downloaded or converted; wait for it, or stop it.</source>
+        <translation>有模型正在下載或轉換；請等待完成，或先停止它。</translation>
+    </message>
+    <message>
         <source>A reply was not held to its schema: {text}</source>
         <translation>回覆未遵守指定的模式：{text}</translation>
     </message>
@@ -154,6 +158,10 @@
     <message>
         <source>It was stopped.</source>
         <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>It was stopped; everything is where it was.</source>
+        <translation>已停止；所有檔案都在原處。</translation>
     </message>
     <message>
         <source>Left out, since this architecture has no place for it: {names} (tensors: {count}).</source>
@@ -1760,6 +1768,10 @@
         <translation>{path} 只是模型的附屬檔案（{kind}），本身不是模型；請選擇模型檔案。</translation>
     </message>
     <message>
+        <source>{path} came out with other bytes than {source} has; check that disk.</source>
+        <translation>寫入的 {path} 與 {source} 的內容不一致；請檢查該磁碟。</translation>
+    </message>
+    <message>
         <source>{path} cannot be deleted: {reason}; close what uses it.</source>
         <translation>無法刪除 {path}：{reason}；請關閉正在使用它的程式。</translation>
     </message>
@@ -1858,6 +1870,10 @@
     <message>
         <source>{path} changed while it was packed; pack it again.</source>
         <translation>{path} 在打包過程中發生了變化；請重新打包。</translation>
+    </message>
+    <message>
+        <source>{path} changes all the time; close other programs that use it, and try again.</source>
+        <translation>{path} 一直在變化；請關閉使用它的其他程式，然後重試。</translation>
     </message>
     <message>
         <source>{path} changes or cuts texts in ways that neither llama.cpp nor Zhiyin knows ({names}); some of them become other tokens.</source>
@@ -2002,6 +2018,10 @@
     <message>
         <source>{path} has the token {text} more than once in its vocabulary; convert the model again, with its own tokenizer.</source>
         <translation>{path} 的詞表中詞元 {text} 出現不只一次；請用模型自己的分詞器重新轉換。</translation>
+    </message>
+    <message>
+        <source>{path} has too little room for what is in {source}; free {missing:size} there, or choose another disk.</source>
+        <translation>{path} 放不下 {source} 中的內容；請在那裡騰出 {missing:size}，或選擇其他磁碟。</translation>
     </message>
     <message>
         <source>{path} has {count} tokens, but two chunks of {context} are the least; take a longer text or a smaller --ctx.</source>
@@ -2416,6 +2436,10 @@
         <translation>{path} 不由 llama.cpp 計算。</translation>
     </message>
     <message>
+        <source>{path} is not empty; choose an empty folder, or a new one.</source>
+        <translation>{path} 不是空的；請選擇空資料夾，或新建一個。</translation>
+    </message>
+    <message>
         <source>{path} is not signed by the makers of Zhiyin, and an engine part runs as a program; if you built it yourself, add it with --unsigned.</source>
         <translation>{path} 沒有知音開發者的簽名，而引擎元件會作為程式執行；如果是你自己建置的，請用 --unsigned 新增。</translation>
     </message>
@@ -2492,6 +2516,10 @@
         <translation>{path} 已被量化：其張量 {tensor} 存的是 {type} 而不是浮點數；請取得訓練時的原始適配器。</translation>
     </message>
     <message>
+        <source>{path} is still being written; wait for it.</source>
+        <translation>{path} 還在寫入；請等待完成。</translation>
+    </message>
+    <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
         <translation>{path} 是引擎的基礎部分，知音已經自帶；請新增其他元件。</translation>
     </message>
@@ -2534,6 +2562,10 @@
     <message>
         <source>{path} is truncated: {count} bytes of tensor {tensor} are missing; download it again.</source>
         <translation>{path} 不完整：張量 {tensor} 缺少 {count} 位元組；請重新下載。</translation>
+    </message>
+    <message>
+        <source>{path} is where models and downloads are already; choose another folder.</source>
+        <translation>模型和下載內容已經在 {path}；請選擇其他資料夾。</translation>
     </message>
     <message>
         <source>{path} is written for a newer Zhiyin; get that one by hand.</source>
@@ -3270,6 +3302,10 @@
         <translation>按名稱執行任何操作</translation>
     </message>
     <message>
+        <source>Downloads</source>
+        <translation>下載</translation>
+    </message>
+    <message>
         <source>Find in the chat, or among the models to get</source>
         <translation>在對話中尋找，或搜尋可取得的模型</translation>
     </message>
@@ -3696,6 +3732,10 @@
         <source>{size} to download</source>
         <translation>下載 {size}</translation>
     </message>
+    <message>
+        <source>{size} to download ({small} if its publisher has it ready-made)</source>
+        <translation>下載 {size}（若發佈者有現成檔案則為 {small}）</translation>
+    </message>
 </context>
 <context>
     <name>CataloguePage</name>
@@ -3762,6 +3802,10 @@
     <message>
         <source>Show all models</source>
         <translation>顯示全部模型</translation>
+    </message>
+    <message>
+        <source>paused</source>
+        <translation>已暫停</translation>
     </message>
     <message>
         <source>waits</source>
@@ -4339,12 +4383,32 @@
         <translation>正在下載：{done}／{total}，第 {item} 個檔案（共 {items} 個）</translation>
     </message>
     <message>
+        <source>Go on</source>
+        <translation>繼續</translation>
+    </message>
+    <message>
         <source>Going on with the download: {left} of {total} left, file {item} of {items}</source>
         <translation>繼續下載：共 {total}，還剩 {left}，第 {item}/{items} 個檔案</translation>
     </message>
     <message>
         <source>It is ready.</source>
         <translation>已可使用。</translation>
+    </message>
+    <message>
+        <source>Move down</source>
+        <translation>下移</translation>
+    </message>
+    <message>
+        <source>Move up</source>
+        <translation>上移</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>暫停</translation>
+    </message>
+    <message>
+        <source>Pausing…</source>
+        <translation>正在暫停…</translation>
     </message>
     <message>
         <source>Preparing the whole model for the text: {percent} %</source>
@@ -4393,6 +4457,10 @@
     <message>
         <source>nothing comes at the moment</source>
         <translation>暫時沒有收到資料</translation>
+    </message>
+    <message>
+        <source>{name} · paused</source>
+        <translation>{name} · 已暫停</translation>
     </message>
     <message>
         <source>{name} · waits for the one before it</source>
@@ -4601,6 +4669,115 @@
     <message>
         <source>Export the chat</source>
         <translation>匯出對話</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsButton</name>
+    <message>
+        <source>Chat now</source>
+        <translation>開始對話</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下載</translation>
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation>已暫停</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>復原</translation>
+    </message>
+    <message>
+        <source>{name} failed</source>
+        <translation>{name} 失敗</translation>
+    </message>
+    <message>
+        <source>{name} is ready</source>
+        <translation>{name} 已就緒</translation>
+    </message>
+    <message>
+        <source>{name} · checking, {percent} %</source>
+        <translation>{name} · 檢查 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} · converting, {percent} %</source>
+        <translation>{name} · 轉換 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name} · downloading, {percent} %</source>
+        <translation>{name} · 下載 {percent}%</translation>
+    </message>
+    <message>
+        <source>{name}: begins in a moment</source>
+        <translation>{name}：馬上開始</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsHistory</name>
+    <message>
+        <source>Clear the list</source>
+        <translation>清空清單</translation>
+    </message>
+    <message>
+        <source>Earlier</source>
+        <translation>之前</translation>
+    </message>
+    <message>
+        <source>Take off the list</source>
+        <translation>從清單中移除</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重試</translation>
+    </message>
+    <message>
+        <source>cancelled</source>
+        <translation>已取消</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>失敗</translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>已完成</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsPage</name>
+    <message>
+        <source>Back to the chat</source>
+        <translation>返回對話</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下載</translation>
+    </message>
+    <message>
+        <source>Every file must have the checksum that its own host lists, and no token is sent to the mirror.</source>
+        <translation>每個檔案都必須符合原主機列出的校驗和；權杖不會傳給鏡像站。</translation>
+    </message>
+    <message>
+        <source>Go on at {host}</source>
+        <translation>改從 {host} 下載</translation>
+    </message>
+    <message>
+        <source>Nothing is being downloaded or converted.</source>
+        <translation>沒有正在進行的下載或轉換。</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>Stop and say so</source>
+        <translation>停止並說明原因</translation>
+    </message>
+    <message>
+        <source>When the host fails</source>
+        <translation>主機出錯時</translation>
     </message>
 </context>
 <context>
@@ -5152,6 +5329,17 @@
     </message>
 </context>
 <context>
+    <name>Limits</name>
+    <message>
+        <source>No limit</source>
+        <translation>不限速</translation>
+    </message>
+    <message>
+        <source>{count} Mbit/s at most</source>
+        <translation>最多 {count} Mbit/s</translation>
+    </message>
+</context>
+<context>
     <name>Lists</name>
     <message>
         <source>, </source>
@@ -5466,10 +5654,6 @@
         <translation>我自己的網路</translation>
     </message>
     <message>
-        <source>No limit</source>
-        <translation>不限</translation>
-    </message>
-    <message>
         <source>None: offline</source>
         <translation>全部禁止（離線）</translation>
     </message>
@@ -5508,10 +5692,6 @@
     <message>
         <source>Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they compute is sent to them without encryption.</source>
         <translation>協助電腦是您自己的、正在執行 `zhiyin worker` 的電腦：它們的記憶體也用來執行模型。要它們計算的內容會不加密地傳送過去。</translation>
-    </message>
-    <message>
-        <source>{count} Mbit/s at most</source>
-        <translation>最高 {count} Mbit/s</translation>
     </message>
 </context>
 <context>
@@ -6240,6 +6420,29 @@
     <message>
         <source>{seconds} s</source>
         <translation>{seconds} 秒</translation>
+    </message>
+</context>
+<context>
+    <name>StorageRow</name>
+    <message>
+        <source>An empty folder for models and downloads</source>
+        <translation>選擇一個空資料夾存放模型和下載內容</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Copied and compared: {done} of {total}. Until all is there, everything stays where it is.</source>
+        <translation>已複製並核對 {done}，共 {total}。全部完成之前，原來的檔案都不會動。</translation>
+    </message>
+    <message>
+        <source>Move models and downloads to another folder…</source>
+        <translation>將模型和下載內容移到其他資料夾…</translation>
+    </message>
+    <message>
+        <source>The model in use is unloaded…</source>
+        <translation>正在卸載使用中的模型…</translation>
     </message>
 </context>
 <context>

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
 
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.jobs import ConversionJob, JobQueue
 from desktop_app.paths import downloads_folder
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from converter.hub.leftovers import Leftover
     from converter.hub.request import Description
     from converter.progress import Progress
+    from desktop_app.library.download_record import DownloadRecord, Ended
     from desktop_app.library.install import Installed, InstallRequest
     from desktop_app.library.other_hosts import OtherHost
     from desktop_app.library.source_facts import Assessment, SourceFacts
@@ -33,43 +36,6 @@ if TYPE_CHECKING:
     from desktop_app.processes.worker import Work
 
 T = TypeVar("T")
-State = Literal["waiting", "preparing", "running", "stopping", "done", "failed", "cancelled"]
-
-
-@dataclass(eq=False)
-class ConversionJob:
-    """One model that is to be installed, and how that stands."""
-
-    request: InstallRequest
-    state: State = "waiting"
-    progress: Progress | None = None
-    """The newest; None: it has not begun."""
-    out: Path | None = None
-    """The file that is being written; None: not known yet."""
-    installed: Installed | None = None
-    model: InstalledModel | None = None
-    """Once it is done."""
-    error: ZhiyinError | None = None
-    """Why it failed."""
-    details: str = ""
-    """Of a fault of our own: what a report of it needs."""
-    stop: threading.Event = field(default_factory=threading.Event, repr=False)
-    fetches: int = 0
-    """Bytes of the download, as far as they are known beforehand."""
-    held: bool = False
-    """A large download that can still be undone: it begins after a moment."""
-
-    @property
-    def name(self) -> str:
-        """What a user calls it: the folder's or the file's name, or the repository's."""
-        source = self.request.source
-        return source.name if isinstance(source, Path) else source
-
-    @property
-    def is_over(self) -> bool:
-        """Nothing more will happen to it."""
-        return self.state in ("done", "failed", "cancelled")
-
 
 LARGE_DOWNLOAD = 1_000_000_000
 """Bytes; more than this can be undone before it begins."""
@@ -85,6 +51,8 @@ class ConversionBridge(QObject):
     """A `Progress`, and whose."""
     finished = Signal(InstalledModel, ConversionJob)
     """The model is on the library's list."""
+    recorded = Signal()
+    """`history` is new."""
     failed = Signal(ConversionJob)
     cancelled = Signal(ConversionJob)
 
@@ -108,13 +76,41 @@ class ConversionBridge(QObject):
         self._downloads = Background("downloads", self)
         self._looks: list[threading.Event] = []
         self._closed = False
-        self.current: ConversionJob | None = None
-        self.waiting: list[ConversionJob] = []
+        self._on_hold = False
+        self.queue = JobQueue()
+        self.history: tuple[Ended, ...] = ()
+        """What came of earlier jobs, the newest first."""
+
+    def begin(self) -> None:
+        """Find out what came of earlier jobs, and let downloads pause that an earlier run did not finish."""
+
+        def read(record: DownloadRecord) -> None:
+            from desktop_app.library.download_record import Wanted
+
+            self.history = record.ended
+            known = [Wanted.of(job.request) for job in self.jobs]
+            for wanted in record.unfinished:
+                if wanted not in known:
+                    self.queue.queued.append(ConversionJob(wanted.request, "paused"))
+            self.recorded.emit()
+            self.changed.emit()
+
+        def read_record() -> DownloadRecord:
+            from desktop_app.library.download_record import read_record
+
+            return read_record()
+
+        self._downloads.run(read_record, read, lambda _: None)
+
+    @property
+    def current(self) -> ConversionJob | None:
+        """What is under way."""
+        return self.queue.current
 
     @property
     def jobs(self) -> list[ConversionJob]:
-        """What is under way and what waits, in their order."""
-        return [*([self.current] if self.current is not None else []), *self.waiting]
+        """What is under way and what waits or pauses, in their order."""
+        return self.queue.jobs
 
     def start(
         self, source: str | Path, quant: str = "auto", lora: tuple[Path, ...] = (), *, fetches: int = 0
@@ -140,11 +136,11 @@ class ConversionBridge(QObject):
                 in which it can be cancelled: a click may have met another model than the one that was meant.
         """
         job = ConversionJob(request, fetches=fetches, held=fetches > LARGE_DOWNLOAD)
-        self.waiting.append(job)
+        self.queue.queued.append(job)
         if job.held:
             QTimer.singleShot(HELD_MS, self, lambda: self._release(job))
         self._begin_next()
-        self.changed.emit()
+        self._moved()
         return job
 
     def describe(
@@ -194,17 +190,64 @@ class ConversionBridge(QObject):
     def cancel(self, job: ConversionJob | None = None) -> None:
         """Stop a job, or the current one; of a download what came is kept for another try, of a conversion nothing."""
         job = job or self.current
-        if job in self.waiting:
-            self.waiting.remove(job)
+        if job in self.queue.queued:
+            self.queue.queued.remove(job)
             job.state = "cancelled"
+            if not job.held:
+                self._record(job)
             self.cancelled.emit(job)
-            self.changed.emit()
+            self._moved()
         elif job is not None and job.state == "preparing":
             self._not_done(job, Cancelled("It was stopped."))
-        elif job is not None and job.state == "running":
-            job.state = "stopping"
+        elif job is not None and job.state in ("running", "stopping"):
+            job.state, job.pausing = "stopping", False
             job.stop.set()
             self.changed.emit()
+
+    def pause(self, job: ConversionJob) -> None:
+        """Let a download stop until `resume`; the next job begins."""
+        if not job.can_pause:
+            return
+        if job.state == "waiting":
+            job.state = "paused"
+            self._moved()
+        elif job.state == "preparing":
+            self._paused(job)
+        else:
+            job.state, job.pausing = "stopping", True
+            job.stop.set()
+            self.changed.emit()
+
+    def resume(self, job: ConversionJob) -> None:
+        """Let a download go on that pauses, when its turn comes."""
+        if job.state == "paused":
+            job.state = "waiting"
+            self._begin_next()
+            self._moved()
+
+    def move(self, job: ConversionJob, steps: int) -> None:
+        """Let a job come earlier (-1) or later (1)."""
+        self.queue.move(job, steps)
+        self._moved()
+
+    def hold(self, *, held: bool) -> None:
+        """Let nothing begin for a while, or go on."""
+        self._on_hold = held
+        self._begin_next()
+
+    def dismiss(self, job: ConversionJob) -> None:
+        """Put an outcome away: it stays in the history."""
+        if job in self.queue.outcomes:
+            self.queue.outcomes.remove(job)
+            self.changed.emit()
+
+    def forget(self, ended: Sequence[Ended]) -> None:
+        """Take outcomes off the history."""
+        from desktop_app.library.download_record import forget
+
+        self.history = tuple(one for one in self.history if one not in ended)
+        self.recorded.emit()
+        self._downloads.run(partial(forget, ended), None, lambda _: None)
 
     def find_downloads(self, asker: QObject, on_done: Callable[[list[KeptDownload]], None]) -> None:
         """Find out which downloads may be deleted: their models are made, and no job needs them.
@@ -257,7 +300,6 @@ class ConversionBridge(QObject):
     def close(self) -> None:
         """Stop everything and wait for the end, some seconds at most."""
         self._closed = True
-        self.waiting.clear()
         if self.current is not None:
             self.current.stop.set()
         for look in self._looks:
@@ -286,16 +328,14 @@ class ConversionBridge(QObject):
     def _release(self, job: ConversionJob) -> None:
         """Let a large download begin that nobody undid."""
         job.held = False
-        if job in self.waiting:
+        if job in self.queue.queued:
             self._begin_next()
-            self.changed.emit()
+            self._moved()
 
     def _begin_next(self) -> None:
-        free = [job for job in self.waiting if not job.held]
-        if self.current is not None or not free or self._closed:
+        job = None if self._closed or self._on_hold else self.queue.take_next()
+        if job is None:
             return
-        job = self.current = free[0]
-        self.waiting.remove(job)
         job.state = "preparing"
         if job.request.quant == "auto":
             self._models.find_computer(partial(self._run, job), lambda _: self._run(job, None))
@@ -308,7 +348,8 @@ class ConversionBridge(QObject):
         if self._closed or job.state != "preparing":
             return
         job.state = "running"
-        request = replace(self._with_endpoint(job.request), computer=computer)
+        mirrors = (self._settings.mirror,) if self._settings.mirror else ()
+        request = replace(self._with_endpoint(job.request), computer=computer, mirrors=mirrors)
         self._background.run(
             lambda: install_in_process(
                 request, lambda event: self._background.post(lambda: self._tell(job, event)), job.stop
@@ -331,7 +372,7 @@ class ConversionBridge(QObject):
 
         def listed(model: InstalledModel) -> None:
             job.state, job.model = "done", model
-            self._ended()
+            self._ended(job)
             self.finished.emit(model, job)
 
         self._library.add(installed.path, listed, partial(self._not_done, job))
@@ -339,21 +380,50 @@ class ConversionBridge(QObject):
     def _not_done(self, job: ConversionJob, error: Exception) -> None:
         from desktop_app.processes.worker import Unexpected
 
+        if job.pausing and isinstance(error, Cancelled):
+            self._paused(job)
+            return
         if isinstance(error, ZhiyinError) and not isinstance(error, Unexpected):
             job.error = error
         else:
             job.error, job.details = _own_fault(job, error)
         job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
-        self._ended()
+        self._ended(job)
         if job.state == "cancelled":
             self.cancelled.emit(job)
         else:
             self.failed.emit(job)
 
-    def _ended(self) -> None:
-        self.current = None
+    def _paused(self, job: ConversionJob) -> None:
+        self.queue.put_back(job)
         self._begin_next()
+        self._moved()
+
+    def _ended(self, job: ConversionJob) -> None:
+        self.queue.current = None
+        self._record(job)
+        self._begin_next()
+        self._moved()
+
+    def _moved(self) -> None:
+        """Write down what is not finished, and tell."""
+        from desktop_app.library.download_record import Wanted, keep_unfinished
+
+        wanted = [Wanted.of(job.request) for job in self.jobs if not job.held]
+        self._downloads.run(partial(keep_unfinished, wanted), None, lambda _: None)
         self.changed.emit()
+
+    def _record(self, job: ConversionJob) -> None:
+        """Write down what came of a job; a full disk must not hide it."""
+        from desktop_app.library.download_record import MOST, Ended, keep_ended
+
+        job.ended = time.time()
+        ended = Ended.of(job)
+        if job.state != "cancelled":
+            self.queue.outcomes.append(job)
+        self.history = (ended, *self.history)[:MOST]
+        self._downloads.run(partial(keep_ended, ended), None, lambda _: None)
+        self.recorded.emit()
 
 
 def _needs(source: Path | str, kept: KeptDownload | Leftover) -> bool:

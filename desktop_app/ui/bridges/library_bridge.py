@@ -54,6 +54,12 @@ class LibraryBridge(QObject):
         """Those that can be used, those of other computers included."""
         return [*self.listing.models, *self.listing.remote]
 
+    def use_folder(self, folder: Path) -> None:
+        """Look after another folder; `changed` tells when it was read."""
+        self._folder = folder
+        self._background.run(lambda: self.__dict__.pop("_library", None))
+        self.refresh()
+
     def refresh(self) -> None:
         """Read the list again."""
         self._background.run(self._read, self._listed, self._refused)

@@ -12,7 +12,7 @@ from converter.hub.address import split_address
 from desktop_app.library.catalogue import CatalogueOffer, Overview
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.ui.bridges.conversion_bridge import ConversionJob
+from desktop_app.library.jobs import ConversionJob
 from desktop_app.ui.bridges.search_bridge import SearchBridge
 from desktop_app.ui.models.catalogue_labels import search_text
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row
@@ -235,6 +235,8 @@ class CataloguePage(QWidget):
     def _job_words(self, job: ConversionJob) -> str:
         if job.state == "waiting":
             return self.tr("waits")
+        if job.state == "paused":
+            return self.tr("paused")
         progress = job.progress
         part = 0.0 if progress is None else progress.bytes_done / max(1, progress.bytes_total)
         texts = {"downloading": self.tr("Fetching {percent} %"), "converting": self.tr("Converting {percent} %")}

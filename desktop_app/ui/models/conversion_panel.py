@@ -1,4 +1,4 @@
-"""The conversions and downloads under way, above the chat: how far they are, and what came of them."""
+"""The conversions and downloads under way: how far they are, and what came of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QDateTime, QEvent, QLocale, Qt, Signal
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -14,13 +13,13 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
+from desktop_app.library.jobs import ConversionJob
+from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import duration, number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.elided_label import ElidedLabel
@@ -39,8 +38,6 @@ _OF_THE_SETTINGS = frozenset(
 )
 """Codes of failures that another address or token in the settings can help against."""
 _PARTS = 1000
-_MOST = 0.4
-"""Of the window's height, for all cards."""
 
 
 class ConversionCard(QFrame):
@@ -52,10 +49,12 @@ class ConversionCard(QFrame):
     """An `InstallRequest`: to be fetched from another host."""
     settings_asked = Signal()
     stop_asked = Signal()
+    pause_asked = Signal()
+    resume_asked = Signal()
+    move_asked = Signal(int)
+    """-1: earlier; 1: later."""
     delete_asked = Signal(object)
     """A `KeptDownload`."""
-    folded = Signal()
-    """Its height is another one."""
     closed = Signal()
 
     def __init__(self, job: ConversionJob, parent: QWidget | None = None) -> None:
@@ -82,18 +81,7 @@ class ConversionCard(QFrame):
         self._delete.clicked.connect(lambda: self.delete_asked.emit(self._download))
         self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
         self._bar.setFixedHeight(4)
-        self._stop, self._chat, self._again, self._settings = (QPushButton() for _ in range(4))
-        self._chat.setObjectName("primary")
-        self._close = IconButton("close", size=16)
-        self._stop.clicked.connect(self.stop_asked)
-        self._chat.clicked.connect(lambda: self.chat_asked.emit(self.job.model))
-        self._again.clicked.connect(self.again_asked)
-        self._settings.clicked.connect(self.settings_asked)
-        self._close.clicked.connect(self.closed)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        for button in (self._stop, self._chat, self._again, self._settings, self._close):
-            buttons.addWidget(button)
+        buttons = self._make_buttons()
         layout = QGridLayout(self)
         layout.setContentsMargins(14, 8, 10, 10)
         layout.setHorizontalSpacing(12)
@@ -111,15 +99,53 @@ class ConversionCard(QFrame):
         layout.setColumnStretch(0, 1)
         self.refresh()
 
+    def _make_buttons(self) -> QHBoxLayout:
+        """Make the buttons of the first line, and lay them out."""
+        self._stop, self._pause, self._resume, self._chat, self._again, self._settings = (
+            QPushButton() for _ in range(6)
+        )
+        self._up, self._down = IconButton("up", size=16), IconButton("down", size=16)
+        self._up.clicked.connect(lambda: self.move_asked.emit(-1))
+        self._down.clicked.connect(lambda: self.move_asked.emit(1))
+        self._pause.clicked.connect(self.pause_asked)
+        self._resume.clicked.connect(self.resume_asked)
+        self._chat.setObjectName("primary")
+        self._close = IconButton("close", size=16)
+        self._stop.clicked.connect(self.stop_asked)
+        self._chat.clicked.connect(lambda: self.chat_asked.emit(self.job.model))
+        self._again.clicked.connect(self.again_asked)
+        self._settings.clicked.connect(self.settings_asked)
+        self._close.clicked.connect(self.closed)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        for button in (
+            *(self._up, self._down, self._pause, self._resume, self._stop),
+            *(self._chat, self._again, self._settings, self._close),
+        ):
+            buttons.addWidget(button)
+        return buttons
+
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
             self.refresh()
 
+    def show_order(self, *, up: bool, down: bool) -> None:
+        """Offer to let the job come earlier or later, where that is possible."""
+        for button, possible in ((self._up, up), (self._down, down)):
+            button.setEnabled(possible)
+            button.setVisible(up or down)
+
     def refresh(self) -> None:
         """Show the job as it stands now."""
         job = self.job
+        self._up.set_words(self.tr("Move up"))
+        self._down.set_words(self.tr("Move down"))
+        self._pause.setText(self.tr("Pause"))
+        self._resume.setText(self.tr("Go on"))
+        self._pause.setVisible(job.can_pause)
+        self._resume.setVisible(job.state == "paused")
         self._stop.setText(self.tr("Undo") if job.held else self.tr("Cancel"))
         self._chat.setText(self.tr("Chat now"))
         self._again.setText(self.tr("Try again"))
@@ -133,16 +159,18 @@ class ConversionCard(QFrame):
             job.state == "failed" and job.error is not None and job.error.code in _OF_THE_SETTINGS
         )
         self._close.setVisible(job.is_over)
-        self._bar.setVisible(job.state not in ("waiting", "done", "failed"))
+        self._bar.setVisible(job.state not in ("waiting", "paused", "done", "failed"))
         self._details.setVisible(bool(job.details))
         self._name_details()
         self.offer_to_delete(self._download)
         name = job.model.name if job.model is not None else job.name
         waits = self.tr("{name} · waits for the one before it").format(name=name)
         held = self.tr("{name} · {size} to download, begins in a moment").format(name=name, size=size(job.fetches))
-        self._name.set_whole(held if job.held else waits if job.state == "waiting" else name)
+        paused = self.tr("{name} · paused").format(name=name)
+        named = {"waiting": waits, "paused": paused}.get(job.state, name)
+        self._name.set_whole(held if job.held else named)
         self._words.setText(self._status())
-        self._words.setVisible(job.state != "waiting")
+        self._words.setVisible(job.state not in ("waiting", "paused"))
         self.setProperty("kind", "failure" if job.state == "failed" else "plain")
         for widget in (self, self._words, self._name):
             restyle(widget)
@@ -167,7 +195,6 @@ class ConversionCard(QFrame):
             self._grid.addWidget(self._log, 4, 0, 1, 2)
         self._log.setVisible(shown)
         self._name_details()
-        self.folded.emit()
 
     def _name_details(self) -> None:
         words = self.tr("Details")
@@ -178,6 +205,7 @@ class ConversionCard(QFrame):
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how far it is."""
+        self._pause.setVisible(self.job.can_pause)
         if self.job.state != "running" or progress is None:
             self._bar.setMaximum(0 if self.job.state in ("preparing", "running", "stopping") else _PARTS)
             return
@@ -188,7 +216,7 @@ class ConversionCard(QFrame):
     def _status(self) -> str:
         job = self.job
         if job.state == "stopping":
-            return self.tr("Stopping…")
+            return self.tr("Pausing…") if job.pausing else self.tr("Stopping…")
         if job.state == "failed":
             return translated(job.error) if job.error is not None else ""
         if job.state == "done":
@@ -249,8 +277,8 @@ class ConversionCard(QFrame):
         return words[:1].upper() + words[1:]
 
 
-class ConversionPanel(QScrollArea):
-    """A card for each job that is not over, and for the outcomes that nobody has closed; many are scrolled."""
+class ConversionPanel(QWidget):
+    """A card for each job that is not over, in their order, and for the outcomes that nobody has closed."""
 
     chat_asked = Signal(InstalledModel)
     settings_asked = Signal()
@@ -260,33 +288,29 @@ class ConversionPanel(QScrollArea):
         super().__init__(parent)
         self._bridge = bridge
         self._cards: dict[ConversionJob, ConversionCard] = {}
-        self.setObjectName("conversionPanel")
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWidgetResizable(True)
-        cards = QWidget()
-        cards.setObjectName("conversionCards")
-        self.setWidget(cards)
-        self._column = QVBoxLayout(cards)
-        self._column.setContentsMargins(12, 8, 12, 8)
-        self._column.setSpacing(6)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(8)
         bridge.changed.connect(self._refresh)
         bridge.progressed.connect(self._show_progress)
         self._refresh()
 
     def _refresh(self) -> None:
-        for job in self._bridge.jobs:
+        queue = self._bridge.queue
+        shown = [*queue.jobs, *queue.shown_outcomes]
+        for job in self._cards.keys() - set(shown):
+            self._remove(job)
+        for place, job in enumerate(shown):
             if job not in self._cards:
                 self._add(job)
-        for job, card in list(self._cards.items()):
-            if job.state == "cancelled" or (job.model is not None and not job.model.path.exists()):
-                self._remove(job)
-            else:
-                card.refresh()
-                card.offer_hosts(self._bridge.other_hosts(job.request, job.error) if job.state == "failed" else [])
-        self._fit()
-        if any(job.state == "done" for job in self._cards):
+            card = self._cards[job]
+            if self._column.indexOf(card) != place:
+                self._column.insertWidget(place, card)
+            card.refresh()
+            card.show_order(up=queue.can_move(job, -1), down=queue.can_move(job, 1))
+            card.offer_hosts(self._bridge.other_hosts(job.request, job.error) if job.state == "failed" else [])
+        self.setVisible(bool(shown))
+        if any(job.state == "done" for job in shown):
             self._bridge.find_downloads(self, self._offer_to_delete)
 
     def _offer_to_delete(self, kept: list[KeptDownload]) -> None:
@@ -294,21 +318,6 @@ class ConversionPanel(QScrollArea):
         by_model = {path.resolve(): download for download in kept for path in download.models}
         for job, card in self._cards.items():
             card.offer_to_delete(by_model.get(job.model.path) if job.model is not None else None)
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
-        """Other widths need other heights."""
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        """Take the height that the cards need, up to a part of the window's."""
-        self.setVisible(bool(self._cards))
-        most = round(self.window().height() * _MOST)
-        if self._cards:
-            wraps = self._column.hasHeightForWidth()  # a job that waits shows one line
-            needed = self._column.totalHeightForWidth(self.width()) if wraps else self._column.totalSizeHint().height()
-            self.setFixedHeight(min(needed, most))
 
     def _add(self, job: ConversionJob) -> None:
         from desktop_app.ui.models.delete_downloads import DeletionQuestion
@@ -317,8 +326,10 @@ class ConversionPanel(QScrollArea):
         card.settings_asked.connect(self.settings_asked)
         card.stop_asked.connect(lambda: self._bridge.cancel(job))
         card.delete_asked.connect(lambda kept: DeletionQuestion([kept], self._bridge, self.window()).open())
-        card.folded.connect(self._fit)
-        card.closed.connect(lambda: self._close(job))
+        card.pause_asked.connect(lambda: self._bridge.pause(job))
+        card.resume_asked.connect(lambda: self._bridge.resume(job))
+        card.move_asked.connect(lambda steps: self._bridge.move(job, steps))
+        card.closed.connect(lambda: self._bridge.dismiss(job))
         card.again_asked.connect(lambda: self._try_again(job, job.request))
         card.elsewhere_asked.connect(lambda request: self._try_again(job, request))
         card.chat_asked.connect(lambda model: self._chat(job, model))
@@ -327,19 +338,14 @@ class ConversionPanel(QScrollArea):
     def _show_progress(self, progress: Progress, job: ConversionJob) -> None:
         if job in self._cards:
             self._cards[job].show_progress(progress)
-            self._fit()
 
     def _try_again(self, job: ConversionJob, request: InstallRequest) -> None:
-        self._remove(job)
+        self._bridge.dismiss(job)
         self._bridge.install(request)
 
     def _chat(self, job: ConversionJob, model: InstalledModel) -> None:
-        self._close(job)
+        self._bridge.dismiss(job)
         self.chat_asked.emit(model)
-
-    def _close(self, job: ConversionJob) -> None:
-        self._remove(job)
-        self._fit()
 
     def _remove(self, job: ConversionJob) -> None:
         card = self._cards.pop(job)

@@ -10,16 +10,19 @@ from desktop_app.library.installed_model import Listing
 from desktop_app.paths import free_space, models_folder
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.bridges.storage_bridge import StorageBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.delete_downloads import DownloadsRow
-from desktop_app.ui.models.leftovers_list import LeftoversList
 from desktop_app.ui.settings.section import Section
+from desktop_app.ui.settings.storage_row import StorageRow
 
 
 class ModelsSection(Section):
     """The folder of models, the disk, and downloads that are needed no more."""
 
-    def __init__(self, settings: Settings, listing: Listing, conversions: ConversionBridge) -> None:
+    def __init__(
+        self, settings: Settings, listing: Listing, conversions: ConversionBridge, storage: StorageBridge
+    ) -> None:
         """Show what is there now."""
         super().__init__(settings)
         self._listing = listing
@@ -30,8 +33,13 @@ class ModelsSection(Section):
             self.add_field(field)
         self._open = self.add_button()
         self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models_folder()))))
+        self.add_below(StorageRow(storage))
         self.add_below(DownloadsRow(conversions))
-        self.add_below(LeftoversList(conversions))
+        storage.moved.connect(self._show_folder)
+        self.retranslate()
+
+    def _show_folder(self) -> None:
+        self._folder.setText(str(models_folder()))
         self.retranslate()
 
     def retranslate(self) -> None:

@@ -12,13 +12,10 @@ from desktop_app.library.other_hosts import MIRROR
 from desktop_app.network import ASKED, OFFLINE, read_networks
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
-from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.models.download_limits import limit_words, limits
 from desktop_app.ui.settings.section import Section, name_values
 from models.errors import ZhiyinError
-
-_LIMITS = (0, 2, 5, 10, 20, 50, 100, 200)
-"""Megabits a second."""
 
 
 class NetworkSection(Section):
@@ -51,7 +48,7 @@ class NetworkSection(Section):
         self._token = QLineEdit(echoMode=QLineEdit.EchoMode.Password)
         self._token.setObjectName("token")
         self.add_field(self._token)
-        self._limits = sorted({*_LIMITS, settings.download_limit})
+        self._limits = limits(settings.download_limit)
         self._limit = self.add_choice("download_limit", self._limits)
         self._token.textChanged.connect(self._note_writing)
         self._token.editingFinished.connect(self._keep_token)
@@ -74,9 +71,7 @@ class NetworkSection(Section):
         self.name_field(self._token, self.tr("Access token"))
         name_values(self._network, [self.tr("Only for what I ask for"), self.tr("None: offline")])
         self.name_field(self._limit, self.tr("Speed of downloads"))
-        each = self.tr("{count} Mbit/s at most")
-        limits = (each.format(count=number(limit, 0)) if limit else self.tr("No limit") for limit in self._limits)
-        name_values(self._limit, list(limits))
+        name_values(self._limit, limit_words(self._limits))
         self._token.setPlaceholderText(self.tr("Only for gated or private models"))
         self._hint.setText(
             self.tr(

@@ -98,6 +98,7 @@ def test_a_merge_that_failed_can_be_tried_again(person: Person, base: Path, tmp_
     person.wait(lambda: "Result: tea" in plan_of(person))
     away = (base / "model.safetensors").rename(base / "away")
     person.click("Merge", dialog)
+    person.window.open_downloads()
     card = person.find(ConversionCard)
     person.wait(lambda: "Try again" in person.buttons(card))
     away.rename(base / "model.safetensors")

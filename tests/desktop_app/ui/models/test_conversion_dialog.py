@@ -84,6 +84,7 @@ def test_a_dropped_folder_becomes_a_model_that_answers(person: Person, tmp_path:
     assert losses == sorted(losses), "a word and a number for each choice"
     choose(dialog, "Q5_K_M")
     person.click("Convert", dialog)
+    person.window.open_downloads()
     card = person.find(ConversionCard)
     person.wait(lambda: "Chat now" in person.buttons(card))
     assert "all 30 tensors are as they should be" in person.sentences(card)

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget
+from PySide6.QtWidgets import QPlainTextEdit
 
 from converter.atomic_write import is_unfinished
 from converter.hub.cleanup import KeptDownload
 from converter.progress import Progress
 from desktop_app.library.install import InstallRequest
+from desktop_app.library.jobs import ConversionJob
 from desktop_app.paths import downloads_folder, models_folder
-from desktop_app.ui.bridges.conversion_bridge import ConversionBridge, ConversionJob
+from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.markdown.code_box import CodeBox
-from desktop_app.ui.models.conversion_panel import ConversionCard, ConversionPanel
+from desktop_app.ui.models.conversion_panel import ConversionCard
 from desktop_app.ui.models.delete_downloads import DeletionQuestion, DownloadsRow
 from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.benchmarks.bench_convert import write_vocabulary
@@ -25,7 +26,7 @@ from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.checkpoints import write_checkpoint
 from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
-from tests.support.window import Person, run_events
+from tests.support.window import Person
 
 
 def checkpoint(folder: Path, **changes: int) -> Path:
@@ -98,6 +99,7 @@ def test_a_download_is_deleted_when_its_model_is_made(
     person = open_window(endpoint=server.endpoint)
     job = person.services.conversions.start("tiny/Tea-Chat", "Q4_K_M")
     person.wait(lambda: job.is_over)
+    person.window.open_downloads()
     card, fetched = person.find(ConversionCard), downloads_folder() / "tiny--Tea-Chat"
     total = size(sum(path.stat().st_size for path in source.iterdir()))
     offer = f"Delete the download ({total})"
@@ -127,6 +129,7 @@ def test_a_folder_of_the_persons_own_is_never_offered(person: Person, tmp_path: 
     person.services.conversions.find_downloads(person.window, asked.append)
     person.wait(lambda: asked)
     assert asked == [[]]
+    person.window.open_downloads()
     assert not [words for words in person.buttons(person.find(ConversionCard)) if "Delete" in words]
 
 
@@ -206,6 +209,7 @@ def test_a_download_that_is_stopped_goes_on_later(open_window: OpenWindow, tmp_p
     person.wait(lambda: job.is_over)
     assert job.state == "cancelled"
     said: list[str] = []
+    person.window.open_downloads()
     bridge.progressed.connect(lambda *_: said.append(person.sentences(person.find(ConversionCard))))
     job = bridge.start("tiny/Tea-Chat", "F16")
     person.wait(lambda: job.is_over)
@@ -237,6 +241,7 @@ def test_a_fault_of_our_own_is_said_in_one_sentence_with_the_details_apart(perso
     request = InstallRequest(source, "Q8_0", threads="two")  # type: ignore[arg-type]  # a mistake that the core does not expect
     job = person.services.conversions.install(request)
     person.wait(lambda: job.is_over)
+    person.window.open_downloads()
     card = person.find(ConversionCard)
     [sentence] = [text for text in person.sentences(card).splitlines() if "mistake" in text]
     assert str(source) in sentence
@@ -248,9 +253,6 @@ def test_a_fault_of_our_own_is_said_in_one_sentence_with_the_details_apart(perso
     assert str(source) in shown
     assert "Traceback (most recent call last)" in shown
     assert "TypeError" in shown
-    person.window.resize(person.window.minimumSize())
-    run_events(50)
-    assert person.find(ConversionPanel).geometry().top() > person.find(QStackedWidget).geometry().bottom()
     person.click("Copy code", card)
     assert QGuiApplication.clipboard().text() == job.details
     person.click("Details", card)

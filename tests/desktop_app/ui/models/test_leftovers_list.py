@@ -1,4 +1,4 @@
-"""What interrupted downloads left, in the settings: it goes on, or is removed."""
+"""What interrupted downloads left, on the page of downloads: it goes on, or is removed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from PySide6.QtWidgets import QMessageBox
 from desktop_app.library.install import InstallRequest
 from desktop_app.paths import downloads_folder
 from desktop_app.ui.models.leftovers_list import LeftoversList
-from desktop_app.ui.settings.settings_page import SettingsPage
 from tests.converter.hub.test_cleanup import fetched
 from tests.desktop_app.ui.conftest import OpenWindow
 
@@ -18,7 +17,7 @@ def test_what_was_left_goes_on_or_is_removed(open_window: OpenWindow) -> None:
     person = open_window()
     asked: list[InstallRequest] = []
     person.services.conversions.install = lambda request, fetches=0: asked.append(request)  # type: ignore[method-assign, assignment, return-value]
-    person.window.open_settings("models")
+    person.window.open_downloads()
     shown = person.find(LeftoversList)
     person.wait(shown.isVisible)
     assert "org/tea · 2.0 kB" in person.sentences(shown)
@@ -30,4 +29,3 @@ def test_what_was_left_goes_on_or_is_removed(open_window: OpenWindow) -> None:
     next(button for button in question.buttons() if button.text() == "Remove").click()
     person.wait(lambda: not shown.isVisible())
     assert not folder.exists()
-    person.find(SettingsPage).close()

@@ -31,6 +31,7 @@ def test_what_is_wrong_is_said_with_the_button_that_helps(
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     person = open_window()
+    person.window.open_downloads()
     for case, wrong in WRONG.items():
         with monkeypatch.context() as environment, wrong.prevailing(environment.setenv) as filled:
             person.services.settings.endpoint = filled.endpoint
@@ -62,6 +63,7 @@ def said(person: Person, card: ConversionCard, language: str, words: str) -> set
 
 def test_the_button_leads_to_the_setting(open_window: OpenWindow) -> None:
     person = open_window(endpoint="hf-mirror.com")
+    person.window.open_downloads()
     job = person.services.conversions.start("org/tiny", "Q8_0")
     person.wait(lambda: job.is_over)
     card = person.window.findChild(ConversionCard)
@@ -86,6 +88,7 @@ def test_a_silent_host_is_said_and_the_job_is_cancelled(
     server.raw[silent] = hostile.slow(server, part + b"GGUF", piece=b"")
     person = open_window(endpoint=server.endpoint)
     job = person.services.conversions.start("org/tiny", "Q8_0")
+    person.window.open_downloads()
     card = person.window.findChild(ConversionCard)
     words = "Waiting for the host, which says nothing yet…" if "api" in silent else "nothing comes at the moment"
     person.wait(lambda: words in card._words.text())

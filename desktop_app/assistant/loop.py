@@ -25,7 +25,7 @@ from desktop_app.assistant.tool import Tool, ToolResult
 from desktop_app.chat.conversation import Message, State
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
-from desktop_app.chat.reasoning import ThoughtClock
+from desktop_app.chat.reasoning import THINKING_SECONDS, ThoughtClock
 from desktop_app.chat.request import ReplyOptions, reply_request
 from desktop_app.chat.steps import Call, begin_call, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
 from desktop_app.engine.client import Answers, Job
@@ -89,7 +89,7 @@ class Assistant:
 
         Args:
             path: the branch.
-            begun: the message of the first reply, where it is there already.
+            begun: the message of the first reply, where it is there already; it goes on after the text that it has.
 
         Raises:
             ZhiyinError: the engine refuses or ends, and the message of the reply is stored as failed before; or nothing can
@@ -151,7 +151,7 @@ class Assistant:
             shorter = [_halved(earlier, attempt) for earlier in branch]
             request = reply_request(shorter, self.options, self.recommended, self.state_file, self.grounding)
             try:
-                return self._wait(with_fields(request, tools=tools), message)
+                return self._wait(with_fields(request, tools=tools, begun=message.content), message)
             except ZhiyinError as error:
                 has_results = any(earlier.role == "tool" for earlier in branch)
                 if error.code != "context-full" or not has_results or attempt == _RETRIES:
@@ -161,7 +161,7 @@ class Assistant:
     def _wait(self, request: Generate, message: Message) -> Reply:
         """Wait for a reply, storing what there is of it, passing on what comes and a stop."""
         written: list[str] = []
-        self._clock = clock = ThoughtClock()
+        self._clock = clock = ThoughtClock(message.content, float(message.facts.get(THINKING_SECONDS, 0)))
 
         def heard(update: Update) -> None:
             if isinstance(update, Text):
@@ -190,7 +190,7 @@ class Assistant:
                     return job.result()
             if time.monotonic() > next_time and len(written) > stored:
                 stored, next_time = len(written), time.monotonic() + _SAVE
-                self.store(replace(message, content="".join(written[:stored])))
+                self.store(replace(message, content=message.content + "".join(written[:stored])))
 
     def _make(self, calls: Sequence[Call], branch: list[Message]) -> None:
         """Make calls one after the other, each a message at the end of the branch."""

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 KIND = sys.argv[1]
@@ -36,10 +38,25 @@ def answer(request: dict[str, Any], result: dict[str, Any]) -> None:
     send({"id": request["id"], "result": result})
 
 
+def append(text: str) -> None:
+    """Write a line at the end of the file that the second argument names, and take the seconds of the third."""
+    with Path(sys.argv[2]).open("a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+    time.sleep(float(sys.argv[3]))
+
+
+ACTS: dict[str, Callable[[str], None]] = {
+    "append": append,
+    "hang": lambda _: time.sleep(600),
+    "talkative": lambda _: print("noise\n" * 100_000, file=sys.stderr, flush=True),
+}
+"""What some kinds do before they answer."""
+
+
 def called(request: dict[str, Any]) -> None:
     text = request["params"]["arguments"].get("text", "")
-    if KIND == "hang":
-        time.sleep(600)
+    if KIND in ACTS:
+        ACTS[KIND](text)
     if KIND == "die":
         os._exit(3)
     if KIND == "large":
@@ -49,9 +66,6 @@ def called(request: dict[str, Any]) -> None:
     if KIND == "flood":
         while True:
             sys.stdout.write("no JSON at all\n" * 1000)
-    if KIND == "talkative":
-        sys.stderr.write("noise\n" * 100_000)
-        sys.stderr.flush()
     if KIND == "wrong":
         send({"id": request["id"], "result": {"content": "nonsense"}})
         return

@@ -721,7 +721,7 @@ class ChatSession(QObject):
         if message.conversation not in self._all:
             return  # it was deleted meanwhile
         if is_new:
-            reply.clock = ThoughtClock()
+            reply.begun, reply.clock = "", ThoughtClock()
             chat = replace(self._all[message.conversation], leaf=message.id, updated=time.time())
             self._all[chat.id] = chat
             if here:

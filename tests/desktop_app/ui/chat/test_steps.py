@@ -132,6 +132,23 @@ def test_stop_works_while_a_tool_runs(person: Person, say: Say) -> None:
     assert person.services.chats.path[-1].state == "stopped"
 
 
+def test_a_stopped_answer_goes_on_where_it_was(person: Person, say: Say) -> None:
+    say(["One two three " * 25])
+    person.services.chats.set_tools(ToolChoice(("calculator",)))
+    person.send("Count.")
+    person.wait(lambda: "two three" in person.messages[-1][1])
+    person.click("Stop")
+    person.wait(lambda: not person.busy)
+    stopped = person.messages[-1][1]
+    shown: list[tuple[str, str]] = []
+    person.services.chats.grown.connect(lambda message, text: shown.append((message, text)))
+    say(["and so on."])
+    person.click("Continue this reply")
+    person.wait(lambda: not person.busy)
+    assert person.messages == [("user", "Count."), ("assistant", f"{stopped}and so on.")]
+    assert all(text.startswith(stopped) and text.count(stopped) == 1 for _, text in shown)
+
+
 @pytest.mark.slow
 def test_a_stored_call_that_was_not_made_is_made_when_one_goes_on(
     open_window: OpenWindow, say: Say, data_home: Path

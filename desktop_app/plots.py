@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from converter.atomic_write import write_file
-from models.system_errors import cannot_write
+from models.system_errors import OTHER_PLACE, cannot_write
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 48, 52
@@ -24,7 +24,7 @@ def write_picture(path: Path, picture: str) -> None:
     try:
         write_file(path, lambda file: file.write(data))
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, OTHER_PLACE) from error
 
 
 Ticks = Sequence[tuple[float, str]]

@@ -10,7 +10,9 @@ from pathlib import Path
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
-_ELSEWHERE = Sentence("set ZHIYIN_HOME to a folder on another disk")
+_OTHER_DISK = Sentence("set ZHIYIN_HOME to a folder on another disk")
+OTHER_PLACE = Sentence("choose another place")
+"""What helps where the user named the file."""
 
 
 def as_zhiyin_error(error: Exception) -> ZhiyinError:
@@ -30,15 +32,17 @@ def as_zhiyin_error(error: Exception) -> ZhiyinError:
     )
 
 
-def cannot_write(path: Path, error: OSError) -> BadFile:
+def cannot_write(path: Path, error: OSError, elsewhere: Sentence = _OTHER_DISK) -> BadFile:
     """Return the error for what the system raised when something was written.
 
     Args:
         path: a file or folder, taken where the error names none itself.
         error: what it raised.
+        elsewhere: how to write to another place; `OTHER_PLACE` for a file that the user named.
     """
     explain = _WRITING.get(error.errno or 0) or _EITHER.get(error.errno or 0, _unwritable)
-    return explain(_named(error) or path, error.strerror or str(error))
+    named = None if elsewhere is OTHER_PLACE else _named(error)  # not that of the unfinished file beside it
+    return explain(named or path, error.strerror or str(error), elsewhere)
 
 
 def refused(error: OSError) -> ZhiyinError:
@@ -46,11 +50,19 @@ def refused(error: OSError) -> ZhiyinError:
     path, reason = _named(error), error.strerror or str(error)
     explain = _WRITING.get(error.errno or 0)
     if path is not None:
-        return (explain or _unusable)(path, reason)
+        return (explain or _unusable)(path, reason, _OTHER_DISK)
     if explain is _full:
         return ZhiyinError(
             "The disk is full ({reason}); free some room, then try again.", code="no-room", reason=reason
         )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return ZhiyinError(
+            "Too many files are open here ({reason}); close other programs, or allow more (`ulimit -n`).",
+            code="disk",
+            reason=reason,
+        )
+    if error.errno == errno.ENOMEM:
+        return as_zhiyin_error(MemoryError())
     return ZhiyinError("The system refused to read or write ({reason}).", code="disk", reason=reason)
 
 
@@ -58,52 +70,52 @@ def _named(error: OSError) -> Path | None:
     return Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) and error.filename else None
 
 
-def _unwritable(path: Path, reason: str) -> BadFile:
+def _unwritable(path: Path, reason: str, _elsewhere: Sentence) -> BadFile:
     return BadFile("{path} cannot be written: {reason}.", code="disk", path=path, reason=reason)
 
 
-def _unusable(path: Path, reason: str) -> BadFile:
+def _unusable(path: Path, reason: str, _elsewhere: Sentence) -> BadFile:
     return BadFile("{path} cannot be read or written: {reason}.", code="disk", path=path, reason=reason)
 
 
-def _full(path: Path, _: str) -> BadFile:
+def _full(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because the disk is full; free some room, or {elsewhere}.",
         code="no-room",
         path=path,
-        elsewhere=_ELSEWHERE,
+        elsewhere=elsewhere,
     )
 
 
-def _forbidden(path: Path, reason: str) -> BadFile:
+def _forbidden(path: Path, reason: str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written ({reason}); allow it, or {elsewhere}.",
         code="not-allowed",
         path=path,
         reason=reason,
-        elsewhere=_ELSEWHERE,
+        elsewhere=elsewhere,
     )
 
 
-def _read_only(path: Path, _: str) -> BadFile:
+def _read_only(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because its disk is read-only; {elsewhere}.",
         code="not-allowed",
         path=path,
-        elsewhere=_ELSEWHERE,
+        elsewhere=elsewhere,
     )
 
 
-def _too_large(path: Path, _: str) -> BadFile:
+def _too_large(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because its disk takes no files of that size; {elsewhere}.",
         code="no-room",
         path=path,
-        elsewhere=_ELSEWHERE,
+        elsewhere=elsewhere,
     )
 
 
-def _long_name(path: Path, _: str) -> BadFile:
+def _long_name(path: Path, _: str, _elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be used, because its disk takes no names of that length; choose a shorter one.",
         code="disk",
@@ -111,22 +123,22 @@ def _long_name(path: Path, _: str) -> BadFile:
     )
 
 
-def _many_files(path: Path, _: str) -> BadFile:
+def _many_files(path: Path, _: str, _elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be opened, because too many files are open here; close other programs.", code="disk", path=path
     )
 
 
-def _faulty(path: Path, _: str) -> BadFile:
+def _faulty(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}.",
         code="disk",
         path=path,
-        elsewhere=_ELSEWHERE,
+        elsewhere=elsewhere,
     )
 
 
-_WRITING: dict[int, Callable[[Path, str], BadFile]] = {
+_WRITING: dict[int, Callable[[Path, str, Sentence], BadFile]] = {
     errno.ENOSPC: _full,
     getattr(errno, "EDQUOT", errno.ENOSPC): _full,
     errno.EROFS: _read_only,
@@ -135,7 +147,7 @@ _WRITING: dict[int, Callable[[Path, str], BadFile]] = {
     errno.EMFILE: _many_files,
 }
 """What the system says of writing alone, or says clearly enough."""
-_EITHER: dict[int, Callable[[Path, str], BadFile]] = {
+_EITHER: dict[int, Callable[[Path, str, Sentence], BadFile]] = {
     errno.EACCES: _forbidden,
     errno.EPERM: _forbidden,
     errno.EIO: _faulty,

@@ -26,7 +26,7 @@ from desktop_app.planning.planner import Computer
 from desktop_app.quality.importance import lent_importance
 from desktop_app.quality.mixing import SpeedFloor, bytes_of_bits, bytes_that_fit, measure_costs, plan_within
 from models.errors import ZhiyinError
-from models.system_errors import cannot_write
+from models.system_errors import OTHER_PLACE, cannot_write
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -191,7 +191,7 @@ def _save(path: Path, mixture: Mixture) -> None:
     try:
         write_file(path, lambda file: file.write(mixture.text().encode()))
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, OTHER_PLACE) from error
 
 
 def _tokenizer(given: str | None) -> Path | str | None:

@@ -19,6 +19,7 @@ from desktop_app.engine.measuring import check_finite
 from desktop_app.engine.results import Divergences
 from desktop_app.engine.runner import Runner
 from models.errors import BadFile
+from models.system_errors import cannot_write
 
 _STEPS = 65535
 _RANGE = np.float32(16)
@@ -50,9 +51,7 @@ def write_reference(runner: Runner, ids: Sequence[int], start: int, path: Path) 
     try:
         write_file(path, write)
     except OSError as error:
-        raise BadFile(
-            "{path} cannot be written ({reason}); choose another place.", path=path, reason=error.strerror or error
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def compare(runner: Runner, ids: Sequence[int], start: int, path: Path) -> Divergences:

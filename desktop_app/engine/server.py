@@ -55,9 +55,9 @@ from desktop_app.processes.start import private_stdout
 from desktop_app.sequences import DRAFT_CONTEXT
 from desktop_app.system.devices import ComputeFacts, EnginePart
 from desktop_app.system.read_speed import ReadSpeed
-from models.errors import BadFile, ZhiyinError
+from models.errors import ZhiyinError
 from models.sentence import Sentence
-from models.system_errors import cannot_write
+from models.system_errors import OTHER_PLACE, cannot_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -655,9 +655,12 @@ def _write_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file whole or not at all."""
     import numpy as np
 
+    def write(file: BinaryIO) -> None:
+        whole = np.ascontiguousarray(array)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(whole))
+        file.write(whole.data)  # NumPy's own writing tells no errno
+
     try:
-        write_file(path, lambda file: np.save(file, array))
+        write_file(path, write)
     except OSError as error:
-        raise BadFile(
-            "{path} cannot be written ({reason}); choose another place.", path=path, reason=error.strerror or error
-        ) from error
+        raise cannot_write(path, error, OTHER_PLACE) from error

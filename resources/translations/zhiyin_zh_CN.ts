@@ -816,6 +816,10 @@
         <translation>分词器：{path}</translation>
     </message>
     <message>
+        <source>Too many files are open here ({reason}); close other programs, or allow more (`ulimit -n`).</source>
+        <translation>本机打开的文件过多（{reason}）；请关闭其他程序，或放宽限制（`ulimit -n`）。</translation>
+    </message>
+    <message>
         <source>What answers at {place} does not speak HTTP; look at the address.</source>
         <translation>{place} 的应答不是 HTTP；请检查地址。</translation>
     </message>
@@ -958,6 +962,10 @@
     <message>
         <source>choose another --endpoint</source>
         <translation>在设置中选择其他地址</translation>
+    </message>
+    <message>
+        <source>choose another place</source>
+        <translation>选择其他位置</translation>
     </message>
     <message>
         <source>close other programs or choose a smaller model</source>
@@ -1830,10 +1838,6 @@
     <message>
         <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
         <translation>{path} 无法写入（{reason}）；请允许写入，或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written ({reason}); choose another place.</source>
-        <translation>{path} 无法写入（{reason}）；请选择其他位置。</translation>
     </message>
     <message>
         <source>{path} cannot be written, because its disk is read-only; {elsewhere}.</source>

@@ -816,6 +816,10 @@
         <translation>分詞器：{path}</translation>
     </message>
     <message>
+        <source>Too many files are open here ({reason}); close other programs, or allow more (`ulimit -n`).</source>
+        <translation>本機開啟的檔案過多（{reason}）；請關閉其他程式，或放寬限制（`ulimit -n`）。</translation>
+    </message>
+    <message>
         <source>What answers at {place} does not speak HTTP; look at the address.</source>
         <translation>{place} 的回應不是 HTTP；請檢查位址。</translation>
     </message>
@@ -958,6 +962,10 @@
     <message>
         <source>choose another --endpoint</source>
         <translation>在設定中選擇其他位址</translation>
+    </message>
+    <message>
+        <source>choose another place</source>
+        <translation>選擇其他位置</translation>
     </message>
     <message>
         <source>close other programs or choose a smaller model</source>
@@ -1830,10 +1838,6 @@
     <message>
         <source>{path} cannot be written ({reason}); allow it, or {elsewhere}.</source>
         <translation>{path} 無法寫入（{reason}）；請允許寫入，或{elsewhere}。</translation>
-    </message>
-    <message>
-        <source>{path} cannot be written ({reason}); choose another place.</source>
-        <translation>{path} 無法寫入（{reason}）；請選擇其他位置。</translation>
     </message>
     <message>
         <source>{path} cannot be written, because its disk is read-only; {elsewhere}.</source>

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -10,10 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from converter.gguf_header import read_gguf_header
 from desktop_app.engine.client import Engine, EngineFailed
+from desktop_app.engine.llama import runner
 from desktop_app.engine.protocol import Failed, Load, decode_event, encode_event
+from desktop_app.engine.runner import OutOfMemory
+from desktop_app.engine.server import _write_array
 from desktop_app.processes.worker import in_process
 from models.errors import BadFile, UnsupportedModel, ZhiyinError, error_from_data, sentence_from_data
 from models.sentence import Sentence, size_text
@@ -120,3 +127,50 @@ def test_any_exception_becomes_an_error_for_the_user(raised: Exception, code: st
     error = as_zhiyin_error(raised)
     assert error.code == code
     assert str(error).startswith(words)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of a file's size")
+def test_a_file_that_the_user_named_is_told_by_its_errno_and_not_sent_to_another_folder_of_ours(
+    tmp_path: Path,
+) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(BadFile) as caught:
+            _write_array(tmp_path / "x.npy", np.zeros(10_000, np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == (
+        f"{tmp_path / 'x.npy'} cannot be written, because its disk takes no files of that size; choose another place."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_written_as_numpy_writes_them(tmp_path: Path) -> None:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4).T
+    _write_array(tmp_path / "x.npy", array)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), array)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EMFILE, "Too many files are open here"),
+        (errno.ENOMEM, "There is too little free memory"),
+        (errno.ENOSPC, "The disk is full"),
+    ],
+)
+def test_what_the_system_refuses_without_a_file_is_told_by_its_errno(number: int, words: str) -> None:
+    assert words in str(as_zhiyin_error(OSError(number, os.strerror(number))))
+
+
+@pytest.mark.parametrize(
+    "said", ["mmap failed: Cannot allocate memory", "error loading model vocabulary: std::bad_alloc"]
+)
+def test_a_limit_of_memory_is_not_blamed_on_the_file(
+    said: str, starter_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "log_lines", [f"llama_model_load: error loading model: {said}"])
+    assert isinstance(runner._load_error(read_gguf_header(starter_gguf)), OutOfMemory)

@@ -383,10 +383,14 @@ def _has_copies(header: GGUFHeader, settings: LoadSettings, gpus: Sequence[int])
     return computes and not any(has_pinned_memory(gpu) for gpu in gpus) and repacks_any(header)
 
 
+_NO_MEMORY = ("out of memory", "failed to allocate", "unable to allocate", "cannot allocate memory", "bad_alloc")
+"""How llama.cpp, ggml and the system say it."""
+
+
 def _load_error(header: GGUFHeader) -> ZhiyinError:
     path = header.path
     log = " ".join(log_lines)
-    if any(word in log.lower() for word in ("out of memory", "failed to allocate", "unable to allocate")):
+    if any(words in log.lower() for words in _NO_MEMORY):
         return OutOfMemory(
             "{name} does not fit in memory; choose a smaller quantization or close other programs.", name=path.name
         )

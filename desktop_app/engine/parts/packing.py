@@ -13,7 +13,7 @@ from desktop_app.engine.parts.manifest import MANIFEST, SIGNATURE
 from desktop_app.engine.parts.store import Part
 from desktop_app.release_key import is_signed
 from models.errors import BadFile
-from models.system_errors import cannot_write
+from models.system_errors import OTHER_PLACE, cannot_write
 
 _PIECE = 1 << 20
 
@@ -31,7 +31,7 @@ def pack_part(part: Part, target: Path) -> bool:
     try:
         return write_file(target, partial(_write, part))
     except OSError as error:
-        raise cannot_write(target, error) from error
+        raise cannot_write(target, error, OTHER_PLACE) from error
 
 
 def _write(part: Part, file: BinaryIO) -> bool:

@@ -164,6 +164,11 @@ def record_file() -> Path:
     return data_folder() / "downloads.json"
 
 
+def used_file() -> Path:
+    """Return the file that says when each model was loaded last."""
+    return data_folder() / "used.json"
+
+
 def speed_file() -> Path:
     """Return the file of what `desktop_app.planning.speed` measured."""
     return data_folder() / "speed.json"

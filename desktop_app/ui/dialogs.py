@@ -36,6 +36,8 @@ class Dialogs(QObject):
     """A chat's id and the file that it goes into."""
     assistant_chosen = Signal(object)
     """The assistant of a new chat; None: none."""
+    removal_asked = Signal(object)
+    """An `Entry`."""
     removal_agreed = Signal(object, bool)
     """What removes a model, a `Removal`, and whether its download goes too."""
     tools_changed = Signal()
@@ -172,6 +174,14 @@ class Dialogs(QObject):
         question = RemovalQuestion(removal, self._window, in_use=in_use)
         question.agreed.connect(partial(self.removal_agreed.emit, removal))
         question.open()
+
+    def my_models(self) -> None:
+        """Show what is known of the models here."""
+        from desktop_app.ui.models.my_models_dialog import MyModelsDialog
+
+        dialog = MyModelsDialog(self._services, self._window)
+        dialog.removal_asked.connect(self.removal_asked)
+        self._open(dialog)
 
     def closing(self) -> None:
         """Ask whether what is under way may stop."""

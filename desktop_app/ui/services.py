@@ -25,6 +25,7 @@ from desktop_app.ui.bridges.engine_bridge import EngineBridge
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
+from desktop_app.ui.bridges.model_care_bridge import ModelCareBridge
 from desktop_app.ui.bridges.quality_bridge import QualityBridge
 from desktop_app.ui.bridges.remotes_bridge import RemotesBridge
 from desktop_app.ui.bridges.search_bridge import SearchBridge
@@ -37,7 +38,7 @@ from desktop_app.ui.controllers.folders import FolderController
 from desktop_app.ui.controllers.titles import TitleController
 from desktop_app.ui.controllers.transfer import TransferController
 from desktop_app.ui.i18n.translate import LanguageKeeper
-from desktop_app.ui.models.model_session import ModelSession
+from desktop_app.ui.models.model_session import EngineState, ModelSession
 from desktop_app.ui.widgets.fonts import use_fonts
 from desktop_app.ui.widgets.look import Look, larger
 from desktop_app.ui.widgets.theme import ThemeKeeper
@@ -89,6 +90,8 @@ class Services(QObject):
         self.quality = QualityBridge(self)
         self.storage = StorageBridge(self.library, self.models, self.conversions, self.settings, self)
         self.storage.moved.connect(self._choose_again)
+        self.model_care = ModelCareBridge(self.library, self.settings, self)
+        self.models.changed.connect(self._note_use)
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.search = SearchBridge(self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
@@ -226,6 +229,7 @@ class Services(QObject):
         self.conversions.close()
         self.quality.close()
         self.storage.close()
+        self.model_care.close()
         self.tokens.close()
         self.catalogue.close()
         self.search.close()
@@ -247,6 +251,10 @@ class Services(QObject):
     def _model_of(self, chat: Conversation) -> InstalledModel | None:
         models = self.library.everywhere
         return next((model for model in models if model.identifier == chat.choices.model), None)
+
+    def _note_use(self, state: EngineState) -> None:
+        if state.kind == "ready" and state.model is not None and not state.model.remote:
+            self.model_care.note_use(state.model)
 
     def _choose_again(self) -> None:
         """Load a model in place of the one that was unloaded, as soon as the list is read."""

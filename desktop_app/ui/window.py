@@ -193,6 +193,8 @@ class MainWindow(QMainWindow):
         self._picker.measuring_asked.connect(self._dialogs.measure)
         self._picker.opened.connect(lambda: services.quality.refresh(services.library.models))
         services.quality.changed.connect(lambda: self._picker.set_qualities(services.quality.kept))
+        self._picker.own_asked.connect(self._dialogs.my_models)
+        self._dialogs.removal_asked.connect(self._removal.ask)
         self._picker.remotes_asked.connect(self._dialogs.remotes)
         self._removal.question.connect(self._dialogs.removal)
         self._dialogs.removal_agreed.connect(self._removal.remove)

@@ -1500,6 +1500,10 @@
         <translation>{id} 不是</translation>
     </message>
     <message>
+        <source>{name!r} cannot be a file&apos;s name; choose another one.</source>
+        <translation>{name!r} 不能用作文件名；请换一个。</translation>
+    </message>
+    <message>
         <source>{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.</source>
         <translation>KV 缓存没有 {name!r} 这种类型；请使用 f16、q8_0 或 q4_0。</translation>
     </message>
@@ -1650,6 +1654,10 @@
     <message>
         <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
         <translation>{name} 缺少 {index} 中列出的文件（{names}）；请选择其他版本或仓库。</translation>
+    </message>
+    <message>
+        <source>{name} lies where its name must stay as it is.</source>
+        <translation>{name} 所在的位置不允许改名。</translation>
     </message>
     <message>
         <source>{name} makes vectors and ranks no passages; choose a reranking model.</source>
@@ -2014,6 +2022,10 @@
     <message>
         <source>{path} has one-dimensional positions, which no published ChatGLM-6B has.</source>
         <translation>{path} 使用一维位置编码，已发布的 ChatGLM-6B 都不是这样。</translation>
+    </message>
+    <message>
+        <source>{path} has other bytes than its host lists (its checksum differs); remove it and fetch it again.</source>
+        <translation>{path} 的内容与主机列出的不同（校验和不一致）；请移除后重新下载。</translation>
     </message>
     <message>
         <source>{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or choose another model.</source>
@@ -2526,6 +2538,10 @@
     <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
         <translation>{path} 是引擎的基础部分，知音已经自带；请添加其他组件。</translation>
+    </message>
+    <message>
+        <source>{path} is there already; choose another name.</source>
+        <translation>{path} 已经存在；请换一个名称。</translation>
     </message>
     <message>
         <source>{path} is there already; remove it first or rename it.</source>
@@ -5592,6 +5608,10 @@
         <translation>其他电脑上的模型…</translation>
     </message>
     <message>
+        <source>My models…</source>
+        <translation>我的模型…</translation>
+    </message>
+    <message>
         <source>Not on this computer</source>
         <translation>不在这台电脑上</translation>
     </message>
@@ -5637,6 +5657,109 @@
     <message>
         <source>{count}, {size} in all</source>
         <translation>{count} 个，共 {size}</translation>
+    </message>
+</context>
+<context>
+    <name>MyModelsDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Export the model</source>
+        <translation>导出模型</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
+        <source>File: {path}</source>
+        <translation>文件：{path}</translation>
+    </message>
+    <message>
+        <source>From: {origin}</source>
+        <translation>来源：{origin}</translation>
+    </message>
+    <message>
+        <source>Licence: {licence}</source>
+        <translation>许可：{licence}</translation>
+    </message>
+    <message>
+        <source>Loaded last: {time}</source>
+        <translation>最近一次加载：{time}</translation>
+    </message>
+    <message>
+        <source>My models</source>
+        <translation>我的模型</translation>
+    </message>
+    <message>
+        <source>New name:</source>
+        <translation>新名称：</translation>
+    </message>
+    <message>
+        <source>Reading the whole file…</source>
+        <translation>正在读取整个文件…</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Rename…</source>
+        <translation>重命名…</translation>
+    </message>
+    <message>
+        <source>Revision: {revision}</source>
+        <translation>版本：{revision}</translation>
+    </message>
+    <message>
+        <source>SHA-256, as its host lists it: {digest}</source>
+        <translation>主机列出的 SHA-256：{digest}</translation>
+    </message>
+    <message>
+        <source>Show in the folder</source>
+        <translation>在文件夹中显示</translation>
+    </message>
+    <message>
+        <source>The file is whole, and has the checksum that its host lists: {digest}.</source>
+        <translation>文件完整，校验和与主机列出的一致：{digest}。</translation>
+    </message>
+    <message>
+        <source>The file is whole. Its checksum is {digest}; its host listed none to compare it with.</source>
+        <translation>文件完整。校验和为 {digest}；主机没有列出可以比对的校验和。</translation>
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation>卸载</translation>
+    </message>
+    <message>
+        <source>Verify</source>
+        <translation>校验</translation>
+    </message>
+    <message>
+        <source>Writing {path}…</source>
+        <translation>正在写入 {path}…</translation>
+    </message>
+    <message>
+        <source>not known</source>
+        <translation>未知</translation>
+    </message>
+    <message>
+        <source>{origin}, as it was published</source>
+        <translation>{origin}，发布时的原文件</translation>
+    </message>
+    <message>
+        <source>{origin}, converted here</source>
+        <translation>{origin}，在本机转换</translation>
+    </message>
+    <message>
+        <source>{path} can be opened by Zhiyin on any computer.</source>
+        <translation>任何电脑上的知音都可以打开 {path}。</translation>
     </message>
 </context>
 <context>

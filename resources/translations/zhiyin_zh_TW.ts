@@ -1500,6 +1500,10 @@
         <translation>{id} 不是</translation>
     </message>
     <message>
+        <source>{name!r} cannot be a file&apos;s name; choose another one.</source>
+        <translation>{name!r} 不能用作檔名；請換一個。</translation>
+    </message>
+    <message>
         <source>{name!r} is not a type for the KV cache; use f16, q8_0 or q4_0.</source>
         <translation>KV 快取沒有 {name!r} 這種類型；請使用 f16、q8_0 或 q4_0。</translation>
     </message>
@@ -1650,6 +1654,10 @@
     <message>
         <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
         <translation>{name} 缺少 {index} 中列出的檔案（{names}）；請選擇其他版本或儲存庫。</translation>
+    </message>
+    <message>
+        <source>{name} lies where its name must stay as it is.</source>
+        <translation>{name} 所在的位置不允許改名。</translation>
     </message>
     <message>
         <source>{name} makes vectors and ranks no passages; choose a reranking model.</source>
@@ -2014,6 +2022,10 @@
     <message>
         <source>{path} has one-dimensional positions, which no published ChatGLM-6B has.</source>
         <translation>{path} 使用一維位置編碼，已發布的 ChatGLM-6B 都不是這樣。</translation>
+    </message>
+    <message>
+        <source>{path} has other bytes than its host lists (its checksum differs); remove it and fetch it again.</source>
+        <translation>{path} 的內容與主機列出的不同（校驗和不一致）；請移除後重新下載。</translation>
     </message>
     <message>
         <source>{path} has the architecture {architecture}, which this version of llama.cpp does not know; update Zhiyin, or choose another model.</source>
@@ -2526,6 +2538,10 @@
     <message>
         <source>{path} is the base of an engine, which comes with Zhiyin; add another part.</source>
         <translation>{path} 是引擎的基礎部分，知音已經自帶；請新增其他元件。</translation>
+    </message>
+    <message>
+        <source>{path} is there already; choose another name.</source>
+        <translation>{path} 已經存在；請換一個名稱。</translation>
     </message>
     <message>
         <source>{path} is there already; remove it first or rename it.</source>
@@ -5592,6 +5608,10 @@
         <translation>其他電腦上的模型…</translation>
     </message>
     <message>
+        <source>My models…</source>
+        <translation>我的模型…</translation>
+    </message>
+    <message>
         <source>Not on this computer</source>
         <translation>不在這台電腦上</translation>
     </message>
@@ -5637,6 +5657,109 @@
     <message>
         <source>{count}, {size} in all</source>
         <translation>{count} 個，共 {size}</translation>
+    </message>
+</context>
+<context>
+    <name>MyModelsDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Export the model</source>
+        <translation>匯出模型</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>匯出…</translation>
+    </message>
+    <message>
+        <source>File: {path}</source>
+        <translation>檔案：{path}</translation>
+    </message>
+    <message>
+        <source>From: {origin}</source>
+        <translation>來源：{origin}</translation>
+    </message>
+    <message>
+        <source>Licence: {licence}</source>
+        <translation>授權：{licence}</translation>
+    </message>
+    <message>
+        <source>Loaded last: {time}</source>
+        <translation>最近一次載入：{time}</translation>
+    </message>
+    <message>
+        <source>My models</source>
+        <translation>我的模型</translation>
+    </message>
+    <message>
+        <source>New name:</source>
+        <translation>新名稱：</translation>
+    </message>
+    <message>
+        <source>Reading the whole file…</source>
+        <translation>正在讀取整個檔案…</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重新命名</translation>
+    </message>
+    <message>
+        <source>Rename…</source>
+        <translation>重新命名…</translation>
+    </message>
+    <message>
+        <source>Revision: {revision}</source>
+        <translation>版本：{revision}</translation>
+    </message>
+    <message>
+        <source>SHA-256, as its host lists it: {digest}</source>
+        <translation>主機列出的 SHA-256：{digest}</translation>
+    </message>
+    <message>
+        <source>Show in the folder</source>
+        <translation>在資料夾中顯示</translation>
+    </message>
+    <message>
+        <source>The file is whole, and has the checksum that its host lists: {digest}.</source>
+        <translation>檔案完整，校驗和與主機列出的一致：{digest}。</translation>
+    </message>
+    <message>
+        <source>The file is whole. Its checksum is {digest}; its host listed none to compare it with.</source>
+        <translation>檔案完整。校驗和為 {digest}；主機沒有列出可以比對的校驗和。</translation>
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation>卸載</translation>
+    </message>
+    <message>
+        <source>Verify</source>
+        <translation>驗證</translation>
+    </message>
+    <message>
+        <source>Writing {path}…</source>
+        <translation>正在寫入 {path}…</translation>
+    </message>
+    <message>
+        <source>not known</source>
+        <translation>未知</translation>
+    </message>
+    <message>
+        <source>{origin}, as it was published</source>
+        <translation>{origin}，發佈時的原檔案</translation>
+    </message>
+    <message>
+        <source>{origin}, converted here</source>
+        <translation>{origin}，在本機轉換</translation>
+    </message>
+    <message>
+        <source>{path} can be opened by Zhiyin on any computer.</source>
+        <translation>任何電腦上的知音都可以開啟 {path}。</translation>
     </message>
 </context>
 <context>

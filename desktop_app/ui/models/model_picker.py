@@ -39,6 +39,8 @@ class ModelPicker(QToolButton):
     """Two models are to answer one question."""
     remotes_asked = Signal()
     """The servers of other computers are to be shown."""
+    own_asked = Signal()
+    """What is known of the models here is to be shown."""
     opened = Signal()
     """The models are shown: what fits may have changed."""
 
@@ -138,7 +140,9 @@ class ModelPicker(QToolButton):
         catalogue_action.triggered.connect(self.catalogue_asked)
         remotes_action = QAction(icon("server", theme.current().muted), self.tr("Models on other computers…"), menu)
         remotes_action.triggered.connect(self.remotes_asked)
-        menu.addActions([catalogue_action, import_action, remotes_action])
+        own_action = QAction(icon("model", theme.current().muted), self.tr("My models…"), menu)
+        own_action.triggered.connect(self.own_asked)
+        menu.addActions([own_action, catalogue_action, import_action, remotes_action])
         if len(self._models) > 1:
             comparison = menu.addAction(icon("compare", theme.current().muted), self.tr("Ask two models side by side…"))
             comparison.triggered.connect(self.comparison_asked)

@@ -1,0 +1,169 @@
+"""What is known of an installed model, whether its bytes are still as they were, and another name for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from converter.gguf_checks import check_model, read_parts
+from converter.gguf_header import part_paths, read_gguf_header, split_parts
+from converter.hub.manifest import converted_from, read_manifest, write_manifest
+from desktop_app.library.file_names import exists
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.packs import pack
+from desktop_app.paths import downloads_folder, models_folder, used_file
+from desktop_app.small_files import Parsed, SmallFile
+from models.errors import BadFile, Cancelled, ZhiyinError
+from models.system_errors import cannot_write
+
+_AT_ONCE = 4 * 1024 * 1024
+_LONGEST = 120
+"""Characters of a name."""
+_NO_NAME = '/\\:*?"<>|'
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Besides what the list says."""
+
+    model: InstalledModel
+    commit: str = ""
+    """The state of the repository that it came from; "": not known."""
+    licence: str = ""
+    made_here: bool = False
+    """It was converted on this computer; otherwise it came as GGUF."""
+    used: float = 0.0
+    """When it was loaded last, in seconds since 1970; 0: not known."""
+    is_ours: bool = False
+    """It lies in the models folder, as one file: it may get another name."""
+
+
+def model_facts(model: InstalledModel) -> ModelFacts:
+    """Return what is known of a model.
+
+    Raises:
+        ZhiyinError: its file cannot be read.
+    """
+    metadata = read_gguf_header(model.path, arrays=False).metadata
+    licence = metadata.get("general.license.name") or metadata.get("general.license") or ""
+    commit, made_here = _origin_of(model.path)
+    ours = model.path.is_relative_to(models_folder()) and len(split_parts(model.path)) == 1
+    used = _used().read().get(model.identifier, 0.0)
+    return ModelFacts(model, commit, str(licence), made_here, used, ours)
+
+
+def note_use(model: InstalledModel, when: float) -> None:
+    """Write down that a model was loaded.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _used().change(lambda used: used | {model.identifier: when})
+
+
+def verify_model(model: InstalledModel, tell: Callable[[tuple[int, int]], None], cancelled: Callable[[], bool]) -> str:
+    """Read a model whole and return its file's SHA-256, of a split one that of its parts in order.
+
+    Args:
+        model: which.
+        tell: hears of the bytes that were read and of all of them.
+        cancelled: asked all the time; True ends it.
+
+    Raises:
+        BadFile: it is damaged, or has other bytes than its host listed.
+        Cancelled: it was stopped.
+    """
+    check_model(read_parts(model.path))
+    digest, done = hashlib.sha256(), 0
+    for part in split_parts(model.path):
+        with part.open("rb") as stream:
+            while chunk := stream.read(_AT_ONCE):
+                if cancelled():
+                    raise Cancelled("It was stopped.")
+                digest.update(chunk)
+                done += len(chunk)
+                tell((done, model.bytes))
+    found = digest.hexdigest()
+    if model.sha256 and model.sha256 != found:
+        raise BadFile(
+            "{path} has other bytes than its host lists (its checksum differs); remove it and fetch it again.",
+            path=model.path,
+        )
+    return found
+
+
+def export_model(
+    model: InstalledModel, target: Path, tell: Callable[[int], None], cancelled: Callable[[], bool]
+) -> None:
+    """Write a model into a pack (`packs.pack`); `tell` hears of the bytes of each piece.
+
+    Raises:
+        ZhiyinError: as `packs.pack`.
+        Cancelled: it was stopped; nothing is left.
+    """
+
+    def count(size: int) -> None:
+        if cancelled():
+            raise Cancelled("It was stopped.")
+        tell(size)
+
+    pack(model.path, target, origin=model.origin, count=count)
+
+
+def rename_model(model: InstalledModel, name: str) -> Path:
+    """Give a model's file another name and return its path.
+
+    Raises:
+        ZhiyinError: it is no name, it is taken, or the system refuses.
+    """
+    name = name.strip().removesuffix(".gguf")
+    usable = 0 < len(name) <= _LONGEST and name.isprintable() and not name.startswith(".")
+    if not usable or any(sign in _NO_NAME for sign in name):
+        raise ZhiyinError("{name!r} cannot be a file's name; choose another one.", name=name[:80])
+    target = model.path.with_name(f"{name}.gguf")
+    if len(part_paths(target)) != 1 or not model_facts(model).is_ours:
+        raise ZhiyinError("{name} lies where its name must stay as it is.", name=model.name)
+    if exists(target):
+        raise ZhiyinError("{path} is there already; choose another name.", path=target)
+    try:
+        model.path.rename(target)
+        _note_name(model.path, target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    return target
+
+
+def _note_name(path: Path, target: Path) -> None:
+    """Let the note of the download that a model was made of name the file as it is called now."""
+    for folder in downloads_folder().glob("*"):
+        if path in converted_from(folder):
+            note = read_manifest(folder)
+            made = {
+                key: {**entry, "path": str(target)} if entry.get("path") == str(path) else entry
+                for key, entry in note["converted"].items()
+            }
+            write_manifest(folder, {**note, "converted": made})
+
+
+def _origin_of(path: Path) -> tuple[str, bool]:
+    """Return the commit that a model came from, and whether it was converted here."""
+    for folder in sorted(downloads_folder().glob("*")):
+        note = read_manifest(folder)
+        if path in converted_from(folder):
+            commits = (entry.get("commit") for entry in note["converted"].values() if entry.get("path") == str(path))
+            return str(next(commits, "") or ""), True
+        if path.is_relative_to(folder):
+            return str(note.get("commit", "")), False
+    return "", False
+
+
+def _used() -> SmallFile[dict[str, float]]:
+    return SmallFile(used_file(), dict, _parsed, dict)
+
+
+def _parsed(stored: Any) -> Parsed[dict[str, float]]:
+    good = {name: float(when) for name, when in stored.items() if isinstance(when, int | float) and 0 <= when < 1e12}
+    return Parsed(good, len(good) == len(stored))

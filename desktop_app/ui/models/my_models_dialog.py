@@ -1,0 +1,225 @@
+"""The models of this computer: what each is, where it comes from, and what can be done with its file."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QDateTime, QLocale, Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QFileDialog,
+    QGridLayout,
+    QInputDialog,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.ui.i18n.formats import size
+from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.services import Services
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+
+if TYPE_CHECKING:
+    from desktop_app.library.model_care import ModelFacts
+
+_WIDTH = 760
+_LOWEST_LIST = 140
+_PARTS = 1000
+
+
+class MyModelsDialog(FittingDialog):
+    """A list, the facts of the chosen one below it, and its buttons."""
+
+    removal_asked = Signal(object)
+
+    def __init__(self, services: Services, parent: QWidget) -> None:
+        """Show the models as they are listed now."""
+        super().__init__(_WIDTH, parent)
+        self._services = services
+        self._facts: ModelFacts | None = None
+        self._stop = threading.Event()
+        self.setWindowTitle(self.tr("My models"))
+        self._list = QListWidget()
+        self._list.setObjectName("offers")
+        self._list.setMinimumHeight(_LOWEST_LIST)
+        self._list.setAccessibleName(self.tr("My models"))
+        self._list.currentItemChanged.connect(lambda *_: self._look())
+        self._words = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._words.setObjectName("modelFacts")
+        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._said = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._said.setObjectName("muted")
+        self._bar = QProgressBar(textVisible=False, maximum=_PARTS)
+        self._bar.setFixedHeight(4)
+        self._bar.hide()
+        self._lay_out()
+        services.library.changed.connect(self._fill)
+        services.models.changed.connect(lambda _: self._show())
+        self._fill()
+
+    @property
+    def _model(self) -> InstalledModel | None:
+        item = self._list.currentItem()
+        model = item.data(Qt.ItemDataRole.UserRole) if item is not None else None
+        return model if isinstance(model, InstalledModel) else None
+
+    def _lay_out(self) -> None:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(20, 16, 20, 8)
+        column.setSpacing(10)
+        for part in (self._list, self._words, self._bar, self._said):
+            column.addWidget(part)
+        self._folder, self._verify, self._rename, self._export, self._unload, self._remove = (
+            QPushButton(words)
+            for words in (
+                self.tr("Show in the folder"),
+                self.tr("Verify"),
+                self.tr("Rename…"),
+                self.tr("Export…"),
+                self.tr("Unload"),
+                self.tr("Remove…"),
+            )
+        )
+        self._folder.clicked.connect(self._open_folder)
+        self._verify.clicked.connect(self._begin_verifying)
+        self._rename.clicked.connect(self._ask_name)
+        self._export.clicked.connect(self._ask_file)
+        self._unload.clicked.connect(lambda: self._services.models.unload(self._show))
+        self._remove.clicked.connect(self._ask_removal)
+        grid = QGridLayout()
+        buttons = (self._folder, self._verify, self._rename, self._export, self._unload, self._remove)
+        for place, button in enumerate(buttons):
+            grid.addWidget(button, place // 3, place % 3)
+        close = QDialogButtonBox()
+        close.addButton(self.tr("Close"), QDialogButtonBox.ButtonRole.RejectRole)
+        close.rejected.connect(self.reject)
+        below = QWidget()
+        under = QVBoxLayout(below)
+        under.addLayout(grid)
+        under.addWidget(close)
+        self.set_content(page, below)
+
+    def done(self, result: int) -> None:
+        """Stop what is being read."""
+        self._stop.set()
+        super().done(result)
+
+    def _fill(self) -> None:
+        chosen = self._model
+        self._list.clear()
+        for model in self._services.library.models:
+            item = QListWidgetItem(f"{model.label or model.name}   ·   {model.file_type}   ·   {size(model.bytes)}")
+            item.setData(Qt.ItemDataRole.UserRole, model)
+            self._list.addItem(item)
+            if chosen is not None and model.path == chosen.path:
+                self._list.setCurrentItem(item)
+        if self._list.currentItem() is None and self._list.count():
+            self._list.setCurrentRow(0)
+
+    def _look(self) -> None:
+        self._facts = None
+        self._stop.set()
+        self._said.clear()
+        model = self._model
+        self._show()
+        if model is not None:
+            self._services.model_care.find_facts(model, self, self._found)
+
+    def _found(self, facts: ModelFacts) -> None:
+        if self._model is not None and facts.model.path == self._model.path:
+            self._facts = facts
+            self._show()
+
+    def _show(self) -> None:
+        model, facts = self._model, self._facts
+        in_use = model is not None and self._services.models.state.model == model
+        known = model is not None and facts is not None
+        for button in (self._folder, self._verify, self._export):
+            button.setEnabled(known)
+        self._rename.setEnabled(facts is not None and facts.is_ours and not in_use)
+        self._unload.setEnabled(in_use)
+        self._remove.setEnabled(model is not None and not model.starter)
+        self._words.setText("" if facts is None else "\n".join(self._lines(facts)))
+        self.fit()
+
+    def _lines(self, facts: ModelFacts) -> list[str]:
+        model = facts.model
+        unknown = self.tr("not known")
+        origin = model.origin or unknown
+        made = self.tr("{origin}, converted here") if facts.made_here else self.tr("{origin}, as it was published")
+        used = QDateTime.fromSecsSinceEpoch(int(facts.used))
+        when = QLocale().toString(used, QLocale.FormatType.ShortFormat) if facts.used else unknown
+        return [
+            self.tr("From: {origin}").format(origin=made.format(origin=origin) if model.origin else unknown),
+            self.tr("Revision: {revision}").format(revision=facts.commit or unknown),
+            self.tr("Licence: {licence}").format(licence=facts.licence or unknown),
+            self.tr("SHA-256, as its host lists it: {digest}").format(digest=model.sha256 or unknown),
+            self.tr("Loaded last: {time}").format(time=when),
+            self.tr("File: {path}").format(path=model.path),
+        ]
+
+    def _open_folder(self) -> None:
+        if self._model is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._model.path.parent)))
+
+    def _ask_removal(self) -> None:
+        self.removal_asked.emit(self._model)
+        self.accept()  # what is asked then is in front of the window
+
+    def _begin_verifying(self) -> None:
+        model = self._model
+        if model is None:
+            return
+        self._said.setText(self.tr("Reading the whole file…"))
+        self._bar.setValue(0)
+        self._bar.show()
+        self._stop.set()
+        care, done = self._services.model_care, partial(self._verified, model)
+        self._stop = care.verify(model, self, self._read, done, self._failed)
+
+    def _read(self, done: int, total: int) -> None:
+        self._bar.setValue(round(_PARTS * done / max(1, total)))
+
+    def _verified(self, model: InstalledModel, digest: str) -> None:
+        same = self.tr("The file is whole, and has the checksum that its host lists: {digest}.")
+        whole = self.tr("The file is whole. Its checksum is {digest}; its host listed none to compare it with.")
+        self._tell((same if model.sha256 else whole).format(digest=digest))
+
+    def _failed(self, error: Exception) -> None:
+        self._tell(translated(error))
+
+    def _tell(self, words: str) -> None:
+        self._bar.hide()
+        self._said.setText(words)
+        self.fit()
+
+    def _ask_name(self) -> None:
+        if (model := self._model) is None:
+            return
+        name, agreed = QInputDialog.getText(self, self.tr("Rename"), self.tr("New name:"), text=model.path.stem)
+        if agreed and name.strip() != model.path.stem:
+            self._services.model_care.rename(model, name, self._failed)
+
+    def _ask_file(self) -> None:
+        if (model := self._model) is None:
+            return
+        from desktop_app.library.packs import SUFFIX
+
+        chosen, _ = QFileDialog.getSaveFileName(self, self.tr("Export the model"), f"{model.name}{SUFFIX}")
+        if chosen:
+            self._said.setText(self.tr("Writing {path}…").format(path=chosen))
+            written = self.tr("{path} can be opened by Zhiyin on any computer.").format(path=chosen)
+            self._stop.set()
+            care = self._services.model_care
+            self._stop = care.export(model, Path(chosen), self, lambda: self._tell(written), self._failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import anyio
 import httpx2
 import psutil
 import pytest
@@ -55,6 +56,62 @@ def test_what_nobody_waits_for_is_stopped(server: Served, stream: bool) -> None:
                     client.post(url, json=ENDLESS | NO_END, timeout=0.3)
     assert httpx2.post(url, json=BRIEF, timeout=120).json()["usage"]["completion_tokens"] <= 2
     wait_until_idle(server)
+
+
+MESSAGES = [{"role": "user", "content": "Count for ever."}]
+ASKED: list[tuple[str, dict[str, object]]] = [
+    ("/v1/chat/completions", ENDLESS | NO_END | {"stream": True}),
+    ("/v1/chat/completions", ENDLESS | NO_END),
+    ("/v1/completions", {"model": STARTER, "prompt": "One, two,", "max_tokens": 7000, "stream": True} | NO_END),
+    ("/v1/messages", {"model": STARTER, "messages": MESSAGES, "max_tokens": 7000, "stream": True}),
+    ("/v1/responses", {"model": STARTER, "input": "Count for ever.", "max_output_tokens": 7000, "stream": True}),
+    ("/api/chat", {"model": STARTER, "messages": MESSAGES, "options": {"num_predict": 7000}}),
+]
+
+
+async def leave(server: Served, count: int) -> None:
+    """Let clients ask in all protocols, 50 at once, and leave before, at or after their first words."""
+
+    async def one(client: httpx2.AsyncClient, number: int) -> None:
+        path, body = ASKED[number % len(ASKED)]
+        with anyio.move_on_after(0.02 + 0.04 * (number % 17)):
+            async with client.stream("POST", path, json=body) as answer:
+                async for _ in answer.aiter_bytes():
+                    pass
+
+    limits = httpx2.Limits(max_connections=50, max_keepalive_connections=0)
+    async with httpx2.AsyncClient(base_url=server.address, timeout=120, limits=limits) as client:
+        for start in range(0, count, 50):
+            async with anyio.create_task_group() as tasks:
+                for number in range(start, min(start + 50, count)):
+                    tasks.start_soon(one, client, number)
+
+
+@pytest.mark.parametrize("count", [pytest.param(1000, marks=pytest.mark.slow), 12])
+def test_those_who_leave_leave_nothing_behind(server: Served, count: int) -> None:
+    url = f"{server.address}/v1/chat/completions"
+    assert httpx2.post(url, json=BRIEF, timeout=120).status_code == 200
+    anyio.run(leave, server, min(count, 50))  # what is made once is made
+    wait_until_idle(server)
+    before = held(server)
+    anyio.run(leave, server, count)
+    assert httpx2.post(url, json=BRIEF, timeout=300).json()["usage"]["completion_tokens"] <= 2
+    wait_until_idle(server)
+    after = held(server)
+    assert after[0] <= before[0] + 5  # sockets and pipes
+    assert after[1] <= before[1] + 10  # threads
+    assert after[2] <= before[2] + (64 << 20)  # bytes
+
+
+def held(server: Served) -> tuple[int, int, int]:
+    """Return how many files and threads the server and its engine have, and how much memory."""
+    process = psutil.Process(server.process.pid)
+    family = [process, *process.children(recursive=True)]
+    return (
+        sum(one.num_fds() for one in family),
+        sum(one.num_threads() for one in family),
+        sum(one.memory_info().rss for one in family),
+    )
 
 
 def test_a_killed_engine_is_said_and_comes_back(server: Served) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from converter.gguf_header import is_named_gguf
 from desktop_app.commands.options import add_json, add_weights, add_workers, context_length
 from desktop_app.commands.session import find_model
-from desktop_app.commands.source import add_hub_arguments
+from desktop_app.commands.source import add_hub_arguments, saying_silence
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.engine.client import Engine
 from desktop_app.library.hub_tokens import token_at
@@ -205,7 +205,7 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
 
 def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     """Return a model of the Hub by its configuration alone, or by the headers of its GGUF files."""
-    from converter.hub.repository import preview
+    from converter.hub.repository import Waiting, preview
     from converter.hub.request import DownloadRequest
     from converter.hub.selection import DownloadSelection
     from desktop_app.library.install import selection_for
@@ -214,7 +214,8 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
     request = DownloadRequest(
         name, downloads_folder(), arguments.revision, arguments.endpoint, selection, kept_token=token_at
     )
-    found = preview(request)
+    with saying_silence() as hear:
+        found = preview(replace(request, on_wait=Waiting(hear, None)))
     if found.headers:
         origin = f"{name}: by the headers of its GGUF files; no weights were fetched."
         return Asked(model_of_headers(found.headers), origin, None, found.quants, found.unread)

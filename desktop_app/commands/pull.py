@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from converter.progress import Progress
 from desktop_app.commands.options import add_json, add_threads
-from desktop_app.commands.source import add_hub_arguments, say_fetched, show_progress
+from desktop_app.commands.source import add_hub_arguments, say_fetched, saying_silence, show_progress
 from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, say
 from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.library.installed import Library
@@ -81,7 +81,8 @@ def _told(request: InstallRequest) -> InstallRequest:
     from desktop_app.planning.automatic import this_computer
 
     try:
-        facts = look_and_tell(request, lambda _: None, lambda: False)
+        with saying_silence() as hear:
+            facts = look_and_tell(request, hear, lambda: False)
     except ZhiyinError:
         return request  # whoever fetches it says why
     if not facts.download or not facts.offers:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from desktop_app.commands.options import add_json
+from desktop_app.commands.source import saying_silence
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what is found, the most downloaded first."""
     # The library for the Hub takes a third of a second to import.
+    from converter.hub.repository import Waiting
     from converter.hub.search import search
 
-    found = search(" ".join(arguments.words), arguments.endpoint)
+    with saying_silence() as hear:
+        found = search(" ".join(arguments.words), arguments.endpoint, Waiting(hear, None))
     fits = _fits(found, arguments.endpoint) if arguments.fit else {}
     if arguments.json:
         print_json([_facts(one, fits.get(one.source)) for one in found])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.hub.selection import LOSSLESS_QUANTS, DownloadSelection
-from converter.progress import Progress, Retry
+from converter.progress import Progress, ProgressListener, Retry
 from desktop_app.commands.terminal import ProgressLine, human_bytes, say
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.paths import downloads_folder
@@ -50,6 +52,16 @@ def fetch(arguments: argparse.Namespace, repository: str, selection: DownloadSel
         line.clear()
     say_fetched(done)
     return done
+
+
+@contextmanager
+def saying_silence() -> Iterator[ProgressListener]:
+    """Draw a line as long as a host says nothing before there is anything to fetch."""
+    line = ProgressLine()
+    try:
+        yield lambda progress: show_progress(line, progress, "files")
+    finally:
+        line.clear()
 
 
 def say_fetched(done: Download) -> None:

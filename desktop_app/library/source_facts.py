@@ -129,20 +129,29 @@ def judge(facts: SourceFacts, computer: Computer) -> Assessment:
 
 
 def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
-    """`facts_of` as a `worker.Work`, and who offers a checkpoint as GGUF already; there is nothing to tell before the end."""
-    facts = facts_of(request)
+    """`facts_of` as a `worker.Work`, and who offers a checkpoint as GGUF already; tells of a host that says nothing."""
+    from converter.hub.repository import Waiting
+
+    waiting = Waiting(tell, cancelled)
+    facts = facts_of(request, waiting)
     if isinstance(request.source, Path) or facts.ready or not facts.offers or request.lora:
         return facts
-    return replace(facts, ready_made=ready_made(download_request(request)))
+    return replace(facts, ready_made=ready_made(replace(download_request(request), on_wait=waiting)))
 
 
-def facts_of(request: InstallRequest) -> SourceFacts:
+def facts_of(request: InstallRequest, on_wait: Callable[[], None] | None = None) -> SourceFacts:
     """Return what is known of a source: of a checkpoint by its headers, of a repository by its list and its config.json.
+
+    Args:
+        request: what is asked about.
+        on_wait: as in `DownloadRequest`.
 
     Raises:
         ZhiyinError: it cannot be converted; one sentence.
     """
-    return _of_checkpoint(request, request.source) if isinstance(request.source, Path) else _of_repository(request)
+    if isinstance(request.source, Path):
+        return _of_checkpoint(request, request.source)
+    return _of_repository(request, on_wait)
 
 
 def _of_checkpoint(request: InstallRequest, source: Path) -> SourceFacts:
@@ -189,7 +198,7 @@ def _of_quantizable(facts: SourceFacts, source: Quantizable, headers: int = 0) -
     )
 
 
-def _of_repository(request: InstallRequest) -> SourceFacts:
+def _of_repository(request: InstallRequest, on_wait: Callable[[], None] | None) -> SourceFacts:
     # The library for the Hub takes a third of a second to import; converting a folder does without.
     from converter.hub.repository import preview
     from desktop_app.planning.automatic import model_of_files
@@ -197,7 +206,7 @@ def _of_repository(request: InstallRequest) -> SourceFacts:
     from models.families import family_of
 
     name = str(request.source)
-    found = preview(download_request(request))
+    found = preview(replace(download_request(request), on_wait=on_wait))
     facts = SourceFacts(request, name, download=found.bytes, models=found.models)
     if found.quants:
         offers = dict(sorted(found.quants.items(), key=lambda offer: -offer[1]))

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from converter.hub.network_settings import Proxy, proxy_for
 from converter.hub.repository import preview
 from converter.hub.request import DownloadRequest
 from desktop_app.cli import main
+from desktop_app.commands.terminal import INTERRUPTED, ProgressLine
 from desktop_app.paths import downloads_folder
 from models.errors import ZhiyinError
 from tests.support import hostile_answers as hostile
@@ -171,6 +173,24 @@ def test_settings_that_are_wrong(
         with pytest.raises(ZhiyinError) as caught:
             preview(DownloadRequest(NAME, tmp_path, endpoint=filled.endpoint))
         assert caught.value.code == wrong.code
+
+
+@pytest.mark.parametrize("words", [("pull", NAME), ("fit", NAME), ("convert", NAME), ("search", "tiny")])
+def test_a_host_that_says_nothing_is_told_of_before_anything_is_fetched(
+    server: HubServer, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def show(line: ProgressLine, part: float, text: str) -> None:
+        drawn.append(text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressLine, "show", show)
+    over = threading.Event()
+    with listening(lambda client: over.wait(60) and None) as port:
+        assert main([*words, "--endpoint", f"http://127.0.0.1:{port}"]) == INTERRUPTED
+        over.set()
+    assert drawn == ["the host says nothing yet"]
 
 
 def test_a_model_that_is_here_needs_no_good_settings(

@@ -64,10 +64,11 @@ def _values(text: str, at: int, tools: Tools) -> tuple[list[ToolCall], int]:
     """Return the calls of the JSON values that stand behind one another, and where the text goes on."""
     calls: list[ToolCall] = []
     while True:
-        at = _without(text, after_space(text, at), _FENCES)
-        value = read_json(text, at)
+        at = after_space(text, _without(text, after_space(text, at), _FENCES))
+        # Another value is no call, and a text that begins with a quotation mark may end anywhere behind the closing tag.
+        value = read_json(text, at) if text[at : at + 1] in ("{", "[") else None
         if value is None:
-            return calls, after_space(text, at)
+            return calls, at
         calls += calls_of(value[0], tools)
         at = _without(text, after_space(text, value[1]), _FENCES)
         at = _without(text, after_space(text, at), (",", ";"))

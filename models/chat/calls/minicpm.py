@@ -57,9 +57,7 @@ def _expressions(statement: ast.stmt) -> list[ast.AST]:
 def _read_xml(text: str, tools: Tools, final: bool) -> CallRead | None:
     function = _FUNCTION.match(text)
     if function is None:
-        if not final and ">" not in text:
-            return None
-        return CallRead(len(text), (broken('The call needs <function name="NAME">.'),))
+        return _whole_broken(text, 0, broken('The call needs <function name="NAME">.'), final)
     name, at, arguments = function["name"], function.end(), dict[str, Any]()
     while key := _PARAMETER.match(text, at):
         start = key.end()
@@ -68,17 +66,24 @@ def _read_xml(text: str, tools: Tools, final: bool) -> CallRead | None:
         stop = text.find(_CDATA_END if quoted else _VALUE_END, start)
         close = text.find(_VALUE_END, stop) if stop >= 0 else -1
         if close < 0:
-            return (
-                CallRead(len(text), (broken("The call is not whole: </param> is missing.", name),)) if final else None
-            )
+            fault = broken("The call is not whole: </param> is missing.", name)
+            return CallRead(len(text), (fault,)) if final else None
         arguments[key["key"]] = typed(text[start:stop], schema_of(name, tools).get(key["key"]))
         at = close + len(_VALUE_END)
     rest = text[at:].lstrip()
     if rest.startswith(_END):
         return CallRead(text.index(_END, at) + len(_END), (checked(name, arguments, tools),))
-    if final or not (_END.startswith(rest) or "<param".startswith(rest[:6])):
-        return CallRead(len(text), (broken("The call is not whole: </function> is missing.", name),))
-    return None
+    if not final and (_END.startswith(rest) or "<param".startswith(rest[:6])):
+        return None
+    return _whole_broken(text, at, broken("The call is not whole: </function> is missing.", name), final)
+
+
+def _whole_broken(text: str, at: int, fault: ToolCall, final: bool) -> CallRead | None:
+    """Read a broken call as far as it reaches, however much of the reply is there: to its closing tag, or the reply's end."""
+    end = text.find(_END, at)
+    if end < 0:
+        return CallRead(len(text), (fault,)) if final else None
+    return CallRead(end + len(_END), (fault,))
 
 
 MINICPM_PYTHON = CallNotation(_read_python, (_START,), marks=(_START, _STOP))

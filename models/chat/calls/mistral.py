@@ -19,7 +19,9 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     """Read what follows one mark."""
     at = after_space(text, len(_CALLS))
     head = _HEAD.match(text, at)
-    value = read_json(text, head.end() if head else at)
+    start = head.end() if head else at
+    # Another value than an object or a list may be a name that its object still follows.
+    value = read_json(text, start) if text[start : start + 1] in ("{", "[") else None
     if value is None:
         if not final:
             return None

@@ -292,6 +292,19 @@ def test_the_name_of_a_broken_call_is_looked_for_in_that_call_alone() -> None:
     assert (call.name, bool(call.fault)) == ("", True)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '<tool_call>"}</tool_call>{"name": "',
+        "<tool_call>3</tool_call>3",
+        '<tool_call>"a</tool_call>"</tool_call>b',
+        '<tool_call>```json\n"</tool_call>"',
+    ],
+)
+def test_where_a_value_that_is_no_call_ends_is_the_same_cut_or_whole(reply: str) -> None:
+    assert read_as("hermes", [reply]) == read_as("hermes", reply)
+
+
 @given(st.sampled_from(sorted(CHAT_FORMATS)), st.data())
 def test_any_order_of_tags_ends_well_and_cut_or_whole_is_the_same(name: str, data: st.DataObject) -> None:
     marks = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the processes that tests start quick, and those of several workers out of each other's way."""
     _keep_bytecode(config)
     _take_share_of_cores()
+    _hear_signals()
 
 
 def _keep_bytecode(config: pytest.Config) -> None:
@@ -40,6 +42,14 @@ def _take_share_of_cores() -> None:
     if worker and hasattr(os, "sched_setaffinity"):
         cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.sched_setaffinity(0, cores[int(worker) :: workers] or [cores[int(worker) % len(cores)]])
+
+
+def _hear_signals() -> None:
+    """Let the tests' processes take what ends them: they inherit what whoever began the tests ignores (`nohup`, `&`)."""
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

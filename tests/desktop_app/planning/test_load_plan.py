@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop_app.engine.client import Engine
@@ -16,6 +17,7 @@ from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.load_plan import SERVED, SWITCHED, LoadPlanner, _plan, record_load
 from desktop_app.planning.planner import Computer, RunConfiguration
 from desktop_app.system import hardware
+from desktop_app.system.memory_limits import MainMemory
 
 
 def test_a_load_teaches_the_same_after_a_long_reply_and_after_a_long_question(starter_gguf: Path) -> None:
@@ -35,7 +37,15 @@ def test_a_load_teaches_the_same_after_a_long_reply_and_after_a_long_question(st
 def test_a_load_follows_the_plan(limit: int, starter_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "lockable_memory", lambda: limit)
     monkeypatch.setattr(hardware, "usual_threads", lambda: 3)
+    real = hardware.main_memory()
     with Engine() as engine:
+
+        def beside_nothing_else() -> MainMemory:
+            """What is free where no other program takes or frees any."""
+            held = psutil.Process(engine.pid).memory_info()
+            return replace(real, available=real.available - max(0, held.rss - held.shared))
+
+        monkeypatch.setattr(hardware, "main_memory", beside_nothing_else)
         planner = LoadPlanner(engine)
         planned = planner.plan(starter_gguf, LoadSettings(), context=2048)
         best, settings = planned.plan.chosen, planned.settings

@@ -248,7 +248,8 @@ def test_damaged_files_are_passed_over(damage: str, which: int, opened: Open, ch
     path = kv_files(chat)[which]
     data = bytearray(path.read_bytes())
     if damage == "renamed":
-        path.rename(path.with_name(path.name.replace("0", "1")))
+        start, before, after = path.name.split("-")
+        path.rename(path.with_name(f"{start}-{before[::-1]}-{after}"))
     else:
         places = {"numbers": len(data) - 9, "tokens": len(data) // 2, "layout": 70}
         data[places.get(damage, 0)] ^= 255

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -41,6 +41,10 @@ _LOOK_UP_SECONDS = 1.0
 """For a name that was asked for before."""
 _STEP = 0.1
 """Seconds between two looks at whether to stop."""
+_ASKED_AGAIN = 3
+"""Times that a busy host is asked again."""
+_MOST_WAIT = 120.0
+"""Seconds that it may ask to wait before a download has begun."""
 _MOST_REDIRECTS = 10
 _SHORT_BODY = 4096
 """A redirect's body of so many bytes is read, which keeps the connection; of a longer one nothing is."""
@@ -48,6 +52,7 @@ _QUEUED = 8
 """Pieces of an answer, of a megabyte at most, that wait to be taken."""
 _ENCODINGS = ("", "identity", "gzip", "deflate")
 _REDIRECTS = (301, 302, 303, 307, 308)
+T = TypeVar("T")
 _OK = (httpx2.codes.OK, httpx2.codes.PARTIAL_CONTENT)
 
 
@@ -76,11 +81,36 @@ class Connection:
         self._clients: dict[tuple[str, str], httpx2.Client] = {}
         self._lock = threading.Lock()
         self._check: Callable[[], None] = lambda: None
+        self._again: Callable[[Sentence, float], None] | None = None
         self._stopped = threading.Event()
 
-    def on_wait(self, check: Callable[[], None]) -> None:
-        """Have something called about ten times a second while an answer is waited for; it may raise to stop."""
-        self._check = check
+    def on_wait(self, check: Callable[[], None], again: Callable[[Sentence, float], None] | None = None) -> None:
+        """Have something called about ten times a second while an answer is waited for; it may raise to stop.
+
+        Args:
+            check: what is called.
+            again: hears that a busy host wants to be asked again, why and in how many seconds; None: it is not asked again.
+        """
+        self._check, self._again = check, again
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """Return what a small request gives; a host that says when to ask again is asked again then, some times."""
+        for _ in range(_ASKED_AGAIN):
+            try:
+                return ask()
+            except Unreachable as error:
+                seconds = float(error.values.get("wait", 0))
+                if self._again is None or not 0 < seconds <= _MOST_WAIT:
+                    raise
+                self._again(error.values["reason"], seconds)
+                self._pause(seconds)
+        return ask()
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._check()
+            time.sleep(min(left, _STEP))
 
     def stop(self) -> None:
         """End every request that another thread waits for."""
@@ -110,9 +140,13 @@ class Connection:
             BadAnswer: the answer is longer, or none of HTTP.
             BadSetting: a setting of this computer is in the way.
         """
-        with self.stream(url, headers or {}, also=also) as answer:
-            answer.take_all(most)
-            return answer
+
+        def ask() -> Answer:
+            with self.stream(url, headers or {}, also=also) as answer:
+                answer.take_all(most)
+                return answer
+
+        return self.patiently(ask)
 
     @contextmanager
     def stream(

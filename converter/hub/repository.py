@@ -54,10 +54,11 @@ from converter.hub.selection import (
     weights_bytes,
 )
 from converter.hub.transfer import Interrupted, digest_of, fetch, partial_path, read_part, read_small
-from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListener
+from converter.progress import STALLED_SECONDS, Meter, Progress, ProgressListener, Retry
 from models.config import Config
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.families import understood
+from models.sentence import Sentence
 from models.untrusted_json import InvalidJSON, decode, read_bytes
 
 T = TypeVar("T")
@@ -172,6 +173,11 @@ class Waiting:
         self._on_progress = on_progress
         self._cancelled = cancelled
         self._begin = self._last = 0.0
+        self._retry: Retry | None = None
+
+    def again(self, reason: Sentence, seconds: float) -> None:
+        """Hear that the host is busy and is asked again."""
+        self._retry = Retry(reason, time.time() + seconds)
 
     def check(self) -> None:
         """End the work where it is to end.
@@ -189,8 +195,10 @@ class Waiting:
         if now - self._last > _PAUSE:
             self._begin = now  # something came in between
         self._last = now
-        if self._on_progress is not None and now - self._begin >= STALLED_SECONDS:
-            self._on_progress(Progress(0, 0, 0, 0, "", 0, None, "downloading", stalled=True))
+        if self._retry is not None and time.time() > self._retry.at:
+            self._retry = None
+        if self._on_progress is not None and (self._retry is not None or now - self._begin >= STALLED_SECONDS):
+            self._on_progress(Progress(0, 0, 0, 0, "", 0, None, "downloading", stalled=True, retry=self._retry))
 
 
 class _Repository:
@@ -211,7 +219,8 @@ class _Repository:
         self._sources = [self.host, *self._mirrors()]
         """Where files come from, the one that gave the last file first."""
         if request.on_wait is not None:
-            self.host.connection.on_wait(request.on_wait)
+            again = request.on_wait.again if isinstance(request.on_wait, Waiting) else None
+            self.host.connection.on_wait(request.on_wait, again)
 
     def _mirrors(self) -> Iterator[Host]:
         """Yield the mirrors, which hear of no token; ModelScope counts commits in its own way, so that it mirrors nothing."""

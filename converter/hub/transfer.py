@@ -147,15 +147,20 @@ def read_part(connection: Connection, url: str, file: RemoteFile, first: int, la
         Refused: it says no.
         Unreachable: it cannot be reached.
     """
-    with connection.stream(url, {"Range": f"bytes={first}-{last}"}) as answer:
-        if not _is_part(answer):
-            raise BadFile(
-                "{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then "
-                "ask again with its name.",
-                host=urlsplit(url).hostname,
-            )
-        _check_part(answer, file, first, last)
-        answer.take_all(last + 1 - first)
+
+    def ask() -> Answer:
+        with connection.stream(url, {"Range": f"bytes={first}-{last}"}) as answer:
+            if not _is_part(answer):
+                raise BadFile(
+                    "{host} sends whole files only, no beginnings of them; fetch the model first (zhiyin pull), then "
+                    "ask again with its name.",
+                    host=urlsplit(url).hostname,
+                )
+            _check_part(answer, file, first, last)
+            answer.take_all(last + 1 - first)
+            return answer
+
+    answer = connection.patiently(ask)
     if len(answer.data) <= last - first:
         raise _other_part(file)
     return answer.data

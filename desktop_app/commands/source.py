@@ -84,11 +84,11 @@ def local_path(arguments: argparse.Namespace, given: str) -> Path:
 
 def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
     """Draw how far a download or a conversion is."""
+    if progress.retry is not None:
+        line.show(progress.bytes_done / max(1, progress.bytes_total), _retry_words(progress.retry))
+        return
     if not progress.bytes_total:
         line.show(0, "the host says nothing yet")
-        return
-    if progress.retry is not None:
-        line.show(progress.bytes_done / progress.bytes_total, _retry_words(progress.retry))
         return
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
     resumed = progress.there and progress.phase == "downloading"

@@ -237,10 +237,10 @@ class ConversionCard(QFrame):
             reads = self.tr("The whole model reads a text: {percent} %")
             converts = self.tr("Preparing the whole model for the text: {percent} %")
             return (reads if progress.item == "read" else converts).format(percent=percent)
-        if not progress.bytes_total:
-            return self.tr("Waiting for the host, which says nothing yet…")
         if progress.retry is not None:
             return self._retry_words(progress.retry)
+        if not progress.bytes_total:
+            return self.tr("Waiting for the host, which says nothing yet…")
         texts = {
             "downloading": self.tr("Downloading: {done} of {total}, file {item} of {items}"),
             "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),

@@ -80,6 +80,18 @@ def test_a_host_says_when_to_ask_again(server: HubServer, tmp_path: Path, monkey
     assert waited == [30]
 
 
+@pytest.mark.parametrize("at", ["^/api/", "^/cdn/"])
+def test_a_busy_host_is_asked_again_before_a_download_begins(server: HubServer, tmp_path: Path, at: str) -> None:
+    def busy(_: Request) -> Iterable[bytes]:
+        server.raw.clear()
+        return [b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"]
+
+    server.raw[at] = busy
+    seen: list[Progress] = []
+    assert fetch(server, tmp_path, seen=seen) == CONTENT
+    assert "the server asked to wait 1 s" in {str(event.retry.reason) for event in seen if event.retry is not None}
+
+
 @pytest.mark.parametrize(
     ("asked", "seconds"), [("30", 30), ("", 0), ("soon", 0), ("-5", 0), ("999999999999999", 86400), ("²", 0)]
 )

@@ -146,7 +146,7 @@ def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
     run_events(50)
     first = words_of(row_of(person, "Qwen3-4B"))
     assert first.purpose == "可思考可直答的对话与工具调用，支持百余种语言。"
-    assert first.cost == "Q4_K_M · 约每秒 11 个词元 · 下载 8.0 GB · 占用磁盘 2.5 GB"
+    assert first.cost == "Q4_K_M · 约每秒 11 个词元 · 下载 8.0 GB（若发布者有现成文件则为 2.5 GB） · 占用磁盘 2.5 GB"
     assert (first.badge, first.button) == ("放得下", "获取")
     shown = person.find(CatalogueList)
     place = shown.visualRect(shown.model().index(0, 0))

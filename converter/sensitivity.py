@@ -1,8 +1,9 @@
-"""How much each type takes of each tensor: the squared error of a layer's output, estimated on a sample of its rows.
+"""How much each type takes of each tensor: the relative squared error of a layer's output, estimated on a sample of its rows.
 
 Where x is what the layer reads, W its matrix and Q what a type makes of it, the error of the output is the sum over rows and
 columns of E[x²] (W - Q)², by the importance matrix's E[x²] and without the products of different columns, as in llama.cpp's
-quantizing.
+quantizing. It is relative to the sum of E[x²] W²: norms scale what layers write, and in a few layers the first token of a text
+alone makes that hundreds of times larger than in others. How much an error counts is measured apart.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class TensorErrors:
     sizes: dict[Type, int]
     """Bytes in the file, with the padding after them."""
     errors: dict[Type, float]
+    """Of the output, relative to it."""
+    output: float
+    """What the errors are relative to: the mean square of what the tensor writes."""
 
 
 def tensor_errors(
@@ -72,15 +76,16 @@ def _measured(
         (None if weights is None else weights[place * blocks // count], rows)
         for place, rows in sampled_rows(tensor, checkpoint, _SAMPLE)
     ]
-    scale = count / sum(len(rows) for _, rows in samples)
+    whole = sum(_energy(rows, weight) for weight, rows in samples) or 1.0
     types = [type_ for type_ in CANDIDATES if length % GGML_QUANT_SIZES[type_][0] == 0]
-    errors = pool.map(lambda type_: scale * sum(_error(rows, type_, weight) for weight, rows in samples), types)
+    errors = pool.map(lambda type_: sum(_error(rows, type_, weight) for weight, rows in samples) / whole, types)
     match = tensor.name.split(".")
     return TensorErrors(
         name=tensor.name,
         layer=int(match[1]) if match[0] == "blk" else -1,
         sizes={type_: aligned(count * row_bytes(type_, length)) for type_ in types},
         errors=dict(zip(types, errors, strict=True)),
+        output=whole / sum(len(rows) for _, rows in samples),
     )
 
 
@@ -88,5 +93,10 @@ def _error(rows: np.ndarray, type_: Type, weights: np.ndarray | None) -> float:
     out = np.empty((len(rows), row_bytes(type_, rows.shape[1])), np.uint8)
     quantize(rows, type_, out, weights)
     back = widen(out.view(np.float16)) if type_ is Type.F16 else dequantize(out, type_, rows.shape[1])
-    columns = ((rows - back) ** 2).sum(axis=0, dtype=np.float64)
+    return _energy(rows - back, weights)
+
+
+def _energy(rows: np.ndarray, weights: np.ndarray | None) -> float:
+    """Return the squares of what rows write, summed up."""
+    columns = (rows**2).sum(axis=0, dtype=np.float64)
     return float(columns.sum() if weights is None else columns @ weights)

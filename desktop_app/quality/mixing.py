@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from statistics import median
 
 from converter.atomic_write import unfinished_folder
 from converter.checkpoint.gguf_file import GGUFFile
@@ -42,6 +43,8 @@ _DEPTHS = 2
 """Groups of layers, from the first to the last, in which a kind of tensor is probed by itself."""
 _PROBED = (Type.Q3_K, Type.Q4_0)
 """What a group is quantized to for its probe: the first that divides its rows. Much coarser, and divergences do not add up."""
+_OUTLIER = 10.0
+"""Times the median of its group's output: a tensor that writes more is probed by itself."""
 _CONTEXT = 128
 """Tokens in a chunk of the probes' text."""
 _LEAST_DIVERGENCE = 1e-6
@@ -119,7 +122,7 @@ def measure_costs(request: ConvertRequest, imatrix: Path, on_progress: Listener 
             lambda done: on_progress(done / count, "sensitivity"),
         )
         stored = dict(checkpoint.types) if isinstance(checkpoint, GGUFFile) else None
-    groups = _groups(errors)
+    groups = probe_groups(errors)
     factors: dict[str, float] = {}
     exact = replace(request, quant="F16", imatrix=imatrix, out=None, allow_requantize=True)
     with _reference(request, on_progress) as reference, Engine() as engine:
@@ -278,14 +281,25 @@ def _reference(request: ConvertRequest, on_progress: Listener) -> Iterator[Path]
         yield path
 
 
-def _groups(errors: Sequence[TensorErrors]) -> dict[str, list[TensorErrors]]:
-    """Return tensors of one kind and one depth together."""
+def probe_groups(errors: Sequence[TensorErrors]) -> dict[str, list[TensorErrors]]:
+    """Return tensors of one kind and one depth together, and each alone that writes far more than the others of its kind."""
     layers = 1 + max((tensor.layer for tensor in errors), default=0)
     groups: defaultdict[str, list[TensorErrors]] = defaultdict(list)
     for tensor in errors:
         kind = tensor.name.split(".", 2)[-1] if tensor.layer >= 0 else tensor.name
         groups[f"{kind} {max(0, tensor.layer) * _DEPTHS // layers}"].append(tensor)
-    return groups
+    return dict(_apart(groups))
+
+
+def _apart(groups: Mapping[str, list[TensorErrors]]) -> Iterator[tuple[str, list[TensorErrors]]]:
+    """Yield groups without the tensors that the first token of a text makes write far more, and these each alone."""
+    for name, members in groups.items():
+        usual = _OUTLIER * median(member.output for member in members)
+        if together := [member for member in members if member.output <= usual]:
+            yield name, together
+        for member in members:
+            if member.output > usual:
+                yield member.name, [member]
 
 
 def _probe_type(tensor: TensorErrors) -> Type:

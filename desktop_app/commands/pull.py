@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from converter.progress import Progress
 from desktop_app.commands.options import add_json, add_threads
 from desktop_app.commands.source import add_hub_arguments, say_fetched, saying_silence, show_progress
 from desktop_app.commands.terminal import ProgressLine, human_bytes, print_json, say
+from desktop_app.library.download_record import Ended, Wanted, keep_ended
 from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.library.installed import Library
 from desktop_app.library.ready_made import WAYS
@@ -65,14 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         way=arguments.way,
     )
-    made = _installed(_told(request))
-    model = Library(models_folder()).import_file(made.path)
+    try:
+        made = _installed(_told(request))
+        model = Library(models_folder()).import_file(made.path)
+    except ZhiyinError as error:
+        _record(Ended(Wanted.of(request), "failed", time.time(), error=error))
+        raise
+    _record(Ended(Wanted.of(request), "done", time.time(), model.bytes, str(model.path)))
     facts = {**asdict(model), "repository": made.repository, "commit": made.commit}
     if arguments.json:
         print_json(facts)
     else:
         print(model.name)
     return 0
+
+
+def _record(ended: Ended) -> None:
+    """Put the outcome on the list that the window's page of downloads shows; a full disk loses that alone."""
+    with suppress(OSError):
+        keep_ended(ended)
 
 
 def _told(request: InstallRequest) -> InstallRequest:

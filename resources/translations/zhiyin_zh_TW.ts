@@ -4742,7 +4742,7 @@
     </message>
     <message>
         <source>Earlier</source>
-        <translation>之前</translation>
+        <translation>歷史記錄</translation>
     </message>
     <message>
         <source>Take off the list</source>

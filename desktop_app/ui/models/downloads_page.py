@@ -71,6 +71,7 @@ class DownloadsPage(QWidget):
         head.addWidget(self._title, 1)
         head.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
         choices = QFormLayout()
+        choices.setContentsMargins(2, 0, 10, 0)  # in line with the cards
         choices.setSpacing(8)
         for name, box in ((self._limit_name, self._limit), (self._mirror_name, self._mirror)):
             name.setBuddy(box)

@@ -11,6 +11,7 @@ import pytest
 from converter.hub.cleanup import delete_download, kept_downloads
 from converter.progress import Progress, ProgressListener
 from desktop_app.cli import main
+from desktop_app.library.download_record import read_record
 from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.planning.planner import Computer
@@ -75,6 +76,9 @@ def test_pull_registers_a_gguf_file_where_it_was_fetched_to(server: HubServer, d
     assert (done.returncode, done.stdout) == (0, "SmolLM2-135M-Instruct-Q8_0\n"), done.stderr
     (model,) = [m for m in json.loads(zhiyin("models", "--json").stdout) if not m["starter"]]
     assert Path(model["path"]).parent == data_home / "downloads" / "other--SmolLM2-135M-Instruct-GGUF"
+    [ended] = read_record().ended
+    assert (ended.wanted.source, ended.outcome) == ("other/SmolLM2-135M-Instruct-GGUF", "done")
+    assert ended.model == model["path"], "the window's page of downloads shows it"
 
 
 @pytest.mark.parametrize("repository", ["other/SmolLM2-135M-Instruct-GGUF", "tiny/Tiny-6M-Instruct"])

@@ -52,6 +52,8 @@ def print_json(value: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()  # NumPy's numbers and arrays
     if isinstance(value, Mapping):
         return {key: _finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

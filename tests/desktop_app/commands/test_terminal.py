@@ -203,8 +203,9 @@ def test_json_has_no_numbers_that_are_none(hostile_gguf: Path, capsys: pytest.Ca
     facts = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert facts["metadata"]["llama.rope.freq_base"] is None
     assert facts["metadata"]["general.name"] == HOSTILE
-    print_json({"a": [float("nan"), {"b": (float("inf"), 1.5)}]})
-    assert json.loads(capsys.readouterr().out, parse_constant=refuse) == {"a": [None, {"b": [None, 1.5]}]}
+    print_json({"a": [float("nan"), {"b": (float("inf"), 1.5)}], "c": np.array([np.nan, 0.5], np.float32)})
+    written = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert written == {"a": [None, {"b": [None, 1.5]}], "c": [None, 0.5]}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

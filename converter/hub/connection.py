@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from converter.hub.address import is_web_address, origin
+from converter.hub.address import is_web_address, origin, split_address
 from converter.hub.network_errors import ELSEWHERE, BadAnswer, Offline, Phase, Unreachable, explain, refusal
-from converter.hub.network_settings import Proxy, offline_setting, proxy_for, tls_context
+from converter.hub.network_settings import Proxy, no_address_of_a_proxy, offline_setting, proxy_for, tls_context
 from converter.hub.permission import SWITCH, Contact, note, permitted, switched_off
 from converter.hub.speed_limit import LIMIT
 from models.errors import Cancelled, ZhiyinError
@@ -349,7 +349,7 @@ class _Request:
     @property
     def host(self) -> str:
         """The host that is asked now, for sentences."""
-        return httpx2.URL(self.url).host or self.url[:80]
+        return split_address(self.url).hostname or self.url[:80]
 
     def take(self) -> Any:
         """Return the response, a piece of its content, None at its end; `_NOTHING` after a moment without any.
@@ -421,9 +421,9 @@ class _Request:
 
     def _note(self, state: str) -> None:
         """Put the request to the host that is asked now on the list of connections."""
-        url = httpx2.URL(self.url)
+        url = split_address(self.url)  # httpx would raise where it takes no such host: that is said elsewhere
         port = url.port or (443 if url.scheme == "https" else 80)
-        note(Contact(url.host, port, url.path, self._received, state))
+        note(Contact(url.hostname or "", port, url.path or "/", self._received, state))
 
     def _put(self, item: Any) -> None:
         while not self._given_up.is_set():
@@ -525,7 +525,12 @@ def _new_client(url: httpx2.URL, proxy: Proxy | None) -> httpx2.Client:
     context = (
         tls_context() if url.scheme == "https" or own_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )  # trusts nobody
-    through = None if proxy is None else httpx2.Proxy(proxy.url, ssl_context=context if own_tls else None)
+    through = None
+    if proxy is not None:
+        try:
+            through = httpx2.Proxy(proxy.url, ssl_context=context if own_tls else None)
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise no_address_of_a_proxy(proxy.setting, proxy.url) from error
     return httpx2.Client(
         transport=httpx2.HTTPTransport(verify=context, trust_env=False, proxy=through),
         trust_env=False,

@@ -87,13 +87,18 @@ def proxy_for(url: str) -> Proxy | None:
                 code="proxy",
                 setting=named(setting),
             )
-        raise BadSetting(
-            "{setting} is no address of a proxy ({text!r}); write it as http://HOST:PORT, or unset it.",
-            code="proxy",
-            setting=named(setting),
-            text=address.rpartition("@")[2][:80],
-        )
+        raise no_address_of_a_proxy(setting, address)
     return Proxy(address, setting)
+
+
+def no_address_of_a_proxy(setting: str, address: str) -> BadSetting:
+    """Return the error for a setting that names a proxy by what is no address."""
+    return BadSetting(
+        "{setting} is no address of a proxy ({text!r}); write it as http://HOST:PORT, or unset it.",
+        code="proxy",
+        setting=named(setting),
+        text=address.rpartition("@")[2][:80],
+    )
 
 
 def _is_excepted(host: str) -> bool:

@@ -172,6 +172,12 @@ WRONG: dict[str, Wrong] = {
     "proxy of Chinese quotes": Wrong(
         {"ALL_PROXY": "“http://a:1”"}, "ALL_PROXY", "proxy", chinese="ALL_PROXY 指定的代理类型 '“http' 不受知音支持"
     ),
+    "proxy of other digits": Wrong(
+        {"HTTP_PROXY": "http://①②.test:3128"},
+        "HTTP_PROXY is no address of a proxy ('http://①②.test:3128')",
+        "proxy",
+        chinese="HTTP_PROXY 不是有效的代理地址（'http://①②.test:3128'）",
+    ),
     "certificates missing": Wrong(
         {"SSL_CERT_FILE": "/no/such/certificates.pem"},
         "SSL_CERT_FILE names /no/such/certificates.pem, which cannot be read (No such file or directory); correct it or",
@@ -245,6 +251,14 @@ WRONG: dict[str, Wrong] = {
         "endpoint",
         endpoint="",
         chinese="HF_ENDPOINT 的值 'ftp://hub.test' 不是 Hub 的地址；请写成 https://主机，或取消该设置",
+        settings=True,
+    ),
+    "endpoint of other digits": Wrong(
+        {},
+        "'http://１２７.0.0.1:9/api/models/org/tiny?blobs=True' is no address that can be asked for; correct it.",
+        "endpoint",
+        endpoint="http://１２７.0.0.1:9",
+        chinese="'http://１２７.0.0.1:9/api/models/org/tiny?blobs=True' ",
         settings=True,
     ),
     "endpoint without scheme": Wrong(

@@ -37,6 +37,8 @@ from models.gguf_constants import GGMLQuantizationType as Type
 _PROGRAMS = 3
 _CPU_BATCH = 64
 """On the CPU a stop is heard between operations: a product with more columns than these takes longer than a tenth of a second."""
+_TILE = 4
+"""Columns that ggml's products of repacked weights take at once: each of the others reads all weights again."""
 _FRAME_NODES = 64
 _LAYER_NODES = 96
 _PART_NODES = 96
@@ -65,6 +67,15 @@ class _Places(NamedTuple):
     positions: Tensor
     blocks: Tensor
     columns: Tensor
+
+
+class _Part(NamedTuple):
+    """Columns of the prefix that are computed at once."""
+
+    at: int
+    size: int
+    padded: int
+    """The same with some without a meaning behind them, to fill the tiles."""
 
 
 class ChatGLM1(WithoutSnapshots):
@@ -193,51 +204,51 @@ class ChatGLM1(WithoutSnapshots):
     def _compute_prefix(self, ids: list[int], on_progress: ProgressCallback) -> np.ndarray:
         """Compute the keys and values of the prefix; return its last hidden states, float32 [len(ids), hidden]."""
         self.tokens, self._prefix = [], 0
-        x = np.empty((len(ids), self._hidden), np.float32)
         if not ids:
-            return x
-        parts = [(at, min(self._batch, len(ids) - at)) for at in range(0, len(ids), self._batch)]
+            return np.empty((0, self._hidden), np.float32)
+        parts = _parts(len(ids), self._batch)
+        x = np.zeros((parts[-1].at + parts[-1].padded, self._hidden), np.float32)
         nodes = _FRAME_NODES + _PART_NODES * len(parts)
         scheduler = self._backends.scheduler(nodes)
-        numbers = np.arange(len(ids))
         places: dict[str, np.ndarray] = {
-            "positions": numbers.astype(np.int32),
-            "blocks": np.zeros(len(ids), np.int32),
-            "columns": numbers,
+            "positions": np.arange(len(x), dtype=np.int32),
+            "blocks": np.zeros(len(x), np.int32),
+            "columns": np.arange(len(x)),
         }
         try:
             with closing(Program(self._backends, self._lookup(len(ids)), scheduler)) as program:
-                program.run({"ids": np.array(ids, np.int32)}, x)
+                program.run({"ids": np.array(ids, np.int32)}, x[: len(ids)])
             for done, _ in enumerate(self._layers, 1):
                 builder = self._prefix_layer(done - 1, len(ids), parts, nodes)
                 with closing(Program(self._backends, builder, scheduler)) as program:
-                    program.run({"x": x, **places}, *(x[at : at + count] for at, count in parts))
+                    program.run({"x": x, **places}, *(x[part.at : part.at + part.padded] for part in parts))
                 on_progress(done / len(self._layers))
         finally:
             scheduler.close()
         self.tokens, self._prefix = list(ids), len(ids)
-        return x
+        return x[: len(ids)]
 
     def _lookup(self, count: int) -> Builder:
         builder = Builder(_FRAME_NODES)
         builder.output("x", builder.rows(self._embedding, builder.input("ids", Type.I32, count)))
         return builder
 
-    def _prefix_layer(self, layer: int, count: int, parts: list[tuple[int, int]], nodes: int) -> Builder:
+    def _prefix_layer(self, layer: int, count: int, parts: list[_Part], nodes: int) -> Builder:
         """Return the graph of one layer: the keys and values of all parts first, which then all queries see."""
         builder = Builder(nodes)
-        x = builder.input("x", Type.F32, self._hidden, count)
-        places = self._places(builder, count)
+        columns = parts[-1].at + parts[-1].padded
+        x = builder.input("x", Type.F32, self._hidden, columns)
+        places = self._places(builder, columns)
         asked = []
-        for at, size in parts:
+        for at, size, padded in parts:
             here = _Places(
-                builder.view(places.positions, (size,), (), 4 * at),
-                builder.view(places.blocks, (size,), (), 4 * at),
+                builder.view(places.positions, (padded,), (), 4 * at),
+                builder.view(places.blocks, (padded,), (), 4 * at),
                 builder.view(places.columns, (size,), (), 8 * at),
             )
-            asked.append(self._ask(builder, layer, builder.columns(x, self._hidden, at, size), here, size))
-        for (at, size), (normed, queries) in zip(parts, asked, strict=True):
-            builder.output(f"x_{at}", self._answer(builder, layer, normed, queries, size, count, None))
+            asked.append(self._ask(builder, layer, builder.columns(x, self._hidden, at, padded), here, padded, size))
+        for part, (normed, queries) in zip(parts, asked, strict=True):
+            builder.output(f"x_{part.at}", self._answer(builder, layer, normed, queries, part.padded, count, None))
         return builder
 
     def _logits_of(self, x: np.ndarray) -> np.ndarray:
@@ -275,7 +286,7 @@ class ChatGLM1(WithoutSnapshots):
         places = self._places(builder, count)
         mask = builder.input("mask", Type.F16, seen, count)
         for layer in range(len(self._layers)):
-            normed, queries = self._ask(builder, layer, x, places, count)
+            normed, queries = self._ask(builder, layer, x, places, count, count)
             x = self._answer(builder, layer, normed, queries, count, seen, mask)
         if not every:
             x = builder.columns(x, self._hidden, count - 1, 1)
@@ -297,13 +308,19 @@ class ChatGLM1(WithoutSnapshots):
             builder.input("columns", Type.I64, count),
         )
 
-    def _ask(self, builder: Builder, layer: int, x: Tensor, places: _Places, count: int) -> tuple[Tensor, Tensor]:
-        """Store keys and values of [hidden, count]; return its layer norm and the queries [size, count, heads]."""
+    def _ask(
+        self, builder: Builder, layer: int, x: Tensor, places: _Places, count: int, kept: int
+    ) -> tuple[Tensor, Tensor]:
+        """Store the first keys and values of [hidden, count]; return its layer norm and the queries [size, count, heads]."""
         part, cache = self._layers[layer], self._cache.layers[layer]
         normed = builder.norm(x, *part.attention_norm, self._epsilon)
         keys = self._rotated(builder, builder.linear(normed, *part.key), places, count)
-        builder.set_rows(cache.keys, builder.reshape(keys, self._hidden, count), places.columns)
-        builder.set_rows(cache.values, builder.linear(normed, *part.value), places.columns)
+        for stored, target in (
+            (builder.reshape(keys, self._hidden, count), cache.keys),
+            (builder.linear(normed, *part.value), cache.values),
+        ):
+            real = stored if kept == count else builder.columns(stored, self._hidden, 0, kept)
+            builder.set_rows(target, real, places.columns)
         queries = self._rotated(builder, builder.linear(normed, *part.query), places, count)
         return normed, builder.permute(queries, 0, 2, 1, 3)
 
@@ -339,6 +356,12 @@ class ChatGLM1(WithoutSnapshots):
 
     def _logits(self, builder: Builder, x: Tensor) -> Tensor:
         return builder.linear(builder.norm(x, *self._output_norm, self._epsilon), self._head)
+
+
+def _parts(count: int, batch: int) -> list[_Part]:
+    """Cut so many columns into parts; the last one is padded."""
+    parts = [_Part(at, min(batch, count - at), min(batch, count - at)) for at in range(0, count, batch)]
+    return [*parts[:-1], parts[-1]._replace(padded=-(-parts[-1].size // _TILE) * _TILE)]
 
 
 def _index(token: int, ids: Sequence[int]) -> int:

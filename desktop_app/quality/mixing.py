@@ -130,13 +130,18 @@ def measure_costs(request: ConvertRequest, imatrix: Path, on_progress: Listener 
             on_progress(number / len(groups), "probe")
             probed = {member.name: _probe_type(member) for member in members}
             divergence = _probe(engine, replace(exact, mixture=Mixture((stored or {}) | probed)), reference)
-            factors[group] = max(_LEAST_DIVERGENCE, divergence) / sum(m.errors[probed[m.name]] for m in members)
+            factors[group] = divergence_for_error(divergence, sum(m.errors[probed[m.name]] for m in members))
     options = {
         member.name: [Option(t, member.sizes[t], factors[group] * member.errors[t]) for t in member.sizes]
         for group, members in groups.items()
         for member in members
     }
     return Costs(options)
+
+
+def divergence_for_error(divergence: float, error: float) -> float:
+    """Return what an error of a group costs that was probed; nothing where every type holds its weights, such as zeros."""
+    return max(_LEAST_DIVERGENCE, divergence) / error if error else 0.0
 
 
 def plan_within(request: ConvertRequest, costs: Costs, size: int, floor: SpeedFloor | None = None) -> ConversionPlan:

@@ -17,7 +17,7 @@ from converter.recipes import can_change
 from converter.sensitivity import TensorErrors
 from desktop_app.planning.candidates import model_of_mixture
 from desktop_app.planning.planner import plan as planned
-from desktop_app.quality.mixing import Costs, SpeedFloor, plan_within, probe_groups
+from desktop_app.quality.mixing import Costs, SpeedFloor, divergence_for_error, plan_within, probe_groups
 from desktop_app.system.read_speed import ReadSpeed
 from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType as Type
@@ -101,6 +101,12 @@ def test_a_floor_of_speed_is_met_at_the_least_loss(tmp_path: Path) -> None:
         made(100 * slow)
     with pytest.raises(ZhiyinError, match="leave out --min-speed"):
         plan_within(request, costs, 10**9, SpeedFloor(1, replace(computer, speed=None)))
+
+
+def test_weights_that_every_type_holds_cost_nothing() -> None:
+    assert divergence_for_error(0.0, 0.0) == 0.0
+    assert divergence_for_error(-1e-9, 0.5) > 0
+    assert divergence_for_error(0.1, 0.5) == pytest.approx(0.2)
 
 
 def test_a_tensor_that_writes_far_more_is_probed_by_itself() -> None:

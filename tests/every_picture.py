@@ -105,7 +105,7 @@ def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
     services = window.services
     yield "welcome", window.new_chat
     yield "first run", lambda: first_run(window)
-    for chat in services.chats.conversations:
+    for chat in services.chats.list.conversations:
         yield f"chat {chat.title.split()[0].lower()}", lambda chat=chat: window._chat_actions.open(chat.id)
     yield "find", lambda: window._pages.finder.begin("sort")
     yield "panel", window._toggle_panel

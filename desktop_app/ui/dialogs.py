@@ -117,7 +117,7 @@ class Dialogs(QObject):
         """Let the user choose where a chat is written to."""
         from desktop_app.chat.export import file_name
 
-        title = self._services.chats.title_of(conversation)
+        title = self._services.chats.list.title_of(conversation)
         folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
         dialog = QFileDialog(self._window, self.tr("Export the chat"), folder)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)

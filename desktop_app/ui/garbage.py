@@ -28,8 +28,8 @@ def collect_in_pauses(chats: ChatSession) -> None:
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _NEVER)
     pause = QTimer(chats, singleShot=True, interval=_PAUSE_MS)
-    pause.timeout.connect(lambda: gc.collect() if gc.get_count()[2] > _MANY and not chats.busy else None)
-    chats.busy_changed.connect(lambda busy: None if busy else pause.start())
+    pause.timeout.connect(lambda: gc.collect() if gc.get_count()[2] > _MANY and not chats.replies.busy else None)
+    chats.replies.busy_changed.connect(lambda busy: None if busy else pause.start())
     application = QGuiApplication.instance()
     if isinstance(application, QGuiApplication):
         application.applicationStateChanged.connect(

@@ -63,8 +63,8 @@ class Pages(QStackedWidget):
         self.addWidget(self.welcome)
         self.addWidget(self.chat)
         services.assistant_list.changed.connect(lambda: self.welcome.show_assistant(services.assistant_list.current))
-        services.chats.added.connect(lambda _: self.show_chat())
-        services.chats.opened.connect(self.show_chat)
+        services.chats.list.added.connect(lambda _: self.show_chat())
+        services.chats.list.opened.connect(self.show_chat)
         self._first_run.changed.connect(self._first_run_changed)
         services.library.changed.connect(self.refresh_catalogue)
         services.themes.changing.connect(self.chat.take_down)
@@ -179,7 +179,7 @@ class Pages(QStackedWidget):
         """Show the open chat, unless the user looks at something else."""
         if not self.is_aside:
             empty = self.first_run if self._first_run.wanted else self.welcome
-            self.setCurrentWidget(self.chat if self._services.chats.path else empty)
+            self.setCurrentWidget(self.chat if self._services.chats.list.path else empty)
             self.turned.emit()
 
     def open_catalogue(self) -> None:

@@ -95,13 +95,13 @@ class Services(QObject):
         self.catalogue = CatalogueBridge(self.library, self.models, self.settings, self)
         self.search = SearchBridge(self.models, self.settings, self)
         self.engine_parts = EnginePartsBridge(self.engine, self.models, self)
-        self.chats.model_of = self._model_of
+        self.chats.replies.model_of = self._model_of
         self.folders = FolderController(self.chats, self.history, self)
         self.assistant_list = AssistantController(self.chats, lambda: self._languages.language, self)
         self.transfer = TransferController(self.chats, self.history, self)
         self.titles = TitleController(self.engine, self.models, self.chats, self.settings, self)
         self.server = ServerBridge(self.settings, self)
-        self.chats.ended.connect(self._reply_ended)
+        self.chats.replies.ended.connect(self._reply_ended)
         self.library.changed.connect(self._choose_first)
         self.library.imported.connect(self.choose_model)
         self._file = file
@@ -122,7 +122,7 @@ class Services(QObject):
     def choose_model(self, model: InstalledModel) -> None:
         """Load a model and remember it for the next start."""
         self.settings.model = model.identifier
-        self.chats.choose(model=model.identifier)
+        self.chats.list.choose(model=model.identifier)
         self.save_settings()
         self.models.choose(model)
 
@@ -213,7 +213,7 @@ class Services(QObject):
 
     def keep(self) -> None:
         """Store what is under way, and return when it is on disk."""
-        self.chats.keep()
+        self.chats.replies.keep()
         self.save_settings()
         self.history.wait()
 

@@ -117,7 +117,7 @@ class MainWindow(QMainWindow):
         sidebar.opened.connect(actions.open)
         sidebar.opened.connect(self._note_clicked)
         sidebar.found_opened.connect(self._open_found)
-        sidebar.renamed.connect(chats.rename)
+        sidebar.renamed.connect(chats.list.rename)
         sidebar.deleted.connect(actions.delete)
         sidebar.deleted.connect(lambda _: self._composer.let_undo_go())
         sidebar.trash_asked.connect(self._dialogs.trash)
@@ -132,7 +132,7 @@ class MainWindow(QMainWindow):
         sidebar.folder_removed.connect(folders.remove)
         folders.added.connect(sidebar.name_folder)
         sidebar.export_asked.connect(self._dialogs.export)
-        sidebar.searched.connect(lambda words: chats.search(words, partial(sidebar.show_found, words)))
+        sidebar.searched.connect(lambda words: chats.list.search(words, partial(sidebar.show_found, words)))
         sidebar.done.connect(self._focus.go_home)
         sidebar.left.connect(self._frame.uncover)
         sidebar.left.connect(self._focus.go_home)
@@ -144,7 +144,7 @@ class MainWindow(QMainWindow):
         self._dialogs.export_chosen.connect(actions.export)
         actions.begun.connect(sidebar.end_search)
         actions.turned.connect(self._chat_turned)
-        chats.listed.connect(self._list_chats)
+        chats.list.listed.connect(self._list_chats)
         self._panel_button.clicked.connect(self._toggle_panel)
         self._panel.closed.connect(self._toggle_panel)
         self.services.folders.changed.connect(self._list_chats)
@@ -161,7 +161,7 @@ class MainWindow(QMainWindow):
         chats, composer, thinking = self.services.chats, self._composer, self._thinking
         composer.edited.connect(self._drafts.edited)
         composer.sent.connect(self._chat_actions.send)
-        composer.stopped.connect(chats.stop)
+        composer.stopped.connect(chats.replies.stop)
         composer.edited.connect(self._forget_clicked)
         composer.delete_asked.connect(self._delete_clicked)
         composer.undo_asked.connect(self._chat_actions.undo)
@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         thinking.thinking_shown.connect(composer.show_thinking)
         thinking.effort_shown.connect(composer.show_effort)
         self._chat_actions.model_missing.connect(composer.set_draft)
-        chats.busy_changed.connect(composer.set_busy)
+        chats.replies.busy_changed.connect(composer.set_busy)
         self.services.setting_changed.connect(self._setting_changed)
 
     def _connect_models(self) -> None:
@@ -419,7 +419,7 @@ class MainWindow(QMainWindow):
 
     def _list_chats(self) -> None:
         chats = self.services.chats
-        self._sidebar.show_list(self.services.folders.arrangement, chats.current.id, chats.activity)
+        self._sidebar.show_list(self.services.folders.arrangement, chats.list.current.id, chats.replies.activity)
 
     def _list_models(self) -> None:
         listing = self.services.library.listing
@@ -473,13 +473,13 @@ class MainWindow(QMainWindow):
 
     def _delete_clicked(self) -> None:
         """Delete the chat that was chosen in the list just before: the keyboard is with the message by then."""
-        if self._clicked and self._clicked == self.services.chats.current.id:
+        if self._clicked and self._clicked == self.services.chats.list.current.id:
             self._sidebar.deleted.emit(self._clicked)
             self._clicked = ""
 
     def _rename(self) -> None:
         """Rename the open chat in the list."""
-        if self.services.chats.current.begun:
+        if self.services.chats.list.current.begun:
             self._frame.show_sidebar()
             self._sidebar.rename_current()
 
@@ -490,4 +490,4 @@ class MainWindow(QMainWindow):
         elif self._pages.is_aside:
             self._back_to_chat()
         else:
-            self.services.chats.stop()
+            self.services.chats.replies.stop()

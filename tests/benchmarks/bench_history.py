@@ -131,7 +131,7 @@ def window(home: Path) -> None:
     measure(
         person, "opening a chat with 1,000 messages", lambda: chats.open(long), lambda: len(person.messages) == 1_000
     )
-    short = next(chat.id for chat in chats.conversations if chat.id != long)
+    short = next(chat.id for chat in chats.list.conversations if chat.id != long)
     measure(
         person,
         "opening a chat with 50",

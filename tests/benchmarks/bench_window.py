@@ -176,7 +176,7 @@ def main() -> None:
         person.wait(lambda: person.model_state == "ready" and person.titles)
         chats = person.services.chats
         collect_in_pauses(chats)
-        ids = {chat.title: chat.id for chat in chats.conversations}
+        ids = {chat.title: chat.id for chat in chats.list.conversations}
         measure(
             person,
             "opening a chat with 500 messages",
@@ -211,7 +211,7 @@ def main() -> None:
             measure(person, f"pasting 1 MB of {name}", partial(person.editor.insertFromMimeData, mime), lambda: True)
             ReplayBridge.reply = "Done."
             measure(person, f"sending 1 MB of {name}", partial(person.press, Qt.Key.Key_Return), seconds_later(5))
-            chats.stop()  # looking through so much takes a process of its own much longer
+            chats.replies.stop()  # looking through so much takes a process of its own much longer
             person.wait(lambda: not person.busy)
         starter = person.services.library.models[-1].path
         (home / "copy.gguf").symlink_to(starter)

@@ -90,7 +90,7 @@ class Person:
 
     @property
     def busy(self) -> bool:
-        return self.services.chats.busy
+        return self.services.chats.replies.busy
 
     @property
     def model_state(self) -> str:
@@ -99,12 +99,12 @@ class Person:
     @property
     def messages(self) -> list[tuple[str, str]]:
         """The role and the text of every message of the open chat."""
-        return [(m.role, self.services.chats.text_of(m)) for m in self.services.chats.path]
+        return [(m.role, self.services.chats.replies.text_of(m)) for m in self.services.chats.list.path]
 
     @property
     def widgets(self) -> list[MessageWidget]:
         """The open chat's messages as they are shown, once they are."""
-        ids = [message.id for message in self.services.chats.path]
+        ids = [message.id for message in self.services.chats.list.path]
 
         def shown() -> list[MessageWidget]:
             found = [*self.window.findChildren(QuestionWidget), *self.window.findChildren(ReplyWidget)]

@@ -35,7 +35,7 @@ class ChatPanel(QFrame):
         self._plan: LoadPlanBox | None = None
         self.setObjectName("chatPanel")
         self.setFixedWidth(_WIDTH)
-        services.chats.opened.connect(self._refresh)
+        services.chats.list.opened.connect(self._refresh)
         services.models.changed.connect(lambda state: self._refresh() if state.kind in ("ready", "none") else None)
         self.hide()
 
@@ -102,7 +102,7 @@ class ChatPanel(QFrame):
 
     def _as_settings(self) -> Settings:
         """Return the settings as they count for the chat."""
-        own = self._services.chats.current.choices
+        own = self._services.chats.list.current.choices
         values: dict[str, Any] = dict(own.sampling)
         if own.instructions is not None:
             values["system_prompt"] = own.instructions
@@ -113,11 +113,11 @@ class ChatPanel(QFrame):
         chats, general = self._services.chats, self._services.settings
         value = getattr(section.settings, name)
         if name == "system_prompt":
-            chats.choose(instructions=None if value == general.system_prompt else value)
+            chats.list.choose(instructions=None if value == general.system_prompt else value)
         elif name in SAMPLED:
-            sampling = {other: kept for other, kept in chats.current.choices.sampling.items() if other != name}
+            sampling = {other: kept for other, kept in chats.list.current.choices.sampling.items() if other != name}
             same = value is None or value == getattr(general, name)
-            chats.choose(sampling=sampling if same else {**sampling, name: value})
+            chats.list.choose(sampling=sampling if same else {**sampling, name: value})
 
     def _load(self, context: int) -> None:
         self._services.models.reload_with(LoadOverrides(context))

@@ -119,19 +119,19 @@ class ChatView(QScrollArea):
         bar = self.verticalScrollBar()
         bar.valueChanged.connect(self._scrolled)
         bar.rangeChanged.connect(self._range_changed)
-        session.opened.connect(self._open)
-        session.added.connect(self._add)
-        session.grown.connect(self._grow)
-        session.thought.connect(self._thought)
-        session.reading.connect(self._reading)
-        session.searching.connect(self._searching)
-        session.grounded.connect(self._ground)
-        session.turn_came.connect(self._turn_came)
-        session.ended.connect(self._end)
-        session.changed.connect(self._end)
-        session.output.connect(self._add_output)
-        session.asked.connect(self._ask)
-        session.busy_changed.connect(self._set_busy)
+        session.list.opened.connect(self._open)
+        session.list.added.connect(self._add)
+        session.replies.grown.connect(self._grow)
+        session.replies.thought.connect(self._thought)
+        session.replies.reading.connect(self._reading)
+        session.replies.searching.connect(self._searching)
+        session.replies.grounded.connect(self._ground)
+        session.replies.turn_came.connect(self._turn_came)
+        session.replies.ended.connect(self._end)
+        session.replies.changed.connect(self._end)
+        session.replies.output.connect(self._add_output)
+        session.replies.asked.connect(self._ask)
+        session.replies.busy_changed.connect(self._set_busy)
 
     def rebuild(self) -> None:
         """Show the session's path from the start; the newest messages come first."""
@@ -143,7 +143,7 @@ class ChatView(QScrollArea):
             self._column.removeWidget(widget)
             self._disposal.take(widget)
         self._widgets = []
-        self._older = list(self._session.path)
+        self._older = list(self._session.list.path)
         self._wanted = _FIRST_SCREENS
         self._pinned = True
         self._build_older()
@@ -290,7 +290,7 @@ class ChatView(QScrollArea):
         makers: dict[str, Callable[[Message], Shown]] = {"user": self._make_question, "tool": self._make_step}
         widget = makers.get(message.role, self._make_reply)(message)
         widget.version_chosen.connect(self._session.choose_version)
-        widget.set_busy(self._session.busy_here)
+        widget.set_busy(self._session.replies.busy_here)
         widget.branch_asked.connect(self._session.branch)
         widget.deletion_asked.connect(self.deletion_asked)
         return widget
@@ -307,7 +307,7 @@ class ChatView(QScrollArea):
     def _reading_of(self) -> Reading:
         from desktop_app.ui.chat.reading_mark import Reading
 
-        choices = self._session.current.choices
+        choices = self._session.list.current.choices
         return Reading(choices.reads_from, bool(choices.summary), self.contexts.start)
 
     def _mark_reading(self) -> None:
@@ -325,8 +325,8 @@ class ChatView(QScrollArea):
         from desktop_app.ui.chat.step_widget import StepWidget
 
         widget = StepWidget(message, self._versions(message))
-        widget.answered.connect(self._session.answer)
-        if (asked := self._session.asked_of(message.id)) is not None:
+        widget.answered.connect(self._session.replies.answer)
+        if (asked := self._session.replies.asked_of(message.id)) is not None:
             widget.ask(asked)
         return widget
 
@@ -338,18 +338,18 @@ class ChatView(QScrollArea):
         widget.other_model_asked.connect(self._session.regenerate)
         widget.set_models(self._models)
         widget.continuation_asked.connect(self._session.continue_reply)
-        widget.set_last(message.id == self._session.current.leaf)
+        widget.set_last(message.id == self._session.list.current.leaf)
         widget.remedy_chosen.connect(self.remedy_chosen)
         widget.set_contexts(self.contexts)
         self._show_grounding(widget, message)
         if message.state == "streaming":
             widget.wait_for(self._words_of_waiting(message))
-            if text := self._session.text_of(message):
+            if text := self._session.replies.text_of(message):
                 widget.grow(text)
         return widget
 
     def _words_of_waiting(self, message: Message) -> str:
-        before = self._session.waits_for(message)
+        before = self._session.replies.waits_for(message)
         if before is None:
             return self._waiting_for
         return self.tr("Waits until the reply in “{chat}” is done.").format(chat=before)
@@ -409,7 +409,7 @@ class ChatView(QScrollArea):
         from desktop_app.chat.grounding import grounding_of, parts_read
 
         if (grounding := grounding_of(message)) is not None:
-            widget.ground(grounding, parts_read(grounding, self._session.tree.path(message.parent)))
+            widget.ground(grounding, parts_read(grounding, self._session.list.tree.path(message.parent)))
 
     def _end(self, message: Message) -> None:
         for widget in (self._find(message.id), self._step(message.id)):
@@ -427,7 +427,7 @@ class ChatView(QScrollArea):
             widget.add_output(text)
 
     def _ask(self, message: Message) -> None:
-        asked = self._session.asked_of(message.id)
+        asked = self._session.replies.asked_of(message.id)
         if (widget := self._step(message.id)) and asked is not None:
             widget.ask(asked)
 

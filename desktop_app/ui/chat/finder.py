@@ -44,8 +44,8 @@ class ChatFinder(QObject):
         self._counter = Background("find", self)
         view.resized.connect(self._put)
         view.built.connect(self._mark)
-        session.opened.connect(self._chat_changed)
-        session.ended.connect(lambda _: self._again())
+        session.list.opened.connect(self._chat_changed)
+        session.replies.ended.connect(lambda _: self._again())
 
     def expect(self, words: str, message: str) -> None:
         """Begin at a message as soon as its chat is shown."""
@@ -82,7 +82,7 @@ class ChatFinder(QObject):
 
     def _begin_expected(self) -> bool:
         """Begin the search that another chat was opened for, once it is there."""
-        if self._expected is None or all(one.id != self._expected[1] for one in self._session.path):
+        if self._expected is None or all(one.id != self._expected[1] for one in self._session.list.path):
             return False
         (words, message), self._expected = self._expected, None
         self._first = ""
@@ -93,7 +93,7 @@ class ChatFinder(QObject):
     def _search(self) -> None:
         self._pause.stop()
         self._asked += 1
-        asked, words, messages = self._asked, self.bar.words, list(self._session.path)
+        asked, words, messages = self._asked, self.bar.words, list(self._session.list.path)
 
         def found(hits: list[Hit]) -> None:
             if isValid(self) and asked == self._asked:

@@ -23,7 +23,7 @@ from desktop_app.chat.conversation import Conversation
 from desktop_app.chat.folders import Arrangement
 from desktop_app.ui.chat.chat_list import CHAT, FOLDER, PINNED, ChatList, heading
 from desktop_app.ui.chat.chat_menu import ChatMenu, FolderMenu
-from desktop_app.ui.chat.chat_session import Activity
+from desktop_app.ui.chat.replies import Activity
 from desktop_app.ui.i18n.formats import day_group, with_keys
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme

@@ -58,7 +58,7 @@ class TrashDialog(FittingDialog):
         column.addLayout(actions)
         self.set_content(page, self._buttons)
         self._retranslate()
-        chats.trash(self._show)
+        chats.list.trash(self._show)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
@@ -104,7 +104,7 @@ class TrashDialog(FittingDialog):
 
     def _restore(self) -> None:
         for one in self._taken():
-            self._chats.bring_back(one.conversation)
+            self._chats.list.bring_back(one.conversation)
 
     def _forget(self) -> None:
-        self._chats.forget([one.conversation.id for one in self._taken()])
+        self._chats.list.forget([one.conversation.id for one in self._taken()])

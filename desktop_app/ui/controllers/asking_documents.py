@@ -20,7 +20,7 @@ class DocumentsController(QObject):
         """Follow the open chat, the collections and the model."""
         super().__init__(parent)
         self._services = services
-        services.chats.opened.connect(self.show_choice)
+        services.chats.list.opened.connect(self.show_choice)
         services.collections.changed.connect(self.show_choice)
         services.models.changed.connect(self._show_context)
         if documents_file().is_file():
@@ -28,13 +28,13 @@ class DocumentsController(QObject):
 
     def choose(self, names: list[str]) -> None:
         """Have the chat's answers looked for in collections."""
-        self._services.chats.set_collections(names)
+        self._services.chats.list.set_collections(names)
         self.show_choice()
 
     def show_choice(self) -> None:
         """Tell which collections there are, and which the chat uses."""
         known = [collection.name for collection in self._services.collections.collections]
-        chosen = self._services.chats.current.collections
+        chosen = self._services.chats.list.current.collections
         self.collections_shown.emit(known, [name for name in chosen if name in known] if known else list(chosen))
 
     def _show_context(self) -> None:

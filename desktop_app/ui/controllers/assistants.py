@@ -26,7 +26,7 @@ class AssistantController(QObject):
         super().__init__(parent)
         self._chats, self._language = chats, language
         self._own: Own | None = None
-        chats.opened.connect(self.changed)
+        chats.list.opened.connect(self.changed)
 
     @property
     def all(self) -> list[Assistant]:
@@ -36,14 +36,14 @@ class AssistantController(QObject):
     @property
     def current(self) -> Assistant | None:
         """The open chat's."""
-        return found_in(self.all, self._chats.current.choices.assistant)
+        return found_in(self.all, self._chats.list.current.choices.assistant)
 
     def choose(self, assistant: Assistant | None) -> None:
         """Let a new chat begin with an assistant; None: without one."""
         self._chats.new()
-        self._chats.choose_all(Choices() if assistant is None else assistant.choices)
-        self._chats.set_tools(ToolChoice() if assistant is None else assistant.tool_choice)
-        self._chats.set_collections(() if assistant is None else assistant.collections)
+        self._chats.list.choose_all(Choices() if assistant is None else assistant.choices)
+        self._chats.list.set_tools(ToolChoice() if assistant is None else assistant.tool_choice)
+        self._chats.list.set_collections(() if assistant is None else assistant.collections)
         self.changed.emit()
 
     def save(self, assistant: Assistant) -> None:

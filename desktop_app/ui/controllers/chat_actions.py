@@ -77,7 +77,7 @@ class ChatActions(QObject):
 
     def delete_message(self, message: str) -> None:
         """Delete one message of the open chat."""
-        if not self._chats.busy_here:
+        if not self._chats.replies.busy_here:
             self._deleted(self.tr("The message was deleted."), self._chats.remove(message))
 
     def undo(self) -> None:

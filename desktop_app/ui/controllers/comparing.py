@@ -43,7 +43,7 @@ class ComparisonController(QObject):
         from desktop_app.chat.request import options_from
 
         services = self._services
-        if services.chats.busy:
+        if services.chats.replies.busy:
             self.refused.emit()
             return
         self._before = self._before or services.models.state.model

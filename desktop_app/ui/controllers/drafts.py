@@ -32,11 +32,11 @@ class DraftController(QObject):
         """Follow `chats`; whoever has `writing` calls `edited`."""
         super().__init__(parent)
         self._chats, self._writing = chats, writing
-        self._shown = chats.current.id
+        self._shown = chats.list.current.id
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._pause.timeout.connect(self.keep)
-        chats.opened.connect(self._opened)
-        chats.draft_found.connect(self._found)
+        chats.list.opened.connect(self._opened)
+        chats.list.draft_found.connect(self._found)
 
     def edited(self) -> None:
         """Store the draft as soon as nothing was typed for a while."""
@@ -45,15 +45,15 @@ class DraftController(QObject):
     def keep(self) -> None:
         """Store the draft now."""
         self._pause.stop()
-        self._chats.save_draft(self._writing.draft)
+        self._chats.list.save_draft(self._writing.draft)
 
     def _opened(self) -> None:
         """Show the draft of another chat; another branch of the same one leaves what is being written alone."""
-        if self._chats.current.id != self._shown:
-            self._shown = self._chats.current.id
-            self._writing.set_draft(self._chats.current.unsent)
+        if self._chats.list.current.id != self._shown:
+            self._shown = self._chats.list.current.id
+            self._writing.set_draft(self._chats.list.current.unsent)
 
     def _found(self, draft: Draft) -> None:
         """Put what was written the last time before what is written already."""
-        self._shown, now = self._chats.current.id, self._writing.draft
+        self._shown, now = self._chats.list.current.id, self._writing.draft
         self._writing.set_draft(Draft(draft.text + now.text, (*draft.attachments, *now.attachments)))

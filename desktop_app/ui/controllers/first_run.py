@@ -26,8 +26,8 @@ class FirstRunController(QObject):
         self.found: FirstRun | None = None
         """None: not known yet, or it cannot be found out."""
         services.library.changed.connect(self._look)
-        services.chats.listed.connect(self._look)
-        services.chats.added.connect(lambda _: self.end())
+        services.chats.list.listed.connect(self._look)
+        services.chats.list.added.connect(lambda _: self.end())
         services.conversions.changed.connect(self._look)
 
     @property
@@ -38,7 +38,7 @@ class FirstRunController(QObject):
             not services.settings.welcomed
             and services.library.is_read
             and all(model.starter for model in services.library.models)
-            and not services.chats.conversations
+            and not services.chats.list.conversations
             and not services.conversions.jobs
         )
 

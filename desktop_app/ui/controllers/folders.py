@@ -33,7 +33,7 @@ class FolderController(QObject):
     @property
     def arrangement(self) -> Arrangement:
         """The chats as the list shows them."""
-        return arranged(self._chats.conversations, self.folders)
+        return arranged(self._chats.list.conversations, self.folders)
 
     def add(self, name: str) -> Folder:
         """Make a folder below the others."""
@@ -63,19 +63,19 @@ class FolderController(QObject):
     def remove(self, folder: str) -> None:
         """Remove a folder; its chats stay, outside of it."""
         del self._folders[folder]
-        for chat in self._chats.conversations:
+        for chat in self._chats.list.conversations:
             if chat.folder == folder:
-                self._chats.change(chat.id, folder=None)
+                self._chats.list.change(chat.id, folder=None)
         self._history.delete_folder(folder)
         self.changed.emit()
 
     def move(self, conversation: str, folder: str | None) -> None:
         """Put a chat into a folder, or out of all."""
-        self._chats.change(conversation, folder=folder)
+        self._chats.list.change(conversation, folder=folder)
 
     def pin(self, conversation: str, pinned: bool) -> None:
         """Keep a chat above all others, or no longer."""
-        self._chats.change(conversation, pinned=pinned)
+        self._chats.list.change(conversation, pinned=pinned)
 
     def _list(self, folders: list[Folder]) -> None:
         for folder in folders:

@@ -62,7 +62,7 @@ class PaletteEntries(QObject):
                 yield Entry(words, kind, self._acts[action.name], SHORTCUTS.text(action.name))
 
     def _chats(self) -> Iterator[Entry]:
-        for chat in self._services.chats.conversations:
+        for chat in self._services.chats.list.conversations:
             yield Entry(chat.title or self.tr("New chat"), self.tr("Chat"), partial(self._open_chat, chat.id))
 
     def _models(self) -> Iterator[Entry]:

@@ -48,8 +48,8 @@ class RemedyController(QObject):
         self._stop_summary = threading.Event()
         """Of the summary that is being written, or was last."""
         services.models.changed.connect(self._follow)
-        services.chats.opened.connect(self.offer_contexts)
-        services.chats.ended.connect(lambda _: self.offer_contexts())
+        services.chats.list.opened.connect(self.offer_contexts)
+        services.chats.replies.ended.connect(lambda _: self.offer_contexts())
 
     def apply(self, message: str, remedy: Remedy) -> None:
         """Do what the user chose below a reply that failed."""
@@ -62,7 +62,7 @@ class RemedyController(QObject):
             "drop": lambda: self._shorten(message),
             "summarise": lambda: self._summarise(message),
             "move": lambda: chats.move_on(message, self._contexts.start),
-            "shorten": lambda: self.edit_asked.emit(chats.tree[message].parent or ""),
+            "shorten": lambda: self.edit_asked.emit(chats.list.tree[message].parent or ""),
             "new_chat": self.new_chat_asked.emit,
             "settings": self.settings_asked.emit,
             "models": self.models_asked.emit,
@@ -80,7 +80,7 @@ class RemedyController(QObject):
         """Let the newest reply offer other contexts, if it failed for want of one."""
         from desktop_app.chat.failure import failure_of
 
-        path, models = self._services.chats.path, self._services.models
+        path, models = self._services.chats.list.path, self._services.models
         failure = failure_of(path[-1]) if path else None
         smaller = models.state.context > SMALLEST_CONTEXT
         self._found(Contexts(smaller))
@@ -95,10 +95,10 @@ class RemedyController(QObject):
     def _find_start(self, path: Sequence[Message], needed: int) -> None:
         """Find out from which question on the open chat would fit."""
         chats = self._services.chats
-        shortener, leaf = self._shortener(), chats.current.leaf
+        shortener, leaf = self._shortener(), chats.list.current.leaf
 
         def found(start: str) -> None:
-            if chats.current.leaf == leaf:
+            if chats.list.current.leaf == leaf:
                 self._found(replace(self._contexts, start=start))
 
         self._services.engine.plan(lambda _: shortener.start(path, needed), found, lambda _: None)
@@ -108,7 +108,7 @@ class RemedyController(QObject):
         from desktop_app.chat.shortening import Shortener
 
         services = self._services
-        options = options_for(services.settings, services.chats.current)
+        options = options_for(services.settings, services.chats.list.current)
         return Shortener(services.engine.engine, options, services.models.state.context)
 
     def _shorten(self, message: str, summary: str | None = None) -> None:
@@ -120,13 +120,13 @@ class RemedyController(QObject):
         """Have the model summarise what is to be left out, and go on then."""
         chats = self._services.chats
         self._stop_summary = stopped = threading.Event()
-        shortener, start, leaf = self._shortener(), self._contexts.start, chats.current.leaf
-        path = chats.tree.path(chats.tree[message].parent)
+        shortener, start, leaf = self._shortener(), self._contexts.start, chats.list.current.leaf
+        path = chats.list.tree.path(chats.list.tree[message].parent)
 
         def is_wanted() -> bool:
             if stopped is self._stop_summary:
                 self._notices.withdraw(_SUMMARY)
-            return not stopped.is_set() and chats.current.leaf == leaf and not chats.busy_here
+            return not stopped.is_set() and chats.list.current.leaf == leaf and not chats.replies.busy_here
 
         def done(summary: str) -> None:
             if is_wanted():
@@ -169,7 +169,7 @@ class RemedyController(QObject):
     def _load_failed(self, state: EngineState, error: ZhiyinError) -> None:
         from desktop_app.chat.failure import failure_facts
 
-        path = self._services.chats.path
+        path = self._services.chats.list.path
         if not state.refused and path and path[-1].facts == failure_facts(error):
             return  # the chat says it already
         actions = [(self.tr("Try again"), self._services.models.reload)]

@@ -36,18 +36,18 @@ class TitleController(QObject):
         self._call: Call | None = None
         self._idle = QTimer(self, singleShot=True, interval=_IDLE_MS)
         self._idle.timeout.connect(self._ask)
-        chats.ended.connect(self._ended)
-        chats.listed.connect(self._give_way)
+        chats.replies.ended.connect(self._ended)
+        chats.list.listed.connect(self._give_way)
         models.changed.connect(lambda _: self._stop())
 
     def _ended(self, message: Message) -> None:
         from desktop_app.chat.titles import wants_title
 
-        if wants_title(self._chats.current, self._chats.path, self._models.state.info):
+        if wants_title(self._chats.list.current, self._chats.list.path, self._models.state.info):
             self._idle.start()
 
     def _give_way(self) -> None:
-        if self._chats.busy:
+        if self._chats.replies.busy:
             self._stop()
 
     def _stop(self) -> None:
@@ -60,8 +60,8 @@ class TitleController(QObject):
         from desktop_app.chat.request import options_for
         from desktop_app.chat.titles import title_request, wants_title
 
-        chat, path, state = self._chats.current, self._chats.path, self._models.state
-        if self._chats.busy or state.kind != "ready" or not wants_title(chat, path, state.info):
+        chat, path, state = self._chats.list.current, self._chats.list.path, self._models.state
+        if self._chats.replies.busy or state.kind != "ready" or not wants_title(chat, path, state.info):
             return
         request = title_request(path, options_for(self._settings, chat).system_prompt)
         self._call = self._engine.submit(
@@ -76,9 +76,9 @@ class TitleController(QObject):
             return
         whole = reply.text if reply.reason in ("end", "stop") else reply.text.rpartition("\n")[0]
         title = title_of(whole)
-        found = [one for one in self._chats.conversations if one.id == chat and not one.named]
+        found = [one for one in self._chats.list.conversations if one.id == chat and not one.named]
         if title and found:
-            self._chats.change(chat, title=title, named="model")
+            self._chats.list.change(chat, title=title, named="model")
 
     def _forget(self) -> None:
         self._call = None

@@ -26,15 +26,15 @@ class ToolsController(QObject):
         self._button.chosen.connect(self._choose)
         self._button.folder_asked.connect(self._ask_for_folder)
         self._button.settings_asked.connect(open_settings)
-        chats.opened.connect(self.show)
+        chats.list.opened.connect(self.show)
         self.show()
 
     def show(self) -> None:
         """Show what is on."""
-        self._button.show_choice(self._chats.current.tools, _servers())
+        self._button.show_choice(self._chats.list.current.tools, _servers())
 
     def _choose(self, choice: ToolChoice) -> None:
-        self._chats.set_tools(choice)
+        self._chats.list.set_tools(choice)
         self.show()
 
     def _ask_for_folder(self) -> None:
@@ -46,7 +46,7 @@ class ToolsController(QObject):
 
     def grant(self, folder: str) -> None:
         """Let the open chat's model read a folder."""
-        choice = self._chats.current.tools
+        choice = self._chats.list.current.tools
         if folder not in choice.folders:
             self._choose(replace(choice, folders=(*choice.folders, folder)))
 

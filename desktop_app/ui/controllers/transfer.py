@@ -31,11 +31,11 @@ class TransferController(QObject):
 
     def add_chats(self, path: Path) -> None:
         """Import the chats of another program."""
-        self._chats.add_from(path, self.progressed.emit, self._added, self._failed)
+        self._chats.list.add_from(path, self.progressed.emit, self._added, self._failed)
 
     def back_up(self, target: Path) -> None:
         """Write everything into one file."""
-        self._chats.keep()
+        self._chats.replies.keep()
 
         def done(_: None) -> None:
             self.ended.emit(self.tr("Everything but the models is in {file} now.").format(file=target), True)

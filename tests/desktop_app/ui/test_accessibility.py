@@ -95,7 +95,7 @@ def pages(person: Person) -> Iterator[str]:
     window = person.window
     window.new_chat()
     yield "welcome"
-    window._chat_actions.open(person.services.chats.conversations[0].id)
+    window._chat_actions.open(person.services.chats.list.conversations[0].id)
     person.wait(lambda: len(person.messages) == 2 and len(person.widgets) == 2)
     yield "chat"
     window._pages.finder.begin("link")
@@ -157,7 +157,7 @@ def test_tab_reaches_everything_on_a_page_and_comes_back(reader: Person) -> None
 
 
 def test_a_chat_is_told_in_the_order_of_reading(reader: Person) -> None:
-    reader.window._chat_actions.open(reader.services.chats.conversations[0].id)
+    reader.window._chat_actions.open(reader.services.chats.list.conversations[0].id)
     reader.wait(lambda: len(reader.messages) == 2 and len(reader.widgets) == 2)
     told: list[str] = []
 

@@ -56,7 +56,7 @@ def in_new_chat(person: Person) -> None:
 
 def in_a_chat(person: Person) -> None:
     person.window.new_chat()
-    person.window._chat_actions.open(next(c.id for c in person.services.chats.conversations if c.title == "First"))
+    person.window._chat_actions.open(next(c.id for c in person.services.chats.list.conversations if c.title == "First"))
     person.wait(lambda: len(person.messages) == 2)
     assert len(person.widgets) == 2
 
@@ -129,7 +129,7 @@ def close_popups_soon() -> None:
 
 
 def end_replies(person: Person) -> None:
-    person.services.chats.stop()
+    person.services.chats.replies.stop()
     person.wait(lambda: not person.busy)
 
 
@@ -304,7 +304,7 @@ def test_no_part_of_a_chat_is_shown_as_a_window(person: Person) -> None:
     assert application is not None
     application.installEventFilter(windows)
     try:
-        first = person.services.chats.current.id
+        first = person.services.chats.list.current.id
         person.ask("Name one colour.")
         person.click("Answer again")
         person.wait(lambda: not person.busy)

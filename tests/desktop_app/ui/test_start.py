@@ -37,7 +37,9 @@ from desktop_app.ui.window import MainWindow
 def begin(window):
     window._composer.set_draft(Draft("half a thought"))
     window.services.chats.send({LONG!r})
-    window.services.chats.grown.connect(lambda _, text: print(len(text), window.services.engine.pid, flush=True))
+    window.services.chats.replies.grown.connect(
+        lambda _, text: print(len(text), window.services.engine.pid, flush=True)
+    )
 show = MainWindow.show
 MainWindow.show = lambda window: (show(window), QTimer.singleShot(0, lambda: begin(window)))
 raise SystemExit(app.run([]))

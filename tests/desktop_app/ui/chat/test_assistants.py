@@ -46,9 +46,9 @@ def test_a_chat_begins_with_an_assistant_and_keeps_it(open_window: OpenWindow, a
 
     person = open_window()
     person.wait(lambda: len(person.titles) == 2)
-    chat = next(one for one in person.services.chats.conversations if one.title == "Good morning")
+    chat = next(one for one in person.services.chats.list.conversations if one.title == "Good morning")
     person.services.chats.open(chat.id)
-    person.wait(lambda: person.services.chats.current.id == chat.id)
+    person.wait(lambda: person.services.chats.list.current.id == chat.id)
     assert person.services.assistant_list.current is not None
     assert person.services.assistant_list.current.name == "Translator"
 
@@ -74,11 +74,11 @@ def test_an_assistant_is_made_changed_and_removed(open_window: OpenWindow) -> No
     dialog.findChild(QListWidget).setCurrentRow(0)
     person.click("Start chat", dialog)
     chats, button = person.services.chats, person.find(ToolsButton)
-    assert chats.current.tools == ToolChoice(("calculator",), servers=("shop",))
-    assert chats.current.collections == ("Recipes",)
+    assert chats.list.current.tools == ToolChoice(("calculator",), servers=("shop",))
+    assert chats.list.current.collections == ("Recipes",)
     assert button.text() == "2"
     person.window.new_chat()
-    assert (chats.current.tools, chats.current.collections) == (ToolChoice(), ())
+    assert (chats.list.current.tools, chats.list.current.collections) == (ToolChoice(), ())
     assert button.text() == ""
     person.click("Choose an assistant…")
     dialog = next(one for one in person.window.findChildren(AssistantsDialog) if one.isVisible())

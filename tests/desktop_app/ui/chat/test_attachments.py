@@ -41,7 +41,7 @@ def test_an_attachment_is_neither_title_nor_text_and_the_model_reads_it(person: 
     question = person.widgets[0]
     assert [text.toPlainText() for text in question.findChildren(RichText)] == ["What is this about?"]
     assert chips(question) == ["tea & co.txt"]
-    [asked] = prompt_messages(person.services.chats.path[:1], "")
+    [asked] = prompt_messages(person.services.chats.list.path[:1], "")
     assert asked["content"] == f"What is this about?\n\ntea & co.txt:\n\n{NOTES.strip()}"
 
 
@@ -90,7 +90,7 @@ def test_an_edited_question_keeps_its_attachments_and_the_message_that_is_being_
     editor.setPlainText("New words")
     QTest.keyClick(editor, Qt.Key.Key_Return)
     person.wait(lambda: not person.busy and person.messages[0][1] == "New words")
-    old, new = person.services.chats.versions(person.services.chats.path[0])
+    old, new = person.services.chats.versions(person.services.chats.list.path[0])
     assert [one.text for one in old.attachments] == [one.text for one in new.attachments] == [NOTES.strip()]
     assert old.attachments[0].id != new.attachments[0].id
     assert person.editor.toPlainText() == "not sent yet"

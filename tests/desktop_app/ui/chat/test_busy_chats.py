@@ -25,7 +25,7 @@ def open_chat(person: Person, title: str) -> None:
     chats = person.find(QListWidget, "chatList")
     place = chats.visualItemRect(entry(person, title)).center()
     QTest.mouseClick(chats.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    person.wait(lambda: person.messages and person.services.chats.current.title == title)
+    person.wait(lambda: person.messages and person.services.chats.list.current.title == title)
 
 
 def test_messages_of_other_chats_wait_their_turn(person: Person) -> None:
@@ -45,16 +45,16 @@ def test_messages_of_other_chats_wait_their_turn(person: Person) -> None:
     person.window.new_chat()
     person.send("Third")
     person.press(Qt.Key.Key_Escape)  # stops what waits here, and nothing else
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"
     assert (mark(person, title), mark(person, "Second"), mark(person, "Third")) == ("writing", "waits", "")
     open_chat(person, title)
     assert composer._button.accessibleName() == "Stop"
     person.press(Qt.Key.Key_Escape)
     person.wait(lambda: not person.busy)
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"
     assert mark(person, "Second") == "new reply"
     open_chat(person, "Second")
-    assert person.services.chats.path[-1].state == "done"
+    assert person.services.chats.list.path[-1].state == "done"
     assert person.messages[-1][1]
     assert mark(person, "Second") == ""
 
@@ -66,10 +66,10 @@ def test_a_dead_engine_ends_what_waits_and_each_can_be_tried_again(person: Perso
     person.services.settings.max_tokens = 3
     person.window.new_chat()
     person.send("Second")
-    person.services.chats.delete(next(c.id for c in person.services.chats.conversations if c.title != "Second"))
+    person.services.chats.delete(next(c.id for c in person.services.chats.list.conversations if c.title != "Second"))
     person.wait(lambda: not person.busy)
     run_events(20)
-    assert person.services.chats.path[-1].state == "done", "a deleted chat lets the next one begin"
+    assert person.services.chats.list.path[-1].state == "done", "a deleted chat lets the next one begin"
 
 
 def test_what_waits_is_not_lost_with_the_window(person: Person, open_window: object) -> None:
@@ -82,7 +82,7 @@ def test_what_waits_is_not_lost_with_the_window(person: Person, open_window: obj
     again = open_window()  # type: ignore[operator]
     again.wait(lambda: "Second" in again.titles)
     open_chat(again, "Second")
-    assert again.services.chats.path[-1].state == "interrupted"
+    assert again.services.chats.list.path[-1].state == "interrupted"
 
 
 def test_another_model_stops_the_reply_of_a_chat_that_is_not_open(person: Person) -> None:
@@ -95,4 +95,4 @@ def test_another_model_stops_the_reply_of_a_chat_that_is_not_open(person: Person
     person.wait(lambda: mark(person, title) != "writing")
     open_chat(person, title)
     person.wait(lambda: person.messages)
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"

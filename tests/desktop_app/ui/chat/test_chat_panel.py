@@ -39,11 +39,11 @@ def test_what_is_chosen_for_a_chat_counts_there_alone_and_is_kept(open_window: O
     assert instructions.toPlainText() == "Be kind."
     instructions.setPlainText("Answer in French.")
     top_k.setValue(7)
-    choices = person.services.chats.current.choices
+    choices = person.services.chats.list.current.choices
     assert (choices.instructions, dict(choices.sampling)) == ("Answer in French.", {"top_k": 7})
     assert (person.services.settings.system_prompt, person.services.settings.top_k) == ("Be kind.", 40)
     top_k.setValue(40)
-    assert dict(person.services.chats.current.choices.sampling) == {}
+    assert dict(person.services.chats.list.current.choices.sampling) == {}
     top_k.setValue(7)
     person.window.new_chat()
     person.wait(lambda: named(panel, "Instructions"))

@@ -40,7 +40,7 @@ def open_chat(person: Person, title: str) -> None:
     chats = person.find(QListWidget, "chatList")
     place = chats.visualItemRect(item(person, title)).center()
     QTest.mouseClick(chats.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    person.wait(lambda: person.services.chats.current.title == title)
+    person.wait(lambda: person.services.chats.list.current.title == title)
 
 
 def reply_widget(person: Person) -> ReplyWidget:
@@ -121,7 +121,7 @@ def test_another_answer_and_an_edited_question_are_branches(person: Person) -> N
 def test_a_reply_says_how_full_the_context_is_and_gives_the_keyboard_back(person: Person) -> None:
     person.ask("Name one colour.")
     context = person.services.models.state.context
-    facts = person.services.chats.path[-1].facts
+    facts = person.services.chats.list.path[-1].facts
     used = math.ceil((facts["prompt_tokens"] + facts["tokens"]) / context * 100)
     person.wait(lambda: f"context {used} % full" in person.sentences())
     person.window.activateWindow()
@@ -187,7 +187,7 @@ def test_chats_are_renamed_deleted_restored_and_there_after_a_restart(open_windo
 
 def test_a_chat_is_exported(person: Person, tmp_path: Path) -> None:
     reply = person.ask("What is tea? / 茶")
-    chat = person.services.chats.current.id
+    chat = person.services.chats.list.current.id
     person.window.export(chat, tmp_path / "chat.md")
     person.wait(lambda: f"The chat is in {tmp_path / 'chat.md'} now." in person.sentences())
     assert (tmp_path / "chat.md").read_text("utf-8") == (

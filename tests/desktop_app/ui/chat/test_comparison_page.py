@@ -52,10 +52,12 @@ def test_two_models_answer_and_one_of_them_goes_on(chooser: Person) -> None:
     chats = chooser.services.chats
     assert not page(chooser).isVisible() and chooser.editor.hasFocus()
     assert [role for role, _ in chooser.messages] == ["user", "assistant"]
-    assert [one.model for one in chats.versions(chats.path[-1])] == [model.name for model in (c.model for c in columns)]
-    assert chats.path[-1].model == columns[1].model.name
+    assert [one.model for one in chats.versions(chats.list.path[-1])] == [
+        model.name for model in (c.model for c in columns)
+    ]
+    assert chats.list.path[-1].model == columns[1].model.name
     chooser.ask("Again")
-    assert chats.path[-1].model == columns[1].model.name
+    assert chats.list.path[-1].model == columns[1].model.name
 
 
 def test_what_is_missing_is_said_with_the_way_there(person: Person) -> None:

@@ -39,7 +39,7 @@ def test_the_choice_reaches_the_model_and_each_chat_remembers_it(open_window: Op
     choose(person, "Think deeply")
     assert choice(person) == "Think deeply"
     assert person.ask("Again") == SAID["high"]
-    deep = person.services.chats.current.id
+    deep = person.services.chats.list.current.id
     person.window.new_chat()
     assert choice(person) == "Think deeply", "a new chat begins with the last choice"
     choose(person, "Think briefly")
@@ -50,7 +50,7 @@ def test_the_choice_reaches_the_model_and_each_chat_remembers_it(open_window: Op
     person.wait(lambda: person.model_state == "ready" and person.titles)
     assert choice(person) == "Think briefly"
     person.services.chats.open(deep)
-    person.wait(lambda: person.services.chats.current.id == deep)
+    person.wait(lambda: person.services.chats.list.current.id == deep)
     assert choice(person) == "Think deeply"
     checked = [action.text() for action in person.find(EffortMenu).menu().actions() if action.isChecked()]
     assert checked == ["Think deeply"]

@@ -43,7 +43,7 @@ def test_killed_in_mid_reply(open_window: OpenWindow) -> None:
     person.close()
     person = open_window()
     person.wait(lambda: person.titles)
-    person.services.chats.open(person.services.chats.conversations[0].id)
+    person.services.chats.open(person.services.chats.list.conversations[0].id)
     person.wait(lambda: person.messages)
     assert person.messages[:3] == broken[:3]
 
@@ -82,7 +82,7 @@ def test_a_chat_larger_than_the_context_is_answered_in_a_larger_one(open_window:
     assert LARGER.fullmatch(larger)
     person.click(larger, card)
     person.wait(lambda: not person.busy)
-    assert (person.services.chats.path[-1].state, person.services.models.state.context) == ("done", 1024)
+    assert (person.services.chats.list.path[-1].state, person.services.models.state.context) == ("done", 1024)
     assert person.services.settings.context == 512  # this time only
 
 
@@ -111,11 +111,11 @@ def test_a_reply_that_fills_the_context_says_so(open_window: OpenWindow) -> None
     person.wait(lambda: person.model_state == "ready")
     person.services.settings.max_tokens = 1
     person.ask("tree " * 400 + LONG)
-    needed = person.services.chats.path[-1].facts["prompt_tokens"]
+    needed = person.services.chats.list.path[-1].facts["prompt_tokens"]
     person.window.new_chat()
     person.services.settings.max_tokens = 0
     person.ask("tree " * (400 + 512 - needed - 2) + LONG)
-    assert person.services.chats.path[-1].facts["reason"] == "full"
+    assert person.services.chats.list.path[-1].facts["reason"] == "full"
     card = card_of(person)
     assert "The context is full" in person.sentences(card)
     person.wait(lambda: person.buttons(card)[1:] == ["New chat", "Settings"])

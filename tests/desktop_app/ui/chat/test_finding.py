@@ -54,7 +54,7 @@ def reader(open_window: OpenWindow, data_home: object) -> Person:
     person = open_window()
     person.window.activateWindow()
     person.wait(lambda: person.titles)
-    person.services.chats.open(person.services.chats.conversations[0].id)
+    person.services.chats.open(person.services.chats.list.conversations[0].id)
     person.wait(lambda: len(person.messages) == 40)
     return person
 

@@ -82,7 +82,7 @@ def test_a_chat_is_pinned_and_put_into_a_new_folder_by_its_menu(open_window: Ope
         pos=person.find(ChatList).visualItemRect(row(person, "Weather")).center(),
     )
     assert rows(person) == ["Pinned", "Tea", "Weather"]
-    person.find(Sidebar).show_found("", [Found(chat.id) for chat in person.services.chats.conversations])
+    person.find(Sidebar).show_found("", [Found(chat.id) for chat in person.services.chats.list.conversations])
     choose(open_menu(person, "Weather"), "Remove folder, keep its chats")
     assert "Weather" not in rows(person)
     assert {"Tea", "Rain", "Poems"} <= set(rows(person))
@@ -101,20 +101,20 @@ def test_a_name_that_is_written_outlives_news_in_the_list(open_window: OpenWindo
     chats, folders = person.services.chats, person.services.folders
     choose(open_menu(person, "Rain"), "New folder")
     name_editor(person).setText("Weather")
-    chats.listed.emit()
+    chats.list.listed.emit()
     QTest.keyClick(name_editor(person), Qt.Key.Key_Return)
-    chats.rename(chats.conversations[1].id, "Green tea")  # the key is pressed, and not yet heard by the list
+    chats.list.rename(chats.list.conversations[1].id, "Green tea")  # the key is pressed, and not yet heard by the list
     person.wait(lambda: rows(person)[:2] == ["Weather", "Rain"] and "Green tea" in rows(person))
     assert [folder.name for folder in folders.folders] == ["Weather"]
     choose(open_menu(person, "Green tea"), "Rename")
     name_editor(person).setText("Black tea")
-    chats._unseen.add(chats.conversations[1].id)  # its mark is another one
-    chats.listed.emit()
+    chats._unseen.add(chats.list.conversations[1].id)  # its mark is another one
+    chats.list.listed.emit()
     assert name_editor(person).text() == "Black tea"
     open_menu(person, "Rain").close()  # takes the name as well
-    person.wait(lambda: "Black tea" in {chat.title for chat in chats.conversations})
+    person.wait(lambda: "Black tea" in {chat.title for chat in chats.list.conversations})
     menu = open_menu(person, "Black tea")
-    chats.rename(chats.conversations[0].id, "Storms")  # all rows are others now
+    chats.list.rename(chats.list.conversations[0].id, "Storms")  # all rows are others now
     choose(menu, "Rename")
     name_editor(person).setText(" ")
     QTest.keyClick(name_editor(person), Qt.Key.Key_Return)
@@ -132,7 +132,7 @@ def test_chats_and_folders_are_dragged(open_window: OpenWindow) -> None:
     assert rows(person)[:3] == ["Play", "Tea", "Work"]
     chats.drop(row(person, "Tea"), None)
     assert rows(person)[:2] == ["Play", "Work"]
-    person.services.folders.pin(person.services.chats.conversations[0].id, True)
+    person.services.folders.pin(person.services.chats.list.conversations[0].id, True)
     chats.drop(row(person, "Tea"), row(person, "Pinned"))
     assert set(rows(person)[1:3]) == {"Tea", "Rain"}
 
@@ -152,7 +152,7 @@ def test_chats_are_imported_and_everything_is_backed_up_and_restored(open_window
     dialog._begin(lambda: transfer.back_up(tmp_path / "all.zip"))
     person.wait(said.isVisible)
     assert (tmp_path / "all.zip").exists()
-    for chat in person.services.chats.conversations:
+    for chat in person.services.chats.list.conversations:
         person.services.chats.delete(chat.id)
     dialog._begin(lambda: transfer.restore(tmp_path / "all.zip"))
     person.wait(said.isVisible)

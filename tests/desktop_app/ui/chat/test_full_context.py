@@ -39,9 +39,9 @@ def person(data_home: Path, open_window: OpenWindow) -> Person:
     history.add(Conversation("chat", title="Words", leaf=path[-1].id), path)
     history.close()
     person = open_window(context=512, max_tokens=1)
-    person.wait(lambda: person.model_state == "ready" and person.services.chats.conversations)
+    person.wait(lambda: person.model_state == "ready" and person.services.chats.list.conversations)
     person.services.chats.open("chat")
-    person.wait(lambda: person.services.chats.current.id == "chat")
+    person.wait(lambda: person.services.chats.list.current.id == "chat")
     person.ask(f"{WORDS[3]} " * 130)
     return person
 
@@ -64,17 +64,17 @@ def test_the_oldest_turns_are_left_out_and_the_chat_shows_it(person: Person) -> 
     assert len(marked(person)) == 1
     assert "it holds what follows here" in marked(person)[0]
     person.click(DROP, card)
-    person.wait(lambda: not person.services.chats.busy)
-    assert person.services.chats.path[-1].state == "done"
+    person.wait(lambda: not person.services.chats.replies.busy)
+    assert person.services.chats.list.path[-1].state == "done"
     assert len(marked(person)) == 1
     assert "reads the chat from here on" in marked(person)[0]
     assert person.ask("Hello")
     chats = person.services.chats
-    start = chats.current.choices.reads_from
-    assert chats.tree[start].content.split()[0] in WORDS[1:]
+    start = chats.list.current.choices.reads_from
+    assert chats.list.tree[start].content.split()[0] in WORDS[1:]
     person.click("Let it read all", person.window.findChildren(ReadingMark)[0])
     run_events(20)
-    assert chats.current.choices.reads_from == ""
+    assert chats.list.current.choices.reads_from == ""
     assert marked(person) == []
 
 
@@ -82,17 +82,17 @@ def test_the_oldest_turns_are_left_out_and_the_chat_shows_it(person: Person) -> 
 def test_the_model_summarises_what_is_left_out(person: Person) -> None:
     person.click(SUMMARISE, card_of(person))
     chats = person.services.chats
-    person.wait(lambda: chats.current.choices.summary != "" and not chats.busy)
-    assert chats.path[-1].state == "done"
+    person.wait(lambda: chats.list.current.choices.summary != "" and not chats.replies.busy)
+    assert chats.list.path[-1].state == "done"
     assert "its own summary" in marked(person)[0]
 
 
 def test_a_new_chat_takes_the_last_turns_along(person: Person) -> None:
     chats = person.services.chats
-    old = chats.current.id
+    old = chats.list.current.id
     person.click(MOVE, card_of(person))
-    person.wait(lambda: chats.current.id != old and not chats.busy)
-    assert chats.path[-1].state == "done"
-    assert chats.path[-2].content.startswith(WORDS[3])
-    assert len(chats.path) < 2 * len(WORDS)
+    person.wait(lambda: chats.list.current.id != old and not chats.replies.busy)
+    assert chats.list.path[-1].state == "done"
+    assert chats.list.path[-2].content.startswith(WORDS[3])
+    assert len(chats.list.path) < 2 * len(WORDS)
     assert marked(person) == []

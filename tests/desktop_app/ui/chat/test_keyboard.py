@@ -135,4 +135,4 @@ def test_escape_stops_the_reply(person: Person) -> None:
     person.wait(lambda: person.messages[-1][1])
     QTest.keyClick(person.window, Qt.Key.Key_Escape)
     person.wait(lambda: not person.busy)
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"

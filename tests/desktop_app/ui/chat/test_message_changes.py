@@ -34,7 +34,7 @@ def test_a_message_is_deleted_and_brought_back(open_window: OpenWindow) -> None:
     person.close()
     person = open_window()
     person.wait(lambda: person.titles)
-    person.services.chats.open(person.services.chats.conversations[0].id)
+    person.services.chats.open(person.services.chats.list.conversations[0].id)
     person.wait(lambda: person.messages == whole[1:])
 
 
@@ -43,14 +43,14 @@ def test_a_chat_goes_on_in_another_one(open_window: OpenWindow) -> None:
     person.ask("First")
     first = person.messages
     person.ask("Second")
-    old = person.services.chats.current.id
+    old = person.services.chats.list.current.id
     choose(person, 1, "Go on from here in a new chat")
-    assert person.services.chats.current.id != old
+    assert person.services.chats.list.current.id != old
     assert person.messages == first
     assert person.titles == ["First", "First"]
     person.ask("Third")
     person.services.chats.open(old)
-    person.wait(lambda: person.services.chats.current.id == old)
+    person.wait(lambda: person.services.chats.list.current.id == old)
     assert [text for role, text in person.messages if role == "user"] == ["First", "Second"]
 
 
@@ -61,14 +61,14 @@ def test_a_stopped_reply_goes_on_from_where_it_was(open_window: OpenWindow) -> N
     person.wait(lambda: len(person.messages[-1][1]) > 20)
     person.click("Stop", person.find(Composer))
     person.wait(lambda: not person.busy)
-    begun, message = person.messages[-1][1], person.services.chats.path[-1].id
+    begun, message = person.messages[-1][1], person.services.chats.list.path[-1].id
     person.services.settings.max_tokens = 8
     person.click("Continue this reply", person.widgets[-1])
     person.wait(lambda: not person.busy)
     assert person.messages[-1][1].startswith(begun)
     assert len(person.messages[-1][1]) > len(begun)
-    assert person.services.chats.path[-1].id == message
-    assert person.services.chats.versions(person.services.chats.path[-1]) == [person.services.chats.path[-1]]
+    assert person.services.chats.list.path[-1].id == message
+    assert person.services.chats.versions(person.services.chats.list.path[-1]) == [person.services.chats.list.path[-1]]
 
 
 def test_what_goes_on_is_what_would_have_come(open_window: OpenWindow) -> None:

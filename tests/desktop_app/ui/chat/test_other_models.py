@@ -42,7 +42,7 @@ def test_a_question_is_answered_again_by_another_model(open_window: OpenWindow, 
     next(action for action in menu.actions() if action.text().startswith(f"{other.label}\t")).trigger()
     menu.close()
     person.wait(lambda: not person.busy)
-    one, two = person.services.chats.versions(person.services.chats.path[-1])
+    one, two = person.services.chats.versions(person.services.chats.list.path[-1])
     assert (one.model, two.model) == (first.name, other.name)
     assert other.name in facts(last_reply(person))
     assert person.services.models.state.model == other
@@ -65,5 +65,5 @@ def test_how_long_a_reply_thought_is_said_and_goes_on_counting(open_window: Open
     assert last_reply(person).findChild(Thought)._button.text().startswith("Thought for 12 s")
     person.click("Continue this reply", last_reply(person))
     person.wait(lambda: not person.busy)
-    assert person.services.chats.path[-1].facts["thinking_seconds"] >= 12.3
+    assert person.services.chats.list.path[-1].facts["thinking_seconds"] >= 12.3
     assert last_reply(person).findChild(Thought)._button.text().startswith("Thought for 12 s")

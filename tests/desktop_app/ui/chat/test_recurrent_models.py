@@ -13,7 +13,7 @@ from tests.support.window import Person
 
 
 def facts(person: Person) -> dict[str, Any]:
-    return person.services.chats.path[-1].facts
+    return person.services.chats.list.path[-1].facts
 
 
 def test_a_chat_goes_on_after_a_restart_and_leaves_nothing_when_deleted(
@@ -25,18 +25,18 @@ def test_a_chat_goes_on_after_a_restart_and_leaves_nothing_when_deleted(
     person.ask("你好")
     person.ask("今天天气怎么样？")
     whole = facts(person)["prompt_tokens"] + facts(person)["tokens"]
-    chat = person.services.chats.current.id
+    chat = person.services.chats.list.current.id
     person.close()
     assert chat_state_file(chat).exists()
 
     person = open_window()
-    person.wait(lambda: person.model_state == "ready" and person.services.chats.conversations)
+    person.wait(lambda: person.model_state == "ready" and person.services.chats.list.conversations)
     person.services.chats.open(chat)
     person.wait(lambda: len(person.messages) == 4)
     person.ask("谢谢")
     assert facts(person)["reused_tokens"] == whole
     person.services.chats.delete(chat)
-    person.services.chats.forget([chat])
+    person.services.chats.list.forget([chat])
     person.close()
     assert not chat_state_file(chat).exists()
 

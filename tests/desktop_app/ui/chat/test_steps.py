@@ -52,7 +52,7 @@ def test_steps_are_cards_with_what_they_gave(person: Person, say: Say) -> None:
     drawn = "import matplotlib.pyplot as plt, numpy as np\nplt.plot([1, 2])"
     code = f"{drawn}\nnp.array([(1, 'a')], dtype=[('n', 'i4'), ('s', 'U1')])"
     say([call_of("calculator", expression="6 * 7"), call_of("python", code=code), "It is 42."])
-    person.services.chats.set_tools(ToolChoice(("calculator", "python")))
+    person.services.chats.list.set_tools(ToolChoice(("calculator", "python")))
     assert person.ask("6 * 7, and draw.") == "It is 42."
     assert [role for role, _ in person.messages] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
     first, second = cards(person)
@@ -66,10 +66,10 @@ def test_steps_are_cards_with_what_they_gave(person: Person, say: Say) -> None:
 
 
 def test_what_changes_something_is_allowed_inside_the_chat(person: Person, say: Say) -> None:
-    chat = person.services.chats.current.id
+    chat = person.services.chats.list.current.id
     write = call_of("write_file", name="a.txt", content="one")
     say([write, write, write, "Done."])
-    person.services.chats.set_tools(ToolChoice(("write",)))
+    person.services.chats.list.set_tools(ToolChoice(("write",)))
     person.send("Write it.")
     question = asked(person)
     assert str(work_folder(chat) / "a.txt") in person.sentences(question)
@@ -108,12 +108,12 @@ def asked(person: Person) -> StepQuestion:
 
 def test_stop_works_while_the_user_is_asked_and_the_work_can_go_on(person: Person, say: Say) -> None:
     say([call_of("write_file", name="a.txt", content="one")])
-    person.services.chats.set_tools(ToolChoice(("write",)))
+    person.services.chats.list.set_tools(ToolChoice(("write",)))
     person.send("Write it.")
     asked(person)
     person.click("Stop")
     person.wait(lambda: not person.busy)
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"
     assert not [one for one in person.window.findChildren(StepQuestion) if one.isVisible()]
     say(["As you like."])
     person.click("Go on")
@@ -124,12 +124,12 @@ def test_stop_works_while_the_user_is_asked_and_the_work_can_go_on(person: Perso
 @confined
 def test_stop_works_while_a_tool_runs(person: Person, say: Say) -> None:
     say([call_of("python", code="print('begun', flush=True)\nwhile True: pass")])
-    person.services.chats.set_tools(ToolChoice(("python",)))
+    person.services.chats.list.set_tools(ToolChoice(("python",)))
     person.send("Run it.")
     person.wait(lambda: cards(person) and "begun" in cards(person)[0]._output)
     person.click("Stop")
     person.wait(lambda: not person.busy)
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"
 
 
 def test_a_stopped_answer_goes_on_where_it_was(person: Person, say: Say) -> None:
@@ -156,11 +156,11 @@ def test_a_stored_call_that_was_not_made_is_made_when_one_goes_on(
     person = open_window()
     person.wait(lambda: person.model_state == "ready")
     say([call_of("write_file", name="a.txt", content="one")])
-    person.services.chats.set_tools(ToolChoice(("write",)))
+    person.services.chats.list.set_tools(ToolChoice(("write",)))
     person.send("Write it.")
     asked(person)
-    chat = person.services.chats.current.id
-    leaf = person.services.chats.path[-2].id
+    chat = person.services.chats.list.current.id
+    leaf = person.services.chats.list.path[-2].id
     person.close()
     with sqlite3.connect(data_home / "chats.sqlite3") as database:  # as a kill while the user was asked leaves it
         database.execute("DELETE FROM messages WHERE role = 'tool'")
@@ -169,8 +169,8 @@ def test_a_stored_call_that_was_not_made_is_made_when_one_goes_on(
     person = open_window()
     person.wait(lambda: person.model_state == "ready" and person.titles)
     person.services.chats.open(chat)
-    person.wait(lambda: person.services.chats.path)
-    assert person.services.chats.current.tools == ToolChoice(("write",))
+    person.wait(lambda: person.services.chats.list.path)
+    assert person.services.chats.list.current.tools == ToolChoice(("write",))
     say(["Done."])
     person.click("Go on")
     person.click("Allow once", asked(person))

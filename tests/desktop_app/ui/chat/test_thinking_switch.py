@@ -47,7 +47,7 @@ def prompt_lengths(person: Person, *texts: str) -> list[int]:
 
 
 def asked(person: Person) -> int:
-    return int(person.services.chats.path[-1].facts["prompt_tokens"])
+    return int(person.services.chats.list.path[-1].facts["prompt_tokens"])
 
 
 def test_the_choice_reaches_the_prompt(thinker: Person) -> None:
@@ -59,7 +59,7 @@ def test_the_choice_reaches_the_prompt(thinker: Person) -> None:
 
     person.click("Think")
     assert choice(person) is False
-    person.services.chats.regenerate(person.services.chats.path[-1].id)
+    person.services.chats.regenerate(person.services.chats.list.path[-1].id)
     person.wait(lambda: not person.busy)
     assert not person.messages[-1][1].startswith("<think")
     assert asked(person) == off
@@ -77,13 +77,13 @@ def test_each_chat_remembers_it_and_a_new_one_begins_with_the_last_choice(
     person = thinker
     person.click("Think")
     person.ask("quick")
-    quick = person.services.chats.current.id
+    quick = person.services.chats.list.current.id
     person.window.new_chat()
     assert choice(person) is False
     person.click("Think")
     person.ask("deep")
     person.services.chats.open(quick)
-    person.wait(lambda: person.services.chats.current.id == quick)
+    person.wait(lambda: person.services.chats.list.current.id == quick)
     assert choice(person) is False
     person.close()
 
@@ -91,7 +91,7 @@ def test_each_chat_remembers_it_and_a_new_one_begins_with_the_last_choice(
     person.wait(lambda: person.model_state == "ready" and person.titles)
     assert choice(person) is True
     person.services.chats.open(quick)
-    person.wait(lambda: person.services.chats.current.id == quick)
+    person.wait(lambda: person.services.chats.list.current.id == quick)
     assert choice(person) is False
 
 
@@ -110,7 +110,7 @@ def test_keyboard_and_screen_reader(thinker: Person) -> None:
         assert len(passed) < 4, passed
     QTest.keyClick(switch, Qt.Key.Key_Space)
     assert choice(person) is True
-    assert person.services.chats.current.thinking is True
+    assert person.services.chats.list.current.thinking is True
     seen = QAccessible.queryAccessibleInterface(switch)
     assert seen.text(QAccessible.Text.Name) == "Think before answering"
     assert seen.state().checkable

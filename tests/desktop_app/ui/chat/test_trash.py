@@ -26,7 +26,7 @@ def store(*titles: str) -> None:
 
 
 def delete(person: Person, title: str) -> None:
-    chat = next(one for one in person.services.chats.conversations if one.title == title)
+    chat = next(one for one in person.services.chats.list.conversations if one.title == title)
     person.find(QListWidget, "chatList").setFocus()
     person.window._sidebar.deleted.emit(chat.id)
 
@@ -40,7 +40,7 @@ def test_ctrl_z_brings_chats_back_one_after_the_other(open_window: OpenWindow, d
         delete(person, title)
     assert person.titles == ["Two"]
     person.press(Qt.Key.Key_Z, CONTROL)
-    person.wait(lambda: person.titles == ["Two", "Three"] and person.services.chats.current.title == "Three")
+    person.wait(lambda: person.titles == ["Two", "Three"] and person.services.chats.list.current.title == "Three")
     person.press(Qt.Key.Key_Z, CONTROL)
     person.wait(lambda: person.titles == ["One", "Two", "Three"])
 
@@ -67,7 +67,7 @@ def test_the_trash_gives_back_after_a_restart(open_window: OpenWindow, data_home
     dialog.reject()
     person.click("Deleted chats")
     found: list[object] = []
-    person.services.chats.trash(lambda left: found.append(len(left)))
+    person.services.chats.list.trash(lambda left: found.append(len(left)))
     person.wait(lambda: found)
     assert found == [0]
 
@@ -82,7 +82,7 @@ def test_the_marked_chat_is_the_open_one(open_window: OpenWindow, data_home: obj
     QTest.mouseClick(chats.viewport(), Qt.MouseButton.RightButton, pos=two)
     assert chats.selectedItems() == []
     QTest.mouseClick(chats.viewport(), Qt.MouseButton.LeftButton, pos=two)
-    person.wait(lambda: person.services.chats.current.title == "Two")
+    person.wait(lambda: person.services.chats.list.current.title == "Two")
     chats.setFocus()
     QTest.keyClick(chats, Qt.Key.Key_Up)
     person.editor.setFocus()

@@ -18,7 +18,7 @@ from tests.support.window import Person, run_events
 def test_folders_outlive_a_restart(open_window: OpenWindow) -> None:
     person = open_window()
     person.ask("Hello")
-    folders, chat = person.services.folders, person.services.chats.current.id
+    folders, chat = person.services.folders, person.services.chats.list.current.id
     work, play = folders.add("Work"), folders.add(" Play ")
     folders.move(chat, work.id)
     folders.rename(play.id, "Games")
@@ -45,15 +45,15 @@ def test_a_chat_is_named_by_its_model_and_never_against_the_user(
     monkeypatch.setattr(desktop_app.chat.titles, "title_of", lambda _: "A title of the model's")
     person = open_window(max_tokens=3)
     person.ask("Name a river.")
-    person.services.chats.rename(person.services.chats.current.id, "Mine")
+    person.services.chats.list.rename(person.services.chats.list.current.id, "Mine")
     run_events(300)
     assert person.titles == ["Mine"]
     person.window.new_chat()
     person.ask("Name a mountain.")
     person.wait(lambda: "A title of the model's" in person.titles)
-    assert person.services.chats.current.named == "model"
+    assert person.services.chats.list.current.named == "model"
     person.ask("And another one.")
-    assert person.services.chats.current.title == "A title of the model's"
+    assert person.services.chats.list.current.title == "A title of the model's"
 
 
 def test_a_chat_goes_on_with_the_model_that_it_had(open_window: OpenWindow, starter_gguf: Path) -> None:
@@ -64,20 +64,20 @@ def test_a_chat_goes_on_with_the_model_that_it_had(open_window: OpenWindow, star
     first = person.services.models.state.model
     assert first is not None
     person.ask("First chat")
-    chat = person.services.chats.current.id
+    chat = person.services.chats.list.current.id
     person.window.new_chat()
     other = next(model for model in Library(models_folder()).listing().models if model.identifier != first.identifier)
     person.services.choose_model(other)
     person.ask("Second chat")
-    assert person.services.chats.path[-1].model == other.name
+    assert person.services.chats.list.path[-1].model == other.name
     person.services.chats.open(chat)
-    person.wait(lambda: person.services.chats.current.id == chat)
+    person.wait(lambda: person.services.chats.list.current.id == chat)
     person.ask("Again")
-    assert person.services.chats.path[-1].model == first.name
+    assert person.services.chats.list.path[-1].model == first.name
     assert chosen_of(person) == first.identifier
     person.services.choose_model(other)
     assert chosen_of(person) == other.identifier
 
 
 def chosen_of(person: Person) -> str:
-    return person.services.chats.current.choices.model
+    return person.services.chats.list.current.choices.model

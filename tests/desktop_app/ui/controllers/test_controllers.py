@@ -83,10 +83,10 @@ def test_a_draft_is_stored_at_a_pause_and_at_once(services: Services) -> None:
     writing = Written(Draft("Half a"))
     drafts = DraftController(services.chats, writing)
     drafts.edited()
-    wait(lambda: services.chats.current.draft == "Half a")
+    wait(lambda: services.chats.list.current.draft == "Half a")
     writing.set_draft(Draft("Half a sentence"))
     drafts.keep()
-    assert services.chats.current.draft == "Half a sentence"
+    assert services.chats.list.current.draft == "Half a sentence"
 
 
 def test_files_go_where_they_belong(services: Services, starter_gguf: Path, tmp_path: Path) -> None:
@@ -139,13 +139,13 @@ def test_a_deleted_chat_can_be_brought_back(services: Services) -> None:
     wait(lambda: services.models.state.kind == "ready")
     services.settings.max_tokens = 4
     services.chats.send("Hello")
-    wait(lambda: not services.chats.busy)
-    (chat,) = services.chats.conversations
+    wait(lambda: not services.chats.replies.busy)
+    (chat,) = services.chats.list.conversations
     actions.delete(chat.id)
-    assert services.chats.conversations == []
+    assert services.chats.list.conversations == []
     assert news.text == "The chat was deleted."
     news.actions["Undo"]()
-    assert [found.id for found in services.chats.conversations] == [chat.id]
+    assert [found.id for found in services.chats.list.conversations] == [chat.id]
 
 
 def test_what_was_found_damaged_is_said_once_each_below_what_was_said_before(services: Services) -> None:
@@ -163,17 +163,17 @@ def test_what_was_found_damaged_is_said_once_each_below_what_was_said_before(ser
 def test_another_chat_is_opened_with_what_was_typed_kept(services: Services) -> None:
     actions = make_chat_actions(services, Said(), Said(), typed="Half a thought")
     turned: list[str] = []
-    actions.turned.connect(lambda: turned.append(services.chats.current.id))
+    actions.turned.connect(lambda: turned.append(services.chats.list.current.id))
     wait(lambda: services.models.state.kind == "ready")
     services.settings.max_tokens = 4
     services.chats.send("Hello")
-    wait(lambda: not services.chats.busy)
-    first = services.chats.current.id
+    wait(lambda: not services.chats.replies.busy)
+    first = services.chats.list.current.id
     actions.new()
-    assert services.chats.current.id != first
-    wait(lambda: [chat.draft for chat in services.chats.conversations if chat.id == first] == ["Half a thought"])
+    assert services.chats.list.current.id != first
+    wait(lambda: [chat.draft for chat in services.chats.list.conversations if chat.id == first] == ["Half a thought"])
     actions.open(first)
-    wait(lambda: services.chats.current.id == first)
+    wait(lambda: services.chats.list.current.id == first)
     assert len(turned) == 2
 
 
@@ -184,7 +184,7 @@ def test_a_message_without_any_model_is_given_back(services: Services) -> None:
     services.library.listing = Listing([], [])
     actions.send(Draft("Hello"))
     assert missing == [Draft("Hello")]
-    assert services.chats.path == []
+    assert services.chats.list.path == []
 
 
 def test_remedies_of_a_reply_say_what_is_to_be_shown(services: Services) -> None:
@@ -219,4 +219,4 @@ def test_thinking_is_what_the_chat_or_the_model_says(services: Services) -> None
     wait(lambda: services.models.state.kind == "ready")
     assert shown[-2:] == [None, ""]  # the starter model does not think
     thinking.choose(True)
-    assert services.chats.current.thinking is True
+    assert services.chats.list.current.thinking is True

@@ -29,7 +29,7 @@ def report(tmp_path: Path) -> Path:
 
 
 def grounding(person: Person) -> Grounding:
-    found = grounding_of(person.services.chats.path[-1])
+    found = grounding_of(person.services.chats.list.path[-1])
     assert found is not None
     return found
 
@@ -56,7 +56,7 @@ def test_a_large_file_is_searched_and_its_page_is_cited(person: Person, report: 
     assert any(button.text() == "Open the file" and button.isEnabled() for button in dialog.findChildren(QPushButton))
     dialog.close()
     person.services.chats.new()
-    person.services.chats.open(next(iter(person.services.chats.conversations)).id)
+    person.services.chats.open(next(iter(person.services.chats.list.conversations)).id)
     person.wait(lambda: "Searched: report.pdf" in person.sentences())
 
 
@@ -74,10 +74,10 @@ def test_a_small_file_goes_in_whole_and_a_collection_is_asked(person: Person, tm
     person.services.collections.update("Library", (tmp_path / "library",))
     person.wait(lambda: not person.services.collections.busy)
     person.services.chats.new()
-    person.services.chats.set_collections(["Library"])
+    person.services.chats.list.set_collections(["Library"])
     person.ask("How hot is the water for green tea?")
     assert [quotation.name for quotation in grounding(person).quotations] == ["tea.md"]
-    assert person.services.chats.current.collections == ("Library",)
+    assert person.services.chats.list.current.collections == ("Library",)
     assert "Searched: Library · passages used: 1" in person.sentences()
     person.ask("Wer gewann 1954 das Endspiel?")
     assert grounding(person).found_nothing

@@ -67,7 +67,7 @@ def test_a_newcomer_gets_a_model_with_one_click_or_begins_at_once(newcomer: Pers
     newcomer.window.new_chat()
     assert newcomer.find(Welcome).isVisible()
     newcomer.services.settings.welcomed = False
-    newcomer.services.chats.delete(newcomer.services.chats.conversations[0].id)
+    newcomer.services.chats.delete(newcomer.services.chats.list.conversations[0].id)
     assert page(newcomer).isVisible()
     newcomer.click("Begin at once")
     assert newcomer.find(Welcome).isVisible() and newcomer.editor.hasFocus()

@@ -46,7 +46,7 @@ def test_a_text_file_goes_into_the_message(person: Person, tmp_path: Path) -> No
     person.wait(lambda: any(words.startswith("笔记.md · about 7 tokens · 1 % of the") for words in person.buttons()))
     person.press(Qt.Key.Key_Return)
     person.wait(lambda: not person.busy)
-    question = person.services.chats.path[0]
+    question = person.services.chats.list.path[0]
     assert (question.content, question.whole) == ("Summarise this.", "Summarise this.\n\n笔记.md:\n\n# 茶\n绿茶和红茶")
     (tmp_path / "log.txt").write_text("line\n" * LARGEST)
     drop(person, tmp_path / "log.txt")
@@ -62,7 +62,7 @@ def test_documents_go_into_the_message_with_their_pages(person: Person, tmp_path
     person.wait(lambda: any(words.startswith("报告.docx ·") for words in person.buttons()))
     person.press(Qt.Key.Key_Return)
     person.wait(lambda: not person.busy)
-    text = person.services.chats.path[0].whole
+    text = person.services.chats.list.path[0].whole
     assert "book.pdf:\n\n[p. 1]\nFirst words here\n\n[p. 2]\nSecond words there" in text
     assert "上海 | 120" in text
 
@@ -97,7 +97,7 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
     person.wait(lambda: model_name(person) == "my & model" and person.model_state == "ready")
     assert "my & model was imported" in person.sentences()
     assert person.ask("Hello")
-    assert person.services.chats.path[-1].model == "my & model"
+    assert person.services.chats.list.path[-1].model == "my & model"
     assert set(actions(person)) == {
         "my && model",
         "SmolLM2-135M-Instruct",
@@ -160,7 +160,7 @@ def test_another_model_in_mid_reply_keeps_what_was_written(
     person.window.import_files([str(a_copy(starter_gguf, tmp_path, "other.gguf"))])
     person.wait(lambda: model_name(person) == "other" and person.model_state == "ready")
     assert not person.busy
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"
     assert len(person.messages[-1][1]) > 20
 
 

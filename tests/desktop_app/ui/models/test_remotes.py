@@ -56,7 +56,7 @@ def test_a_server_is_added_and_answers_in_place_of_a_model(person: Person, open_
         assert len(server.requests) == 1  # nothing is sent before there is a question
         assert person.ask("Capital of France?") == "Paris."
         assert server.requests[1][2]["model"] == "big-model"
-        person.wait(lambda: person.services.chats.path[-1].model == "big-model")
+        person.wait(lambda: person.services.chats.list.path[-1].model == "big-model")
         person.services.choose_model(local)
         person.wait(lambda: person.model_state == "ready")
         asked = len(server.requests)
@@ -88,7 +88,7 @@ def test_what_goes_wrong_is_said_and_a_server_forgotten(person: Person) -> None:
         entry(person, "other").trigger()
         person.send("Hello")
         person.wait(lambda: not person.busy)
-        assert person.services.chats.path[-1].state == "failed"
+        assert person.services.chats.list.path[-1].state == "failed"
         person.wait(lambda: "failed (503" in person.sentences())
         dialog = add(person, server.address)
         person.wait(lambda: "Its models are in the menu" in person.sentences(dialog))

@@ -56,7 +56,7 @@ def test_the_model_in_use_is_unloaded_and_deleted(open_window: OpenWindow, start
     person.wait(lambda: model_name(person) == STARTER and person.model_state == "ready")
     assert not path.exists()
     assert "mine was removed." in person.sentences()
-    assert person.services.chats.path[-1].state == "stopped"
+    assert person.services.chats.list.path[-1].state == "stopped"
     assert "Remove a model" not in actions(person), "the starter stays"
     person.services.settings.max_tokens = 4
     assert person.ask("Hello")

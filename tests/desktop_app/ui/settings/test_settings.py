@@ -88,7 +88,7 @@ def test_every_setting_is_reached_used_and_kept(open_window: OpenWindow) -> None
     person.wait(lambda: person.model_state == "ready")
     assert person.services.models.state.info.context == 2048
     person.ask("What is the capital of France? Tell me more about it.")
-    facts = person.services.chats.path[-1].facts
+    facts = person.services.chats.list.path[-1].facts
     assert (facts["tokens"], facts["reason"]) == (9, "length")
     assert "the longest length that the settings allow" in person.sentences()
     assert load_settings(settings_file()) == settings

@@ -86,6 +86,8 @@ PROCESSES = {
 """Begun by `cli`, each in a process of its own."""
 PLAIN = (
     "planning.planner",
+    "planning.configuration",
+    "planning.explanation",
     "planning.footprint",
     "planning.candidates",
     "settings",

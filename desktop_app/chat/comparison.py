@@ -19,8 +19,8 @@ from desktop_app.chat.request import ReplyOptions, reply_request
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Text, Update
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.planning.configuration import RunConfiguration
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad
-from desktop_app.planning.planner import RunConfiguration
 from models.errors import ZhiyinError
 
 AnswerState = Literal["waiting", "loading", "writing", "done", "stopped", "failed"]

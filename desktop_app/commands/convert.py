@@ -22,7 +22,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.planning.automatic import fitted
 from desktop_app.planning.computer import computer_now
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.configuration import Computer
 from desktop_app.quality.importance import lent_importance
 from desktop_app.quality.mixing import SpeedFloor, bytes_of_bits, bytes_that_fit, measure_costs, plan_within
 from models.errors import ZhiyinError

@@ -19,8 +19,10 @@ from desktop_app.paths import downloads_folder, free_space, loads_file, qualitie
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_config, model_of_gguf, model_of_headers
 from desktop_app.planning.computer import computer_now
+from desktop_app.planning.configuration import Model, RunConfiguration
+from desktop_app.planning.explanation import rate
 from desktop_app.planning.footprint import KV_TYPES
-from desktop_app.planning.planner import Model, RunConfiguration, plan, rate
+from desktop_app.planning.planner import plan
 from desktop_app.quality.kept import Qualities
 from models.errors import ZhiyinError
 from models.sentence import Sentence

@@ -10,8 +10,9 @@ from converter.hub.manifest import converted_from
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import downloads_folder, free_space
 from desktop_app.planning.catalogue_sizes import FOLDER, Sizes, read_sizes
+from desktop_app.planning.configuration import Computer, RunConfiguration
 from desktop_app.planning.footprint import recurrent_state
-from desktop_app.planning.planner import Computer, Plan, RunConfiguration, plan
+from desktop_app.planning.planner import Plan, plan
 from models.catalogue import Catalogue, CatalogueEntry, CatalogueModel, read_catalogue
 
 _BYTES_OF_A_PARAMETER = 2

@@ -21,7 +21,7 @@ from converter.progress import Progress, ProgressListener
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.ready_made import Way, better_deal
 from desktop_app.paths import data_folder, downloads_folder, models_folder
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.configuration import Computer
 from desktop_app.processes.worker import Tell, in_process
 from models.errors import ZhiyinError
 from models.regular_file import read_regular

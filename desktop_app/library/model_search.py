@@ -9,7 +9,7 @@ from functools import cache
 from converter.hub.request import Description, FoundRepository
 from desktop_app.library.install import InstallRequest, download_request
 from desktop_app.library.source_facts import facts_of, judge
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.configuration import Computer
 from desktop_app.processes.worker import Tell
 from models.errors import ZhiyinError
 from models.families import families

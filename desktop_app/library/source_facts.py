@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from desktop_app.library.install import InstallRequest, download_request
 from desktop_app.library.ready_made import ReadyMade, ready_made
-from desktop_app.planning.planner import CONTEXTS, Candidate, Computer, Model, Plan, RunConfiguration
+from desktop_app.planning.configuration import Candidate, Computer, Model, RunConfiguration
+from desktop_app.planning.planner import CONTEXTS, Plan
 from desktop_app.processes.worker import Tell
 from models.sentence import Sentence
 

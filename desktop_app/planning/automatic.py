@@ -9,7 +9,8 @@ from converter.plan import ConversionPlan
 from desktop_app.engine.client import Engine
 from desktop_app.planning.candidates import model_of_config, model_of_headers, model_of_quantizable
 from desktop_app.planning.computer import computer_now
-from desktop_app.planning.planner import Computer, Model, Plan, plan
+from desktop_app.planning.configuration import Computer, Model
+from desktop_app.planning.planner import Plan, plan
 from models.config import Config
 from models.errors import ZhiyinError
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from converter.ggml_types import row_bytes
 from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import ArrayLength, GGUFHeader
+from desktop_app.planning.configuration import Candidate, Model
 from desktop_app.planning.footprint import TensorSize
-from desktop_app.planning.planner import Candidate, Model
 from desktop_app.system.read_speed import Weights
 from models.errors import ZhiyinError
 from models.family import Metadata, Shape

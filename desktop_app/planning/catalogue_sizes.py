@@ -16,8 +16,8 @@ from typing import Any
 import resources
 from converter.atomic_write import write_atomically
 from desktop_app.planning.candidates import model_of_config
+from desktop_app.planning.configuration import Candidate, Model
 from desktop_app.planning.footprint import TensorSize
-from desktop_app.planning.planner import Candidate, Model
 from desktop_app.system.read_speed import Weights
 from models.catalogue import read_catalogue
 from models.config import Config

@@ -9,7 +9,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Devices
 from desktop_app.paths import loads_file, speed_file
 from desktop_app.planning.calibration import Loads
-from desktop_app.planning.planner import Accelerator, Computer
+from desktop_app.planning.configuration import Accelerator, Computer
 from desktop_app.planning.speed import known_speed, read_speed
 from desktop_app.system.hardware import Hardware, probe
 

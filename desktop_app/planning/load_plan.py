@@ -14,9 +14,10 @@ from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import LoadRecord, Loads
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.computer import computer_now
+from desktop_app.planning.configuration import Computer, Model, RunConfiguration
 from desktop_app.planning.drafts import draft_for
 from desktop_app.planning.footprint import RunShape, uses_graph_runner
-from desktop_app.planning.planner import Computer, Model, Plan, RunConfiguration, plan
+from desktop_app.planning.planner import Plan, plan
 from desktop_app.sequences import DRAFT_CONTEXT
 from models.errors import ZhiyinError
 

@@ -10,13 +10,20 @@ Nothing is planned beyond what fits: then the plan says which smallest choice wo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from desktop_app.planning.divergence import GOOD, grade, predicted_divergence
+from desktop_app.planning.configuration import (
+    Accelerator,
+    Candidate,
+    Computer,
+    DeviceAllocation,
+    Model,
+    RunConfiguration,
+)
+from desktop_app.planning.explanation import explanation, refusal_of
 from desktop_app.planning.footprint import (
     Footprint,
     RunShape,
-    TensorSize,
     footprint,
     recurrent_state,
     uses_graph_runner,
@@ -24,10 +31,8 @@ from desktop_app.planning.footprint import (
 from desktop_app.planning.token_time import seconds_of_token
 from desktop_app.sequences import snapshot_count
 from desktop_app.system.link import Link
-from desktop_app.system.read_speed import ReadSpeed, Weights
 from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import ZhiyinError, refusal
-from models.family import Metadata
 from models.sentence import Sentence
 
 DOES_NOT_FIT = "does-not-fit"
@@ -36,8 +41,6 @@ CONTEXTS = (8192, 4096, 2048)
 """Tried in this order where the user names none."""
 _BATCHES = (512, 256, 128)
 """Tokens of a prompt computed at once: fewer where memory is short, for they take less of it and read prompts more slowly."""
-_COMFORTABLE = 10.0
-"""Tokens per second: faster than one reads."""
 TOLD_APART = 1.1
 """Times as fast: predictions nearer to each other are not told apart, for what else the computer does moves them by as much."""
 _ENOUGH = 4096
@@ -56,183 +59,9 @@ _UNTOUCHED = 0.5
 _ASSUMED_GPU_GAIN = 4.0
 """Of a GPU with memory of its own over the processor where nothing was measured: the least that such cards reach. Those that
 share main memory read the same memory."""
-
 _FLOAT = 4
 _TRIPS = 2
 """Questions that a worker answers for a token: to compute, and for what came out."""
-
-
-@dataclass(frozen=True)
-class Accelerator:
-    """A GPU as the planner sees it."""
-
-    name: str
-    free_bytes: int
-    total_bytes: int
-    unified_memory: bool = False
-    """Its memory is main memory: integrated graphics, Apple silicon."""
-    read_bytes_per_second: float = 0
-    """0: not measured."""
-    pinned_host_memory: bool = False
-    """The processor's layers lie in memory that it reads too (CUDA, Vulkan), and are not repacked."""
-    mmap_support: bool = True
-    """Layers are loaded on it from a mapped file; see `engine.backends.loads_from_maps`."""
-    link: Link | None = None
-    """The way to it, where it is a worker's; None: it is this computer's."""
-
-
-@dataclass(frozen=True)
-class Computer:
-    """What a plan has to live with."""
-
-    free_bytes: int
-    """Main memory that can be taken without swapping, what unloading the current model frees included."""
-    total_bytes: int
-    process_bytes: int
-    """The engine itself, before a model."""
-    speed: ReadSpeed | None = None
-    """None: not measured; then nothing is said of tokens per second, and quality alone decides."""
-    accelerators: tuple[Accelerator, ...] = ()
-    corrections: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that loads took here above what was predicted, by device ("RAM" for main memory)."""
-    repacked: frozenset[str] = frozenset()
-    """Types of weights that ggml repacks for the processor."""
-    threads: int = 1
-    """That compute fastest here: see `engine.threads`."""
-    lockable_bytes: int = 0
-    """What a process may keep from being swapped out."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A quantization of the model: what each tensor weighs in it."""
-
-    quant: str
-    tensors: tuple[TensorSize, ...]
-    read: Mapping[str, Weights]
-    """What one token is multiplied by, by ggml type."""
-    operations: int = 0
-    """That weights take part in."""
-    embedding_type: str = ""
-    """Of the token embedding."""
-    measured: float | None = None
-    """Mean KL divergence from the original, in nats; None: it is predicted by the types."""
-
-    @property
-    def divergence(self) -> float:
-        """Mean KL divergence from the original, in nats, as measured or else as predicted."""
-        if self.measured is not None:
-            return self.measured
-        return predicted_divergence(self.read, sum(tensor.bytes for tensor in self.tensors))
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that may be run."""
-
-    architecture: str
-    parameters: Metadata
-    trained_context: int
-    tokens: int
-    """Entries of the tokenizer's vocabulary."""
-    candidates: tuple[Candidate, ...]
-    """What may be chosen; one alone for a finished file."""
-    merges: bool = True
-    """The tokenizer has merge rules, as far as is known."""
-
-
-@dataclass(frozen=True)
-class DeviceAllocation:
-    """What one device holds."""
-
-    device: str
-    layers: int
-    weights: int
-    cache: int
-    compute: int
-    free: int
-    """Bytes that are free there now, less the reserve."""
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.cache + self.compute
-
-
-@dataclass(frozen=True)
-class RunConfiguration:
-    """One way to run the model."""
-
-    quant: str
-    context: int
-    kv_type: str
-    batch: int
-    gpu_layers: int
-    layers: int
-    shares: tuple[DeviceAllocation, ...]
-    """Main memory first, then the GPUs that are used."""
-    tokens_per_second: float | None
-    """None: not known."""
-    recurrent: bool
-    tensor_split: tuple[float, ...]
-    """Layers on each GPU, in ggml's order; (): no GPU is used."""
-    threads: int
-    mapped: bool
-    """The weights stay in the file's pages, which the system reads when they are needed and may drop; otherwise they are read
-    into memory of the engine's own, because the processor wants them in another order or integrated graphics take them from
-    there."""
-    locked: bool
-    """The mapped weights are kept from being dropped, so that an answer after a pause begins at once. llama.cpp locks no weights
-    that the processor repacks."""
-    batch_bytes: int
-    """Of main memory's buffers, what only a full batch touches."""
-    state_bytes: int
-    """One state of a model's recurrent layers, 0 without any."""
-    snapshots: int
-    """How many earlier states are kept at most, so that a chat can be changed without reading all of it again."""
-    beyond_trained_context: bool = False
-    """Longer than what the model was trained with: our own runner computes it, with positions that depend on the length."""
-    parallel: int = 1
-    """Chats that are computed at once, each with that context."""
-    divergence: float = 0.0
-    """Mean KL divergence from the original, in nats."""
-    is_measured: bool = False
-    """The divergence was measured on this file; otherwise it is predicted by its types."""
-
-    @property
-    def bytes(self) -> int:
-        """On all devices together."""
-        return sum(share.total for share in self.shares)
-
-    @property
-    def shortfall(self) -> int:
-        """Bytes that are lacking; 0: it fits."""
-        return sum(max(0, share.total - share.free) for share in self.shares)
-
-    @property
-    def good(self) -> bool:
-        """Its answers are hardly worse than the original's, which itself takes twice the memory of Q8_0 for what none shows."""
-        return 0 < self.divergence <= GOOD
-
-    @property
-    def quality(self) -> str:
-        """The divergence as a word: `exact`, `excellent`, `good`, `fair` or `poor`; see `divergence.grade`."""
-        return grade(self.divergence)
-
-    @property
-    def comfortable(self) -> bool:
-        """It writes faster than one reads, as far as is known."""
-        return self.tokens_per_second is None or self.tokens_per_second >= _COMFORTABLE
-
-    @property
-    def verdict(self) -> str:
-        """`gpu`: all layers on a GPU; `ram`: fits; `tight`: fits with less than a tenth left; `too_large`."""
-        if self.shortfall:
-            return "too_large"
-        if self.gpu_layers > self.layers:
-            return "gpu"
-        main = self.shares[0]
-        return "tight" if main.free - main.total < main.free / 10 else "ram"
 
 
 @dataclass(frozen=True)
@@ -280,9 +109,9 @@ def plan(
     if chosen is None:
         smallest = min(options, key=lambda o: (o.shortfall, o.bytes))
         fixes = tuple(_fixes(model, computer, smallest))
-        return Plan(None, _refusal(smallest, fixes), (*options, *fixes))
+        return Plan(None, refusal_of(smallest, fixes), (*options, *fixes))
     best, group = chosen
-    return Plan(best, _explanation(best, group), tuple(o for o in options if o is not best))
+    return Plan(best, explanation(best, group), tuple(o for o in options if o is not best))
 
 
 def option(
@@ -514,104 +343,3 @@ def _fixes(model: Model, computer: Computer, smallest: RunConfiguration) -> Iter
             yield fix
             break
         context //= 2
-
-
-def _explanation(best: RunConfiguration, group: Sequence[RunConfiguration]) -> Sentence:
-    """Say what was chosen, what it takes, and what kept the next better quantization from being chosen."""
-    better = [o for o in group[: group.index(best)] if o.shortfall or o.good]
-    if not better:
-        return _choice(best)
-    return Sentence("{choice} {reason}", choice=_choice(best), reason=_what_better_lacks(better[-1]))
-
-
-def _choice(best: RunConfiguration) -> Sentence:
-    places = tuple(_place(share) for share in reversed(best.shares))
-    if best.tokens_per_second is None:
-        return Sentence(
-            "{quant}, {placement}, {context}: {places}.",
-            quant=best.quant,
-            placement=_placement(best),
-            context=_context(best),
-            places=places,
-        )
-    return Sentence(
-        "{quant}, {placement}, {context}: {places}, about {rate} tokens a second.",
-        quant=best.quant,
-        placement=_placement(best),
-        context=_context(best),
-        places=places,
-        rate=rate(best.tokens_per_second),
-    )
-
-
-def _what_better_lacks(better: RunConfiguration) -> Sentence:
-    if better.shortfall:
-        return Sentence("{quant} would lack {missing:size}.", quant=better.quant, missing=better.shortfall)
-    return Sentence(
-        "{quant} would fit too, but write only {rate} tokens a second.",
-        quant=better.quant,
-        rate=rate(better.tokens_per_second or 0),
-    )
-
-
-def rate(tokens_per_second: float) -> float:
-    """Return tokens per second no more exactly than anybody wants to know them."""
-    return round(tokens_per_second) if tokens_per_second >= 10 else round(tokens_per_second, 1)
-
-
-def _place(share: DeviceAllocation) -> Sentence:
-    if share.device == "RAM":
-        return Sentence("{size:size} of {free:size} free in main memory", size=share.total, free=share.free)
-    return Sentence(
-        "{size:size} of {free:size} free on {device}", size=share.total, free=share.free, device=share.device
-    )
-
-
-def _refusal(smallest: RunConfiguration, fixes: Sequence[RunConfiguration]) -> Sentence:
-    ways = tuple(
-        Sentence("a context of {count} fits", count=fix.context)
-        if fix.kv_type == "f16"
-        else Sentence("a {type} cache fits", type=fix.kv_type)
-        for fix in fixes
-    )
-    ways = ways or (Sentence("close other programs or choose a smaller model"),)
-    if smallest.shortfall > smallest.bytes:  # less is free than the reserve
-        return Sentence(
-            "Even {quant} with {context} needs {size:size}, but no memory can be spared now: {missing:size} have to become "
-            "free first; {ways}.",
-            quant=smallest.quant,
-            context=_context(smallest),
-            size=smallest.bytes,
-            missing=smallest.shortfall,
-            ways=ways,
-        )
-    return Sentence(
-        "Even {quant} with {context} needs {size:size}, {missing:size} more than is free now; {ways}.",
-        quant=smallest.quant,
-        context=_context(smallest),
-        size=smallest.bytes,
-        missing=smallest.shortfall,
-        ways=ways,
-    )
-
-
-def _placement(chosen: RunConfiguration) -> Sentence:
-    if chosen.gpu_layers > chosen.layers:
-        return Sentence("all {count} layers on the GPU", count=chosen.layers)
-    if chosen.gpu_layers:
-        return Sentence("{part} of {count} layers on the GPU", part=chosen.gpu_layers, count=chosen.layers + 1)
-    if chosen.threads == 1:
-        return Sentence("on the processor with 1 thread")
-    return Sentence("on the processor with {count} threads", count=chosen.threads)
-
-
-def _context(chosen: RunConfiguration) -> Sentence:
-    if chosen.recurrent:
-        return Sentence("a context without limit")
-    if chosen.beyond_trained_context:
-        return Sentence("{count} tokens of context, more than it was trained with", count=chosen.context)
-    if chosen.parallel > 1:
-        return Sentence(
-            "{count} tokens of context for each of {chats} chats", count=chosen.context, chats=chosen.parallel
-        )
-    return Sentence("{count} tokens of context", count=chosen.context)

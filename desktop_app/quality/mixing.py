@@ -30,7 +30,8 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Unload
 from desktop_app.paths import data_folder
 from desktop_app.planning.candidates import model_of_mixture
-from desktop_app.planning.planner import Computer, rate
+from desktop_app.planning.configuration import Computer
+from desktop_app.planning.explanation import rate
 from desktop_app.planning.planner import plan as placed
 from desktop_app.quality.measurement import MeasureRequest, measure_in
 from desktop_app.quality.references import runnable

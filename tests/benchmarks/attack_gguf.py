@@ -38,8 +38,9 @@ from desktop_app.library.installed import Library
 from desktop_app.paths import log_file, models_folder
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.computer import computer_now
+from desktop_app.planning.configuration import Computer
 from desktop_app.planning.load_plan import LoadPlanner
-from desktop_app.planning.planner import Computer, plan
+from desktop_app.planning.planner import plan
 from models.errors import ZhiyinError
 from tests.support.damaged_gguf import damaged
 from tests.support.gguf_seeds import seed_files

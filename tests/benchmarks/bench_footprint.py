@@ -17,7 +17,8 @@ import psutil
 from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.planning.candidates import model_of_gguf
-from desktop_app.planning.planner import Computer, option
+from desktop_app.planning.configuration import Computer
+from desktop_app.planning.planner import option
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
 

@@ -23,7 +23,8 @@ from desktop_app.engine.bandwidth import measure
 from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.planning.candidates import LADDER, model_of_config, model_of_gguf
-from desktop_app.planning.planner import TOLD_APART, Computer, Model, option
+from desktop_app.planning.configuration import Computer, Model
+from desktop_app.planning.planner import TOLD_APART, option
 from desktop_app.system.read_speed import ReadSpeed
 from models.config import Config
 from models.errors import ZhiyinError

@@ -14,7 +14,7 @@ from converter.importance import Importance
 from converter.mixtures import MIXTURE_KEY, Mixture, Option, choose, read_mixture
 from converter.pipeline import ConvertRequest, convert, opened, plan
 from converter.sensitivity import CANDIDATES, TensorErrors, tensor_errors
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.configuration import Computer
 from desktop_app.quality.mixing import Costs, bytes_of_bits, bytes_that_fit, plan_within
 from models.errors import BadFile, Cancelled, ZhiyinError
 from tests.support.random_gguf import write_mixture

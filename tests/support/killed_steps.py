@@ -91,9 +91,9 @@ def begin(person: Person, point: str) -> None:
             reached("changed")
 
     chats.changed.connect(step)
-    chats.grown.connect(grown)
+    chats.replies.grown.connect(grown)
     if point == "call":
-        chats.added.connect(
+        chats.list.added.connect(
             lambda message: message.role == "assistant" and QTimer.singleShot(500, lambda: reached("call"))
         )
     chats.output.connect(lambda *_: reached("tool"))
@@ -106,19 +106,19 @@ def begin(person: Person, point: str) -> None:
 def go_on(person: Person) -> None:
     """Open the chat, and use what is offered to go on."""
     chats = person.services.chats
-    (chat,) = chats.conversations
+    (chat,) = chats.list.conversations
     chats.open(chat.id)
-    person.wait(lambda: chats.path)
+    person.wait(lambda: chats.list.path)
     offered = [words for words in ("Go on", "Continue this reply", "Answer again") if words in person.buttons()]
     assert offered, person.buttons()
-    answered = chats.path[-1].content if offered[0] == "Continue this reply" else ""
-    say(sum(message.role == "assistant" and message.state == "done" for message in chats.path), "end", answered)
+    answered = chats.list.path[-1].content if offered[0] == "Continue this reply" else ""
+    say(sum(message.role == "assistant" and message.state == "done" for message in chats.list.path), "end", answered)
     person.click(offered[0])
     person.wait(lambda: questions(person) or not person.busy)
     if questions(person):
         person.click("Allow once", questions(person)[0])
     person.wait(lambda: not person.busy)
-    branch = [[message.role, message.state, message.content, message.facts.get("tool", "")] for message in chats.path]
+    branch = [[message.role, message.state, message.content, message.facts.get("tool", "")] for message in chats.list.path]
     print(json.dumps({"offered": offered, "branch": branch}), flush=True)
     person.close()
 

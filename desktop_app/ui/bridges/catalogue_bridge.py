@@ -15,7 +15,7 @@ from desktop_app.ui.models.model_session import ModelSession
 if TYPE_CHECKING:
     from desktop_app.library.catalogue import Overview
     from desktop_app.library.first_run import FirstRun
-    from desktop_app.planning.planner import Computer
+    from desktop_app.planning.configuration import Computer
     from desktop_app.system.hardware import Hardware
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from desktop_app.library.install import Installed, InstallRequest
     from desktop_app.library.other_hosts import OtherHost
     from desktop_app.library.source_facts import Assessment, SourceFacts
-    from desktop_app.planning.planner import Computer
+    from desktop_app.planning.configuration import Computer
     from desktop_app.processes.worker import Work
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from models.errors import Cancelled
 if TYPE_CHECKING:
     from converter.hub.request import FoundRepository
     from desktop_app.library.model_search import Fit
-    from desktop_app.planning.planner import Computer
+    from desktop_app.planning.configuration import Computer
 
 
 class SearchBridge(QObject):

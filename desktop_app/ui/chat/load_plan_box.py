@@ -12,7 +12,7 @@ from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.fit import speed_words
 
 if TYPE_CHECKING:
-    from desktop_app.planning.planner import RunConfiguration
+    from desktop_app.planning.configuration import RunConfiguration
 
 
 class LoadPlanBox(QWidget):

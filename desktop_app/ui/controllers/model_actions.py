@@ -12,7 +12,7 @@ from desktop_app.ui.services import Services
 
 if TYPE_CHECKING:
     from desktop_app.library.catalogue import CatalogueOffer
-    from desktop_app.planning.planner import RunConfiguration
+    from desktop_app.planning.configuration import RunConfiguration
 
 
 class ModelActions(QObject):

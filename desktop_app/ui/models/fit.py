@@ -12,7 +12,7 @@ from desktop_app.ui.i18n.translate import to_translate
 
 if TYPE_CHECKING:
     from desktop_app.library.source_facts import Assessment
-    from desktop_app.planning.planner import DeviceAllocation, RunConfiguration
+    from desktop_app.planning.configuration import DeviceAllocation, RunConfiguration
 
 _VERDICTS = {
     "gpu": to_translate("Fit", "fits on the GPU"),

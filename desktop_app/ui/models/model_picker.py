@@ -19,7 +19,7 @@ from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
 
 if TYPE_CHECKING:
-    from desktop_app.planning.planner import RunConfiguration
+    from desktop_app.planning.configuration import RunConfiguration
     from desktop_app.quality.kept import KeptQuality
 
 _LONGEST_NAME = 300

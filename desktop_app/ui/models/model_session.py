@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from desktop_app.engine.protocol import LoadSettings, Update
     from desktop_app.engine.results import ModelInfo
     from desktop_app.library.source_facts import Assessment, SourceFacts
+    from desktop_app.planning.configuration import Computer, RunConfiguration
     from desktop_app.planning.load_plan import PlannedLoad
-    from desktop_app.planning.planner import Computer, RunConfiguration
     from desktop_app.system.hardware import Hardware
 
 SMALLEST_CONTEXT = 512

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QPlainTextEdit, QSpinBo
 from shiboken6 import isValid
 
 from desktop_app.engine.protocol import SamplingSettings
-from desktop_app.planning.planner import RunConfiguration
+from desktop_app.planning.configuration import RunConfiguration
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.model_session import EngineState

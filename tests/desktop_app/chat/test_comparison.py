@@ -11,7 +11,8 @@ from desktop_app.chat import comparison
 from desktop_app.chat.comparison import Answer, Comparison, fit_together, kept
 from desktop_app.chat.request import ReplyOptions
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.planning.planner import Computer, RunConfiguration, plan
+from desktop_app.planning.configuration import Computer, RunConfiguration
+from desktop_app.planning.planner import plan
 from tests.desktop_app.planning.test_planner import LLAMA_1B, LLAMA_8B, cuda, laptop, model
 
 

@@ -21,7 +21,8 @@ from desktop_app.library.install import InstallRequest, install
 from desktop_app.library.source_facts import facts_of, judge
 from desktop_app.paths import speed_file
 from desktop_app.planning.candidates import model_of_config, model_of_headers
-from desktop_app.planning.planner import Computer, plan
+from desktop_app.planning.configuration import Computer
+from desktop_app.planning.planner import plan
 from desktop_app.planning.speed import keep_speed, measure
 from desktop_app.system.read_speed import TYPES, ReadSpeed
 from models.config import Config

@@ -14,7 +14,7 @@ from desktop_app.cli import main
 from desktop_app.library.download_record import read_record
 from desktop_app.library.install import Installed, InstallRequest, install
 from desktop_app.paths import downloads_folder, models_folder
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.configuration import Computer
 from models.errors import ZhiyinError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import zhiyin

@@ -23,7 +23,8 @@ from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
 from desktop_app.engine.runner import Runner
 from desktop_app.planning.candidates import model_of_gguf
-from desktop_app.planning.planner import Accelerator, Computer, RunConfiguration, option
+from desktop_app.planning.configuration import Accelerator, Computer, RunConfiguration
+from desktop_app.planning.planner import option
 from desktop_app.system.devices import Device
 from tests.support.graph_models import ARCHITECTURES, GraphCase, graph_case
 

@@ -11,8 +11,9 @@ import pytest
 from desktop_app.library.catalogue import CatalogueOffer, catalogue, offers
 from desktop_app.planning.candidates import model_of_config
 from desktop_app.planning.catalogue_sizes import FOLDER, as_json, compute, read_sizes
+from desktop_app.planning.configuration import Computer
 from desktop_app.planning.footprint import RunShape, footprint
-from desktop_app.planning.planner import Computer, plan
+from desktop_app.planning.planner import plan
 from models.config import Config
 from models.errors import BadFile
 from models.families import family_of

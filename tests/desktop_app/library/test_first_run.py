@@ -8,7 +8,7 @@ import pytest
 
 from desktop_app.library.catalogue import Overview, offers
 from desktop_app.library.first_run import USUAL_RATE, suggestions
-from desktop_app.planning.planner import Computer
+from desktop_app.planning.configuration import Computer
 from tests.desktop_app.planning.test_planner import COMPUTERS, GB, laptop
 
 OFFERED = {

@@ -11,8 +11,9 @@ import pytest
 from gguf.constants import GGMLQuantizationType
 
 from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.configuration import Computer
 from desktop_app.planning.footprint import Footprint, RunShape, TensorSize, footprint, kv_cache
-from desktop_app.planning.planner import Computer, option
+from desktop_app.planning.planner import option
 from desktop_app.sequences import MOST_GUESSES, rounded_context
 from models.dynamic_rotary import RULE
 from tests.support.model_shapes import SHAPES

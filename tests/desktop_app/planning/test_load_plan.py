@@ -14,8 +14,8 @@ from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Measure,
 from desktop_app.paths import loads_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_gguf
+from desktop_app.planning.configuration import Computer, RunConfiguration
 from desktop_app.planning.load_plan import SERVED, SWITCHED, LoadPlanner, _plan, record_load
-from desktop_app.planning.planner import Computer, RunConfiguration
 from desktop_app.system import hardware
 from desktop_app.system.memory_limits import MainMemory
 

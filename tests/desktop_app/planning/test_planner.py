@@ -11,8 +11,9 @@ import pytest
 from desktop_app.library.catalogue import catalogue
 from desktop_app.planning import planner
 from desktop_app.planning.candidates import model_of_config
+from desktop_app.planning.configuration import Accelerator, Computer, Model, RunConfiguration
 from desktop_app.planning.footprint import RunShape, footprint
-from desktop_app.planning.planner import Accelerator, Computer, Model, RunConfiguration, plan
+from desktop_app.planning.planner import plan
 from desktop_app.system.link import Link
 from desktop_app.system.read_speed import ReadSpeed
 from models.config import Config

@@ -16,7 +16,8 @@ from desktop_app.engine.graph.runner import GraphRunner
 from desktop_app.engine.load import load_runner
 from desktop_app.engine.protocol import LoadSettings
 from desktop_app.planning.candidates import model_of_config, model_of_gguf
-from desktop_app.planning.planner import Computer, Model, option
+from desktop_app.planning.configuration import Computer, Model
+from desktop_app.planning.planner import option
 from desktop_app.planning.token_time import _operations_besides
 from desktop_app.system.read_speed import ReadSpeed
 from models.config import Config

@@ -141,7 +141,7 @@ def test_a_stopped_answer_goes_on_where_it_was(person: Person, say: Say) -> None
     person.wait(lambda: not person.busy)
     stopped = person.messages[-1][1]
     shown: list[tuple[str, str]] = []
-    person.services.chats.grown.connect(lambda message, text: shown.append((message, text)))
+    person.services.chats.replies.grown.connect(lambda message, text: shown.append((message, text)))
     say(["and so on."])
     person.click("Continue this reply")
     person.wait(lambda: not person.busy)

@@ -336,7 +336,7 @@ def test_the_sidebar_hides_and_lies_over_a_narrow_window(person: Person) -> None
 
 def test_another_theme_leaves_the_chat_where_it_was_read(person: Person, application: QApplication) -> None:
     chat = Conversation(title="Long", leaf="39")
-    person.services.chats._store(chat)
+    person.services.chats.list.store(chat)
     for number in range(40):
         text = f"## Chapter {number}\n\n" + "A word and a *word*. " * 60 + "\n\n```python\nx = 1\n```\n"
         role = "assistant" if number % 2 else "user"

@@ -60,7 +60,7 @@ def with_chats(person: Person, *titles: str) -> None:
     for number, title in enumerate(titles):
         chat = Conversation(title=title, updated=1.8e9 + number, leaf="x")
         person.services.history.save_conversation(chat)
-        person.services.chats._list([chat])
+        person.services.chats.list._list([chat])
 
 
 def test_a_chat_is_pinned_and_put_into_a_new_folder_by_its_menu(open_window: OpenWindow) -> None:
@@ -108,7 +108,7 @@ def test_a_name_that_is_written_outlives_news_in_the_list(open_window: OpenWindo
     assert [folder.name for folder in folders.folders] == ["Weather"]
     choose(open_menu(person, "Green tea"), "Rename")
     name_editor(person).setText("Black tea")
-    chats._unseen.add(chats.list.conversations[1].id)  # its mark is another one
+    chats.replies._unseen.add(chats.list.conversations[1].id)  # its mark is another one
     chats.list.listed.emit()
     assert name_editor(person).text() == "Black tea"
     open_menu(person, "Rain").close()  # takes the name as well

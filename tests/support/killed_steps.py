@@ -90,15 +90,15 @@ def begin(person: Person, point: str) -> None:
             person.wait((data_folder() / "changes").is_file)
             reached("changed")
 
-    chats.changed.connect(step)
+    chats.replies.changed.connect(step)
     chats.replies.grown.connect(grown)
     if point == "call":
         chats.list.added.connect(
             lambda message: message.role == "assistant" and QTimer.singleShot(500, lambda: reached("call"))
         )
-    chats.output.connect(lambda *_: reached("tool"))
-    chats.asked.connect(asked)
-    chats.set_tools(ToolChoice(("python",), servers=("changes",)))
+    chats.replies.output.connect(lambda *_: reached("tool"))
+    chats.replies.asked.connect(asked)
+    chats.list.set_tools(ToolChoice(("python",), servers=("changes",)))
     person.send("Do it.")
     run_events(WAIT * 1000)
 
@@ -118,7 +118,9 @@ def go_on(person: Person) -> None:
     if questions(person):
         person.click("Allow once", questions(person)[0])
     person.wait(lambda: not person.busy)
-    branch = [[message.role, message.state, message.content, message.facts.get("tool", "")] for message in chats.list.path]
+    branch = [
+        [message.role, message.state, message.content, message.facts.get("tool", "")] for message in chats.list.path
+    ]
     print(json.dumps({"offered": offered, "branch": branch}), flush=True)
     person.close()
 

@@ -134,7 +134,7 @@ def test_stop_works_while_a_tool_runs(person: Person, say: Say) -> None:
 
 def test_a_stopped_answer_goes_on_where_it_was(person: Person, say: Say) -> None:
     say(["One two three " * 25])
-    person.services.chats.set_tools(ToolChoice(("calculator",)))
+    person.services.chats.list.set_tools(ToolChoice(("calculator",)))
     person.send("Count.")
     person.wait(lambda: "two three" in person.messages[-1][1])
     person.click("Stop")

@@ -38,7 +38,6 @@ window.show()
 application.exec()
 """
 _OURS = f"""{_SAY}
-from desktop_app import cli
 def watch():
     from desktop_app.ui.window import MainWindow
     painting = MainWindow.paintEvent
@@ -49,19 +48,15 @@ def watch():
             say("painted")
             STEP
     MainWindow.paintEvent = paint
-run = cli._open_window
-import builtins
-def begin(arguments):
-    from desktop_app.ui import plain_imports
-    use = plain_imports.use_plain_imports
-    def then():
-        use()
-        import desktop_app.ui.app
-        watch()
-    plain_imports.use_plain_imports = then
-    return run(arguments)
-cli._open_window = begin
-raise SystemExit(cli.main([]))
+from desktop_app.ui import plain_imports
+use = plain_imports.use_plain_imports
+def then():
+    use()
+    watch()
+plain_imports.use_plain_imports = then
+sys.argv = ["zhiyin"]
+import runpy
+runpy.run_module("desktop_app.cli", run_name="__main__", alter_sys=True)
 """
 """The command, which says when its window is painted first; `STEP` follows that."""
 _LEAVE = "os._exit(0)"

@@ -41,12 +41,12 @@ def test_another_key_is_chosen_at_once_and_kept_and_the_tip_names_it(person: Per
     person.window.open_settings("shortcuts")
     page = person.find(KeysPage)
     field = page._fields["new-chat"]
-    field.setKeySequence(QKeySequence("Ctrl+J"))
+    field.setKeySequence(QKeySequence("Ctrl+M"))
     field.editingFinished.emit()
-    assert len(shortcut_of(person, "Ctrl+J")) == 1
+    assert len(shortcut_of(person, "Ctrl+M")) == 1
     assert shortcut_of(person, "Ctrl+N") == []
-    assert "Ctrl+J" in person.find(Sidebar)._new.toolTip()
-    page._choose("search", QKeySequence("Ctrl+J"))
+    assert "Ctrl+M" in person.find(Sidebar)._new.toolTip()
+    page._choose("search", QKeySequence("Ctrl+M"))
     assert "something else" in page.findChild(QLabel, "said").text()
     assert SHORTCUTS.keys("search") == ("Ctrl+Shift+F",)
     page._choose("search", QKeySequence("a"))
@@ -54,7 +54,7 @@ def test_another_key_is_chosen_at_once_and_kept_and_the_tip_names_it(person: Per
     page._choose("search", QKeySequence(""))
     assert SHORTCUTS.keys("search") == ()
     person.find(SettingsPage).close()
-    assert load_settings(settings_file()).shortcuts == {"new-chat": "Ctrl+J", "search": ""}
+    assert load_settings(settings_file()).shortcuts == {"new-chat": "Ctrl+M", "search": ""}
     person.window.open_settings("shortcuts")
     page = person.window.findChildren(KeysPage)[-1]
     person.click("All usual keys again", page)

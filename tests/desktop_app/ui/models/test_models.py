@@ -102,6 +102,7 @@ def test_a_dropped_gguf_is_imported_loaded_and_remembered(
         "my && model",
         "SmolLM2-135M-Instruct",
         "Ask two models side by side…",
+        "My models…",
         "Get models…",
         "Add a model…",
         "Models on other computers…",

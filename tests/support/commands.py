@@ -15,8 +15,10 @@ def without_display() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in _DISPLAYS}
 
 
-def zhiyin(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run it without a display and wait for its end."""
+def zhiyin(
+    *arguments: str, stdin: str = "", timeout: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it without a display and wait for its end, so many seconds at most."""
     return subprocess.run(
         [sys.executable, "-m", "desktop_app.cli", *arguments],
         input=stdin,
@@ -26,5 +28,5 @@ def zhiyin(*arguments: str, stdin: str = "", **environment: str) -> subprocess.C
         env=without_display() | environment,
         cwd=Path(__file__).parents[2],
         check=False,
-        timeout=120,
+        timeout=timeout,
     )

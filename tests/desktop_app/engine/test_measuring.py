@@ -160,7 +160,7 @@ def test_bench_tells_speeds_and_memory(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_a_full_bench_of_a_chat_model(starter_gguf: Path, tmp_path: Path) -> None:
     picture = tmp_path / "speeds.svg"
-    done = zhiyin("bench", str(starter_gguf), "--full", "--plot", str(picture))
+    done = zhiyin("bench", str(starter_gguf), "--full", "--plot", str(picture), timeout=600)
     assert done.returncode == 0, done.stderr
     drawn = set(ET.parse(picture).getroot().itertext())  # noqa: S314 - our own file
     assert {"Zhiyin", "bare llama.cpp", "tokens of context", "tokens a second", "128"} <= drawn

@@ -150,7 +150,7 @@ def _pairs(adapter: Adapter, name: str, outputs: dict[str, list[OutputTensor]], 
             continue
         order = row_order(tensor, flipped=change.flipped)
         if order is None:
-            raise _rearranged(adapter, name)
+            raise _permuted(adapter, name)
         yield OutputTensor(f"{tensor.name}.lora_a", a.shape, (a,))
         yield OutputTensor(f"{tensor.name}.lora_b", (len(order), change.rank), (b,), _left(order, factor))
 
@@ -184,7 +184,7 @@ def _of_stack(adapter: Adapter, name: str, tensor: OutputTensor, factor: float) 
     change = adapter.low_rank[name]
     order = stack_row_order(tensor, flipped=change.flipped)
     if order is None:
-        raise _rearranged(adapter, name)
+        raise _permuted(adapter, name)
     yield from _halves(adapter, tensor.name, change, order, factor)
 
 
@@ -202,7 +202,7 @@ def _split(b: np.ndarray, *, rows: np.ndarray, experts: int, factor: np.float32)
     return each if factor == 1 else widen(each) * factor
 
 
-def _rearranged(adapter: Adapter, name: str) -> UnsupportedModel:
+def _permuted(adapter: Adapter, name: str) -> UnsupportedModel:
     return UnsupportedModel(
         "{adapter} changes {tensor}, whose values the converter rearranges so that llama.cpp cannot apply "
         "the change to a loaded model; merge the adapter with --lora instead.",

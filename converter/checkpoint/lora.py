@@ -142,7 +142,7 @@ class Adapter:
         self._refuse_slow_patterns(parts)
         for module, found in parts.items():
             bias = found.pop("bias", None)
-            change = self.low_rank[f"{module}.weight"] = self._paired(module, found)
+            change = self.low_rank[f"{module}.weight"] = self._low_rank(module, found)
             if bias is not None:
                 self.biases[f"{module}.bias"] = AddedBias(bias, change.scale)
 
@@ -262,7 +262,7 @@ class Adapter:
             )
         return tuple(said)
 
-    def _paired(self, module: str, found: Mapping[str, str]) -> LowRank:
+    def _low_rank(self, module: str, found: Mapping[str, str]) -> LowRank:
         if "lora_A" not in found or "lora_B" not in found:
             raise BadFile(
                 "{path} holds only one half of the change of {module}; download the adapter again.",

@@ -1,6 +1,6 @@
 """Downloads that are not needed any more: what they take, and how they are deleted.
 
-Only files that our own note vouches for are touched, in folders that we made. With a converted checkpoint GGUF files, which are
+Only files that our own manifest names are touched, in folders that we made. With a converted checkpoint GGUF files, which are
 models themselves, stay, and so does the note: it knows which models came from there. With the last of these it all goes.
 """
 

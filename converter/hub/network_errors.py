@@ -24,7 +24,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 ELSEWHERE = Sentence("choose another --endpoint")
-"""The way out where a host cannot be helped; the window calls it by the name of its setting."""
+"""The remedy where a host cannot be helped; the window calls it by the name of its setting."""
 
 
 class Unreachable(ZhiyinError):

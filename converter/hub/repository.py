@@ -1,8 +1,8 @@
 """Models from the Hugging Face Hub, a mirror or ModelScope: only the needed files, resumed, checked, kept for the next time.
 
-A repository's files are kept in a folder of `<downloads>` (`Host.folder`) with a note of what they are (`.hub.json`): the commit,
-and each file's digest. A file that the note vouches for is neither fetched nor read again, and without a network it counts as the
-Hub's own list.
+A repository's files are kept in a folder of `<downloads>` (`Host.folder`) with a manifest of what they are (`.hub.json`): the
+commit, and each file's digest. A file that it calls verified is neither fetched nor read again, and without a network the
+manifest counts as the Hub's own list.
 """
 
 from __future__ import annotations
@@ -483,7 +483,7 @@ class _Repository:
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_other_partials(target, file)
             self._fetch(commit, file, meter, check)
-            self._vouch(commit, file)
+            self._note_verified(commit, file)
             meter.items += 1
         meter.add(0, "")
         return max(need, 0)
@@ -514,7 +514,7 @@ class _Repository:
         raise failures[0]
 
     def _is_here(self, file: RemoteFile, check: Callable[[], None]) -> bool:
-        """Tell whether a file is here whole; one that the note does not vouch for is read once."""
+        """Tell whether a file is here whole; one that the manifest does not call verified is read once."""
         path = self.folder / file.name
         if _size(path) != file.size or not path.is_file():
             return False
@@ -523,7 +523,7 @@ class _Repository:
             return bool(entry["digest"] == file.digest)
         return digest_of(path, file, check) == file.digest
 
-    def _vouch(self, commit: str, file: RemoteFile) -> None:
+    def _note_verified(self, commit: str, file: RemoteFile) -> None:
         """Note that a file was checked."""
         note = read_manifest(self.folder)
         status = (self.folder / file.name).stat()

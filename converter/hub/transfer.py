@@ -139,7 +139,7 @@ def read_small(connection: Connection, url: str, file: RemoteFile, most: int) ->
 
 
 def read_part(connection: Connection, url: str, file: RemoteFile, first: int, last: int) -> bytes:
-    """Return some bytes of a file, the last one included; nothing vouches for them before the whole file is here.
+    """Return some bytes of a file, the last one included; they are not verified before the whole file is here.
 
     Raises:
         BadFile: the server sends whole files only.

@@ -15,7 +15,7 @@ from desktop_app.engine.protocol import LoadSettings
 from desktop_app.system.devices import Device
 
 _SPINS = "2000"
-_MAPS_FILES = 4
+_MMAP_SUPPORT = 4
 """Place of `mmap_support` among a device's capabilities."""
 _TYPES = ("cpu", "gpu", "igpu", "accelerator", "meta")
 
@@ -104,7 +104,7 @@ def loads_from_maps(device: int) -> bool:
 
     Integrated graphics copy them from its pages very slowly, and both lie in main memory (ggml-org/llama.cpp pull request 26081).
     """
-    return bool(_properties(device).capabilities[_MAPS_FILES])
+    return bool(_properties(device).capabilities[_MMAP_SUPPORT])
 
 
 def backends() -> list[str]:

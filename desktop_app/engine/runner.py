@@ -137,7 +137,7 @@ class RunningSequence(Protocol):
         """Return what attention keeps of each token; None: the model remembers something else, and has `states`."""
         ...
 
-    def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
+    def restore_cells(self, tokens: Sequence[int], state: Assembly) -> None:
         """Put what was kept of tokens, laid out for `number` and `streams`, in the sequence's place."""
         ...
 

@@ -52,7 +52,7 @@ _DEVICE_RESERVE = 192 * 1024 * 1024
 """Left free on a GPU that has memory of its own: its driver's context and work space."""
 _FURTHER_COPIES = 3
 """GGML_SCHED_MAX_COPIES less one."""
-_ROWS_REARRANGED = 8
+_ROWS_REPACKED = 8
 """Of a matrix at once: ggml leaves others as they are (src/ggml-cpu/repack.cpp)."""
 _UNTOUCHED = 0.5
 """Of main memory, what is left free beside a model that is locked: no other program is driven out for it."""
@@ -207,7 +207,7 @@ def _second_embedding(foot: Footprint, model: Model, candidate: Candidate, compu
     It holds both where ggml repacks the type: rows are looked up in the embedding as it lies in the file.
     """
     rows = model.parameters.get("vocab_size")
-    whole = isinstance(rows, int) and rows % _ROWS_REARRANGED == 0
+    whole = isinstance(rows, int) and rows % _ROWS_REPACKED == 0
     copied = foot.tied and whole and candidate.embedding_type in computer.repacked
     return foot.embedding if copied and not uses_graph_runner(model.architecture, model.parameters, run) else 0
 

@@ -174,7 +174,7 @@ def rounded(model: Path, rounds: int) -> None:
         for target, rows in zip(state.rows, cells.rows, strict=True):
             target[:] = _through_q8(rows)
         exact, logits = _continued(runner, prompt[-1])
-        runner.sequences[0].take_up_cells(prompt[:-1], state)
+        runner.sequences[0].restore_cells(prompt[:-1], state)
         other, rounded_logits = _continued(runner, prompt[-1])
         same += exact == other
         agreed.append(common_prefix(exact, other))

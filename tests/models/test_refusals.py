@@ -1,4 +1,4 @@
-"""What cannot be converted is refused by its name and with the way out."""
+"""What cannot be converted is refused by its name and with the remedy."""
 
 from __future__ import annotations
 

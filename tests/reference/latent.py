@@ -50,7 +50,7 @@ def decoder(
 
 def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
     n, heads = len(x), config["num_attention_heads"]
-    still, turning = config["qk_nope_head_dim"], config["qk_rope_head_dim"]
+    still, rotary_dim = config["qk_nope_head_dim"], config["qk_rope_head_dim"]
     get = lambda name: weights[prefix + name].astype(np.float64)  # noqa: E731
     if config.get("q_lora_rank"):
         narrow = rms_norm(linear(weights, prefix + "q_a_proj", x), get("q_a_layernorm.weight"), _LATENT_EPSILON)
@@ -58,13 +58,13 @@ def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.nd
     else:
         q = linear(weights, prefix + "q_proj", x).reshape(n, heads, -1)
     packed = linear(weights, prefix + "kv_a_proj_with_mqa", x)
-    narrow = rms_norm(packed[:, :-turning], get("kv_a_layernorm.weight"), _LATENT_EPSILON)
+    narrow = rms_norm(packed[:, :-rotary_dim], get("kv_a_layernorm.weight"), _LATENT_EPSILON)
     both = linear(weights, prefix + "kv_b_proj", narrow).reshape(n, heads, -1)
-    frequencies = rotary_frequencies({**config, "head_dim": turning}, n)
+    frequencies = rotary_frequencies({**config, "head_dim": rotary_dim}, n)
     turned_q = turn(config, q[..., still:], frequencies)
-    turned_k = np.repeat(turn(config, packed[:, None, -turning:], frequencies), heads, axis=1)
+    rotated_k = np.repeat(turn(config, packed[:, None, -rotary_dim:], frequencies), heads, axis=1)
     q = np.concatenate([q[..., :still], turned_q], axis=-1) * score_scale(config)
-    k = np.concatenate([both[..., :still], turned_k], axis=-1)
+    k = np.concatenate([both[..., :still], rotated_k], axis=-1)
     return linear(weights, prefix + "o_proj", llama.attend(q, k, both[..., still:]))
 
 

@@ -20,13 +20,15 @@ def forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> 
     get = lambda name: weights[name].astype(np.float64)  # noqa: E731
     n, heads, eps = len(ids), config["num_attention_heads"], config["layer_norm_epsilon"]
     frequencies, scale = frequencies_of(config, n), logn(config, n)
-    turning = 2 * len(frequencies)
+    rotary_dim = 2 * len(frequencies)
     x = get("transformer.wte.weight")[np.asarray(ids)]
     for layer in range(config["num_hidden_layers"]):
         prefix = f"transformer.h.{layer}."
         packed = linear(weights, prefix + "attn.c_attn", rms_norm(x, get(prefix + "ln_1.weight"), eps))
         q, k, v = (part.reshape(n, heads, -1) for part in np.split(packed, 3, axis=-1))
-        q, k = (np.concatenate([rotate(part[..., :turning], frequencies), part[..., turning:]], -1) for part in (q, k))
+        q, k = (
+            np.concatenate([rotate(part[..., :rotary_dim], frequencies), part[..., rotary_dim:]], -1) for part in (q, k)
+        )
         x = x + linear(weights, prefix + "attn.c_proj", attend(q * scale, k, v))
         h = rms_norm(x, get(prefix + "ln_2.weight"), eps)
         gated = linear(weights, prefix + "mlp.w1", h) * silu(linear(weights, prefix + "mlp.w2", h))

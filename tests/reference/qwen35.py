@@ -56,9 +56,11 @@ def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.nd
     q, gate = both[..., :size], both[..., size:].reshape(n, -1)
     k, v = (linear(weights, f"{prefix}{part}_proj", x).reshape(n, -1, size) for part in "kv")
     q, k = norm(q, prefix + "q_norm"), norm(k, prefix + "k_norm")
-    turning = int(size * config["rope_parameters"]["partial_rotary_factor"])
-    frequencies = config["rope_parameters"]["rope_theta"] ** (-np.arange(0, turning, 2, dtype=np.float64) / turning)
-    q, k = (np.concatenate([rotate(p[..., :turning], frequencies), p[..., turning:]], axis=-1) for p in (q, k))
+    rotary_dim = int(size * config["rope_parameters"]["partial_rotary_factor"])
+    frequencies = config["rope_parameters"]["rope_theta"] ** (
+        -np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim
+    )
+    q, k = (np.concatenate([rotate(p[..., :rotary_dim], frequencies), p[..., rotary_dim:]], axis=-1) for p in (q, k))
     return linear(weights, prefix + "o_proj", attend(q, k, v) / (1 + np.exp(-gate)))
 
 

@@ -47,12 +47,12 @@ def phi3_forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]
     """Projections are packed, and the first part of each head rotates."""
     heads, keys = config["num_attention_heads"], config["num_key_value_heads"]
     size = config["hidden_size"] // heads
-    turning = int(size * config.get("partial_rotary_factor", 1.0))
-    said = {**config, "head_dim": turning}
+    rotary_dim = int(size * config.get("partial_rotary_factor", 1.0))
+    said = {**config, "head_dim": rotary_dim}
     frequencies, length = rotary_frequencies(said, len(ids)), vector_length(config)
 
     def turned(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([length * rotate(x[..., :turning], frequencies), x[..., turning:]], axis=-1)
+        return np.concatenate([length * rotate(x[..., :rotary_dim], frequencies), x[..., rotary_dim:]], axis=-1)
 
     def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
         packed = linear(weights, prefix + "qkv_proj", x).reshape(len(x), -1, size)

@@ -19,11 +19,11 @@ from tests.reference.rotary import rotary_frequencies
 
 def glm4_moe_forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> np.ndarray:
     """Return the logits at every position: [len(ids), vocabulary]; the first part of each head rotates."""
-    turning = int(config["head_dim"] * config["partial_rotary_factor"])
-    frequencies = rotary_frequencies({**config, "head_dim": turning}, len(ids))
+    rotary_dim = int(config["head_dim"] * config["partial_rotary_factor"])
+    frequencies = rotary_frequencies({**config, "head_dim": rotary_dim}, len(ids))
 
     def turned(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([rotate(x[..., :turning], frequencies), x[..., turning:]], axis=-1)
+        return np.concatenate([rotate(x[..., :rotary_dim], frequencies), x[..., rotary_dim:]], axis=-1)
 
     def attention(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
         q, k, v = heads_of(config, weights, prefix, x)

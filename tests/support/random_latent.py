@@ -108,17 +108,17 @@ def _random(seed: int, named: dict[str, Any]) -> Checkpoint:
 
 def _attention(config: dict[str, Any], draw: RandomWeights) -> dict[str, Any]:
     hidden, heads, rank = config["hidden_size"], config["num_attention_heads"], config["kv_lora_rank"]
-    still, turning, value = config["qk_nope_head_dim"], config["qk_rope_head_dim"], config["v_head_dim"]
+    still, rotary_dim, value = config["qk_nope_head_dim"], config["qk_rope_head_dim"], config["v_head_dim"]
     narrow = config["q_lora_rank"]
-    queries = {"q_proj.weight": draw.matrix(heads * (still + turning), hidden)}
+    queries = {"q_proj.weight": draw.matrix(heads * (still + rotary_dim), hidden)}
     if narrow:
         queries = {
             "q_a_proj.weight": draw.matrix(narrow, hidden),
             "q_a_layernorm.weight": draw.norm(narrow),
-            "q_b_proj.weight": draw.matrix(heads * (still + turning), narrow),
+            "q_b_proj.weight": draw.matrix(heads * (still + rotary_dim), narrow),
         }
     return queries | {
-        "kv_a_proj_with_mqa.weight": draw.matrix(rank + turning, hidden),
+        "kv_a_proj_with_mqa.weight": draw.matrix(rank + rotary_dim, hidden),
         "kv_a_layernorm.weight": draw.norm(rank),
         "kv_b_proj.weight": draw.matrix(heads * (still + value), rank),
         "o_proj.weight": draw.matrix(hidden, heads * value),

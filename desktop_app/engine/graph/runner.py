@@ -158,7 +158,7 @@ class GraphRunner:
         """Return nothing: these graphs have `states`."""
         return None
 
-    def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
+    def restore_cells(self, tokens: Sequence[int], state: Assembly) -> None:
         """Do nothing: these graphs have `states`."""
 
     @property

@@ -238,7 +238,7 @@ class LlamaRunner:
             raise BadFile(
                 "{path} does not hold a state of this model; the chat is read again from its messages.", path=path
             )
-        self._first.take_up(ids[: count.value])
+        self._first.restored(ids[: count.value])
         return count.value
 
     def bare_speeds(self, ids: Sequence[int], tokens: int) -> tuple[float, float]:

@@ -138,7 +138,7 @@ class LlamaSequence:
         """Return what attention keeps of each token; None: the model remembers something else."""
         return cells_of(self._whole(), len(self.ids)) if self.can_share else None
 
-    def take_up_cells(self, tokens: Sequence[int], state: Assembly) -> None:
+    def restore_cells(self, tokens: Sequence[int], state: Assembly) -> None:
         """Put what was kept of tokens in the sequence's place; it is empty where llama.cpp refuses that."""
         self.clear()
         if self._put(state.state, 0):
@@ -176,7 +176,7 @@ class LlamaSequence:
                 self.ids = list(other.ids)
             self.truncate(count)
 
-    def take_up(self, tokens: Sequence[int]) -> None:
+    def restored(self, tokens: Sequence[int]) -> None:
         """Take note of the tokens that llama.cpp's memory holds after it read a file."""
         self._snapshots.clear()
         self.ids = list(tokens)

@@ -75,8 +75,8 @@ def resume(sequence: RunningSequence, file: Path, identity: str, prompt: Sequenc
     """
     if identity:
         with suppress(MemoryError):
-            _take_up_blocks(sequence, file.parent, identity, prompt)
-            _take_up_states(sequence, file, identity, prompt)
+            _restore_blocks(sequence, file.parent, identity, prompt)
+            _restore_states(sequence, file, identity, prompt)
 
 
 def store(sequence: RunningSequence, file: Path, identity: str) -> None:
@@ -117,7 +117,7 @@ def _write(sequence: RunningSequence, file: Path, identity: str) -> None:
         write_state_file(file, identity, sequence.tokens, arrays)
 
 
-def _take_up_blocks(sequence: RunningSequence, states: Path, identity: str, prompt: Sequence[int]) -> None:
+def _restore_blocks(sequence: RunningSequence, states: Path, identity: str, prompt: Sequence[int]) -> None:
     known = common_prefix(sequence.tokens, prompt)
     if not sequence.info.can_trim or len(prompt) - known < _WORTH_READING:
         return
@@ -128,11 +128,11 @@ def _take_up_blocks(sequence: RunningSequence, states: Path, identity: str, prom
             return
         state = blocks.assembled(found, identity, sequence.number, sequence.streams)
         if state is not None:
-            sequence.take_up_cells(prompt[:count], state)
+            sequence.restore_cells(prompt[:count], state)
             return
 
 
-def _take_up_states(sequence: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
+def _restore_states(sequence: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
     found = read_state_file(file, identity, ())
     if found is None:
         return

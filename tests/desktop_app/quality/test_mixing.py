@@ -110,7 +110,7 @@ def test_weights_that_every_type_holds_cost_nothing() -> None:
 
 
 def test_a_tensor_that_writes_far_more_is_probed_by_itself() -> None:
-    """In SmolLM2 one of fifteen down projections had 98 % of what its group was measured to cost."""
+    """In SmolLM2 one of fifteen down projections had over 90 % of what its group was measured to cost."""
     errors = [
         TensorErrors(
             f"blk.{layer}.ffn_down.weight", layer, {Type.Q8_0: 34}, {Type.Q8_0: 1e-5}, 300.0 if layer == 3 else 1.0

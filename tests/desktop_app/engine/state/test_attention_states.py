@@ -70,7 +70,7 @@ def keep(runner: LlamaRunner, chat: Path, sequence: int = 0) -> None:
     store(runner.sequences[sequence], chat, identity(runner))
 
 
-def take_up(runner: LlamaRunner, chat: Path, prompt: list[int], sequence: int = 0) -> int:
+def restore(runner: LlamaRunner, chat: Path, prompt: list[int], sequence: int = 0) -> int:
     """Return how many tokens of a prompt need not be read."""
     taken: LlamaSequence = runner.sequences[sequence]
     resume(taken, chat, identity(runner), prompt)
@@ -96,7 +96,7 @@ def test_a_chat_goes_on_after_a_restart_bit_for_bit(name: str, kv_type: str, ope
     keep(runner, chat)
     expected = [read(runner, [token]) for token in IDS[300:310]]
     other = opened(name, kv_type=kv_type)
-    assert take_up(other, chat, IDS[:310]) == 300
+    assert restore(other, chat, IDS[:310]) == 300
     assert all(np.array_equal(read(other, [token]), logits) for token, logits in zip(IDS[300:], expected, strict=False))
 
 
@@ -108,7 +108,7 @@ def test_a_chat_goes_on_where_it_changed(name: str, opened: Open, chat: Path) ->
     runner.truncate(290)
     expected = read(runner, IDS[500:510])
     other = opened(name)
-    assert take_up(other, chat, IDS[:290] + IDS[500:510]) == 290
+    assert restore(other, chat, IDS[:290] + IDS[500:510]) == 290
     assert np.array_equal(read(other, IDS[500:510]), expected)
 
 
@@ -117,7 +117,7 @@ def test_windows_are_taken_up_where_nothing_was_cut(opened: Open, chat: Path) ->
     read(runner, IDS[:200])
     keep(runner, chat)
     other = opened("windows")
-    assert take_up(other, chat, IDS[:190] + IDS[500:510]) == 0  # what the window no longer shows is gone
+    assert restore(other, chat, IDS[:190] + IDS[500:510]) == 0  # what the window no longer shows is gone
     fresh = opened("windows")
     assert np.array_equal(read(other, IDS[:100]), read(fresh, IDS[:100]))
 
@@ -129,7 +129,7 @@ def test_a_hybrid_goes_back_to_where_the_question_begins(opened: Open, chat: Pat
     read(runner, IDS[200:240])
     keep(runner, chat)
     other = opened("hybrid")
-    assert take_up(other, chat, IDS[:200] + IDS[500:510]) == 200
+    assert restore(other, chat, IDS[:200] + IDS[500:510]) == 200
 
 
 def test_a_turn_adds_to_what_is_written(opened: Open, chat: Path) -> None:
@@ -154,24 +154,24 @@ def test_chats_that_begin_alike_share_what_was_read(opened: Open, chat: Path) ->
     size = sum(path.stat().st_size for path in kv_files(chat))
     other_chat, other = chat.with_name("other.npz"), opened()
     prompt = IDS[:280] + IDS[400:420]
-    assert take_up(other, other_chat, prompt) == 280
+    assert restore(other, other_chat, prompt) == 280
     read(other, prompt[280:])
     keep(other, other_chat)
     assert sum(path.stat().st_size for path in kv_files(chat)) < 1.4 * size
 
 
-def test_sequences_of_one_runner_take_up_what_others_wrote(opened: Open, chat: Path) -> None:
+def test_sequences_of_one_runner_restore_what_others_wrote(opened: Open, chat: Path) -> None:
     runner = opened()
     read(runner, IDS[:300])
     keep(runner, chat)
     expected = read(runner, IDS[300:310])
     several = opened(parallel=3)
     read(several, IDS[400:440], 2)
-    assert take_up(several, chat, IDS[:310], 1) == 300
+    assert restore(several, chat, IDS[:310], 1) == 300
     np.testing.assert_allclose(read(several, IDS[300:310], 1), expected, atol=1e-5)
     keep(several, chat.with_name("second.npz"), 1)
     again = opened()
-    assert take_up(again, chat, IDS[:320]) == 310
+    assert restore(again, chat, IDS[:320]) == 310
 
 
 def test_a_beginning_is_copied_from_another_sequence(opened: Open) -> None:
@@ -255,7 +255,7 @@ def test_damaged_files_are_passed_over(damage: str, which: int, opened: Open, ch
         data[places.get(damage, 0)] ^= 255
         path.write_bytes({"cut": data[: len(data) // 2], "text": b"no state", "empty": b""}.get(damage, bytes(data)))
     other = opened()
-    kept = take_up(other, chat, IDS[:410])
+    kept = restore(other, chat, IDS[:410])
     assert kept == which * blocks.BLOCK
     fresh = opened()
     if kept:
@@ -267,7 +267,7 @@ def test_a_file_for_another_model_is_refused_by_llama_cpp(opened: Open, chat: Pa
     runner, latent = opened(), opened("latent")
     read(runner, IDS[:300])
     store(runner.sequences[0], chat, identity(latent))  # a file that only says that it is of the other model
-    assert take_up(latent, chat, IDS[:310]) == 0
+    assert restore(latent, chat, IDS[:310]) == 0
     fresh = opened("latent")
     assert np.array_equal(read(latent, IDS[:50]), read(fresh, IDS[:50]))
 
@@ -276,7 +276,7 @@ def test_another_cache_type_is_another_memory(opened: Open, chat: Path) -> None:
     runner = opened()
     read(runner, IDS[:300])
     keep(runner, chat)
-    assert take_up(opened(kv_type="q8_0"), chat, IDS[:310]) == 0
+    assert restore(opened(kv_type="q8_0"), chat, IDS[:310]) == 0
 
 
 def test_a_full_disk_costs_only_time_and_is_said(opened: Open, chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +296,7 @@ def test_a_full_disk_costs_only_time_and_is_said(opened: Open, chat: Path, monke
     assert all("No space left on device" in sentence and "Nothing of the chat is lost" in sentence for sentence in said)
     assert len(said) == 2
     assert not kv_files(chat)
-    assert take_up(opened(), chat, IDS[:310]) == 0
+    assert restore(opened(), chat, IDS[:310]) == 0
 
 
 def test_the_last_files_of_the_oldest_chat_make_room(opened: Open, chat: Path) -> None:
@@ -312,7 +312,7 @@ def test_the_last_files_of_the_oldest_chat_make_room(opened: Open, chat: Path) -
     sizes = sum(path.stat().st_size for path in kv_files(chat))
     chat_states._shrink(chat.parent, sizes - 1)
     other = opened()
-    assert take_up(other, chat, IDS[:610]) == 512
+    assert restore(other, chat, IDS[:610]) == 512
     chat_states._shrink(chat.parent, 0)
     assert not [*chat.parent.iterdir()]
 

@@ -109,6 +109,8 @@ def _told(request: InstallRequest) -> InstallRequest:
         free = free_space(downloads_folder())
         for cost in ways(facts, quant):
             say(_way_words(cost, free))
+        if facts.ready and facts.model is not None:
+            return replace(request, quant=quant)  # the files' headers were read for it; they are not fetched again
     return request
 
 

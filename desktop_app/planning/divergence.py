@@ -15,7 +15,8 @@ from desktop_app.system.read_speed import Weights
 from models.gguf_constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 GOOD = 0.07
-"""Nats; answers with no more are hardly worse than the original's. Llama 3 8B has 0.031 in Q4_K_M and 0.10 in Q3_K_M."""
+"""Nats; answers with no more are called hardly worse than the original's. This is a judgement: it lies between Llama 3 8B's
+Q4_K_M (0.031) and Q3_K_M (0.10)."""
 
 _GRADES = (("exact", 0.0005), ("excellent", 0.02), ("good", GOOD), ("fair", 0.15))
 """Words for what is lost, with the largest divergence of each."""
@@ -60,9 +61,8 @@ def predicted_divergence(read: Mapping[str, Weights], size: int = 0) -> float:
         return 0.0
     error = sum(count * _error(name) for name, count in elements.items()) / together
     more = max(1.0, size / sum(weights.bytes for weights in read.values()))
-    able = together * math.sqrt(
-        more
-    )  # as able as a dense model of the geometric mean of what is used and what is there
+    # Assumed, not measured: experts are as able as a dense model of the geometric mean of what is used and what is there.
+    able = together * math.sqrt(more)
     return float(_SCALE * (able / _SIZE) ** _SIZE_POWER * error**_POWER)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -111,20 +112,24 @@ def huge_gguf(pairs: int, array: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("x.safetensors", struct.pack("<Q", 9_000_000) + b" " * 9_000_000, "a header of 9000000 bytes"),
-        ("x.gguf", huge_gguf(1, struct.pack("<IIQ", 9, 0, 3_000_000) + bytes(3_000_000)), "longer than any vocabulary"),
+        ("x.safetensors", lambda: struct.pack("<Q", 9_000_000) + b" " * 9_000_000, "a header of 9000000 bytes"),
         (
             "x.gguf",
-            huge_gguf(1, struct.pack("<IIQ", 9, 8, 3_000_000) + bytes(24_000_000)),
+            lambda: huge_gguf(1, struct.pack("<IIQ", 9, 0, 3_000_000) + bytes(3_000_000)),
             "longer than any vocabulary",
         ),
-        ("x.gguf", huge_gguf(70_000, struct.pack("<IB", 0, 1)), "claims 0 tensors and 70000 metadata"),
+        (
+            "x.gguf",
+            lambda: huge_gguf(1, struct.pack("<IIQ", 9, 8, 3_000_000) + bytes(24_000_000)),
+            "longer than any vocabulary",
+        ),
+        ("x.gguf", lambda: huge_gguf(70_000, struct.pack("<IB", 0, 1)), "claims 0 tensors and 70000 metadata"),
     ],
     ids=["header", "bytes", "texts", "pairs"],
 )
-def test_a_small_file_cannot_take_much_memory(name: str, data: bytes, why: str, tmp_path: Path) -> None:
+def test_a_small_file_cannot_take_much_memory(name: str, data: Callable[[], bytes], why: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_bytes(data)
+    path.write_bytes(data())
     with pytest.raises(BadFile, match=why):
         open_checkpoint(path)
 

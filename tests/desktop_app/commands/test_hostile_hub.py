@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,25 +58,32 @@ def bounded(command: str, server: HubServer, data_home: Path, *more: str) -> str
     return sentence
 
 
-LISTS: dict[str, tuple[Raw, str]] = {
-    "endless list": (hostile.HEADS["endless list"], "answers with more than 50332 kB"),
-    "bomb": (hostile.HEADS["bomb"], "answers with more than 50332 kB"),
+LISTS: dict[str, tuple[Callable[[], Raw], str]] = {
+    "endless list": (lambda: hostile.HEADS["endless list"], "answers with more than 50332 kB"),
+    "bomb": (lambda: hostile.HEADS["bomb"], "answers with more than 50332 kB"),
     "100,000 files": (
-        answer(listing(*[entry(f"{'x' * 60}{number}") for number in range(100_000)])),
+        lambda: answer(listing(*[entry(f"{'x' * 60}{number}") for number in range(100_000)])),
         "holds no weights",
     ),
-    "many values": (answer(b'{"x": [' + b"{}," * 15_000_000 + b"{}]}"), "does not answer as a Hub does"),
-    "many values, cut": (answer(b'{"x": [' + b"{}," * 15_000_000), "does not answer as a Hub does"),
-    "deep": (answer(b"[" * 40_000_000), "does not answer as a Hub does"),
-    "name of direction": (answer(listing(weights(name=hostile.NAMES["right to left"]))), r"model\u202esnosnetefas.exe"),
-    "2,000 folders": (answer(listing(weights(name=hostile.NAMES["2,000 folders"]))), "no disk can keep"),
-    "redirect to a file": (answer(b"", "302 Found", Location="file:///etc/passwd"), "redirects to what is no address"),
-    "endless refusal": (hostile.HEADS["endless refusal"], "There is no repository"),
+    "many values": (lambda: answer(b'{"x": [' + b"{}," * 15_000_000 + b"{}]}"), "does not answer as a Hub does"),
+    "many values, cut": (lambda: answer(b'{"x": [' + b"{}," * 15_000_000), "does not answer as a Hub does"),
+    "deep": (lambda: answer(b"[" * 40_000_000), "does not answer as a Hub does"),
+    "name of direction": (
+        lambda: answer(listing(weights(name=hostile.NAMES["right to left"]))),
+        r"model\u202esnosnetefas.exe",
+    ),
+    "2,000 folders": (lambda: answer(listing(weights(name=hostile.NAMES["2,000 folders"]))), "no disk can keep"),
+    "redirect to a file": (
+        lambda: answer(b"", "302 Found", Location="file:///etc/passwd"),
+        "redirects to what is no address",
+    ),
+    "endless refusal": (lambda: hostile.HEADS["endless refusal"], "There is no repository"),
     "endless redirect": (
-        hostile.endless(hostile.head(b"Location: /api/again", status=b"HTTP/1.1 302 Found")),
+        lambda: hostile.endless(hostile.head(b"Location: /api/again", status=b"HTTP/1.1 302 Found")),
         "redirects more than 10 times",
     ),
 }
+"""Large answers are made when they are asked for: together they would stay in every process of the tests."""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of address space")
@@ -84,7 +91,7 @@ LISTS: dict[str, tuple[Raw, str]] = {
 @pytest.mark.parametrize("case", LISTS)
 def test_lists(server: HubServer, data_home: Path, command: str, case: str) -> None:
     raw, sentence = LISTS[case]
-    server.raw = {"^/api/": raw}
+    server.raw = {"^/api/": raw()}
     assert sentence in bounded(command, server, data_home)
 
 

@@ -54,6 +54,7 @@ def bounded(command: str, server: HubServer, data_home: Path, *more: str) -> str
         "engine.log",
         "worker.log",
         "network.jsonl",
+        "downloads.json",
     }
     return sentence
 

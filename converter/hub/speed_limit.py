@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 _STEP = 0.1
 """Seconds between two looks at whether to stop, and at the limit."""
+_SHORTEST = 0.001
+"""Seconds of a wait: what rounding leaves to be waited for may be too little to move any clock."""
 _ASKED_EVERY = 1.0
 """Seconds that a limit counts before it is asked for again."""
 _SAVED = 0.5
@@ -42,9 +44,9 @@ class SpeedLimit:
         with self._lock:
             if self._filled() > 0:
                 self._there -= count
-        while self._lacking() > 0:
+        while (seconds := self._lacking()) > 0:
             tick()
-            self._sleep(min(_STEP, self._lacking()) or 0.0)
+            self._sleep(min(_STEP, max(_SHORTEST, seconds)))
 
     def _lacking(self) -> float:
         """Return the seconds until what was taken has dripped in."""

@@ -52,6 +52,22 @@ def test_all_connections_together_keep_to_the_limit(clock: Clock, limit: SpeedLi
     assert clock.now - 100 >= (60 * 100 - 500) / 1000 - 0.2
 
 
+def test_what_rounding_leaves_is_waited_for_once(clock: Clock, limit: SpeedLimit) -> None:
+    """Waits too short to move the clock never ended."""
+    clock.now = 1e9
+    limit.follow(lambda: 1000.0)
+    waits = 0
+
+    def count() -> None:
+        nonlocal waits
+        waits += 1
+        assert waits < 1000
+
+    for size in (1, 3, 7, 100, 333):
+        limit.take(size, count)
+        limit._there -= 1e-9
+
+
 def test_without_a_limit_nobody_waits_and_a_new_one_counts_soon(clock: Clock, limit: SpeedLimit) -> None:
     chosen = [0.0]
     limit.follow(lambda: chosen[0])

@@ -11,9 +11,8 @@ from desktop_app.commands.session import find_model
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
 from desktop_app.engine.protocol import LONGEST_CONTEXT
 from desktop_app.engine.results import Coverage
-from desktop_app.quality.chunks import read_text
+from desktop_app.quality.chunks import CONTEXT, read_text
 from desktop_app.quality.importance import ImportanceRequest, make_importance
-from desktop_app.quality.measurement import CONTEXT
 from desktop_app.quality.references import runnable
 from desktop_app.quality.texts import BUILT_IN
 from models.errors import BadFile

@@ -18,8 +18,8 @@ from desktop_app.commands.session import find_model, loaded
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LOGIT_ROWS, LONGEST_CONTEXT, LoadSettings, Score
-from desktop_app.quality.chunks import cut_chunks, read_text
-from desktop_app.quality.measurement import CONTEXT, check_context
+from desktop_app.quality.chunks import CONTEXT, cut_chunks, read_text
+from desktop_app.quality.measurement import check_context
 
 _SMALLEST_CONTEXT = 8
 

@@ -20,9 +20,9 @@ from desktop_app.library.installed import Library
 from desktop_app.library.origins import checkpoint_of
 from desktop_app.paths import downloads_folder, models_folder, qualities_file
 from desktop_app.plots import write_picture
-from desktop_app.quality.chunks import read_text
+from desktop_app.quality.chunks import CONTEXT, read_text
 from desktop_app.quality.kept import Qualities, in_words
-from desktop_app.quality.measurement import CONTEXT, Measurement, MeasureRequest, measure_quality
+from desktop_app.quality.measurement import Measurement, MeasureRequest, measure_quality
 from desktop_app.quality.plot import plot_svg
 from desktop_app.quality.texts import BUILT_IN, measuring_text
 from models.errors import ZhiyinError

@@ -14,6 +14,9 @@ from desktop_app.engine.protocol import Tokenize
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import read_regular
 
+CONTEXT = 512
+"""Tokens in a chunk, as published values have it."""
+
 
 def cut_chunks(engine: Engine, text: str, context: int, file: Path) -> list[tuple[int, ...]]:
     """Return a text's tokens in chunks of `context`; what is left at the end is not used.

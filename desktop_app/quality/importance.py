@@ -29,8 +29,8 @@ from desktop_app.engine.protocol import (
 )
 from desktop_app.engine.results import Coverage
 from desktop_app.paths import data_folder, importance_folder
-from desktop_app.quality.chunks import chunks_of, cut_chunks, read_text
-from desktop_app.quality.measurement import CONTEXT, check_context
+from desktop_app.quality.chunks import CONTEXT, chunks_of, cut_chunks, read_text
+from desktop_app.quality.measurement import check_context
 from desktop_app.quality.references import reference_identity, runnable
 from desktop_app.quality.texts import BUILT_IN, calibration_dialogues, calibration_prose
 from models.errors import Cancelled, ZhiyinError

@@ -12,14 +12,11 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Compare, Load, LoadSettings, Progress, Score, Update, WriteReference
 from desktop_app.engine.results import Divergences, ModelInfo
 from desktop_app.planning.footprint import recurrent_state
-from desktop_app.quality.chunks import cut_chunks
+from desktop_app.quality.chunks import CONTEXT, cut_chunks
 from desktop_app.quality.figures import Quality, perplexity_of, quality_of
 from desktop_app.quality.references import reference_files, reference_identity, runnable, shrink_references
 from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import BadFile, Cancelled, ZhiyinError
-
-CONTEXT = 512
-"""Tokens in a chunk, as published values have it."""
 
 _MOST_ROWS = CONTEXT // 2
 """Positions whose logits are computed at once: those that are scored of a usual chunk, which is then one batch."""

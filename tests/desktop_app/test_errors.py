@@ -18,9 +18,9 @@ import pytest
 from converter.gguf_header import read_gguf_header
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.llama import runner
+from desktop_app.engine.measurements import _write_array
 from desktop_app.engine.protocol import Failed, Load, decode_event, encode_event
 from desktop_app.engine.runner import OutOfMemory
-from desktop_app.engine.server import _write_array
 from desktop_app.processes.worker import in_process
 from models.errors import BadFile, UnsupportedModel, ZhiyinError, error_from_data, sentence_from_data
 from models.sentence import Sentence, size_text

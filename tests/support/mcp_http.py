@@ -22,6 +22,11 @@ def tool(name: str) -> dict[str, Any]:
     return {"name": name, "inputSchema": {"type": "object"}}
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that goes away in the middle of an answer: that is what is tested."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     kind = ""
     protocol_version = "HTTP/1.1"
@@ -89,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def http_server(kind: str) -> Iterator[str]:
     """Run one; yield its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"kind": kind})) as server:
+    with _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"kind": kind})) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/mcp"

@@ -27,7 +27,7 @@ from desktop_app.library.install import InstallRequest, unused_path
 from desktop_app.library.source_facts import Assessment, SourceFacts
 from desktop_app.paths import downloads_folder, free_space, models_folder
 from desktop_app.planning.footprint import RunShape, uses_graph_runner
-from desktop_app.quality.measurement import CONTEXT
+from desktop_app.quality.chunks import CONTEXT
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated

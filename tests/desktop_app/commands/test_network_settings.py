@@ -231,8 +231,9 @@ def test_a_disk_that_takes_no_large_files(server: HubServer, data_home: Path) ->
     limited = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *words]
     done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
-    assert "takes no files of that size; set ZHIYIN_HOME to a folder on another disk" in done.stderr
-    assert done.stderr.count("\n") == 1
+    cost, said, end = done.stderr.split("\n")
+    assert (cost.startswith("3.0 MB to download (F32); "), end) == (True, "")
+    assert "takes no files of that size; set ZHIYIN_HOME to a folder on another disk" in said
 
 
 def test_settings_of_huggingface_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,9 +22,10 @@ from desktop_app.documents.message_text import message_text
 from desktop_app.documents.store import Store
 from desktop_app.library.embedding_model import bundled_embedding_model
 from models.errors import Cancelled
-from tests.benchmarks.bench_retrieval import others
 from tests.support.documents import write_pdf
 
+SENTENCES = Path(__file__).parents[2] / "data" / "sentences.txt"
+"""This application's own, as they once were."""
 FACTS = {
     7: "The lighthouse keeper repaired the lamp with a silver spoon. The light had gone out in the storm, and ships were near.",
     23: "Tomatoes grow best when they are watered early in the morning. At noon the water dries up before it reaches the roots.",
@@ -46,7 +47,9 @@ def asked(question: str, *attachments: Attachment) -> Message:
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Attachment:
-    texts = [text.encode("ascii", "ignore").decode() for text in others("en")]
+    texts = SENTENCES.read_text(
+        "utf-8"
+    ).splitlines()  # always the same: what is near to a question depends on all of them
     pages = [
         "\n".join(re.findall(r".{1,90}(?: |$)", FACTS.get(n, " ".join(texts[4 * n : 4 * n + 4])))) for n in range(1, 51)
     ]

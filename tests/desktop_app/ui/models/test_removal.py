@@ -149,7 +149,7 @@ def test_the_keyboard_alone_removes_a_model(open_window: OpenWindow, starter_ggu
     menu.popup(person.window.mapToGlobal(QPoint(100, 40)))
     for key in (Qt.Key.Key_Up, Qt.Key.Key_Right):
         QTest.keyClick(menu, key)
-    (below,) = [action.menu() for action in menu.actions() if action.menu() is not None]
+    *_, below = [action.menu() for action in menu.actions() if action.menu() is not None]
     QTest.keyClick(below, Qt.Key.Key_Return)
     person.wait(lambda: person.window.findChild(RemovalQuestion) is not None)
     question = person.find(RemovalQuestion)

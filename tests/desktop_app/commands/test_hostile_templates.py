@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +23,11 @@ HOSTILE = {
     "size": "x" * 1_100_000,  # blanks alone would be no template
     "after-the-first": "{% if messages|length > 1 %}{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}{% endif %}",
 }
+
+
+def most_slow(usual: set[str], names: Iterable[str]) -> list[Any]:
+    """Return the names, all but the usual ones as slow tests: what ends each kind is tested in `processes/test_renderer.py`."""
+    return [name if name in usual else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def processes_of(data_home: str) -> list[psutil.Process]:
@@ -48,7 +55,7 @@ def made(folder: Path, template: str) -> Path:
     return baichuan_chat(folder / "source", generation=None, template=template)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", most_slow({"power", "after-the-first"}, HOSTILE))
 def test_no_chat_begins_with_a_hostile_template(name: str, tmp_path: Path) -> None:
     chat = [{"role": "system", "content": "Hi"}, {"role": "user", "content": "Hi"}]
     (tmp_path / "chat.json").write_text(json.dumps(chat), "utf-8")
@@ -62,7 +69,7 @@ def test_no_chat_begins_with_a_hostile_template(name: str, tmp_path: Path) -> No
     assert tokens.returncode == 0, "the model itself is good"
 
 
-@pytest.mark.parametrize("name", ["power", "multiplication", "output", "size"])
+@pytest.mark.parametrize("name", most_slow({"output"}, ["power", "multiplication", "output", "size"]))
 def test_a_hostile_template_is_not_converted(name: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     sentence = refused("convert", made(tmp_path, HOSTILE[name]), "--out", tmp_path / "out" / "model.gguf")

@@ -153,7 +153,7 @@ def scrolls(widget: QWidget, window: QWidget) -> bool:
     """Tell whether a widget is in a page that scrolls: it can be reached."""
     at = widget.parentWidget()
     while at is not None and at is not window:
-        if at.objectName() in ("dialogPage", "qt_tabwidget_tabbar", "welcomePage", "conversionCards"):
+        if at.objectName() in ("dialogPage", "qt_tabwidget_tabbar", "welcomePage"):
             return True
         at = at.parentWidget()
     return False

@@ -8,11 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 
 from desktop_app import reports
 from desktop_app.assistant.keeper import ToolKeeper
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from desktop_app.engine.protocol import Update
 
 _LOOK = 0.1
+_GATHER_MS = 50
 _END = 8.0
 """Seconds that a loop gets to end with the application."""
 
@@ -177,17 +180,34 @@ class _Ears:
 
     def __init__(self, background: Background, hearing: Hearing) -> None:
         self._background, self._hearing = background, hearing
+        self._lock = threading.Lock()
+        self._written: list[tuple[Message, str]] = []
+        """What tools wrote and the window has not heard yet."""
         self.latest: Message
 
     def step(self, message: Message) -> None:
         self.latest = message
+        self._background.post(self._pass_on)
         self._background.post(lambda: self._hearing.step(message))
 
     def update(self, message: Message, update: Update) -> None:
         self._background.post(lambda: self._hearing.update(message, update))
 
     def output(self, message: Message, text: str) -> None:
-        self._background.post(lambda: self._hearing.output(message, text))
+        """Gather what a tool writes: a loop that prints would be a hundred thousand turns of the window's thread."""
+        with self._lock:
+            waits = bool(self._written)
+            self._written.append((message, text))
+        if not waits:
+            pass_on = partial(self._background.post, self._pass_on)
+            self._background.post(lambda: QTimer.singleShot(_GATHER_MS, pass_on))
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            written, self._written = self._written, []
+        for _, texts in groupby(written, key=lambda one: one[0].id):
+            messages, pieces = zip(*texts, strict=True)
+            self._hearing.output(messages[-1], "".join(pieces))
 
 
 def _answer(run: Run, message: str) -> Decision:

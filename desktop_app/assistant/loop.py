@@ -25,7 +25,7 @@ from desktop_app.assistant.tool import Tool, ToolResult
 from desktop_app.chat.conversation import Message, State
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.grounding import Grounding
-from desktop_app.chat.reasoning import THINKING_SECONDS, ThoughtClock
+from desktop_app.chat.reasoning import THINKING_SECONDS, ReasoningClock
 from desktop_app.chat.request import ReplyOptions, reply_request
 from desktop_app.chat.steps import Call, begin_call, calls_of, calls_of_reply, ended, open_calls, result_text, resumable
 from desktop_app.engine.client import Answers, Job
@@ -81,7 +81,7 @@ class Assistant:
     stop: threading.Event = field(default_factory=threading.Event)
     grounding: Grounding | None = None
     """What the model is to read of documents, besides the messages."""
-    _clock: ThoughtClock = field(default_factory=ThoughtClock, init=False)
+    _clock: ReasoningClock = field(default_factory=ReasoningClock, init=False)
     """Of the reply under way."""
 
     def run(self, path: Sequence[Message], begun: Message | None = None) -> list[Message]:
@@ -161,7 +161,7 @@ class Assistant:
     def _wait(self, request: Generate, message: Message) -> Reply:
         """Wait for a reply, storing what there is of it, passing on what comes and a stop."""
         written: list[str] = []
-        self._clock = clock = ThoughtClock(message.content, float(message.facts.get(THINKING_SECONDS, 0)))
+        self._clock = clock = ReasoningClock(message.content, float(message.facts.get(THINKING_SECONDS, 0)))
 
         def heard(update: Update) -> None:
             if isinstance(update, Text):

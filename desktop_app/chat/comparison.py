@@ -14,7 +14,7 @@ from desktop_app.chat.attachment import Draft
 from desktop_app.chat.choices import Choices
 from desktop_app.chat.conversation import Conversation, Message, title_from
 from desktop_app.chat.failure import failure_facts
-from desktop_app.chat.reasoning import ThoughtClock
+from desktop_app.chat.reasoning import ReasoningClock
 from desktop_app.chat.request import ReplyOptions, reply_request
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Text, Update
@@ -133,7 +133,7 @@ class Comparison:
         model = self._answers[number].model
         self._tell(number, state="loading")
         info = engine.submit(Load(model.path, LoadSettings() if planned is None else planned.settings)).result()
-        clock, pieces = ThoughtClock(), list[str]()
+        clock, pieces = ReasoningClock(), list[str]()
 
         def heard(update: Update) -> None:
             if isinstance(update, Text):

@@ -100,7 +100,7 @@ class ReasoningSplitter:
         return ready
 
 
-class ThoughtClock:
+class ReasoningClock:
     """Measures how long a reply reasons, while it streams."""
 
     def __init__(self, begun: str = "", seconds: float = 0.0) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject
 
 from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.conversation import Conversation, Message, MessageTree, title_from
-from desktop_app.chat.reasoning import THINKING_SECONDS, ThoughtClock
+from desktop_app.chat.reasoning import THINKING_SECONDS, ReasoningClock
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import documents_file
 from desktop_app.settings import Settings
@@ -160,7 +160,7 @@ class ChatSession(QObject):
 
         reply = self.list.tree[message]
         if not self.replies.busy_here and message == self.list.current.leaf and can_go_on(reply):
-            clock = ThoughtClock(reply.content, float(reply.facts.get(THINKING_SECONDS, 0)))
+            clock = ReasoningClock(reply.content, float(reply.facts.get(THINKING_SECONDS, 0)))
             message_again = replace(reply, state="streaming", facts=clock.facts)
             self.list.tree.put(message_again)
             self.list.store(replace(self.list.current, updated=time.time()))

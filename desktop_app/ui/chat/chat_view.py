@@ -122,7 +122,7 @@ class ChatView(QScrollArea):
         session.list.opened.connect(self._open)
         session.list.added.connect(self._add)
         session.replies.grown.connect(self._grow)
-        session.replies.thought.connect(self._thought)
+        session.replies.reasoned.connect(self._thought)
         session.replies.reading.connect(self._reading)
         session.replies.searching.connect(self._searching)
         session.replies.grounded.connect(self._ground)

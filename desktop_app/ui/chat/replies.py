@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
-from desktop_app.chat.reasoning import ThoughtClock
+from desktop_app.chat.reasoning import ReasoningClock
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import chat_state_file
 from desktop_app.settings import Settings
@@ -55,7 +55,7 @@ class RunningReply:
     stopped: bool = False
     begun: str = ""
     """What was written of it before it was stopped."""
-    clock: ThoughtClock = field(default_factory=ThoughtClock)
+    clock: ReasoningClock = field(default_factory=ReasoningClock)
     """How long it reasons."""
 
     @property
@@ -71,7 +71,7 @@ class Replies(QObject):
 
     grown = Signal(str, str)
     """A message's id and its whole text so far."""
-    thought = Signal(str, float)
+    reasoned = Signal(str, float)
     """A reply's id, and how many seconds it reasoned: it answers now."""
     reading = Signal(str, float)
     """A reply's id, and how much of the prompt is read, 0 to 1."""
@@ -346,7 +346,7 @@ class Replies(QObject):
         if message.conversation not in self._list:
             return  # it was deleted meanwhile
         if is_new:
-            reply.begun, reply.clock = "", ThoughtClock()
+            reply.begun, reply.clock = "", ReasoningClock()
             chat = replace(self._list[message.conversation], leaf=message.id, updated=time.time())
             self._list.put(chat)
             if here:
@@ -391,7 +391,7 @@ class Replies(QObject):
             reply.pieces.append(update.text)
             answers = reply.clock.hear(update.text, time.monotonic())
             if answers and reply.message.conversation == self._list.current.id:
-                self.thought.emit(reply.message.id, reply.clock.seconds)
+                self.reasoned.emit(reply.message.id, reply.clock.seconds)
         if reply.message.conversation == self._list.current.id:
             if isinstance(update, Text):
                 self.grown.emit(reply.message.id, reply.text)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop_app.chat.reasoning import ReasoningSplitter, ThoughtClock, split_reasoning
+from desktop_app.chat.reasoning import ReasoningClock, ReasoningSplitter, split_reasoning
 
 REPLIES = (
     "<think>\nHm, 2 + 2.\n</think>\n\nFour.",
@@ -48,23 +48,23 @@ def test_nothing_is_lost_and_no_piece_is_taken_back(pieces: list[str]) -> None:
     assert answer == (rest.lstrip() if closed else "")
 
 
-def heard(clock: ThoughtClock, *pieces: str) -> tuple[list[bool], dict[str, float]]:
+def heard(clock: ReasoningClock, *pieces: str) -> tuple[list[bool], dict[str, float]]:
     """Let a clock hear a piece each second, from the hundredth on."""
     return [clock.hear(piece, 100.0 + number) for number, piece in enumerate(pieces)], clock.facts
 
 
 def test_the_time_of_the_reasoning_is_from_the_first_word_to_its_end() -> None:
-    assert heard(ThoughtClock(), "<th", "ink>Hm", ", 2", "</thi", "nk>", "Four", ".") == (
+    assert heard(ReasoningClock(), "<th", "ink>Hm", ", 2", "</thi", "nk>", "Four", ".") == (
         [False, False, False, False, True, False, False],
         {"thinking_seconds": 4.0},
     )
-    assert heard(ThoughtClock(), "<think>Hm", "so", "far") == ([False] * 3, {"thinking_seconds": 2.0})
+    assert heard(ReasoningClock(), "<think>Hm", "so", "far") == ([False] * 3, {"thinking_seconds": 2.0})
 
 
 def test_without_reasoning_there_is_no_time() -> None:
-    assert heard(ThoughtClock(), "Four", ".", "<think>no</think>") == ([False] * 3, {})
+    assert heard(ReasoningClock(), "Four", ".", "<think>no</think>") == ([False] * 3, {})
 
 
 def test_a_reply_that_goes_on_adds_to_its_time() -> None:
-    assert heard(ThoughtClock("<think>Hm", 3.0), ", 2", "</think>Four") == ([False, True], {"thinking_seconds": 4.0})
-    assert heard(ThoughtClock("<think>Hm</think>Fo", 3.0), "ur") == ([False], {"thinking_seconds": 3.0})
+    assert heard(ReasoningClock("<think>Hm", 3.0), ", 2", "</think>Four") == ([False, True], {"thinking_seconds": 4.0})
+    assert heard(ReasoningClock("<think>Hm</think>Fo", 3.0), "ur") == ([False], {"thinking_seconds": 3.0})

@@ -106,6 +106,7 @@ class MyModelsDialog(FittingDialog):
         close.rejected.connect(self.reject)
         below = QWidget()
         under = QVBoxLayout(below)
+        under.setContentsMargins(0, 0, 0, 0)
         under.addLayout(grid)
         under.addWidget(close)
         self.set_content(page, below)

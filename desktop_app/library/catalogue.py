@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from typing import Literal
 
 from converter.hub.manifest import converted_from
 from desktop_app.library.installed_model import InstalledModel
@@ -15,6 +16,8 @@ from desktop_app.planning.footprint import recurrent_state
 from desktop_app.planning.planner import Plan, plan
 from models.catalogue import Catalogue, CatalogueEntry, CatalogueModel, read_catalogue
 
+DiskRoom = Literal["convert", "ready_made", "none"]
+"""Which way to a model the disk has room for: any; that of a ready-made file only; none."""
 _BYTES_OF_A_PARAMETER = 2
 """As nearly all checkpoints are published: bfloat16 or float16."""
 
@@ -106,12 +109,12 @@ class Overview:
     """How fast this computer reads weights is known; otherwise the offers are in the order of their size."""
 
     def fits(self, offer: CatalogueOffer) -> bool:
-        """Tell whether a model runs here now, and is here or has room on the disk."""
-        return offer.fits and (offer.model.source in self.installed or self.shortage(offer) == 0)
+        """Tell whether a model runs here now, and is here or can be downloaded and converted."""
+        return offer.fits and (offer.model.source in self.installed or disk_room(offer, self.free_disk) == "convert")
 
-    def shortage(self, offer: CatalogueOffer) -> int:
-        """Return the bytes that the disk lacks for download and result together."""
-        return 0 if self.free_disk is None else max(0, disk_needed(offer) - self.free_disk)
+    def may_fit(self, offer: CatalogueOffer) -> bool:
+        """Tell whether a model fits, if somebody offers it ready-made."""
+        return self.fits(offer) or (offer.fits and disk_room(offer, self.free_disk) == "ready_made")
 
 
 def overview(computer: Computer | None, models: Sequence[InstalledModel], *, context: int | None = None) -> Overview:
@@ -127,6 +130,13 @@ def overview(computer: Computer | None, models: Sequence[InstalledModel], *, con
 def disk_needed(offer: CatalogueOffer) -> int:
     """Return the bytes of a model's download and of what is made of it."""
     return (offer.download or 0) + (offer.disk or 0)
+
+
+def disk_room(offer: CatalogueOffer, free_disk: int | None) -> DiskRoom:
+    """Return which way to a model there is room for; where nothing is known of the disk or of the model, any."""
+    if free_disk is None or disk_needed(offer) <= free_disk:
+        return "convert"
+    return "ready_made" if offer.disk is not None and offer.disk <= free_disk else "none"
 
 
 def offers(computer: Computer | None, *, context: int | None = None) -> list[CatalogueOffer]:

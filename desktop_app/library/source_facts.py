@@ -94,6 +94,21 @@ def ways(facts: SourceFacts, quant: str) -> list[WayCost]:
     return [*found, WayCost(None, quant, facts.offers.get(quant, 0) if facts.ready else facts.download, made)]
 
 
+def fitting_way(facts: SourceFacts, quant: str, free_disk: int) -> ReadyMade | None:
+    """Return the way that is offered first: the publisher's own file, else converting here, else what the disk has room for.
+
+    Args:
+        facts: of a checkpoint.
+        quant: the quantization that is planned.
+        free_disk: bytes.
+    """
+    own = next((maker for maker in facts.ready_made if maker.own and quant in maker.files), None)
+    costs = ways(facts, quant)
+    if own is not None or costs[-1].disk <= free_disk:
+        return own
+    return next((cost.maker for cost in costs if cost.disk <= free_disk), None)
+
+
 @dataclass(frozen=True)
 class Assessment:
     """What this computer can run of a source."""

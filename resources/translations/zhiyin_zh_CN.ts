@@ -3709,6 +3709,10 @@
         <translation>对话</translation>
     </message>
     <message>
+        <source>Converting it takes {needed} of disk, {free} are free: only a ready-made file fits</source>
+        <translation>转换需要 {needed} 磁盘空间，剩余 {free}：只放得下现成的文件</translation>
+    </message>
+    <message>
         <source>Get</source>
         <translation>获取</translation>
     </message>
@@ -3786,6 +3790,10 @@
     <message>
         <source>Fits this computer</source>
         <translation>这台电脑放得下</translation>
+    </message>
+    <message>
+        <source>For {count} more the disk has room only if somebody offers them ready-made.</source>
+        <translation>另有 {count} 个，只有找到现成的文件磁盘才放得下。</translation>
     </message>
     <message>
         <source>Get models</source>
@@ -4590,6 +4598,10 @@
         <translation>大小</translation>
     </message>
     <message>
+        <source>The ready-made file fits: choose it above.</source>
+        <translation>现成的文件放得下：请在上面选择。</translation>
+    </message>
+    <message>
         <source>This repository holds several models. Choose one:</source>
         <translation>这个仓库里有多个模型，请选择一个：</translation>
     </message>
@@ -5108,6 +5120,10 @@
         <translation>与原模型相同</translation>
     </message>
     <message>
+        <source>disk too full</source>
+        <translation>磁盘空间不足</translation>
+    </message>
+    <message>
         <source>excellent</source>
         <translation>极好</translation>
     </message>
@@ -5118,6 +5134,10 @@
     <message>
         <source>fits on the GPU</source>
         <translation>显卡放得下</translation>
+    </message>
+    <message>
+        <source>fits ready-made</source>
+        <translation>现成文件放得下</translation>
     </message>
     <message>
         <source>good</source>

@@ -3709,6 +3709,10 @@
         <translation>對話</translation>
     </message>
     <message>
+        <source>Converting it takes {needed} of disk, {free} are free: only a ready-made file fits</source>
+        <translation>轉換需要 {needed} 磁碟空間，剩餘 {free}：只放得下現成的檔案</translation>
+    </message>
+    <message>
         <source>Get</source>
         <translation>取得</translation>
     </message>
@@ -3786,6 +3790,10 @@
     <message>
         <source>Fits this computer</source>
         <translation>這台電腦放得下</translation>
+    </message>
+    <message>
+        <source>For {count} more the disk has room only if somebody offers them ready-made.</source>
+        <translation>另有 {count} 個，只有找到現成的檔案磁碟才放得下。</translation>
     </message>
     <message>
         <source>Get models</source>
@@ -4590,6 +4598,10 @@
         <translation>大小</translation>
     </message>
     <message>
+        <source>The ready-made file fits: choose it above.</source>
+        <translation>現成的檔案放得下：請在上面選擇。</translation>
+    </message>
+    <message>
         <source>This repository holds several models. Choose one:</source>
         <translation>這個儲存庫裡有多個模型，請選擇一個：</translation>
     </message>
@@ -5108,6 +5120,10 @@
         <translation>與原模型相同</translation>
     </message>
     <message>
+        <source>disk too full</source>
+        <translation>磁碟空間不足</translation>
+    </message>
+    <message>
         <source>excellent</source>
         <translation>極好</translation>
     </message>
@@ -5118,6 +5134,10 @@
     <message>
         <source>fits on the GPU</source>
         <translation>顯示卡放得下</translation>
+    </message>
+    <message>
+        <source>fits ready-made</source>
+        <translation>現成檔案放得下</translation>
     </message>
     <message>
         <source>good</source>

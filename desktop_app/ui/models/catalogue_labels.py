@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from desktop_app.library.catalogue import CatalogueOffer, disk_needed
+from desktop_app.library.catalogue import CatalogueOffer, disk_needed, disk_room
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.fit import quality_words, reason, speed_words
@@ -80,11 +80,17 @@ def _download_words(offer: CatalogueOffer, download: int) -> str:
 
 
 def shortage(offer: CatalogueOffer, free_disk: int | None) -> str:
-    """Say that the disk has no room for download and result together; "" where it has."""
-    needed = disk_needed(offer)
-    if free_disk is None or needed <= free_disk:
+    """Say what the disk has no room for: download and result together, or not even a ready-made file; "" where it has."""
+    room = disk_room(offer, free_disk)
+    if free_disk is None or room == "convert":
         return ""
-    text = QCoreApplication.translate("Catalogue", "{needed} of disk needed, {free} free")
+    if room == "ready_made":
+        text = QCoreApplication.translate(
+            "Catalogue", "Converting it takes {needed} of disk, {free} are free: only a ready-made file fits"
+        )
+    else:
+        text = QCoreApplication.translate("Catalogue", "{needed} of disk needed, {free} free")
+    needed = disk_needed(offer)
     return text.format(needed=size(needed), free=size(free_disk))
 
 

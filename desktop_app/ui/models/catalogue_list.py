@@ -22,7 +22,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from desktop_app.library.catalogue import CatalogueOffer
+from desktop_app.library.catalogue import CatalogueOffer, disk_room
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.focus import is_written
 from desktop_app.ui.models.catalogue_labels import cost, everything, nature, purpose, shortage
@@ -111,8 +111,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """`RunConfiguration.verdict`; "": not known."""
-        return self.offer.verdict
+        """`RunConfiguration.verdict`, or the `DiskRoom` of what would run but has too little; "": not known."""
+        room = disk_room(self.offer, self.free_disk)
+        return self.offer.verdict if room == "convert" or not self.offer.fits else room
 
     @property
     def asked(self) -> object:
@@ -125,7 +126,7 @@ class Row:
         get, chat = QCoreApplication.translate("Catalogue", "Get"), QCoreApplication.translate("Catalogue", "Chat")
         here = QCoreApplication.translate("Catalogue", "installed")
         button = chat if self.installed is not None else self.under_way or get
-        badge = here if self.installed is not None else verdict_words(offer.verdict)
+        badge = here if self.installed is not None else verdict_words(self.verdict)
         warning = "" if self.installed is not None or not offer.fits else shortage(offer, self.free_disk)
         return Lines(offer.model.name, badge, purpose(offer), nature(offer), cost(offer), warning, button)
 
@@ -341,7 +342,7 @@ class _RowDelegate(QStyledItemDelegate):
             (lines.purpose, fonts.text, fonts.of_text, colours.text),
             (lines.nature, fonts.small, fonts.of_small, colours.muted),
             (lines.cost, fonts.small, fonts.of_small, colours.muted),
-            (lines.warning, fonts.small, fonts.of_small, colours.danger),
+            (lines.warning, fonts.small, fonts.of_small, _warning_ink(row)),
         ):
             if text:
                 height = _wrapped(text, metrics, width)
@@ -357,6 +358,11 @@ def _fonts(base: str) -> _Fonts:
     font = QFont()
     font.fromString(base)
     return _Fonts(font)
+
+
+def _warning_ink(row: ListedModel) -> str:
+    ink: str = getattr(theme.current(), "code_number" if row.verdict == "ready_made" else "danger")
+    return ink
 
 
 def _text_width(row_width: int) -> int:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from converter.hub.address import split_address
-from desktop_app.library.catalogue import CatalogueOffer, Overview
+from desktop_app.library.catalogue import CatalogueOffer, Overview, disk_room
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.jobs import ConversionJob
@@ -67,7 +67,7 @@ class CataloguePage(QWidget):
         self._note = QLabel(wordWrap=True)
         self._note.setObjectName("muted")
         self._list = CatalogueList()
-        self._list.get_asked.connect(self.get_asked)
+        self._list.get_asked.connect(self._get)
         self._list.chat_asked.connect(self.chat_asked)
         self._list.left_upwards.connect(self._search.setFocus)
         self._empty = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
@@ -150,6 +150,14 @@ class CataloguePage(QWidget):
         """What a host found is shown, not the catalogue."""
         return not self._results.isHidden()
 
+    def _get(self, offer: CatalogueOffer) -> None:
+        """Get a model, or show the ways to it where the disk has no room for the usual one."""
+        free = None if self._overview is None else self._overview.free_disk
+        if disk_room(offer, free) == "convert":
+            self.get_asked.emit(offer)
+        else:
+            self.look_asked.emit(InstallRequest(offer.model.source))
+
     def _search_host(self, place: int) -> None:
         self._host = place
         self._results.show()
@@ -205,7 +213,7 @@ class CataloguePage(QWidget):
 
     def _passes(self, offer: CatalogueOffer) -> bool:
         filtered = self._fitting.isChecked() and self._fitting.isEnabled()
-        return not filtered or (self._overview is not None and self._overview.fits(offer))
+        return not filtered or (self._overview is not None and self._overview.may_fit(offer))
 
     def _is_searched(self, offer: CatalogueOffer) -> bool:
         words = self._search.text().lower().split()
@@ -221,6 +229,10 @@ class CataloguePage(QWidget):
         offers = [offer for offer in found.offers if self._is_searched(offer)]
         text = self.tr("{count} of {total} models fit this computer now. They are converted here, after the download.")
         words = text.format(count=sum(map(found.fits, offers)), total=len(offers))
+        conditional = sum(map(found.may_fit, offers)) - sum(map(found.fits, offers))
+        if conditional:
+            text = self.tr("For {count} more the disk has room only if somebody offers them ready-made.")
+            words += " " + text.format(count=conditional)
         if not found.measured:
             words += " " + self.tr(
                 "Other programs kept this computer too busy to measure its speed, so the smallest models come first."

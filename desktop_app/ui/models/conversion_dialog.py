@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from converter.hub.request import Description
 from desktop_app.library.install import InstallRequest, unused_path
-from desktop_app.library.source_facts import Assessment, SourceFacts
+from desktop_app.library.source_facts import Assessment, SourceFacts, ways
 from desktop_app.paths import downloads_folder, free_space, models_folder
 from desktop_app.planning.footprint import RunShape, uses_graph_runner
 from desktop_app.quality.chunks import CONTEXT
@@ -403,8 +403,16 @@ class ConversionDialog(FittingDialog):
         enough = fetched + made + (meanwhile or 0) <= free
         words = text.format(download=size(fetched), size=size(made), free=size(free))
         if not enough:
-            words = f"{words} " + self.tr("Free some, or choose a smaller one.")
+            words = f"{words} " + self._other_way(facts, quant, free)
         return words, enough
+
+    def _other_way(self, facts: SourceFacts, quant: str, free: int) -> str:
+        """Say what can be done where the disk has too little room."""
+        if self._way.chosen is None and any(
+            cost.maker is not None and cost.disk <= free for cost in ways(facts, quant)
+        ):
+            return self.tr("The ready-made file fits: choose it above.")
+        return self.tr("Free some, or choose a smaller one.")
 
     def _fetches(self, quant: str) -> int:
         """Return the bytes of the download, 0 where there is none or it is not known."""

@@ -20,6 +20,10 @@ _VERDICTS = {
     "tight": to_translate("Fit", "tight"),
     "too_large": to_translate("Fit", "too large"),
 }
+_ROOMS = {
+    "ready_made": to_translate("Fit", "fits ready-made"),
+    "none": to_translate("Fit", "disk too full"),
+}
 _QUALITIES = {
     "exact": to_translate("Fit", "as the original"),
     "excellent": to_translate("Fit", "excellent"),
@@ -27,13 +31,20 @@ _QUALITIES = {
     "fair": to_translate("Fit", "noticeable loss"),
     "poor": to_translate("Fit", "heavy loss"),
 }
-COLOURS = {"gpu": "accent", "ram": "accent", "tight": "code_number", "too_large": "danger"}
+COLOURS = {
+    "gpu": "accent",
+    "ram": "accent",
+    "tight": "code_number",
+    "too_large": "danger",
+    "ready_made": "code_number",
+    "none": "danger",
+}
 """A verdict's colour in the theme."""
 
 
 def verdict_words(verdict: str) -> str:
-    """Return what `RunConfiguration.verdict` means, "" for none."""
-    return QCoreApplication.translate("Fit", _VERDICTS[verdict]) if verdict else ""
+    """Return what `RunConfiguration.verdict`, or a `DiskRoom` that is too small, means; "" for none."""
+    return QCoreApplication.translate("Fit", (_VERDICTS | _ROOMS)[verdict]) if verdict else ""
 
 
 def reason(option: RunConfiguration) -> str:

@@ -6,7 +6,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QLabel, QRadioButton, QVBoxLayout, QWidget
 
 from desktop_app.library.ready_made import ReadyMade
-from desktop_app.library.source_facts import SourceFacts, WayCost, ways
+from desktop_app.library.source_facts import SourceFacts, WayCost, fitting_way, ways
+from desktop_app.paths import downloads_folder, free_space
 from desktop_app.ui.i18n.formats import size
 
 _INDENT = 26
@@ -45,13 +46,13 @@ class WayChoice(QWidget):
 
         Args:
             facts: its facts; None: they are not known.
-            quant: the quantization that is planned; the publisher's own file of it is chosen by itself.
+            quant: the quantization that is planned; `fitting_way` of it is chosen by itself.
         """
         self._ways = [] if facts is None else [*facts.ready_made, None]
         if not self.is_choice:
             self._touched = False
         if not (self._touched and self._chosen in self._ways):
-            self._chosen = next((way for way in self._ways if way is not None and way.own and quant in way.files), None)
+            self._chosen = None if facts is None else fitting_way(facts, quant, free_space(downloads_folder()))
         self._show(facts, quant)
 
     def _show(self, facts: SourceFacts | None, quant: str) -> None:

@@ -165,7 +165,7 @@ def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPa
     usage = shutil.disk_usage(".")
     monkeypatch.setattr("desktop_app.paths.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
     person.services.catalogue.refresh()
-    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning == "10.5 GB of disk needed, 10.0 GB free")
+    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning.startswith("Converting it takes 10.5 GB of disk"))
     assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
 
 
@@ -213,11 +213,35 @@ def test_what_the_disk_has_no_room_for_does_not_fit(person: Person, monkeypatch:
     monkeypatch.setattr("desktop_app.library.catalogue.free_space", lambda _: 3 * GB)
     person.services.catalogue.refresh()
     person.wait(lambda: row_of(person, "Qwen3-4B").free_disk == 3 * GB)
-    count = next(line for line in person.sentences().splitlines() if "fit this computer now" in line).split()[0]
+    note = next(line for line in person.sentences().splitlines() if "fit this computer now" in line)
+    sure, conditional = int(note.split()[0]), int(note.split("For ")[1].split()[0])
+    tight, full = row_of(person, "Qwen3-4B"), row_of(person, "Qwen3-8B")
+    assert words_of(tight).badge == "fits ready-made"
+    assert (
+        words_of(tight).warning == "Converting it takes 10.5 GB of disk, 3.0 GB are free: only a ready-made file fits"
+    )
+    assert (words_of(full).badge, full.offer.fits) == ("disk too full", True)
     person.click("Fits this computer")
-    assert len(rows(person)) == int(count)
-    assert "Qwen3-4B" not in names(person)
-    assert all(disk_needed(row.offer) <= 3 * GB or row.installed for row in rows(person))
+    fitting = [row for row in rows(person) if disk_needed(row.offer) <= 3 * GB or row.installed]
+    assert (len(fitting), len(rows(person))) == (sure, sure + conditional)
+    assert all(row.offer.disk <= 3 * GB for row in rows(person))
+    assert "Qwen3-4B" in names(person) and "Qwen3-8B" not in names(person)
+
+
+def test_where_only_a_ready_made_file_fits_the_ways_are_shown_before_a_byte_is_fetched(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop_app.library.catalogue.free_space", lambda _: 3 * GB)
+    person.services.catalogue.refresh()
+    person.wait(lambda: row_of(person, "Qwen3-4B").free_disk == 3 * GB)
+    asked: list[InstallRequest] = []
+    page = person.window._pages.catalogue
+    page.look_asked.disconnect()
+    page.look_asked.connect(asked.append)
+    search(person, "qwen3-4b")
+    press_button(person)
+    assert [request.source for request in asked] == ["Qwen/Qwen3-4B"]
+    assert person.services.conversions.jobs == []
 
 
 def test_without_a_trustworthy_speed_the_smallest_come_first_and_it_is_said(

@@ -88,7 +88,9 @@ def test_offline_is_said(open_window: OpenWindow, server: HubServer) -> None:
     person.wait(lambda: len(found_in(results)) == 2)
 
 
-def test_a_ready_made_file_and_converting_here_are_both_offered(open_window: OpenWindow, server: HubServer) -> None:
+def test_a_ready_made_file_and_converting_here_are_both_offered(
+    open_window: OpenWindow, server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = {"tea-Q8_0.gguf": b"x" * 70_000, "tea-Q2_K.gguf": b"x" * 20_000}
     server.repositories["org/tea-GGUF"] = Repository({"main": made})
     person = open_window(endpoint=server.endpoint)
@@ -110,6 +112,11 @@ def test_a_ready_made_file_and_converting_here_are_both_offered(open_window: Ope
     person.click("Download", dialog)
     dialog, [_, convert] = opened()
     convert.click()
+    monkeypatch.setattr("desktop_app.ui.models.conversion_dialog.free_space", lambda _: 70_000)
+    dialog._show_choice()
+    assert "The ready-made file fits: choose it above." in person.sentences(dialog)
+    monkeypatch.undo()
+    dialog._show_choice()
     assert offers is not dialog.findChild(QTreeWidget)
     person.click("Download", dialog)
     assert [(one.source, one.quant, one.way) for one in asked] == [

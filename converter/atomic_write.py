@@ -167,10 +167,10 @@ def remove_leftovers(folder: Path) -> None:
 
 def _left_target(name: str, names: set[str]) -> str:
     """Return the target that a hidden entry of a folder was to become, "": it is none of ours."""
-    found = _UNFINISHED.fullmatch(name)
-    if found is None:
+    match = _UNFINISHED.fullmatch(name)
+    if match is None:
         return name[1 : -len(_LOCK)] if name.endswith(f".gguf{_LOCK}") else ""
-    return found["of_0_1"] or (found["target"] if _lock_name(found["target"]) in names else "")
+    return match["of_0_1"] or (match["target"] if _lock_name(match["target"]) in names else "")
 
 
 @contextmanager
@@ -217,8 +217,8 @@ def _acquired(lock: BaseFileLock) -> bool:
 
 def _remove_unfinished(target: Path) -> None:
     for path in list(target.parent.iterdir()):
-        found = _UNFINISHED.fullmatch(path.name)
-        if found is not None and target.name in (found["target"], found["of_0_1"]):
+        match = _UNFINISHED.fullmatch(path.name)
+        if match is not None and target.name in (match["target"], match["of_0_1"]):
             _remove(path)
 
 

@@ -486,11 +486,11 @@ def _check_normalization(header: GGUFHeader) -> None:
         reached = places[:, None] ^ np.arange(1, 256, dtype=np.uint32)
         if reached.max() >= len(nodes):
             raise _unfit(header, _CHARSMAP, "a table that leads out of itself")
-        found = reached[(nodes[reached] & 0x800000FF) == np.arange(1, 256, dtype=np.uint32)]
-        found = np.unique(found[~seen[found]])
-        seen[found] = True
-        places = found ^ bases[found]
-        ends = places[(nodes[found] >> 8) & 1 == 1]
+        children = reached[(nodes[reached] & 0x800000FF) == np.arange(1, 256, dtype=np.uint32)]
+        children = np.unique(children[~seen[children]])
+        seen[children] = True
+        places = children ^ bases[children]
+        ends = places[(nodes[children] >> 8) & 1 == 1]
         if ends.size and (ends.max() >= len(nodes) or (nodes[ends] & 0x7FFFFFFF).max() >= len(texts) or texts[-1]):
             raise _unfit(header, _CHARSMAP, "a table that leads out of itself")
 

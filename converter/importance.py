@@ -110,19 +110,19 @@ def read_importance(path: Path) -> Importance:
     try:
         with open_regular(path) as file:
             is_gguf = file.read(4) == b"GGUF"
-        found = _read_gguf(path) if is_gguf else _read_legacy(path)
+        importance = _read_gguf(path) if is_gguf else _read_legacy(path)
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
-    if not found.values:
+    if not importance.values:
         raise BadFile("{path} holds no importance matrix; name a file that llama-imatrix wrote.", path=path)
-    for name, values in found.values.items():
+    for name, values in importance.values.items():
         if not np.isfinite(values).all():
             raise BadFile(
                 "{path} holds NaN or infinity for {tensor}; make the importance matrix again.",
                 path=path,
                 tensor=name[:80],
             )
-    return found
+    return importance
 
 
 def write_collected(path: Path, collected: Collected) -> None:

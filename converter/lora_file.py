@@ -175,8 +175,8 @@ def _experts(adapter: Adapter, outputs: dict[str, list[OutputTensor]], alpha: fl
             yield from _halves(adapter, tensor.name, changes[0], np.arange(rows) + (changes[0].rows.start or 0), factor)
             continue
         yield stacked(f"{tensor.name}.lora_a", tuple(change.a for change in changes), rank, columns)
-        whole = stacked(f"{tensor.name}.lora_b", tuple(change.b for change in changes), rows, rank)
-        yield replace(whole, transform=partial(_scaled_stack, factor=np.float32(_factor(changes[0], alpha))))
+        stacked_b = stacked(f"{tensor.name}.lora_b", tuple(change.b for change in changes), rows, rank)
+        yield replace(stacked_b, transform=partial(_scaled_stack, factor=np.float32(_factor(changes[0], alpha))))
 
 
 def _of_stack(adapter: Adapter, name: str, tensor: OutputTensor, factor: float) -> Iterator[OutputTensor]:
@@ -217,8 +217,8 @@ def _factor(change: LowRank, alpha: float) -> float:
 
 
 def _scaled_stack(*parts: np.ndarray, factor: np.float32) -> np.ndarray:
-    whole = np.stack(parts)
-    return whole if factor == 1 else widen(whole) * factor
+    stack = np.stack(parts)
+    return stack if factor == 1 else widen(stack) * factor
 
 
 def _left(order: np.ndarray, factor: float) -> Transform:

@@ -239,23 +239,23 @@ def stage_of(base: Path, config: Config, shapes: Mapping[str, Shape] | None) -> 
     blueprint = family.blueprint(config, shapes)
     untied = config.changed(tie_word_embeddings=False)
     embeddings, head = vocabulary_tensors(family.blueprint(untied, None))
-    found = shapes or {source.name: source.shape for tensor in blueprint.tensors for source in tensor.sources}
-    if embeddings not in found:
+    known = shapes or {source.name: source.shape for tensor in blueprint.tensors for source in tensor.sources}
+    if embeddings not in known:
         raise BadFile(
             "{path} has no tensor {tensor}, which its config.json calls for; download it all.",
             path=base,
             tensor=embeddings,
         )
-    flat = next((name for name in (embeddings, head) if len(found.get(name, (0, 0))) != 2), None)
+    flat = next((name for name in (embeddings, head) if len(known.get(name, (0, 0))) != 2), None)
     if flat is not None:
         raise BadFile(
             "{path}: tensor {tensor} has the shape {shape}, but config.json calls for a matrix; download it again.",
             path=base,
             tensor=flat,
-            shape=shape_text(found[flat]),
+            shape=shape_text(known[flat]),
         )
     tied = vocabulary_tensors(blueprint)[1] in ("", embeddings)
-    kept = {name: shape for name, shape in found.items() if not (tied and name == head)}
+    kept = {name: shape for name, shape in known.items() if not (tied and name == head)}
     return Stage(base, family, config, kept, embeddings, head, tied)
 
 
@@ -397,16 +397,16 @@ def _missing(stage: Stage, adapter: Adapter, missing: Sequence[str], total: int)
 
 def _contents(adapter: Adapter) -> Sentence:
     ranks = ", ".join(map(str, sorted({change.rank for change in adapter.low_rank.values()})))
-    matrices, whole = len(adapter.low_rank), len(adapter.whole)
+    matrices, replaced = len(adapter.low_rank), len(adapter.whole)
     if not ranks:
-        return Sentence("brings {whole} whole tensors", whole=whole)
-    if not whole:
+        return Sentence("brings {whole} whole tensors", whole=replaced)
+    if not replaced:
         return Sentence("changes {matrices} matrices (rank {rank})", matrices=matrices, rank=ranks)
     return Sentence(
         "changes {matrices} matrices (rank {rank}) and brings {whole} whole tensors",
         matrices=matrices,
         rank=ranks,
-        whole=whole,
+        whole=replaced,
     )
 
 

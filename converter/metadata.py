@@ -67,9 +67,9 @@ def general_metadata(source: Path, config: Config, recipe: Recipe, parameters: P
     """Return name, base name, size label, version, licence, languages … as far as folder, model card and config tell."""
     import gguf
 
-    found = _load(source, config, parameters)
+    metadata = _load(source, config, parameters)
     recorder = gguf.GGUFWriter(None, "none")  # only collects keys; it never opens a file
-    found.set_gguf_meta_model(recorder)
+    metadata.set_gguf_meta_model(recorder)
     keys = {key: entry.value for key, entry in recorder.kv_data[0].items() if key != "general.architecture"}
     return {
         "general.type": "model",
@@ -85,12 +85,12 @@ def _sampling(config: Config) -> dict[str, Any]:
     values = config.generation
     if values.get("do_sample") is False:
         return {}
-    found: dict[str, Any] = {}
+    sampling: dict[str, Any] = {}
     for theirs, ours, kind in _SAMPLING_KEYS:
         value = values.get(theirs)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LARGEST:
-            found[_SAMPLING + ours] = kind(value)
-    return found
+            sampling[_SAMPLING + ours] = kind(value)
+    return sampling
 
 
 def base_model(folder: Path, repository: str) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def file_name(source: Path, config: Config, recipe: Recipe, parameters: Paramete
     """Return `<BaseName>-<SizeLabel>-<FineTune>-<Version>-<Encoding>.gguf`."""
     import gguf
 
-    found = _load(source, config, parameters)
+    metadata = _load(source, config, parameters)
     name: str = gguf.naming_convention(
-        found.name, found.basename, found.finetune, found.version, found.size_label, recipe.name
+        metadata.name, metadata.basename, metadata.finetune, metadata.version, metadata.size_label, recipe.name
     )
     return f"{_UNSAFE.sub('-', name).lstrip('.-')[:_LONGEST] or 'model'}.gguf"
 
@@ -133,14 +133,16 @@ def _load(source: Path, config: Config, parameters: Parameters) -> Any:
         card = {}
     # A single file is named without its ending.
     path = Path(source.stem) if source.is_file() else source
-    found = gguf.Metadata.apply_metadata_heuristic(gguf.Metadata(), card, _written_name(source), path, parameters.total)
-    _name_by_origin(found, card, source, parameters.total)
-    _keep_texts(found)
-    if found.name is None:
-        found.name = Path(named).name[:_LONGEST]
-    if found.size_label is None and parameters.total:
-        found.size_label = gguf.size_label(*parameters)
-    return found
+    metadata = gguf.Metadata.apply_metadata_heuristic(
+        gguf.Metadata(), card, _written_name(source), path, parameters.total
+    )
+    _name_by_origin(metadata, card, source, parameters.total)
+    _keep_texts(metadata)
+    if metadata.name is None:
+        metadata.name = Path(named).name[:_LONGEST]
+    if metadata.size_label is None and parameters.total:
+        metadata.size_label = gguf.size_label(*parameters)
+    return metadata
 
 
 def _written_name(source: Path) -> dict[str, str]:
@@ -185,7 +187,7 @@ def _plain(value: Any, depth: int) -> Any:
     return value if is_number else None
 
 
-def _name_by_origin(found: Any, card: dict[str, Any], source: Path, parameters: int) -> None:
+def _name_by_origin(metadata: Any, card: dict[str, Any], source: Path, parameters: int) -> None:
     """Name a downloaded model after its repository; its folder here has another name, and `_name_or_path` is often its base."""
     origin = read_origin(checkpoint_folder(source))
     if origin is None:
@@ -197,20 +199,20 @@ def _name_by_origin(found: Any, card: dict[str, Any], source: Path, parameters: 
         gguf.Metadata(), texts, {"_name_or_path": origin.repository}, None, parameters
     )
     for part in _NAME_PARTS:
-        setattr(found, part, getattr(named, part))
-    found.source_repo_url = found.source_repo_url or origin.url
+        setattr(metadata, part, getattr(named, part))
+    metadata.source_repo_url = metadata.source_repo_url or origin.url
 
 
-def _keep_texts(found: Any) -> None:
+def _keep_texts(metadata: Any) -> None:
     """Make texts of what the model card gives for texts, and drop what cannot be: YAML makes a number of `version: 1.0`."""
-    for field in fields(found):
-        value = getattr(found, field.name)
+    for field in fields(metadata):
+        value = getattr(metadata, field.name)
         if field.type == "Optional[str]":
-            setattr(found, field.name, _text(value))
+            setattr(metadata, field.name, _text(value))
         elif field.name in ("base_models", "datasets") and value is not None:
-            setattr(found, field.name, [_texts(entry) for entry in value if isinstance(entry, dict)])
+            setattr(metadata, field.name, [_texts(entry) for entry in value if isinstance(entry, dict)])
         elif field.name in ("tags", "languages") and value is not None:
-            setattr(found, field.name, [text for item in value if (text := _text(item)) is not None])
+            setattr(metadata, field.name, [text for item in value if (text := _text(item)) is not None])
 
 
 def _texts(entry: dict[Any, Any]) -> dict[str, str]:

@@ -73,14 +73,14 @@ def read_mixture(path: Path) -> Mixture:
     if is_gguf(path):
         tensors = all_tensors(read_gguf_header(path, arrays=False))
         return Mixture({name: tensor.type for name, tensor in tensors.items() if tensor.type is not Type.F32})
-    found = read_struct(path, _File, largest=_LARGEST)
-    if found.format != _FORMAT:
+    decoded = read_struct(path, _File, largest=_LARGEST)
+    if decoded.format != _FORMAT:
         raise BadFile("{path} is no mixture that Zhiyin exported; name one, or a GGUF file.", path=path)
-    unknown = next((name for name in found.types if name not in Type.__members__), None)
+    unknown = next((name for name in decoded.types if name not in Type.__members__), None)
     if unknown is not None:
         raise BadFile("{path} names a type {type} that there is not; export it again.", path=path, type=unknown[:40])
-    types = {name: Type[type_] for type_, names in found.types.items() for name in names}
-    return Mixture(types, found.predicted_kl)
+    types = {name: Type[type_] for type_, names in decoded.types.items() for name in names}
+    return Mixture(types, decoded.predicted_kl)
 
 
 def choose(tensors: Mapping[str, Sequence[Option]], budget: int) -> dict[str, Option]:
@@ -106,11 +106,11 @@ def choose(tensors: Mapping[str, Sequence[Option]], budget: int) -> dict[str, Op
 
 def _useful(options: Sequence[Option]) -> list[Option]:
     """Return the options of a tensor by size, without those that cost no less than a smaller one."""
-    found: list[Option] = []
+    useful: list[Option] = []
     for option in sorted(options, key=lambda option: (option.size, option.cost)):
-        if not found or option.cost < found[-1].cost:
-            found.append(option)
-    return found
+        if not useful or option.cost < useful[-1].cost:
+            useful.append(option)
+    return useful
 
 
 def _within(ladders: Sequence[Sequence[Option]], spare: int) -> list[int]:

@@ -83,7 +83,7 @@ class _Reader:
         number: int | float = value
         return number
 
-    def whole(self, form: str, most: int) -> int:
+    def integer(self, form: str, most: int) -> int:
         """Return a whole number from 0 to `most`."""
         number = int(self.take(form))
         if not 0 <= number <= most:
@@ -131,19 +131,19 @@ def _laid_out(reader: _Reader) -> tuple[Layout, dict[str, bytes]]:
     if reader.bytes(4) != _MAGIC:
         raise ValueError("it begins otherwise")
     reader.take("<I")
-    sizes = _Sizes(*(reader.whole("<i", 1 << 20) for _ in range(7)))
+    sizes = _Sizes(*(reader.integer("<i", 1 << 20) for _ in range(7)))
     epsilon = float(reader.take("<f"))
-    if reader.whole("<i", 1024) != _BLOCK or not 0 < sizes.layers <= 100 or not sizes.heads:
+    if reader.integer("<i", 1024) != _BLOCK or not 0 < sizes.layers <= 100 or not sizes.heads:
         raise ValueError("its sizes are of another model")
     vocabulary = _vocabulary(reader)
     if len(vocabulary.tokens) > sizes.tokens:
         raise ValueError("it has more tokens than weights")
     shapes = dict(_shapes(sizes))
-    found = dict(_directory(reader))
+    entries = dict(_directory(reader))
     tensors = {}
     for name, shape in shapes.items():
         type_ = _type(name)
-        start, size = found.get(name, (0, 0))
+        start, size = entries.get(name, (0, 0))
         if size != row_bytes(type_, shape[-1]) * int(np.prod(shape[:-1])) or start + size > len(reader.data):
             raise ValueError(f"{name} has another size")
         tensors[_written(name)] = reader.data[start : start + size]
@@ -152,9 +152,9 @@ def _laid_out(reader: _Reader) -> tuple[Layout, dict[str, bytes]]:
 
 
 def _vocabulary(reader: _Reader) -> Vocabulary:
-    count = reader.whole("<i", _MOST_PIECES)
-    special = [reader.whole("<i", max(0, count - 1)) for _ in range(4)]
-    length = reader.whole("<Q", _LARGEST)
+    count = reader.integer("<i", _MOST_PIECES)
+    special = [reader.integer("<i", max(0, count - 1)) for _ in range(4)]
+    length = reader.integer("<Q", _LARGEST)
     offsets = np.frombuffer(reader.bytes(4 * (count + 1)), "<u4")
     scores = np.frombuffer(reader.bytes(4 * count), "<f4")
     blob = reader.bytes(length)
@@ -178,22 +178,22 @@ def _vocabulary(reader: _Reader) -> Vocabulary:
 
 
 def _replacements(reader: _Reader) -> dict[str, str]:
-    count = reader.whole("<i", 1 << 20)
-    part = _Reader(reader.bytes(reader.whole("<I", _LARGEST)))
-    found: dict[str, str] = {}
+    count = reader.integer("<i", 1 << 20)
+    part = _Reader(reader.bytes(reader.integer("<I", _LARGEST)))
+    replacements: dict[str, str] = {}
     for _ in range(count):
-        character = chr(part.whole("<I", 0x10FFFF))
-        found[character] = "".join(chr(part.whole("<I", 0x10FFFF)) for _ in range(part.whole("<B", 255)))
-    return {text: replacement for text, replacement in found.items() if "\0" not in text + replacement}
+        character = chr(part.integer("<I", 0x10FFFF))
+        replacements[character] = "".join(chr(part.integer("<I", 0x10FFFF)) for _ in range(part.integer("<B", 255)))
+    return {text: replacement for text, replacement in replacements.items() if "\0" not in text + replacement}
 
 
 def _directory(reader: _Reader) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield each tensor's name with its place and size in bytes."""
-    for _ in range(reader.whole("<i", _MOST_TENSORS)):
-        name = reader.bytes(reader.whole("<H", 64)).decode("ascii")
+    for _ in range(reader.integer("<i", _MOST_TENSORS)):
+        name = reader.bytes(reader.integer("<H", 64)).decode("ascii")
         reader.take("<B")
         reader.take("<I")
-        yield name, (reader.whole("<Q", _LARGEST), reader.whole("<Q", _LARGEST))
+        yield name, (reader.integer("<Q", _LARGEST), reader.integer("<Q", _LARGEST))
 
 
 def _shapes(sizes: _Sizes) -> Iterator[tuple[str, tuple[int, ...]]]:

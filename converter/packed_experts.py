@@ -35,12 +35,12 @@ def spread_over_experts(adapter: Adapter, shapes: Mapping[str, Shape]) -> None:
     Raises:
         UnsupportedModel: the base has no experts that they fit.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    packed: dict[str, list[str]] = defaultdict(list)
     for name in adapter.low_rank:
         outer = _NESTED.sub("", name)
         if len(shapes.get(outer, ())) != 2:
-            found[outer.removesuffix(".weight")].append(name)
-    for module, names in found.items():
+            packed[outer.removesuffix(".weight")].append(name)
+    for module, names in packed.items():
         parameters = adapter.target_parameters(module)
         if not parameters:
             continue
@@ -92,13 +92,13 @@ def _each_expert(module: str, parts: tuple[str, ...], shapes: Mapping[str, Shape
     layer = _LAYER.match(module)
     if layer is None:
         return []
-    found: dict[str, dict[int, str]] = {part: {} for part in parts}
+    by_part: dict[str, dict[int, str]] = {part: {} for part in parts}
     for name in shapes:
         match = _EACH.fullmatch(name) if name.startswith(layer[0]) else None
-        if match is not None and match["part"] in found:
-            found[match["part"]][int(match["number"])] = name
-    counts = {len(numbers) for numbers in found.values()}
-    return [numbers[key] for numbers in found.values() for key in sorted(numbers)] if len(counts) == 1 else []
+        if match is not None and match["part"] in by_part:
+            by_part[match["part"]][int(match["number"])] = name
+    counts = {len(numbers) for numbers in by_part.values()}
+    return [numbers[key] for numbers in by_part.values() for key in sorted(numbers)] if len(counts) == 1 else []
 
 
 def _lies_by_input(module: str, parameter: str, shapes: Mapping[str, Shape]) -> bool:

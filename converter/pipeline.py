@@ -104,7 +104,7 @@ def convert(
         checkpoint.check()
         report = _Report(plan, on_progress, cancelled)
         with _work_folder(plan, work) as folder:
-            found = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, smoke_load, folder)
+            written = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, smoke_load, folder)
     finally:
         checkpoint.close()
     return ConversionResult(
@@ -116,7 +116,7 @@ def convert(
         seconds=time.monotonic() - start,
         warnings=plan.warnings,
         parts=tuple(plan.out.with_name(part.name) for part in plan.parts),
-        verification=found,
+        verification=written,
         steps=plan.steps,
     )
 
@@ -206,9 +206,9 @@ class _Report(Meter):
         on_progress: ProgressListener | None,
         cancelled: Callable[[], bool] | None,
         phase: Phase = "converting",
-        there: int = 0,
+        resumed: int = 0,
     ) -> None:
-        super().__init__(on_progress, plan.size, plan.tensors, phase, there=there)
+        super().__init__(on_progress, plan.size, plan.tensors, phase, resumed=resumed)
         self._plan, self._on_progress, self._cancelled = plan, on_progress, cancelled
 
     def checking(self) -> _Report:
@@ -264,13 +264,13 @@ def _write_files(
                 sync(file.fileno())
         checkpoint.check()
         with _unchanged([path for path, _ in files]):
-            found = verify(files, threads, report.checking().checked)
+            verification = verify(files, threads, report.checking().checked)
             if smoke_load is not None:
-                found = replace(found, smoke_load=smoke_load(files[0][0]))
+                verification = replace(verification, smoke_load=smoke_load(files[0][0]))
         _publish(plan, [path for path, _ in files])
     except OSError as error:
         raise _unwritable(plan, error) from error
-    return found
+    return verification
 
 
 @contextmanager

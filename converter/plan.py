@@ -167,10 +167,10 @@ def plan_conversion(request: ConvertRequest, checkpoint: Convertible) -> Convers
     """
     overrides = tuple(find_override(text) for text in request.tensor_types)
     importance = None if request.imatrix is None else read_importance(request.imatrix)
-    found = _of_gguf(request, checkpoint) if isinstance(checkpoint, GGUFFile) else _of_checkpoint(request, checkpoint)
+    plan = _of_gguf(request, checkpoint) if isinstance(checkpoint, GGUFFile) else _of_checkpoint(request, checkpoint)
 
     def planned(recipe: Recipe, out: Path | None) -> ConversionPlan:
-        model = found.model(recipe)
+        model = plan.model(recipe)
         model = replace(model, out=out or model.out)
         types = tensor_types(
             recipe,
@@ -200,11 +200,11 @@ def plan_conversion(request: ConvertRequest, checkpoint: Convertible) -> Convers
             metadata=metadata,
             importance=importance,
             steps=model.steps,
-            quantizable=found.quantizable,
+            quantizable=plan.quantizable,
             remake=planned,
         )
 
-    recipe = found.quantizable.usual if request.quant == "auto" else find_recipe(request.quant)
+    recipe = plan.quantizable.usual if request.quant == "auto" else find_recipe(request.quant)
     return planned(recipe, request.out)
 
 
@@ -321,10 +321,10 @@ def _refuse_second_loss(source: Path, model: _Model, types: Sequence[GGMLQuantiz
 
 def _parts(model: _Model, metadata: Metadata, types: Sequence[GGMLQuantizationType], most: int) -> tuple[Part, ...]:
     entries = [(tensor.name, tensor.shape, type_) for tensor, type_ in zip(model.tensors, types, strict=True)]
-    whole = lay_out(metadata, entries)
-    groups = _groups([placed.size for placed in whole.tensors], most)
+    single = lay_out(metadata, entries)
+    groups = _groups([placed.size for placed in single.tensors], most)
     if len(groups) == 1:
-        return (Part(model.out.name, whole, model.tensors),)
+        return (Part(model.out.name, single, model.tensors),)
     stem = re.sub(r"-\d{5}-of-\d{5}$", "", model.out.name.removesuffix(".gguf"))
     parts = []
     for number, group in enumerate(groups):
@@ -411,9 +411,9 @@ def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, .
     unused = [name for name in checkpoint.tensors if name not in used and not _NO_WEIGHTS.search(name)]
     blocks = blueprint.parameters.get("block_count")
     names = [name for name in unused if not _guesses_tokens(name, blocks)]
-    found = []
+    left_out = []
     if len(names) < len(unused):
-        found.append(
+        left_out.append(
             Sentence(
                 "The layers with which this model guesses further tokens were left out, because llama.cpp lets no other "
                 "program run them; it writes the same without them."
@@ -421,14 +421,14 @@ def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, .
         )
     if names:
         shown = ", ".join(name[:80] for name in names[:3]) + (" …" if len(names) > 3 else "")
-        found.append(
+        left_out.append(
             Sentence(
                 "Left out, since this architecture has no place for it: {names} (tensors: {count}).",
                 names=shown,
                 count=len(names),
             )
         )
-    return tuple(found)
+    return tuple(left_out)
 
 
 def _guesses_tokens(name: str, blocks: object) -> bool:

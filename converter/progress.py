@@ -49,7 +49,7 @@ class Progress:
     phase: Phase
     stalled: bool = False
     """Nothing came for a while: there is no speed then."""
-    there: int = 0
+    resumed: int = 0
     """Bytes of `bytes_done` that an earlier run did."""
     retry: Retry | None = None
     """Why nothing comes, and until when."""
@@ -69,7 +69,7 @@ class Meter:
     """Counts what is done and tells a listener about ten times a second."""
 
     def __init__(
-        self, listener: ProgressListener | None, bytes_total: int, items_total: int, phase: Phase, *, there: int = 0
+        self, listener: ProgressListener | None, bytes_total: int, items_total: int, phase: Phase, *, resumed: int = 0
     ) -> None:
         """Start the clock.
 
@@ -78,19 +78,19 @@ class Meter:
             bytes_total: bytes of the whole work.
             items_total: its tensors or files.
             phase: what is being done.
-            there: bytes that an earlier run did already; they count as done, but not as speed.
+            resumed: bytes that an earlier run did already; they count as done, but not as speed.
         """
         self._listener = listener
         self._bytes_total = bytes_total
         self._items_total = items_total
         self._phase = phase
-        self._there = there
+        self._resumed = resumed
         self._last = self._last_byte = time.monotonic()
-        self._recent = deque([(self._last, there)])
+        self._recent = deque([(self._last, resumed)])
         self._retry: Retry | None = None
         self.mirror = ""
         """As in `Progress`."""
-        self.bytes = there
+        self.bytes = resumed
         self.items = 0
 
     def try_again(self, reason: Sentence, seconds: float) -> None:
@@ -124,7 +124,7 @@ class Meter:
                 left,
                 self._phase,
                 stalled,
-                self._there,
+                self._resumed,
                 self._retry if now - self._last_byte >= _SILENT else None,
                 self.mirror,
             )

@@ -57,13 +57,13 @@ def tensor_errors(
     on_tensor: Callable[[int], None],
 ) -> list[TensorErrors]:
     """Return the errors of all tensors that may be quantized; `on_tensor` hears how many are done, and may raise."""
-    found = []
+    errors = []
     with ThreadPoolExecutor(threads, "sensitivity") as pool:
         for done, tensor in enumerate(tensors):
             on_tensor(done)
             if can_change(tensor):
-                found.append(_measured(tensor, checkpoint, importance, pool))
-    return found
+                errors.append(_measured(tensor, checkpoint, importance, pool))
+    return errors
 
 
 def _measured(
@@ -76,16 +76,16 @@ def _measured(
         (None if weights is None else weights[place * blocks // count], rows)
         for place, rows in sampled_rows(tensor, checkpoint, _SAMPLE)
     ]
-    whole = sum(_energy(rows, weight) for weight, rows in samples) or 1.0
+    energy = sum(_energy(rows, weight) for weight, rows in samples) or 1.0
     types = [type_ for type_ in CANDIDATES if length % GGML_QUANT_SIZES[type_][0] == 0]
-    errors = pool.map(lambda type_: sum(_error(rows, type_, weight) for weight, rows in samples) / whole, types)
+    errors = pool.map(lambda type_: sum(_error(rows, type_, weight) for weight, rows in samples) / energy, types)
     match = tensor.name.split(".")
     return TensorErrors(
         name=tensor.name,
         layer=int(match[1]) if match[0] == "blk" else -1,
         sizes={type_: aligned(count * row_bytes(type_, length)) for type_ in types},
         errors=dict(zip(types, errors, strict=True)),
-        output=whole / sum(len(rows) for _, rows in samples),
+        output=energy / sum(len(rows) for _, rows in samples),
     )
 
 

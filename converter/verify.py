@@ -59,12 +59,12 @@ def not_what_was_written(path: Path) -> BadFile:
 
 def _compare(path: Path, layout: Layout) -> None:
     header = read_gguf_header(path, arrays=False)
-    found = [
+    differing = [
         (tensor.name, tensor.shape, tensor.type, tensor.offset - header.data_offset, tensor.size)
         for tensor in header.tensors.values()
     ]
     wanted = [(tensor.name, tensor.shape, tensor.type, tensor.offset, tensor.size) for tensor in layout.tensors]
-    if found != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.header):
+    if differing != wanted or path.stat().st_size != layout.size or header.data_offset != len(layout.header):
         raise not_what_was_written(path)
 
 

@@ -29,20 +29,20 @@ class Component:
 
 def versions() -> dict[str, str]:
     """Return the versions of everything that matters."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
+    facts = {"python": platform.python_version(), "system": platform.platform()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            facts[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "missing"
-    return found
+            facts[package] = "missing"
+    return facts
 
 
 def components() -> list[Component]:
     """Return the libraries that are here, by name; one that is found twice counts once."""
     named = ((_field(one, "Name"), one) for one in distributions())
-    found = {name.lower(): Component(name, one.version, licence_of(one)) for name, one in named if name}
-    return [found[name] for name in sorted(found)]
+    by_name = {name.lower(): Component(name, one.version, licence_of(one)) for name, one in named if name}
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def licence_of(distribution: Distribution) -> str:

@@ -115,7 +115,7 @@ def _pack(file: Any, folder: Path, tell: Tell, stopped: Stopped) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, tempfile.TemporaryDirectory(dir=folder) as copies:
         archive.writestr(_NOTE, json.dumps({"version": _VERSION, "created": time.time()}))
         parts = [*_copies(folder, Path(copies)), *_work_files(folder)]
-        whole = sum(path.stat().st_size for _, path in parts) or 1
+        total = sum(path.stat().st_size for _, path in parts) or 1
         done = 0
         for name, path in parts:
             with path.open("rb") as source, archive.open(name, "w", force_zip64=True) as target:
@@ -124,7 +124,7 @@ def _pack(file: Any, folder: Path, tell: Tell, stopped: Stopped) -> None:
                         raise Cancelled("Stopped.")
                     target.write(block)
                     done += len(block)
-                    tell(done / whole)
+                    tell(done / total)
 
 
 def _copies(folder: Path, copies: Path) -> Iterator[tuple[str, Path]]:
@@ -155,10 +155,10 @@ def _unpack(backup: Path, target: Path, tell: Tell, stopped: Stopped) -> None:
     try:
         with zipfile.ZipFile(backup) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            whole = sum(entry.file_size for entry in entries) or 1
+            total = sum(entry.file_size for entry in entries) or 1
             if (
                 _NOTE not in archive.namelist()
-                or whole > _LARGEST
+                or total > _LARGEST
                 or not all(_is_ours(one.filename) for one in entries)
             ):
                 raise _no_backup(backup)
@@ -172,7 +172,7 @@ def _unpack(backup: Path, target: Path, tell: Tell, stopped: Stopped) -> None:
                             raise Cancelled("Stopped.")
                         file.write(block)
                         done += len(block)
-                        tell(min(1.0, done / whole))
+                        tell(min(1.0, done / total))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise _no_backup(backup) from error
     except FileNotFoundError as error:
@@ -201,13 +201,13 @@ def _check(unpacked: Path, backup: Path) -> None:
         if (unpacked / name).exists():
             with closing(sqlite3.connect(unpacked / name)) as database:
                 try:
-                    whole = database.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+                    is_sound = database.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
                 except sqlite3.Error:
-                    whole = False
+                    is_sound = False
             for suffix in ("-wal", "-shm"):
                 with suppress(OSError):
                     Path(f"{unpacked / name}{suffix}").unlink()
-            if not whole:
+            if not is_sound:
                 raise _no_backup(backup)
 
 

@@ -45,11 +45,11 @@ def connections() -> list[Entry]:
         lines = network_file().read_bytes().splitlines()
     except OSError:
         return []
-    found = []
+    entries = []
     for line in lines:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            found.append(msgspec.json.decode(line, type=Entry))
-    return found
+            entries.append(msgspec.json.decode(line, type=Entry))
+    return entries
 
 
 def _append(path: Path, line: bytes) -> None:

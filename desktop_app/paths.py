@@ -206,8 +206,8 @@ def log_file(name: str) -> Path:
 
 def free_space(folder: Path) -> int:
     """Return the bytes that are free where a folder is, or is to be."""
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    return shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    return shutil.disk_usage(existing).free
 
 
 def unusable_folder(folder: Path, error: Exception) -> ZhiyinError:

@@ -124,14 +124,14 @@ def _file(path: Path) -> SmallFile[Settings]:
 def _parsed(stored: Any) -> Parsed[Settings]:
     if not isinstance(stored, dict):
         raise TypeError(stored)
-    settings, whole = Settings(), True
+    settings, is_complete = Settings(), True
     for entry in (entry for entry in fields(Settings) if entry.name in stored):
         value, default = stored[entry.name], getattr(settings, entry.name)
         if not _is_good(entry.name, value, default):
-            whole = False
+            is_complete = False
         elif value is not None:
             setattr(settings, entry.name, _KINDS.get(entry.name, type(default))(value))
-    return Parsed(settings, whole)
+    return Parsed(settings, is_complete)
 
 
 def _is_good(name: str, value: Any, default: Any) -> bool:

@@ -29,7 +29,7 @@ class Parsed(Generic[T]):
     """What a file's JSON means."""
 
     value: T
-    whole: bool = True
+    is_complete: bool = True
     """Nothing had to be left out as damaged."""
 
 
@@ -91,7 +91,7 @@ class SmallFile(Generic[T]):
         if data is None:
             return Parsed(self.empty())
         parsed = self._decoded(data)
-        if not parsed.whole:
+        if not parsed.is_complete:
             self._put_aside(parsed, data, has_lock)
         return parsed
 
@@ -99,7 +99,7 @@ class SmallFile(Generic[T]):
         if len(data) <= _LARGEST:
             with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
                 return self.parse(json.loads(data))
-        return Parsed(self.empty(), whole=False)
+        return Parsed(self.empty(), is_complete=False)
 
     def _put_aside(self, parsed: Parsed[T], data: bytes, has_lock: bool) -> None:
         """Give the damaged file another name, and write what could be read of it."""

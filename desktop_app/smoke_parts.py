@@ -48,19 +48,19 @@ def try_parts(folder: Path) -> dict[str, str]:
     Raises:
         ZhiyinError: parts do not work; all are named.
     """
-    found, failed = {}, []
+    results, failed = {}, []
     for number, trial in enumerate(TRIALS):
         work = folder / str(number)
         work.mkdir()
         try:
-            found[trial.name] = trial.run(work)
+            results[trial.name] = trial.run(work)
         except Exception as error:  # whatever a library raises that lacks a part of itself
             failed.append(f"{trial.name}: {type(error).__name__}: {error}")
     if failed:
         raise ZhiyinError(
             "Parts of this installation do not work ({parts}); install it again.", parts="; ".join(failed)
         )
-    return found
+    return results
 
 
 def _documents(folder: Path) -> str:
@@ -269,9 +269,9 @@ def _signatures(folder: Path) -> str:
     return f"{len(key.verify_key.verify(key.sign(b'zhiyin')))} bytes"
 
 
-def _expect(holds: bool, found: str) -> None:
+def _expect(holds: bool, actual: str) -> None:
     if not holds:
-        raise ZhiyinError("unexpected: {found}", found=found)
+        raise ZhiyinError("unexpected: {found}", found=actual)
 
 
 def _check_run(result: ToolResult, value: str) -> None:

@@ -91,8 +91,8 @@ class Config:
     @property
     def names(self) -> tuple[builtins.str, ...]:
         """What the model is called, in lower case: by its folder, and by its configuration."""
-        said = self.data.get("_name_or_path")
-        names = [self.folder, said if isinstance(said, builtins.str) else ""]
+        origin = self.data.get("_name_or_path")
+        names = [self.folder, origin if isinstance(origin, builtins.str) else ""]
         return tuple(name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower() for name in names if name)
 
     def int(self, *keys: builtins.str, default: builtins.int = _MISSING, minimum: builtins.int = 0) -> builtins.int:

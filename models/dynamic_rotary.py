@@ -125,12 +125,12 @@ def dynamic_rotary(parameters: Metadata, base: float, size: int) -> DynamicRotar
     """
     if RULE not in parameters:
         return None
-    said: list[Any] = [parameters.get(key) for key in (RULE, _TRAINED_LENGTH, _FACTOR, _LOG_N)]
-    rule, trained, factor, log_n = said
+    values: list[Any] = [parameters.get(key) for key in (RULE, _TRAINED_LENGTH, _FACTOR, _LOG_N)]
+    rule, trained, factor, log_n = values
     known = rule in RULES and isinstance(log_n, bool) and size >= SMALLEST
     lengths = _is_number(trained) and 2 <= trained <= _LONGEST and _is_number(factor) and 0 < factor <= _MOST_FACTOR
     if not known or not lengths:
-        raise ValueError(f"{RULE}: {said}")
+        raise ValueError(f"{RULE}: {values}")
     return DynamicRotary(rule, trained, base, size, factor, log_n)
 
 

@@ -35,12 +35,12 @@ def matrix(
         stored: of the source when it is not quantized; None: the output's.
         rows: chooses and orders rows of the source; None: all as they are.
     """
-    whole = shape if stored is None else stored
+    full_shape = shape if stored is None else stored
     if shapes is None or source + _SCALE not in shapes:
-        return OutputTensor(name, shape, (Source(source, whole),), rows)
-    is_packed = shapes.get(source) == (whole[0], whole[1] // 2)
-    held = (whole[0], whole[1] // 2) if is_packed else whole
-    sources = (Source(source, held, integers=True), Source(source + _SCALE, (whole[0],)))
+        return OutputTensor(name, shape, (Source(source, full_shape),), rows)
+    is_packed = shapes.get(source) == (full_shape[0], full_shape[1] // 2)
+    held = (full_shape[0], full_shape[1] // 2) if is_packed else full_shape
+    sources = (Source(source, held, integers=True), Source(source + _SCALE, (full_shape[0],)))
     widened = partial(_widened, packed=is_packed)
     if rows is None:
         return OutputTensor(name, shape, sources, widened, by_rows=True)

@@ -28,10 +28,10 @@ def text_config(config: Config, defaults: Mapping[str, Any]) -> Config:
         defaults: what transformers takes where a configuration is silent; publishers leave these out.
     """
     part = config.section("text_config")
-    found = part.data or config.data  # a null is no default
+    data = part.data or config.data  # a null is no default
     classes = {key: config.data[key] for key in ("architectures",) if key in config}
     tied = {key: config.data[key] for key in ("tie_word_embeddings",) if key in config}  # the whole model's counts
-    return config.changed(**{**defaults, **classes, **found, **tied})
+    return config.changed(**{**defaults, **classes, **data, **tied})
 
 
 def is_part(config: Config) -> bool:
@@ -41,14 +41,14 @@ def is_part(config: Config) -> bool:
 
 def text_tensors(tensors: Iterable[OutputTensor], shapes: Shapes) -> tuple[OutputTensor, ...]:
     """Return tensors whose sources begin with `model.` with the beginning that this checkpoint gives to its part for text."""
-    found = next((p for p in _PREFIXES if shapes is not None and any(name.startswith(p) for name in shapes)), _USUAL)
+    prefix = next((p for p in _PREFIXES if shapes is not None and any(name.startswith(p) for name in shapes)), _USUAL)
     head = "language_model.lm_head.weight"
     moved = {"lm_head.weight": head} if shapes is not None and head in shapes else {}
     return tuple(
         replace(
             tensor,
             sources=tuple(
-                replace(source, name=moved.get(source.name) or _moved(source.name, found)) for source in tensor.sources
+                replace(source, name=moved.get(source.name) or _moved(source.name, prefix)) for source in tensor.sources
             ),
         )
         for tensor in tensors

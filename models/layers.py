@@ -90,15 +90,15 @@ def row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarray | No
     probe = np.arange(2 * shape[0]).reshape(shape[0], 2)
     if tensor.transform is not None:
         try:
-            found = tensor.transform(probe.T if flipped else probe)
+            rows = tensor.transform(probe.T if flipped else probe)
         except (ValueError, IndexError):
             return None
     else:
-        found = probe.T if flipped else probe
-    if found.shape != (tensor.shape[0], 2) or not np.array_equal(found[:, 0] + 1, found[:, 1]):
+        rows = probe.T if flipped else probe
+    if rows.shape != (tensor.shape[0], 2) or not np.array_equal(rows[:, 0] + 1, rows[:, 1]):
         return None
-    order = (found[:, 0] // 2).astype(np.int64)
-    return order if np.array_equal(order * 2, found[:, 0]) else None
+    order = (rows[:, 0] // 2).astype(np.int64)
+    return order if np.array_equal(order * 2, rows[:, 0]) else None
 
 
 def stack_row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarray | None:
@@ -113,10 +113,10 @@ def stack_row_order(tensor: OutputTensor, *, flipped: bool = False) -> np.ndarra
     shape = tensor.sources[0].shape
     numbers = np.arange(shape[2]) if flipped else np.arange(shape[1])[:, None]
     probe = np.broadcast_to(numbers, shape)  # takes no memory, nor does a transform that cuts or turns it
-    found = probe if tensor.transform is None else tensor.transform(probe)
-    if found.shape != tensor.shape or not np.array_equal(found[0, :, 0], found[-1, :, -1]):
+    rows = probe if tensor.transform is None else tensor.transform(probe)
+    if rows.shape != tensor.shape or not np.array_equal(rows[0, :, 0], rows[-1, :, -1]):
         return None
-    return found[0, :, 0]
+    return rows[0, :, 0]
 
 
 def _rows(packed: np.ndarray, *, start: int, count: int, then: Transform | None) -> np.ndarray:

@@ -50,8 +50,8 @@ def refuse_quantized(config: Config, taken: tuple[str, ...] = ()) -> None:
     Raises:
         UnsupportedModel: they were; the sentence names the method.
     """
-    whole = config.section("text_config") if "text_config" in config else config
-    within = config if any(key in config for key in SECTIONS) else whole
+    inner = config.section("text_config") if "text_config" in config else config
+    within = config if any(key in config for key in SECTIONS) else inner
     written = within.section(*SECTIONS)
     method = written.str("quant_method", default="").lower()
     if not method and (written.data.get("load_in_4bit") or written.data.get("load_in_8bit")):
@@ -93,28 +93,28 @@ def is_of_another_task(config: Config) -> bool:
 
 def unknown_class(config: Config, known: str) -> UnsupportedModel:
     """Return why no family knows this class; `known` lists the families."""
-    found = ", ".join(config.classes) or "no architecture"
-    if any(part in found for part in _JUDGES):
+    classes = ", ".join(config.classes) or "no architecture"
+    if any(part in classes for part in _JUDGES):
         return UnsupportedModel(
             "{path}: {name} judges texts and writes none; choose a chat or base model.",
             path=config.origin,
-            name=found[:100],
+            name=classes[:100],
         )
-    if any(part in found for part in _SENSES_IN_NAMES):
+    if any(part in classes for part in _SENSES_IN_NAMES):
         return _other_senses(config)
     return UnsupportedModel(
         "{path} names {name}, which Zhiyin cannot convert; the known families are: {families}.",
         path=config.origin,
-        name=found[:200],
+        name=classes[:200],
         families=known,
     )
 
 
 def _other_senses(config: Config) -> UnsupportedModel:
-    found = ", ".join(config.classes) or "the model"
+    classes = ", ".join(config.classes) or "the model"
     return UnsupportedModel(
         "{path}: {name} takes images or sound as well, and Zhiyin converts models of text only; choose the text "
         "model of the same family.",
         path=config.origin,
-        name=found[:100],
+        name=classes[:100],
     )

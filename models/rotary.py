@@ -196,13 +196,13 @@ def _yarn(scaling: Config, context: int) -> Metadata:
         weights = [scaling.float(name, minimum=0, maximum=_MOST) for name in ("mscale", "mscale_all_dim")]
         if all(weights):
             correction = _mscale(factor, weights[0]) / _mscale(factor, weights[1]) / usual_length
-    found: Metadata = {
+    metadata: Metadata = {
         "context_length": max(context, min(int(factor * trained), _LONGEST)),
         "rope.scaling.type": "yarn",
         "rope.scaling.factor": factor,
         "rope.scaling.original_context_length": trained,
     }
-    return found if correction == 1 else found | {"rope.scaling.attn_factor": correction}
+    return metadata if correction == 1 else metadata | {"rope.scaling.attn_factor": correction}
 
 
 def _mscale(factor: float, weight: float) -> float:

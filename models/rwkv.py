@@ -164,21 +164,21 @@ def implied_config(shapes: Mapping[str, Shape], origin: str, version: str, class
         UnsupportedModel: a variant of RWKV that nothing here runs; the sentence names it.
     """
     named = {publisher_name(name): tuple(shape) for name, shape in shapes.items()}
-    found = _version(named, origin)
-    if found is None or found[0] != version:
+    detected = _version(named, origin)
+    if detected is None or detected[0] != version:
         return None
     weights = Weights(shapes, origin)
     rows, hidden = weights.size("emb.weight", 0), weights.size("emb.weight", 1)
     layers = 1 + max(int(match[1]) for name in named if (match := re.match(r"blocks\.(\d{1,9})\.", name)))
     data: dict[str, Any] = {
         "architectures": [class_name],
-        "rwkv_version": found,
+        "rwkv_version": detected,
         "vocab_size": rows,
         "hidden_size": hidden,
         "num_hidden_layers": layers,
         "intermediate_size": weights.size("blocks.0.ffn.key.weight", 0),
     }
-    if found != "4":
+    if detected != "4":
         heads = next((weights.size(name, 0) for name in _ONE_ROW_A_HEAD if name in weights), 0)
         data["head_size"] = data["head_dim"] = hidden // heads if heads else 64
     return Config(data, origin)

@@ -128,30 +128,30 @@ def _optional(path: Path, kind: type[_T]) -> _T | None:
 
 def _pooling(path: Path) -> str:
     """Return the only pooling that a file asks for."""
-    said = read_struct(path, _Pooling)
-    if said.pooling_mode is not None:
-        found = [_NEWER_POOLINGS.get(said.pooling_mode, "")]
+    config = read_struct(path, _Pooling)
+    if config.pooling_mode is not None:
+        poolings = [_NEWER_POOLINGS.get(config.pooling_mode, "")]
     else:
-        known = [ours for theirs, ours in _POOLINGS.items() if getattr(said, theirs)]
+        known = [ours for theirs, ours in _POOLINGS.items() if getattr(config, theirs)]
         others = (
-            said.pooling_mode_max_tokens,
-            said.pooling_mode_mean_sqrt_len_tokens,
-            said.pooling_mode_weightedmean_tokens,
+            config.pooling_mode_max_tokens,
+            config.pooling_mode_mean_sqrt_len_tokens,
+            config.pooling_mode_weightedmean_tokens,
         )
-        found = [*known, *("" for other in others if other)]
-    if len(found) != 1 or not found[0] or not said.include_prompt:
+        poolings = [*known, *("" for other in others if other)]
+    if len(poolings) != 1 or not poolings[0] or not config.include_prompt:
         raise UnsupportedModel(
             "{path} asks for a pooling that llama.cpp does not compute; it has the mean, the first and the last token.",
             path=path,
         )
-    return found[0]
+    return poolings[0]
 
 
 def _dense(folder: Path) -> Dense:
     path = folder / "config.json"
-    said = read_struct(path, _Dense)
-    if said.bias or not said.activation_function.endswith("Identity"):
+    config = read_struct(path, _Dense)
+    if config.bias or not config.activation_function.endswith("Identity"):
         raise UnsupportedModel(
             "{path} describes a layer with a bias or an activation, which llama.cpp does not compute.", path=path
         )
-    return Dense(folder.name, said.in_features, said.out_features)
+    return Dense(folder.name, config.in_features, config.out_features)

@@ -34,13 +34,13 @@ def in_transformers_words(config: Config) -> Config:
 def _read(data: Mapping[str, Any]) -> dict[str, Any]:
     model_type = data.get("model_type")
     known = CONFIGS.get(model_type) if isinstance(model_type, str) else None
-    found = dict(data)
+    renamed = dict(data)
     if known is not None:
         # transformers sets attributes by a key's further names after those by its own
-        found |= {name: data[alias] for alias, name in known.aliases.items() if data.get(alias) is not None}
-        found = {**known.silent, **found}
-        found |= {alias: found[name] for alias, name in known.aliases.items() if found.get(name) is not None}
-    return _with_one_rotary_section(found, model_type in _BY_LAYER_TYPE)
+        renamed |= {name: data[alias] for alias, name in known.aliases.items() if data.get(alias) is not None}
+        renamed = {**known.silent, **renamed}
+        renamed |= {alias: renamed[name] for alias, name in known.aliases.items() if renamed.get(name) is not None}
+    return _with_one_rotary_section(renamed, model_type in _BY_LAYER_TYPE)
 
 
 def _with_one_rotary_section(data: dict[str, Any], by_layer_type: bool) -> dict[str, Any]:

@@ -45,13 +45,13 @@ WHOLE = "it"
 class InvalidJSON(ValueError):
     """A text is not the JSON that was expected."""
 
-    def __init__(self, reason: str | Sentence, *, key: str = "", wanted: str = "", found: str = "") -> None:
+    def __init__(self, reason: str | Sentence, *, key: str = "", wanted: str = "", actual: str = "") -> None:
         """Take the reason, and for a value of a wrong type or range: where it is, what it must be, what it is ("": unsaid)."""
         super().__init__(str(reason))
         self.reason = reason
         self.key = key
         self.wanted = wanted
-        self.found = found
+        self.actual = actual
         self.unknown = ""
         """The key that a structure which forbids further ones does not have."""
 
@@ -61,7 +61,7 @@ class InvalidJSON(ValueError):
             return BadFile("{path} is not valid JSON ({reason}); download it again.", path=path, reason=self.reason)
         if not self.wanted:
             return BadFile("{path} has no {key}; download it again.", path=path, key=self.key)
-        if not self.found:
+        if not self.actual:
             return BadFile(
                 "{path}: {key} must be {wanted}; download it again.", path=path, key=self.key, wanted=self.wanted
             )
@@ -70,7 +70,7 @@ class InvalidJSON(ValueError):
             path=path,
             key=self.key,
             wanted=self.wanted,
-            found=self.found,
+            found=self.actual,
         )
 
 
@@ -189,15 +189,15 @@ def _mismatch(error: msgspec.ValidationError) -> InvalidJSON:
         invalid = InvalidJSON(str(error))
         invalid.unknown = ".".join(part for part in (unknown["key"], unknown["name"]) if part)
         return invalid
-    found = _MISMATCH.fullmatch(str(error))
-    if found is None:
+    match = _MISMATCH.fullmatch(str(error))
+    if match is None:
         return InvalidJSON(str(error))
-    key = (found["key"] or "$").removeprefix("$.")
-    if found["missing"]:
-        key = found["missing"] if key == "$" else f"{key}.{found['missing']}"
+    key = (match["key"] or "$").removeprefix("$.")
+    if match["missing"]:
+        key = match["missing"] if key == "$" else f"{key}.{match['missing']}"
         return InvalidJSON(str(error), key=key)
-    wanted = found["type"] + (found["range"] or "").rstrip()
-    return InvalidJSON(str(error), key=WHOLE if key == "$" else key, wanted=wanted, found=found["found"] or "")
+    wanted = match["type"] + (match["range"] or "").rstrip()
+    return InvalidJSON(str(error), key=WHOLE if key == "$" else key, wanted=wanted, actual=match["found"] or "")
 
 
 def _is_deep(value: Any) -> bool:

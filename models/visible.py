@@ -21,5 +21,5 @@ def visible_lines(text: str) -> str:
     return _TERMINAL.sub(_escaped, text.replace("\r\n", "\n"))
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

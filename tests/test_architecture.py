@@ -257,6 +257,14 @@ def tracked_files() -> list[Path]:
     return [ROOT / name for name in listing.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_local_is_named_after_what_it_holds(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    names = [(node.lineno, node.id) for node in nodes if isinstance(node, ast.Name)]
+    names += [(node.lineno, node.arg) for node in nodes if isinstance(node, ast.arg)]
+    assert [name for name in names if name[1] in {"found", "whole", "said", "there"}] == []
+
+
 def test_packaging_does_not_shadow_the_library() -> None:
     assert not (ROOT / "packaging" / "__init__.py").exists()
 
@@ -279,7 +287,7 @@ def test_the_lock_file_is_not_tracked() -> None:
 
 def test_the_documents_name_files_that_are_there() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in tracked_files()}
-    for page in (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"):
+    for page in (*(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"):
         named = re.findall(r"`([\w./-]+\.py)`", page.read_text("utf-8"))
         gone = [
             name for name in named if "NAME" not in name and not any(f"/{path}".endswith(f"/{name}") for path in names)

@@ -140,9 +140,9 @@ class Adapter:
         for key in self.weights.tensors:
             self._sort(key, parts)
         self._refuse_slow_patterns(parts)
-        for module, found in parts.items():
-            bias = found.pop("bias", None)
-            change = self.low_rank[f"{module}.weight"] = self._low_rank(module, found)
+        for module, tensors_of_module in parts.items():
+            bias = tensors_of_module.pop("bias", None)
+            change = self.low_rank[f"{module}.weight"] = self._low_rank(module, tensors_of_module)
             if bias is not None:
                 self.biases[f"{module}.bias"] = AddedBias(bias, change.scale)
 
@@ -190,8 +190,8 @@ class Adapter:
 
         Source: peft, tuners/tuners_utils.py, `_inject_parameters`: as transformers' modules declare them.
         """
-        said = self.config.data.get("target_parameters")
-        wanted = tuple(text for text in said if isinstance(text, str)) if isinstance(said, list) else ()
+        names = self.config.data.get("target_parameters")
+        wanted = tuple(text for text in names if isinstance(text, str)) if isinstance(names, list) else ()
         named = ((name, f"{module}.{name}") for name in _PARAMETERS)
         return tuple(name for name, key in named if any(f".{key}".endswith(f".{text}") for text in wanted))
 
@@ -207,13 +207,13 @@ class Adapter:
 
     def _refuse_whole_numbers(self) -> None:
         tensors = self.weights.tensors
-        found = next((name for name in tensors if "lora_" in name and not is_float(tensors[name])), None)
-        if found is not None:
+        integer = next((name for name in tensors if "lora_" in name and not is_float(tensors[name])), None)
+        if integer is not None:
             raise UnsupportedModel(
                 "{path} is quantized: its tensor {tensor} holds {type} instead of floats; get the adapter as it was trained.",
                 path=self.path,
-                tensor=found[:100],
-                type=tensors[found].dtype.name,
+                tensor=integer[:100],
+                type=tensors[integer].dtype.name,
             )
 
     def _sort(self, key: str, parts: dict[str, dict[str, str]]) -> None:
@@ -246,30 +246,30 @@ class Adapter:
 
     def _token_indices(self, module: str, key: str) -> tuple[int, ...]:
         """Return which rows of a module's matrix the adapter replaces."""
-        said = self.config.data.get("token_indices" if self.kind == _TOKENS_ALONE else "trainable_token_indices")
-        if isinstance(said, Mapping):
-            said = next((value for name, value in said.items() if f".{module}".endswith(f".{name}")), None)
+        indices = self.config.data.get("token_indices" if self.kind == _TOKENS_ALONE else "trainable_token_indices")
+        if isinstance(indices, Mapping):
+            indices = next((value for name, value in indices.items() if f".{module}".endswith(f".{name}")), None)
         rows = self.weights.tensors[key].shape[:1]
         if (
-            not isinstance(said, list)
-            or not all(type(index) is int and index >= 0 for index in said)
-            or rows != (len(said),)
+            not isinstance(indices, list)
+            or not all(type(index) is int and index >= 0 for index in indices)
+            or rows != (len(indices),)
         ):
             raise BadFile(
                 "{path} does not say of which tokens it has rows of {module} (trainable_token_indices); download it again.",
                 path=self.config.origin,
                 module=module[:100],
             )
-        return tuple(said)
+        return tuple(indices)
 
-    def _low_rank(self, module: str, found: Mapping[str, str]) -> LowRank:
-        if "lora_A" not in found or "lora_B" not in found:
+    def _low_rank(self, module: str, parts: Mapping[str, str]) -> LowRank:
+        if "lora_A" not in parts or "lora_B" not in parts:
             raise BadFile(
                 "{path} holds only one half of the change of {module}; download the adapter again.",
                 path=self.path,
                 module=module[:100],
             )
-        a, b = (self.weights.tensors[found[part]].shape for part in ("lora_A", "lora_B"))
+        a, b = (self.weights.tensors[parts[part]].shape for part in ("lora_A", "lora_B"))
         if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not a[0]:
             raise BadFile(
                 "{path}: the two halves of the change of {module} do not fit ({first} and {second}); download the "
@@ -279,9 +279,9 @@ class Adapter:
                 first=shape_text(a),
                 second=shape_text(b),
             )
-        flipped = "embedding" in found or self.config.bool("fan_in_fan_out", default=False)
+        flipped = "embedding" in parts or self.config.bool("fan_in_fan_out", default=False)
         rows, columns = (a[1], b[0]) if flipped else (b[0], a[1])
-        magnitude = found.get("lora_magnitude_vector")
+        magnitude = parts.get("lora_magnitude_vector")
         if magnitude is not None and self.weights.tensors[magnitude].shape != (b[0],):
             raise BadFile(
                 "{path}: the magnitudes of {module} do not fit; download the adapter again.",
@@ -295,7 +295,7 @@ class Adapter:
                 module=module[:100],
             )
         scale = self.scale(f"{module}.weight" if self.target_parameters(module) else module, a[0])
-        return LowRank((rows, columns), a[0], scale, found["lora_A"], found["lora_B"], flipped, magnitude)
+        return LowRank((rows, columns), a[0], scale, parts["lora_A"], parts["lora_B"], flipped, magnitude)
 
     def scale(self, module: str, rank: int) -> float:
         """Return what the product of the two halves is multiplied by, where a module has a rank."""

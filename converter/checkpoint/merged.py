@@ -193,11 +193,11 @@ class _Replaced:
     def apply(self, values: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         numbers = np.arange(len(values)) if isinstance(rows, slice) else rows
         places = {index: place for place, index in enumerate(self.indices)}
-        found = [(at, places[number]) for at, number in enumerate(numbers.tolist()) if number in places]
-        if not found:
+        replaced = [(at, places[number]) for at, number in enumerate(numbers.tolist()) if number in places]
+        if not replaced:
             return values
         changed = values.copy()
-        changed[[at for at, _ in found]] = self.new[[place for _, place in found]]
+        changed[[at for at, _ in replaced]] = self.new[[place for _, place in replaced]]
         return changed
 
 

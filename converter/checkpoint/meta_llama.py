@@ -80,9 +80,9 @@ class MetaCheckpoint:
         """Return one tensor, joined of the files' parts."""
         parts = [file.read(self._own[name]) for file in self._files]
         axis = self._axis(name)
-        whole = parts[0] if axis is None or len(parts) == 1 else np.concatenate(parts, axis)
+        joined = parts[0] if axis is None or len(parts) == 1 else np.concatenate(parts, axis)
         heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}.get(name.split(".")[-2])
-        return whole if heads is None else _halves(whole, self.config.int(heads))
+        return joined if heads is None else _halves(joined, self.config.int(heads))
 
     def rows(self, name: str) -> Rows:
         """Return one tensor; joined of the files' parts, it is in memory whole."""
@@ -138,7 +138,7 @@ class MetaCheckpoint:
                     path=params.origin,
                     count=count,
                 )
-        said: dict[str, Any] = {
+        config: dict[str, Any] = {
             "architectures": ["LlamaForCausalLM"],
             "_name_or_path": self.path.resolve().name,
             "hidden_size": self._width,
@@ -152,8 +152,8 @@ class MetaCheckpoint:
             "max_position_embeddings": _context(params, self._width),
         }
         if params.bool("use_scaled_rope", default=False):
-            said["rope_scaling"] = {"rope_type": "llama3", "factor": 32.0 if self._width <= _SMALL_WIDTH else 8.0}
-        return Config(said, params.origin)
+            config["rope_scaling"] = {"rope_type": "llama3", "factor": 32.0 if self._width <= _SMALL_WIDTH else 8.0}
+        return Config(config, params.origin)
 
 
 def _not_one_model(folder: Path) -> BadFile:

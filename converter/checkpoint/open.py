@@ -49,8 +49,8 @@ def _scaled(source: Path, checkpoint: Checkpoint) -> Checkpoint:
     if not scales_of(checkpoint):
         return checkpoint
     path = checkpoint_folder(source) / "config.json"
-    said = Config(read_object(path), str(path)) if path.is_file() else Config({})
-    return ScaledCheckpoint(checkpoint, block_size(said))
+    config = Config(read_object(path), str(path)) if path.is_file() else Config({})
+    return ScaledCheckpoint(checkpoint, block_size(config))
 
 
 def checkpoint_folder(source: Path) -> Path:
@@ -123,10 +123,10 @@ def published_name(folder: Path) -> str:
 def _config(data: Mapping[str, Any], path: Path, origin: str) -> Config:
     """Add to a configuration what lies around its file: its folder's name and generation_config.json."""
     generation = path.with_name("generation_config.json")
-    said = read_object(generation) if generation.is_file() else None
+    generation_config = read_object(generation) if generation.is_file() else None
     code = next(iter(sorted(path.parent.glob("modeling_*.py"))), None)
     text = "" if code is None else read_bytes(code, largest=LARGEST).decode("utf-8", "replace")
-    return Config(data, origin, said, published_name(path.parent), text, read_modules(path.parent))
+    return Config(data, origin, generation_config, published_name(path.parent), text, read_modules(path.parent))
 
 
 def _open_file(source: Path) -> Checkpoint:

@@ -41,14 +41,14 @@ def refuse_other_programs(path: Path, weights: Checkpoint) -> None:
         UnsupportedModel: they are; the sentence names it.
     """
     for program, pattern in _PROGRAMS:
-        found = next((name for name in weights.tensors if pattern.search(name)), None)
-        if found is not None:
+        foreign = next((name for name in weights.tensors if pattern.search(name)), None)
+        if foreign is not None:
             raise UnsupportedModel(
                 "{path} is an adapter of {program} (its tensor {tensor} says so), and Zhiyin merges those that PEFT saves; merge "
                 "it with {program}, then convert the result.",
                 path=path,
                 program=program,
-                tensor=found[:100],
+                tensor=foreign[:100],
             )
 
 

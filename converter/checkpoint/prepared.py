@@ -123,10 +123,10 @@ def _by_its_rows(
     blueprint = family.blueprint(config.changed(tie_word_embeddings=False), None)
     sources = {source.name: source for tensor in blueprint.tensors for source in tensor.sources}
     named = [name for name in dict.fromkeys(vocabulary_tensors(blueprint)) if name in stored]
-    found = {name: inner.tensors[stored[name]] for name in named if is_float(inner.tensors[stored[name]])}
+    rows = {name: inner.tensors[stored[name]] for name in named if is_float(inner.tensors[stored[name]])}
     sizes = {
         name: tensor.shape[0]
-        for name, tensor in found.items()
+        for name, tensor in rows.items()
         if len(tensor.shape) == 2 and tensor.shape[1:] == sources[name].shape[1:]
     }
     if len(set(sizes.values())) > 1:

@@ -47,9 +47,9 @@ _SCALE = "scale"
 def quantized_by(tensors: Mapping[str, StoredTensor]) -> tuple[str, str] | None:
     """Return the program that quantized a checkpoint, and one of its tensors that tells; None: no name tells."""
     for ending, program in _BY_ENDING.items():
-        found = next((name for name in tensors if name.endswith(ending) or f"{ending}." in name), None)
-        if found is not None:
-            return program, found
+        quantized = next((name for name in tensors if name.endswith(ending) or f"{ending}." in name), None)
+        if quantized is not None:
+            return program, quantized
     packed = next((name for name in tensors if name.endswith(".qweight")), None)
     if packed is not None:
         return _packed_by(tensors, packed.removesuffix(".qweight")), packed
@@ -67,9 +67,9 @@ def refuse_quantized_tensors(checkpoint: Checkpoint, blueprint: Blueprint) -> No
     integers = {source.name for source in sources if source.integers}
     needed = {source.name: source.shape for source in sources}
     tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in integers}
-    found = quantized_by(tensors)
-    if found is not None and not _is_whole_beside(tensors, needed):
-        raise refusal(checkpoint.path, *found)
+    scheme = quantized_by(tensors)
+    if scheme is not None and not _is_whole_beside(tensors, needed):
+        raise refusal(checkpoint.path, *scheme)
     for name in needed:
         stored = tensors.get(name)
         if stored is not None and not is_float(stored):

@@ -171,10 +171,10 @@ def _slot(path: Path, name: str, described: msgspec.Raw, start: int, room: int) 
     try:
         entry = _ENTRY.decode(described)
         dtype, shape, (begin, end) = _DTYPES[entry.dtype], tuple(entry.shape), entry.data_offsets
-        whole = is_possible(shape) and end - begin == prod(shape) * dtype.itemsize
+        is_complete = is_possible(shape) and end - begin == prod(shape) * dtype.itemsize
     except (KeyError, msgspec.MsgspecError, RecursionError):
-        whole = False
-    if not whole:
+        is_complete = False
+    if not is_complete:
         raise BadFile("{path} describes tensor {tensor} wrongly; download it again.", path=path, tensor=name[:80])
     if end > room:
         raise BadFile(

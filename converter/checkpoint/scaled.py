@@ -99,23 +99,23 @@ def block_size(config: Config) -> Block:
     Raises:
         BadFile: what it says is none.
     """
-    whole = config.section("text_config") if "text_config" in config else config
-    within = config if any(key in config for key in SECTIONS) else whole
+    inner = config.section("text_config") if "text_config" in config else config
+    within = config if any(key in config for key in SECTIONS) else inner
     section = within.section(*SECTIONS)
-    said = section.entries("weight_block_size", int)
-    if said is None:
+    block = section.entries("weight_block_size", int)
+    if block is None:
         groups = section.section("config_groups")
         weights = [groups.section(name).section("weights") for name in groups.data if name not in ("", "format")]
-        said = next((found for one in weights if (found := one.entries("block_structure", int))), None)
-    if not said:
+        block = next((structure for one in weights if (structure := one.entries("block_structure", int))), None)
+    if not block:
         return USUAL_BLOCK
-    if len(said) != 2 or min(said) < 1:
+    if len(block) != 2 or min(block) < 1:
         raise BadFile(
             "{path} says that {size} weights share a scale, which are no rows and columns; download it again.",
             path=config.origin,
-            size=str(said)[:40],
+            size=str(block)[:40],
         )
-    return said[0], said[1]
+    return block[0], block[1]
 
 
 def _steps(shape: Shape, scale: Shape, block: Block) -> tuple[int, ...]:
@@ -126,8 +126,8 @@ def _steps(shape: Shape, scale: Shape, block: Block) -> tuple[int, ...]:
     usual = (*(1 for _ in shape[2:]), *block)
     steps = []
     for axis, (size, count, step) in enumerate(zip(shape, per_row, usual, strict=True)):
-        whole = all(number == 1 for number in per_row[axis:])
-        steps.append(max(size, 1) if whole else 1 if count == size else step)
+        by_rows = all(number == 1 for number in per_row[axis:])
+        steps.append(max(size, 1) if by_rows else 1 if count == size else step)
         if -(-size // steps[-1]) != count:
             return ()
     return tuple(steps)

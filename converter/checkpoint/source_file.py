@@ -104,10 +104,10 @@ class SourceFile:
         """
         try:
             with self._lock:
-                there = FileState.of(self._opened())
-            same = there == self.state and FileState.at(self.path) == self.state
+                now = FileState.of(self._opened())
+            same = now == self.state and FileState.at(self.path) == self.state
         except FileNotFoundError:
-            same = self._file is not None and there == self.state
+            same = self._file is not None and now == self.state
         except OSError as error:
             raise self._unreadable(error) from error
         if not same:

@@ -250,15 +250,15 @@ def places_in_zip(
             return {}
         contents, records = _open_zip(path, file, size)
         views = dict(_tensors(contents))
-        found = {}
+        located = {}
         for name in names([name for name, view in views.items() if view.strides == _strides(view.shape)]):
             info = records.get(views[name].storage.key)
             places = {} if info is None else {views[name].storage.key: _record(file, info, size)}
             slot = _slot(path, name, views[name], places)
-            found[name] = slot.stored, slot.begin
+            located[name] = slot.stored, slot.begin
     except (RefusedPickle, *_DAMAGES) as error:
         raise BadFile("{path} is truncated, damaged or no PyTorch file; download it again.", path=path) from error
-    return found
+    return located
 
 
 def _read_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
@@ -363,9 +363,9 @@ def _tensors(contents: Any) -> Iterator[tuple[str, _View]]:
     """Yield the named tensors: of the dict itself, or of the one that a training program wrapped."""
     if not isinstance(contents, dict):
         return
-    found = [(name, value) for name, value in contents.items() if isinstance(value, _View) and isinstance(name, str)]
-    if found:
-        yield from found
+    views = [(name, value) for name, value in contents.items() if isinstance(value, _View) and isinstance(name, str)]
+    if views:
+        yield from views
         return
     for key in _WRAPPERS:
         inner = contents.get(key)
@@ -405,8 +405,10 @@ def _rebuild_tensor_v3(
 
 
 def _view(storage: _Storage, dtype: np.dtype[Any], offset: Any, shape: Any, strides: Any) -> _View:
-    whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= _MOST_DIMENSIONS
-    if not whole or not all(_is_count(number) for number in (offset, *shape, *strides)) or not is_possible(shape):
+    is_sound = (
+        isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= _MOST_DIMENSIONS
+    )
+    if not is_sound or not all(_is_count(number) for number in (offset, *shape, *strides)) or not is_possible(shape):
         raise DamagedPickle("a tensor with a strange shape")
     return _View(storage, dtype, offset, shape, strides)
 

@@ -26,10 +26,10 @@ _OTHER_PARTS = re.compile(
 
 def without_wrappers(names: Iterable[str]) -> dict[str, str]:
     """Return stored names by what they are without wrappers' parts, and without a `module.` before every one of them."""
-    found = {_BASE_LAYER.sub("", WRAPPERS.sub("", name)): name for name in names}
-    while found and all(name.startswith("module.") for name in found):
-        found = {name.removeprefix("module."): stored for name, stored in found.items()}
-    return found
+    unwrapped = {_BASE_LAYER.sub("", WRAPPERS.sub("", name)): name for name in names}
+    while unwrapped and all(name.startswith("module.") for name in unwrapped):
+        unwrapped = {name.removeprefix("module."): stored for name, stored in unwrapped.items()}
+    return unwrapped
 
 
 def usual_names(wanted: Collection[str], stored: Collection[str]) -> dict[str, str]:
@@ -45,12 +45,12 @@ def usual_names(wanted: Collection[str], stored: Collection[str]) -> dict[str, s
         UnsupportedModel: two models lie in it, below different beginnings.
     """
     usual, word, rests = _layers(wanted)
-    found = _beginnings(usual, word, rests, stored)
-    if not found or usual in found:
+    beginnings = _beginnings(usual, word, rests, stored)
+    if not beginnings or usual in beginnings:
         outside = {usual + name: name for name in wanted if usual and name not in stored}
         return {name: name if name in wanted else outside.get(name, name) for name in stored}
-    most = max(found.values())
-    fullest = sorted(beginning for beginning, count in found.items() if count == most)
+    most = max(beginnings.values())
+    fullest = sorted(beginning for beginning, count in beginnings.items() if count == most)
     if len(fullest) > 1:
         raise UnsupportedModel(
             "This checkpoint holds several models, below {first!r} and {second!r}; save the one that you mean by itself.",
@@ -71,8 +71,8 @@ def _beginnings(usual: str, word: str, rests: Collection[str], stored: Iterable[
     """Count below which beginnings names of layers are stored, each with its dot; "" is one, too."""
     pattern = re.compile(rf"((?:.*\.)?){re.escape(word)}\.\d+\.(.+)")
     matches = [match for name in stored if word and (match := pattern.fullmatch(name)) and match[2] in rests]
-    found = Counter(match[1] for match in matches)
-    return Counter({beginning: count for beginning, count in found.items() if not _is_other_part(beginning, usual)})
+    counts = Counter(match[1] for match in matches)
+    return Counter({beginning: count for beginning, count in counts.items() if not _is_other_part(beginning, usual)})
 
 
 def is_of_other_part(name: str) -> bool:
@@ -85,14 +85,14 @@ def _is_other_part(beginning: str, usual: str) -> bool:
 
 
 class _Renaming:
-    def __init__(self, wanted: Collection[str], usual: str, found: str) -> None:
-        self._wanted, self._usual, self._found = frozenset(wanted), usual, found
+    def __init__(self, wanted: Collection[str], usual: str, beginning: str) -> None:
+        self._wanted, self._usual, self._found = frozenset(wanted), usual, beginning
         below = (name.removeprefix(usual) for name in wanted if name.startswith(usual))
         self._roots = {name.partition(".")[0] for name in below}
-        self._outer = found.removesuffix(usual) if usual and found.endswith(usual) else ""
-        parts = found.split(".")[:-1]
+        self._outer = beginning.removesuffix(usual) if usual and beginning.endswith(usual) else ""
+        parts = beginning.split(".")[:-1]
         self._above = [".".join(parts[:count]) + "." for count in range(len(parts), 0, -1)]
-        self._cut = usual.removesuffix(found) if usual.endswith(found) else ""
+        self._cut = usual.removesuffix(beginning) if usual.endswith(beginning) else ""
 
     def __call__(self, name: str) -> str:
         if name in self._wanted:

@@ -111,10 +111,10 @@ def open_weights(folder: Path, named: Path | None = None) -> Checkpoint:
     if named is not None:
         return _named(folder, named).open(folder)
     sets = [_sets(folder, layout) for layout in _LAYOUTS]
-    found = next((number for number, layout_sets in enumerate(sets) if layout_sets), None)
-    if found is not None:
-        checkpoint = _one_of(folder, sets[found])
-        _compare_with_later_layouts(folder, sets[found][0], checkpoint, sets[found + 1 :])
+    first = next((number for number, layout_sets in enumerate(sets) if layout_sets), None)
+    if first is not None:
+        checkpoint = _one_of(folder, sets[first])
+        _compare_with_later_layouts(folder, sets[first][0], checkpoint, sets[first + 1 :])
         return checkpoint
     if not any(folder.iterdir()):
         raise BadFile("{path} is an empty folder; download the whole checkpoint.", path=folder)
@@ -123,8 +123,8 @@ def open_weights(folder: Path, named: Path | None = None) -> Checkpoint:
 
 def open_weight_file(file: Path) -> Checkpoint:
     """Open a file of weights, with the others where it is one of several that belong together."""
-    found = _set_of(file)
-    return found.open(file if found.files == (file,) else file.parent)
+    weights = _set_of(file)
+    return weights.open(file if weights.files == (file,) else file.parent)
 
 
 def is_weight_file(file: Path) -> bool:
@@ -154,29 +154,29 @@ def _set_of(file: Path) -> WeightSet:
     beside = _series(
         [path for path in file.parent.glob(f"*{file.suffix}") if _PART.fullmatch(path.stem)], layout.reader
     )
-    return next((found for found in beside if file in found.files), WeightSet(file.name, (file,), layout.reader))
+    return next((weights for weights in beside if file in weights.files), WeightSet(file.name, (file,), layout.reader))
 
 
 def _sets(folder: Path, layout: _Layout) -> list[WeightSet]:
     """Return the sets of one layout, the usual single file first, then what the index lists."""
-    files = next((there for pattern in layout.patterns if (there := _weights(folder, pattern))), [])
-    found: list[WeightSet] = []
+    files = next((matching for pattern in layout.patterns if (matching := _weights(folder, pattern))), [])
+    sets: list[WeightSet] = []
     index = folder / layout.index_name
     if index.is_file() and (_lists_files(index, beside=folder / layout.single in files) or not files):
         listed = _listed(index, layout.reader)
         rest = [path for path in files if path not in listed.files]
         if listed.files or not rest:  # otherwise the index was left behind when its files were removed
-            found.append(listed)
+            sets.append(listed)
         files = rest
-    found += _series(files, layout.reader)
-    return sorted(found, key=lambda one: one.name != layout.single)
+    sets += _series(files, layout.reader)
+    return sorted(sets, key=lambda one: one.name != layout.single)
 
 
 def _weights(folder: Path, pattern: str) -> list[Path]:
     """Return the files of a pattern that can be a model's weights."""
     files = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))  # macOS leaves ._NAME beside
-    found = [path for path in files if not _NO_MODEL.match(path.name)]
-    return [path for path in found if not path.name.startswith(_OTHER_LAYOUT)] or found
+    weights = [path for path in files if not _NO_MODEL.match(path.name)]
+    return [path for path in weights if not path.name.startswith(_OTHER_LAYOUT)] or weights
 
 
 def _series(files: Sequence[Path], reader: Reader) -> list[WeightSet]:
@@ -205,8 +205,8 @@ def _listed(index: Path, reader: Reader) -> WeightSet:
                 "{path} points outside its folder ({name}); get the checkpoint elsewhere.", path=index, name=name[:80]
             )
     paths = [index.parent / name for name in names]
-    there = [path for path in paths if is_there(path)]
-    return WeightSet(index.name, tuple(there), reader, tuple(path.name for path in paths if path not in there))
+    present = [path for path in paths if is_there(path)]
+    return WeightSet(index.name, tuple(present), reader, tuple(path.name for path in paths if path not in present))
 
 
 def _lists_files(index: Path, *, beside: bool) -> bool:

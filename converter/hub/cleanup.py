@@ -152,9 +152,11 @@ def _kept_in(folder: Path) -> Iterator[KeptDownload]:
     origin = read_origin(folder)
     if origin is None:
         return
-    there = {name: folder / name for name in verified_files(read_manifest(folder)) if _uses_graph_runner(folder, name)}
+    verified = {
+        name: folder / name for name in verified_files(read_manifest(folder)) if _uses_graph_runner(folder, name)
+    }
     for source, models in conversions_by_source(folder).items():
-        files = tuple(path for name, path in there.items() if source in ("", name) and path not in models)
+        files = tuple(path for name, path in verified.items() if source in ("", name) and path not in models)
         if files:
             size = sum(path.stat().st_size for path in files)
             yield KeptDownload(folder, origin.repository, source, files, size, tuple(models))

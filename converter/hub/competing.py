@@ -116,10 +116,10 @@ def _places(
     """Return where the tensors of a file lie, of PyTorch's format those that `names` chooses."""
     path, stream = Path(repository, file.name), _RemoteStream(file, read)
     if file.name.endswith(".safetensors"):
-        found = places_of_header(path, file.size, stream.at)
+        places = places_of_header(path, file.size, stream.at)
     else:
-        found = places_in_zip(path, cast("BinaryIO", stream), file.size, names)
-    return {name: Place(file, stored, begin) for name, (stored, begin) in found.items()}
+        places = places_in_zip(path, cast("BinaryIO", stream), file.size, names)
+    return {name: Place(file, stored, begin) for name, (stored, begin) in places.items()}
 
 
 class _RemoteStream:

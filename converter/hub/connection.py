@@ -380,15 +380,15 @@ class _Request:
     def _is_resolved(self) -> bool:
         """Ask once more for the address that is connected to: looking a name up cannot be heard from outside."""
         url = httpx2.URL(self.url if self.proxy is None else self.proxy.url)
-        found = threading.Event()
+        resolved = threading.Event()
 
         def look_up() -> None:
             with permitted(), suppress(OSError):
                 socket.getaddrinfo(url.host, url.port)
-                found.set()
+                resolved.set()
 
         threading.Thread(target=look_up, name="hub", daemon=True).start()
-        return found.wait(_LOOK_UP_SECONDS)
+        return resolved.wait(_LOOK_UP_SECONDS)
 
     def give_up(self) -> None:
         """Let the thread end, whatever it waits for."""

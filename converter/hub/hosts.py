@@ -210,9 +210,9 @@ class _HuggingFace:
 
     def about(self) -> About:
         answer = self.connection.read(f"{self.endpoint}/api/models/{quote(self._name)}", _ABOUT_BYTES, _PACKED)
-        found = _decoded(self.endpoint, answer, dict[str, Any])
-        licence = licence_in(mapping(found.get("cardData")), texts(found.get("tags")))
-        return About(licence, count(found.get("downloads")), found.get("gated") not in (None, False))
+        answer_data = _decoded(self.endpoint, answer, dict[str, Any])
+        licence = licence_in(mapping(answer_data.get("cardData")), texts(answer_data.get("tags")))
+        return About(licence, count(answer_data.get("downloads")), answer_data.get("gated") not in (None, False))
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
         revision = f"/revision/{quote(self._revision, safe='')}" if self._revision else ""
@@ -252,8 +252,8 @@ class _ModelScope:
 
     def about(self) -> About:
         answer = self.connection.read(f"{self.endpoint}/openapi/v1/models/{quote(self._name)}", _ABOUT_BYTES, _PACKED)
-        found = mapping(_decoded(self.endpoint, answer, dict[str, Any]).get("data"))
-        return About(text(found.get("license")), count(found.get("downloads")), found.get("gated") not in (None, False))
+        about = mapping(_decoded(self.endpoint, answer, dict[str, Any]).get("data"))
+        return About(text(about.get("license")), count(about.get("downloads")), about.get("gated") not in (None, False))
 
     def listing(self) -> tuple[str, list[RemoteFile]]:
         self._listed = 0
@@ -266,10 +266,10 @@ class _ModelScope:
 
     def _entries(self, folder: str) -> list[_Entry]:
         """Return the files in a folder and below; one with more than an answer holds is asked for folder by folder."""
-        found = self._answer(folder, recursive=True)
-        if len(found) >= _MOST_LISTED:
-            found = self._answer(folder, recursive=False)
-            if len(found) >= _MOST_LISTED:
+        entries = self._answer(folder, recursive=True)
+        if len(entries) >= _MOST_LISTED:
+            entries = self._answer(folder, recursive=False)
+            if len(entries) >= _MOST_LISTED:
                 where = "/".join(part for part in (self._name, folder) if part)
                 raise ZhiyinError(
                     "{endpoint} lists the first {count} files of a folder only, and {folder} has more; choose "
@@ -278,11 +278,11 @@ class _ModelScope:
                     count=_MOST_LISTED,
                     folder=where,
                 )
-            below = [entry.path for entry in found if entry.type == "tree"]
+            below = [entry.path for entry in entries if entry.type == "tree"]
             if folder.count("/") > MOST_FOLDERS or not all(name.startswith(f"{folder}/") for name in below if folder):
                 raise _no_hub(self.endpoint)
-            found += [entry for name in below for entry in self._entries(name)]
-        return [entry for entry in found if entry.type != "tree"]
+            entries += [entry for name in below for entry in self._entries(name)]
+        return [entry for entry in entries if entry.type != "tree"]
 
     def _answer(self, folder: str, *, recursive: bool) -> list[_Entry]:
         """Return what one answer lists of a folder, folders included."""
@@ -291,12 +291,12 @@ class _ModelScope:
         answer = self.connection.read(url, _LISTING_BYTES, _PACKED, also=(httpx2.codes.NOT_FOUND,))
         if answer.status == httpx2.codes.NOT_FOUND:
             raise self._refusal(answer)
-        found = _decoded(self.endpoint, answer, _Folder).data.files or []
-        check_names(self._name, (entry.path for entry in found))
-        self._listed += len(found) + _MOST_FILES // _MOST_ANSWERS
+        files = _decoded(self.endpoint, answer, _Folder).data.files or []
+        check_names(self._name, (entry.path for entry in files))
+        self._listed += len(files) + _MOST_FILES // _MOST_ANSWERS
         if self._listed > _MOST_FILES:
             raise _no_hub(self.endpoint)
-        return found
+        return files
 
     def url(self, commit: str, file: RemoteFile) -> str:
         return self._api("repo", {"Revision": self._revision, "FilePath": file.name})

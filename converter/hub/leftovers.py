@@ -68,12 +68,12 @@ def delete_leftover(left: Leftover) -> None:
 def _left_in(folder: Path) -> Iterator[Leftover]:
     partials = {path: match["name"] for path in folder.rglob(".*.part") if (match := _PARTIAL.fullmatch(path.name))}
     partials = {path: name for path, name in partials.items() if path.is_file() and not path.is_symlink()}
-    whole = [] if conversions_by_source(folder) else list(_weights_in(folder))
-    if not partials and not whole:
+    complete = [] if conversions_by_source(folder) else list(_weights_in(folder))
+    if not partials and not complete:
         return
     known = read_origin(folder)
     repository = known.repository if known is not None else folder.name.replace("--", "/", 1)
-    files = (*partials, *whole)
+    files = (*partials, *complete)
     yield Leftover(
         folder,
         repository,

@@ -15,7 +15,7 @@ def text(value: object, longest: int = _LONGEST) -> str:
 
 def texts(value: object) -> list[str]:
     """Return the texts in a list."""
-    return [found for found in map(text, value) if found] if isinstance(value, list) else []
+    return [part for part in map(text, value) if part] if isinstance(value, list) else []
 
 
 def mapping(value: object) -> Mapping[str, Any]:

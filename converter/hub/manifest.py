@@ -152,17 +152,17 @@ def earlier_conversion(folder: Path, source: Path, commit: str, quant: str) -> t
 def converted_from(folder: Path, file: str = "") -> list[Path]:
     """Return what was converted from a download, or from one of several models in it, and may still be there."""
     entries = _conversions(read_manifest(folder))
-    found = (entry for key, entry in entries.items() if not file or key.startswith(f"{file} "))
-    return [Path(entry["path"]) for entry in found if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
+    matching = (entry for key, entry in entries.items() if not file or key.startswith(f"{file} "))
+    return [Path(entry["path"]) for entry in matching if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
 
 
 def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
     """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
-    found: dict[str, list[Path]] = {}
+    by_source: dict[str, list[Path]] = {}
     for key, entry in _conversions(read_manifest(folder)).items():
         if isinstance(entry, dict) and isinstance(entry.get("path"), str) and is_there(Path(entry["path"])):
-            found.setdefault(key.rpartition(" ")[0], []).append(Path(entry["path"]))
-    return found
+            by_source.setdefault(key.rpartition(" ")[0], []).append(Path(entry["path"]))
+    return by_source
 
 
 def _wish(folder: Path, source: Path, quant: str) -> str:
@@ -170,5 +170,5 @@ def _wish(folder: Path, source: Path, quant: str) -> str:
 
 
 def _conversions(note: dict[str, Any]) -> dict[str, Any]:
-    found = note.get("converted")
-    return found if isinstance(found, dict) else {}
+    converted = note.get("converted")
+    return converted if isinstance(converted, dict) else {}

@@ -160,10 +160,10 @@ def tls_context() -> ssl.SSLContext:
 
 def _check_folders(folders: Sequence[Path]) -> None:
     """Refuse folders none of which is one, or where OpenSSL, which looks in them when it needs one, would find no certificate."""
-    found = [folder for folder in folders if folder.is_dir()]
-    if not found:
+    existing = [folder for folder in folders if folder.is_dir()]
+    if not existing:
         raise FileNotFoundError(2, os.strerror(2))
-    if not any(_HASHED.fullmatch(name) for folder in found for name in os.listdir(folder)):  # noqa: PTH208 - names are enough
+    if not any(_HASHED.fullmatch(name) for folder in existing for name in os.listdir(folder)):  # noqa: PTH208 - names are enough
         raise ssl.SSLError
 
 
@@ -236,8 +236,10 @@ def offline_setting() -> str:
 
 def _variable_of(name: str) -> str:
     """Return how an environment variable is written here, "" where it is not set; small letters come first, as in urllib."""
-    found = (other for other in (name, name.upper(), *os.environ) if other.lower() == name and os.environ.get(other))
-    return next(found, "")
+    variables = (
+        other for other in (name, name.upper(), *os.environ) if other.lower() == name and os.environ.get(other)
+    )
+    return next(variables, "")
 
 
 def _without_password(url: str) -> str:

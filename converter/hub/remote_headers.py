@@ -45,17 +45,17 @@ def read_headers(
     """
     first, *others = models.values()
     reader = _HeadReader(repository, read)
-    found = [reader.heads_of(first)]
+    heads = [reader.heads_of(first)]
     pool = ThreadPoolExecutor(_CONNECTIONS)
     try:
-        found += pool.map(reader.heads_of, others)
+        heads += pool.map(reader.heads_of, others)
     except BaseException:
         stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    headers = {quant: header for quant, header in zip(models, found, strict=True) if isinstance(header, tuple)}
-    return headers, tuple(error for error in found if isinstance(error, ZhiyinError))
+    headers = {quant: header for quant, header in zip(models, heads, strict=True) if isinstance(header, tuple)}
+    return headers, tuple(error for error in heads if isinstance(error, ZhiyinError))
 
 
 class _HeadReader:

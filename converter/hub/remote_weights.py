@@ -59,9 +59,9 @@ def refuse_quantized_weights(repository: str, config: Config, weights: Sequence[
         return  # of what the configuration says, or a damaged file, one hears where it is taken
     integers = {source.name for tensor in blueprint.tensors for source in tensor.sources if source.integers}
     for file, tensors in headers.items():
-        found = quantized_by({name: tensor for name, tensor in tensors.items() if name not in integers})
-        if found is not None and not _is_left_over(tensors, found[1]):
-            raise refusal(Path(repository, file.name), *found)
+        scheme = quantized_by({name: tensor for name, tensor in tensors.items() if name not in integers})
+        if scheme is not None and not _is_left_over(tensors, scheme[1]):
+            raise refusal(Path(repository, file.name), *scheme)
 
 
 def _is_left_over(tensors: Mapping[str, StoredTensor], name: str) -> bool:

@@ -388,8 +388,8 @@ class _Repository:
     def _config(self, commit: str, names: Mapping[str, RemoteFile]) -> Config | None:
         if "config.json" not in names:
             return None
-        found = self._read(commit, names["config.json"], dict[str, Any])
-        config = understood(Config(found, f"{self.name}/config.json", folder=self.name.partition("/")[2]))
+        data = self._read(commit, names["config.json"], dict[str, Any])
+        config = understood(Config(data, f"{self.name}/config.json", folder=self.name.partition("/")[2]))
         return as_stored(self.name, config, names, partial(self._part, commit))
 
     def _part(self, commit: str, file: RemoteFile, first: int, last: int) -> bytes:
@@ -472,11 +472,11 @@ class _Repository:
         check_kept_names(self.name, (file.name for file in files), one_case=one_case)
         missing = sorted((file for file in files if not self._is_here(file, check)), key=lambda file: file.size)
         partials = {file: _size(partial_path(self.folder / file.name, file)) for file in missing}
-        there = sum(partials.values())
-        need = sum(file.size for file in missing) - there
+        received = sum(partials.values())
+        need = sum(file.size for file in missing) - received
         self._check_room(need)
         total = sum(file.size for file in files)
-        meter = Meter(on_progress, total, len(files), "downloading", there=total - need)
+        meter = Meter(on_progress, total, len(files), "downloading", resumed=total - need)
         meter.items = len(files) - len(missing)
         for file in missing:
             target = self.folder / file.name

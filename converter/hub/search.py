@@ -46,20 +46,20 @@ def search(words: str, endpoint: str = "", check: Callable[[], None] = lambda: N
     Raises:
         ZhiyinError: nothing was asked for, or the host gives no answer.
     """
-    there = words.startswith(MODELSCOPE_PREFIX)
+    on_modelscope = words.startswith(MODELSCOPE_PREFIX)
     asked = " ".join(words.removeprefix(MODELSCOPE_PREFIX).split())[:_LONGEST_WORDS]
     if not asked:
         raise ZhiyinError("Write what to look for.")
-    where = checked_endpoint(endpoint) or (MODELSCOPE if there else checked_usual_endpoint())
-    there = there or is_modelscope(urlsplit(where).hostname)
-    url = _modelscope_url(where, asked) if there else _hub_url(where, asked)
+    where = checked_endpoint(endpoint) or (MODELSCOPE if on_modelscope else checked_usual_endpoint())
+    on_modelscope = on_modelscope or is_modelscope(urlsplit(where).hostname)
+    url = _modelscope_url(where, asked) if on_modelscope else _hub_url(where, asked)
     with closing(Connection(where, OURSELVES, {})) as connection:
         connection.on_wait(check)
         answer = connection.read(url, _MOST_BYTES, {"Accept-Encoding": "gzip"})
     try:
         decoded = msgspec.json.decode(answer.data)
-        entries = decoded["data"]["models"] if there else decoded
-        return list(_modelscope_entries(entries) if there else _hub_entries(entries))
+        entries = decoded["data"]["models"] if on_modelscope else decoded
+        return list(_modelscope_entries(entries) if on_modelscope else _hub_entries(entries))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise BadAnswer(
             "{endpoint} does not answer as a host of models does; {elsewhere}.", endpoint=where, elsewhere=ELSEWHERE

@@ -220,8 +220,8 @@ def weights_bytes(files: Iterable[RemoteFile]) -> int:
 
 
 def _named(repository: str, files: Sequence[RemoteFile], named: str, small: Sequence[RemoteFile]) -> FileSelection:
-    found = next((file for file in files if file.name == named), None)
-    if found is None:
+    match = next((file for file in files if file.name == named), None)
+    if match is None:
         usable = [file.name for file in files if file.name.endswith((".gguf", ".safetensors", ".pth", ".pt", ".bin"))]
         raise ZhiyinError(
             "{name} has no file {file}; its files of weights are: {files}.",
@@ -241,19 +241,19 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
         if index is not None and len(sets := _sets(top, patterns)) > 1:
             raise two_sets(repository, *sets[:2])
         for pattern in patterns:
-            found = [file for name, file in top.items() if re.fullmatch(pattern, name)]
-            if len(found) > 1 and index is None and not _SHARD.search(PurePosixPath(found[0].name).stem):
+            weights = [file for name, file in top.items() if re.fullmatch(pattern, name)]
+            if len(weights) > 1 and index is None and not _SHARD.search(PurePosixPath(weights[0].name).stem):
                 raise SeveralModels(
                     "{name} holds several models; name one: {name}/{first} (there are {files}).",
-                    found,
+                    weights,
                     name=repository,
-                    first=found[0].name,
-                    files=_listing([file.name for file in found]),
+                    first=weights[0].name,
+                    files=_listing([file.name for file in weights]),
                 )
-            if found and found[0].name.endswith((".pth", ".pt")) and len(found) == 1:
-                return FileSelection((*small, *found), found[0].name if "config.json" not in top else "")
-            if found:
-                return FileSelection((*small, *found), "")
+            if weights and weights[0].name.endswith((".pth", ".pt")) and len(weights) == 1:
+                return FileSelection((*small, *weights), weights[0].name if "config.json" not in top else "")
+            if weights:
+                return FileSelection((*small, *weights), "")
     return None
 
 
@@ -263,12 +263,12 @@ def gguf_models(files: Sequence[RemoteFile]) -> dict[str, list[RemoteFile]]:
     for file in sorted(files, key=lambda file: file.name):
         if file.name.lower().endswith(".gguf") and not _NOT_A_MODEL.search(PurePosixPath(file.name).stem):
             by_model.setdefault(_model_of(file.name), []).append(file)
-    found: dict[str, list[RemoteFile]] = {}
+    models: dict[str, list[RemoteFile]] = {}
     for model, parts in by_model.items():
         match = _ENCODING.search(model)
         quant = match[1].upper().replace("FP", "F") if match else model
-        found.setdefault(quant if quant not in found else model, parts)
-    return found
+        models.setdefault(quant if quant not in models else model, parts)
+    return models
 
 
 def _series_of(name: str) -> str:

@@ -52,7 +52,7 @@ def remember_allowed(key: str) -> None:
 def _parsed(stored: Any) -> Parsed[frozenset[str]]:
     keys = stored["always"]
     good = frozenset(key for key in keys if isinstance(key, str))
-    return Parsed(good, whole=len(good) == len(keys))
+    return Parsed(good, is_complete=len(good) == len(keys))
 
 
 @dataclass

@@ -29,10 +29,10 @@ def import_servers(path: Path) -> list[str]:
         BadFile: it is no such file.
         OSError: the settings cannot be written.
     """
-    found = read_servers(path, disabled=True)
+    others = read_servers(path, disabled=True)
     servers = dict(own_servers())
     names = []
-    for name, imported in found.items():
+    for name, imported in others.items():
         server = replace(imported, disabled=True)
         if any(replace(other, disabled=True) == server for other in servers.values()):
             continue

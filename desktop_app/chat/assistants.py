@@ -71,7 +71,7 @@ def brought(language: str) -> list[Assistant]:
     folder = resources.FOLDER / "assistants"
     wanted = (f"{language}.json", "zh_CN.json" if language.startswith("zh") else "en.json")
     text = next(file for name in wanted if (file := folder.joinpath(name)).is_file()).read_text("utf-8")
-    return [found for entry in json.loads(text) if (found := _assistant(entry)) is not None]
+    return [assistant for entry in json.loads(text) if (assistant := _assistant(entry)) is not None]
 
 
 def all_of(language: str, own: Own) -> list[Assistant]:
@@ -107,10 +107,10 @@ def _dumped(own: Own) -> Any:
 
 def _parsed(stored: Any) -> Parsed[Own]:
     entries, removed = stored["assistants"], stored["removed"]
-    found = [_assistant(entry) for entry in entries]
+    assistants = [_assistant(entry) for entry in entries]
     names = [name for name in removed if isinstance(name, str)]
-    whole = None not in found and len(names) == len(removed)
-    return Parsed(Own(tuple(one for one in found if one is not None), frozenset(names)), whole)
+    is_complete = None not in assistants and len(names) == len(removed)
+    return Parsed(Own(tuple(one for one in assistants if one is not None), frozenset(names)), is_complete)
 
 
 def _assistant(entry: Any) -> Assistant | None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from desktop_app.chat.attachment import Attachment, whole_text
 from desktop_app.chat.attachment_parts import parts_of
@@ -58,7 +58,7 @@ class Quotation(Struct, frozen=True, omit_defaults=True):
     vector: float | None = None
 
 
-class Whole(Struct, frozen=True):
+class FullDocument(Struct, frozen=True):
     """An attachment that the model reads whole."""
 
     attachment: str
@@ -70,7 +70,7 @@ class Whole(Struct, frozen=True):
 class Grounding(Struct, frozen=True, omit_defaults=True):
     """What the model reads of documents for one reply."""
 
-    whole: tuple[Whole, ...] = ()
+    full: tuple[FullDocument, ...] = field(default=(), name="whole")
     searched: tuple[str, ...] = ()
     """Documents and collections in which passages were looked for."""
     quotations: tuple[Quotation, ...] = ()
@@ -98,11 +98,13 @@ def grounding_of(message: Message) -> Grounding | None:
 def parts_read(grounding: Grounding, path: Iterable[Message]) -> dict[int, Quotation]:
     """Return everything that a reply's numbers stand for; `path`: the messages before it."""
     attachments = {one.id: one for message in path for one in message.attachments}
-    found = {quotation.number: quotation for quotation in grounding.quotations}
-    for whole in grounding.whole:
-        if whole.first and whole.attachment in attachments:
-            found |= {quotation.number: quotation for quotation in numbered(attachments[whole.attachment], whole.first)}
-    return found
+    by_number = {quotation.number: quotation for quotation in grounding.quotations}
+    for document in grounding.full:
+        if document.first and document.attachment in attachments:
+            by_number |= {
+                quotation.number: quotation for quotation in numbered(attachments[document.attachment], document.first)
+            }
+    return by_number
 
 
 def numbered(attachment: Attachment, first: int) -> list[Quotation]:
@@ -141,7 +143,7 @@ def question_texts(path: Sequence[Message], grounding: Grounding | None) -> dict
     questions = [message for message in path if message.role == "user"]
     if grounding is None:
         return {message.id: message.whole for message in questions}
-    numbers = {whole.attachment: whole.first for whole in grounding.whole}
+    numbers = {document.attachment: document.first for document in grounding.full}
     texts: dict[str, str] = {}
     instructed = False
     for message in questions:

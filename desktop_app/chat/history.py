@@ -267,17 +267,17 @@ class History:
         """Return the chats whose title or a message, of whichever branch, holds a text; A to Z in either case."""
         values = {"words": text, "pattern": "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"}
         with self._clear_errors():
-            found = self._found_in_messages(values)
+            hits = self._found_in_messages(values)
             for statement in (_FOUND_IN_ATTACHMENTS, _FOUND_IN_TITLES):
                 for conversation, message, around in self._database.execute(statement, values):
-                    found.setdefault(conversation, Found(conversation, message, _in_a_line(around)))
-                    if len(found) == _MOST_FOUND:
+                    hits.setdefault(conversation, Found(conversation, message, _in_a_line(around)))
+                    if len(hits) == _MOST_FOUND:
                         break
-        return list(found.values())
+        return list(hits.values())
 
     def _found_in_messages(self, values: Mapping[str, str]) -> dict[str, Found]:
         """Return the chats of which a message holds a text, each with the newest one; no chat is looked at again."""
-        match, found, done = match_of(self._database, values["words"]), dict[str, Found](), set[int]()
+        match, hits, done = match_of(self._database, values["words"]), dict[str, Found](), set[int]()
         places = self._database.execute(*((_PLACES,) if match is None else (_LIKELY_PLACES, (match,))))
         for (row,) in places:
             held = None if row in done else self._database.execute(_HELD_BY_MESSAGE, {**values, "row": row}).fetchone()
@@ -286,10 +286,10 @@ class History:
             chat, message, around = held
             done.update(other for (other,) in self._database.execute(_PLACES_OF_CHAT, (chat,)))
             if self._database.execute(_IS_LISTED, (chat,)).fetchone():
-                found[chat] = Found(chat, message, _in_a_line(around))
-                if len(found) == _MOST_FOUND:
+                hits[chat] = Found(chat, message, _in_a_line(around))
+                if len(hits) == _MOST_FOUND:
                     break
-        return found
+        return hits
 
     def save_conversation(self, conversation: Conversation) -> None:
         """Add a conversation or replace what is stored of it."""
@@ -387,10 +387,10 @@ class History:
 
     def _attachments(self, of: str, which: str, *values: str) -> dict[str, list[Attachment]]:
         """Return attachments by what they belong to."""
-        found: dict[str, list[Attachment]] = {}
+        by_message: dict[str, list[Attachment]] = {}
         for belongs_to, *row in self._database.execute(_ATTACHMENTS.format(of=of, which=which), values):
-            found.setdefault(belongs_to, []).append(attachment_of(tuple(row)))
-        return found
+            by_message.setdefault(belongs_to, []).append(attachment_of(tuple(row)))
+        return by_message
 
     def _write(self, *steps: _Step) -> None:
         """Do all of them or none."""
@@ -572,8 +572,8 @@ def _salvage(damaged: Path, target: sqlite3.Connection, table: str, columns: str
 def _shared_columns(source: sqlite3.Connection, table: str, columns: str) -> str:
     """Return those of the columns that the file has: an older version's lacks the newer ones."""
     with suppress(sqlite3.DatabaseError):
-        there = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
-        return ", ".join(name for name in columns.split(", ") if name in there) or columns
+        present = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
+        return ", ".join(name for name in columns.split(", ") if name in present) or columns
     return columns
 
 

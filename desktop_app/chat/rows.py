@@ -168,8 +168,8 @@ def lost_parents(parents: Mapping[str, str | None]) -> set[str]:
 
 
 def _names(stored: Any) -> tuple[str, ...]:
-    found = _decoded(stored) if stored else None
-    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
+    names = _decoded(stored) if stored else None
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
 def _text(value: Any) -> str:
@@ -184,8 +184,8 @@ def time_of(value: Any) -> float:
 
 
 def _facts(stored: Any) -> dict[str, Any]:
-    found = _decoded(stored)
-    return {name: value for name, value in found.items() if _is_good(name, value)} if isinstance(found, dict) else {}
+    facts = _decoded(stored)
+    return {name: value for name, value in facts.items() if _is_good(name, value)} if isinstance(facts, dict) else {}
 
 
 def _decoded(stored: Any) -> Any:

@@ -101,12 +101,12 @@ class Shortener:
                 if stopped.is_set():
                     job.cancel()
                     raise Cancelled("Stopped.") from None
-        found = split_reasoning(reply.text).answer.strip()
-        if not found:
+        answer = split_reasoning(reply.text).answer.strip()
+        if not answer:
             raise ZhiyinError(
                 "The model wrote no summary; leave the oldest turns out instead, or choose another model."
             )
-        return found
+        return answer
 
     def _question(self, older: Sequence[Message], summary: str) -> list[dict[str, str]]:
         system = with_summary(self._options.system_prompt, summary)

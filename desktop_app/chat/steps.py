@@ -60,10 +60,10 @@ def calls_of_reply(reply: Reply, taken: int) -> list[Call]:
 def calls_of(message: Message) -> list[Call]:
     """Return the calls that a stored message made; what is damaged in them is left out."""
     stored = message.facts.get("tool_calls") if message.role == "assistant" else None
-    found = stored if isinstance(stored, list) else []
+    calls = stored if isinstance(stored, list) else []
     return [
         Call(str(call.get("id", "")), str(call.get("name", "")), call["arguments"], str(call.get("fault", "")))
-        for call in found
+        for call in calls
         if isinstance(call, dict) and isinstance(call.get("arguments"), dict)
     ]
 
@@ -104,8 +104,8 @@ def files_of(message: Message) -> list[Path]:
 def tables_of(message: Message) -> list[Table]:
     """Return the tables that a call gave; what is damaged in them is left out."""
     stored = message.facts.get("tables")
-    found = stored if isinstance(stored, list) else []
-    return [table for table in map(table_from, found) if table is not None]
+    tables = stored if isinstance(stored, list) else []
+    return [table for table in map(table_from, tables) if table is not None]
 
 
 def open_calls(path: Sequence[Message]) -> tuple[Message, list[Call]] | None:

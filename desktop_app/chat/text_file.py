@@ -43,11 +43,11 @@ def read_text_file(path: Path) -> str:
 
 
 def _decoded(data: bytes) -> str:
-    whole = len(data) < LARGEST
+    is_complete = len(data) < LARGEST
     for encoding in _encodings(data):
         decoder = codecs.getincrementaldecoder(encoding)()  # where the file was cut, half a character may be left
         try:
-            return decoder.decode(data, final=whole).replace("\r\n", "\n").strip()
+            return decoder.decode(data, final=is_complete).replace("\r\n", "\n").strip()
         except UnicodeDecodeError:
             continue
     return ""

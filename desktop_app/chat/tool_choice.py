@@ -30,12 +30,12 @@ class ToolChoice:
 
 def choice_from(stored: Any) -> ToolChoice:
     """Return what a chat's row holds; what is damaged counts as off."""
-    found: Any = None
+    decoded: Any = None
     with suppress(ValueError, TypeError, RecursionError):
-        found = json.loads(stored)
-    if not isinstance(found, dict):
+        decoded = json.loads(stored)
+    if not isinstance(decoded, dict):
         return ToolChoice()
-    return ToolChoice(*(_texts(found.get(name)) for name in ("names", "folders", "servers")))
+    return ToolChoice(*(_texts(decoded.get(name)) for name in ("names", "folders", "servers")))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -126,8 +126,8 @@ def _planned_speed(session: LoadedSession) -> float | None:
     with Engine() as engine:  # started only where the speed was never measured
         computer = replace(planned.computer, speed=read_speed(engine, speed_file()))
     settings = planned.settings
-    found = plan(model_of_gguf(session.model.path), computer, context=settings.context, kv_type=settings.kv_type)
-    return None if found.best is None else found.best.tokens_per_second
+    run_plan = plan(model_of_gguf(session.model.path), computer, context=settings.context, kv_type=settings.kv_type)
+    return None if run_plan.best is None else run_plan.best.tokens_per_second
 
 
 def _prompt(session: LoadedSession) -> tuple[tuple[int, ...], tuple[int, ...]]:

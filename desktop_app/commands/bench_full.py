@@ -111,7 +111,7 @@ def measure(session: LoadedSession) -> Full:
 def _over_lengths(session: LoadedSession, line: ProgressLine) -> list[AtLength]:
     room = session.info.context or _LENGTHS[-1] + _TOKENS
     drawn = tuple(np.random.default_rng(1).integers(0, session.info.vocabulary_size, _LENGTHS[-1]).tolist())
-    found: list[AtLength] = []
+    lengths_measured: list[AtLength] = []
     end, promised = time.monotonic() + _SECONDS_OF_LENGTHS, 0.0
     for number, length in enumerate(_LENGTHS):
         if number:
@@ -120,8 +120,8 @@ def _over_lengths(session: LoadedSession, line: ProgressLine) -> list[AtLength]:
             break
         line.show(0.7 * number / len(_LENGTHS), f"{length} tokens of context")
         at, promised = _at_length(session.engine, drawn[:length], end)
-        found.append(at)
-    return found
+        lengths_measured.append(at)
+    return lengths_measured
 
 
 def _at_length(engine: Answers, ids: tuple[int, ...], end: float) -> tuple[AtLength, float]:
@@ -135,19 +135,19 @@ def _at_length(engine: Answers, ids: tuple[int, ...], end: float) -> tuple[AtLen
             break
         for is_bare in (False, True) if number % 2 else (True, False):
             try:
-                found = engine.submit(Measure(ids, _TOKENS, bare=is_bare)).result()
+                durations = engine.submit(Measure(ids, _TOKENS, bare=is_bare)).result()
             except EngineFailed:
                 if not is_bare:
                     raise
             else:
-                (bare if is_bare else ours).append(found)
+                (bare if is_bare else ours).append(durations)
         shortest = min(shortest, time.monotonic() - start)
     reads, writes = _speeds(ours, len(ids))
     return AtLength(len(ids), reads, writes, *(_speeds(bare, len(ids)) if bare else (None, None))), shortest
 
 
-def _speeds(found: Sequence[Durations], length: int) -> tuple[float, float]:
-    return length / median(one.prompt_seconds for one in found), _TOKENS / median(one.seconds for one in found)
+def _speeds(durations: Sequence[Durations], length: int) -> tuple[float, float]:
+    return length / median(one.prompt_seconds for one in durations), _TOKENS / median(one.seconds for one in durations)
 
 
 def _first_token(session: LoadedSession, reads: float) -> FirstToken:
@@ -225,23 +225,23 @@ def _beside(ours: float, bare: float | None) -> tuple[str, str, str]:
 
 def sentences(full: Full) -> list[tuple[str, str]]:
     """Return what the table has no place for."""
-    found = []
+    lines = []
     if (first := full.first_token) is not None:
-        found += [
+        lines += [
             ("first token, new chat", f"{first.cold:.2f} s"),
             ("first token, next question", f"{first.warm:.2f} s after {first.tokens} tokens"),
             ("first token, after a restart", f"{first.resumed:.2f} s after {first.tokens} tokens"),
         ]
     if (guessing := full.guessing) is not None:
         ratio = guessing.guessed / guessing.plain
-        found += [
+        lines += [
             ("repeats a text", f"{guessing.plain:.1f} tokens/s"),
             (
                 "with guessed tokens",
                 f"{guessing.guessed:.1f} tokens/s, {ratio:.2f} times as fast; {guessing.right:.0%} of the guesses were right",
             ),
         ]
-    return found
+    return lines
 
 
 def picture(full: Full, title: str) -> str:

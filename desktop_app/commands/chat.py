@@ -18,7 +18,7 @@ from desktop_app.commands.chat_record import ChatRecord, open_record
 from desktop_app.commands.chat_shortening import Larger, shortened
 from desktop_app.commands.chat_tools import ToolChat, add_tool_arguments, toolbox_of
 from desktop_app.commands.message_input import MessageEditor, is_typed, piped_lines, piped_text, unread_input_kept
-from desktop_app.commands.options import add_thinking, add_threads, add_workers, context_length, real, whole
+from desktop_app.commands.options import add_thinking, add_threads, add_workers, context_length, integer, real
 from desktop_app.commands.session import (
     LoadedSession,
     Session,
@@ -59,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask this, print the reply alone and end; -: what standard input holds; the text of a pipe or file comes first",
     )
     parser.add_argument("--system", metavar="TEXT", help="the system message (default: as set in the window)")
-    parser.add_argument("--max-tokens", type=whole(0), metavar="N", help="longest reply in tokens; 0: no limit")
+    parser.add_argument("--max-tokens", type=integer(0), metavar="N", help="longest reply in tokens; 0: no limit")
     numbers = (
         ("--temperature", real(0, 100), "T", defaults.temperature, "0: always the most probable token"),
-        ("--top-k", whole(0), "N", defaults.top_k, "choose among the N most probable tokens; 0: all"),
+        ("--top-k", integer(0), "N", defaults.top_k, "choose among the N most probable tokens; 0: all"),
         ("--top-p", real(0, 1), "P", defaults.top_p, "choose among the most probable tokens that make up P"),
         ("--min-p", real(0, 1), "P", defaults.min_p, "leave out what is less probable than P times the most probable"),
         ("--repeat-penalty", real(0.01, 100), "R", defaults.repeat_penalty, "above 1: avoid the last 64 tokens"),
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="a JSON schema: the answer is JSON that it allows, and nothing else",
     )
-    parser.add_argument("--seed", type=whole(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
+    parser.add_argument("--seed", type=integer(0, _LARGEST_SEED), metavar="N", help="makes the reply repeatable")
     parser.add_argument(
         "--ctx", type=context_length, metavar="N", help="context length in tokens (default: what fits, up to 8192)"
     )
@@ -231,19 +231,19 @@ class _Chat:
         """Let the user choose how it goes on where what was asked last does not fit; tell whether it may be asked again."""
         path = [*self.messages, cast(Message, self.asked)]
         try:
-            found = shortened(self.engine, self.options, self.info.context, path, error, choose, self._larger)
+            outcome = shortened(self.engine, self.options, self.info.context, path, error, choose, self._larger)
         except (EOFError, KeyboardInterrupt):
             return False
         except ZhiyinError as failure:
             say(f"zhiyin: {failure}")
             return False
-        if found is not None and found.new_chat:
-            self._move_on(path, found.options)
-        elif found is not None:
-            self.options = found.options
+        if outcome is not None and outcome.new_chat:
+            self._move_on(path, outcome.options)
+        elif outcome is not None:
+            self.options = outcome.options
             if self.record is not None:
                 self.record.choose_reading(self.options.reads_from, self.options.summary)
-        return found is not None
+        return outcome is not None
 
     def _move_on(self, path: Sequence[Message], options: ReplyOptions) -> None:
         """Go on in a new chat with the last turns and what was asked."""

@@ -67,7 +67,7 @@ def open_record(*, last: bool) -> Iterator[ChatRecord]:
 
 
 def _last(history: History) -> Conversation:
-    found = next((chat for chat in history.conversations() if chat.begun), None)
-    if found is None:
+    latest = next((chat for chat in history.conversations() if chat.begun), None)
+    if latest is None:
         raise ZhiyinError("There is no chat to go on with; leave out --continue.")
-    return found
+    return latest

@@ -11,7 +11,7 @@ from pathlib import Path
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.grounding import Quotation, cited, source_words
 from desktop_app.chat.request import prompt_messages
-from desktop_app.commands.options import add_json, whole
+from desktop_app.commands.options import add_json, integer
 from desktop_app.commands.session import find_model, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
 from desktop_app.documents.embedder import Embedder
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (search, ask):
         action.add_argument("collection", metavar="COLLECTION", help="one, or several with commas between them")
         action.add_argument("question", metavar="QUESTION")
-        action.add_argument("--count", type=whole(1, 50), default=6, metavar="N", help="passages; default: 6")
+        action.add_argument("--count", type=integer(1, 50), default=6, metavar="N", help="passages; default: 6")
         action.add_argument("--by", choices=("both", "words", "meaning"), default="both", help="default: both")
     ask.add_argument("-m", "--model", metavar="MODEL", help="the chat model; default: the one used last")
     for action in (add, listing, remove, search, ask):
@@ -160,14 +160,14 @@ def _remove(store: Store, arguments: argparse.Namespace) -> int:
 
 
 def _search(store: Store, arguments: argparse.Namespace) -> int:
-    found = _found(store, arguments)
+    passages = _found(store, arguments)
     if arguments.json:
-        print_json([entry.facts() for entry in found])
+        print_json([entry.facts() for entry in passages])
         return 0
-    for number, entry in enumerate(found, 1):
+    for number, entry in enumerate(passages, 1):
         print(f"[{number}] {visible(source_words(quotation(entry, number)))}  {_scores(entry)}")
         print(f"    {visible(' '.join(entry.passage.text.split())[:_SHOWN])}")
-    if not found:
+    if not passages:
         say("Nothing was found.")
     return 0
 

@@ -80,10 +80,10 @@ def _check_data_folder() -> str:
 
 def _check_engine() -> str:
     with Engine() as engine:
-        found = hardware_now(engine)
-    used = [f"{device.name}: {device_words(device)}" for device in found.devices]
-    used += [f"{part.part}: {part_words(part)}" for part in found.parts]
-    return "; ".join(used + [f"{card.name}: not used: {card.reason}" for card in found.unused_cards])
+        hardware = hardware_now(engine)
+    used = [f"{device.name}: {device_words(device)}" for device in hardware.devices]
+    used += [f"{part.part}: {part_words(part)}" for part in hardware.parts]
+    return "; ".join(used + [f"{card.name}: not used: {card.reason}" for card in hardware.unused_cards])
 
 
 def _check_models() -> str:
@@ -145,13 +145,13 @@ def _check_processes() -> str:
             engine.submit(Load(model.path, LoadSettings(context=_CONTEXT))).result(_SECONDS)
             engine.submit(Complete("Hello", SamplingSettings(max_tokens=_TOKENS))).result(_SECONDS)
         ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        found = [
+        processes = [
             f"{process.name()} {link.laddr} {link.raddr}"
             for process in ours
             for link in process.net_connections("inet")
         ]
-    if found:
-        raise ZhiyinError("a process has a connection: {connections}", connections="; ".join(found))
+    if processes:
+        raise ZhiyinError("a process has a connection: {connections}", connections="; ".join(processes))
     return f"{len(ours)} processes, the engine among them, have no connection"
 
 

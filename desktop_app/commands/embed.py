@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from desktop_app.commands.options import add_json, add_model, add_threads, whole
+from desktop_app.commands.options import add_json, add_model, add_threads, integer
 from desktop_app.commands.session import find_model, load
 from desktop_app.commands.terminal import print_json
 from desktop_app.engine.client import Engine
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ctx",
-        type=whole(16, LONGEST_CONTEXT),
+        type=integer(16, LONGEST_CONTEXT),
         default=0,
         metavar="N",
         help="tokens of the longest text; what is longer is cut",

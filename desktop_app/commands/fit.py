@@ -76,33 +76,33 @@ def run(arguments: argparse.Namespace) -> int:
     model = asked.model
     with Engine(workers=arguments.worker) as engine:
         computer = computer_now(engine)
-    found = plan(model, computer, context=arguments.ctx, kv_type=arguments.kv_type)
-    download = asked.files.get(found.chosen.quant, asked.download)
+    planned = plan(model, computer, context=arguments.ctx, kv_type=arguments.kv_type)
+    download = asked.files.get(planned.chosen.quant, asked.download)
     correction = Loads(loads_file()).correction()
     if arguments.json:
-        options = [_facts(option) for option in found.alternatives]
-        best = _facts(found.best) if found.best is not None else None
-        facts = {"best": best, "reason": found.reason, "lesson": correction, "alternatives": options}
+        options = [_facts(option) for option in planned.alternatives]
+        best = _facts(planned.best) if planned.best is not None else None
+        facts = {"best": best, "reason": planned.reason, "lesson": correction, "alternatives": options}
         print_json(
-            facts | {"origin": asked.origin, "download_bytes": download, "disk_bytes": _disk(asked, found.chosen)}
+            facts | {"origin": asked.origin, "download_bytes": download, "disk_bytes": _disk(asked, planned.chosen)}
         )
-        return 0 if found.best is not None else 1
-    _say_costs(asked, found.chosen, download)
-    if found.best is None:
-        raise found.refusal
-    say(str(found.reason))
-    if not found.best.recurrent and found.best.context < (arguments.ctx or 0):
-        say(f"It was trained with {found.best.context} tokens of context and is run with no more.")
+        return 0 if planned.best is not None else 1
+    _say_costs(asked, planned.chosen, download)
+    if planned.best is None:
+        raise planned.refusal
+    say(str(planned.reason))
+    if not planned.best.recurrent and planned.best.context < (arguments.ctx or 0):
+        say(f"It was trained with {planned.best.context} tokens of context and is run with no more.")
     if computer.speed is not None and computer.speed.disturbed:
         say("Other programs were too busy to measure this computer's speed, so how fast it writes is not known.")
     if correction:
         say(correction)
-    if found.best.gpu_layers <= found.best.layers:
-        say(_weights_sentence(found.best))
-    if found.best.recurrent:
-        say(_state_sentence(found.best))
-    _print_shares(found.best)
-    _print_options((found.best, *found.alternatives))
+    if planned.best.gpu_layers <= planned.best.layers:
+        say(_weights_sentence(planned.best))
+    if planned.best.recurrent:
+        say(_state_sentence(planned.best))
+    _print_shares(planned.best)
+    _print_options((planned.best, *planned.alternatives))
     return 0
 
 
@@ -157,12 +157,12 @@ def _of_a_file(source: str, quant: str) -> Asked:
     kept = Qualities(qualities_file()).of(path)
     if kept is not None:
         model = replace(model, candidates=(replace(model.candidates[0], measured=kept.kl_mean),))
-    found = model.candidates[0].quant
-    if quant not in ("", found):
+    stored_quant = model.candidates[0].quant
+    if quant not in ("", stored_quant):
         raise ZhiyinError(
             "{path} is a finished file ({found}); leave out --quant, or name the checkpoint that it was made of.",
             path=source,
-            found=found,
+            found=stored_quant,
         )
     return Asked(model)
 
@@ -192,17 +192,17 @@ def _of_the_catalogue(source: str, quant: str) -> Asked | None:
     """
     from desktop_app.library.catalogue import catalogue, weights_bytes
 
-    found = catalogue().named(source)
-    if len(found) > 1:
+    entry = catalogue().named(source)
+    if len(entry) > 1:
         raise ZhiyinError(
             "{name} holds several models; name one: {names}.",
             name=source,
-            names=", ".join(model.source for model in found),
+            names=", ".join(model.source for model in entry),
         )
-    if not found or (config := catalogue().config(found[0])) is None:
+    if not entry or (config := catalogue().config(entry[0])) is None:
         return None
-    model = replace(model_of_config(config, quants=_recipes(quant)), trained_context=found[0].context)
-    return Asked(model, f"{found[0].source}: by the sizes in Zhiyin's catalogue.", weights_bytes(found[0]))
+    model = replace(model_of_config(config, quants=_recipes(quant)), trained_context=entry[0].context)
+    return Asked(model, f"{entry[0].source}: by the sizes in Zhiyin's catalogue.", weights_bytes(entry[0]))
 
 
 def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
@@ -217,26 +217,26 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
         name, downloads_folder(), arguments.revision, arguments.endpoint, selection, kept_token=token_at
     )
     with saying_silence() as hear:
-        found = preview(replace(request, on_wait=Waiting(hear, None)))
-    if found.headers:
+        previewed = preview(replace(request, on_wait=Waiting(hear, None)))
+    if previewed.headers:
         origin = f"{name}: by the headers of its GGUF files; no weights were fetched."
-        return Asked(model_of_headers(found.headers), origin, None, found.quants, found.unread)
-    if found.unread:
-        raise found.unread[0]
-    if found.models:
+        return Asked(model_of_headers(previewed.headers), origin, None, previewed.quants, previewed.unread)
+    if previewed.unread:
+        raise previewed.unread[0]
+    if previewed.models:
         raise ZhiyinError(
             "{name} holds several models; name one: {names}.",
             name=name,
-            names=", ".join(f"{name}/{file}" for file in found.models),
+            names=", ".join(f"{name}/{file}" for file in previewed.models),
         )
-    if found.config is None:
+    if previewed.config is None:
         raise ZhiyinError(
             "{name} has no config.json that would say what model it is; fetch it first (zhiyin pull {name}), then "
             "ask again with its name.",
             name=name,
         )
     origin = f"{name}: by its config.json; no weights were fetched."
-    return Asked(model_of_config(found.config, quants=_recipes(quant)), origin, found.weights)
+    return Asked(model_of_config(previewed.config, quants=_recipes(quant)), origin, previewed.weights)
 
 
 def _facts(option: RunConfiguration) -> dict[str, Any]:

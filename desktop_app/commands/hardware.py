@@ -25,25 +25,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what this computer has."""
     with Engine() as engine:
-        found = hardware_now(engine)
+        hardware = hardware_now(engine)
         speed = read_speed(engine, speed_file())
-    found = replace(found, threads=speed.threads or found.threads)
+    hardware = replace(hardware, threads=speed.threads or hardware.threads)
     if arguments.json:
-        print_json(found.as_json() | {"bytes_per_second": speed.by_type})
+        print_json(hardware.as_json() | {"bytes_per_second": speed.by_type})
         return 0
     rows = [
-        ("processor", found.processor),
-        ("cores", _cores(found)),
-        ("caches", ", ".join(f"{level} {human_bytes(size)}" for level, size in found.caches.items()) or "not known"),
-        ("instructions", " ".join(found.instructions)),
-        ("memory", f"{human_bytes(found.total_memory)}, {human_bytes(found.available_memory)} available"),
-        ("swap", human_bytes(found.swap_bytes)),
-        ("disk", f"{human_bytes(found.free_disk)} free for Zhiyin's files"),
+        ("processor", hardware.processor),
+        ("cores", _cores(hardware)),
+        ("caches", ", ".join(f"{level} {human_bytes(size)}" for level, size in hardware.caches.items()) or "not known"),
+        ("instructions", " ".join(hardware.instructions)),
+        ("memory", f"{human_bytes(hardware.total_memory)}, {human_bytes(hardware.available_memory)} available"),
+        ("swap", human_bytes(hardware.swap_bytes)),
+        ("disk", f"{human_bytes(hardware.free_disk)} free for Zhiyin's files"),
         ("reads weights at", _speed(speed)),
     ]
-    rows += [(device.name, device_words(device)) for device in found.devices]
-    rows += [(part.part, part_words(part)) for part in found.parts if part.state == "failed"]
-    rows += [(card.name, f"not used: {card.reason}") for card in found.unused_cards]
+    rows += [(device.name, device_words(device)) for device in hardware.devices]
+    rows += [(part.part, part_words(part)) for part in hardware.parts if part.state == "failed"]
+    rows += [(card.name, f"not used: {card.reason}") for card in hardware.unused_cards]
     print_table(rows)
     return 0
 
@@ -73,11 +73,11 @@ def part_words(part: EnginePart) -> str:
     return f"engine part, {part.state}" + (f": {error_from_data(part.failure)}" if part.failure else "")
 
 
-def _cores(found: Hardware) -> str:
-    fast = f" ({found.performance_cores} of them fast)" if found.performance_cores else ""
-    return f"{found.physical_cores} physical{fast}, {found.logical_cores} logical; the engine uses {found.threads}"
+def _cores(hardware: Hardware) -> str:
+    fast = f" ({hardware.performance_cores} of them fast)" if hardware.performance_cores else ""
+    return f"{hardware.physical_cores} physical{fast}, {hardware.logical_cores} logical; the engine uses {hardware.threads}"
 
 
-def _speed(found: ReadSpeed) -> str:
-    speeds = ", ".join(f"{human_bytes(found.of(name))}/s {name}" for name in ("F16", "Q8_0", "Q4_K"))
-    return f"{speeds} (or faster: other programs were busy)" if found.disturbed else speeds
+def _speed(speed: ReadSpeed) -> str:
+    speeds = ", ".join(f"{human_bytes(speed.of(name))}/s {name}" for name in ("F16", "Q8_0", "Q4_K"))
+    return f"{speeds} (or faster: other programs were busy)" if speed.disturbed else speeds

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from converter.gguf_header import is_gguf
-from desktop_app.commands.options import add_json, add_model, whole
+from desktop_app.commands.options import add_json, add_model, integer
 from desktop_app.commands.session import find_model
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
 from desktop_app.engine.protocol import LONGEST_CONTEXT
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: MODEL.imatrix.gguf in the current folder")
     parser.add_argument(
         "--ctx",
-        type=whole(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
+        type=integer(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
         default=CONTEXT,
         metavar="N",
         help=f"tokens in a chunk (default: {CONTEXT})",

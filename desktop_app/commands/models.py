@@ -82,14 +82,14 @@ def _remove(library: Library, name: str) -> None:
 
 
 def _print_found(*, as_json: bool) -> None:
-    found = found_models()
+    others = found_models()
     if as_json:
-        print_json([asdict(model) | {"path": str(model.path)} for model in found])
+        print_json([asdict(model) | {"path": str(model.path)} for model in others])
         return
     print_table(
-        (model.program, visible(model.name), human_bytes(model.bytes), visible(str(model.path))) for model in found
+        (model.program, visible(model.name), human_bytes(model.bytes), visible(str(model.path))) for model in others
     )
-    if not found:
+    if not others:
         say("No models of other programs were found.")
 
 

@@ -24,13 +24,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def context_length(text: str) -> int:
     """Return the number of tokens that --ctx asks for."""
-    return whole(1, LONGEST_CONTEXT)(text)
+    return integer(1, LONGEST_CONTEXT)(text)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Declare --threads."""
     parser.add_argument(
-        "--threads", type=whole(0, MOST_THREADS), default=0, metavar="N", help="default: as many as are fastest here"
+        "--threads", type=integer(0, MOST_THREADS), default=0, metavar="N", help="default: as many as are fastest here"
     )
 
 
@@ -53,7 +53,7 @@ def _worker(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+def integer(least: int, most: int | None = None) -> Callable[[str], int]:
     """Return the type of an option that takes a whole number between two others."""
 
     def read(text: str) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from desktop_app.commands.options import add_json, add_model, whole
+from desktop_app.commands.options import add_json, add_model, integer
 from desktop_app.commands.session import find_model, loaded
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table
 from desktop_app.engine.client import Engine
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="a text file in UTF-8, such as wiki.test.raw")
     parser.add_argument(
         "--ctx",
-        type=whole(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
+        type=integer(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
         default=CONTEXT,
         metavar="N",
         help=f"tokens in a chunk (default: {CONTEXT}, as published values have it)",
@@ -66,16 +66,19 @@ def run(arguments: argparse.Namespace) -> int:
         chunks = cut_chunks(engine, text, arguments.ctx, arguments.file)
         begin = time.monotonic()
         try:
-            found = measure(engine, chunks, show)
+            measured = measure(engine, chunks, show)
         finally:
             line.clear()
     if arguments.json:
-        print_json(asdict(found))
+        print_json(asdict(measured))
     else:
         print_table(
             [
-                ("perplexity", f"{found.perplexity:.4f} ± {found.error:.4f}"),
-                ("scored", f"{found.scored_tokens} tokens in {counted(found.chunks, 'chunk')} of {found.context}"),
+                ("perplexity", f"{measured.perplexity:.4f} ± {measured.error:.4f}"),
+                (
+                    "scored",
+                    f"{measured.scored_tokens} tokens in {counted(measured.chunks, 'chunk')} of {measured.context}",
+                ),
             ]
         )
     return 0

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from converter.hub.manifest import in_use
-from desktop_app.commands.options import add_json, add_model, whole
+from desktop_app.commands.options import add_json, add_model, integer
 from desktop_app.commands.session import find_model
 from desktop_app.commands.source import add_hub_arguments, local_path
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ctx",
-        type=whole(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
+        type=integer(_SMALLEST_CONTEXT, LONGEST_CONTEXT),
         default=CONTEXT,
         metavar="N",
         help=f"tokens in a chunk (default: {CONTEXT}, as published values have it)",
@@ -62,16 +62,18 @@ def run(arguments: argparse.Namespace) -> int:
     reference = _reference(arguments, model)
     request = MeasureRequest(model, text, arguments.text or BUILT_IN, reference, arguments.ctx)
     with _kept(reference):
-        found = _measured(request)
+        measurement = _measured(request)
     if arguments.plot is not None:
-        _draw(arguments.plot, found, model.name)
+        _draw(arguments.plot, measurement, model.name)
     if reference is not None and arguments.text is None:
-        Qualities(qualities_file()).keep(model, reference, found.quality)
+        Qualities(qualities_file()).keep(model, reference, measurement.quality)
     if arguments.json:
         facts = {"model": str(model), "reference": None if reference is None else str(reference)}
-        print_json({**facts, **asdict(found.quality), "context": found.context, "chunks": found.chunks})
+        print_json(
+            {**facts, **asdict(measurement.quality), "context": measurement.context, "chunks": measurement.chunks}
+        )
         return 0
-    _print(found)
+    _print(measurement)
     if reference is None:
         say("There is no original to hold it to; name one by --against for the KL divergence.")
     return 0
@@ -117,14 +119,14 @@ def _so_far(request: MeasureRequest, values: Sequence[float]) -> str:
     return f"perplexity {math.exp(mean):.4f}" if request.reference is None else f"KL divergence {mean:.5f}"
 
 
-def _draw(path: Path, found: Measurement, title: str) -> None:
-    if not found.divergences:
+def _draw(path: Path, measurement: Measurement, title: str) -> None:
+    if not measurement.divergences:
         raise ZhiyinError("Without an original there is nothing to draw; name one by --against.")
-    write_picture(path, plot_svg(found.divergences, title))
+    write_picture(path, plot_svg(measurement.divergences, title))
 
 
-def _print(found: Measurement) -> None:
-    quality = found.quality
+def _print(measurement: Measurement) -> None:
+    quality = measurement.quality
     rows = [("", "", "95 % from", "to")]
     for name, label in _LABELS.items():
         value = getattr(quality, name)
@@ -134,7 +136,9 @@ def _print(found: Measurement) -> None:
                 (label, _text(name, value), *(("", "") if interval is None else (_text(name, v) for v in interval)))
             )
     print_table(rows)
-    print_table([("scored", f"{quality.tokens} tokens in {counted(found.chunks, 'chunk')} of {found.context}")])
+    print_table(
+        [("scored", f"{quality.tokens} tokens in {counted(measurement.chunks, 'chunk')} of {measurement.context}")]
+    )
     if quality.same_top is not None:
         print(in_words(quality.same_top))
 

@@ -36,20 +36,20 @@ def run(arguments: argparse.Namespace) -> int:
     from converter.hub.search import search
 
     with saying_silence() as hear:
-        found = search(" ".join(arguments.words), arguments.endpoint, Waiting(hear, None))
-    fits = _fits(found, arguments.endpoint) if arguments.fit else {}
+        repositories = search(" ".join(arguments.words), arguments.endpoint, Waiting(hear, None))
+    fits = _fits(repositories, arguments.endpoint) if arguments.fit else {}
     if arguments.json:
-        print_json([_facts(one, fits.get(one.source)) for one in found])
+        print_json([_facts(one, fits.get(one.source)) for one in repositories])
         return 0
-    if not found:
+    if not repositories:
         say("Nothing was found; try other words.")
         return 0
     head = ("model", "family", "size", "licence", "downloads", *(("on this computer",) if arguments.fit else ()))
-    print_table([head, *(_row(one, fits.get(one.source)) for one in found)])
+    print_table([head, *(_row(one, fits.get(one.source)) for one in repositories)])
     return 0
 
 
-def _fits(found: list[FoundRepository], endpoint: str) -> dict[str, Fit]:
+def _fits(repositories: list[FoundRepository], endpoint: str) -> dict[str, Fit]:
     from desktop_app.engine.client import Engine
     from desktop_app.library.install import InstallRequest
     from desktop_app.library.model_search import fit_of
@@ -57,7 +57,7 @@ def _fits(found: list[FoundRepository], endpoint: str) -> dict[str, Fit]:
 
     with Engine() as engine:
         computer = computer_now(engine)
-    return {one.source: fit_of(InstallRequest(one.source, endpoint=endpoint), computer) for one in found}
+    return {one.source: fit_of(InstallRequest(one.source, endpoint=endpoint), computer) for one in repositories}
 
 
 def _facts(one: FoundRepository, fit: Fit | None) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _row(one: FoundRepository, fit: Fit | None) -> tuple[str, ...]:
     from desktop_app.library.model_search import family_title
 
     size = f"{one.parameters / 1e9:.3g}B" if one.parameters else ""
-    marks = [mark for mark, there in (("GGUF", one.gguf), ("gated", one.gated)) if there]
+    marks = [mark for mark, applies in (("GGUF", one.gguf), ("gated", one.gated)) if applies]
     name = one.source + (f" ({', '.join(marks)})" if marks else "")
     family = family_title(one.architecture) or one.architecture
     cells = (name, family, size, one.licence, f"{one.downloads:,}")

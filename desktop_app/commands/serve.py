@@ -6,7 +6,7 @@ import argparse
 import math
 import time
 
-from desktop_app.commands.options import add_threads, add_workers, context_length, real, whole
+from desktop_app.commands.options import add_threads, add_workers, context_length, integer, real
 from desktop_app.commands.session import add_adapter_argument, find_model
 from desktop_app.commands.terminal import say
 from desktop_app.engine.protocol import MOST_SEQUENCES
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen on this address (default: 127.0.0.1, this computer only)",
     )
     parser.add_argument(
-        "--port", type=whole(0, 65535), default=PORT, metavar="P", help=f"0: any that is free (default: {PORT})"
+        "--port", type=integer(0, 65535), default=PORT, metavar="P", help=f"0: any that is free (default: {PORT})"
     )
     parser.add_argument("-m", "--model", help="load this model at once: a name, or a GGUF file (default: on demand)")
     parser.add_argument(
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--parallel",
-        type=whole(1, MOST_SEQUENCES),
+        type=integer(1, MOST_SEQUENCES),
         metavar="N",
         help="requests that a model answers at once, each with a context of its own (default: what fits, up to 4)",
     )

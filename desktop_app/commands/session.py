@@ -134,10 +134,10 @@ class LoadedSession(Session):
         if not context:
             return None
         settings = LoadSettings(threads=self.planned.settings.threads)
-        found = self.planner.plan(
+        planned = self.planner.plan(
             self.model.path, settings, context=context, current=self.planned, adapters=self.adapters
         )
-        return found if found.plan.best is not None else None
+        return planned if planned.plan.best is not None else None
 
     def load_again(self, planned: PlannedLoad) -> None:
         """Load the model in another way."""

@@ -91,7 +91,7 @@ def show_progress(line: ProgressLine, progress: Progress, items: str) -> None:
         line.show(0, "the host says nothing yet")
         return
     left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
-    resumed = progress.there and progress.phase == "downloading"
+    resumed = progress.resumed and progress.phase == "downloading"
     done = f"{human_bytes(progress.bytes_left)} left" if resumed else human_bytes(progress.bytes_done)
     words = [f"{done} of {human_bytes(progress.bytes_total)}", f"{progress.items_done}/{progress.items_total} {items}"]
     if progress.mirror:

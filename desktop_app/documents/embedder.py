@@ -38,8 +38,8 @@ class Embedder:
             ZhiyinError: the model cannot be loaded, or the engine died.
         """
         engine = self._started()
-        found = engine.submit(Embed(tuple(texts), role)).result()
-        return np.frombuffer(found.data, "<f4").reshape(len(texts), -1).astype(np.float32)
+        embedded = engine.submit(Embed(tuple(texts), role)).result()
+        return np.frombuffer(embedded.data, "<f4").reshape(len(texts), -1).astype(np.float32)
 
     def close(self) -> None:
         """End the process."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from desktop_app.chat.attachment import PASSAGES, PASTED, Attachment
 from desktop_app.chat.attachment_parts import parts_of
 from desktop_app.chat.conversation import Message
-from desktop_app.chat.grounding import Grounding, Whole
+from desktop_app.chat.grounding import FullDocument, Grounding
 from desktop_app.chat.request import read_again
 from desktop_app.documents.chunking import wide_characters
 
@@ -52,7 +52,7 @@ class Costs:
 
     attachments: Mapping[str, int]
     """By their ids."""
-    said: int
+    messages: int
     """Everything else of the chat."""
     wide: float
     """Tokens of a Chinese, Japanese or Korean character."""
@@ -69,7 +69,7 @@ class Costs:
 class Fit:
     """What goes in whole, and how much room passages have."""
 
-    whole: tuple[Whole, ...]
+    full: tuple[FullDocument, ...]
     searched: tuple[Attachment, ...]
     """Attachments that do not fit."""
     room: int
@@ -79,15 +79,15 @@ class Fit:
 
     def grounding(self) -> Grounding | None:
         """Return what the model reads where nothing is searched; None: no document among it."""
-        return Grounding(self.whole) if self.next_number > 1 else None
+        return Grounding(self.full) if self.next_number > 1 else None
 
 
 def costs_of(chat: Chat, count: Counter) -> Costs:
     """Return what a chat takes, counted as the model does."""
-    said = "\n".join([chat.system_prompt, *(message.content for message in chat.path)])
+    text = "\n".join([chat.system_prompt, *(message.content for message in chat.path)])
     return Costs(
         {one.id: tokens_of(one.text, count) for one in chat.attachments},
-        tokens_of(said, count) + _AROUND * (len(chat.path) + 1),
+        tokens_of(text, count) + _AROUND * (len(chat.path) + 1),
         count(_WIDE_TEXT) / len(_WIDE_TEXT),
         count(_OTHER_TEXT) / len(_OTHER_TEXT),
     )
@@ -110,7 +110,7 @@ def fit(chat: Chat, context: int, costs: Costs) -> Fit:
         context: tokens that the model keeps in mind; 0: any number.
         costs: of that chat.
     """
-    room = max(0, context - costs.said - _INSTRUCTION - min(_ANSWER, context // 4)) if context else LONG_ENOUGH
+    room = max(0, context - costs.messages - _INSTRUCTION - min(_ANSWER, context // 4)) if context else LONG_ENOUGH
     share = min(_PASSAGES, room // 3)
     attachments = chat.attachments
     parts = {one.id: 0 if one.kind in _UNNUMBERED else len(parts_of(one)) for one in attachments}
@@ -123,9 +123,9 @@ def fit(chat: Chat, context: int, costs: Costs) -> Fit:
                 left -= taken[one.id]
     else:
         kept = set(taken)
-    whole, number = [], 1
+    complete, number = [], 1
     for one in attachments:
         if one.id in kept:
-            whole.append(Whole(one.id, number if parts[one.id] else 0))
+            complete.append(FullDocument(one.id, number if parts[one.id] else 0))
             number += parts[one.id]
-    return Fit(tuple(whole), tuple(one for one in attachments if one.id not in kept), share, number)
+    return Fit(tuple(complete), tuple(one for one in attachments if one.id not in kept), share, number)

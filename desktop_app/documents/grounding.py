@@ -57,10 +57,10 @@ class Grounder:
         searched = [known[name] for name in chat.collections if name in known]  # others were removed meanwhile
         for one in fitting.searched:
             searched.append(self._indexed(chat.path[-1].conversation, one, on_progress, stopped))
-        found = self._new(chat, [one.id for one in searched], {whole.attachment for whole in fitting.whole})
-        kept = _within(found, fitting.room, costs)
+        new_passages = self._new(chat, [one.id for one in searched], {document.attachment for document in fitting.full})
+        kept = _within(new_passages, fitting.room, costs)
         return Grounding(
-            fitting.whole,
+            fitting.full,
             (*chat.collections, *(one.name for one in fitting.searched)),
             tuple(quotation(entry, number) for number, entry in enumerate(kept, fitting.next_number)),
             by_words=self._embedder is None,
@@ -84,11 +84,11 @@ class Grounder:
             embed(self._store, self._embedder, collection.name, show, stopped)
         return collection
 
-    def _new(self, chat: Chat, collections: Sequence[int], whole: set[str]) -> list[Found]:
+    def _new(self, chat: Chat, collections: Sequence[int], complete: set[str]) -> list[Found]:
         """Return relevant passages that the model does not read anyway."""
-        read = [" ".join(one.text.split()) for one in chat.attachments if one.id in whole]
-        found = self._retriever.search(collections, chat.path[-1].content, self._settings, without=read)
-        return [entry for entry in found if entry.relevant]
+        read = [" ".join(one.text.split()) for one in chat.attachments if one.id in complete]
+        results = self._retriever.search(collections, chat.path[-1].content, self._settings, without=read)
+        return [entry for entry in results if entry.relevant]
 
 
 def document_of(attachment: Attachment) -> Document:
@@ -108,10 +108,10 @@ def _block(block: Block) -> Block:
     return Block(block.text, Kind.TABLE) if len(lines) > 1 and all(" | " in line for line in lines) else block
 
 
-def _within(found: Sequence[Found], room: int, costs: Costs) -> list[Found]:
+def _within(results: Sequence[Found], room: int, costs: Costs) -> list[Found]:
     """Return the best passages that there is room for; the best one is there in any case."""
     kept: list[Found] = []
-    for entry in found:
+    for entry in results:
         room -= costs.of(entry.passage.text)
         if room < 0 and kept:
             break

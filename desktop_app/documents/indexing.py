@@ -76,10 +76,12 @@ class Indexer:
         """
         collection = self._store.collection(name)
         known = {file.path: file for file in self._store.files(name)}
-        gone, found = changes(collection.sources, {path: (file.bytes, file.modified) for path, file in known.items()})
+        gone, changed_files = changes(
+            collection.sources, {path: (file.bytes, file.modified) for path, file in known.items()}
+        )
         for path in gone:
             self._store.drop_file(known[path].id)
-        changed = list(found)
+        changed = list(changed_files)
         with Extractor() as extractor:
             for done, path in enumerate(changed):
                 self._check()
@@ -116,9 +118,9 @@ class Indexer:
                     break
         if document is not None and document.scanned:
             error = without_text(Path(path))
-        found = [] if document is None or error is not None else passages(document)
+        cut = [] if document is None or error is not None else passages(document)
         pages = 0 if document is None else document.page_count
-        self._store.put(collection, path, before, found, pages=pages, error=error)
+        self._store.put(collection, path, before, cut, pages=pages, error=error)
         return error
 
     def _check(self) -> None:

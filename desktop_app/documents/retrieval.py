@@ -110,25 +110,25 @@ class Retriever:
         best = sorted(scores, key=lambda number: -scores[number])
         stored = self._store.passages(best[: 4 * chosen.count])
         nearer = self._baseline(asked)
-        found = []
+        results = []
         for number in filter(stored.__contains__, best):
             passage, cosine = stored[number], cosines.get(number)
             least = max(nearer[is_wide(passage.text)] + _NEARER, middle + _ABOVE)
             near = cosine is not None and cosine >= least
             held = number in lexical and weights.get(number, 1.0) >= _HELD
-            found.append(Found(passage, scores[number], lexical.get(number), cosine, passage.number, near or held))
-        found = _new(found, without)[: chosen.count]
-        return _joined(found) if chosen.neighbours else found
+            results.append(Found(passage, scores[number], lexical.get(number), cosine, passage.number, near or held))
+        results = _new(results, without)[: chosen.count]
+        return _joined(results) if chosen.neighbours else results
 
     def _coverage(self, terms: list[str], passages: Sequence[int]) -> dict[int, float]:
         """Return how much of a question the words that each passage holds make up, squared; rare words count more."""
         rarities = self._store.rarities(terms)
         total = sum(rarities.values()) or 1.0
-        found = {}
+        coverage = {}
         for number, passage in self._store.passages(passages).items():
             held = {stem(term) for term in index_terms(f"{passage.headings}\n{passage.text}").split()}
-            found[number] = (sum(rarities[term] for term in terms if stem(term) in held) / total) ** 2
-        return found
+            coverage[number] = (sum(rarities[term] for term in terms if stem(term) in held) / total) ** 2
+        return coverage
 
     def _asked(self, question: str) -> np.ndarray | None:
         """Return the question's vector; None: nothing can be compared."""
@@ -156,10 +156,10 @@ class Retriever:
         cosines = vectors @ asked
         count = min(_POOL, len(cosines))
         nearest = np.argpartition(-cosines, count - 1)[:count]
-        found = {int(numbers[place]): float(cosines[place]) for place in nearest}
+        by_number = {int(numbers[place]): float(cosines[place]) for place in nearest}
         places = np.flatnonzero(np.isin(numbers, list(others)))
         middle = float(np.median(cosines)) if len(cosines) >= _MANY else 0.0
-        return found, found | {int(numbers[place]): float(cosines[place]) for place in places}, middle
+        return by_number, by_number | {int(numbers[place]): float(cosines[place]) for place in places}, middle
 
     def _vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         key = (tuple(collections), self._store.state())
@@ -168,12 +168,12 @@ class Retriever:
         return self._cached[1:]
 
 
-def _joined(found: list[Found]) -> list[Found]:
+def _joined(results: list[Found]) -> list[Found]:
     """Join passages that follow each other in a file, in the place of the best one of them."""
-    places = {(entry.passage.file, entry.passage.number): place for place, entry in enumerate(found)}
+    places = {(entry.passage.file, entry.passage.number): place for place, entry in enumerate(results)}
     joined: list[tuple[int, Found]] = []
     for (file, number), place in sorted(places.items()):
-        entry = found[place]
+        entry = results[place]
         before, first = joined[-1] if joined else (0, None)
         if first is not None and (first.passage.file, first.last + 1, first.relevant) == (file, number, entry.relevant):
             joined.pop()
@@ -192,11 +192,11 @@ def _together(first: Found, second: Found, better: Found) -> Found:
     return replace(better, passage=passage, last=second.last)
 
 
-def _new(found: list[Found], without: Sequence[str]) -> list[Found]:
+def _new(results: list[Found], without: Sequence[str]) -> list[Found]:
     """Return passages without repetitions, and without those that are parts of other texts."""
     seen: set[str] = set()
     kept = []
-    for entry in found:
+    for entry in results:
         text = " ".join(entry.passage.text.split())
         if text not in seen and not any(text in other for other in without):
             seen.add(text)

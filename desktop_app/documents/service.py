@@ -97,10 +97,10 @@ def search(name: str, question: str, by: By, count: int, tell: Tell, stopped: Ca
     with ExitStack() as stack:
         store = _store(stack)
         embedder = _embedder(stack, idle=False) if settings.vector else None
-        found = Retriever(store, embedder).search([store.collection(name).id], question, settings)
+        results = Retriever(store, embedder).search([store.collection(name).id], question, settings)
     return [
         ShownPassage(f.passage.path, f.passage.page, f.passage.text, f.score, f.lexical, f.vector)
-        for f in found
+        for f in results
         if f.relevant
     ]
 

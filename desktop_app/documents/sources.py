@@ -38,8 +38,8 @@ def _walk(folder: str) -> Iterator[str]:
 
 def status(path: str) -> Status:
     """Return the state of a file; raises `OSError`."""
-    found = Path(path).stat()
-    return found.st_size, found.st_mtime_ns
+    facts = Path(path).stat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 def changes(sources: tuple[str, ...], known: Mapping[str, Status]) -> tuple[list[str], dict[str, Status]]:
@@ -47,9 +47,9 @@ def changes(sources: tuple[str, ...], known: Mapping[str, Status]) -> tuple[list
 
     What is missing only because the disk of its source is, is not gone.
     """
-    found = dict(files_of(sources))
-    gone = [path for path in known if path not in found and not _is_unreachable(path, sources)]
-    return gone, {path: state for path, state in found.items() if known.get(path) != state}
+    present = dict(files_of(sources))
+    gone = [path for path in known if path not in present and not _is_unreachable(path, sources)]
+    return gone, {path: state for path, state in present.items() if known.get(path) != state}
 
 
 def _is_unreachable(path: str, sources: tuple[str, ...]) -> bool:

@@ -345,15 +345,15 @@ class Store:
                 "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?", (expression, 2 * count)
             ).fetchall()
             owners = self._owners([number for number, _ in rows])
-            found = [row for row in rows if owners.get(row[0]) in collections]
-            if len(found) < count and len(rows) == 2 * count:
-                found = self._database.execute(
+            rows_kept = [row for row in rows if owners.get(row[0]) in collections]
+            if len(rows_kept) < count and len(rows) == 2 * count:
+                rows_kept = self._database.execute(
                     "SELECT words.rowid, -bm25(words) AS score FROM words JOIN passages ON passages.id = words.rowid "
                     f"JOIN files ON files.id = passages.file WHERE words MATCH ? AND files.collection IN ({_marks(collections)}) "
                     "ORDER BY score DESC LIMIT ?",
                     (expression, *collections, count),
                 ).fetchall()
-        return [(int(number), float(score)) for number, score in found[:count]]
+        return [(int(number), float(score)) for number, score in rows_kept[:count]]
 
     def _owners(self, passages: Sequence[int]) -> dict[int, int]:
         """Return the collections of passages."""
@@ -369,14 +369,14 @@ class Store:
         """Return how much each term tells: its inverse document frequency."""
         with self._clear_errors():
             (count,) = self._database.execute("SELECT count(*) FROM passages").fetchone()
-            found = {}
+            rarities = {}
             for term in terms:
                 (holding,) = self._database.execute(
                     "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)",
                     (match_expression([term]), _COUNTED),
                 ).fetchone()
-                found[term] = math.log(1 + count / (holding + 0.5))
-        return found
+                rarities[term] = math.log(1 + count / (holding + 0.5))
+        return rarities
 
     def vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return all vectors of collections: the passages' numbers [n], and float32 [n, dimensions]."""

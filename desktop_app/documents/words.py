@@ -25,26 +25,26 @@ _STOP = frozenset(_STOP_WORDS.split())
 
 def index_terms(text: str) -> str:
     """Return what of a text is indexed, separated by spaces."""
-    found: list[str] = []
+    terms: list[str] = []
     for wide, word in _PARTS.findall(unicodedata.normalize("NFKC", text)):
         if wide:
-            found += [*wide, *(wide[at : at + 2] for at in range(len(wide) - 1))]
+            terms += [*wide, *(wide[at : at + 2] for at in range(len(wide) - 1))]
         else:
-            found.append(word.lower())
+            terms.append(word.lower())
             if len(parts := re.split(r"[.'’-]", word.lower())) > 1:
-                found += parts
-    return " ".join(found)
+                terms += parts
+    return " ".join(terms)
 
 
 def query_terms(text: str) -> list[str]:
     """Return what of a question is looked up: pairs of characters, and single ones where they stand alone."""
-    found: list[str] = []
+    queries: list[str] = []
     for wide, word in _PARTS.findall(unicodedata.normalize("NFKC", text)):
         if wide:
-            found += [wide] if len(wide) == 1 else [wide[at : at + 2] for at in range(len(wide) - 1)]
+            queries += [wide] if len(wide) == 1 else [wide[at : at + 2] for at in range(len(wide) - 1)]
         else:
-            found.append(word.lower())
-    terms = list(dict.fromkeys(found))
+            queries.append(word.lower())
+    terms = list(dict.fromkeys(queries))
     telling = [term for term in terms if term not in _STOP]
     return (telling or terms)[:_MOST_TERMS]
 

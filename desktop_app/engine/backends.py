@@ -74,11 +74,11 @@ def offload_devices() -> list[int]:
     integrated: list[int] = []
     cards: set[bytes] = set()
     for device in _all_devices():
-        found = _properties(device)
-        kind = _TYPES[found.type]
-        if kind == "gpu" and found.device_id not in cards:
+        properties = _properties(device)
+        kind = _TYPES[properties.type]
+        if kind == "gpu" and properties.device_id not in cards:
             discrete.append(device)
-            cards |= {found.device_id} if found.device_id else set()
+            cards |= {properties.device_id} if properties.device_id else set()
         elif kind == "igpu" and (not integrated or _backend_of(device) == _backend_of(integrated[0])):
             integrated.append(device)
     return discrete or integrated
@@ -139,9 +139,9 @@ def _all_devices() -> list[int]:
 
 
 def _properties(device: int) -> _Properties:
-    found = _Properties()
-    _bound_library().ggml_backend_dev_get_props(device, ctypes.byref(found))
-    return found
+    properties = _Properties()
+    _bound_library().ggml_backend_dev_get_props(device, ctypes.byref(properties))
+    return properties
 
 
 def _backend_of(device: int) -> int:

@@ -86,9 +86,9 @@ def measure() -> ReadSpeed:
     rounds = [{name: _measure_type(GGMLQuantizationType[name], threads) for name in TYPES} for _ in range(_ROUNDS)]
     speeds, rows = {}, {}
     for name in TYPES:
-        seconds = [min(shape) for shape in zip(*(found[name].together for found in rounds), strict=True)]
+        seconds = [min(shape) for shape in zip(*(samples[name].together for samples in rounds), strict=True)]
         speeds[name], rows[name] = _told_apart(GGMLQuantizationType[name], seconds)
-    large = [[found[name].together[0] for found in rounds] for name in TYPES]
+    large = [[samples[name].together[0] for samples in rounds] for name in TYPES]
     return ReadSpeed(
         speeds,
         threads,
@@ -178,7 +178,7 @@ class _Sample(NamedTuple):
 def _usual(samples: Sequence[Sequence[_Sample]]) -> list[list[float]]:
     """Return the seconds that a product of each shape takes each thread when little disturbs it, while the others run too."""
     running = [_running(of_thread) for of_thread in samples]
-    found = []
+    values = []
     for thread, of_thread in enumerate(samples):
         others = [spans for number, spans in enumerate(running) if number != thread]
         times: list[list[float]] = [[] for _ in _SHAPES]
@@ -188,8 +188,8 @@ def _usual(samples: Sequence[Sequence[_Sample]]) -> list[list[float]]:
             if all(_is_within(sample, spans) for spans in others):
                 together[sample.shape].append(sample.of_a_product)
         pairs = zip(times, together, strict=True)
-        found.append([_quartile(some if len(some) >= _LEAST_SAMPLES else every) for every, some in pairs])
-    return found
+        values.append([_quartile(some if len(some) >= _LEAST_SAMPLES else every) for every, some in pairs])
+    return values
 
 
 def _quartile(times: list[float]) -> float:
@@ -293,17 +293,17 @@ class _Worker:
 
     def measure(self) -> list[_Sample]:
         """Compute for a while; longer where other programs leave little processor time."""
-        found: list[_Sample] = []
+        samples: list[_Sample] = []
         clock = _clock()
         for _ in self._round(clock):  # brings the memory to this core
             pass
         began, start = time.perf_counter(), clock()
         while True:
-            found += self._round(clock)
-            fewest = min(Counter(sample.shape for sample in found).values())
+            samples += self._round(clock)
+            fewest = min(Counter(sample.shape for sample in samples).values())
             enough = clock() - start > _SECONDS and fewest >= _LEAST_SAMPLES
             if enough or time.perf_counter() - began > _LONGEST:
-                return found
+                return samples
 
     def _round(self, clock: Callable[[], float]) -> Iterator[_Sample]:
         for shape, graph, products in self._graphs:

@@ -62,10 +62,10 @@ def compare(runner: Runner, ids: Sequence[int], start: int, path: Path) -> Diver
         ZhiyinError: the model computes NaN or infinity.
     """
     reference = _read(path, ids, start, runner.info.vocabulary_size)
-    found = Divergences([], [], [], [])
+    divergences = Divergences([], [], [], [])
     for logits, targets in _blocks(runner, ids, start):
-        _compare_block(logits, targets, reference, found)
-    return found
+        _compare_block(logits, targets, reference, divergences)
+    return divergences
 
 
 def _blocks(runner: Runner, ids: Sequence[int], start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -100,33 +100,33 @@ def _packed(logits: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _compare_block(
-    logits: np.ndarray, targets: np.ndarray, reference: Mapping[str, np.ndarray], found: Divergences
+    logits: np.ndarray, targets: np.ndarray, reference: Mapping[str, np.ndarray], divergences: Divergences
 ) -> None:
     largest = logits.max(axis=1, keepdims=True)
     totals = np.log(np.exp(logits - largest).sum(axis=1, dtype=np.float64)).astype(np.float32) + largest[:, 0]
     tops = logits.argmax(axis=1)
-    first = len(found.losses)
+    first = len(divergences.losses)
     for row, (values, target) in enumerate(zip(logits, targets, strict=True)):
         place = first + row
         begin, end = reference["bounds"][place], reference["bounds"][place + 1]
         entries = np.flatnonzero(np.unpackbits(reference["mask"][place], count=len(values)))
         expected = reference["values"][begin:end] * reference["scale"][place] + reference["floor"][place]
         terms = np.exp(expected) * (expected - values[entries] + totals[row])
-        found.losses.append(float(totals[row] - values[target]))
+        divergences.losses.append(float(totals[row] - values[target]))
         step = np.float32(reference["targets"][place])
-        found.reference_losses.append(-float(step * reference["scale"][place] + reference["floor"][place]))
-        found.divergences.append(float(terms.sum(dtype=np.float64)))
-        found.same_top.append(bool(len(entries)) and bool(entries[expected.argmax()] == tops[row]))
+        divergences.reference_losses.append(-float(step * reference["scale"][place] + reference["floor"][place]))
+        divergences.divergences.append(float(terms.sum(dtype=np.float64)))
+        divergences.same_top.append(bool(len(entries)) and bool(entries[expected.argmax()] == tops[row]))
 
 
 def _read(path: Path, ids: Sequence[int], start: int, vocabulary: int) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:  # zip's checksums tell damage
             arrays = {key: file[key] for key in _KEYS}
-        whole = _is_whole(arrays, ids, start, vocabulary)
+        is_complete = _is_whole(arrays, ids, start, vocabulary)
     except Exception as error:  # what NumPy and zipfile raise over damaged files has no common kind
         raise _damaged(path) from error
-    if not whole:
+    if not is_complete:
         raise _damaged(path)
     arrays["bounds"] = np.concatenate([[0], arrays["ends"]])
     return arrays

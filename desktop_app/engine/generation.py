@@ -257,9 +257,9 @@ class _TextStream:
     def add(self, piece: bytes) -> bool:
         """Take a token's bytes; return True when a stop text appeared."""
         self._held += self._decoder.decode(piece)
-        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if found:
-            at, self.stop = min(found)
+        matches = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if matches:
+            at, self.stop = min(matches)
             self._held = self._held[:at]
             self._flush(len(self._held))
             self._held = ""

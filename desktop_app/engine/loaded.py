@@ -86,14 +86,14 @@ class Loaded:
 
     def collector(self) -> ImportanceCollector:
         """Return what sums up activations; raises ZhiyinError where the model's graph is none of llama.cpp's."""
-        found = self.language().importance
-        if found is None:
+        collector = self.language().importance
+        if collector is None:
             raise ZhiyinError(
                 "{path} cannot be given an importance matrix: llama.cpp does not run this architecture.",
                 path=self.language().info.path,
                 code="no-importance",
             )
-        return found
+        return collector
 
     def load(self, request: protocol.Load, on_progress: Callable[[float], None]) -> ModelInfo:
         """Load a model in place of the one that was; with its adapters, or not at all."""

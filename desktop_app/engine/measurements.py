@@ -93,11 +93,11 @@ class Measurements:
     def _resume_importance(self, number: int, request: protocol.ResumeImportance) -> CollectedChunks:
         from converter.importance import read_collected
 
-        found = read_collected(request.path)
-        if found is None or found.key != request.key:
+        collected = read_collected(request.path)
+        if collected is None or collected.key != request.key:
             return CollectedChunks(0)
-        self._loaded.collector().sums = dict(found.sums)
-        return CollectedChunks(found.chunks)
+        self._loaded.collector().sums = dict(collected.sums)
+        return CollectedChunks(collected.chunks)
 
     def _write_importance(self, number: int, request: protocol.WriteImportance) -> Coverage:
         from converter.importance import Collected, write_collected
@@ -136,9 +136,9 @@ def _write_array(path: Path, array: np.ndarray) -> None:
     import numpy as np
 
     def write(file: BinaryIO) -> None:
-        whole = np.ascontiguousarray(array)
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(whole))
-        file.write(whole.data)  # NumPy's own writing tells no errno
+        contiguous = np.ascontiguousarray(array)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(contiguous))
+        file.write(contiguous.data)  # NumPy's own writing tells no errno
 
     try:
         write_file(path, write)

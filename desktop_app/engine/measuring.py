@@ -19,12 +19,12 @@ def losses(runner: Runner, ids: Sequence[int], start: int) -> list[float]:
     Raises:
         ZhiyinError: the model computes NaN or infinity.
     """
-    found: list[float] = []
+    values: list[float] = []
     for block in runner.logit_blocks(ids[:-1], start):
-        first = start + len(found) + 1
-        found += _cross_entropy(block, ids[first : first + len(block)])
-    check_finite(runner, found)
-    return found
+        first = start + len(values) + 1
+        values += _cross_entropy(block, ids[first : first + len(block)])
+    check_finite(runner, values)
+    return values
 
 
 def check_finite(runner: Runner, values: Sequence[float] | np.ndarray) -> None:

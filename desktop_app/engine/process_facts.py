@@ -49,8 +49,8 @@ def compute_facts(parts: Sequence[EnginePart]) -> ComputeFacts:
 def _locked_bytes() -> int:
     """Return what of this process the system may not drop or swap out (Linux; elsewhere nobody asks)."""
     with contextlib.suppress(OSError):
-        found = re.search(r"^VmLck:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii", "replace"), re.MULTILINE)
-        return int(found[1]) * 1024 if found else 0
+        match = re.search(r"^VmLck:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii", "replace"), re.MULTILINE)
+        return int(match[1]) * 1024 if match else 0
     return 0
 
 

@@ -164,8 +164,8 @@ class Prompting:
 
 def reply_opening(prompt: str) -> str:
     """Return the mark of a thought's beginning where a prompt ends in it: the model goes on inside the thought."""
-    found = _OPENED.search(prompt)
-    return found[1] if found else ""
+    match = _OPENED.search(prompt)
+    return match[1] if match else ""
 
 
 def thinks_still(begun: str) -> bool:
@@ -176,8 +176,8 @@ def thinks_still(begun: str) -> bool:
 def mark_tokens(runner: Runner, marks: Mapping[str, str]) -> dict[int, bytes]:
     """Return the control tokens of these texts in a model's vocabulary, each with what stands for it in a reply."""
     known = set(runner.vocabulary.control_texts()) if marks else set()
-    found = {text: runner.tokenize(text, add_special=False, special=True) for text in marks if text in known}
-    return {ids[0]: marks[text].encode() for text, ids in found.items() if len(ids) == 1}
+    tokens = {text: runner.tokenize(text, add_special=False, special=True) for text in marks if text in known}
+    return {ids[0]: marks[text].encode() for text, ids in tokens.items() if len(ids) == 1}
 
 
 def _apart(value: Any, control: LongestOf) -> Any:

@@ -120,11 +120,11 @@ class Replying:
             self._drafts(prompt) if sampling.guesses else None,
         )
 
-        def whole(reply: Reply) -> Reply:
+        def complete(reply: Reply) -> Reply:
             reply = on_end(reply) if on_end is not None else reply
             return replace(reply, logprobs=noted.take()) if noted else reply
 
-        return Running(number, sequence, steps, self._events.progress(number, "prompt"), whole)
+        return Running(number, sequence, steps, self._events.progress(number, "prompt"), complete)
 
     def _drafts(self, prompt: Sequence[int]) -> Drafts | None:
         """Return what guesses a reply's tokens; None where guesses cannot be taken back."""

@@ -58,10 +58,10 @@ def _backend(store: PartStore) -> int:
     load_plug_ins(part)
     find = load_library("ggml").ggml_backend_reg_by_name
     find.argtypes, find.restype = [ctypes.c_char_p], ctypes.c_void_p
-    found: int | None = find(b"RPC")
-    if not found:
+    handle: int | None = find(b"RPC")
+    if not handle:
         raise ZhiyinError("The engine part {part} does not load; add it again.", part=part.manifest.id)
-    return found
+    return handle
 
 
 def _function(registry: int, name: str, result: Any, *arguments: Any) -> Any:

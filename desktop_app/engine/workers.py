@@ -195,10 +195,10 @@ class _Conversation:
 
 def networks(texts: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the addresses and networks that --allow names; raises `WorkerFailed`."""
-    found = []
+    addresses = []
     for text in texts:
         with suppress(ValueError):
-            found.append(ipaddress.ip_network(text, strict=False))
+            addresses.append(ipaddress.ip_network(text, strict=False))
             continue
         raise WorkerFailed("{text!r} is no address; write it as 192.168.1.7 or 192.168.1.0/24.", text=text)
-    return found
+    return addresses

@@ -150,7 +150,7 @@ def offers(computer: Computer | None, *, context: int | None = None) -> list[Cat
         BadFile: the catalogue is missing or damaged.
     """
     planned: dict[tuple[str, int], Plan] = {}
-    found = []
+    result = []
     for entry, model in catalogue().models():
         sizes = None if model.shape is None else _all_sizes()[model.shape]
         chosen = None
@@ -159,15 +159,15 @@ def offers(computer: Computer | None, *, context: int | None = None) -> list[Cat
             if key not in planned:
                 planned[key] = plan(replace(sizes.model, trained_context=model.context), computer, context=context)
             chosen = planned[key]
-        found.append(CatalogueOffer(entry, model, chosen, sizes))
-    return sorted(found, key=_order)
+        result.append(CatalogueOffer(entry, model, chosen, sizes))
+    return sorted(result, key=_order)
 
 
 def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
     """Return which models of the catalogue are here, by `CatalogueModel.source`: made of a download, or named alike."""
     by_path = {model.path: model for model in models}
     by_name = {model.name.lower().removesuffix(f"-{model.file_type.lower()}"): model for model in models}
-    found = {}
+    by_entry = {}
     for _, model in catalogue().models():
         made = [
             path
@@ -176,8 +176,8 @@ def installed(models: Sequence[InstalledModel]) -> dict[str, InstalledModel]:
         ]
         here = next((by_path[path] for path in made if path in by_path), None) or by_name.get(model.name.lower())
         if here is not None:
-            found[model.source] = here
-    return found
+            by_entry[model.source] = here
+    return by_entry
 
 
 def _order(offer: CatalogueOffer) -> tuple[bool, int, int, float, str]:

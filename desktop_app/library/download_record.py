@@ -137,19 +137,19 @@ def _dumped(record: DownloadRecord) -> dict[str, Any]:
 
 def _parsed(stored: Any) -> Parsed[DownloadRecord]:
     """Read what `_dumped` wrote; entries that it did not write are left out."""
-    whole = True
+    is_complete = True
     unfinished, ended = [], []
     for entry in stored["unfinished"]:
         if (wanted := _wanted(entry)) is not None:
             unfinished.append(wanted)
         else:
-            whole = False
+            is_complete = False
     for entry in stored["ended"]:
         if (one := _ended(entry)) is not None:
             ended.append(one)
         else:
-            whole = False
-    return Parsed(DownloadRecord(tuple(unfinished), tuple(ended)), whole)
+            is_complete = False
+    return Parsed(DownloadRecord(tuple(unfinished), tuple(ended)), is_complete)
 
 
 def _wanted(entry: Any) -> Wanted | None:

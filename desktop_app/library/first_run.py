@@ -48,21 +48,21 @@ class FirstRun:
     """How fast this computer reads weights is known."""
 
 
-def first_run(hardware: Hardware, found: Overview, rate: float = 0) -> FirstRun:
+def first_run(hardware: Hardware, overview: Overview, rate: float = 0) -> FirstRun:
     """Return what to offer.
 
     Args:
         hardware: this computer.
-        found: the catalogue as planned for it.
+        overview: the catalogue as planned for it.
         rate: bytes a second of an earlier download; 0: there was none.
     """
     counted = rate or USUAL_RATE
-    return FirstRun(hardware, suggestions(found, counted), counted, bool(rate), found.measured)
+    return FirstRun(hardware, suggestions(overview, counted), counted, bool(rate), overview.measured)
 
 
-def suggestions(found: Overview, rate: float) -> tuple[Suggestion, ...]:
+def suggestions(overview: Overview, rate: float) -> tuple[Suggestion, ...]:
     """Return the best model for each purpose among those that run well, each model once."""
-    suited = [offer for offer in found.offers if _is_suited(offer, found)]
+    suited = [offer for offer in overview.offers if _is_suited(offer, overview)]
     newest = max((offer.entry.year for offer in suited), default=0)
     recent = [offer for offer in suited if offer.entry.year >= newest - 1]
     chosen: dict[Purpose, CatalogueOffer | None] = {
@@ -77,14 +77,14 @@ def suggestions(found: Overview, rate: float) -> tuple[Suggestion, ...]:
     )
 
 
-def _is_suited(offer: CatalogueOffer, found: Overview) -> bool:
+def _is_suited(offer: CatalogueOffer, overview: Overview) -> bool:
     """Tell whether a model may be had with one click and then answers well and fast enough, as far as is known."""
     option = offer.option
-    if option is None or not offer.model.chat or offer.entry.licence not in _OPEN or not found.fits(offer):
+    if option is None or not offer.model.chat or offer.entry.licence not in _OPEN or not overview.fits(offer):
         return False
     if (offer.download or 0) > _LARGEST or offer.model.parameters < _LEAST:
         return False
-    if not found.measured and (offer.disk or 0) > _CAREFUL:
+    if not overview.measured and (offer.disk or 0) > _CAREFUL:
         return False
     return option.good and option.comfortable
 

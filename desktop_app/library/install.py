@@ -169,14 +169,14 @@ def _what_to_fetch(
     wanted = replace(download_request(request), on_wait=on_wait)
     selection = _selection(request, wanted)
     quant = selection.converted
-    found = better_deal(wanted, request.way, quant) if quant else None
-    if found is None:
+    deal = better_deal(wanted, request.way, quant) if quant else None
+    if deal is None:
         return wanted, replace(selection, quants=()) if quant and request.way == "convert" else selection
-    wanted = replace(wanted, repository=found.source, revision=found.revision)
-    if quant not in found.files:
+    wanted = replace(wanted, repository=deal.source, revision=deal.revision)
+    if quant not in deal.files:
         from desktop_app.planning.automatic import choose_file
 
-        quant = choose_file(found.files, {}, request.computer)
+        quant = choose_file(deal.files, {}, request.computer)
     return wanted, DownloadSelection((quant,), checkpoint=False)
 
 
@@ -187,10 +187,10 @@ def _selection(request: InstallRequest, wanted: DownloadRequest) -> DownloadSele
 
     if request.quant != "auto":
         selection = selection_for(request.quant)
-    elif (found := outline(wanted)).quants:
-        return DownloadSelection((choose_file(found.quants, found.headers, request.computer),), checkpoint=False)
+    elif (outlined := outline(wanted)).quants:
+        return DownloadSelection((choose_file(outlined.quants, outlined.headers, request.computer),), checkpoint=False)
     else:
-        selection = DownloadSelection(converted=quant_by_configuration(found.config, request.computer))
+        selection = DownloadSelection(converted=quant_by_configuration(outlined.config, request.computer))
     return replace(selection, converted="") if request.lora else selection
 
 

@@ -40,11 +40,11 @@ class Library:
 
     def listing(self) -> Listing:
         """Return the models, and what cannot be used with the reason."""
-        found = find_models(self._folder)
+        scanned = find_models(self._folder)
         origins = Origins(downloads_folder())
         models: dict[tuple[int, int, str, str], InstalledModel] = {}
-        broken = [self._descriptions.broken(path, error) for path, error in found.unreadable]
-        for path in (*found.files, *self._imported.paths()):
+        broken = [self._descriptions.broken(path, error) for path, error in scanned.unreadable]
+        for path in (*scanned.files, *self._imported.paths()):
             try:
                 model = self._descriptions.of(path)
                 origin, sha256 = origins.of(path)
@@ -78,14 +78,14 @@ class Library:
             ZhiyinError: neither exists, or it cannot be used; the sentence lists the names.
         """
         listing = self.listing()
-        found: list[Entry] = named(listing.models, name_or_path)
+        matches: list[Entry] = named(listing.models, name_or_path)
         path = plain_path(name_or_path)
         if exists(path) and not path.is_dir():
             known = next((model for model in listing.models if is_same(model.path, path)), None)
-            if known is None and (not found or is_gguf(path)):
+            if known is None and (not matches or is_gguf(path)):
                 known = self._descriptions.of(part_paths(path)[0])
-            found += [known] if known is not None and known not in found else []
-        return self._only(name_or_path, found or named(listing.broken, name_or_path), listing, also)
+            matches += [known] if known is not None and known not in matches else []
+        return self._only(name_or_path, matches or named(listing.broken, name_or_path), listing, also)
 
     def find_installed(self, name_or_path: str) -> Entry:
         """Return what is on the list with a name or path, also where it cannot be used.
@@ -97,12 +97,12 @@ class Library:
         listing = self.listing()
         path = plain_path(name_or_path)
         entries: list[Entry] = [*listing.models, *listing.broken]
-        found = named(entries, name_or_path) or [entry for entry in entries if is_same(entry.path, path)]
-        if not found:
+        matches = named(entries, name_or_path) or [entry for entry in entries if is_same(entry.path, path)]
+        if not matches:
             raise ZhiyinError(
                 "There is no installed model named {name!r}; `zhiyin models` lists them.", name=name_or_path
             )
-        return the_one(name_or_path, found)
+        return the_one(name_or_path, matches)
 
     def starter(self) -> InstalledModel | None:
         """Return the small model that comes with the application, if it is there."""
@@ -139,10 +139,10 @@ class Library:
         """Take a model off the list and delete the files that are named."""
         remove_model(removal, self._imported, with_download=with_download)
 
-    def _only(self, name: str, found: Sequence[Entry], listing: Listing, also: Sequence[str]) -> InstalledModel:
+    def _only(self, name: str, matches: Sequence[Entry], listing: Listing, also: Sequence[str]) -> InstalledModel:
         """Return the one model that was found; raises where there is none, or more than one."""
-        if found:
-            entry = the_one(name, found)
+        if matches:
+            entry = the_one(name, matches)
             if isinstance(entry, BrokenModel):
                 raise entry.error
             return entry

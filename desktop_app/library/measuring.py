@@ -47,7 +47,7 @@ def originals_of(model: InstalledModel, others: Iterable[InstalledModel]) -> lis
 def qualities_of(models: Iterable[Path]) -> dict[Path, KeptQuality]:
     """Return what was measured of files, as they are now."""
     kept = Qualities(qualities_file())
-    return {path: found for path in models if (found := kept.of(path)) is not None}
+    return {path: quality for path in models if (quality := kept.of(path)) is not None}
 
 
 def measure_in_process(model: Path, original: Path, tell: Tell, stop: threading.Event) -> KeptQuality:
@@ -75,8 +75,8 @@ def _measure(model: Path, original: Path, tell: Tell, cancelled: Callable[[], bo
 
     request = MeasureRequest(model, measuring_text(), BUILT_IN, original)
     with in_use(original):
-        found = measure_quality(request, progress, cancelled)
-    kept = Qualities(qualities_file()).keep(model, original, found.quality)
+        measurement = measure_quality(request, progress, cancelled)
+    kept = Qualities(qualities_file()).keep(model, original, measurement.quality)
     if kept is None:
         raise ZhiyinError(
             "What was measured of {name} could not be kept; free some space and try again.", name=model.name

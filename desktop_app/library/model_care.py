@@ -86,13 +86,13 @@ def verify_model(model: InstalledModel, tell: Callable[[tuple[int, int]], None],
                 digest.update(chunk)
                 done += len(chunk)
                 tell((done, model.bytes))
-    found = digest.hexdigest()
-    if model.sha256 and model.sha256 != found:
+    checksum = digest.hexdigest()
+    if model.sha256 and model.sha256 != checksum:
         raise BadFile(
             "{path} has other bytes than its host lists (its checksum differs); remove it and fetch it again.",
             path=model.path,
         )
-    return found
+    return checksum
 
 
 def export_model(

@@ -54,13 +54,13 @@ def named(entries: Iterable[Entry], text: str) -> list[Entry]:
     ]
 
 
-def the_one(name: str, found: Sequence[Entry]) -> Entry:
+def the_one(name: str, matches: Sequence[Entry]) -> Entry:
     """Return the only one that was found; raises `AmbiguousModel` where there are several."""
-    if len(found) == 1:
-        return found[0]
-    paths = ", ".join(str(entry.path) for entry in found)
+    if len(matches) == 1:
+        return matches[0]
+    paths = ", ".join(str(entry.path) for entry in matches)
     error = AmbiguousModel(
         "{name} is the name of several models; give the path of one: {paths}.", name=name, paths=paths
     )
-    error.candidates = tuple(found)
+    error.candidates = tuple(matches)
     raise error

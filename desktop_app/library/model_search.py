@@ -70,12 +70,12 @@ def fit_of(request: InstallRequest, computer: Computer) -> Fit:
         return Fit(models=len(facts.models))
     if not facts.offers:
         return Fit(download=facts.download)
-    found = judge(facts, computer)
-    size = facts.offers.get(found.quant, 0)
-    way = found.options.get(found.quant)
+    assessment = judge(facts, computer)
+    size = facts.offers.get(assessment.quant, 0)
+    way = assessment.options.get(assessment.quant)
     return Fit(
-        found.verdicts.get(found.quant, ""),
-        found.quant,
+        assessment.verdicts.get(assessment.quant, ""),
+        assessment.quant,
         size,
         size if facts.ready else facts.download,
         None if way is None else way.tokens_per_second,

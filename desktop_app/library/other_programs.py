@@ -49,12 +49,12 @@ class _Manifest(msgspec.Struct):
 
 def found_models() -> list[FoundModel]:
     """Return the models of all programs, each file once, in the order of programs and names."""
-    found: dict[tuple[int, int], FoundModel] = {}
+    by_inode: dict[tuple[int, int], FoundModel] = {}
     for model in (*_ollama(), *_of_folders()):
         with suppress(OSError):
             status = model.path.stat()
-            found.setdefault((status.st_dev, status.st_ino), model)
-    return sorted(found.values(), key=lambda model: (model.program, model.name.lower()))
+            by_inode.setdefault((status.st_dev, status.st_ino), model)
+    return sorted(by_inode.values(), key=lambda model: (model.program, model.name.lower()))
 
 
 def name_of_blob(path: Path) -> str:

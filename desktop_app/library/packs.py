@@ -203,8 +203,8 @@ def _manifest(packed: zipfile.ZipFile, path: Path) -> Pack:
 
 
 def _licence_texts(model: Path) -> list[Path]:
-    found = {path for pattern in _LICENCE_TEXTS for path in model.parent.glob(pattern)}
-    return sorted(path for path in found if path.is_file() and path.stat().st_size <= _LARGEST_TEXT)
+    paths = {path for pattern in _LICENCE_TEXTS for path in model.parent.glob(pattern)}
+    return sorted(path for path in paths if path.is_file() and path.stat().st_size <= _LARGEST_TEXT)
 
 
 def _licence(header: GGUFHeader) -> str:

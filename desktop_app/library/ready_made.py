@@ -58,14 +58,14 @@ def better_deal(wanted: DownloadRequest, way: Way, quant: str) -> ReadyMade | No
     """
     if way == "convert" or (way == "auto" and _is_begun(wanted)):
         return None
-    found = ready_made(wanted, others=way == "ready")
-    exact = next((one for one in found if quant in one.files), None)
+    deal = ready_made(wanted, others=way == "ready")
+    exact = next((one for one in deal if quant in one.files), None)
     if exact is None and way == "ready":
-        if not found:
+        if not deal:
             raise ZhiyinError(
                 "Nobody whom Zhiyin knows offers GGUF files of {name}; convert it here.", name=wanted.repository
             )
-        return found[0]
+        return deal[0]
     return exact
 
 

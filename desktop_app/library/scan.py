@@ -32,7 +32,7 @@ class Found:
 
 def find_models(folder: Path) -> Found:
     """Look through a folder and what is in it; what dead processes left unfinished there is removed."""
-    found = Found()
+    scanned = Found()
     seen: set[tuple[int, int]] = set()
     entries = 0
     waiting = [folder]
@@ -48,19 +48,19 @@ def find_models(folder: Path) -> Found:
             continue
         except OSError as error:
             reason = error.strerror or str(error)
-            found.unreadable.append((here, BadFile("{path} cannot be read: {reason}.", path=here, reason=reason)))
+            scanned.unreadable.append((here, BadFile("{path} cannot be read: {reason}.", path=here, reason=reason)))
             continue
         entries += len(paths)
         if entries > _MOST_FILES or len(seen) > _MOST_FOLDERS:
-            found.unreadable.append((here, _too_large(folder, here)))
+            scanned.unreadable.append((here, _too_large(folder, here)))
             break
         if any(path.name.startswith(".") for path in paths):
             remove_leftovers(here)
         shown = [path for path in paths if not path.name.startswith(".")]
         folders = [path for path in shown if path.is_dir()]
         waiting += reversed([path for path in folders if not _is_blobs(path)])
-        found.files += _models([path for path in shown if path not in folders])
-    return found
+        scanned.files += _models([path for path in shown if path not in folders])
+    return scanned
 
 
 def _models(paths: list[Path]) -> Iterator[Path]:

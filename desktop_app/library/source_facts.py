@@ -86,12 +86,12 @@ class WayCost:
 
 def ways(facts: SourceFacts, quant: str) -> list[WayCost]:
     """Return the ways to a model in a quantization; of a ready-made one that lacks it, the smallest file."""
-    found = []
+    result = []
     for maker in facts.ready_made:
         named = quant if quant in maker.files else min(maker.files, key=lambda name: maker.files[name])
-        found.append(WayCost(maker, named, maker.files[named]))
+        result.append(WayCost(maker, named, maker.files[named]))
     made = 0 if facts.ready else facts.offers.get(quant, 0)
-    return [*found, WayCost(None, quant, facts.offers.get(quant, 0) if facts.ready else facts.download, made)]
+    return [*result, WayCost(None, quant, facts.offers.get(quant, 0) if facts.ready else facts.download, made)]
 
 
 def fitting_way(facts: SourceFacts, quant: str, free_disk: int) -> ReadyMade | None:
@@ -133,15 +133,15 @@ def judge(facts: SourceFacts, computer: Computer) -> Assessment:
         room = weights_room(computer)
         verdicts = {quant: "ram" if size <= room else "too_large" for quant, size in facts.offers.items()}
         return Assessment(choose_by_size(facts.offers, computer) if facts.offers else facts.usual, verdicts)
-    found = plan_run(facts.model, computer)
-    shown = found.best or min(found.alternatives, key=lambda o: (o.shortfall, o.bytes))
+    planned = plan_run(facts.model, computer)
+    shown = planned.best or min(planned.alternatives, key=lambda o: (o.shortfall, o.bytes))
     exact = () if facts.unchanged is None else (facts.unchanged,)
     options = {
         candidate.quant: option(facts.model, candidate, computer, shown.context or CONTEXTS[0])
         for candidate in (*exact, *facts.model.candidates)
     }
     verdicts = {quant: way.verdict for quant, way in options.items()}
-    return Assessment(chosen_quant(facts.model, found), verdicts, found, options)
+    return Assessment(chosen_quant(facts.model, planned), verdicts, planned, options)
 
 
 def look_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> SourceFacts:
@@ -222,19 +222,19 @@ def _of_repository(request: InstallRequest, on_wait: Callable[[], None] | None) 
     from models.families import family_of
 
     name = str(request.source)
-    found = preview(replace(download_request(request), on_wait=on_wait))
-    facts = SourceFacts(request, name, download=found.bytes, models=found.models)
-    if found.quants:
-        offers = dict(sorted(found.quants.items(), key=lambda offer: -offer[1]))
-        facts = replace(facts, offers=offers, usual=found.quant, exact=True, ready=True, warnings=found.unread)
-        return replace(facts, model=model_of_files(found.headers))
-    if found.config is None:
+    previewed = preview(replace(download_request(request), on_wait=on_wait))
+    facts = SourceFacts(request, name, download=previewed.bytes, models=previewed.models)
+    if previewed.quants:
+        offers = dict(sorted(previewed.quants.items(), key=lambda offer: -offer[1]))
+        facts = replace(facts, offers=offers, usual=previewed.quant, exact=True, ready=True, warnings=previewed.unread)
+        return replace(facts, model=model_of_files(previewed.headers))
+    if previewed.config is None:
         return facts
-    family = family_of(found.config)
-    blueprint = family.blueprint(found.config, None)
+    family = family_of(previewed.config)
+    blueprint = family.blueprint(previewed.config, None)
     return replace(
         _of_quantizable(facts, quantizable(blueprint)),
         family=family.title,
-        is_chat=blueprint.chat is not None or found.has_template,
+        is_chat=blueprint.chat is not None or previewed.has_template,
         warnings=blueprint.warnings,
     )

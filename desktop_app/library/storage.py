@@ -209,8 +209,8 @@ def _entries(target: Path) -> list[str]:
 
 
 def _check_room(source: Path, target: Path) -> None:
-    there = sum(file.stat().st_size for file in _files(target))
-    missing = storage_bytes() - there + _SPARE - shutil.disk_usage(target).free
+    present = sum(file.stat().st_size for file in _files(target))
+    missing = storage_bytes() - present + _SPARE - shutil.disk_usage(target).free
     if missing > 0:
         raise ZhiyinError(
             "{path} has too little room for what is in {source}; free {missing:size} there, or choose another disk.",

@@ -30,8 +30,8 @@ def fitted(planned: ConversionPlan, computer: Computer | None = None) -> Convers
     if planned.quantizable is None:
         return planned
     model = model_of_quantizable(planned.quantizable)
-    found = plan(model, computer or this_computer())
-    return planned.in_quant(chosen_quant(model, found), *((found.reason,) if found.reason else ()))
+    run_plan = plan(model, computer or this_computer())
+    return planned.in_quant(chosen_quant(model, run_plan), *((run_plan.reason,) if run_plan.reason else ()))
 
 
 def quant_by_configuration(config: Config | None, computer: Computer | None = None) -> str:
@@ -64,9 +64,9 @@ def model_of_files(headers: RemoteHeaders) -> Model | None:
         return None
 
 
-def chosen_quant(model: Model, found: Plan) -> str:
+def chosen_quant(model: Model, run_plan: Plan) -> str:
     """Return the quantization that a plan says is best; where nothing fits, the smallest one."""
-    return found.best.quant if found.best is not None else model.candidates[-1].quant
+    return run_plan.best.quant if run_plan.best is not None else model.candidates[-1].quant
 
 
 def choose_by_size(sizes: Mapping[str, int], computer: Computer) -> str:

@@ -56,11 +56,11 @@ class Loads:
 
     def corrections(self) -> Mapping[str, int]:
         """Return what to add to predictions: the median of the errors, by device."""
-        found = {}
+        corrections = {}
         for device in {record.device for record in self._records}:
             error = median(record.actual - record.predicted for record in self.newest(device))
-            found[device] = max(-_LARGEST_CORRECTION, min(_LARGEST_CORRECTION, int(error)))
-        return found
+            corrections[device] = max(-_LARGEST_CORRECTION, min(_LARGEST_CORRECTION, int(error)))
+        return corrections
 
     def correction(self) -> str:
         """Return a sentence on the newest loads in main memory, "" when there is none."""

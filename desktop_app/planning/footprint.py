@@ -181,15 +181,15 @@ def footprint(
     cache = [state] * count if state else mixed_cache(parameters, run.context, run.kv_type)
     if architecture in ENCODERS:  # each token sees all others at once: nothing is remembered
         cache = [0] * count
-    whole = recurrent_blocks(architecture, parameters) * (state or _delta_state(parameters))
+    state_size = recurrent_blocks(architecture, parameters) * (state or _delta_state(parameters))
     return Footprint(
         blocks=tuple(blocks),
         embedding=embedding,
         head=head,
         tied=tied,
         cache=tuple(run.parallel * block for block in cache),
-        state=whole,
-        snapshots=run.parallel * (snapshot_count(whole) + 1) * whole,
+        state=state_size,
+        snapshots=run.parallel * (snapshot_count(state_size) + 1) * state_size,
         compute=compute_buffer(architecture, parameters, run, _ACTIVATIONS.get(architecture, _USUAL)),
         gpu_compute=compute_buffer(
             architecture, parameters, run, {**_ACTIVATIONS, **_ON_GPUS}.get(architecture, _USUAL)

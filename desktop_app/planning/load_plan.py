@@ -96,11 +96,11 @@ class LoadPlanner:
             ZhiyinError: the file is damaged.
         """
         computer = _beside(adapters, self.computer(current))
-        found = _plan(_model(path), computer, context, settings.kv_type, parallel)
-        draft = draft_for(path, others) if found.best is not None else None
+        planned = _plan(_model(path), computer, context, settings.kv_type, parallel)
+        draft = draft_for(path, others) if planned.best is not None else None
         if draft is not None:
-            computer, found, draft = _with_draft(draft, _model(path), computer, found, settings.kv_type)
-        chosen = found.chosen
+            computer, planned, draft = _with_draft(draft, _model(path), computer, planned, settings.kv_type)
+        chosen = planned.chosen
         wanted = replace(
             settings,
             draft=draft,
@@ -113,7 +113,7 @@ class LoadPlanner:
             mmap=chosen.mapped,
             mlock=chosen.locked,
         )
-        return PlannedLoad(path.stem, wanted, found, computer)
+        return PlannedLoad(path.stem, wanted, planned, computer)
 
     def contexts(
         self,
@@ -179,15 +179,15 @@ def record_load(engine: Engine, planned: PlannedLoad) -> None:
 def _plan(model: Model, computer: Computer, context: int | None, kv_type: str, parallel: int | Sequence[int]) -> Plan:
     if isinstance(parallel, int):
         return plan(model, computer, context=context, kv_type=kv_type, parallel=parallel)
-    found = plan(model, computer, context=context, kv_type=kv_type)
-    shape = RunShape(found.chosen.context, kv_type)
-    if found.best is None or uses_graph_runner(model.architecture, model.parameters, shape):
-        return found
+    planned = plan(model, computer, context=context, kv_type=kv_type)
+    shape = RunShape(planned.chosen.context, kv_type)
+    if planned.best is None or uses_graph_runner(model.architecture, model.parameters, shape):
+        return planned
     for count in parallel:
-        several = plan(model, computer, context=found.best.context or context, kv_type=kv_type, parallel=count)
-        if several.best is not None and _as_good(several.best, found.best):
+        several = plan(model, computer, context=planned.best.context or context, kv_type=kv_type, parallel=count)
+        if several.best is not None and _as_good(several.best, planned.best):
             return several
-    return found
+    return planned
 
 
 def _as_good(several: RunConfiguration, one: RunConfiguration) -> bool:
@@ -197,22 +197,22 @@ def _as_good(several: RunConfiguration, one: RunConfiguration) -> bool:
 
 
 def _with_draft(
-    draft: Path, model: Model, computer: Computer, found: Plan, kv_type: str
+    draft: Path, model: Model, computer: Computer, planned: Plan, kv_type: str
 ) -> tuple[Computer, Plan, Path | None]:
     """Plan a load anew beside a small model that guesses for it; nothing changes where that would take something from it."""
     try:
         small = plan(_model(draft), computer, context=DRAFT_CONTEXT).best
     except ZhiyinError:
         small = None
-    best = found.best
+    best = planned.best
     if small is None or best is None or any(one.recurrent or one.state_bytes for one in (small, best)):
-        return computer, found, None
+        return computer, planned, None
     if uses_graph_runner(model.architecture, model.parameters, RunShape(best.context, kv_type)):
-        return computer, found, None
+        return computer, planned, None
     left = _less(computer, small.bytes - computer.process_bytes)
     beside = plan(model, left, context=best.context or None, kv_type=kv_type, parallel=best.parallel)
     if beside.best is None or beside.best.context != best.context or not _as_good(beside.best, best):
-        return computer, found, None
+        return computer, planned, None
     return left, beside, draft
 
 

@@ -121,24 +121,24 @@ def option(
 
     Prompts are computed in smaller parts where that makes it fit.
     """
-    found = _spread(model, candidate, computer, RunShape(context, kv_type, _BATCHES[0], parallel))
+    configuration = _spread(model, candidate, computer, RunShape(context, kv_type, _BATCHES[0], parallel))
     for batch in _BATCHES[1:]:
-        buffers = found.batch_bytes + sum(share.compute for share in found.shares[1:])
-        if not 0 < found.shortfall <= buffers:
+        buffers = configuration.batch_bytes + sum(share.compute for share in configuration.shares[1:])
+        if not 0 < configuration.shortfall <= buffers:
             break
-        found = _spread(model, candidate, computer, RunShape(context, kv_type, batch, parallel))
-    return found
+        configuration = _spread(model, candidate, computer, RunShape(context, kv_type, batch, parallel))
+    return configuration
 
 
 def _spread(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> RunConfiguration:
     """Leave graphics that share main memory alone where their own buffers are what does not fit."""
-    found = _placed(model, candidate, computer, run)
+    placed = _placed(model, candidate, computer, run)
     sharing = {gpu.name for gpu in computer.accelerators if gpu.unified_memory}
-    if not found.shortfall or not any(share.device in sharing for share in found.shares):
-        return found
+    if not placed.shortfall or not any(share.device in sharing for share in placed.shares):
+        return placed
     without = tuple(replace(gpu, free_bytes=0) if gpu.unified_memory else gpu for gpu in computer.accelerators)
     other = _placed(model, candidate, replace(computer, accelerators=without), run)
-    return other if other.shortfall < found.shortfall else found
+    return other if other.shortfall < placed.shortfall else placed
 
 
 def _placed(model: Model, candidate: Candidate, computer: Computer, run: RunShape) -> RunConfiguration:
@@ -207,8 +207,8 @@ def _second_embedding(foot: Footprint, model: Model, candidate: Candidate, compu
     It holds both where ggml repacks the type: rows are looked up in the embedding as it lies in the file.
     """
     rows = model.parameters.get("vocab_size")
-    whole = isinstance(rows, int) and rows % _ROWS_REPACKED == 0
-    copied = foot.tied and whole and candidate.embedding_type in computer.repacked
+    is_repacked = isinstance(rows, int) and rows % _ROWS_REPACKED == 0
+    copied = foot.tied and is_repacked and candidate.embedding_type in computer.repacked
     return foot.embedding if copied and not uses_graph_runner(model.architecture, model.parameters, run) else 0
 
 
@@ -232,11 +232,11 @@ def _best_of_contexts(
 
     Where none is good, a shorter context is taken for a better one, down to `_ENOUGH` tokens.
     """
-    found = [(best, group) for group in groups if (best := _best(group)) is not None]
-    good = next((pair for pair in found if pair[0].good), None)
-    if good is not None or not found:
+    bests = [(best, group) for group in groups if (best := _best(group)) is not None]
+    good = next((pair for pair in bests if pair[0].good), None)
+    if good is not None or not bests:
         return good
-    long_enough = [pair for pair in found if pair[0].context >= _ENOUGH or pair[0].recurrent] or found[:1]
+    long_enough = [pair for pair in bests if pair[0].context >= _ENOUGH or pair[0].recurrent] or bests[:1]
     return min(long_enough, key=lambda pair: pair[1].index(pair[0]))
 
 

@@ -37,15 +37,15 @@ class Quality:
     """95 % confidence, by the name of the figure."""
 
 
-def quality_of(found: Divergences) -> Quality:
+def quality_of(compared: Divergences) -> Quality:
     """Return the figures against a reference."""
-    divergences = sorted(found.divergences)
+    divergences = sorted(compared.divergences)
     count = len(divergences)
     kl_mean, kl_error = _mean(divergences)
-    same = sum(found.same_top) / count
+    same = sum(compared.same_top) / count
     same_error = math.sqrt(same * (1 - same) / max(1, count - 1))
-    perplexity, around = _perplexity(found.losses)
-    reference, around_reference = _perplexity(found.reference_losses)
+    perplexity, around = _perplexity(compared.losses)
+    reference, around_reference = _perplexity(compared.reference_losses)
     return Quality(
         tokens=count,
         perplexity=perplexity,

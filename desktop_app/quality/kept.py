@@ -41,9 +41,9 @@ class Qualities:
 
     def of(self, model: Path) -> KeptQuality | None:
         """Return what was measured of a file as it is now."""
-        found = self._file.read().get(str(model))
+        entry = self._file.read().get(str(model))
         with suppress(OSError):
-            return found if found is not None and found.size == model.stat().st_size else None
+            return entry if entry is not None and entry.size == model.stat().st_size else None
         return None
 
     def keep(self, model: Path, reference: Path, quality: Quality) -> KeptQuality | None:

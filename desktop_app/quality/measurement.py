@@ -122,15 +122,15 @@ class _Run:
         if missing:
             self._write(reference, vocabulary, missing)
             self._load(self._request.model)
-        found = Divergences([], [], [], [])
+        divergences = Divergences([], [], [], [])
         for number, (chunk, file) in enumerate(zip(chunks, files, strict=True)):
-            self._check(number / len(chunks), "measure", found.divergences)
+            self._check(number / len(chunks), "measure", divergences.divergences)
             part = self._compared(reference, vocabulary, chunk, file)
-            found.losses.extend(part.losses)
-            found.reference_losses.extend(part.reference_losses)
-            found.divergences.extend(part.divergences)
-            found.same_top.extend(part.same_top)
-        return Measurement(quality_of(found), self._request.context, len(chunks), tuple(found.divergences))
+            divergences.losses.extend(part.losses)
+            divergences.reference_losses.extend(part.reference_losses)
+            divergences.divergences.extend(part.divergences)
+            divergences.same_top.extend(part.same_top)
+        return Measurement(quality_of(divergences), self._request.context, len(chunks), tuple(divergences.divergences))
 
     def _chunks(self) -> list[tuple[int, ...]]:
         return cut_chunks(self._engine, self._request.text, self._request.context, self._request.source)

@@ -209,17 +209,17 @@ def _seconds(quantizable: Quantizable, costs: Costs, computer: Computer) -> dict
     tied = all(tensor.name != "output.weight" for tensor in quantizable.tensors)
     experts, used = (quantizable.parameters.get(f"expert_{name}") for name in ("count", "used_count"))
     part = used / experts if isinstance(experts, int) and isinstance(used, int) and experts else 1.0
-    found: dict[str, dict[Type, float]] = {}
+    seconds: dict[str, dict[Type, float]] = {}
     for tensor in quantizable.tensors:
         share = part if "_exps." in tensor.name else 1.0
         if tensor.name.startswith("token_embd.") and not tied:
             share = 0.0  # one row of it is read
         rows = prod(tensor.shape[:-1])
-        found[tensor.name] = {
+        seconds[tensor.name] = {
             option.type: share * (option.size / speed.of(option.type.name) + rows * speed.of_row(option.type.name))
             for option in costs.options.get(tensor.name, ())
         }
-    return found
+    return seconds
 
 
 def bytes_that_fit(request: ConvertRequest, costs: Costs, computer: Computer) -> int:
@@ -318,9 +318,9 @@ def _probe(engine: Engine, request: ConvertRequest, reference: Path) -> float:
     try:
         with unfinished_folder(target) as folder:
             model = convert(replace(request, out=folder / target.name)).path
-            found = measure_in(engine, MeasureRequest(model, probe_text(), BUILT_IN, reference, _CONTEXT))
+            measurement = measure_in(engine, MeasureRequest(model, probe_text(), BUILT_IN, reference, _CONTEXT))
             engine.submit(Unload()).result()  # Windows removes no file that is mapped
     except OSError as error:
         raise cannot_write(target, error) from error
-    assert found.quality.kl_mean is not None  # noqa: S101 - it has a reference
-    return found.quality.kl_mean
+    assert measurement.quality.kl_mean is not None  # noqa: S101 - it has a reference
+    return measurement.quality.kl_mean

@@ -60,9 +60,9 @@ def reference_files(identity: str, chunks: Sequence[Sequence[int]], start: int) 
 def shrink_references(used: Sequence[Path]) -> None:
     """Remove the distributions that were not used for the longest time, where all together take too much."""
     with suppress(OSError):
-        found = [path for path in references_folder().iterdir() if path.suffix == ".npz" and path not in used]
+        unused = [path for path in references_folder().iterdir() if path.suffix == ".npz" and path not in used]
         together = 0
-        for _, size, path in sorted(((p.stat().st_mtime_ns, p.stat().st_size, p) for p in found), reverse=True):
+        for _, size, path in sorted(((p.stat().st_mtime_ns, p.stat().st_size, p) for p in unused), reverse=True):
             together += size
             if together > _MOST_BYTES:
                 path.unlink()

@@ -144,9 +144,9 @@ def model_named(remote: Remote, name: str | None) -> RemoteModel:
         ZhiyinError: it lists none of this name, or several where none is named.
     """
     if name:
-        found = next((model for model in remote.models if model.name == name), None)
-        if found is not None:
-            return found
+        listed = next((model for model in remote.models if model.name == name), None)
+        if listed is not None:
+            return listed
     elif len(remote.models) == 1:
         return remote.models[0]
     if not remote.models:
@@ -190,21 +190,21 @@ def _is_good(entry: Any) -> bool:
 def listed_models(data: Any) -> tuple[RemoteModel, ...]:
     """Return the models of an answer of `/models`; what is none in it is left out."""
     entries = data.get("data") if isinstance(data, dict) else None
-    found = [
+    models = [
         RemoteModel(entry["id"], _context(entry))
         for entry in (entries if isinstance(entries, list) else ())
         if isinstance(entry, dict) and isinstance(entry.get("id"), str) and 0 < len(entry["id"]) <= _LONGEST_NAME
     ]
-    return tuple(found[:_MOST_MODELS])
+    return tuple(models[:_MOST_MODELS])
 
 
 def _context(entry: dict[str, Any]) -> int:
     """Return the context that a server says: vLLM's and SGLang's, LM Studio's and other services', llama-server's."""
     meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
-    said = (
+    length = (
         entry.get("max_model_len"),
         entry.get("loaded_context_length"),
         entry.get("context_length"),
         meta.get("n_ctx") if isinstance(meta, dict) else None,
     )
-    return next((value for value in said if isinstance(value, int) and 0 < value < 1 << 31), 0)
+    return next((value for value in length if isinstance(value, int) and 0 < value < 1 << 31), 0)

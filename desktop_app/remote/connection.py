@@ -133,12 +133,12 @@ class Request:
         self._phase = "reading"
         response.request.extensions["timeout"]["read"] = self._patience.next
         if response.status_code != httpx2.codes.OK:
-            said = b""
+            body = b""
             for piece in response.iter_bytes():
-                said += piece
-                if len(said) > _LONGEST_REFUSAL:
+                body += piece
+                if len(body) > _LONGEST_REFUSAL:
                     break
-            raise refusal(self._place, response.status_code, said, model, has_key=bool(self._key))
+            raise refusal(self._place, response.status_code, body, model, has_key=bool(self._key))
 
     def _pieces(self, response: httpx2.Response) -> Iterator[bytes]:
         for piece in response.iter_raw():

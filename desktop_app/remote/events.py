@@ -19,7 +19,7 @@ def events(pieces: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
     Raises:
         ZhiyinError: what comes is no stream of objects, or ends without the mark before any of them said that it is whole.
     """
-    whole = False
+    is_complete = False
     for line in _lines(pieces, place):
         name, colon, value = line.partition(b":")
         if name != b"data" or not colon:
@@ -29,8 +29,8 @@ def events(pieces: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
             return
         event = _object(text, place)
         yield event
-        whole = whole or _is_last(event)
-    if not whole:
+        is_complete = is_complete or _is_last(event)
+    if not is_complete:
         raise broken_off(place)
 
 
@@ -54,12 +54,12 @@ def _lines(pieces: Iterable[bytes], place: str) -> Iterator[bytes]:
 
 def _object(text: str, place: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        decoded = json.loads(text)
     except (ValueError, RecursionError):
         raise unreadable(place, Sentence("it is no JSON")) from None
-    if not isinstance(found, dict):
+    if not isinstance(decoded, dict):
         raise unreadable(place, Sentence("it is no object"))
-    return found
+    return decoded
 
 
 def _is_last(event: dict[str, Any]) -> bool:

@@ -33,20 +33,20 @@ def refusal(place: str, status: int, body: bytes, model: str, *, has_key: bool) 
         model: the one that was asked for; "": none was.
         has_key: a key was sent.
     """
-    kind, said = _said(body)
+    kind, reason = _said(body)
     if kind in _TOO_LONG:
         return RemoteFailed(
             "The chat is longer than {place} takes ({said}); start a new one, or give that server a larger context.",
             code="context-full",
             place=place,
-            said=said,
+            said=reason,
         )
     if status in (401, 403):
         return _about_key(place, status, has_key)
-    return _refused(place, status, said, model)
+    return _refused(place, status, reason, model)
 
 
-def _refused(place: str, status: int, said: str | Sentence, model: str) -> ZhiyinError:
+def _refused(place: str, status: int, reason: str | Sentence, model: str) -> ZhiyinError:
     """Return the error for a status that has nothing to do with keys."""
     if status == 404 and model:
         return RemoteFailed(
@@ -54,20 +54,20 @@ def _refused(place: str, status: int, said: str | Sentence, model: str) -> Zhiyi
             "of models, and at the path of the address.",
             place=place,
             model=model,
-            said=said,
+            said=reason,
         )
     if status == 404:
         return RemoteFailed(
             "{place} does not speak OpenAI's protocol at this address ({said}); look at its path, which often ends in /v1.",
             place=place,
-            said=said,
+            said=reason,
         )
     if status == 429:
         return RemoteFailed(
             "{place} asks to wait: too much was asked for, or an account is used up ({said}); try again later.",
             code="busy",
             place=place,
-            said=said,
+            said=reason,
         )
     if 300 <= status < 400:
         return RemoteFailed(
@@ -78,9 +78,9 @@ def _refused(place: str, status: int, said: str | Sentence, model: str) -> Zhiyi
             "{place} failed ({status}: {said}); try again, and look there for the reason if it fails again.",
             place=place,
             status=status,
-            said=said,
+            said=reason,
         )
-    return RemoteFailed("{place} refuses the request ({status}: {said}).", place=place, status=status, said=said)
+    return RemoteFailed("{place} refuses the request ({status}: {said}).", place=place, status=status, said=reason)
 
 
 def _about_key(place: str, status: int, has_key: bool) -> ZhiyinError:

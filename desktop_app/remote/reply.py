@@ -47,13 +47,13 @@ class ReplyBuilder:
         choice = _first(event.get("choices"))
         if isinstance(choice.get("finish_reason"), str):
             self._reason = _REASONS.get(choice["finish_reason"], "end")
-        said = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
-        return self._add(said, _text(choice.get("text")))
+        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        return self._add(delta, _text(choice.get("text")))
 
-    def _add(self, said: Mapping[str, Any], plain: str) -> str:
-        thought = _text(said.get("reasoning_content")) or _text(said.get("reasoning"))
-        answer = _text(said.get("content")) or plain
-        self._take_calls(said.get("tool_calls"))
+    def _add(self, delta: Mapping[str, Any], plain: str) -> str:
+        thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
+        answer = _text(delta.get("content")) or plain
+        self._take_calls(delta.get("tool_calls"))
         added = ""
         if thought:
             added += thought if self._thinking else f"{_OPEN}{thought}"

@@ -72,8 +72,8 @@ def _refusal(error: InvalidJSON) -> APIError:
     if not error.wanted:
         message = f"Missing required parameter: '{error.key}'."
         return APIError(400, message, code="missing_required_parameter", param=error.key)
-    found = f", not {error.found}" if error.found else ""
+    actual = f", not {error.actual}" if error.actual else ""
     if error.key == WHOLE:
-        return APIError(400, f"The body of the request must be a JSON {error.wanted}{found}.", code="invalid_value")
-    message = f"Invalid value for '{error.key}': it must be {error.wanted}{found}."
+        return APIError(400, f"The body of the request must be a JSON {error.wanted}{actual}.", code="invalid_value")
+    message = f"Invalid value for '{error.key}': it must be {error.wanted}{actual}."
     return APIError(400, message, code="invalid_value", param=error.key)

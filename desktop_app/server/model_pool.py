@@ -104,21 +104,21 @@ class ModelPool:
         models = await self.models()
         wanted = name.strip().removesuffix(":latest").casefold()
         exact = [model for model in models if wanted == model.label.casefold()]
-        found = exact or [model for model in models if wanted in {model.name.casefold(), model.identifier.casefold()}]
-        if not found and wanted == BUNDLED_EMBEDDING.casefold():
+        matches = exact or [model for model in models if wanted in {model.name.casefold(), model.identifier.casefold()}]
+        if not matches and wanted == BUNDLED_EMBEDDING.casefold():
             path = await asyncio.to_thread(bundled_embedding_model)
-            found = [] if path is None else [await asyncio.to_thread(self._library.find, str(path))]
-        if not found:
+            matches = [] if path is None else [await asyncio.to_thread(self._library.find, str(path))]
+        if not matches:
             raise model_not_found(name)
-        if len(found) > 1:
+        if len(matches) > 1:
             raise as_api_error(
                 AmbiguousModel(
                     "There are several models named {name!r}; use one of these names: {labels}.",
                     name=name,
-                    labels=", ".join(model.label for model in found),
+                    labels=", ".join(model.label for model in matches),
                 )
             )
-        return found[0]
+        return matches[0]
 
     @asynccontextmanager
     async def use(self, name: str, keep_seconds: float | None = None) -> AsyncIterator[LoadedModel]:

@@ -189,12 +189,12 @@ def network_address() -> str:
     import psutil
 
     states = psutil.net_if_stats()
-    found = [
+    own_addresses = [
         one.address
         for name, addresses in psutil.net_if_addrs().items()
         for one in addresses
         if one.family == socket.AF_INET and name in states and states[name].isup
     ]
-    private = [text for text in found if (ip := ipaddress.ip_address(text)).is_private and not ip.is_loopback]
-    others = [text for text in found if not ipaddress.ip_address(text).is_loopback]
+    private = [text for text in own_addresses if (ip := ipaddress.ip_address(text)).is_private and not ip.is_loopback]
+    others = [text for text in own_addresses if not ipaddress.ip_address(text).is_loopback]
     return next(iter([*private, *others]), THIS_COMPUTER)

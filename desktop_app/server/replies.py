@@ -46,7 +46,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Whole:
+class CompleteReply:
     """A reply that has ended."""
 
     content: str
@@ -153,7 +153,7 @@ async def replying(
         stream.cancel()
 
 
-async def whole(stream: ReplyStream) -> Whole:
+async def complete_reply(stream: ReplyStream) -> CompleteReply:
     """Wait for the end of a reply; raises APIError where it fails."""
     pieces: list[Piece] = []
     calls: list[Call] = []
@@ -162,7 +162,7 @@ async def whole(stream: ReplyStream) -> Whole:
             calls.append(part)
         else:
             pieces.append(part)
-    return Whole(
+    return CompleteReply(
         "".join(piece.content for piece in pieces),
         "".join(piece.reasoning for piece in pieces).strip(),
         tuple(calls),

@@ -28,18 +28,18 @@ def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens; raises ZhiyinError where the address cannot be had."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind, number)
+        listener = socket.socket(family, kind, number)
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     try:
         if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(_BACKLOG)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
     except OSError as error:
-        found.close()
+        listener.close()
         raise _cannot_listen(host, port, error) from error
-    return found
+    return listener
 
 
 def address_of(listening: socket.socket) -> str:

@@ -30,8 +30,8 @@ class Services:
 
 def services(request: Request) -> Services:
     """Return the parts of the server that a request came to."""
-    found: Services = request.app.state.services
-    return found
+    held: Services = request.app.state.services
+    return held
 
 
 def exchange(request: Request) -> Exchange:

@@ -37,7 +37,7 @@ async def vectors_of(loaded: LoadedModel, texts: tuple[str, ...], dimensions: in
     try:
         vectors = await asyncio.wrap_future(loaded.engine.submit(Embed(texts)).future)
         counts = [asyncio.wrap_future(loaded.engine.submit(Tokenize(text)).future) for text in texts]
-        return vectors, sum(len(found.ids) for found in await asyncio.gather(*counts))
+        return vectors, sum(len(tokenized.ids) for tokenized in await asyncio.gather(*counts))
     except Exception as error:
         raise as_api_error(error) from error
 

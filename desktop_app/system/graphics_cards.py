@@ -36,12 +36,12 @@ def unused_cards(used: Sequence[str], backends: Sequence[str]) -> tuple[UnusedCa
         used: descriptions of the GPUs that ggml lists.
         backends: names of ggml's backends (CPU, CUDA, Vulkan, Metal …).
     """
-    found = []
+    cards = []
     for card in installed_cards():
         maker = next(maker for maker in _MAKERS.values() if maker in card)
         if not any(maker.lower() in description.lower() for description in used):
-            found.append(UnusedCard(card, _reason(maker, backends)))
-    return tuple(found)
+            cards.append(UnusedCard(card, _reason(maker, backends)))
+    return tuple(cards)
 
 
 def installed_cards() -> list[str]:

@@ -47,7 +47,7 @@ def _driver_files() -> list[Path]:
     if sys.platform == "win32":
         system = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32")
         return [system / name for name in _WINDOWS_LIBRARIES]
-    found = [
+    files = [
         path for place in map(Path, _LINUX) for path in (sorted(place.glob("*.json")) if place.is_dir() else [place])
     ]
-    return found + [Path(folder, name) for folder in _LIBRARY_FOLDERS for name in _LINUX_LIBRARIES]
+    return files + [Path(folder, name) for folder in _LIBRARY_FOLDERS for name in _LINUX_LIBRARIES]

@@ -51,7 +51,7 @@ def _plain(text: str) -> str:
 def _reads_nothing() -> bool:
     """Tell whether standard input is closed or the null device."""
     try:
-        found = os.fstat(0)
-        return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev  # noqa: PTH116 - a device
+        status = os.fstat(0)
+        return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev  # noqa: PTH116 - a device
     except OSError:
         return True

@@ -84,8 +84,8 @@ def fast_windows_cores(cores: bytes) -> int:
 def caches() -> dict[str, int]:
     """Return bytes of one core's caches and of the shared last one, by name: L1d, L2, L3."""
     if platform.system() == "Darwin":
-        found = {"L1d": _sysctl("hw.l1dcachesize"), "L2": _sysctl("hw.l2cachesize"), "L3": _sysctl("hw.l3cachesize")}
-        return {level: int(size) for level, size in found.items() if size.isdecimal()}
+        bytes_of = {"L1d": _sysctl("hw.l1dcachesize"), "L2": _sysctl("hw.l2cachesize"), "L3": _sysctl("hw.l3cachesize")}
+        return {level: int(size) for level, size in bytes_of.items() if size.isdecimal()}
     sizes: dict[str, int] = {}
     for folder in sorted((_CPUS / "cpu0/cache").glob("index*")):
         try:
@@ -105,11 +105,11 @@ def instruction_sets(system_info: str) -> tuple[str, ...]:
 
 def _numbers(text: str) -> list[int]:
     """Return the numbers of a list such as 0-3,8."""
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.strip().split(","):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 def _sysctl(key: str) -> str:

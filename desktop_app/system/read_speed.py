@@ -52,8 +52,8 @@ class ReadSpeed(Struct, frozen=True, tag=True, tag_field="kind"):
 
         `copied`: where it is not read in a mapped file's pages.
         """
-        found = self.by_type.get(_ALIKE.get(type_name, type_name), min(self.by_type.values()))
-        return min(found, self.copied) if copied else found
+        seconds = self.by_type.get(_ALIKE.get(type_name, type_name), min(self.by_type.values()))
+        return min(seconds, self.copied) if copied else seconds
 
     def of_row(self, type_name: str) -> float:
         """Return the seconds that a row of a type takes besides."""

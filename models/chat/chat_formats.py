@@ -114,9 +114,9 @@ CHAT_FORMATS: Mapping[str, ChatFormat] = {
 
 def name_of(metadata: Mapping[str, Any], template: str | None) -> str:
     """Return a file's chat_format: as it says itself, or as its template shows, which others' files have, too."""
-    said = metadata.get(KEY)
-    if isinstance(said, str) and said:
-        return said
+    stated = metadata.get(KEY)
+    if isinstance(stated, str) and stated:
+        return stated
     if template is None:
         return ""
     if set(_TOKENS.findall(template)) >= _HARMONY:

@@ -34,17 +34,17 @@ def _begins(answer: str, tools: Tools) -> bool | None:
 
 
 def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
-    found = _BLOCK.match(text) if len(text) <= _LONGEST else None
-    if found is None:
+    match = _BLOCK.match(text) if len(text) <= _LONGEST else None
+    if match is None:
         name = text.partition("\n")[0].strip()
         return CallRead(len(text), (broken("The call's block of code has no end.", name),)) if final else None
-    name, code = found["name"].strip(), found["code"]
+    name, code = match["name"].strip(), match["code"]
     if name == _INTERPRETER:
-        return CallRead(found.end(), (interpreter_call(code, tools),))
+        return CallRead(match.end(), (interpreter_call(code, tools),))
     arguments = _arguments(code)
     if arguments is None:
-        return CallRead(found.end(), (broken("The block must be tool_call(key=value), with plain values.", name),))
-    return CallRead(found.end(), (checked(name, arguments, tools),))
+        return CallRead(match.end(), (broken("The block must be tool_call(key=value), with plain values.", name),))
+    return CallRead(match.end(), (checked(name, arguments, tools),))
 
 
 def written(name: str, arguments: Mapping[str, Any]) -> str:

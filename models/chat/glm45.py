@@ -50,8 +50,8 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
         value_end = text.find(_VALUE_END, value.end()) if value else -1
         if value is None or value_end < 0:
             return CallRead(len(text), (_unfinished(name),)) if final else None
-        said = text[key.end() : key_end].strip()
-        arguments[said] = typed(text[value.end() : value_end], schema_of(name, tools).get(said))
+        written = text[key.end() : key_end].strip()
+        arguments[written] = typed(text[value.end() : value_end], schema_of(name, tools).get(written))
         at = value_end + len(_VALUE_END)
     if end := _END.match(text, at):
         return CallRead(end.end(), (checked(name, arguments, tools),))

@@ -105,11 +105,11 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     body = text if end < 0 else text[:end]
     if head is None:
         return CallRead(len(body), (broken("The call has no name of a tool."),))
-    said = body[head.end() :].strip()
-    if head["name"] in INTERPRETERS and not said.startswith("{"):
-        return CallRead(len(body), (interpreter_call(said, tools),))
+    content = body[head.end() :].strip()
+    if head["name"] in INTERPRETERS and not content.startswith("{"):
+        return CallRead(len(body), (interpreter_call(content, tools),))
     try:
-        arguments = loads(said)
+        arguments = loads(content)
     except ValueError:
         return CallRead(len(body), (broken("The call's arguments are no valid JSON.", head["name"]),))
     return CallRead(len(body), (checked(head["name"], arguments, tools),))
@@ -128,6 +128,10 @@ def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
     calls = message.get("tool_calls")
     if not isinstance(calls, (list, tuple)) or not calls:
         return {"role": "assistant", "content": answer.lstrip() if thought else answer}
-    said = message.get("reasoning_content") or thought.replace(_OPEN, "", 1).strip() or answer
+    reasoning = message.get("reasoning_content") or thought.replace(_OPEN, "", 1).strip() or answer
     functions = [{"name": call.name, "arguments": dict(call.arguments)} for call in map(called, calls)]
-    return {"role": "assistant", "thinking": said, "tool_calls": [{"function": function} for function in functions]}
+    return {
+        "role": "assistant",
+        "thinking": reasoning,
+        "tool_calls": [{"function": function} for function in functions],
+    }

@@ -209,17 +209,17 @@ def _merged_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     first_others = next((n for n, message in enumerate(messages) if message.get("role") != "system"), len(messages))
     others = messages[first_others:]
     texts = (_said(message.get("content", "")) for message in messages[:first_others])
-    said = _GAP.join(text for text in texts if text.strip())
-    if not said:
+    system = _GAP.join(text for text in texts if text.strip())
+    if not system:
         return others
     first = next((number for number, message in enumerate(others) if message.get("role") == "user"), None)
     if first is None:
-        return [{"role": "user", "content": said}, *others]
+        return [{"role": "user", "content": system}, *others]
     question = others[first].get("content", "")
     if isinstance(question, list):
-        merged: Any = [{"type": "text", "text": said + _GAP}, *question]
+        merged: Any = [{"type": "text", "text": system + _GAP}, *question]
     else:
-        merged = f"{said}{_GAP}{question}" if question else said
+        merged = f"{system}{_GAP}{question}" if question else system
     others[first] = {**others[first], "content": merged}
     return others
 

@@ -228,8 +228,8 @@ _NAMED_IN_LLAMAS_LAYOUT: tuple[tuple[str, ChatFormat], ...] = (
 
 def llama_chat(config: Config) -> ChatFormat | None:
     """Return the format of a model in LLaMA's layout, which many publishers share: by its name."""
-    found = (chat for pattern, chat in _NAMED_IN_LLAMAS_LAYOUT if _is_named(config, pattern))
-    return next(found, None)
+    chats = (chat for pattern, chat in _NAMED_IN_LLAMAS_LAYOUT if _is_named(config, pattern))
+    return next(chats, None)
 
 
 def baichuan_chat(config: Config) -> ChatFormat | None:

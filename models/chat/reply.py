@@ -49,8 +49,8 @@ def called(call: Any) -> ToolCall:
 
 def functions(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the functions of tools in OpenAI's form, or given alone."""
-    found = (tool.get("function", tool) for tool in tools)
-    return [function for function in found if isinstance(function, Mapping)]
+    declared = (tool.get("function", tool) for tool in tools)
+    return [function for function in declared if isinstance(function, Mapping)]
 
 
 def offered(tools: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -17,11 +17,11 @@ _KEYS = {
 
 def recommended_sampling(metadata: Mapping[str, Any]) -> dict[str, float]:
     """Return temperature, top_k, top_p, min_p and repeat_penalty as far as the file names them; nonsense is left out."""
-    found: dict[str, float] = {}
+    sampling: dict[str, float] = {}
     for theirs, (ours, largest) in _KEYS.items():
         value = metadata.get(f"general.sampling.{theirs}")
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= largest:
-            found[ours] = int(value) if ours == "top_k" else float(value)
-    if found.get("repeat_penalty") == 0:
-        del found["repeat_penalty"]
-    return found
+            sampling[ours] = int(value) if ours == "top_k" else float(value)
+    if sampling.get("repeat_penalty") == 0:
+        del sampling["repeat_penalty"]
+    return sampling

@@ -44,14 +44,14 @@ def family_of(config: Config, *, tensors_decide: bool = False) -> Family:
     Raises:
         UnsupportedModel: the weights are quantized already, the model is not of text alone, or no family knows its class.
     """
-    found = next((family for family in _known(config.classes) if family.recognise(config)), None)
+    known = next((family for family in _known(config.classes) if family.recognise(config)), None)
     if not tensors_decide:
-        refuse_quantized(config, () if found is None else found.quantized)
-    if found is None or not found.language_part:
+        refuse_quantized(config, () if known is None else known.quantized)
+    if known is None or not known.language_part:
         refuse_other_senses(config)
-    if found is None:
+    if known is None:
         raise unknown_class(config, "; ".join(family.title for family in families()))
-    return found
+    return known
 
 
 def config_of_tensors(shapes: Mapping[str, Shape], origin: str) -> Config | None:
@@ -65,8 +65,8 @@ def config_of_tensors(shapes: Mapping[str, Shape], origin: str) -> Config | None
         UnsupportedModel: it is of a known family, but of a kind that nothing here runs.
         BadFile: it is of a known family and not whole.
     """
-    found = (family.config_of(shapes, origin) for family in families())
-    return next((config for config in found if config is not None), None)
+    configs = (family.config_of(shapes, origin) for family in families())
+    return next((config for config in configs if config is not None), None)
 
 
 def _known(classes: tuple[str, ...]) -> list[Family]:

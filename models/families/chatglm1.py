@@ -80,9 +80,9 @@ def _layer(config: Config, shapes: Shapes, layer: int) -> list[OutputTensor]:
     for number, part in enumerate("qkv"):
         rows = partial(_of_each_head, heads=heads, part=number)
         name = f"{target}attn_{part}"
-        whole = (3 * hidden, hidden)
+        shape = (3 * hidden, hidden)
         tensors += [
-            matrix(f"{name}.weight", f"{packed}.weight", (hidden, hidden), shapes, stored=whole, rows=rows),
+            matrix(f"{name}.weight", f"{packed}.weight", (hidden, hidden), shapes, stored=shape, rows=rows),
             OutputTensor(f"{name}.bias", (hidden,), (Source(f"{packed}.bias", (3 * hidden,)),), rows),
         ]
     return [

@@ -51,12 +51,12 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 
 def _refuse_other_mixtures(config: Config) -> None:
     """Refuse what the publisher's code can be told, and llama.cpp computes one way only."""
-    for name, found, wanted in (
+    for name, value, wanted in (
         ("moe_layer_freq", config.int("moe_layer_freq", default=1), 1),
         ("scoring_func", config.str("scoring_func", default="softmax")[:40], "softmax"),
         ("norm_topk_prob", config.bool("norm_topk_prob", default=False), False),
     ):
-        if found != wanted:
+        if value != wanted:
             raise UnsupportedModel(
                 "{path}: llama.cpp computes this family with {key!r} {wanted} only.",
                 path=config.origin,

@@ -50,7 +50,7 @@ _LARGEST = {"gemma2": 46, "gemma3": 62}
 
 def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
     """Return what is known of Gemma 2 or 3; EmbeddingGemma is made of the latter."""
-    whole, second = config, any("gemma2" in name.lower() for name in config.classes)
+    outer, second = config, any("gemma2" in name.lower() for name in config.classes)
     config = text_config(config, _SECOND if second else _THIRD)
     architecture = "gemma2" if second else "gemma3"
     sizes = read_sizes(config)
@@ -76,7 +76,7 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
         | _capping(config, always=second),
         tensors=text_tensors(tensors, shapes),
         vocabulary_size=sizes.vocabulary,
-        warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(whole) else ())),
+        warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(outer) else ())),
     )
 
 

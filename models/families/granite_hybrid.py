@@ -119,11 +119,11 @@ class _Network:
         suffix = "_shexp" if self.count else ""
         shared, hidden = self._shared, self._hidden
         names = (f"{target}gate{suffix}.weight", f"{target}up{suffix}.weight")
-        found = [
+        tensors = [
             *row_parts(names, f"{source}shared_mlp.input_linear.weight", (shared, shared), hidden),
             as_is(f"{target}down{suffix}.weight", f"{source}shared_mlp.output_linear.weight", hidden, shared),
         ]
-        return [*found, *self._experts(f"{source}block_sparse_moe.", target)] if self.count else found
+        return [*tensors, *self._experts(f"{source}block_sparse_moe.", target)] if self.count else tensors
 
     def _experts(self, source: str, target: str) -> list[OutputTensor]:
         count, inner, hidden = self.count, self._inner, self._hidden

@@ -60,8 +60,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 
 
 def _renamed(config: Config) -> Config:
-    found = {new: config.data[old] for old, new in _NAMES_OF_2023.items() if old in config}
-    return Config({**found, **config.data}, config.origin)
+    renamed = {new: config.data[old] for old, new in _NAMES_OF_2023.items() if old in config}
+    return Config({**renamed, **config.data}, config.origin)
 
 
 def _with_long_texts(config: Config, rotary: Rotary, rotary_dim: int) -> Rotary:

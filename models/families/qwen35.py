@@ -51,7 +51,7 @@ _ROTARY_PART = 0.25
 
 
 def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
-    whole, config = config, text_config(config, _DEFAULTS)
+    outer, config = config, text_config(config, _DEFAULTS)
     require_silu(config)
     if config.bool("attention_bias", default=False):
         raise UnsupportedModel("{path}: llama.cpp computes this family's attention without biases.", path=config.origin)
@@ -86,7 +86,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         },
         tensors=text_tensors(tensors, shapes),
         vocabulary_size=sizes.vocabulary,
-        warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(whole) else ())),
+        warnings=(*rotary.warnings, *((LEFT_OUT,) if is_part(outer) else ())),
     )
 
 
@@ -94,9 +94,9 @@ def _read_mixture(config: Config) -> Mixture | None:
     """Return the experts, None in a dense model; the shares of those in use always sum up to 1."""
     if "num_experts" not in config:
         return None
-    found = read_mixture(config.changed(norm_topk_prob=True), normalised=True)
+    mixture = read_mixture(config.changed(norm_topk_prob=True), normalised=True)
     shared = config.int("shared_expert_intermediate_size", minimum=1)
-    return replace(found, parameters=found.parameters | {_SHARED: shared})
+    return replace(mixture, parameters=mixture.parameters | {_SHARED: shared})
 
 
 def _experts(sizes: Sizes, layer: int, shapes: Shapes, mixture: Mixture) -> list[OutputTensor]:

@@ -116,9 +116,9 @@ def numbered(
     Raises:
         BadFile: there is no token, or most ids are left out.
     """
-    found: dict[int, tuple[str | bytes, TokenType]] = {id_: (text, TokenType.NORMAL) for id_, text in texts.items()}
+    by_id: dict[int, tuple[str | bytes, TokenType]] = {id_: (text, TokenType.NORMAL) for id_, text in texts.items()}
     for number, token in added.items():
-        found[number] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
-    if not found:
+        by_id[number] = token.content, TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+    if not by_id:
         raise BadFile("{path} has no vocabulary; download it again.", path=path)
-    return by_number(path, found)
+    return by_number(path, by_id)

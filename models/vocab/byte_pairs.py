@@ -37,10 +37,10 @@ class BytePairs:
         known = self._kept.get(piece)
         if known is not None:
             return known
-        found = self._found(written(piece.encode("utf-8", "replace")) if self._rules.writes_bytes else piece)
+        ids = self._found(written(piece.encode("utf-8", "replace")) if self._rules.writes_bytes else piece)
         if len(piece) <= _LONGEST_KEPT and len(self._kept) < _MOST_KEPT:
-            self._kept[piece] = found
-        return found
+            self._kept[piece] = ids
+        return ids
 
     def _found(self, text: str) -> list[int]:
         if self._rules.ignore_merges and text in self._ids:
@@ -66,8 +66,8 @@ class BytePairs:
 
     def _spelled(self, text: str) -> list[int]:
         """Return the ids of a text's bytes; []: not all are tokens."""
-        found = [self._bytes.get(byte) for byte in text.encode("utf-8", "replace")] if self._bytes else []
-        return [number for number in found if number is not None] if None not in found else []
+        ids = [self._bytes.get(byte) for byte in text.encode("utf-8", "replace")] if self._bytes else []
+        return [number for number in ids if number is not None] if None not in ids else []
 
     def _merged(self, symbols: list[int]) -> list[int]:
         after = [*range(1, len(symbols)), -1]

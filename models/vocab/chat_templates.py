@@ -43,24 +43,24 @@ def read_chat_templates(folder: Path) -> ChatTemplates:
     """
     sources = (_of_files, _of_config, _of_processor)
     written = [{name: text for name, text in source(folder).items() if text.strip()} for source in sources]
-    found: dict[str, str] = next((texts for texts in written if texts), {})
-    if found is written[0] and _DEFAULT not in found:
+    templates: dict[str, str] = next((texts for texts in written if texts), {})
+    if templates is written[0] and _DEFAULT not in templates:
         default = next((texts[_DEFAULT] for texts in written if _DEFAULT in texts), None)
-        found |= {} if default is None else {_DEFAULT: default}
-    others = {name: text for name, text in found.items() if name != _DEFAULT and _NAME.fullmatch(name)}
-    if _DEFAULT in found or not found:
-        return ChatTemplates(found.get(_DEFAULT), others)
-    chosen = next((name for name in found if name not in _NOT_FOR_CHATS), next(iter(found)))
-    if len(found) == 1:
-        return ChatTemplates(found[chosen], others)
+        templates |= {} if default is None else {_DEFAULT: default}
+    others = {name: text for name, text in templates.items() if name != _DEFAULT and _NAME.fullmatch(name)}
+    if _DEFAULT in templates or not templates:
+        return ChatTemplates(templates.get(_DEFAULT), others)
+    chosen = next((name for name in templates if name not in _NOT_FOR_CHATS), next(iter(templates)))
+    if len(templates) == 1:
+        return ChatTemplates(templates[chosen], others)
     warning = Sentence(
         "{folder} has several chat templates and names none of them the default; chats are written by {name} (the others: "
         "{others}).",
         folder=folder,
         name=chosen,
-        others=", ".join(sorted(set(found) - {chosen})),
+        others=", ".join(sorted(set(templates) - {chosen})),
     )
-    return ChatTemplates(found[chosen], others, (warning,))
+    return ChatTemplates(templates[chosen], others, (warning,))
 
 
 def _of_files(folder: Path) -> dict[str, str]:
@@ -84,9 +84,9 @@ def _of_processor(folder: Path) -> dict[str, str]:
     return _by_name(read_struct(path, TemplateFile).chat_template if path.is_file() else None)
 
 
-def _by_name(said: TemplatesSaid) -> dict[str, str]:
-    if isinstance(said, str):
-        return {_DEFAULT: said}
-    if isinstance(said, dict):
-        return dict(list(said.items())[:_MOST])
-    return {entry.name: entry.template for entry in (said or ())[:_MOST]}
+def _by_name(templates: TemplatesSaid) -> dict[str, str]:
+    if isinstance(templates, str):
+        return {_DEFAULT: templates}
+    if isinstance(templates, dict):
+        return dict(list(templates.items())[:_MOST])
+    return {entry.name: entry.template for entry in (templates or ())[:_MOST]}

@@ -65,10 +65,10 @@ class Cutting:
 
     def pieces(self, section: str, *, first: bool = False) -> list[str]:
         """Return the pieces of a section, none empty; `first`: it begins the text."""
-        found: list[Part] = [(section, first)]
+        parts: list[Part] = [(section, first)]
         for cut in self._cuts:
-            found = [piece for text, begins in found for piece in cut(text, begins) if piece[0]]
-        return [text for text, _ in found]
+            parts = [piece for text, begins in parts for piece in cut(text, begins) if piece[0]]
+        return [text for text, _ in parts]
 
 
 def steps_of(leaves: Iterable[Step]) -> list[CutStep] | None:

@@ -232,11 +232,11 @@ class IcetkTokenizer:
         return _READ.get(text, text.replace("\u2581", " ")).encode("utf-8", "replace")
 
     def _of_type(self, *kinds: TokenType) -> dict[str, int]:
-        found: dict[str, int] = {}
+        by_text: dict[str, int] = {}
         for number, (text, kind) in enumerate(zip(self._tokens, self._types, strict=True)):
             if kind in kinds:
-                found.setdefault(text, number)
-        return found
+                by_text.setdefault(text, number)
+        return by_text
 
     def _encoded(self, text: str) -> Iterator[int]:
         """Yield the ids of a text without markup."""
@@ -261,8 +261,8 @@ class IcetkTokenizer:
             for end in range(start + 1, min(start + self._longest, len(text)) + 1):
                 piece = text[start:end]
                 number = self._ids.get(piece)
-                if number is not None and (found := score + self._score(number, piece)) > best[end][0]:
-                    best[end] = (found, start)
+                if number is not None and (score_here := score + self._score(number, piece)) > best[end][0]:
+                    best[end] = (score_here, start)
             unknown = score + self._worst - _UNKNOWN_PENALTY
             if text[start] not in self._ids and unknown > best[start + 1][0]:
                 best[start + 1] = (unknown, start)

@@ -32,23 +32,23 @@ class UnigramPieces:
         known = self._kept.get(piece)
         if known is not None:
             return known
-        found = self._found(piece)
+        ids = self._found(piece)
         if len(piece) <= _LONGEST_KEPT and len(self._kept) < _MOST_KEPT:
-            self._kept[piece] = found
-        return found
+            self._kept[piece] = ids
+        return ids
 
     def _found(self, piece: str) -> list[int]:
-        found: list[int] = []
+        ids: list[int] = []
         for text in self._best(piece):
             if text in self._ids:
-                found.append(self._ids[text])
+                ids.append(self._ids[text])
                 continue
             spelled = [self._bytes.get(byte) for byte in text.encode("utf-8", "replace")]
             if self._bytes and None not in spelled:
-                found += [number for number in spelled if number is not None]
+                ids += [number for number in spelled if number is not None]
             elif self._unknown is not None:
-                found.append(self._unknown)
-        return found
+                ids.append(self._unknown)
+        return ids
 
     def _best(self, text: str) -> list[str]:
         """Return the most likely parts, unknown ones that follow each other as one."""
@@ -82,8 +82,8 @@ def _fused(text: str, best: Sequence[tuple[float, int, bool]]) -> list[str]:
 
 def _lengths_by_first(texts: Mapping[str, int]) -> dict[str, list[int]]:
     """Return the lengths of the texts that begin with each character, the short ones first."""
-    found: dict[str, set[int]] = {}
+    by_first: dict[str, set[int]] = {}
     for text in texts:
         if text:
-            found.setdefault(text[0], set()).add(len(text))
-    return {character: sorted(lengths) for character, lengths in found.items()}
+            by_first.setdefault(text[0], set()).add(len(text))
+    return {character: sorted(lengths) for character, lengths in by_first.items()}

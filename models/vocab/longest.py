@@ -35,8 +35,8 @@ class LongestOf:
         """Return the longest text that stands at this place; "": none."""
         for head in (text[at : at + _HEAD], text[at : at + 1]):
             for length in self._lengths.get(head, ()):
-                if (found := text[at : at + length]) in self._texts:
-                    return found
+                if (part := text[at : at + length]) in self._texts:
+                    return part
         return ""
 
     def found_in(self, text: str) -> Iterator[tuple[int, str]]:
@@ -44,7 +44,7 @@ class LongestOf:
         at = 0
         while first := self._first.search(text, at):
             at = first.start()
-            found = self.at(text, at)
-            if found:
-                yield at, found
-            at += len(found) or 1
+            text_here = self.at(text, at)
+            if text_here:
+                yield at, text_here
+            at += len(text_here) or 1

@@ -28,7 +28,7 @@ class Normalizer:
     def __init__(
         self,
         charsmap: bytes,
-        whole: Iterable[str],
+        texts: Iterable[str],
         *,
         add_dummy_prefix: bool,
         remove_extra_whitespaces: bool,
@@ -37,7 +37,7 @@ class Normalizer:
 
         Args:
             charsmap: the compiled replacements, b"" for none.
-            whole: texts that are never changed (user-defined pieces).
+            texts: those that are never changed (user-defined pieces).
             add_dummy_prefix: put a space in front.
             remove_extra_whitespaces: drop spaces at the ends and all but one in between.
 
@@ -45,7 +45,7 @@ class Normalizer:
             ValueError: the compiled replacements are damaged.
         """
         self._units, self._replacements = _split(charsmap)
-        self._whole = LongestOf(whole)
+        self._whole = LongestOf(texts)
         self._prefix = add_dummy_prefix
         self._single_spaces = remove_extra_whitespaces
 
@@ -64,9 +64,9 @@ class Normalizer:
             return
         at = 0
         while at < len(text):
-            if whole := self._whole.at(text, at):
-                yield whole
-                at += len(whole)
+            if match := self._whole.at(text, at):
+                yield match
+                at += len(match)
                 continue
             size, replacement = self._longest(text, at)
             yield text[at] if size == 0 else replacement
@@ -75,18 +75,18 @@ class Normalizer:
     def _longest(self, text: str, at: int) -> tuple[int, str]:
         """Return how many characters the longest replaced text has here (0: none) and what takes its place."""
         units = self._units
-        found, value, leaf = 0, 0, 0
+        length, value, leaf = 0, 0, 0
         node = _base(units[0])
         for end in range(at, min(at + LONGEST, len(text))):
             for byte in text[end].encode("utf-8", "replace"):
                 node ^= byte
                 if node >= len(units) or units[node] & _LABEL != byte:
-                    return found, self._replacement(value) if found else ""
+                    return length, self._replacement(value) if length else ""
                 leaf = units[node] >> 8 & 1
                 node ^= _base(units[node])
             if leaf:
-                found, value = end + 1 - at, units[node] & _VALUE if node < len(units) else 0
-        return found, self._replacement(value) if found else ""
+                length, value = end + 1 - at, units[node] & _VALUE if node < len(units) else 0
+        return length, self._replacement(value) if length else ""
 
     def _replacement(self, start: int) -> str:
         return _replacement_at(self._replacements, start)
@@ -114,8 +114,8 @@ class Graphemes:
                 yield known
             else:
                 for character in cluster:
-                    found = self._of(character)
-                    yield character if found is None else found
+                    kind = self._of(character)
+                    yield character if kind is None else kind
 
     def _of(self, text: str) -> str | None:
         """Return the replacement of the shortest beginning that has one; None: none has."""

@@ -175,14 +175,14 @@ class _Reader:
 @cache
 def _categories() -> dict[str, list[tuple[int, int]]]:
     """Return the ranges of each of Unicode's general categories."""
-    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    ranges: dict[str, list[tuple[int, int]]] = defaultdict(list)
     start, last = 0, unicodedata.category("\0")
     for code in range(1, sys.maxunicode + 2):
         category = unicodedata.category(chr(code)) if code <= sys.maxunicode else ""
         if category != last:
-            found[last].append((start, code - 1))
+            ranges[last].append((start, code - 1))
             start, last = code, category
-    return found
+    return ranges
 
 
 @cache

@@ -64,8 +64,8 @@ def _parsed(line: str) -> tuple[int, bytes] | None:
     """Return id and bytes of `id literal length`."""
     number, _, rest = line.partition(" ")
     literal, _, length = rest.rpartition(" ")
-    whole = len(line) <= _LONGEST_LINE and number.isdecimal() and length.isdecimal()
-    if not whole or _LITERAL.fullmatch(literal) is None:
+    is_sound = len(line) <= _LONGEST_LINE and number.isdecimal() and length.isdecimal()
+    if not is_sound or _LITERAL.fullmatch(literal) is None:
         return None
     try:
         value = ast.literal_eval(literal)

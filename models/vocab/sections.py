@@ -124,8 +124,8 @@ class _Matches:
     def cut(self, text: str) -> Iterator[tuple[int | str, int]]:
         """Yield ids and the texts between them, none empty, with their places."""
         done = 0
-        for at, found in self._texts.found_in(text) if self._tokens else ():
-            token, start, stop = self._tokens[found], at, at + len(found)
+        for at, text_of_token in self._texts.found_in(text) if self._tokens else ():
+            token, start, stop = self._tokens[text_of_token], at, at + len(text_of_token)
             inside = _is_word(text[start - 1 : start]) or _is_word(text[stop : stop + 1])
             if start < done or (token.single_word and inside):
                 continue

@@ -46,8 +46,8 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
                 continue  # Hunyuan-7B's configuration says that token 1 begins a text
         if number is not None and 0 <= number < len(vocabulary.tokens):
             special[ours] = number
-    said = {"add_bos_token": described.add_bos_token, "add_eos_token": described.add_eos_token}
-    flags = vocabulary.flags | {name: value for name, value in said.items() if value is not None}
+    declared = {"add_bos_token": described.add_bos_token, "add_eos_token": described.add_eos_token}
+    flags = vocabulary.flags | {name: value for name, value in declared.items() if value is not None}
     ends = (*generation.ids("eos_token_id"), *config.ids("eos_token_id"))
     templates = read_chat_templates(folder)
     return replace(
@@ -73,8 +73,8 @@ def _texts(folder: Path, described: TokenizerConfig) -> dict[str, str | None]:
     """Return the texts of special tokens; tokenizer_config.json counts before special_tokens_map.json."""
     path = folder / "special_tokens_map.json"
     files = [*([read_struct(path, SpecialTokens)] if path.is_file() else ()), described]
-    said = ((name, file.text(name)) for file in files for name in _NAMES)
-    return {name: text for name, text in said if not isinstance(text, UnsetType)}
+    texts = ((name, file.text(name)) for file in files for name in _NAMES)
+    return {name: text for name, text in texts if not isinstance(text, UnsetType)}
 
 
 def _is_ordinary(vocabulary: Vocabulary, number: int) -> bool:

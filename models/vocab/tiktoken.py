@@ -55,7 +55,7 @@ def read_tiktoken(path: Path, added: Mapping[int, AddedToken]) -> Vocabulary:
     ranks = _ranks(path)
     if path.name == HUNYUAN_FILE:
         ranks = {token: number for number, token in enumerate(ranks)}
-    found: dict[int, tuple[str | bytes, TokenType]] = {
+    by_id: dict[int, tuple[str | bytes, TokenType]] = {
         rank: (written(token), TokenType.NORMAL) for token, rank in ranks.items()
     }
     special: dict[str, int] = {}
@@ -72,8 +72,8 @@ def read_tiktoken(path: Path, added: Mapping[int, AddedToken]) -> Vocabulary:
         extra = {NORMALIZATION: "NFC"}
     for number, token in added.items():
         kind = TokenType.CONTROL if token.special else TokenType.USER_DEFINED
-        found.setdefault(number, (token.content, kind))
-    tokens, types = by_number(path, found)
+        by_id.setdefault(number, (token.content, kind))
+    tokens, types = by_number(path, by_id)
     merges, unreached = _merges(ranks)
     pre, warning = _name(path, ignore_merges=unreached)
     return Vocabulary(

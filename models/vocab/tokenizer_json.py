@@ -151,8 +151,8 @@ def _is_plain(tokenizer: Tokenizer) -> bool:
     model = tokenizer.model
     steps = [] if tokenizer.normalizer is None else tokenizer.normalizer.leaves()
     marks = model.continuing_subword_prefix or model.end_of_word_suffix
-    whole = all(letter in model.vocab for letter in LETTERS)
-    return whole and not marks and not any(step.type == "ByteLevel" for step in steps)
+    has_letters = all(letter in model.vocab for letter in LETTERS)
+    return has_letters and not marks and not any(step.type == "ByteLevel" for step in steps)
 
 
 def _is_sentencepiece(tokenizer: Tokenizer, vocabulary: Vocabulary) -> bool:

@@ -73,10 +73,10 @@ def decode_unigram(path: Path, data: bytes) -> Vocabulary:
     unknown = model.unk_id if model.unk_id is not None and 0 <= model.unk_id < len(tokens) else None
     if unknown is not None:
         types[unknown] = TokenType.UNKNOWN
-    found = Vocabulary(UNIGRAM, tokens, types, scores, added=added.tokens, warnings=tuple(added.warnings()))
+    vocabulary = Vocabulary(UNIGRAM, tokens, types, scores, added=added.tokens, warnings=tuple(added.warnings()))
     if _is_usual(tokenizer):
-        return with_special_tokens(path, found, _charsmap(path, _leaves(tokenizer.normalizer)), single=True)
-    return _with_own_rules(path, tokenizer, found, unknown)
+        return with_special_tokens(path, vocabulary, _charsmap(path, _leaves(tokenizer.normalizer)), single=True)
+    return _with_own_rules(path, tokenizer, vocabulary, unknown)
 
 
 def _is_usual(tokenizer: _Tokenizer) -> bool:
@@ -93,22 +93,22 @@ def _is_usual(tokenizer: _Tokenizer) -> bool:
     )
 
 
-def _with_own_rules(path: Path, tokenizer: _Tokenizer, found: Vocabulary, unknown: int | None) -> Vocabulary:
+def _with_own_rules(path: Path, tokenizer: _Tokenizer, published: Vocabulary, unknown: int | None) -> Vocabulary:
     """Return a vocabulary whose texts the engine cuts into the most likely pieces by itself."""
-    types = list(found.types)
-    for number, text in enumerate(found.tokens):
+    types = list(published.types)
+    for number, text in enumerate(published.tokens):
         if tokenizer.model.byte_fallback and types[number] is TokenType.NORMAL and _BYTE_TOKEN.fullmatch(str(text)):
             types[number] = TokenType.BYTE
     rules = PieceRules("Unigram", unknown, byte_fallback=tokenizer.model.byte_fallback)
     own = own_rules(tokenizer.pre_tokenizer, rules)
     if own and any(score != struct.unpack("<f", struct.pack("<f", score))[0] for _, score in tokenizer.model.vocab):
-        own[SCORES] = msgspec.json.encode(found.scores).decode()
-    ids = {str(text): number for number, text in enumerate(found.tokens)}
+        own[SCORES] = msgspec.json.encode(published.scores).decode()
+    ids = {str(text): number for number, text in enumerate(published.tokens)}
     special = {name: next((ids[text] for text in texts if text in ids), None) for name, texts in _SPECIAL.items()}
     special["unknown"] = unknown
     before, behind = tokens_around(tokenizer.post_processor) or ([], [])
     vocabulary = replace(
-        found,
+        published,
         pre="default",
         types=types,
         special={name: number for name, number in special.items() if number is not None},
@@ -133,13 +133,13 @@ def _charsmap(path: Path, steps: list[Step]) -> bytes:
     return charsmap
 
 
-def with_special_tokens(path: Path, found: Vocabulary, charsmap: bytes, *, single: bool) -> Vocabulary:
+def with_special_tokens(path: Path, vocabulary: Vocabulary, charsmap: bytes, *, single: bool) -> Vocabulary:
     """Return a vocabulary with XLM-RoBERTa's special tokens; `single`: several spaces count as one.
 
     Raises:
         UnsupportedModel: one of them is missing.
     """
-    ids = {text: number for number, text in enumerate(found.tokens)}
+    ids = {text: number for number, text in enumerate(vocabulary.tokens)}
     missing = [text for text in (_FIRST[0], _FIRST[2], _FIRST[3]) if text not in ids]
     if missing:
         raise UnsupportedModel(
@@ -154,7 +154,7 @@ def with_special_tokens(path: Path, found: Vocabulary, charsmap: bytes, *, singl
         "mask": "<mask>",
     }
     return replace(
-        found,
+        vocabulary,
         pre="default",
         special={name: ids[text] for name, text in special.items() if text in ids},
         flags={

@@ -160,9 +160,9 @@ class Vocabulary:
         for name, texts in (("eot", _TURN_ENDS), ("eom", ())):
             usual = [number for number in self.ends if self.tokens[number] in texts]
             known = {special.get(name) for name in ("eos", "eot", "eom")}
-            found = usual + [number for number in self.ends if number not in known]
-            if name not in special and found:
-                special[name] = found[0]
+            numbers = usual + [number for number in self.ends if number not in known]
+            if name not in special and numbers:
+                special[name] = numbers[0]
         return special
 
     def _reply_ends(self, special: Mapping[str, int]) -> list[int]:
@@ -211,22 +211,22 @@ class Vocabulary:
 
 
 def by_number(
-    path: Path, found: Mapping[int, tuple[str | bytes, TokenType]]
+    path: Path, by_id: Mapping[int, tuple[str | bytes, TokenType]]
 ) -> tuple[list[str | bytes], list[TokenType]]:
     """Return texts and types by id, with `[PAD<id>]` for ids that a file leaves out.
 
     Raises:
         BadFile: more ids are left out than there are tokens.
     """
-    size = max(found) + 1
-    if size > 2 * len(found):
+    size = max(by_id) + 1
+    if size > 2 * len(by_id):
         raise BadFile(
             "{path} numbers its tokens with gaps ({total} ids for {count} tokens); download it again.",
             path=path,
             total=size,
-            count=len(found),
+            count=len(by_id),
         )
-    entries = [found.get(number) or (f"[PAD{number}]", TokenType.UNUSED) for number in range(size)]
+    entries = [by_id.get(number) or (f"[PAD{number}]", TokenType.UNUSED) for number in range(size)]
     return [text for text, _ in entries], [kind for _, kind in entries]
 
 

@@ -97,8 +97,8 @@ def read_vocab_txt(folder: Path) -> Vocabulary:
     tokens = [line.rstrip("\r") for line in lines]
     while tokens and not tokens[-1]:
         tokens.pop()
-    said = read_tokenizer_config(folder)
-    rules = _Rules(lowercase=said.do_lower_case is not False, strip_accents=said.strip_accents)
+    tokenizer_config = read_tokenizer_config(folder)
+    rules = _Rules(lowercase=tokenizer_config.do_lower_case is not False, strip_accents=tokenizer_config.strip_accents)
     return _vocabulary(path, {text: number for number, text in enumerate(tokens)}, set(_SPECIAL), "[UNK]", rules)
 
 

@@ -43,18 +43,18 @@ class WordPieces:
     def _pieces(self, word: str) -> list[int]:
         if len(word) > self._longest_word:
             return [self._unknown]
-        found: list[int] = []
+        ids: list[int] = []
         rest = _SPACE + word
         while rest:
             # Inside a word U+2581 is a character, which words' first pieces begin with here.
-            size = 1 if found and rest[0] == _SPACE else min(len(rest), self._longest)
+            size = 1 if ids and rest[0] == _SPACE else min(len(rest), self._longest)
             while size and rest[:size] not in self._ids:
                 size -= 1
-            if not size or (not found and size == 1):  # the mark alone is no piece
+            if not size or (not ids and size == 1):  # the mark alone is no piece
                 return [self._unknown]
-            found.append(self._ids[rest[:size]])
+            ids.append(self._ids[rest[:size]])
             rest = rest[size:]
-        return found
+        return ids
 
 
 class WordPieceTokenizer:
@@ -69,10 +69,10 @@ class WordPieceTokenizer:
 
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids of a text, without the ones at its ends."""
-        found: list[int] = []
+        ids: list[int] = []
         for word in words(text, lowercase=self._lowercase, strip_accents=self._strip_accents):
-            found += self._pieces.tokenize(word)
-        return found
+            ids += self._pieces.tokenize(word)
+        return ids
 
 
 def words(text: str, *, lowercase: bool, strip_accents: bool) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Model(msgspec.Struct):
 def test_a_wrong_type_is_named(written: str, key: str, wanted: str, found: str) -> None:
     with pytest.raises(InvalidJSON) as caught:
         decode(written.encode(), Model)
-    assert (caught.value.key, caught.value.wanted, caught.value.found) == (key, wanted, found)
+    assert (caught.value.key, caught.value.wanted, caught.value.actual) == (key, wanted, found)
     with pytest.raises(InvalidJSON) as caught:  # the way of texts that only Python reads
         decode(b"\xef\xbb\xbf" + written.encode(), Model)
     assert (caught.value.key, caught.value.wanted) == (key, wanted)

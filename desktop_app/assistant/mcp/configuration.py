@@ -35,8 +35,8 @@ class Server(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def digest(self) -> str:
         """Tells this program or address from any other: what was allowed to it is allowed to no other."""
-        said = json.dumps([self.command, self.args, self.env, self.cwd, self.url, self.headers])
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        identity = json.dumps([self.command, self.args, self.env, self.cwd, self.url, self.headers])
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 class _File(msgspec.Struct, frozen=True, rename={"mcp_servers": "mcpServers"}):
@@ -76,14 +76,14 @@ def read_servers(path: Path, *, disabled: bool = False) -> Mapping[str, Server]:
         BadFile: it cannot be read, is not such JSON, or a server in it has neither a program nor an address.
     """
     try:
-        found = decode(read_regular(path), _File)
+        decoded = decode(read_regular(path), _File)
     except OSError as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
     except InvalidJSON as error:
         raise BadFile(
             "{path} is no list of MCP servers ({reason}); correct it.", path=path, reason=error.reason
         ) from error
-    servers = found.mcp_servers if found.mcp_servers is not None else found.servers
+    servers = decoded.mcp_servers if decoded.mcp_servers is not None else decoded.servers
     if servers is None:
         raise BadFile('{path} names no MCP servers; it must hold {{"mcpServers": {{…}}}}.', path=path)
     for name, server in servers.items():

@@ -187,15 +187,15 @@ class Connection:
         """Return what a server lists, page by page, as much as is of use."""
         from mcp.types import PaginatedRequestParams
 
-        found: list[Any] = []
+        entries: list[Any] = []
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             page = await (ask() if cursor is None else ask(params=PaginatedRequestParams(cursor=cursor)))
-            found += getattr(page, what)
+            entries += getattr(page, what)
             cursor = page.next_cursor
-            if not cursor or len(found) >= most:
+            if not cursor or len(entries) >= most:
                 break
-        return found[:most]
+        return entries[:most]
 
     async def _heard(self, message: Any) -> None:
         """Note what is wrong with what the server sends."""
@@ -316,9 +316,9 @@ def _result(answer: Any) -> ToolResult:
 
 def _text_of(part: Any) -> str:
     """Return a part of an answer as text: what is written in it or in a resource that it holds, else what it is."""
-    said = getattr(part, "text", None) or getattr(getattr(part, "resource", None), "text", None)
+    text = getattr(part, "text", None) or getattr(getattr(part, "resource", None), "text", None)
     address = getattr(part, "uri", None)
-    return str(said or (f"[{address}]" if address else f"[{getattr(part, 'type', 'data')}]"))
+    return str(text or (f"[{address}]" if address else f"[{getattr(part, 'type', 'data')}]"))
 
 
 def _wait_for(ready: Future[None], seconds: float, stop: threading.Event) -> None:
@@ -352,5 +352,5 @@ def _reason(error: BaseException) -> str:
     is_no_json = getattr(getattr(error, "error", None), "code", 0) == _PARSE_ERROR
     if is_no_json or type(error).__name__ == "ValidationError":  # pydantic's, many lines long
         return "its answer is not what the protocol says"
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split())[:300] or type(error).__name__
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(reason.split())[:300] or type(error).__name__

@@ -19,12 +19,12 @@ _DEVICES = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero")
 @cache
 def program() -> str | None:
     """Return bubblewrap's path where it is there and the system lets it work."""
-    found = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
-    if found is None:
+    program_path = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
+    if program_path is None:
         return None
     try:
         trial = subprocess.run(
-            [found, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "true"],
+            [program_path, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "true"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TRIAL_SECONDS,
@@ -32,7 +32,7 @@ def program() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found if trial.returncode == 0 else None
+    return program_path if trial.returncode == 0 else None
 
 
 def wrapped(command: Sequence[str], work: Path, readable: Iterable[Path]) -> list[str]:

@@ -192,8 +192,8 @@ class PythonKernel:
                 process.kill()
             if now > next_look:
                 next_look = now + _WATCH
-                if found := excess(self._inner, self._work):
-                    cause = cause or found
+                if reason := excess(self._inner, self._work):
+                    cause = cause or reason
                     process.kill()
             try:
                 message = self._messages.get(timeout=_LOOK)
@@ -241,7 +241,7 @@ def _environment(work: Path) -> dict[str, str]:
 
 def _files(folder: Path) -> dict[Path, tuple[int, int]]:
     """Return the ordinary files of the work folder with size and time; hidden ones and links left out."""
-    found: dict[Path, tuple[int, int]] = {}
+    states: dict[Path, tuple[int, int]] = {}
     for entry in entries_of(folder):
         path = Path(entry.path)
         with suppress(OSError):
@@ -249,5 +249,5 @@ def _files(folder: Path) -> dict[Path, tuple[int, int]]:
                 part.startswith(".") for part in path.relative_to(folder).parts
             ):
                 state = entry.stat(follow_symlinks=False)
-                found[path] = state.st_size, state.st_mtime_ns
-    return dict(sorted(found.items()))
+                states[path] = state.st_size, state.st_mtime_ns
+    return dict(sorted(states.items()))

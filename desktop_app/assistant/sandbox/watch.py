@@ -66,14 +66,14 @@ def _without_name(process: int, work: Path) -> int:
     held: dict[tuple[int, int], int] = {}
     for path in Path(f"/proc/{process}/fd").iterdir():
         with suppress(FileNotFoundError):
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode) and not found.st_nlink:
-                held[found.st_dev, found.st_ino] = found.st_blocks * 512
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                held[status.st_dev, status.st_ino] = status.st_blocks * 512
     with Path(f"/proc/{process}/maps").open(encoding="utf-8", errors="replace") as maps:
         return sum(held.values()) + sum(_mapped(maps, str(work.resolve())))
 
 
 def _mapped(maps: Iterable[str], work: str) -> Iterator[int]:
     for line in maps:
-        if f" {work}/" in line and (found := _MAPPED.match(line)) is not None:
-            yield int(found[2], 16) - int(found[1], 16)
+        if f" {work}/" in line and (match := _MAPPED.match(line)) is not None:
+            yield int(match[2], 16) - int(match[1], 16)

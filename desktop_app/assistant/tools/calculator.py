@@ -151,14 +151,14 @@ def _written(value: Number) -> str:
         return f"{value:.15g}"
     if value.denominator == 1:
         return str(value.numerator)
-    whole, rest = divmod(abs(value.numerator), value.denominator)
+    integer, rest = divmod(abs(value.numerator), value.denominator)
     digits = ""
     while rest and len(digits) < _DIGITS:
         digit, rest = divmod(rest * 10, value.denominator)
         digits += str(digit)
     sign = "-" if value < 0 else ""
     return (
-        f"{sign}{whole}.{digits}"
+        f"{sign}{integer}.{digits}"
         if not rest
-        else f"{sign}{whole}.{digits[:15]}… ({value.numerator}/{value.denominator})"
+        else f"{sign}{integer}.{digits[:15]}… ({value.numerator}/{value.denominator})"
     )

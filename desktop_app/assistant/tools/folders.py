@@ -66,15 +66,15 @@ class Folders:
         raise ToolFailed("{path} lies outside of the folders that may be read.", path=path[:200])
 
     def _list(self, arguments: Mapping[str, Any], stop: threading.Event, output: Output) -> ToolResult:
-        said = text_argument(arguments, "path", "")
-        if not said.strip() and len(self._roots) > 1:
+        text = text_argument(arguments, "path", "")
+        if not text.strip() and len(self._roots) > 1:
             return ToolResult("\n".join(f"{root}/" for root in self._roots))
-        folder = self.resolve(said or ".")
+        folder = self.resolve(text or ".")
         try:
             with os.scandir(folder) as entries:
                 names = sorted(_described(entry) for entry in entries)
         except OSError as error:
-            raise ToolFailed("{path} cannot be listed: {reason}.", path=said, reason=error.strerror) from None
+            raise ToolFailed("{path} cannot be listed: {reason}.", path=text, reason=error.strerror) from None
         more = f"\n… and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         return ToolResult("\n".join(names[:_MOST_NAMES]) + more if names else "The folder is empty.")
 
@@ -93,14 +93,14 @@ class Folders:
         words = text_argument(arguments, "words").casefold()
         if not words.strip():
             raise ToolFailed("Say what to search for.")
-        said = text_argument(arguments, "path", "")
-        starts = [self.resolve(said)] if said.strip() else self._roots
-        found: list[str] = []
+        text = text_argument(arguments, "path", "")
+        starts = [self.resolve(text)] if text.strip() else self._roots
+        matches: list[str] = []
         for number, path in enumerate(file for start in starts for file in _files(start)):
-            if stop.is_set() or number >= _MOST_FILES or len(found) >= _MOST_FOUND:
+            if stop.is_set() or number >= _MOST_FILES or len(matches) >= _MOST_FOUND:
                 break
-            found += _matches(path, words)
-        return ToolResult("\n".join(found[:_MOST_FOUND]) or "Nothing was found.")
+            matches += _matches(path, words)
+        return ToolResult("\n".join(matches[:_MOST_FOUND]) or "Nothing was found.")
 
 
 def _described(entry: os.DirEntry[str]) -> str:

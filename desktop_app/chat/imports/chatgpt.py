@@ -58,12 +58,12 @@ def chat_of(exported: Exported) -> Chat | None:
     """Return the messages that were shown, with all branches; None: none was."""
     name = exported.conversation_id or exported.id or next(iter(exported.mapping), "")
     chat = identifier(NAME, name)
-    parents = {node: found.parent for node, found in exported.mapping.items()}
+    parents = {node: node_entry.parent for node, node_entry in exported.mapping.items()}
     shown = {node: part for node in parents_first(parents) if (part := _shown(exported.mapping[node].message))}
 
     def id_of(node: str | None) -> str | None:
-        found = nearest(node, parents, shown)
-        return None if found is None else identifier(NAME, name, found)
+        parent = nearest(node, parents, shown)
+        return None if parent is None else identifier(NAME, name, parent)
 
     messages = [
         Message(chat, id_of(parents[node]), role, text, identifier(NAME, name, node), created, model=model)

@@ -51,8 +51,8 @@ def chat_of(exported: Exported) -> Chat | None:
     kept = {one: stored[one] for one in parents_first(parents) if stored[one].role in ("user", "assistant")}
 
     def id_of(one: str | None) -> str | None:
-        found = nearest(one, parents, kept)
-        return None if found is None else identifier(NAME, name, found)
+        parent = nearest(one, parents, kept)
+        return None if parent is None else identifier(NAME, name, parent)
 
     messages = [_message(chat, id_of(parents[one]), identifier(NAME, name, one), kept[one]) for one in kept]
     title = exported.title or exported.chat.title or ""
@@ -71,7 +71,7 @@ def _text(content: Any) -> str:
         parts = (part.get("text") for part in content if isinstance(part, dict))
         content = "\n\n".join(part for part in parts if isinstance(part, str))
     text = content if isinstance(content, str) else ""
-    return _THOUGHT.sub(lambda found: f"<think>\n{_unquoted(found[1])}\n</think>\n\n", text).strip()
+    return _THOUGHT.sub(lambda match: f"<think>\n{_unquoted(match[1])}\n</think>\n\n", text).strip()
 
 
 def _unquoted(thought: str) -> str:

@@ -60,23 +60,23 @@ def read_chats(path: Path) -> Found:
         UnknownExport: no program that we know wrote it, or all of it is damaged.
         BadFile: it cannot be read.
     """
-    found = Found()
+    result = Found()
     try:
         if path.is_dir():
-            _read_all(_folder(path), found)
+            _read_all(_folder(path), result)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                _read_all(_archive(archive), found)
+                _read_all(_archive(archive), result)
         else:
-            _read_file(path.name, _content(path), found)
+            _read_file(path.name, _content(path), result)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=_reason(error)) from error
-    if not found.chats:
+    if not result.chats:
         raise UnknownExport(
             "{path} holds no chats that can be read; choose an export of ChatGPT, LM Studio, Jan, Open WebUI or Zhiyin.",
             path=path,
         )
-    return found
+    return result
 
 
 def _reason(error: Exception) -> str:
@@ -96,11 +96,11 @@ def _bounded(name: str, data: bytes) -> bytes:
 
 def _folder(folder: Path) -> Files:
     """Return the files of a folder that may hold chats, without following links to folders."""
-    found: Files = {}
+    files: Files = {}
     for path in sorted(folder.rglob("*.json*")):
-        if len(found) < _MOST_FILES and path.is_file():
-            found[path.relative_to(folder).as_posix()] = lambda path=path: _content(path)  # type: ignore[misc]
-    return found
+        if len(files) < _MOST_FILES and path.is_file():
+            files[path.relative_to(folder).as_posix()] = lambda path=path: _content(path)  # type: ignore[misc]
+    return files
 
 
 def _archive(archive: zipfile.ZipFile) -> Files:
@@ -114,24 +114,24 @@ def _archive(archive: zipfile.ZipFile) -> Files:
     return {entry.filename: lambda entry=entry: content(entry) for entry in entries[:_MOST_FILES]}  # type: ignore[misc]
 
 
-def _read_all(files: Files, found: Found) -> None:
+def _read_all(files: Files, result: Found) -> None:
     """Read an archive's or a folder's files: the chats of ChatGPT, of Jan's threads, or whatever there is."""
     chatgpts = [name for name in files if PurePosixPath(name).name.startswith("conversations")]
     threads = {str(PurePosixPath(name).parent) for name in files if PurePosixPath(name).name == _JAN[1]}
     for folder in sorted(threads):
-        _read_thread(folder, files, found)
+        _read_thread(folder, files, result)
     rest = [name for name in files if PurePosixPath(name).name not in _JAN]
     for name in chatgpts or ([] if threads else rest):
-        _read_file(name, files[name](), found)
+        _read_file(name, files[name](), result)
 
 
-def _read_thread(folder: str, files: Files, found: Found) -> None:
+def _read_thread(folder: str, files: Files, result: Found) -> None:
     def read() -> Chat | None:
         about = files.get(str(PurePosixPath(folder) / _JAN[0]))
         thread = decode(about(), jan.Thread) if about is not None else jan.Thread()
         return jan.chat_of(thread, _lines(files[str(PurePosixPath(folder) / _JAN[1])]()), folder)
 
-    found.take(read)
+    result.take(read)
 
 
 def _lines(data: bytes) -> Iterator[jan.Line]:
@@ -144,37 +144,37 @@ def _lines(data: bytes) -> Iterator[jan.Line]:
                 continue
 
 
-def _read_file(name: str, data: bytes, found: Found) -> None:
+def _read_file(name: str, data: bytes, result: Found) -> None:
     if name.endswith(".jsonl"):
-        found.take(lambda: jan.chat_of(jan.Thread(), _lines(data), PurePosixPath(name).parent.name or name))
+        result.take(lambda: jan.chat_of(jan.Thread(), _lines(data), PurePosixPath(name).parent.name or name))
         return
     try:
         entries = (
             msgspec.json.decode(data, type=list[msgspec.Raw]) if data.lstrip()[:1] == b"[" else [msgspec.Raw(data)]
         )
     except (msgspec.MsgspecError, RecursionError):
-        found.unreadable += 1
+        result.unreadable += 1
         return
     for entry in entries:
-        _read_entry(name, entry, found)
+        _read_entry(name, entry, result)
 
 
-def _read_entry(name: str, entry: msgspec.Raw, found: Found) -> None:
+def _read_entry(name: str, entry: msgspec.Raw, result: Found) -> None:
     """Read one chat, or our own file of several."""
     try:
         keys = msgspec.json.decode(entry, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, RecursionError):
-        found.unreadable += 1
+        result.unreadable += 1
         return
     if "zhiyin" in keys:
         for raw in _list(keys.get("chats")):
-            found.take(lambda raw=raw: zhiyin.chat_of(decode(raw, zhiyin.Exported)))  # type: ignore[misc]
+            result.take(lambda raw=raw: zhiyin.chat_of(decode(raw, zhiyin.Exported)))  # type: ignore[misc]
     elif "messages" in keys and "mapping" not in keys:
-        found.take(lambda: lm_studio.chat_of(decode(entry, lm_studio.Exported), name))
+        result.take(lambda: lm_studio.chat_of(decode(entry, lm_studio.Exported), name))
     else:
         for key, kind, chat_of in _SOURCES:
             if key in keys:
-                found.take(lambda kind=kind, chat_of=chat_of: chat_of(decode(entry, kind)))  # type: ignore[misc]
+                result.take(lambda kind=kind, chat_of=chat_of: chat_of(decode(entry, kind)))  # type: ignore[misc]
                 return
 
 

@@ -32,13 +32,13 @@ def import_chats(tell: Callable[[Any], None], stopped: Callable[[], bool], path:
         HistoryError: the store cannot be written.
         Cancelled: it was stopped; what was added stays.
     """
-    found = read_chats(path)
+    imported = read_chats(path)
     added = 0
     with closing(History(database)) as history:
         history.share()
-        for number, chat in enumerate(found.chats):
+        for number, chat in enumerate(imported.chats):
             if stopped():
                 raise Cancelled("Stopped.")
             added += history.add(chat.conversation, chat.messages)
-            tell((number + 1) / len(found.chats))
-    return Imported(added, len(found.chats) - added, found.unreadable)
+            tell((number + 1) / len(imported.chats))
+    return Imported(added, len(imported.chats) - added, imported.unreadable)

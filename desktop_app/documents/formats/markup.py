@@ -43,10 +43,10 @@ def html_blocks(data: bytes) -> list[Block]:
         root = lxml.html.document_fromstring(text, parser=lxml.html.HTMLParser(no_network=True, huge_tree=False))
     except (lxml.etree.ParserError, ValueError):
         return []
-    found = _Blocks()
-    found.walk(root, 0)
-    found.flush()
-    return found.blocks
+    blocks = _Blocks()
+    blocks.walk(root, 0)
+    blocks.flush()
+    return blocks.blocks
 
 
 class _Blocks:

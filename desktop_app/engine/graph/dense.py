@@ -217,12 +217,12 @@ class Dense(WithoutSnapshots):
         rotary_dim = whole_number(header, "rope.dimension_count", most=size)
         values = whole_number(header, "attention.value_length")
         try:
-            found = dynamic_rotary(header.parameters, real_number(header, "rope.freq_base"), rotary_dim)
+            rotary = dynamic_rotary(header.parameters, real_number(header, "rope.freq_base"), rotary_dim)
         except ValueError as error:
             raise BadFile(
                 "{path} is damaged ({reason}); convert the model again.", path=header.path, reason=error
             ) from error
-        if found is None or self._heads % self._kv_heads or size % 2 or rotary_dim % 2 or values != size:
+        if rotary is None or self._heads % self._kv_heads or size % 2 or rotary_dim % 2 or values != size:
             raise BadFile(
                 "{path}: {heads} heads, {kv_heads} of keys, of {key_size} and {value_size} dimensions, "
                 "{rotary_dim} of which rotate, do not fit together; convert the model again.",
@@ -233,7 +233,7 @@ class Dense(WithoutSnapshots):
                 value_size=values,
                 rotary_dim=rotary_dim,
             )
-        return found
+        return rotary
 
     def _layer_of(self, layer: int) -> _Layer:
         prefix, weights, hidden = f"blk.{layer}.", self._weights, self._hidden
@@ -269,12 +269,12 @@ class Dense(WithoutSnapshots):
     def _parts(self, ids: Sequence[int], most: int) -> list[tuple[Sequence[int], float]]:
         """Return at most so many of the next tokens at once, all of the same base, with that base."""
         start, at = len(self.tokens), 0
-        found = []
+        parts = []
         for base, run in groupby(self._positions.base_at(start + i, self._prompt) for i in range(len(ids))):
             end = at + len(list(run))
-            found += [(ids[i : min(i + most, end)], base) for i in range(at, end, most)]
+            parts += [(ids[i : min(i + most, end)], base) for i in range(at, end, most)]
             at = end
-        return found
+        return parts
 
     def _append(self, ids: Sequence[int], base: float, logits: np.ndarray) -> None:
         """Compute tokens with a base; the sequence changes only when all of it is done."""
@@ -345,8 +345,8 @@ class Dense(WithoutSnapshots):
         if inputs.cached_positions is not None:
             keys = self._rotated_cache(builder, cache.keys, inputs.cached_positions, inputs.divisors, seen)
         values = self._cache.view(builder, cache.values, seen)
-        found = builder.attention(builder.permute(q, 0, 2, 1, 3), keys, values, inputs.mask, 1 / sqrt(self._size))
-        return builder.linear(builder.reshape(found, self._heads * self._size, count), *layer.output)
+        attended = builder.attention(builder.permute(q, 0, 2, 1, 3), keys, values, inputs.mask, 1 / sqrt(self._size))
+        return builder.linear(builder.reshape(attended, self._heads * self._size, count), *layer.output)
 
     def _projected(self, builder: Builder, layer: _Layer, x: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries and keys [size, heads, count], normalised where the model does, and values [heads x size, count]."""

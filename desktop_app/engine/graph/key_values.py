@@ -96,9 +96,9 @@ class KeyValues:
     def fits(self, tokens: int, state: Mapping[str, np.ndarray]) -> bool:
         """Tell whether `read` of a cache like this one could have returned a state for so many tokens."""
         shape = (tokens, self._column_bytes)
-        found = [state.get(f"{name}_{layer}") for layer in range(len(self.layers)) for name in LayerCache._fields]
+        arrays = [state.get(f"{name}_{layer}") for layer in range(len(self.layers)) for name in LayerCache._fields]
         return tokens <= self.context and all(
-            data is not None and data.shape == shape and data.dtype == np.uint8 for data in found
+            data is not None and data.shape == shape and data.dtype == np.uint8 for data in arrays
         )
 
     def write(self, state: Mapping[str, np.ndarray]) -> None:

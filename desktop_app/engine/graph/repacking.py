@@ -74,12 +74,12 @@ def memory_kinds(cpu: int) -> tuple[int, ...]:
     list_types: Any = procedure(cpu, "ggml_backend_dev_get_extra_bufts", "pp")
     if list_types is None:
         return ()
-    address, found = list_types(cpu), []
+    address, kinds = list_types(cpu), []
     while address:
         kind = ctypes.c_void_p.from_address(address).value
         if kind is None:
             break
         if _CRASHING not in ggml().ggml_backend_buft_name(kind):
-            found.append(kind)
+            kinds.append(kind)
         address += ctypes.sizeof(ctypes.c_void_p)
-    return tuple(found)
+    return tuple(kinds)

@@ -182,9 +182,9 @@ class GraphRunner:
 
     def load_state(self, path: Path) -> int:
         """Take up a written state; return its number of tokens."""
-        found = read_state_file(path, self.info.architecture)
-        known = found is not None and all(0 <= token < self.info.vocabulary_size for token in found[0])
-        if found is None or not known or not self._model.write_state(*found):
+        stored = read_state_file(path, self.info.architecture)
+        known = stored is not None and all(0 <= token < self.info.vocabulary_size for token in stored[0])
+        if stored is None or not known or not self._model.write_state(*stored):
             self._model.truncate(0)
             raise BadFile(
                 "{path} does not hold a state of this model; the chat is read again from its messages.", path=path

@@ -82,10 +82,10 @@ class LlamaAdapters:
     def _check(self, path: Path) -> None:
         """Refuse what is no adapter for this model, and what llama.cpp would end the process for."""
         header = read_gguf_header(path, arrays=False)
-        found = {key: header.metadata.get(key) for key in _KNOWN_KEYS}
-        if found["general.type"] != "adapter" or found["adapter.type"] != "lora":
+        values = {key: header.metadata.get(key) for key in _KNOWN_KEYS}
+        if values["general.type"] != "adapter" or values["adapter.type"] != "lora":
             raise BadFile("{path} is no LoRA adapter; make one by `zhiyin convert ADAPTER --as-adapter`.", path=path)
-        if any(value is not None and not isinstance(value, _KNOWN_KEYS[key]) for key, value in found.items()):
+        if any(value is not None and not isinstance(value, _KNOWN_KEYS[key]) for key, value in values.items()):
             raise BadFile("{path} describes itself wrongly; convert the adapter again.", path=path)
         if header.architecture != self._header.architecture:
             raise UnsupportedModel(

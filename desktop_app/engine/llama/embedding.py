@@ -120,8 +120,8 @@ class EmbeddingRunner:
         two = self._architecture == "qwen3"
         scores = self._computed([self._pair(query, text) for text in texts], 2 if two else 1, on_progress)
         # Of two answers llama.cpp has taken the softmax; of one score the publishers take the logistic function.
-        found = scores[:, 0] if two else 1 / (1 + np.exp(-np.clip(scores[:, 0], -60, 60)))
-        return [float(score) for score in found]
+        relevance = scores[:, 0] if two else 1 / (1 + np.exp(-np.clip(scores[:, 0], -60, 60)))
+        return [float(score) for score in relevance]
 
     def interrupt(self, stop: bool) -> None:
         """Make a running computation give up soon (True), or let the next one run (False)."""
@@ -224,8 +224,8 @@ class EmbeddingRunner:
     def _create_context(self, header: GGUFHeader, settings: LoadSettings) -> llama.llama_context_p:
         params = llama.llama_context_default_params()
         # A multiple of the sequences: llama.cpp rounds up, and then asserts where it takes the mean.
-        whole = -(-max(self._room, _LEAST_CONTEXT) // _SEQUENCES) * _SEQUENCES
-        params.n_ctx = params.n_batch = params.n_ubatch = whole
+        room = -(-max(self._room, _LEAST_CONTEXT) // _SEQUENCES) * _SEQUENCES
+        params.n_ctx = params.n_batch = params.n_ubatch = room
         if header.parameters.get(POOLING) in (Pooling.LAST, Pooling.RANK) and header.architecture not in ENCODERS:
             params.n_ubatch = min(params.n_ubatch, _CAUSAL_BATCH)
         params.n_seq_max = _SEQUENCES

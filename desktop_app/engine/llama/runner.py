@@ -214,14 +214,14 @@ class LlamaRunner:
             with unfinished_folder(path) as folder:
                 part = folder / path.name
                 size = llama.llama_state_seq_save_file(self._context, os.fsencode(part), 0, ids, len(tokens))
-                whole = size == part.stat().st_size  # llama.cpp does not see what fails when it closes the file
-                if whole:
+                is_complete = size == part.stat().st_size  # llama.cpp does not see what fails when it closes the file
+                if is_complete:
                     with part.open("rb+") as file:
                         sync(file.fileno())
                     replace_file(part, path)
         except OSError:
-            whole = False
-        if not whole:
+            is_complete = False
+        if not is_complete:
             raise ZhiyinError(
                 "The state could not be written to {path}; free disk space or choose another folder.", path=path
             )

@@ -83,7 +83,7 @@ class LlamaVocabulary:
             header: the file's, whose values may be wrong.
         """
         self._header = header
-        said = self._said = header.metadata
+        metadata = self._metadata = header.metadata
         self._vocab = pointer
         kind = llama.llama_vocab_type(pointer)
         self._empty = kind == llama.LLAMA_VOCAB_TYPE_NONE
@@ -95,9 +95,9 @@ class LlamaVocabulary:
         self.size = int(llama.llama_vocab_n_tokens(pointer))
         self._file_types = [] if self._empty else read_numbers(header, "tokenizer.ggml.token_type")
         self._bytes_left, self._characters = self._spelling()
-        self._wordpiece = self._wordpiece_tokenizer(said)
-        self._prefix = self._ids(said.get(PREFIX))
-        self._normal_form = said.get(NORMALIZATION)
+        self._wordpiece = self._wordpiece_tokenizer(metadata)
+        self._prefix = self._ids(metadata.get(PREFIX))
+        self._normal_form = metadata.get(NORMALIZATION)
         bos, eos = llama.llama_vocab_bos(pointer), llama.llama_vocab_eos(pointer)
         begins = not self._empty and llama.llama_vocab_get_add_bos(pointer) and self._is_named("bos")
         self._opening = [*self._prefix, *([bos] if begins and kind in _CUT_HERE else [])]
@@ -140,14 +140,14 @@ class LlamaVocabulary:
                 for piece in cutting.pieces(part, first=not at and not lost):
                     yield from pieces.tokenize(piece)
 
-    def _wordpiece_tokenizer(self, said: Mapping[str, Any]) -> WordPieceTokenizer | None:
+    def _wordpiece_tokenizer(self, metadata: Mapping[str, Any]) -> WordPieceTokenizer | None:
         """Return the tokenizer of a WordPiece vocabulary, None for others."""
         if llama.llama_vocab_type(self._vocab) != llama.LLAMA_VOCAB_TYPE_WPM:
             return None
         texts = (llama.llama_vocab_get_text(self._vocab, token) or b"" for token in range(self.size))
-        lowercase = said.get("tokenizer.ggml.normalizer.lowercase") is not False
-        strips = said.get("tokenizer.ggml.normalizer.strip_accents", lowercase)
-        unknown = said.get("tokenizer.ggml.unknown_token_id")
+        lowercase = metadata.get("tokenizer.ggml.normalizer.lowercase") is not False
+        strips = metadata.get("tokenizer.ggml.normalizer.strip_accents", lowercase)
+        unknown = metadata.get("tokenizer.ggml.unknown_token_id")
         return WordPieceTokenizer(
             {text.decode("utf-8", "replace"): token for token, text in enumerate(texts)},
             unknown if isinstance(unknown, int) and 0 <= unknown < self.size else _WORDPIECE_UNKNOWN,
@@ -203,8 +203,8 @@ class LlamaVocabulary:
 
         Of a file that others converted, those that its template writes are meant as control tokens all the same.
         """
-        template = "" if ENDS in self._said else str(self._said.get(CHAT_TEMPLATE, ""))
-        named = {self._said.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "eot", "eom")}
+        template = "" if ENDS in self._metadata else str(self._metadata.get(CHAT_TEMPLATE, ""))
+        named = {self._metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "eot", "eom")}
         changed = (
             token
             for token, (kind, attributes) in enumerate(zip(self._types, self._attributes, strict=True))
@@ -215,12 +215,12 @@ class LlamaVocabulary:
     @cached_property
     def _control(self) -> dict[str, int]:
         """The control tokens by their texts."""
-        found = {}
+        control = {}
         for token, (kind, attributes) in enumerate(zip(self._types, self._attributes, strict=True)):
             is_control = attributes & llama.LLAMA_TOKEN_ATTR_CONTROL and token not in self._ordinary
             if (is_control or kind in (TokenType.CONTROL, TokenType.UNKNOWN)) and (text := self._text(token)):
-                found[text] = token
-        return found
+                control[text] = token
+        return control
 
     @cached_property
     def _demoted(self) -> dict[int, str]:
@@ -231,8 +231,8 @@ class LlamaVocabulary:
     @cached_property
     def _ends(self) -> frozenset[int]:
         """What ends a reply: as the file says, else as llama.cpp guesses, ordinary tokens left out."""
-        if (said := self._listed(ENDS)) or self._empty:
-            return frozenset(said)
+        if (listed := self._listed(ENDS)) or self._empty:
+            return frozenset(listed)
         candidates = {*self._control.values(), llama.llama_vocab_eos(self._vocab), llama.llama_vocab_eot(self._vocab)}
         guessed = (token for token in candidates if llama.llama_vocab_is_eog(self._vocab, token))
         return frozenset((*guessed, *self._listed(_OLD_ENDS)))
@@ -241,7 +241,7 @@ class LlamaVocabulary:
     def _rules(self) -> PieceRules | None:
         """What the file says of pieces; None: they are llama.cpp's matter."""
         try:
-            return msgspec.json.decode(self._said[RULES], type=PieceRules) if RULES in self._said else None
+            return msgspec.json.decode(self._metadata[RULES], type=PieceRules) if RULES in self._metadata else None
         except (ValueError, TypeError):
             return None
 
@@ -252,7 +252,7 @@ class LlamaVocabulary:
         if rules is None:
             return None
         try:
-            cutting = Cutting.of_json(self._said[CUTS])
+            cutting = Cutting.of_json(self._metadata[CUTS])
         except (KeyError, ValueError, TypeError):
             return None
         texts = [text.decode("utf-8", "replace") for text in read_texts(self._header, "tokenizer.ggml.tokens")]
@@ -262,7 +262,7 @@ class LlamaVocabulary:
         """Return Unigram's scores by id."""
         scores = read_floats(self._header, "tokenizer.ggml.scores")
         with suppress(ValueError, TypeError, KeyError):
-            scores = msgspec.json.decode(self._said[SCORES], type=list[float])
+            scores = msgspec.json.decode(self._metadata[SCORES], type=list[float])
         return [*scores, *[0.0] * (self.size - len(scores))]
 
     def _piece_model(self, rules: PieceRules, texts: Sequence[str]) -> PieceModel:
@@ -284,7 +284,7 @@ class LlamaVocabulary:
     def _cutting(self) -> Sequence[int]:
         """The tokens besides control tokens that are found in any text."""
         cutting = self._listed(ADDED)
-        if SPACE_PREFIX not in self._said and self._kind == llama.LLAMA_VOCAB_TYPE_SPM:
+        if SPACE_PREFIX not in self._metadata and self._kind == llama.LLAMA_VOCAB_TYPE_SPM:
             cutting = [token for token, kind in enumerate(self._types) if kind == TokenType.USER_DEFINED]
         return [*cutting, *(token for token in self._ordinary if self._types[token] == TokenType.USER_DEFINED)]
 
@@ -295,12 +295,12 @@ class LlamaVocabulary:
 
     @cached_property
     def _sections(self) -> Sections:
-        said = self._said
+        metadata = self._metadata
         normalization, space = None, SpacePrefix.NONE
         with suppress(ValueError):
-            space = SpacePrefix(said.get(SPACE_PREFIX, self._usual_space().value))
+            space = SpacePrefix(metadata.get(SPACE_PREFIX, self._usual_space().value))
         with suppress(ValueError, TypeError):
-            normalization = TextNormalization.of_json(said[NORMALIZER]) if NORMALIZER in said else None
+            normalization = TextNormalization.of_json(metadata[NORMALIZER]) if NORMALIZER in metadata else None
         traits = {name: frozenset(self._listed(key)) for name, key in TRAITS.items()}
         tokens = [(text, token, True) for text, token in self._control.items()]
         tokens += [(self._raw_text(token), token, False) for token in self._cutting]
@@ -309,16 +309,16 @@ class LlamaVocabulary:
             for text, token, control in tokens
             if text
         }
-        return Sections(added, normalization, space, split_words=said.get(SPLIT_WORDS) is True)
+        return Sections(added, normalization, space, split_words=metadata.get(SPLIT_WORDS) is True)
 
     def _usual_space(self) -> SpacePrefix:
         """Return llama.cpp's rule, for files that others converted."""
-        adds = self._said.get("tokenizer.ggml.add_space_prefix", True)
+        adds = self._metadata.get("tokenizer.ggml.add_space_prefix", True)
         return SpacePrefix.EACH if self._kind == llama.LLAMA_VOCAB_TYPE_SPM and adds else SpacePrefix.NONE
 
     def _is_named(self, name: str) -> bool:
         """Tell whether the file names a token: llama.cpp takes one of its own otherwise, whatever that is in this file."""
-        return f"tokenizer.ggml.{name}_token_id" in self._said
+        return f"tokenizer.ggml.{name}_token_id" in self._metadata
 
     def _check_spelling(self, text: str) -> None:
         """Refuse characters that there are no tokens for: llama.cpp would end the process."""

@@ -81,8 +81,8 @@ def _native(path: Path) -> bytes:
 
 def _why(lines: list[str], folder: Path) -> str:
     """Return the reason in what ggml said of a load, without the name of its function and our folder."""
-    said = next((line for line in lines if "failed" in line or "cannot" in line or "incompatible" in line), "")
-    reason = said or (lines[-1] if lines else "")
+    logged = next((line for line in lines if "failed" in line or "cannot" in line or "incompatible" in line), "")
+    reason = logged or (lines[-1] if lines else "")
     for words in ("load_backend: ", "failed to load "):
         reason = reason.removeprefix(words)
     reason = reason.replace(f"{folder}{os.sep}", "")

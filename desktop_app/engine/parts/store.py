@@ -216,26 +216,26 @@ class PartStore:
             ZhiyinError: none or several have this name.
         """
         parts = self.parts()
-        found = [part for part in parts if part.manifest.id == name] or [
+        matching = [part for part in parts if part.manifest.id == name] or [
             part for part in parts if part.manifest.part == name
         ]
-        found = [part for part in found if part.chosen] or found
-        if len(found) == 1:
-            return found[0]
-        if not found:
+        matching = [part for part in matching if part.chosen] or matching
+        if len(matching) == 1:
+            return matching[0]
+        if not matching:
             raise ZhiyinError("There is no engine part {name} here; `zhiyin engine list` shows what is.", name=name)
-        names = ", ".join(part.manifest.id for part in found)
+        names = ", ".join(part.manifest.id for part in matching)
         raise ZhiyinError("There are several engine parts {name}; name one of {names}.", name=name, names=names)
 
     def rpc(self) -> Part:
         """Return the part for workers; raises `ZhiyinError` where it is not here."""
-        found = [part for part in self.parts() if part.manifest.part == RPC and part.chosen]
-        if not found:
+        chosen = [part for part in self.parts() if part.manifest.part == RPC and part.chosen]
+        if not chosen:
             raise ZhiyinError(
                 "Workers need the engine part rpc, one small file: `zhiyin engine add FILE`, or in a checkout "
                 "`uv run --group engine zhiyin engine build rpc`."
             )
-        return found[0]
+        return chosen[0]
 
     def note_trial(self, part: Part, trial: Trial) -> None:
         """Remember what came of trying a part."""

@@ -51,12 +51,12 @@ def compare_hashes(part: Part) -> None:
         path = part.folder / name
         try:
             with path.open("rb") as stream:
-                found = _digest(stream)
+                digest = _digest(stream)
         except OSError as error:
             raise PartFailed(
                 "{path} cannot be read: {reason}.", path=path, reason=error.strerror or str(error)
             ) from error
-        if found != file.sha256:
+        if digest != file.sha256:
             raise PartFailed("{path} is damaged; add the engine part again.", path=path)
 
 

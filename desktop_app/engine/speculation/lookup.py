@@ -67,10 +67,10 @@ class PromptLookup:
 
     def _following(self, start: int, most: int) -> Sequence[int]:
         """Return what follows a place; where it runs into the end, the text repeats itself and goes on so."""
-        found = self._tokens[start : start + most]
-        while len(found) < most:
-            found += found[: most - len(found)]
-        return found
+        following = self._tokens[start : start + most]
+        while len(following) < most:
+            following += following[: most - len(following)]
+        return following
 
     def _common_past(self, place: int) -> int:
         """Return how many tokens up to a place are the same as the last ones."""

@@ -71,51 +71,51 @@ def write(folder: Path, identity: str, tokens: Sequence[int], cells: Cells) -> N
 def find(states: Path, identity: str, prompt: Sequence[int]) -> list[Block]:
     """Return the files in chats' folders that hold the beginning of a prompt, in their order."""
     following = _by_beginning(states)
-    found: list[Block] = []
+    chain: list[Block] = []
     at, before = 0, _root(identity)
     while at < len(prompt):
         block, after = _longest(following.get(before, ()), at, prompt)
         if block is None:
             break
-        found.append(block)
+        chain.append(block)
         at, before = at + block.used, after
         if not after:
             break
-    return found
+    return chain
 
 
-def assembled(found: Sequence[Block], identity: str, sequence: int, streams: int) -> Assembly | None:
+def assembled(chain: Sequence[Block], identity: str, sequence: int, streams: int) -> Assembly | None:
     """Return the state of what `find` found; None: a file is damaged, and removed.
 
     Args:
-        found: files, at least one.
+        chain: files, at least one.
         identity: as `find` was given it.
         sequence: into which the state goes.
         streams: of the context.
     """
     state: Assembly | None = None
     before = _root(identity)
-    for block in found:
+    for block in chain:
         try:
             with block.path.open("rb") as file:
                 head = _Head.of(file)
                 if state is None:
                     layout = layout_from(head.layout)
-                    state = None if layout is None else Assembly(layout, _end(found), sequence, streams)
-                whole = state is not None and head.fits(block, before, state) and _take(file, head, block, state)
+                    state = None if layout is None else Assembly(layout, _end(chain), sequence, streams)
+                fits = state is not None and head.fits(block, before, state) and _take(file, head, block, state)
         except (OSError, ValueError, struct.error):
-            whole = False
-        if not whole:
+            fits = False
+        if not fits:
             with suppress(OSError):
                 block.path.unlink()
             return None
         before = head.after
-    _touch([block.path for block in found])
+    _touch([block.path for block in chain])
     return state
 
 
-def _end(found: Sequence[Block]) -> int:
-    return found[-1].start + found[-1].used
+def _end(chain: Sequence[Block]) -> int:
+    return chain[-1].start + chain[-1].used
 
 
 @dataclass(frozen=True)
@@ -252,10 +252,10 @@ def files(states: Path) -> Iterator[Path]:
 
 
 def _by_beginning(states: Path) -> dict[bytes, list[Path]]:
-    found: dict[bytes, list[Path]] = {}
+    by_beginning: dict[bytes, list[Path]] = {}
     for path in files(states):
-        found.setdefault(_ends(path)[0], []).append(path)
-    return found
+        by_beginning.setdefault(_ends(path)[0], []).append(path)
+    return by_beginning
 
 
 def _by_end(states: Path) -> dict[bytes, Path]:

@@ -68,8 +68,8 @@ def layout_from(data: bytes) -> Layout | None:
     magic, layers, tensors, _ = _SHAPE.unpack_from(data)
     if not 0 < layers <= tensors <= _MOST_TENSORS or len(data) != _SHAPE.size + tensors * _TENSOR.size:
         return None
-    found = tuple(_TENSOR.iter_unpack(data[_SHAPE.size :]))
-    return Layout(magic, layers, found) if all(0 < size <= _LONGEST_ROW for _, size in found) else None
+    shapes = tuple(_TENSOR.iter_unpack(data[_SHAPE.size :]))
+    return Layout(magic, layers, shapes) if all(0 < size <= _LONGEST_ROW for _, size in shapes) else None
 
 
 def cells_of(state: np.ndarray, tokens: int) -> Cells | None:
@@ -116,8 +116,8 @@ def _rows(state: np.ndarray, at: int, tokens: int, layout: Layout, order: np.nda
         if size > _LONGEST_ROW or at > len(state):
             return None
         tensors.append((type_, size))
-        found = state[start:at].reshape(tokens, size)
-        rows.append(found if order is None else found[order])
+        cells = state[start:at].reshape(tokens, size)
+        rows.append(cells if order is None else cells[order])
     if len(rows) < layout.layers or state[at:].any():  # what follows are the counts of empty streams
         return None
     return Cells(Layout(layout.magic, layout.layers, tuple(tensors)), tuple(rows))

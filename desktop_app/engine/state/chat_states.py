@@ -122,31 +122,31 @@ def _restore_blocks(sequence: RunningSequence, states: Path, identity: str, prom
     if not sequence.info.can_trim or len(prompt) - known < _WORTH_READING:
         return
     for _ in range(_TRIES):  # a damaged file is removed; those before it are found again
-        found = blocks.find(states, identity, prompt)
-        count = sum(block.used for block in found)
+        chain = blocks.find(states, identity, prompt)
+        count = sum(block.used for block in chain)
         if count - known < _WORTH_READING:
             return
-        state = blocks.assembled(found, identity, sequence.number, sequence.streams)
+        state = blocks.assembled(chain, identity, sequence.number, sequence.streams)
         if state is not None:
             sequence.restore_cells(prompt[:count], state)
             return
 
 
 def _restore_states(sequence: RunningSequence, file: Path, identity: str, prompt: Sequence[int]) -> None:
-    found = read_state_file(file, identity, ())
-    if found is None:
+    header = read_state_file(file, identity, ())
+    if header is None:
         return
-    tokens = found[0]
+    tokens = header[0]
     shared = min(common_prefix(tokens, prompt), len(prompt) - 1)
     if shared <= common_prefix(sequence.tokens, prompt):
         return
-    whole = read_state_file(file, identity)
-    if whole is None:
+    stored = read_state_file(file, identity)
+    if stored is None:
         return
     # A recurrent state is of use as it is; others are cut back to what is shared.
     most = shared if sequence.info.context == 0 else len(tokens)
-    counts = sorted((_count(name), name) for name in whole[1] if 0 < _count(name) <= most)
-    states = [(count, state) for count, name in counts if (state := _unpacked(name, whole[1][name])) is not None]
+    counts = sorted((_count(name), name) for name in stored[1] if 0 < _count(name) <= most)
+    states = [(count, state) for count, name in counts if (state := _unpacked(name, stored[1][name])) is not None]
     if states:
         sequence.restore(tokens, states)
 

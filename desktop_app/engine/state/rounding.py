@@ -71,7 +71,7 @@ def _ends(data: bytes | bytearray, *, rounded: bool) -> list[tuple[int, bool]]:
     *_, cells, _, sequences, transposed, layers = _HEADER.unpack_from(data)
     if cells != 1 or sequences or transposed or not 0 < layers <= _MOST_LAYERS:
         return []
-    at, found = _HEADER.size, []
+    at, ends = _HEADER.size, []
     for number in range(2 * layers):
         if at + _BLOCK.size > len(data):
             return []
@@ -80,9 +80,9 @@ def _ends(data: bytes | bytearray, *, rounded: bool) -> list[tuple[int, bool]]:
         if type_ != Type.F32 or size % (4 * _ROW):
             return []
         if number >= layers:
-            found.append((at, False))
+            ends.append((at, False))
             at += size // (4 * _ROW) * row_bytes(Type.Q8_0, _ROW) if rounded else size
-            found.append((at, True))
+            ends.append((at, True))
         else:
             at += size
-    return found if at == len(data) else []
+    return ends if at == len(data) else []

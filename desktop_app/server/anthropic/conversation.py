@@ -14,20 +14,20 @@ def template_messages(
     messages: Sequence[Mapping[str, Any]], system: str | list[dict[str, Any]] | None
 ) -> tuple[dict[str, Any], ...]:
     """Return the messages, the system's first; raises APIError where one is malformed."""
-    found: list[dict[str, Any]] = []
+    converted: list[dict[str, Any]] = []
     if text := text_of(system, "system"):
-        found.append({"role": "system", "content": text})
+        converted.append({"role": "system", "content": text})
     for number, message in enumerate(messages):
         where = f"messages.{number}"
         if message.get("role") == "user":
-            found += _user(message.get("content"), f"{where}.content")
+            converted += _user(message.get("content"), f"{where}.content")
         elif message.get("role") == "assistant":
-            found.append(_assistant(message.get("content"), f"{where}.content"))
+            converted.append(_assistant(message.get("content"), f"{where}.content"))
         elif message.get("role") == "system":
-            found.append({"role": "system", "content": text_of(message.get("content"), f"{where}.content")})
+            converted.append({"role": "system", "content": text_of(message.get("content"), f"{where}.content")})
         else:
             raise APIError(400, f"{where}.role: Input should be 'user' or 'assistant'")
-    return tuple(found)
+    return tuple(converted)
 
 
 def template_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -50,7 +50,7 @@ def _user(content: Any, where: str) -> list[dict[str, Any]]:
         return [{"role": "user", "content": text_of(content, where)}]
     results = [part for part in content if isinstance(part, Mapping) and part.get("type") == "tool_result"]
     rest = [part for part in content if part not in results]
-    found = [
+    messages = [
         {
             "role": "tool",
             "content": text_of(part.get("content"), f"{where}.tool_result.content"),
@@ -58,7 +58,7 @@ def _user(content: Any, where: str) -> list[dict[str, Any]]:
         }
         for part in results
     ]
-    return [*found, {"role": "user", "content": text_of(rest, where)}] if rest or not found else found
+    return [*messages, {"role": "user", "content": text_of(rest, where)}] if rest or not messages else messages
 
 
 def _assistant(content: Any, where: str) -> dict[str, Any]:

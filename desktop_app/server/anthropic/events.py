@@ -7,7 +7,7 @@ from typing import Any
 
 from desktop_app.engine.results import Reply
 from desktop_app.server.errors import APIError, anthropic_error
-from desktop_app.server.replies import Call, Part, Piece, ReplyStream, Whole, new_id
+from desktop_app.server.replies import Call, CompleteReply, Part, Piece, ReplyStream, new_id
 from desktop_app.server.serving import server_sent
 
 _STOP = {
@@ -36,7 +36,7 @@ def usage(reply: Reply) -> dict[str, int]:
     }
 
 
-def content_blocks(done: Whole) -> list[dict[str, Any]]:
+def content_blocks(done: CompleteReply) -> list[dict[str, Any]]:
     """Return a reply's blocks."""
     thought = [{"type": "thinking", "thinking": done.reasoning, "signature": ""}] if done.reasoning else []
     text = [{"type": "text", "text": done.content}] if done.content or not done.calls else []

@@ -19,7 +19,7 @@ from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, as_api_error
 from desktop_app.server.formats import Answer, answer_of, schema_of
 from desktop_app.server.model_pool import LoadedModel
-from desktop_app.server.replies import new_id, replying, whole
+from desktop_app.server.replies import complete_reply, new_id, replying
 from desktop_app.server.serving import Streaming, exchange, json_response, services, unless_gone
 
 _UNKNOWN = "unknown_parameter"
@@ -82,7 +82,7 @@ async def messages(request: Request) -> Response:
         if asked.stream:
             events = MessageEvents(loaded.model.label).of(stream, noted.add)
             return Streaming(events, stack.pop_all(), "text/event-stream")
-        done = await unless_gone(request, whole(stream))
+        done = await unless_gone(request, complete_reply(stream))
         noted.add([done.reply])
         return json_response(
             {

@@ -21,7 +21,7 @@ from desktop_app.server.formats import answer_of
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.ollama.options import Options, keep_seconds, now, numbers, sampling
 from desktop_app.server.openai.chat import logprob
-from desktop_app.server.replies import Call, Piece, ReplyStream, replying, whole
+from desktop_app.server.replies import Call, Piece, ReplyStream, complete_reply, replying
 from desktop_app.server.serving import Streaming, exchange, json_line, json_response, services, unless_gone
 from models.chat.efforts import EFFORTS
 
@@ -124,10 +124,10 @@ async def _answer(
         if asked.stream is not False:
             lines = _lines(stream, asked, say, lambda: numbers(stream.end, load_seconds), noted.add)
             return Streaming(lines, stack.pop_all(), "application/x-ndjson")
-        done = await unless_gone(request, whole(stream))
+        done = await unless_gone(request, complete_reply(stream))
         noted.add([done.reply])
-        said = say(done.content, done.reasoning, done.calls, done.logprobs)
-        return json_response(_frame(asked.model) | said | numbers(done.reply, load_seconds))
+        answer = say(done.content, done.reasoning, done.calls, done.logprobs)
+        return json_response(_frame(asked.model) | answer | numbers(done.reply, load_seconds))
 
 
 async def _lines(
@@ -141,8 +141,8 @@ async def _lines(
     try:
         async for part in stream.parts():
             piece, calls = (part, ()) if isinstance(part, Piece) else (Piece(), (part,))
-            said = say(piece.content, piece.reasoning, calls, piece.logprobs)
-            yield json_line(_frame(asked.model) | said | {"done": False})
+            line = say(piece.content, piece.reasoning, calls, piece.logprobs)
+            yield json_line(_frame(asked.model) | line | {"done": False})
         numbers = end()
         on_end([stream.end])
         yield json_line(_frame(asked.model) | say("", "", (), ()) | numbers)

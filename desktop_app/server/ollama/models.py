@@ -41,14 +41,14 @@ async def tags(request: Request) -> Response:
 
 async def running(request: Request) -> Response:
     """Answer `GET /api/ps`."""
-    found = []
+    rows = []
     for loaded in services(request).pool.loaded:
         best = loaded.planned.plan.best
         on_gpus = sum(share.total for share in best.shares[1:]) if best is not None else 0
         together = sum(share.total for share in best.shares) if best is not None else loaded.model.bytes
         sizes = {"size": together, "size_vram": on_gpus, "context_length": loaded.info.context}
-        found.append(_entry(loaded.model) | sizes | {"expires_at": _time(loaded.leaves)})
-    return json_response({"models": found})
+        rows.append(_entry(loaded.model) | sizes | {"expires_at": _time(loaded.leaves)})
+    return json_response({"models": rows})
 
 
 async def show(request: Request) -> Response:

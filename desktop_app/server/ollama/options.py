@@ -78,11 +78,11 @@ def keep_seconds(keep_alive: str | float | None) -> float | None:
         return None
     if isinstance(keep_alive, str):
         sign, text = (-1, keep_alive[1:]) if keep_alive.startswith("-") else (1, keep_alive)
-        found = _DURATION.fullmatch(text)
+        match = _DURATION.fullmatch(text)
         if re.fullmatch(r"\d+(?:\.\d+)?", text):
             keep_alive = sign * float(text)
-        elif text and found:
-            hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        elif text and match:
+            hours, minutes, seconds = (float(part or 0) for part in match.groups())
             keep_alive = sign * (3600 * hours + 60 * minutes + seconds)
         else:
             raise APIError(400, f'time: invalid duration "{keep_alive}"')

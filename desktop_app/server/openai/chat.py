@@ -26,7 +26,7 @@ from desktop_app.server.merging import merged
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.openai.messages import template_messages
 from desktop_app.server.openai.usage import StreamOptions, usage
-from desktop_app.server.replies import Call, Part, Piece, ReplyStream, Whole, new_id, replying, whole
+from desktop_app.server.replies import Call, CompleteReply, Part, Piece, ReplyStream, complete_reply, new_id, replying
 from desktop_app.server.serving import Streaming, exchange, json_response, server_sent, services, unless_gone
 from models.chat.efforts import EFFORTS
 
@@ -115,7 +115,7 @@ async def chat_completions(request: Request) -> Response:
         if asked.stream:
             chunks = answer.chunks(streams, noted.add)
             return Streaming(chunks, stack.pop_all(), "text/event-stream")
-        done = [await unless_gone(request, whole(stream)) for stream in streams]
+        done = [await unless_gone(request, complete_reply(stream)) for stream in streams]
         noted.add([one.reply for one in done])
         return json_response(answer.body(done))
 
@@ -192,7 +192,7 @@ class _Answer:
         self._id = f"chatcmpl-{new_id()}"
         self._created = int(time.time())
 
-    def body(self, done: Sequence[Whole]) -> dict[str, Any]:
+    def body(self, done: Sequence[CompleteReply]) -> dict[str, Any]:
         """Return the answer as a whole."""
         choices = [self._whole_choice(number, one) for number, one in enumerate(done)]
         return self._frame("chat.completion", choices) | {"usage": usage([one.reply for one in done])}
@@ -233,7 +233,7 @@ class _Answer:
             deltas.append(({"tool_calls": [{"index": part.index, **tool_call(part)}]}, ()))
         return deltas
 
-    def _whole_choice(self, number: int, one: Whole) -> dict[str, Any]:
+    def _whole_choice(self, number: int, one: CompleteReply) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": one.content or None, "refusal": None}
         if one.reasoning:
             message["reasoning_content"] = one.reasoning

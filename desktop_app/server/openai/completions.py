@@ -20,7 +20,7 @@ from desktop_app.server.merging import merged
 from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.openai.chat import FINISH, Count, Penalty, Share, bias
 from desktop_app.server.openai.usage import StreamOptions, usage
-from desktop_app.server.replies import Piece, ReplyStream, Whole, new_id, replying, whole
+from desktop_app.server.replies import CompleteReply, Piece, ReplyStream, complete_reply, new_id, replying
 from desktop_app.server.serving import Streaming, exchange, json_response, server_sent, services, unless_gone
 
 _USUAL_TOKENS = 16
@@ -70,7 +70,7 @@ async def completions(request: Request) -> Response:
         answer = _Answer(asked, prompts, loaded.model.label)
         if asked.stream:
             return Streaming(answer.chunks(streams, noted.add), stack.pop_all(), "text/event-stream")
-        done = [await unless_gone(request, whole(stream)) for stream in streams]
+        done = [await unless_gone(request, complete_reply(stream)) for stream in streams]
         noted.add([one.reply for one in done])
         return json_response(answer.body(done))
 
@@ -121,7 +121,7 @@ class _Answer:
         self._id = f"cmpl-{new_id()}"
         self._created = int(time.time())
 
-    def body(self, done: Sequence[Whole]) -> dict[str, Any]:
+    def body(self, done: Sequence[CompleteReply]) -> dict[str, Any]:
         """Return the answer as a whole."""
         choices = [
             self._choice(number, self._echo(number) + one.content, one.logprobs, FINISH[one.reply.reason])

@@ -24,7 +24,7 @@ from desktop_app.server.model_pool import LoadedModel
 from desktop_app.server.openai.chat import Count, Share
 from desktop_app.server.openai.messages import template_messages
 from desktop_app.server.openai.response_events import ResponseEvents, message_item, reasoning_item, tool_item
-from desktop_app.server.replies import ReplyStream, new_id, replying, whole
+from desktop_app.server.replies import ReplyStream, complete_reply, new_id, replying
 from desktop_app.server.serving import Streaming, exchange, json_response, server_sent, services, unless_gone
 from models.chat.efforts import EFFORTS
 
@@ -95,7 +95,7 @@ async def responses(request: Request) -> Response:
         answer = _Answer(asked, loaded.model.label)
         if asked.stream:
             return Streaming(answer.events(stream, noted.add), stack.pop_all(), "text/event-stream")
-        done = await unless_gone(request, whole(stream))
+        done = await unless_gone(request, complete_reply(stream))
         noted.add([done.reply])
         items = [reasoning_item(done.reasoning)] if done.reasoning else []
         items += [message_item(done.content)] if done.content or not done.calls else []
@@ -113,19 +113,19 @@ def _refuse_unsupported(asked: ResponsesRequest) -> None:
 
 def _messages(asked: ResponsesRequest) -> list[dict[str, Any]]:
     """Return the conversation as messages of chat completions."""
-    found: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     if asked.instructions:
-        found.append({"role": "system", "content": asked.instructions})
+        messages.append({"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
-        return [*found, {"role": "user", "content": asked.input}] if asked.input else found
+        return [*messages, {"role": "user", "content": asked.input}] if asked.input else messages
     for number, item in enumerate(asked.input):
         message = _message(item, f"input[{number}]")
-        both = bool(found) and found[-1]["role"] == "assistant" == message.get("role")
-        if both and ("tool_calls" in message or "tool_calls" not in found[-1]):
-            _join(found[-1], message)
+        both = bool(messages) and messages[-1]["role"] == "assistant" == message.get("role")
+        if both and ("tool_calls" in message or "tool_calls" not in messages[-1]):
+            _join(messages[-1], message)
         elif message:
-            found.append(message)
-    return found
+            messages.append(message)
+    return messages
 
 
 def _join(first: dict[str, Any], second: Mapping[str, Any]) -> None:

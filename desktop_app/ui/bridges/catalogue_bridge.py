@@ -55,8 +55,8 @@ class CatalogueBridge(QObject):
         """Find out what to offer to somebody without a model."""
         models, settings = list(self._library.models), self._settings
 
-        def offer(found: tuple[Hardware, Computer]) -> None:
-            hardware, computer = found
+        def offer(computed: tuple[Hardware, Computer]) -> None:
+            hardware, computer = computed
 
             def choose() -> FirstRun:
                 from desktop_app.library.catalogue import overview
@@ -76,9 +76,9 @@ class CatalogueBridge(QObject):
     def _plan(self, computer: Computer | None) -> None:
         models, context = list(self._library.models), self._settings.context or None
 
-        def show(found: Overview) -> None:
-            self.overview = found
-            self.changed.emit(found)
+        def show(planned: Overview) -> None:
+            self.overview = planned
+            self.changed.emit(planned)
             if computer is not None:
                 self._planned()
 

@@ -68,12 +68,12 @@ class CollectionsBridge(QObject):
         begun = time.monotonic()
         left = frozenset(self._left)
 
-        def found(names: list[str]) -> None:
+        def deliver(names: list[str]) -> None:
             if names and not self.busy:
                 self._index(names[0])
             self._timer.start(int(max(_PAUSE_MS, 1000 * _RATIO * (time.monotonic() - begun))))
 
-        self._watching.run(lambda: outdated(documents_file(), left), found, lambda error: None)
+        self._watching.run(lambda: outdated(documents_file(), left), deliver, lambda error: None)
 
     def _index(self, name: str, sources: tuple[Path, ...] = ()) -> None:
         from desktop_app.documents import service

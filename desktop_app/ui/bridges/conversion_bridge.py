@@ -258,23 +258,23 @@ class ConversionBridge(QObject):
         """
         from converter.hub.cleanup import kept_downloads
 
-        def found(kept: list[KeptDownload]) -> None:
+        def deliver(kept: list[KeptDownload]) -> None:
             if isValid(asker):
                 sources = [self._with_endpoint(job.request).source for job in self.jobs]
                 on_done([one for one in kept if not any(_needs(source, one) for source in sources)])
 
-        self._downloads.run(lambda: kept_downloads(downloads_folder()), found, lambda _: found([]))
+        self._downloads.run(lambda: kept_downloads(downloads_folder()), deliver, lambda _: deliver([]))
 
     def find_leftovers(self, asker: QObject, on_done: Callable[[list[Leftover]], None]) -> None:
         """Find out what interrupted downloads left that no job goes on with; as `find_downloads`."""
         from converter.hub.leftovers import leftovers
 
-        def found(left: list[Leftover]) -> None:
+        def deliver(left: list[Leftover]) -> None:
             if isValid(asker):
                 sources = [self._with_endpoint(job.request).source for job in self.jobs]
                 on_done([one for one in left if not any(_needs(source, one) for source in sources)])
 
-        self._downloads.run(lambda: leftovers(downloads_folder()), found, lambda _: found([]))
+        self._downloads.run(lambda: leftovers(downloads_folder()), deliver, lambda _: deliver([]))
 
     def delete_leftover(self, left: Leftover, on_failed: Callable[[Exception], None]) -> None:
         """Delete what was left; `changed` tells of the end."""

@@ -66,7 +66,9 @@ class EnginePartsBridge(QObject):
         self._turn += 1
         turn = self._turn
         self._background.run(
-            lambda: (self._store.parts(), self._store.mode), lambda found: self._listed(turn, *found), self.refused.emit
+            lambda: (self._store.parts(), self._store.mode),
+            lambda listing: self._listed(turn, *listing),
+            self.refused.emit,
         )
 
     def add(self, path: Path, *, unsigned: bool = False) -> None:

@@ -49,8 +49,8 @@ class GroundingBridge(QObject):
             if not fitting.searched and not chat.collections:
                 return fitting.grounding()
             search: Any = partial(service.ground, chat, context, costs)
-            found: Grounding | None = in_process(search, tell, stop)
-            return found
+            grounding: Grounding | None = in_process(search, tell, stop)
+            return grounding
 
         def tell(progress: Progress) -> None:
             self._background.post(lambda: on_progress(progress))

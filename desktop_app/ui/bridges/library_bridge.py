@@ -89,9 +89,9 @@ class LibraryBridge(QObject):
     ) -> None:
         """Put a file that was just made or downloaded on the list."""
 
-        def listed(found: tuple[InstalledModel, Listing]) -> None:
-            self._listed(found[1])
-            on_done(found[0])
+        def listed(added: tuple[InstalledModel, Listing]) -> None:
+            self._listed(added[1])
+            on_done(added[0])
 
         self._background.run(lambda: (self._library.import_file(path), self._read()), listed, on_failed)
 

@@ -56,11 +56,11 @@ class QualityBridge(QObject):
 
             return qualities_of(paths)
 
-        def found(kept: dict[Path, KeptQuality]) -> None:
+        def keep(kept: dict[Path, KeptQuality]) -> None:
             self.kept = kept
             self.changed.emit()
 
-        self._looking.run(read, found, lambda _: None)
+        self._looking.run(read, keep, lambda _: None)
 
     def find_originals(
         self, model: InstalledModel, others: Sequence[InstalledModel], on_done: Callable[[list[Path]], None]

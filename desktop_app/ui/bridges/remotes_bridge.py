@@ -53,10 +53,10 @@ class RemotesBridge(QObject):
             from desktop_app.remote.addresses import keep_key_for, key_for, read_address
             from desktop_app.remote.engine import list_models
 
-            whole = read_address(address)
-            remote = list_models(whole, key or key_for(whole))
+            complete = read_address(address)
+            remote = list_models(complete, key or key_for(complete))
             if key:
-                keep_key_for(whole, key)
+                keep_key_for(complete, key)
             self._store(lambda: self._remotes.put(remote))
             return remote
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SearchBridge(QObject):
     """One search at a time; nothing is asked before the user asks."""
 
-    found = Signal(list)
+    results = Signal(list)
     """The repositories (`FoundRepository`)."""
     failed = Signal(Exception)
     fitted = Signal()
@@ -55,11 +55,11 @@ class SearchBridge(QObject):
         from converter.hub.address import MODELSCOPE, is_modelscope, usual_endpoint
 
         chosen = self._settings.endpoint
-        there = is_modelscope(chosen.partition("://")[2].partition("/")[0])
-        return (usual_endpoint(), chosen) if there else (chosen or usual_endpoint(), MODELSCOPE)
+        on_modelscope = is_modelscope(chosen.partition("://")[2].partition("/")[0])
+        return (usual_endpoint(), chosen) if on_modelscope else (chosen or usual_endpoint(), MODELSCOPE)
 
     def search(self, words: str, endpoint: str) -> None:
-        """Look for words; `found` or `failed` tells of the end. What was looked for before counts no more."""
+        """Look for words; `results` or `failed` tells of the end. What was looked for before counts no more."""
         from converter.hub.address import MODELSCOPE_PREFIX
         from desktop_app.library.model_search import search_and_tell
         from desktop_app.processes.worker import in_process
@@ -68,9 +68,9 @@ class SearchBridge(QObject):
         stop = self._stop = threading.Event()
         self._endpoint, self._asked, self._wanted, self.fits = endpoint, set(), [], {}
 
-        def found(repositories: list[FoundRepository]) -> None:
+        def deliver(repositories: list[FoundRepository]) -> None:
             if not stop.is_set():
-                self.found.emit(repositories)
+                self.results.emit(repositories)
 
         def failed(error: Exception) -> None:
             if not stop.is_set() and not isinstance(error, Cancelled):
@@ -78,7 +78,7 @@ class SearchBridge(QObject):
 
         text = words.removeprefix(MODELSCOPE_PREFIX)
         self._searching.run(
-            lambda: in_process(partial(search_and_tell, text, endpoint), lambda _: None, stop, grace=0), found, failed
+            lambda: in_process(partial(search_and_tell, text, endpoint), lambda _: None, stop, grace=0), deliver, failed
         )
 
     def look(self, sources: Sequence[str]) -> None:

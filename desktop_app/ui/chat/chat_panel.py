@@ -97,7 +97,7 @@ class ChatPanel(QFrame):
         self._column.insertWidget(0, section)
         plan.hide()
         self._services.models.find_contexts(
-            sorted({*CONTEXTS, state.context} - {0}), lambda found: plan.show_plans(found, state.context)
+            sorted({*CONTEXTS, state.context} - {0}), lambda plans: plan.show_plans(plans, state.context)
         )
 
     def _as_settings(self) -> Settings:

@@ -194,8 +194,8 @@ class _Column(QWidget):
 
     @property
     def model(self) -> InstalledModel | None:
-        found: InstalledModel | None = self._models.currentData()
-        return found
+        model: InstalledModel | None = self._models.currentData()
+        return model
 
     def set_models(self, models: Sequence[InstalledModel], usual: InstalledModel | None) -> None:
         wanted = self.model if self.model in models else usual

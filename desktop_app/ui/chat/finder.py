@@ -95,11 +95,11 @@ class ChatFinder(QObject):
         self._asked += 1
         asked, words, messages = self._asked, self.bar.words, list(self._session.list.path)
 
-        def found(hits: list[Hit]) -> None:
+        def show(hits: list[Hit]) -> None:
             if isValid(self) and asked == self._asked:
                 self._found(hits)
 
-        self._counter.run(lambda: find_hits(messages, words), found)
+        self._counter.run(lambda: find_hits(messages, words), show)
 
     def _found(self, hits: list[Hit]) -> None:
         before = self._hits[self._place] if 0 <= self._place < len(self._hits) else None

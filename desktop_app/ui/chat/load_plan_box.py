@@ -52,9 +52,9 @@ class LoadPlanBox(QWidget):
         layout.addWidget(self._load)
         self._retranslate()
 
-    def show_plans(self, found: Mapping[int, RunConfiguration], loaded: int) -> None:
+    def show_plans(self, plans: Mapping[int, RunConfiguration], loaded: int) -> None:
         """Show what each context takes; those that the model was not made for are left out."""
-        self._plans = [way for context, way in sorted(found.items()) if context == way.context and not way.recurrent]
+        self._plans = [way for context, way in sorted(plans.items()) if context == way.context and not way.recurrent]
         self._loaded = loaded
         self.setVisible(bool(self._plans))
         self._slider.setRange(0, max(0, len(self._plans) - 1))

@@ -129,11 +129,11 @@ class Replies(QObject):
     @property
     def activity(self) -> dict[str, Activity]:
         """What happens in chats of the list, by their ids."""
-        found: dict[str, Activity] = dict.fromkeys(self._unseen, "unseen")
-        found |= dict.fromkeys((reply.message.conversation for reply in self._waiting), "waiting")
+        activity: dict[str, Activity] = dict.fromkeys(self._unseen, "unseen")
+        activity |= dict.fromkeys((reply.message.conversation for reply in self._waiting), "waiting")
         if self._reply is not None:
-            found[self._reply.message.conversation] = "writing"
-        return found
+            activity[self._reply.message.conversation] = "writing"
+        return activity
 
     def of(self, conversation: str) -> RunningReply | None:
         """Return the reply of a chat that is being written or waits."""
@@ -272,7 +272,7 @@ class Replies(QObject):
         def is_current() -> bool:
             return reply is self._reply and reply.search is stop
 
-        def found(grounding: Grounding | None) -> None:
+        def deliver(grounding: Grounding | None) -> None:
             if is_current():
                 reply.search = None
                 if grounding is not None:
@@ -290,7 +290,7 @@ class Replies(QObject):
             if is_current():
                 self._failed(reply, error)
 
-        reply.search = stop = self._grounding.ground(asked, context, tell, found, failed)
+        reply.search = stop = self._grounding.ground(asked, context, tell, deliver, failed)
         tell(Progress(0.0, ""))
 
     def _request(self, reply: RunningReply, grounding: Grounding | None) -> None:

@@ -205,10 +205,10 @@ class Sidebar(QFrame):
         """Show all chats again."""
         self._search.clear()
 
-    def show_found(self, words: str, found: Sequence[Found]) -> None:
+    def show_found(self, words: str, hits: Sequence[Found]) -> None:
         """Show the chats in which a text was found, unless the search is for another one by now."""
         if words == self._search.text().strip():
-            self._found = {one.conversation: one for one in found}
+            self._found = {one.conversation: one for one in hits}
             self._shown = []
             self.show_list(self._arrangement, self._current, self._activity)
 
@@ -268,17 +268,17 @@ class Sidebar(QFrame):
 
     def _rows(self) -> list[_Row]:
         """Return the rows: pinned chats, folders, the others by day; of a search what it found, closed folders too."""
-        found, rows = self._found, []
+        hits, rows = self._found, []
 
         def wanted(chats: list[Conversation]) -> list[Conversation]:
-            return [chat for chat in chats if found is None or chat.id in found]
+            return [chat for chat in chats if hits is None or chat.id in hits]
 
         if pinned := wanted(self._arrangement.pinned):
             rows.append(_Row("", self.tr("Pinned"), pinned=True))
             rows += [_Row(chat.id, chat.title, pinned=True) for chat in pinned]
         for folder, held in self._arrangement.folders:
-            closed = folder.closed and found is None
-            if found is None or wanted(held):
+            closed = folder.closed and hits is None
+            if hits is None or wanted(held):
                 rows.append(_Row("", folder.name, folder.id, closed))
                 rows += [] if closed else [_Row(chat.id, chat.title, folder.id) for chat in wanted(held)]
         day = ""
@@ -304,11 +304,11 @@ class Sidebar(QFrame):
         if not row.chat:
             return heading(row.text)
         name = row.text or self.tr("New chat")
-        found = self._found.get(row.chat) if self._found is not None else None
-        item = QListWidgetItem(f"{name}\n{found.snippet}" if found is not None and found.snippet else name)
+        hit = self._found.get(row.chat) if self._found is not None else None
+        item = QListWidgetItem(f"{name}\n{hit.snippet}" if hit is not None and hit.snippet else name)
         item.setData(CHAT, row.chat)
         item.setToolTip(item.text())
-        if found is None:
+        if hit is None:
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         return item
 
@@ -369,9 +369,9 @@ class Sidebar(QFrame):
             self.folder_closed.emit(item.data(FOLDER))
 
     def _open_chat(self, conversation: str) -> None:
-        found = self._found.get(conversation) if self._found is not None else None
-        if found is not None and found.message:
-            self.found_opened.emit(conversation, found.message, self._search.text().strip())
+        hit = self._found.get(conversation) if self._found is not None else None
+        if hit is not None and hit.message:
+            self.found_opened.emit(conversation, hit.message, self._search.text().strip())
         else:
             self.opened.emit(conversation)
 

@@ -77,11 +77,11 @@ class SourcesBox(QFrame):
 
     def _words(self) -> list[str]:
         grounding = self._grounding
-        found = {quotation.number for quotation in grounding.quotations}
-        whole = list(dict.fromkeys(part.name for place, part in self._parts.items() if place not in found))
+        quoted = {quotation.number for quotation in grounding.quotations}
+        complete = list(dict.fromkeys(part.name for place, part in self._parts.items() if place not in quoted))
         words = []
-        if whole:
-            words.append(self.tr("Read whole: {names}").format(names=_listed(whole)))
+        if complete:
+            words.append(self.tr("Read whole: {names}").format(names=_listed(complete)))
         if grounding.found_nothing:
             searched = _listed(grounding.searched)
             words.append(self.tr("Nothing in {names} has to do with the question.").format(names=searched))

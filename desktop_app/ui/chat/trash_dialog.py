@@ -74,9 +74,9 @@ class TrashDialog(FittingDialog):
         self._buttons.button(QDialogButtonBox.StandardButton.Close).setText(self.tr("Close"))
         self._refresh()
 
-    def _show(self, found: Sequence[Deleted]) -> None:
+    def _show(self, deleted: Sequence[Deleted]) -> None:
         self._list.clear()
-        for one in found:
+        for one in deleted:
             when = QLocale().toString(QDateTime.fromSecsSinceEpoch(int(one.at)), QLocale.FormatType.ShortFormat)
             item = QListWidgetItem(f"{one.conversation.title} · {when}")
             item.setData(_DELETED, one)

@@ -55,6 +55,6 @@ class FirstRunController(QObject):
             self._services.catalogue.find_first_run(self._show, lambda _: None)
         self.changed.emit()
 
-    def _show(self, found: FirstRun) -> None:
-        self.found = found
+    def _show(self, first_run: FirstRun) -> None:
+        self.found = first_run
         self.changed.emit()

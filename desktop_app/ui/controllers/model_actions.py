@@ -42,13 +42,13 @@ class ModelActions(QObject):
             return
         self._finding, self._find_again = True, False
 
-        def found(options: dict[Path, RunConfiguration | None]) -> None:
+        def show(options: dict[Path, RunConfiguration | None]) -> None:
             self._finding = False
             self.options_found.emit(options)
             if self._find_again:
                 self.find_options()
 
-        self._services.models.find_options([model.path for model in self._services.library.models], found)
+        self._services.models.find_options([model.path for model in self._services.library.models], show)
 
     def _model_changed(self, state: EngineState) -> None:
         if state.kind == "ready":

@@ -31,8 +31,8 @@ class Entry:
 def matching(entries: Sequence[Entry], text: str) -> list[Entry]:
     """Return the entries that have all words of a text; those that begin with it come first."""
     words = text.lower().split()
-    found = [entry for entry in entries if all(word in f"{entry.words} {entry.kind}".lower() for word in words)]
-    return sorted(found, key=lambda entry: not entry.words.lower().startswith(text.strip().lower()))[:_MOST]
+    matches = [entry for entry in entries if all(word in f"{entry.words} {entry.kind}".lower() for word in words)]
+    return sorted(matches, key=lambda entry: not entry.words.lower().startswith(text.strip().lower()))[:_MOST]
 
 
 class PaletteEntries(QObject):

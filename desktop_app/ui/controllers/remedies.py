@@ -97,11 +97,11 @@ class RemedyController(QObject):
         chats = self._services.chats
         shortener, leaf = self._shortener(), chats.list.current.leaf
 
-        def found(start: str) -> None:
+        def begin(start: str) -> None:
             if chats.list.current.leaf == leaf:
                 self._found(replace(self._contexts, start=start))
 
-        self._services.engine.plan(lambda _: shortener.start(path, needed), found, lambda _: None)
+        self._services.engine.plan(lambda _: shortener.start(path, needed), begin, lambda _: None)
 
     def _shortener(self) -> Shortener:
         from desktop_app.chat.request import options_for

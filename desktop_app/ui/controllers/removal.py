@@ -29,11 +29,11 @@ class RemovalController(QObject):
     def ask(self, model: Entry) -> None:
         """Find out what would go with a model."""
 
-        def found(removal: Removal) -> None:
+        def show(removal: Removal) -> None:
             state = self._services.models.state
             self.question.emit(removal, state.model is not None and state.model.path == model.path)
 
-        self._services.library.find_removal(model, found, self._failed)
+        self._services.library.find_removal(model, show, self._failed)
 
     def remove(self, removal: Removal, with_download: bool) -> None:
         """Remove it, and with it the download that it was made of if the user wants that."""

@@ -74,10 +74,10 @@ class TitleController(QObject):
         self._forget()
         if reply.reason == "cancelled":
             return
-        whole = reply.text if reply.reason in ("end", "stop") else reply.text.rpartition("\n")[0]
-        title = title_of(whole)
-        found = [one for one in self._chats.list.conversations if one.id == chat and not one.named]
-        if title and found:
+        text = reply.text if reply.reason in ("end", "stop") else reply.text.rpartition("\n")[0]
+        title = title_of(text)
+        untitled = [one for one in self._chats.list.conversations if one.id == chat and not one.named]
+        if title and untitled:
             self._chats.list.change(chat, title=title, named="model")
 
     def _forget(self) -> None:

@@ -218,11 +218,11 @@ class CollectionsDialog(FittingDialog):
             way = _WAYS[max(0, self._way.currentIndex())]
             self._bridge.search(self._name, question, way, _COUNT, self._show_found, self._say)
 
-    def _show_found(self, found: list[ShownPassage]) -> None:
-        self._found = found
-        self._use.setEnabled(bool(found))
+    def _show_found(self, passages: list[ShownPassage]) -> None:
+        self._found = passages
+        self._use.setEnabled(bool(passages))
         nothing = self.tr("Nothing in this collection has to do with the question.")
-        self._passages.setPlainText("\n\n".join(self._written(n, p) for n, p in enumerate(found, 1)) or nothing)
+        self._passages.setPlainText("\n\n".join(self._written(n, p) for n, p in enumerate(passages, 1)) or nothing)
 
     def _written(self, place: int, passage: ShownPassage) -> str:
         words = "–" if passage.lexical is None else number(passage.lexical, 2)

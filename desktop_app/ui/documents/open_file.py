@@ -24,8 +24,8 @@ def command_at_page(path: Path, page: int) -> list[str] | None:
     if not page or path.suffix.lower() != ".pdf":
         return None
     for program, option in _VIEWERS:
-        if found := shutil.which(program):
-            return [found, *option.format(page=page).split(" "), str(path)]
+        if viewer := shutil.which(program):
+            return [viewer, *option.format(page=page).split(" "), str(path)]
     return None
 
 

@@ -18,11 +18,11 @@ CONTEXT = ""
 
 def translated(sentence: Sentence | Exception) -> str:
     """Return a sentence of the core in the window's language; where the window has other words than the terminal, in these."""
-    found = sentence if isinstance(sentence, Sentence) else as_zhiyin_error(sentence)
-    words = QCoreApplication.translate(CONTEXT, found.template)
-    if words == found.template:  # there is no translation: English
+    source = sentence if isinstance(sentence, Sentence) else as_zhiyin_error(sentence)
+    words = QCoreApplication.translate(CONTEXT, source.template)
+    if words == source.template:  # there is no translation: English
         words = WINDOW_WORDS.get(words, words)
-    return _WindowFormatter().fill(words, found.values)
+    return _WindowFormatter().fill(words, source.values)
 
 
 class _WindowFormatter(SentenceFormatter):

@@ -156,8 +156,8 @@ class _Reader:
         piece = self._peek()
         if piece == "{":
             atoms = self._group()
-            whole = len(atoms) == 1 and atoms[0].kind not in ("bin", "rel", "punct")  # {,} is no comma of a list
-            return atoms[0] if whole else _Atom(tuple(self._joined(atoms)))
+            is_one_atom = len(atoms) == 1 and atoms[0].kind not in ("bin", "rel", "punct")  # {,} is no comma of a list
+            return atoms[0] if is_one_atom else _Atom(tuple(self._joined(atoms)))
         self._next()
         if piece in ("}", "&", "$"):
             return None

@@ -63,12 +63,12 @@ class Typesetter(QObject):
         key = (source, display)
         if key not in self._made and key not in self._asked:
             self._asked.add(key)
-            self._worker.run(lambda: typeset(source, display=display), lambda found: self._keep(key, found))
+            self._worker.run(lambda: typeset(source, display=display), lambda picture: self._keep(key, picture))
         return self._made.get(key)
 
-    def _keep(self, key: _Key, found: Typeset | None) -> None:
+    def _keep(self, key: _Key, picture: Typeset | None) -> None:
         self._asked.discard(key)
-        self._made[key] = found
+        self._made[key] = picture
         if not self._together.isActive():
             self._together.start()
 
@@ -84,39 +84,39 @@ class FormulaObjects(QPyTextObject):
 
     def intrinsicSize(self, document: QTextDocument, place: int, style: QTextFormat) -> QSizeF:  # noqa: N802  (Qt's name)
         """Return what a formula takes: as much above the line's middle as below it, so that it stands on the line."""
-        found, metrics = self._picture(style), _metrics(document, style)
-        if found is None:
+        picture, metrics = self._picture(style), _metrics(document, style)
+        if picture is None:
             return QSizeF(metrics.horizontalAdvance(str(style.property(_LINE))), metrics.height())
-        size = _size(document, found, style)
+        size = _size(document, picture, style)
         half = metrics.xHeight() / 2
-        height = max(2 * found.ascent * size - half, 2 * found.descent * size + half)
-        return QSizeF(found.width * size, height)
+        height = max(2 * picture.ascent * size - half, 2 * picture.descent * size + half)
+        return QSizeF(picture.width * size, height)
 
     def drawObject(  # noqa: N802
         self, painter: QPainter, within: QRectF | QRect, document: QTextDocument, place: int, style: QTextFormat
     ) -> None:
         """Draw a formula, or its line of text while there is no picture."""
-        area, found, text = QRectF(within), self._picture(style), style.toCharFormat()
+        area, picture, text = QRectF(within), self._picture(style), style.toCharFormat()
         colour = text.foreground().color()
-        if found is None:
+        if picture is None:
             painter.setFont(_font(document, text))
             painter.setPen(colour)
             painter.drawText(area, Qt.AlignmentFlag.AlignCenter, str(style.property(_LINE)))
             return
-        size = _size(document, found, style)
+        size = _size(document, picture, style)
         line = area.top() + (area.height() + _metrics(document, style).xHeight() / 2) / 2
         place_of_it = QRectF(
-            area.left(), line - found.ascent * size, found.width * size, (found.ascent + found.descent) * size
+            area.left(), line - picture.ascent * size, picture.width * size, (picture.ascent + picture.descent) * size
         )
-        self._renderer(found, style, colour).render(painter, place_of_it)
+        self._renderer(picture, style, colour).render(painter, place_of_it)
 
     def _picture(self, style: QTextFormat) -> Typeset | None:
         return self.typesetter.picture(str(style.property(_SOURCE)), display=bool(style.property(_DISPLAY)))
 
-    def _renderer(self, found: Typeset, style: QTextFormat, colour: QColor) -> QSvgRenderer:
+    def _renderer(self, picture: Typeset, style: QTextFormat, colour: QColor) -> QSvgRenderer:
         key = (str(style.property(_SOURCE)), bool(style.property(_DISPLAY)), colour.name())
         if key not in self._drawn:
-            self._drawn[key] = QSvgRenderer(QByteArray(found.svg.replace(COLOUR, colour.name()).encode()))
+            self._drawn[key] = QSvgRenderer(QByteArray(picture.svg.replace(COLOUR, colour.name()).encode()))
             if len(self._drawn) > _KEPT:
                 self._drawn.popitem(last=False)
         self._drawn.move_to_end(key)
@@ -187,8 +187,8 @@ def _metrics(document: QTextDocument, style: QTextFormat) -> QFontMetricsF:
     return QFontMetricsF(_font(document, style.toCharFormat()))
 
 
-def _size(document: QTextDocument, found: Typeset, style: QTextFormat) -> float:
+def _size(document: QTextDocument, picture: Typeset, style: QTextFormat) -> float:
     """Return the font's size in pixels, less where the formula would be wider than the text."""
     size = float(QFontInfo(_font(document, style.toCharFormat())).pixelSize())
     room = document.textWidth()
-    return min(size, room / found.width) if room > 0 else size
+    return min(size, room / picture.width) if room > 0 else size

@@ -15,11 +15,11 @@ Text = QTextEdit | QPlainTextEdit
 
 def places_of(text: Text, words: str) -> list[QTextCursor]:
     """Return where words are in a text, whatever their case."""
-    found: list[QTextCursor] = []
+    cursors: list[QTextCursor] = []
     cursor = QTextCursor(text.document())
     while words and not (cursor := text.document().find(words, cursor)).isNull():
-        found.append(QTextCursor(cursor))
-    return found
+        cursors.append(QTextCursor(cursor))
+    return cursors
 
 
 def mark(texts: Iterable[Text], words: str, current: int = -1) -> tuple[Text, QPoint] | None:
@@ -39,14 +39,14 @@ def mark(texts: Iterable[Text], words: str, current: int = -1) -> tuple[Text, QP
 
 def texts_in(widget: QWidget) -> list[Text]:
     """Return the read-only texts in a message, in the order of reading."""
-    found: list[Text] = [*widget.findChildren(QTextEdit), *widget.findChildren(QPlainTextEdit)]
-    shown = [text for text in found if text.isReadOnly() and text.isVisibleTo(widget)]
+    texts: list[Text] = [*widget.findChildren(QTextEdit), *widget.findChildren(QPlainTextEdit)]
+    shown = [text for text in texts if text.isReadOnly() and text.isVisibleTo(widget)]
     return sorted(shown, key=lambda text: text.mapTo(widget, QPoint(0, 0)).y())
 
 
 def _selection(cursor: QTextCursor, *, current: bool) -> QTextEdit.ExtraSelection:
     style = QTextCharFormat()
-    style.setBackground(QColor(theme.current().found_now if current else theme.current().found))
+    style.setBackground(QColor(theme.current().found_now if current else theme.current().match))
     style.setForeground(QColor(theme.current().on_found_now if current else theme.current().text))
     selection = QTextEdit.ExtraSelection()
     selection.cursor, selection.format = cursor, style

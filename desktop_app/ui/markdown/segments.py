@@ -18,10 +18,10 @@ def cuts(text: str) -> list[int]:
     """Return where a text is cut: positions in ascending order; those of a longer text begin with those of a shorter one."""
     if len(text) * (1 + _WEIGHT) < _LONG:
         return []
-    found: list[int] = []
-    while (cut := _next_cut(text, found[-1] if found else 0)) is not None:
-        found.append(cut)
-    return found
+    places: list[int] = []
+    while (cut := _next_cut(text, places[-1] if places else 0)) is not None:
+        places.append(cut)
+    return places
 
 
 def _next_cut(text: str, start: int) -> int | None:

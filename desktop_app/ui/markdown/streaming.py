@@ -101,14 +101,14 @@ class StreamingParser:
         """Characters of the last text that its blocks were parsed from; what follows them was shown as it is."""
         return self._parsed
 
-    def update(self, text: str, *, whole: bool = False) -> list[Block]:
-        """Return the blocks of `text`, which begins with the text of the last call; `whole`: with nothing left as it is."""
+    def update(self, text: str, *, final: bool = False) -> list[Block]:
+        """Return the blocks of `text`, which begins with the text of the last call; `final`: with nothing left as it is."""
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         added, unfinished = len(text) - self._parsed, len(text) - self._offset
         if not added:
             return self._blocks
-        if not whole and unfinished > _SHORT and added * _SHARE < unfinished:
+        if not final and unfinished > _SHORT and added * _SHARE < unfinished:
             return _with_rest(self._blocks, text[self._parsed :])
         self._parsed = len(text)
         self._blocks = self._parse(text[self._offset :])

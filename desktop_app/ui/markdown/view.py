@@ -107,10 +107,10 @@ class MarkdownView(QWidget):
 
     def _step(self) -> bool:
         """Fill a part or parse a piece; return False when all is done."""
-        whole = self._parsed == len(self._text)
-        if self._next < len(self._runs) - (not whole):  # the last one may still turn into something else
+        is_complete = self._parsed == len(self._text)
+        if self._next < len(self._runs) - (not is_complete):  # the last one may still turn into something else
             self._fill_some(*self._runs[self._next])
-        elif whole:
+        elif is_complete:
             self._drop_parts_from(len(self._runs))
             if self._parser.parsed < len(self._text):
                 self._settler.start()
@@ -134,7 +134,7 @@ class MarkdownView(QWidget):
 
     def _settle(self) -> None:
         if self._parsed == len(self._text):
-            self._show(self._parser.update(self._text, whole=True))
+            self._show(self._parser.update(self._text, final=True))
             self._build()
 
     def _show(self, blocks: list[Block]) -> None:

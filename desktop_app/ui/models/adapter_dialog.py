@@ -109,10 +109,10 @@ class AdapterDialog(FittingDialog):
 
     def _described(self, facts: SourceFacts) -> None:
         look = self._look
-        self._bridge.judge(facts, lambda found: None if look.is_set() else self._judged(facts, found))
+        self._bridge.judge(facts, lambda assessment: None if look.is_set() else self._judged(facts, assessment))
 
-    def _judged(self, facts: SourceFacts, found: Assessment | None) -> None:
-        self._facts, self._quant = facts, found.quant if found is not None else facts.usual
+    def _judged(self, facts: SourceFacts, assessment: Assessment | None) -> None:
+        self._facts, self._quant = facts, assessment.quant if assessment is not None else facts.usual
         self._retranslate()
 
     def _merge(self) -> None:

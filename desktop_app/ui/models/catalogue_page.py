@@ -82,9 +82,9 @@ class CataloguePage(QWidget):
         """Where a search is written."""
         return self._search
 
-    def show_overview(self, found: Overview) -> None:
+    def show_overview(self, overview: Overview) -> None:
         """Show the models, as they would run now."""
-        self._overview = found
+        self._overview = overview
         self._searched = {}
         self._show()
 
@@ -225,15 +225,15 @@ class CataloguePage(QWidget):
     def _words(self, *, planned: bool) -> str:
         if not planned:
             return self.tr("Finding out what fits this computer…")
-        found = self._overview or Overview([])
-        offers = [offer for offer in found.offers if self._is_searched(offer)]
+        overview = self._overview or Overview([])
+        offers = [offer for offer in overview.offers if self._is_searched(offer)]
         text = self.tr("{count} of {total} models fit this computer now. They are converted here, after the download.")
-        words = text.format(count=sum(map(found.fits, offers)), total=len(offers))
-        conditional = sum(map(found.may_fit, offers)) - sum(map(found.fits, offers))
+        words = text.format(count=sum(map(overview.fits, offers)), total=len(offers))
+        conditional = sum(map(overview.may_fit, offers)) - sum(map(overview.fits, offers))
         if conditional:
             text = self.tr("For {count} more the disk has room only if somebody offers them ready-made.")
             words += " " + text.format(count=conditional)
-        if not found.measured:
+        if not overview.measured:
             words += " " + self.tr(
                 "Other programs kept this computer too busy to measure its speed, so the smallest models come first."
             )

@@ -184,7 +184,7 @@ class ConversionDialog(FittingDialog):
     def _read_card(self) -> None:
         self._card_look.set()
 
-        def found(description: Description) -> None:
+        def show(description: Description) -> None:
             self._details.show_description(description)
             self.fit()
 
@@ -192,7 +192,7 @@ class ConversionDialog(FittingDialog):
             self._details.show_failure(error)
             self.fit()
 
-        self._card_look = self._bridge.read_card(self._request, found, failed)
+        self._card_look = self._bridge.read_card(self._request, show, failed)
 
     def _begin(self) -> None:
         self._details.forget()
@@ -208,10 +208,10 @@ class ConversionDialog(FittingDialog):
         (self._models if facts.models else self._ok).setFocus()
         if facts.offers:
             look = self._look
-            self._bridge.judge(facts, lambda found: None if look.is_set() else self._judge(found))
+            self._bridge.judge(facts, lambda assessment: None if look.is_set() else self._judge(assessment))
 
-    def _judge(self, found: Assessment | None) -> None:
-        self._assessment, self._judged = found, True
+    def _judge(self, assessment: Assessment | None) -> None:
+        self._assessment, self._judged = assessment, True
         self._retranslate()
         self._settled.start()  # new widgets know their height once they have their style
 
@@ -287,26 +287,26 @@ class ConversionDialog(FittingDialog):
         self._models.setVisible(bool(models))
 
     def _fill_offers(self) -> None:
-        facts, found = self._facts, self._assessment
+        facts, assessment = self._facts, self._assessment
         chosen = self._chosen() if self._touched else ""
         self._offers.blockSignals(True)
         self._offers.clear()
         heads = (self.tr("Quality"), self.tr("Tokens/s"), self.tr("On this computer"))
         self._offers.setHeaderLabels([self.tr("Quantization"), self.tr("Size"), *heads])
         self._offers.headerItem().setToolTip(2, quality_meaning())
-        planned = found.quant if found is not None else facts.usual if facts is not None else ""
-        self._way.offer(facts if found is not None or self._judged else None, planned)
+        planned = assessment.quant if assessment is not None else facts.usual if facts is not None else ""
+        self._way.offer(facts if assessment is not None or self._judged else None, planned)
         offered = self._offered()
         automatic = planned if planned in offered else ""
         for quant, count in offered.items():
-            way = found.options.get(quant) if found is not None else None
+            way = assessment.options.get(quant) if assessment is not None else None
             judged = ("", "") if way is None else (quality_words(way), speed_number(way))
             item = QTreeWidgetItem([quant, size(count), *judged, self._badge(quant, automatic)])
             item.setToolTip(2, quality_meaning())
             item.setData(0, _QUANT, quant)
             for column in (1, 3):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            verdict = found.verdicts.get(quant, "") if found is not None else ""
+            verdict = assessment.verdicts.get(quant, "") if assessment is not None else ""
             if verdict:
                 item.setIcon(4, icon("fit", getattr(theme.current(), COLOURS[verdict])))
             self._offers.addTopLevelItem(item)
@@ -344,8 +344,8 @@ class ConversionDialog(FittingDialog):
         return max(facts.offers.values(), default=None)
 
     def _badge(self, quant: str, automatic: str) -> str:
-        found = self._assessment
-        words = [verdict_words(found.verdicts.get(quant, ""))] if found is not None else []
+        assessment = self._assessment
+        words = [verdict_words(assessment.verdicts.get(quant, ""))] if assessment is not None else []
         if quant == automatic:
             words.append(self.tr("best choice"))
         return " · ".join(word for word in words if word)
@@ -378,12 +378,12 @@ class ConversionDialog(FittingDialog):
         self._ok.setVisible(not self._failure)
 
     def _reasons(self, quant: str) -> str:
-        found = self._assessment
-        if found is None:
+        assessment = self._assessment
+        if assessment is None:
             return "" if self._judged else self.tr("Finding out what this computer can run…")
-        if found.plan is not None and found.plan.best is None:
-            return translated(found.plan.reason)
-        return choice_words(found, quant).replace("\n", " · ")
+        if assessment.plan is not None and assessment.plan.best is None:
+            return translated(assessment.plan.reason)
+        return choice_words(assessment, quant).replace("\n", " · ")
 
     def _room(self, facts: SourceFacts, quant: str) -> tuple[str, bool]:
         """Return what the disk has to hold and has, and whether that is enough."""

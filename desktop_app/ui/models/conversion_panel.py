@@ -246,7 +246,7 @@ class ConversionCard(QFrame):
             "converting": self.tr("Converting: {done} of {total}, {item} of {items} tensors"),
             "checking": self.tr("Checking: {done} of {total}, {item} of {items} tensors"),
         }
-        if progress.there:
+        if progress.resumed:
             texts["downloading"] = self.tr("Going on with the download: {left} of {total} left, file {item} of {items}")
         item = progress.items_done
         if progress.phase == "downloading":

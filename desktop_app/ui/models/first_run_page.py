@@ -54,9 +54,9 @@ class FirstRunPage(CentredPage):
         self.set_content(self._column(), _WIDEST)
         self._retranslate()
 
-    def show_found(self, found: FirstRun | None, *, has_starter: bool) -> None:
+    def show_found(self, first_run: FirstRun | None, *, has_starter: bool) -> None:
         """Show what is offered; None: it is not known yet."""
-        self._found, self._has_starter = found, has_starter
+        self._found, self._has_starter = first_run, has_starter
         self._retranslate()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
@@ -88,7 +88,7 @@ class FirstRunPage(CentredPage):
         return column
 
     def _retranslate(self) -> None:
-        found = self._found
+        first_run = self._found
         self._title.setText(self.tr("Choose your first model"))
         self._more.setText(self.tr("All models"))
         self._file.setText(self.tr("Add a model…"))
@@ -102,27 +102,29 @@ class FirstRunPage(CentredPage):
             )
         )
         self._computer.setText(
-            computer_words(found.hardware) if found is not None else self.tr("Finding out what fits this computer…")
+            computer_words(first_run.hardware)
+            if first_run is not None
+            else self.tr("Finding out what fits this computer…")
         )
-        shown = found.suggestions if found is not None else ()
+        shown = first_run.suggestions if first_run is not None else ()
         for place, card in enumerate(self._cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
                 card.show_suggestion(shown[place])
-        self._rates.setText(self._rate_words(found) if found is not None else "")
-        self._rates.setVisible(found is not None)
+        self._rates.setText(self._rate_words(first_run) if first_run is not None else "")
+        self._rates.setVisible(first_run is not None)
 
-    def _rate_words(self, found: FirstRun) -> str:
+    def _rate_words(self, first_run: FirstRun) -> str:
         """Say what the numbers above are counted with."""
-        if not found.suggestions:
+        if not first_run.suggestions:
             return self.tr("No model fits this computer now; close other programs, or choose a smaller context.")
-        rate = self.tr("{count} Mbit/s").format(count=number(found.rate / _MEGABIT, 0))
+        rate = self.tr("{count} Mbit/s").format(count=number(first_run.rate / _MEGABIT, 0))
         text = (
             self.tr("Times at the rate of your last download ({rate}).")
-            if found.rate_measured
+            if first_run.rate_measured
             else self.tr("Times for a connection of {rate}.")
         ).format(rate=rate)
-        if not found.speed_measured:
+        if not first_run.speed_measured:
             text += " " + self.tr("Other programs kept this computer too busy to measure its speed.")
         return text
 

@@ -87,13 +87,13 @@ def quality_meaning() -> str:
     )
 
 
-def choice_words(found: Assessment, quant: str) -> str:
+def choice_words(assessment: Assessment, quant: str) -> str:
     """Say how an offer would run and, of the automatic choice, what kept the next better one from being chosen."""
-    way = found.options.get(quant)
+    way = assessment.options.get(quant)
     if way is None:
         return ""
     lines = [line for line in (reason(way), speed_words(way)) if line]
-    better = _next_better(found, quant) if quant == found.quant else None
+    better = _next_better(assessment, quant) if quant == assessment.quant else None
     if better is not None and better.shortfall:
         text = QCoreApplication.translate("Fit", "{quant} would need {bytes} more than is free")
         lines.append(text.format(quant=better.quant, bytes=size(better.shortfall)))
@@ -103,12 +103,12 @@ def choice_words(found: Assessment, quant: str) -> str:
     return "\n".join(lines)
 
 
-def _next_better(found: Assessment, quant: str) -> RunConfiguration | None:
+def _next_better(assessment: Assessment, quant: str) -> RunConfiguration | None:
     """Return what would have been chosen before an offer: too large, or too slow."""
-    if found.plan is None:
+    if assessment.plan is None:
         return None
-    planned = {way.quant for way in (found.plan.chosen, *found.plan.alternatives)}  # the unchanged one is not
-    before = list(found.options.values())[: list(found.options).index(quant)]
+    planned = {way.quant for way in (assessment.plan.chosen, *assessment.plan.alternatives)}  # the unchanged one is not
+    before = list(assessment.options.values())[: list(assessment.options).index(quant)]
     better = [way for way in before if way.quant in planned and (way.shortfall or way.good)]
     return better[-1] if better else None
 

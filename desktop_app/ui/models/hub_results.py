@@ -27,7 +27,7 @@ _REST_MS = 250
 class FoundRow:
     """What is shown of one repository."""
 
-    found: FoundRepository
+    repository: FoundRepository
     endpoint: str
     fit: Fit | None = None
     """None: not looked at yet."""
@@ -38,7 +38,7 @@ class FoundRow:
     @property
     def key(self) -> object:
         """Equal for the same model."""
-        return self.found
+        return self.repository
 
     @property
     def verdict(self) -> str:
@@ -48,36 +48,42 @@ class FoundRow:
     @property
     def asked(self) -> InstallRequest:
         """What the button asks for."""
-        return InstallRequest(self.found.source, endpoint=self.endpoint)
+        return InstallRequest(self.repository.source, endpoint=self.endpoint)
 
     def lines(self) -> Lines:
         """Return its texts in the window's language."""
         button = QCoreApplication.translate("HubResults", "Look at it")
         return Lines(
-            self.found.name, verdict_words(self.verdict), self._nature(), self._use(), "", self._problem(), button
+            self.repository.name, verdict_words(self.verdict), self._nature(), self._use(), "", self._problem(), button
         )
 
     def tip(self) -> str:
         """Return all that is known of it."""
         lines = self.lines()
-        return "\n".join(text for text in (self.found.source, lines.purpose, lines.nature, lines.warning) if text)
+        return "\n".join(text for text in (self.repository.source, lines.purpose, lines.nature, lines.warning) if text)
 
     def looks_like(self, other: FoundRow) -> bool:
         """Tell whether another one of the same model shows the same."""
         return self.fit == other.fit
 
     def _nature(self) -> str:
-        found, fit = self.found, self.fit
-        label = f"{found.parameters / 1e9:.2g}B" if found.parameters else fit.size_label if fit is not None else ""
+        repository, fit = self.repository, self.fit
+        label = (
+            f"{repository.parameters / 1e9:.2g}B"
+            if repository.parameters
+            else fit.size_label
+            if fit is not None
+            else ""
+        )
         gated = QCoreApplication.translate("HubResults", "gated: its licence has to be accepted on its page")
         downloads = QCoreApplication.translate("HubResults", "{count} downloads")
         parts = (
-            family_title(found.architecture) or found.architecture,
+            family_title(repository.architecture) or repository.architecture,
             label,
-            "GGUF" if found.gguf else "",
-            found.licence,
-            downloads.format(count=number(found.downloads, 0)) if found.downloads else "",
-            gated if found.gated else "",
+            "GGUF" if repository.gguf else "",
+            repository.licence,
+            downloads.format(count=number(repository.downloads, 0)) if repository.downloads else "",
+            gated if repository.gated else "",
         )
         return " · ".join(part for part in parts if part)
 
@@ -134,7 +140,7 @@ class HubResults(QWidget):
         column.addLayout(head)
         column.addWidget(self._busy)
         column.addWidget(self.list, 1)
-        bridge.found.connect(self._show_found)
+        bridge.results.connect(self._show_found)
         bridge.failed.connect(self._show_failure)
         bridge.fitted.connect(self._show_rows)
         self._retranslate()
@@ -151,8 +157,8 @@ class HubResults(QWidget):
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
 
-    def _show_found(self, found: list[FoundRepository]) -> None:
-        self._found = found
+    def _show_found(self, repositories: list[FoundRepository]) -> None:
+        self._found = repositories
         self._retranslate()
         self.list.scrollToTop()
         self._resting.start()
@@ -163,7 +169,7 @@ class HubResults(QWidget):
 
     def _look(self) -> None:
         if self.isVisible():
-            self._bridge.look([row.found.source for row in self.list.rows_in_sight()])
+            self._bridge.look([row.repository.source for row in self.list.rows_in_sight()])
 
     def _show_rows(self) -> None:
         fits: dict[str, Any] = self._bridge.fits

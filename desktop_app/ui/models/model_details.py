@@ -68,12 +68,12 @@ class ModelDetails(QWidget):
             self.asked.emit()
         self._retranslate()
 
-    def show_description(self, found: Description) -> None:
+    def show_description(self, description: Description) -> None:
         """Show what was asked for."""
-        self._found = found
-        self._card.set_text(found.card)
+        self._found = description
+        self._card.set_text(description.card)
         self._files.clear()
-        for file in found.files:
+        for file in description.files:
             item = QTreeWidgetItem([file.name, size(file.size)])
             item.setToolTip(0, file.name)
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -105,27 +105,35 @@ class ModelDetails(QWidget):
         self._scroll.setVisible(self._found is not None and bool(self._found.card) and not self._files_shown)
 
     def _words(self) -> str:
-        found = self._found
+        description = self._found
         if self._failure is not None:
             return translated(self._failure)
-        if found is None:
+        if description is None:
             return self.tr("Asking what it is…")
         parts = [
-            self.tr("licence: {name}").format(name=found.licence) if found.licence else self.tr("licence not told")
+            self.tr("licence: {name}").format(name=description.licence)
+            if description.licence
+            else self.tr("licence not told")
         ]
-        if found.downloads:
-            parts.append(self.tr("{count} downloads").format(count=number(found.downloads, 0)))
+        if description.downloads:
+            parts.append(self.tr("{count} downloads").format(count=number(description.downloads, 0)))
         text = self.tr("{count} files, {size} in all")
-        parts.append(text.format(count=number(len(found.files), 0), size=size(sum(file.size for file in found.files))))
+        parts.append(
+            text.format(
+                count=number(len(description.files), 0), size=size(sum(file.size for file in description.files))
+            )
+        )
         lines = [" · ".join(parts)]
-        if found.gated:
+        if description.gated:
             lines.append(
                 self.tr(
                     "Gated: accept its licence at {page}, make a token there, and enter it in Settings, Network."
-                ).format(page=found.page)
+                ).format(page=description.page)
             )
-        if not found.card and not self._files_shown:
+        if not description.card and not self._files_shown:
             lines.append(
-                self.tr("Its card is shown to those who were let in.") if found.withheld else self.tr("It has no card.")
+                self.tr("Its card is shown to those who were let in.")
+                if description.withheld
+                else self.tr("It has no card.")
             )
         return "\n".join(lines)

@@ -202,14 +202,14 @@ class ModelSession(QObject):
             return
         now = 0 if current is None or current.plan.best is None else current.plan.best.bytes
 
-        def found(planned: PlannedLoad) -> None:
+        def offer(planned: PlannedLoad) -> None:
             best = planned.plan.best
             on_done(larger if best is not None else 0, best.bytes - now if best is not None and now else 0)
 
         path, settings = model.path, LoadSettings(kv_type=self._overrides.kv_type)
         self._engine.plan(
             lambda planner: planner.plan(path, settings, context=larger, current=current, parallel=SWITCHED),
-            found,
+            offer,
             lambda _: on_done(0, 0),
         )
 

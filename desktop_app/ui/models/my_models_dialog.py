@@ -194,8 +194,8 @@ class MyModelsDialog(FittingDialog):
 
     def _verified(self, model: InstalledModel, digest: str) -> None:
         same = self.tr("The file is whole, and has the checksum that its host lists: {digest}.")
-        whole = self.tr("The file is whole. Its checksum is {digest}; its host listed none to compare it with.")
-        self._tell((same if model.sha256 else whole).format(digest=digest))
+        intact = self.tr("The file is whole. Its checksum is {digest}; its host listed none to compare it with.")
+        self._tell((same if model.sha256 else intact).format(digest=digest))
 
     def _failed(self, error: Exception) -> None:
         self._tell(translated(error))

@@ -86,11 +86,11 @@ class AboutSection(Section):
         self._list.setAccessibleName(self.tr("Licences"))
         self._list.setHeaderLabels([self.tr("Part"), self.tr("Version"), self.tr("Licence")])
 
-    def _show(self, found: tuple[str, list[Component]]) -> None:
+    def _show(self, about: tuple[str, list[Component]]) -> None:
         if not isValid(self):
             return
-        self._report.setPlainText(found[0])
-        self._list.addTopLevelItems([QTreeWidgetItem([one.name, one.version, one.licence]) for one in found[1]])
+        self._report.setPlainText(about[0])
+        self._list.addTopLevelItems([QTreeWidgetItem([one.name, one.version, one.licence]) for one in about[1]])
         for column in range(2):
             self._list.resizeColumnToContents(column)
 

@@ -50,10 +50,10 @@ class ChatSection(Section):
         self._reset.clicked.connect(self._reset_sampling)
         self.retranslate()
 
-    def show_contexts(self, found: Mapping[int, RunConfiguration]) -> None:
+    def show_contexts(self, plans: Mapping[int, RunConfiguration]) -> None:
         """Say what each context would take of memory; one that the model or the memory does not allow cannot be chosen."""
         if isValid(self):
-            self._costs = found
+            self._costs = plans
             self._name_contexts()
 
     def retranslate(self) -> None:

@@ -77,8 +77,8 @@ class KeysPage(Section):
         owner = SHORTCUTS.owner(keys) if keys else ""
         if owner:
             words = QCoreApplication.translate("Actions", next(one.words for one in ACTIONS if one.name == owner))
-            said = self.tr("{keys} does something else already: {action}.")
-            self._said.setText(said.format(keys=sequence.toString(), action=words))
+            warning = self.tr("{keys} does something else already: {action}.")
+            self._said.setText(warning.format(keys=sequence.toString(), action=words))
             self._show()
         elif _would_be_written(keys):
             self._said.setText(self.tr("{keys} alone writes a character; hold Ctrl or Alt with it.").format(keys=keys))

@@ -201,13 +201,13 @@ class _ServerRow(QFrame):
 
     def _try(self) -> None:
         name, server = self._name, self._server
-        found = self.tr("{name} offers: {tools}")
+        offered = self.tr("{name} offers: {tools}")
         none = self.tr("{name} works, and offers no tools.")
 
         def attempt() -> str:
             tools = tool_settings.tools_of(name, server)
             listed = "\n".join(visible(tool)[:200] for tool in tools)
-            return (found if tools else none).format(name=visible(name), tools=f"\n{listed}")
+            return (offered if tools else none).format(name=visible(name), tools=f"\n{listed}")
 
         self._page.tell(attempt)
 

@@ -41,7 +41,7 @@ class Theme:
     code: str
     """Behind code."""
     link: str
-    found: str
+    match: str
     """Behind words that were searched for."""
     found_now: str
     """Behind the place that is shown of them."""
@@ -73,7 +73,7 @@ LIGHT = Theme(
     bubble="#e3efeb",
     code="#f3f4f1",
     link="#14655a",
-    found="#fff0b3",
+    match="#fff0b3",
     found_now="#ffc14d",
     on_found_now="#1c1f22",
     danger="#b3261e",
@@ -103,7 +103,7 @@ DARK = Theme(
     bubble="#263d38",
     code="#131415",
     link="#6fcdbd",
-    found="#4d421a",
+    match="#4d421a",
     found_now="#e0a83a",
     on_found_now="#1c1d1f",
     danger="#ff8f85",

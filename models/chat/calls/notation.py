@@ -120,8 +120,14 @@ def types_of(schema: Any) -> set[str]:
     """Return the JSON types that a schema allows, as far as it says so; enumerated values count as their types."""
     if not isinstance(schema, Mapping):
         return set()
-    said = schema.get("type")
-    types = {said} if isinstance(said, str) else set(map(str, said)) if isinstance(said, (list, tuple)) else set()
+    declared = schema.get("type")
+    types = (
+        {declared}
+        if isinstance(declared, str)
+        else set(map(str, declared))
+        if isinstance(declared, (list, tuple))
+        else set()
+    )
     for key in ("anyOf", "oneOf"):
         choices = schema.get(key)
         if isinstance(choices, (list, tuple)):

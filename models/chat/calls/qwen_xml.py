@@ -35,8 +35,8 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
                 if final
                 else None
             )
-        said = text[key.end() : value.start()]
-        arguments[key["key"].strip()] = typed(said, schema_of(name, tools).get(key["key"].strip()))
+        written = text[key.end() : value.start()]
+        arguments[key["key"].strip()] = typed(written, schema_of(name, tools).get(key["key"].strip()))
         at = value.end()
     end = _END.match(text, at)
     if end is None:
@@ -46,9 +46,9 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
 
 def _ends(text: str, at: int, final: bool) -> Any:
     """Yield where a value may end; at the end of the text only when nothing follows any more."""
-    for found in _VALUE_END.finditer(text, at):
-        if final or text[found.end() :].strip():
-            yield found
+    for match in _VALUE_END.finditer(text, at):
+        if final or text[match.end() :].strip():
+            yield match
 
 
 QWEN_XML = CallNotation(_read, (_CALL, "<function="), (_CALL_END,), in_reasoning=True, marks=(_CALL, _CALL_END))

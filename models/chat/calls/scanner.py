@@ -62,10 +62,10 @@ class CallScanner:
     def _in_reasoning(self, final: bool) -> str | None:
         """Show everything up to the closing tag."""
         texts = (_CLOSE, *self._notation.openings) if self._notation.in_reasoning else (_CLOSE,)
-        at, found = _first(self._held, texts)
-        if found is None:
+        at, mark = _first(self._held, texts)
+        if mark is None:
             return self._before_open_end(texts, final)
-        if found == _CLOSE:
+        if mark == _CLOSE:
             self._state = self._at_answer
             return self._take(at + len(_CLOSE))
         self._state = self._in_call
@@ -86,8 +86,8 @@ class CallScanner:
 
     def _in_text(self, final: bool) -> str | None:
         """Show everything up to an opening."""
-        at, found = _first(self._held, self._notation.openings)
-        if found is None:
+        at, opening = _first(self._held, self._notation.openings)
+        if opening is None:
             return self._before_open_end(self._notation.openings, final)
         shown = self._take(at)
         self._state = self._in_call
@@ -161,8 +161,8 @@ def calls_in(notation: CallNotation, reply: str, tools: Tools) -> list[ToolCall]
 
 def _first(text: str, wanted: tuple[str, ...]) -> tuple[int, str | None]:
     """Return where the first of these texts stands, the longest one where several do."""
-    found = [(at, -len(part), part) for part in wanted if (at := text.find(part)) >= 0]
-    return (min(found)[0], min(found)[2]) if found else (-1, None)
+    matches = [(at, -len(part), part) for part in wanted if (at := text.find(part)) >= 0]
+    return (min(matches)[0], min(matches)[2]) if matches else (-1, None)
 
 
 def _open_end(text: str, wanted: tuple[str, ...]) -> int:

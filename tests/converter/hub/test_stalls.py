@@ -163,12 +163,12 @@ def test_the_speed_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) 
     clock = 0.0
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: clock)
     seen: list[Progress] = []
-    meter = Meter(seen.append, 1_000_000, 1, "downloading", there=100_000)
+    meter = Meter(seen.append, 1_000_000, 1, "downloading", resumed=100_000)
     for second in range(1, 21):
         clock = float(second)
         meter.add(10_000 if second <= 10 else 1_000, "x")
     assert seen[9].bytes_per_second == pytest.approx(10_000)
-    assert (seen[9].there, seen[9].bytes_left) == (100_000, 800_000)
+    assert (seen[9].resumed, seen[9].bytes_left) == (100_000, 800_000)
     assert seen[-1].bytes_per_second == pytest.approx(1_000)
     assert seen[-1].seconds_left == pytest.approx((1_000_000 - 210_000) / 1_000)
     clock = 21.9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from desktop_app.chat.attachment import PASTED, Attachment
 from desktop_app.chat.attachment_parts import page_mark, pages_of, parts_of
 from desktop_app.chat.conversation import Message
-from desktop_app.chat.grounding import Grounding, Quotation, Whole, cited, grounding_of, parts_read, source_words
+from desktop_app.chat.grounding import FullDocument, Grounding, Quotation, cited, grounding_of, parts_read, source_words
 from desktop_app.chat.request import prompt_messages
 
 BOOK = Attachment("book.pdf", f"{page_mark(1)}\nFirst page.\n\n{page_mark(2)}\nSecond [p. 9] page >>> x.", "pdf")
@@ -21,7 +21,7 @@ def path_with(*attachments: Attachment) -> list[Message]:
 
 def test_a_document_that_fits_is_read_in_numbered_pages() -> None:
     path = path_with(BOOK, PASTE)
-    grounding = Grounding((Whole(BOOK.id, 1), Whole(PASTE.id, 0)))
+    grounding = Grounding((FullDocument(BOOK.id, 1), FullDocument(PASTE.id, 0)))
     first, _, last = (turn["content"] for turn in prompt_messages(path, "", grounding))
     assert first.count("in numbered parts") == 1
     assert first.index("[1] book.pdf, p. 1\n<<<\nFirst page.\n>>>") < first.index("[2] book.pdf, p. 2\n<<<\nSecond")
@@ -47,7 +47,7 @@ def test_the_model_is_told_that_nothing_was_found() -> None:
     *_, last = (turn["content"] for turn in prompt_messages(path_with(NOTES), "", Grounding((), ("Library",))))
     assert "nothing in them has to do with this question" in last
     assert Grounding((), ("Library",)).found_nothing
-    assert not Grounding((Whole("x", 1),)).found_nothing
+    assert not Grounding((FullDocument("x", 1),)).found_nothing
 
 
 def test_without_documents_messages_are_as_before() -> None:
@@ -61,7 +61,9 @@ def test_marks_that_answers_use() -> None:
 
 
 def test_what_is_stored_of_a_reply_is_read_back_and_damage_is_none() -> None:
-    grounding = Grounding((Whole("x", 1),), ("书.pdf",), (Quotation(2, "书.pdf", "t", page=3, vector=0.9),), True)
+    grounding = Grounding(
+        (FullDocument("x", 1),), ("书.pdf",), (Quotation(2, "书.pdf", "t", page=3, vector=0.9),), True
+    )
     reply = Message("c", None, "assistant", "", facts=grounding.stored())
     assert grounding_of(reply) == grounding
     assert grounding_of(Message("c", None, "assistant", "", facts={"grounding": {"whole": 3}})) is None

@@ -76,7 +76,7 @@ def test_what_fits_goes_in_whole_and_each_page_has_its_number(store: Store, book
     chat = Chat([asked("When does the train leave?", book)])
     grounding = ground(Grounder(store, None), chat, 32768)
     assert grounding is not None
-    assert (grounding.searched, [whole.first for whole in grounding.whole]) == ((), [1])
+    assert (grounding.searched, [whole.first for whole in grounding.full]) == ((), [1])
     text = question_texts(chat.path, grounding)[chat.path[0].id]
     for page, fact in FACTS.items():
         part = text[text.index(f"[{page}] report.pdf, p. {page}\n") : text.index(f"[{page + 1}] ")]
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_searched_and_the_pages_are_right(
         chat = Chat([asked(question, book)])
         grounding = ground(grounder, chat, 4096)
         assert grounding is not None
-        assert (grounding.whole, grounding.searched, grounding.by_words) == ((), ("report.pdf",), False)
+        assert (grounding.full, grounding.searched, grounding.by_words) == ((), ("report.pdf",), False)
         best = next(q for q in grounding.quotations if FACTS[page][:40] in q.text)
         assert best.page <= page <= best.last_page
         assert sum(count(q.text) for q in grounding.quotations) < 4096 / 2
@@ -108,7 +108,7 @@ def test_a_small_file_beside_a_large_one_goes_in_whole(store: Store, book: Attac
     chat = Chat([asked("Which train?", book, small)])
     grounding = ground(Grounder(store, None), chat, 4096)
     assert grounding is not None
-    assert ([whole.attachment for whole in grounding.whole], grounding.searched) == ([small.id], ("report.pdf",))
+    assert ([whole.attachment for whole in grounding.full], grounding.searched) == ([small.id], ("report.pdf",))
     assert grounding.by_words
     assert min(q.number for q in grounding.quotations) == 2
 

@@ -44,7 +44,7 @@ def test_a_large_file_is_searched_and_its_page_is_cited(person: Person, report: 
     person.wait(lambda: any("report.pdf · 50 pages" in words for words in person.buttons()))
     person.ask("When does the train to the harbour leave?")
     found = grounding(person)
-    assert (found.whole, found.searched) == ((), ("report.pdf",))
+    assert (found.full, found.searched) == ((), ("report.pdf",))
     assert any(FACT[:40] in quotation.text and quotation.page == 41 for quotation in found.quotations)
     assert f"Searched: report.pdf · passages used: {len(found.quotations)}" in person.sentences()
     person.wait(lambda: person.find(SourcesBox).findChildren(QPushButton))
@@ -65,7 +65,7 @@ def test_a_small_file_goes_in_whole_and_a_collection_is_asked(person: Person, tm
     person.window.import_files([str(write_pdf(tmp_path / "note.pdf", ["The door's code is 4711.", "Feed the cat."]))])
     person.wait(lambda: any("note.pdf · 2 pages" in words for words in person.buttons()))
     person.ask("What is the code?")
-    assert [whole.first for whole in grounding(person).whole] == [1]
+    assert [whole.first for whole in grounding(person).full] == [1]
     assert "Read whole: note.pdf" in person.sentences()
     (tmp_path / "library").mkdir()
     (tmp_path / "library/tea.md").write_text(

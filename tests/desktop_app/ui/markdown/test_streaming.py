@@ -110,7 +110,7 @@ def work(kind: str, length: int, parsed: list[int]) -> int:
     text = BEGINNINGS.get(kind, "") + piece * (length // len(piece))
     for end in range(0, len(text), 160):
         parser.update(text[:end])
-    blocks = parser.update(text, whole=True)
+    blocks = parser.update(text, final=True)
     done = sum(parsed)
     assert shown(blocks) == shown(parse(text))
     return done

@@ -161,7 +161,7 @@ def rounded(model: Path, rounds: int) -> None:
 
     prepare_environment()
     runner = LlamaRunner(read_gguf_header(model, arrays=False), LoadSettings(context=2048), lambda part: None)
-    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    text = (ROOT / "docs/engine.md").read_text("utf-8")
     ids = runner.tokenize(text, add_special=True, special=False)
     same, agreed, divergences = 0, [], []
     for number in range(rounds):

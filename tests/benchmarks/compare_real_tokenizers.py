@@ -11,7 +11,7 @@ What holds an added token's text is compared as a part of the rendered prompt, w
 a chat it stays text here, unless it is one that models write themselves, such as <think>.
 
 transformers 5's class of Llama 2's tokenizer differs from the library in 12 of the 200 prompts: it puts no blank in front of a
-section that begins with a space, as sentencepiece and the published tokenizer.json do (docs/architecture.md).
+section that begins with a space, as sentencepiece and the published tokenizer.json do (docs/engine.md).
 """
 
 from __future__ import annotations
